@@ -1,0 +1,52 @@
+/* Which vector instructions this machine has, and the levels kernels are written for.
+ *
+ * A level includes every level below it. Kernels are compiled for all levels of the
+ * target architecture (function attributes, no -march) and one is chosen at import
+ * through a table of function pointers; see _parse.pyx and _index.pyx.
+ */
+#ifndef IMEISET_SIMD_H
+#define IMEISET_SIMD_H
+
+#include <string.h>
+
+enum simd_level {
+    SIMD_PORTABLE = 0, /* plain C */
+    SIMD_SSE4 = 1,     /* SSSE3, SSE4.1, SSE4.2, POPCNT */
+    SIMD_AVX2 = 2,     /* and AVX2, BMI1, BMI2, LZCNT */
+    SIMD_LEVELS = 3
+};
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define SIMD_X86 1
+#include <immintrin.h>
+#define TARGET_SSE4 __attribute__((target("ssse3,sse4.1,sse4.2,popcnt")))
+#define TARGET_AVX2 __attribute__((target("ssse3,sse4.1,sse4.2,popcnt,avx,avx2,bmi,bmi2,lzcnt")))
+#else
+#define SIMD_X86 0
+#endif
+
+static const char *const simd_names[SIMD_LEVELS] = {"portable", "sse4", "avx2"};
+
+/* The highest level this processor runs. */
+static inline int simd_supported(void) {
+#if SIMD_X86
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("ssse3") && __builtin_cpu_supports("sse4.1") &&
+        __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt")) {
+        if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+            __builtin_cpu_supports("bmi2"))
+            return SIMD_AVX2;
+        return SIMD_SSE4;
+    }
+#endif
+    return SIMD_PORTABLE;
+}
+
+/* The level of that name, or -1. */
+static inline int simd_by_name(const char *name) {
+    for (int level = 0; level < SIMD_LEVELS; level++)
+        if (strcmp(name, simd_names[level]) == 0) return level;
+    return -1;
+}
+
+#endif
