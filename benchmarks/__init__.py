@@ -1,0 +1,1 @@
+"""Benchmarks: `corpus` makes the lists and the traffic, `own` measures this library."""
