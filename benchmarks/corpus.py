@@ -151,7 +151,7 @@ def _sizes(n: int) -> Ints:
     """Keys per TAC by rank: proportional to 1 / rank**SKEW, capped, exactly n together."""
     if n > TAC_COUNT * SERIALS_CAP:
         raise ValueError(f"at most {TAC_COUNT * SERIALS_CAP} keys, got {n}")
-    weights = np.arange(1, TAC_COUNT + 1) ** -SKEW
+    weights = np.arange(1, TAC_COUNT + 1, dtype=np.float64) ** -SKEW
     sizes = np.zeros(TAC_COUNT, np.int64)
     while (left := n - int(sizes.sum())) > 0:  # what the cap cuts off goes to the others
         room = sizes < SERIALS_CAP
@@ -163,7 +163,7 @@ def _sizes(n: int) -> Ints:
 def _apportion(shares: npt.NDArray[np.float64], total: int) -> Ints:
     """Split `total` into whole parts proportional to `shares`, by largest remainder."""
     exact = shares / shares.sum() * total
-    parts = np.floor(exact).astype(np.int64)
+    parts: Ints = np.floor(exact).astype(np.int64)
     parts[np.argsort(parts - exact, kind="stable")[: total - int(parts.sum())]] += 1
     return parts
 
@@ -208,7 +208,8 @@ def _distinct(counts: Ints, limits: Ints, rng: np.random.Generator) -> Ints:
         kept = np.sort(np.concatenate([kept, drawn]))
         kept = kept[np.diff(kept, prepend=-1) > 0]
         lacking = counts - np.bincount(kept // (2 * SERIALS), minlength=len(counts))
-    return kept % (2 * SERIALS)
+    kept %= 2 * SERIALS
+    return kept
 
 
 def _missing(keys: Keys, n: int, misses: str, rng: np.random.Generator) -> Keys:
