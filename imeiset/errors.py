@@ -83,9 +83,9 @@ _EXPECTED = {
 def mask(value: object) -> str:
     """`value` as it may be shown: 8 characters (the TAC), then one `*` for each that follows.
 
-    An integer is written with 14 digits. Bytes that are no text and characters that do not print
-    are escaped, so that a hostile file cannot drive a terminal. What is longer than 32 characters is
-    cut, and its length said.
+    An integer is written with 14 digits. What is not printable ASCII is escaped: foreign digits show,
+    and a hostile file cannot drive a terminal. What is longer than 32 characters is cut, and its
+    length said.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         if abs(value) >= 10**_LONGEST:
@@ -97,9 +97,7 @@ def mask(value: object) -> str:
         length, text = len(value), str(value[:_LONGEST])
     else:
         return f"<{type(value).__name__}>"
-    shown = "".join(
-        c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in text[:_SHOWN]
-    )
+    shown = text[:_SHOWN].encode("unicode_escape").decode()
     shown += "*" * (len(text) - _SHOWN)
     return shown if length <= _LONGEST else f"{shown}... ({length} characters)"
 
