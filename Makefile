@@ -1,0 +1,98 @@
+# The one way to build, test and measure. `make help` lists the targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# The first interpreter that runs and is new enough; `make PYTHON=...` chooses another.
+VERSIONS := 3.13 3.12 3.11
+PYTHON ?= $(shell for p in python3 $(VERSIONS:%=python%); do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := -m pip --disable-pip-version-check --quiet install
+BUILDERS := "setuptools>=77" "Cython>=3.1"
+
+SOURCES := pyproject.toml setup.py README.md LICENSE \
+	$(shell find imeiset -name '*.py' -o -name '*.py[xi]' -o -name '*.pxd' -o -name '*.h' -o -name py.typed)
+CYTHON := $(shell find imeiset -name '*.pyx' -o -name '*.pxd')
+STUBBED := $(shell find imeiset -name '*.pyi' | sed 's/\.pyi$$//; s/\//./g; s/\.__init__$$//')
+
+.PHONY: help demo test lint bench test-long test-all test-wheel sanitize clean
+
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+
+demo: $(VENV)/.installed ## Make a dirty blocklist, build, check and time it
+	$(BIN)/imeiset demo
+
+test: lint ## Lint, types, stubs and tests, on an installed build
+	$(BIN)/pytest -m "not long"
+
+test-long: $(VENV)/.installed ## The tests that take minutes
+	$(BIN)/pytest -m long
+
+lint: $(VENV)/.installed ## Style, types, and stubs against the compiled modules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy -p imeiset -p benchmarks
+	$(if $(CYTHON),$(BIN)/cython-lint $(CYTHON))
+	$(if $(STUBBED),cd $(VENV) && bin/python -m mypy.stubtest --mypy-config-file ../pyproject.toml $(STUBBED))
+
+# Run from a directory without the sources, so that the installed build is what is measured.
+bench: $(VENV)/.bench ## The project's bars and the speed of every kernel
+	mkdir -p build/bench && ln -sfn ../../benchmarks build/bench/benchmarks
+	cd build/bench && ../../$(BIN)/python -m benchmarks.own $(BENCH)
+
+$(VENV)/.made:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python $(PIP) --upgrade pip
+	touch $@
+
+# What setuptools left in build/ would keep modules alive that are gone from the sources.
+$(VENV)/.installed: $(VENV)/.made $(SOURCES)
+	if [ -d build ]; then find build -path 'build/lib*' -type f ! -name '*.so' -delete; fi
+	$(BIN)/python $(PIP) $(BUILDERS)
+	$(BIN)/python $(PIP) --no-build-isolation '.[test,lint]'
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.installed
+	$(BIN)/python $(PIP) --no-build-isolation '.[bench]'
+	touch $@
+
+# Each of the following works on a copy of what git tracks, so that nothing else can help it pass.
+COPY = rm -rf $(1) && mkdir -p $(1) && git ls-files -z | xargs -0 cp --parents -t $(1) 2>/dev/null
+
+test-all: ## The tests on every interpreter found
+	for v in $(VERSIONS); do \
+		if ! python$$v -c '' 2>/dev/null; then echo "Python $$v: not found, skipped"; continue; fi; \
+		echo "Python $$v"; \
+		[ -e build/venv-$$v/bin/python ] || python$$v -m venv build/venv-$$v; \
+		build/venv-$$v/bin/python $(PIP) $(BUILDERS); \
+		build/venv-$$v/bin/python $(PIP) --no-build-isolation '.[test]'; \
+		build/venv-$$v/bin/pytest -m "not long"; \
+	done
+
+test-wheel: $(VENV)/.made ## Build the sdist, the wheel from it, and test that wheel without the sources
+	$(call COPY,build/release/source)
+	$(BIN)/python $(PIP) build
+	$(BIN)/python -m build --outdir build/release/dist build/release/source
+	$(BIN)/python -m venv build/release/venv
+	build/release/venv/bin/python $(PIP) "$$(echo build/release/dist/*.whl)[test]"
+	mkdir build/release/away && cp -r tests pyproject.toml build/release/away
+	cd build/release/away && ../venv/bin/pytest -m "not long"
+
+# detect_leaks: the interpreter itself leaks on purpose.
+sanitize: $(VENV)/.made ## The tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(call COPY,build/sanitize)
+	$(PYTHON) -m venv build/sanitize/venv
+	build/sanitize/venv/bin/python $(PIP) $(BUILDERS)
+	cd build/sanitize && IMEISET_SANITIZE=1 venv/bin/python $(PIP) --no-build-isolation '.[test]'
+	cd build/sanitize && PYTHONMALLOC=malloc HYPOTHESIS_PROFILE=quick \
+		ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
+		LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so) $$($${CC:-cc} -print-file-name=libstdc++.so)" \
+		venv/bin/pytest -m "not long" -p no:cacheprovider
+
+clean: ## Remove what was built
+	rm -rf build dist .venv *.egg-info
+	find imeiset -name '*.so' -delete
