@@ -1,0 +1,219 @@
+"""Delimited text to keys: where each row and each wanted cell lies, and what the cells hold.
+
+The work is done by scan.h, a chunk of text at a time and a batch of rows at a time, without the GIL.
+"""
+
+import os
+
+import numpy as np
+
+cimport cython
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+
+
+cdef extern from "scan.h" nogil:
+    const char *const simd_names[]
+    int simd_supported() noexcept
+    int simd_by_name(const char *name) noexcept
+
+    struct scan_row:
+        int32_t start, end, line, flaw
+
+    struct scan_cell:
+        int32_t start, length
+
+    struct scan_dialect:
+        uint8_t delimiter
+        bint comments
+        int32_t max_row, n_wanted
+        const int32_t *wanted
+
+    struct scan_state:
+        int32_t position, lines
+        bint skipping
+        int64_t blank, comments, continued
+
+    struct scan_tally:
+        int64_t status[256]
+        int64_t forms[3]
+
+    void scan_marks(int level, const uint8_t *text, int32_t size, uint8_t delimiter,
+                    uint64_t *marks) noexcept
+    int32_t scan_rows(const scan_dialect *dialect, const uint8_t *text, int32_t size, bint final,
+                      const uint64_t *marks, int32_t capacity, scan_row *rows, scan_cell *cells,
+                      scan_state *state) noexcept
+    int32_t scan_keys(const uint8_t *text, const scan_row *rows, const scan_cell *cells, int32_t stride,
+                      int32_t count, const uint8_t *accept, uint64_t *keys, int32_t *rejected,
+                      uint8_t *reasons, scan_tally *tally) noexcept
+
+
+cdef int _level = simd_supported()
+
+
+def simd_levels():
+    """The SIMD levels this processor runs, lowest first."""
+    return tuple([simd_names[level].decode() for level in range(simd_supported() + 1)])
+
+
+def simd_level():
+    """The SIMD level in use."""
+    return simd_names[_level].decode()
+
+
+def use_simd(name, /):
+    """Use this SIMD level from now on. Raises ValueError if this processor does not run it."""
+    global _level
+    cdef int level = simd_by_name(name.encode())
+    if level < 0 or level > simd_supported():
+        raise ValueError(f"expected a SIMD level of {simd_levels()}, got {name!r}")
+    _level = level
+
+
+if "IMEISET_SIMD" in os.environ:
+    use_simd(os.environ["IMEISET_SIMD"])
+
+
+MAX_ROW = 1 << 30  # bytes
+BATCH_ROWS = 16384  # rows, cells and keys of a batch stay in the second-level cache
+
+
+@cython.final
+cdef class Scanner:
+    """Finds rows and wanted cells in a text that comes in chunks.
+
+    delimiter: one byte, or b"" for one cell per line. columns: ascending numbers of the wanted cells,
+    from 0. comments: lines that start with '#' are not rows. max_row: the bytes of a row; a longer one
+    is yielded as flawed, see scan.h.
+
+    Call `feed` with a chunk, then `batch` until it returns 0. The next chunk begins with the last
+    `unfinished` bytes of this one.
+    """
+
+    cdef scan_dialect _dialect
+    cdef scan_state _state
+    cdef scan_tally _tally
+    cdef int32_t[::1] _wanted
+    cdef const uint8_t[::1] _text
+    cdef uint64_t[::1] _marks
+    cdef object _rows, _cells
+    cdef int32_t[:, ::1] _row_view
+    cdef int32_t[:, :, ::1] _cell_view
+    cdef int32_t _count
+    cdef int64_t _lines
+    cdef bint _final
+
+    def __cinit__(self, bytes delimiter not None, columns, *, bint comments=False, max_row=1 << 20):
+        wanted = np.array(columns, np.int32)
+        if len(delimiter) > 1 or delimiter in (b"\n", b"\r", b'"', b"\0"):
+            raise ValueError(f"expected a one-byte delimiter, got {delimiter!r}")
+        if wanted.ndim != 1 or not wanted.size or wanted[0] < 0 or (np.diff(wanted) <= 0).any():
+            raise ValueError(f"expected ascending column numbers from 0, got {columns!r}")
+        if not 0 < max_row <= MAX_ROW:
+            raise ValueError(f"expected max_row from 1 to {MAX_ROW}, got {max_row}")
+        self._wanted = wanted
+        self._dialect.delimiter = ord(delimiter or b"\n")
+        self._dialect.comments = comments
+        self._dialect.max_row = max_row
+        self._dialect.wanted = &self._wanted[0]
+        self._dialect.n_wanted = wanted.size
+        self._rows = np.zeros((BATCH_ROWS, 4), np.int32)
+        self._cells = np.zeros((BATCH_ROWS, wanted.size, 2), np.int32)
+        self._row_view = self._rows
+        self._cell_view = self._cells
+        self._marks = np.zeros(0, np.uint64)
+        self._text = b""
+        self._final = True
+
+    def feed(self, const uint8_t[::1] text not None, /, *, bint final):
+        """Scan these bytes next: what the last chunk left unfinished and what follows it.
+
+        final: the text ends with them. Raises ValueError from 2**31 bytes on.
+        """
+        if len(text) >= 2 * MAX_ROW:
+            raise ValueError(f"expected a chunk below {2 * MAX_ROW} bytes, got {len(text)}")
+        self._lines += self._state.lines
+        self._state.lines = self._state.position = self._count = 0
+        self._text = text
+        self._final = final
+        cdef Py_ssize_t words = (len(text) + 63) // 64
+        if words > len(self._marks):
+            self._marks = np.empty(words, np.uint64)
+        if words:
+            with nogil:
+                scan_marks(_level, &text[0], <int32_t>len(text), self._dialect.delimiter, &self._marks[0])
+
+    def batch(self):
+        """Find the next rows, at most BATCH_ROWS; return how many. 0: the chunk is finished."""
+        self._count = 0
+        if len(self._text):
+            with nogil:
+                self._count = scan_rows(&self._dialect, &self._text[0], <int32_t>len(self._text), self._final,
+                                        &self._marks[0], <int32_t>len(self._row_view),
+                                        <scan_row*>&self._row_view[0, 0],
+                                        <scan_cell*>&self._cell_view[0, 0, 0], &self._state)
+        return self._count
+
+    def keys(self, int column, const uint8_t[::1] accept not None, uint64_t[::1] keys not None, /):
+        """Parse a wanted cell (by its place among the wanted) of every row of the batch.
+
+        accept: for each of the 256 statuses and flaws, whether such a row is accepted. keys: room for
+        the batch; receives the keys of the accepted rows in order. Returns their number, and for the
+        other rows their indices, int32[n], and statuses or flaws, uint8[n].
+        """
+        if not 0 <= column < self._dialect.n_wanted:
+            raise ValueError(f"expected a column below {self._dialect.n_wanted}, got {column}")
+        if len(accept) != 256 or len(keys) < self._count:
+            raise ValueError(f"expected 256 flags and room for {self._count} keys")
+        if not self._count:
+            return 0, np.empty(0, np.int32), np.empty(0, np.uint8)
+        rejected = np.empty(self._count, np.int32)
+        reasons = np.empty(self._count, np.uint8)
+        cdef int32_t[::1] rejected_view = rejected
+        cdef uint8_t[::1] reasons_view = reasons
+        cdef int32_t accepted
+        with nogil:
+            accepted = scan_keys(&self._text[0], <scan_row*>&self._row_view[0, 0],
+                                 <scan_cell*>&self._cell_view[0, column, 0], self._dialect.n_wanted,
+                                 self._count, &accept[0], &keys[0], &rejected_view[0], &reasons_view[0],
+                                 &self._tally)
+        return accepted, rejected[: self._count - accepted], reasons[: self._count - accepted]
+
+    @property
+    def rows(self):
+        """int32[n, 4] of the batch: start and end in the chunk, lines before it in the chunk, flaw or 0."""
+        return self._rows[: self._count]
+
+    @property
+    def cells(self):
+        """int32[n, wanted, 2] of the batch: start in the chunk and length, trimmed and unquoted."""
+        return self._cells[: self._count]
+
+    @property
+    def first_line(self):
+        """The number of the first line of the chunk, from 1."""
+        return self._lines + 1
+
+    @property
+    def lines(self):
+        """Line ends so far."""
+        return self._lines + self._state.lines
+
+    @property
+    def unfinished(self):
+        """How many bytes at the end of the chunk are not done with."""
+        return len(self._text) - self._state.position
+
+    @property
+    def skipped(self):
+        """Lines that are no row of their own so far: blank, comments, inside quoted cells."""
+        return self._state.blank, self._state.comments, self._state.continued
+
+    @property
+    def statuses(self):
+        """int64[256]: the rows parsed by `keys` so far, by status or flaw."""
+        return np.array(self._tally.status)
+
+    @property
+    def forms(self):
+        """Accepted rows of 14, 15 and 16 digits so far."""
+        return tuple(self._tally.forms)

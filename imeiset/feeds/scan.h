@@ -1,0 +1,334 @@
+/* Rows and cells of delimited text, found in two passes over one chunk.
+ *
+ * 1. scan_marks: one bit per byte that is a newline, a delimiter or a quote (vector code).
+ * 2. scan_rows: walks the set bits and writes where rows and wanted cells lie.
+ *
+ * Text is RFC 4180 with these liberties: any one-byte delimiter ('\n' for none), LF or CRLF
+ * mixed, spaces and tabs around a cell are not part of it, and blank lines are counted,
+ * not yielded. A quote opens a quoted cell only as the cell's first byte.
+ *
+ * No row may hide others. A quoted cell that is never closed, is closed within a cell, or makes
+ * its row longer than max_row costs its first line only: that line is yielded as SCAN_QUOTE
+ * and scanning resumes on the next. A line longer than max_row is yielded cut, as SCAN_LONG,
+ * and skipped without being kept. What is yielded does not depend on how the text was cut
+ * into chunks.
+ */
+#ifndef IMEISET_SCAN_H
+#define IMEISET_SCAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../_digits.h"
+#include "../_simd.h"
+
+/* What can be wrong with a row before its cells are looked at. Above every parse status, so that one
+ * byte holds either; report.RowFlaw has the same numbers. */
+enum scan_flaw { SCAN_FINE = 0, SCAN_SHORT = 129, SCAN_QUOTE = 130, SCAN_LONG = 131 };
+
+struct scan_row {
+    int32_t start, end; /* in the chunk; the line end is not included */
+    int32_t line;       /* lines before it in the chunk */
+    int32_t flaw;
+};
+
+struct scan_cell {
+    int32_t start, length; /* without quotes and surrounding blanks; escaped quotes stay doubled */
+};
+
+struct scan_dialect {
+    uint8_t delimiter;       /* '\n' for none */
+    bool comments;           /* lines that start with '#' are not rows */
+    int32_t max_row;         /* bytes */
+    const int32_t *wanted;   /* ascending column numbers from 0 */
+    int32_t n_wanted;
+};
+
+struct scan_state {
+    int32_t position;   /* in the chunk: everything before it is done with */
+    int32_t lines;      /* line ends before it in the chunk */
+    bool skipping;      /* in the rest of a line that was too long; outlives the chunk */
+    int64_t blank, comments, continued; /* lines that are no row, since the start */
+};
+
+/* ---- pass 1 ---- */
+
+#define SCAN_LOW 0x0101010101010101ULL
+
+/* The high bit of every zero byte of x (exact, no borrow between bytes). */
+static inline uint64_t scan_zero_bytes(uint64_t x) {
+    const uint64_t low7 = 0x7f * SCAN_LOW;
+    return ~(((x & low7) + low7) | x | low7);
+}
+
+static inline void scan_marks_portable(const uint8_t *text, int64_t words, uint8_t delimiter,
+                                       uint64_t *marks) {
+    const uint64_t newlines = '\n' * SCAN_LOW, quotes = '"' * SCAN_LOW;
+    const uint64_t delimiters = delimiter * SCAN_LOW;
+    for (int64_t i = 0; i < words; i++, text += 64) {
+        uint64_t mark = 0;
+        for (int j = 0; j < 8; j++) {
+            uint64_t x = 0;
+            for (int k = 0; k < 8; k++) x |= (uint64_t)text[8 * j + k] << (8 * k);
+            uint64_t hit = scan_zero_bytes(x ^ newlines) | scan_zero_bytes(x ^ quotes) |
+                           scan_zero_bytes(x ^ delimiters);
+            mark |= (((hit >> 7) * 0x0102040810204080ULL) >> 56) << (8 * j);
+        }
+        marks[i] = mark;
+    }
+}
+
+#if SIMD_X86
+static inline uint64_t scan_mark16(__m128i x, __m128i newlines, __m128i quotes, __m128i delimiters) {
+    __m128i hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(x, newlines), _mm_cmpeq_epi8(x, quotes)),
+                               _mm_cmpeq_epi8(x, delimiters));
+    return (uint32_t)_mm_movemask_epi8(hit);
+}
+
+/* SSE2 is all it takes, but the levels are named as everywhere. */
+static void scan_marks_sse4(const uint8_t *text, int64_t words, uint8_t delimiter, uint64_t *marks) {
+    const __m128i newlines = _mm_set1_epi8('\n'), quotes = _mm_set1_epi8('"');
+    const __m128i delimiters = _mm_set1_epi8((char)delimiter);
+    for (int64_t i = 0; i < words; i++, text += 64) {
+        uint64_t mark = 0;
+        for (int j = 0; j < 4; j++)
+            mark |= scan_mark16(_mm_loadu_si128((const __m128i *)(text + 16 * j)), newlines, quotes,
+                                delimiters) << (16 * j);
+        marks[i] = mark;
+    }
+}
+
+TARGET_AVX2 static void scan_marks_avx2(const uint8_t *text, int64_t words, uint8_t delimiter,
+                                        uint64_t *marks) {
+    const __m256i newlines = _mm256_set1_epi8('\n'), quotes = _mm256_set1_epi8('"');
+    const __m256i delimiters = _mm256_set1_epi8((char)delimiter);
+    for (int64_t i = 0; i < words; i++, text += 64) {
+        uint64_t mark = 0;
+        for (int j = 0; j < 2; j++) {
+            __m256i x = _mm256_loadu_si256((const __m256i *)(text + 32 * j));
+            __m256i hit = _mm256_or_si256(
+                _mm256_or_si256(_mm256_cmpeq_epi8(x, newlines), _mm256_cmpeq_epi8(x, quotes)),
+                _mm256_cmpeq_epi8(x, delimiters));
+            mark |= (uint64_t)(uint32_t)_mm256_movemask_epi8(hit) << (32 * j);
+        }
+        marks[i] = mark;
+    }
+}
+#endif
+
+/* Write (size + 63) / 64 words. Nothing is read past text + size. */
+static void scan_marks(int level, const uint8_t *text, int32_t size, uint8_t delimiter, uint64_t *marks) {
+    void (*words)(const uint8_t *, int64_t, uint8_t, uint64_t *) = scan_marks_portable;
+#if SIMD_X86
+    if (level == SIMD_SSE4) words = scan_marks_sse4;
+    if (level == SIMD_AVX2) words = scan_marks_avx2;
+#else
+    (void)level;
+#endif
+    int32_t whole = size / 64, rest = size % 64;
+    words(text, whole, delimiter, marks);
+    if (rest) {
+        uint8_t last[64] = {0}; /* NUL is no mark */
+        memcpy(last, text + 64 * (int64_t)whole, (size_t)rest);
+        words(last, 1, delimiter, marks + whole);
+    }
+}
+
+/* ---- pass 2 ---- */
+
+static inline bool scan_is_blank(uint8_t byte) { return byte == ' ' || byte == '\t' || byte == '\r'; }
+
+static inline struct scan_cell scan_trim(const uint8_t *text, int32_t start, int32_t end) {
+    while (start < end && scan_is_blank(text[start])) start++;
+    while (start < end && scan_is_blank(text[end - 1])) end--;
+    return (struct scan_cell){start, end - start};
+}
+
+/* Where the line of `start` ends: its '\n', or `end`. */
+static inline int32_t scan_line_end(const uint8_t *text, int32_t start, int32_t end) {
+    const uint8_t *newline = memchr(text + start, '\n', (size_t)(end - start));
+    return newline ? (int32_t)(newline - text) : end;
+}
+
+/* Yield at most `capacity` rows (and n_wanted cells for each) from state->position on; return how
+ * many. Fewer than `capacity` means that the chunk is finished: its bytes from state->position on
+ * are an unfinished row, to be put before the next chunk (none if `final`). */
+static int32_t scan_rows(const struct scan_dialect *dialect, const uint8_t *text, int32_t size, bool final,
+                         const uint64_t *marks, int32_t capacity, struct scan_row *rows,
+                         struct scan_cell *cells, struct scan_state *state) {
+    const int32_t words = size / 64 + (size % 64 != 0), max_row = dialect->max_row;
+    const int32_t n_wanted = dialect->n_wanted;
+    const int32_t *wanted = dialect->wanted;
+    int32_t count = 0, position = state->position, line = state->lines;
+    int32_t word = 0, mark = 0;
+    uint64_t bits = 0;
+
+#define SCAN_SEEK(where)                                                     \
+    do {                                                                     \
+        word = (where) / 64;                                                 \
+        bits = word < words ? marks[word] & (~0ULL << ((where) % 64)) : 0;   \
+    } while (0)
+#define SCAN_NEXT()                                                          \
+    do {                                                                     \
+        while (!bits && ++word < words) bits = marks[word];                  \
+        mark = bits ? word * 64 + __builtin_ctzll(bits) : size;              \
+        bits &= bits - 1;                                                    \
+    } while (0)
+
+    if (state->skipping && position < size) {
+        int32_t end = scan_line_end(text, position, size);
+        state->skipping = end == size;
+        line += end < size;
+        position = end < size ? end + 1 : size;
+    }
+    SCAN_SEEK(position);
+
+    while (count < capacity && position < size) {
+        /* One row, from `position`. */
+        struct scan_cell *cell = cells + (int64_t)count * n_wanted;
+        int32_t column = 0, found = 0, start = position, row_lines = 0;
+
+        if (dialect->comments && text[position] == '#') {
+            int32_t end = scan_line_end(text, position, size);
+            if (end == size && !final) {
+                if (size - position <= max_row) break;
+                state->skipping = true;
+            }
+            state->comments++;
+            line += end < size;
+            position = end < size ? end + 1 : size;
+            SCAN_SEEK(position);
+            continue;
+        }
+        for (;;) { /* one cell, from `start` */
+            SCAN_NEXT();
+            int32_t cell_start = start, cell_end = mark;
+            if (mark < size && text[mark] == '"') {
+                if (mark == start) {
+                    for (;;) {
+                        do {
+                            SCAN_NEXT();
+                            row_lines += mark < size && text[mark] == '\n';
+                        } while (mark < size && text[mark] != '"');
+                        if (mark + 1 < size && text[mark + 1] == '"') {
+                            SCAN_NEXT();
+                            continue;
+                        }
+                        break;
+                    }
+                    if (mark - position > max_row) goto flawed;
+                    if (mark == size || (mark + 1 == size && !final)) {
+                        if (final || size - position > max_row) goto flawed;
+                        goto unfinished;
+                    }
+                    cell_start = start + 1;
+                    cell_end = mark;
+                    SCAN_NEXT();
+                    /* Only a CR may stand between the closing quote and the line end. */
+                    if (mark != cell_end + 1 && !(mark == cell_end + 2 && text[cell_end + 1] == '\r' &&
+                                                  (mark == size ? final : text[mark] == '\n'))) {
+                        if (!final && cell_end + 2 == size && text[cell_end + 1] == '\r' &&
+                            size - position <= max_row)
+                            goto unfinished;
+                        goto flawed;
+                    }
+                } else {
+                    do {
+                        SCAN_NEXT();
+                    } while (mark < size && text[mark] == '"');
+                    cell_end = mark;
+                }
+            }
+            if (mark - position > max_row) goto flawed;
+            if (mark == size && !final) goto unfinished;
+            if (found < n_wanted && wanted[found] == column)
+                cell[found++] = scan_trim(text, cell_start, cell_end);
+            column++;
+            if (mark == size || text[mark] == '\n') break;
+            start = mark + 1;
+        }
+        /* The row is whole: [position, mark). */
+        if (column == 1 && text[position] != '"' && scan_trim(text, position, mark).length == 0) {
+            state->blank++;
+        } else {
+            rows[count] = (struct scan_row){position, mark, line, found < n_wanted ? SCAN_SHORT : SCAN_FINE};
+            while (found < n_wanted) cell[found++] = (struct scan_cell){mark, 0};
+            state->continued += row_lines;
+            count++;
+        }
+        line += row_lines + (mark < size);
+        position = mark < size ? mark + 1 : size;
+        continue;
+
+    flawed:
+        /* Yield the first line alone and go on after it. */
+        for (int32_t i = 0; i < n_wanted; i++) cell[i] = (struct scan_cell){position, 0};
+        if (size - position > max_row) {
+            mark = scan_line_end(text, position, position + max_row + 1);
+            if (mark > position + max_row) {
+                rows[count++] = (struct scan_row){position, position + max_row, line, SCAN_LONG};
+                mark = scan_line_end(text, position + max_row, size);
+                state->skipping = mark == size && !final;
+                line += mark < size;
+                position = mark < size ? mark + 1 : size;
+                SCAN_SEEK(position);
+                continue;
+            }
+        } else {
+            mark = scan_line_end(text, position, size);
+            if (mark == size && !final) goto unfinished;
+        }
+        rows[count++] = (struct scan_row){position, mark, line, SCAN_QUOTE};
+        line += mark < size;
+        position = mark < size ? mark + 1 : size;
+        SCAN_SEEK(position);
+    }
+unfinished:
+#undef SCAN_SEEK
+#undef SCAN_NEXT
+    state->position = position;
+    state->lines = line;
+    return count;
+}
+
+/* ---- cells to keys ---- */
+
+struct scan_tally {
+    int64_t status[256]; /* rows by parse status or flaw */
+    int64_t forms[3];    /* accepted rows of 14, 15 and 16 digits */
+};
+
+/* The number of digits of an accepted cell, which is made of digits and separators. */
+static inline int32_t scan_digits(const uint8_t *cell, int32_t length) {
+    if (length <= 16 && !(over9(load8(cell) ^ BYTES_0) | over9(load8(cell + length - 8) ^ BYTES_0)))
+        return length;
+    int32_t digits = 0;
+    for (int32_t i = 0; i < length; i++) digits += (uint8_t)(cell[i] - '0') <= 9;
+    return digits;
+}
+
+/* Parse the cell of each row; cells lie `stride` apart. The keys of accepted statuses go to `keys`;
+ * their number is returned. The indices of the other rows go to `rejected`, and why to `reasons`. */
+static int32_t scan_keys(const uint8_t *text, const struct scan_row *rows, const struct scan_cell *cells,
+                         int32_t stride, int32_t count, const uint8_t *accept, uint64_t *keys,
+                         int32_t *rejected, uint8_t *reasons, struct scan_tally *tally) {
+    int32_t accepted = 0, refused = 0;
+    for (int32_t i = 0; i < count; i++, cells += stride) {
+        const uint8_t *cell = text + cells->start;
+        uint64_t key = 0;
+        uint8_t status = (uint8_t)rows[i].flaw;
+        if (status == SCAN_FINE) status = imei_scalar(cell, (size_t)cells->length, 1, &key);
+        tally->status[status]++;
+        if (accept[status]) {
+            tally->forms[scan_digits(cell, cells->length) - 14]++;
+            keys[accepted++] = key;
+        } else {
+            rejected[refused] = i;
+            reasons[refused++] = status;
+        }
+    }
+    return accepted;
+}
+
+#endif

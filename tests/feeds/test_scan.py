@@ -1,0 +1,195 @@
+"""The scanner against Python's csv module and against itself, cut into chunks everywhere."""
+
+import csv
+import io
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imeiset.feeds import _scan
+from imeiset.feeds._scan import Scanner
+
+SHORT, QUOTE, LONG = 129, 130, 131
+
+
+def scan(text, delimiter=b",", columns=(0,), cuts=(), **options):
+    """Every row as (line, flaw, row, cells), and the counters, feeding the text cut at `cuts`."""
+    scanner = Scanner(delimiter, columns, **options)
+    found = []
+    rest = b""
+    edges = [0, *sorted(cuts), len(text)]
+    for i, (start, end) in enumerate(zip(edges, edges[1:], strict=False)):
+        chunk = rest + text[start:end]
+        scanner.feed(chunk, final=i == len(edges) - 2)
+        while scanner.batch():
+            for (begin, stop, line, flaw), cells in zip(
+                scanner.rows.tolist(), scanner.cells.tolist(), strict=True
+            ):
+                row = (scanner.first_line + line, flaw, chunk[begin:stop])
+                found.append((*row, [chunk[at : at + length] for at, length in cells]))
+        rest = chunk[len(chunk) - scanner.unfinished :]
+    assert rest == b""
+    return found, scanner.skipped, scanner.lines
+
+
+@pytest.fixture(params=_scan.simd_levels(), autouse=True)
+def level(request):
+    before = _scan.simd_level()
+    _scan.use_simd(request.param)
+    yield request.param
+    _scan.use_simd(before)
+
+
+def test_plain_lines():
+    text = b"490154203237518\r\n\n# a, \"comment\n 35-693803-564380-9 \r\n\t\r\nlast"
+    rows, skipped, lines = scan(text, b"", comments=True)
+    assert rows == [
+        (1, 0, b"490154203237518\r", [b"490154203237518"]),
+        (4, 0, b" 35-693803-564380-9 \r", [b"35-693803-564380-9"]),
+        (6, 0, b"last", [b"last"]),
+    ]
+    assert skipped == (2, 1, 0)
+    assert lines == 5
+
+
+def test_quotes_and_embedded_line_ends():
+    text = b'a,"x ""y"", \r\n z",1\r\n"b",,"2"\r\n"","\n\n",3'
+    rows, skipped, lines = scan(text, b",", (0, 1, 2))
+    assert [(line, cells) for line, _, _, cells in rows] == [
+        (1, [b"a", b'x ""y"", \r\n z', b"1"]),
+        (3, [b"b", b"", b"2"]),
+        (4, [b"", b"\n\n", b"3"]),
+    ]
+    assert skipped == (0, 0, 3)
+    assert lines == 5
+
+
+def test_a_short_row_has_no_cell():
+    rows, _, _ = scan(b"a\na;b\n", b";", (1,))
+    assert rows == [(1, SHORT, b"a", [b""]), (2, 0, b"a;b", [b"b"])]
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n"])
+def test_a_broken_quote_costs_its_own_line_only(ending):
+    rows, _, _ = scan(b'1\n"2\n3\n"4"x\n5\n6"\n"7' + ending, b"")
+    assert rows == [
+        (1, 0, b"1", [b"1"]),
+        (2, QUOTE, b'"2', [b""]),  # closed in line 4, within a cell
+        (3, 0, b"3", [b"3"]),
+        (4, QUOTE, b'"4"x', [b""]),
+        (5, 0, b"5", [b"5"]),
+        (6, 0, b'6"', [b'6"']),
+        (7, QUOTE, b'"7', [b""]),  # never closed
+    ]
+
+
+def test_long_rows_are_cut_and_hide_nothing():
+    text = b"1\n" + b"x" * 50 + b'\n2\n"' + b"y\n" * 20 + b'"\n3\n' + b"z" * 11
+    rows, _, lines = scan(text, b"", max_row=10)
+    assert rows[:4] == [
+        (1, 0, b"1", [b"1"]),
+        (2, LONG, b"x" * 10, [b""]),
+        (3, 0, b"2", [b"2"]),
+        (4, QUOTE, b'"y', [b""]),
+    ]
+    assert [row[2] for row in rows[4:]] == [b"y"] * 19 + [b'"', b"3", b"z" * 10]
+    assert [row[0] for row in rows[4:]] == list(range(5, 27))
+    assert lines == 25
+
+
+dirty = st.text(alphabet='1",;\n\r# \tx', max_size=40).map(str.encode)
+
+
+@given(text=dirty, data=st.data())
+def test_chunk_edges_change_nothing(text, data):
+    options = {
+        "delimiter": data.draw(st.sampled_from([b",", b";", b"\t", b""])),
+        "columns": data.draw(st.sampled_from([(0,), (1,), (0, 1), (1, 3)])),
+        "comments": data.draw(st.booleans()),
+        "max_row": data.draw(st.sampled_from([1, 3, 7, 100])),
+    }
+    whole = scan(text, **options)
+    for cut in range(len(text) + 1):
+        assert scan(text, cuts=[cut], **options) == whole
+    assert scan(text, cuts=range(1, len(text)), **options) == whole
+    cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=5))
+    assert scan(text, cuts=cuts, **options) == whole
+    found, (blank, comments, continued), lines = whole
+    assert lines == text.count(b"\n")
+    assert len(found) + blank + comments + continued == lines + (text[-1:] not in (b"", b"\n"))
+
+
+# A lone CR ends a line for the csv module, not for us.
+cells = st.lists(st.sampled_from([*'1",;|\t\n #x\u0661', "\r\n"]), max_size=6).map("".join)
+
+
+@given(
+    table=st.lists(st.lists(cells, min_size=2, max_size=4), max_size=8),
+    delimiter=st.sampled_from(",;|\t"),
+    ending=st.sampled_from(["\n", "\r\n"]),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
+    data=st.data(),
+)
+def test_equals_the_csv_module(table, delimiter, ending, quoting, data):
+    out = io.StringIO()
+    csv.writer(out, delimiter=delimiter, lineterminator=ending, quoting=quoting).writerows(table)
+    text = out.getvalue().encode()
+    columns = (0, 1, 2)
+    cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=5))
+    rows, _, _ = scan(text, delimiter.encode(), columns, cuts)
+    expected = list(csv.reader(io.StringIO(out.getvalue(), newline=""), delimiter=delimiter))
+    assert len(rows) == len(expected)
+    for (_, flaw, _, found), row in zip(rows, expected, strict=True):
+        assert flaw == (SHORT if len(row) < 3 else 0)
+        padded = [*row, "", ""][:3]
+        assert [cell.decode().replace('""', '"') for cell in found] == [cell.strip(" \t\r") for cell in padded]
+
+
+def test_marks_at_every_length_and_alignment(level):
+    rng = random.Random(7)
+    text = bytes(rng.choices(b'1234567890,"\n', k=400))
+    for start in range(64):
+        for size in range(0, 200):
+            piece = memoryview(text)[start : start + size]
+            found, _, _ = scan(bytes(piece), b"")
+            _scan.use_simd("portable")
+            assert scan(bytes(piece), b"")[0] == found
+            _scan.use_simd(level)
+
+
+def test_keys_and_tally():
+    text = b"490154203237518,a\n490154203237510,b\n490154203237511\n35-693803-564380,x\nzz,\n,\n1234567890123456,"
+    scanner = Scanner(b",", (0,))
+    scanner.feed(text, final=True)
+    assert scanner.batch() == 7
+    accept = np.zeros(256, np.uint8)
+    accept[[0, 15]] = 1
+    keys = np.zeros(10, np.uint64)
+    accepted, rejected, reasons = scanner.keys(0, accept, keys)
+    assert accepted == 4
+    assert keys.tolist() == [49015420323751, 49015420323751, 35693803564380, 12345678901234] + [0] * 6
+    assert rejected.tolist() == [2, 4, 5]
+    assert reasons.tolist() == [14, 4, 1]
+    assert scanner.forms == (1, 2, 1)
+    assert scanner.statuses[[0, 1, 4, 14, 15]].tolist() == [3, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "columns", "options"),
+    [
+        (b",,", (0,), {}),
+        (b"\n", (0,), {}),
+        (b'"', (0,), {}),
+        (b",", (), {}),
+        (b",", (-1,), {}),
+        (b",", (1, 0), {}),
+        (b",", (0,), {"max_row": 0}),
+        (b",", (0,), {"max_row": 1 << 31}),
+    ],
+)
+def test_bad_arguments(delimiter, columns, options):
+    with pytest.raises(ValueError, match="expected"):
+        Scanner(delimiter, columns, **options)
