@@ -42,7 +42,9 @@ lint: $(VENV)/.installed ## Style, types, and stubs against the compiled modules
 # Run from a directory without the sources, so that the installed build is what is measured.
 bench: $(VENV)/.bench ## The project's bars and the speed of every kernel
 	mkdir -p build/bench && ln -sfn ../../benchmarks build/bench/benchmarks
-	cd build/bench && ../../$(BIN)/python -m benchmarks.own $(BENCH)
+	cd build/bench && ../../$(BIN)/python -m benchmarks.own --quick
+	cd build/bench && ../../$(BIN)/python -m pytest benchmarks/own --benchmark-max-time=0.3 \
+		--benchmark-columns=median,iqr,rounds
 
 $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)

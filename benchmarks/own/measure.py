@@ -1,0 +1,99 @@
+"""What the bars are measured with. Each function is meant for a process of its own, see `fresh`."""
+
+import gc
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from imeiset import ImeiSet
+
+from .. import corpus
+
+ROUNDS = 7
+QUERIES = 4_000_000
+
+Result = TypeVar("Result")
+
+
+def fresh(function: Callable[..., Result], *arguments: object) -> Result:
+    """The function's result from a new process: nothing measured before leaves its memory behind."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def build(kind: str, n: int, path: Path) -> dict[str, float]:
+    """Build a set from sorted keys and save it at `path`.
+
+    ns: per key. peak: bytes beyond the keys while building. size: of the file.
+    """
+    keys = getattr(corpus, kind)(n)
+    gc.collect()
+    before = _reset_peak()
+    start = time.perf_counter()
+    built = ImeiSet.from_keys(keys)
+    seconds = time.perf_counter() - start
+    peak = _memory("VmHWM") - before
+    built.save(path)
+    return {"ns": seconds / n * 1e9, "peak": peak, "output": built.nbytes, "size": path.stat().st_size}
+
+
+def build_whole_tacs(k: int, path: Path) -> int:
+    """The file size of a set of k whole TACs."""
+    ImeiSet.from_ranges(*corpus.whole_tacs(k)).save(path)
+    return path.stat().st_size
+
+
+def open_and_answer(path: Path, warm_up: Path) -> dict[str, float]:
+    """Open the set at `path` and look up one text. seconds; resident: bytes that this added.
+
+    A small set is opened first, so that imports and first calls are not counted.
+    """
+    "490154203237518" in ImeiSet.open(warm_up)  # noqa: B015
+    gc.collect()
+    before = _memory("VmRSS")
+    start = time.perf_counter()
+    opened = ImeiSet.open(path)
+    "490154203237518" in opened  # noqa: B015
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "resident": _memory("VmRSS") - before}
+
+
+def against_pandas(path: Path, n: int, hits: float) -> dict[str, float]:
+    """ns per key of batch `contains` and of `pandas.Index.get_indexer`, its table kept: medians of
+    rounds that take turns, so that a busy machine slows both.
+    """
+    import pandas
+
+    keys = corpus.reference(n)
+    queries = corpus.queries(keys, QUERIES, hits)
+    ours, theirs = ImeiSet.open(path), pandas.Index(keys)
+    calls: dict[str, Callable[[], Any]] = {
+        "imeiset": lambda: ours.contains(queries),
+        "pandas": lambda: theirs.get_indexer(queries) >= 0,
+    }
+    assert (calls["imeiset"]() == calls["pandas"]()).all()  # and warms both up
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(ROUNDS):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(taken) / QUERIES * 1e9 for name, taken in times.items()}
+
+
+def _memory(field: str) -> int:
+    """A figure of /proc/self/status, in bytes."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    raise LookupError(field)
+
+
+def _reset_peak() -> int:
+    """Make VmHWM start again from what is resident now, and return that."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _memory("VmRSS")
