@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from imeiset.sets import ImeiSet
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks import corpus
+from imeiset import Imei, ImeiSet, is_valid, load, parse
 
 SIZES = [1_000_000, 10_000_000]
 BATCH = 1_000_000
