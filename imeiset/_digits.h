@@ -108,19 +108,17 @@ ALWAYS_INLINE uint8_t value16_portable(const uint8_t *p, unsigned n, uint64_t *k
 
 /* ---- one text ---- */
 
-/* The key and status of any n bytes. A text of more than IMEI_LONGEST bytes is malformed, and the
- * leftmost fault lies in its first IMEI_DECISIVE bytes: n may be cut to that. */
-static uint8_t imei_text(const uint8_t *text, size_t n, uint64_t *key) {
-    uint8_t digits[16] = {0};
-    unsigned count = 0;
+/* The digits of any n bytes, without separators. A text of more than IMEI_LONGEST bytes is malformed,
+ * and the leftmost fault lies in its first IMEI_DECISIVE bytes: n may be cut to that. */
+static uint8_t imei_compact(const uint8_t *text, size_t n, uint8_t digits[16], unsigned *count) {
     int separated = 1; /* a digit must follow */
-    *key = IMEI_NO_KEY;
+    *count = 0;
     if (n == 0) return IMEI_EMPTY;
     for (size_t i = 0; i < n; i++) {
         uint8_t c = text[i];
         if ((uint8_t)(c - '0') <= 9) {
-            if (count == 16) return IMEI_TOO_LONG;
-            digits[count++] = c;
+            if (*count == 16) return IMEI_TOO_LONG;
+            digits[(*count)++] = c;
             separated = 0;
         } else if (i == 0 && (c == '-' || c == '+')) {
             return IMEI_SIGN;
@@ -132,27 +130,59 @@ static uint8_t imei_text(const uint8_t *text, size_t n, uint64_t *key) {
         }
     }
     if (separated) return IMEI_SEPARATOR;
-    if (count < 14) return IMEI_TOO_SHORT;
-    return value16_portable(digits, count, key);
+    return *count < 14 ? IMEI_TOO_SHORT : IMEI_OK;
+}
+
+/* The key and status of any n bytes. */
+static uint8_t imei_text(const uint8_t *text, size_t n, uint64_t *key) {
+    uint8_t digits[16] = {0};
+    unsigned count;
+    uint8_t status = imei_compact(text, n, digits, &count);
+    *key = IMEI_NO_KEY;
+    return status == IMEI_OK ? value16_portable(digits, count, key) : status;
 }
 
 /* The same, at once for the common case: 14, 15 or 16 digits and nothing else. Reads only n bytes. */
-ALWAYS_INLINE uint8_t imei_scalar(const uint8_t *text, size_t n, int luhn, uint64_t *key) {
+ALWAYS_INLINE uint8_t imei_scalar(const uint8_t *text, size_t n, uint64_t *key) {
     if (n - 14 <= 2) {
         uint64_t tac = load8(text) ^ BYTES_0;
         uint64_t rest = (load8(text + 6) ^ BYTES_0) >> 16; /* digits 9 to 14 */
         uint64_t last = load8(text + n - 8) ^ BYTES_0;
         if ((over9(tac) | over9(rest) | over9(last)) == 0) {
-            *key = value8(tac) * 1000000 + value8(rest << 16);
-            if (n != 15 || !luhn) return IMEI_OK;
             unsigned digit = (unsigned)(last >> 56);
-            return check_status(sum4(luhn8(tac) + luhn8(rest)) + digit, digit);
+            *key = value8(tac) * 1000000 + value8(rest << 16);
+            return n == 15 ? check_status(sum4(luhn8(tac) + luhn8(rest)) + digit, digit) : IMEI_OK;
         }
     }
     return imei_text(text, n, key);
 }
 
 /* ---- keys ---- */
+
+enum imei_policy { POLICY_IGNORE = 0, POLICY_SPARE = 1, POLICY_REQUIRE = 2 };
+
+/* Settles the soft codes: a row the policy lets through becomes OK, another loses its key. Counts the
+ * rows of both codes, whatever the policy. */
+static void imei_settle(int policy, size_t n, uint64_t *keys, uint8_t *status, size_t *wrong, size_t *spare) {
+    *wrong = *spare = 0;
+    for (size_t start = 0; start < n; start += 255) { /* 255: sums that fit a byte, so that this vectorises */
+        size_t stop = n - start < 255 ? n : start + 255;
+        uint8_t wrong_here = 0, spare_here = 0;
+        for (size_t i = start; i < stop; i++) {
+            wrong_here += status[i] == IMEI_CHECK_DIGIT;
+            spare_here += status[i] == IMEI_CHECK_DIGIT_SPARE;
+        }
+        *wrong += wrong_here, *spare += spare_here;
+        if (!wrong_here && !spare_here) continue;
+        for (size_t i = start; i < stop; i++) {
+            if (status[i] != IMEI_CHECK_DIGIT && status[i] != IMEI_CHECK_DIGIT_SPARE) continue;
+            if (policy == POLICY_IGNORE || (policy == POLICY_SPARE && status[i] == IMEI_CHECK_DIGIT_SPARE))
+                status[i] = IMEI_OK;
+            else
+                keys[i] = IMEI_NO_KEY;
+        }
+    }
+}
 
 /* The check digit of a key. */
 static inline unsigned imei_check_digit(uint64_t key) {

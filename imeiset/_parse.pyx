@@ -4,7 +4,11 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE
 from cpython.float cimport PyFloat_Check
 from cpython.long cimport PyLong_Check
 from cpython.unicode cimport PyUnicode_Check, PyUnicode_DecodeASCII
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+
+import os
 
 from imeiset.errors import ImeiError, ParseStatus
 
@@ -29,25 +33,69 @@ cdef extern from "_digits.h" nogil:
     const uint8_t IMEI_WRONG_TYPE
     const uint8_t IMEI_CHECK_DIGIT
     const uint8_t IMEI_CHECK_DIGIT_SPARE
-    uint8_t imei_scalar(const uint8_t*, size_t, int, uint64_t*) noexcept
+    uint8_t imei_scalar(const uint8_t*, size_t, uint64_t*) noexcept
     uint8_t imei_text(const uint8_t*, size_t, uint64_t*) noexcept
+    uint8_t imei_compact(const uint8_t*, size_t, uint8_t*, unsigned*) noexcept
     uint8_t imei_integer(uint64_t, int, uint64_t*) noexcept
     unsigned imei_check_digit(uint64_t) noexcept
     void imei_write(uint64_t, char*) noexcept
+    void imei_settle(int, size_t, uint64_t*, uint8_t*, size_t*, size_t*) noexcept
+
+cdef extern from "_digits_simd.h" nogil:
+    const char* const* simd_names
+    int simd_supported() noexcept
+    int simd_by_name(const char*) noexcept
+    ctypedef struct digit_kernels:
+        void (*fixed)(const uint8_t*, ptrdiff_t, size_t, size_t, uint64_t*, uint8_t*) noexcept nogil
+        void (*ucs4)(const uint8_t*, ptrdiff_t, size_t, size_t, uint64_t*, uint8_t*) noexcept nogil
+        size_t (*spans)(const uint8_t*, size_t, const void*, const void*, bint, size_t, uint64_t*,
+                        uint8_t*) noexcept nogil
+        size_t (*lines)(const uint8_t*, size_t, bint, size_t, uint64_t*, uint8_t*, size_t*) noexcept nogil
+    const digit_kernels* digit_levels
+
+NO_KEY = IMEI_NO_KEY  # the key of a malformed row
+
+cdef int _level
+cdef const digit_kernels* _kernels
 
 
-cdef uint8_t _wide_text(object text, uint64_t* key) noexcept:
-    """A str that is not compact ASCII: the leftmost fault is in its first few characters."""
-    cdef uint8_t buffer[64]
-    cdef Py_ssize_t n = min(PyUnicode_GET_LENGTH(text), <Py_ssize_t>IMEI_DECISIVE)
-    cdef int kind = PyUnicode_KIND(text)
-    cdef void* data = PyUnicode_DATA(text)
+def simd_levels():
+    """The SIMD levels this processor runs, lowest first."""
+    return tuple(simd_names[level].decode() for level in range(simd_supported() + 1))
+
+
+def simd_level():
+    """The level in use."""
+    return simd_names[_level].decode()
+
+
+def use_simd(str name not None, /):
+    """Use that level from now on, in every thread: for tests and measurements."""
+    global _level, _kernels
+    cdef int level = simd_by_name(name.encode())
+    if not 0 <= level <= simd_supported():
+        raise ValueError(f"SIMD level: expected one of {', '.join(simd_levels())}, got {name!r}")
+    _level = level
+    _kernels = &digit_levels[level]
+
+
+use_simd(os.environ.get("IMEISET_SIMD") or simd_names[simd_supported()].decode())
+
+
+cdef Py_ssize_t _copy_text(object text, uint8_t* buffer) noexcept:
+    """The first IMEI_DECISIVE characters of a str or bytes: the leftmost fault is among them."""
+    cdef Py_ssize_t i, n
     cdef Py_UCS4 c
-    cdef Py_ssize_t i
+    if PyBytes_Check(text):
+        n = min(PyBytes_GET_SIZE(text), <Py_ssize_t>IMEI_DECISIVE)
+        for i in range(n):
+            buffer[i] = <uint8_t>PyBytes_AS_STRING(text)[i]
+        return n
+    n = min(PyUnicode_GET_LENGTH(text), <Py_ssize_t>IMEI_DECISIVE)
     for i in range(n):
-        c = PyUnicode_READ(kind, data, i)
+        c = PyUnicode_READ(PyUnicode_KIND(text), PyUnicode_DATA(text), i)
         buffer[i] = <uint8_t>c if c < 0x80 else 0xFF
-    return imei_text(buffer, n, key)
+    return n
 
 
 cdef uint8_t _integer(object value, int digits, uint64_t* key) noexcept:
@@ -80,20 +128,23 @@ cdef uint8_t _other(object value, int digits, uint64_t* key) noexcept:
     return IMEI_WRONG_TYPE
 
 
-cdef inline uint8_t _parse(object value, int digits, int luhn, uint64_t* key) noexcept:
+cdef inline uint8_t _parse(object value, int digits, uint64_t* key) noexcept:
+    """The key and status, check digit codes included."""
+    cdef uint8_t buffer[64]
     if PyUnicode_Check(value):
         if PyUnicode_IS_COMPACT_ASCII(value):
-            return imei_scalar(<const uint8_t*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value), luhn, key)
-        return _wide_text(value, key)
+            return imei_scalar(<const uint8_t*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value), key)
+        return imei_text(buffer, _copy_text(value, buffer), key)
     if PyBytes_Check(value):
-        return imei_scalar(<const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), luhn, key)
+        return imei_scalar(<const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), key)
     if PyLong_Check(value) and not PyBool_Check(value):
         return _integer(value, digits, key)
     return _other(value, digits, key)
 
 
 cdef uint8_t parse_object(object value, uint64_t* key) noexcept:
-    return _parse(value, 14, False, key)
+    cdef uint8_t status = _parse(value, 14, key)
+    return IMEI_OK if status == IMEI_CHECK_DIGIT or status == IMEI_CHECK_DIGIT_SPARE else status
 
 
 cdef object parse_error(uint8_t status, object value, Py_ssize_t position):
@@ -116,3 +167,187 @@ def key_of(value, /):
     if status:
         raise parse_error(status, value, -1)
     return key
+
+
+def check_digit(value, /):
+    """The Luhn digit of the first 14 (3GPP TS 23.003 annex B), of anything `key_of` accepts; ImeiError."""
+    return imei_check_digit(key_of(value))
+
+
+def is_valid(text, /):
+    """Whether a str or bytes has exactly 15 digits, the last of them the check digit of the others.
+
+    Separators are allowed as everywhere. Whatever the content, no error; TypeError for another type.
+    """
+    cdef uint8_t buffer[64]
+    cdef uint8_t digits[16]
+    cdef unsigned count = 0
+    cdef uint64_t key = IMEI_NO_KEY
+    if not isinstance(text, (str, bytes)):
+        raise TypeError(f"expected str or bytes, got {type(text).__name__}")
+    imei_compact(buffer, _copy_text(text, buffer), digits, &count)
+    return count == 15 and _parse(text, 14, &key) == IMEI_OK
+
+
+def compact(value, /):
+    """The digits of a str or bytes, as str without separators. Raises ImeiError."""
+    cdef uint8_t buffer[64]
+    cdef uint8_t digits[16]
+    cdef unsigned count = 0
+    cdef uint8_t status = IMEI_WRONG_TYPE
+    if isinstance(value, (str, bytes)):
+        status = imei_compact(buffer, _copy_text(value, buffer), digits, &count)
+    if status:
+        raise parse_error(status, value, -1)
+    return PyUnicode_DecodeASCII(<const char*>digits, count, NULL)
+
+
+def text_of(key, /):
+    """The 15 digits of a key and its check digit, as str. Raises ImeiError if it is no key."""
+    cdef uint64_t number = IMEI_NO_KEY
+    cdef uint8_t status = IMEI_WRONG_TYPE
+    if not isinstance(key, (str, bytes)):
+        status = _parse(key, 14, &number)
+    if status:
+        raise parse_error(status, key, -1)
+    return text_of_key(number)
+
+
+# ---- columns ----
+#
+# Each call parses rows from `start` on into keys[:] and status[:], as many as these hold. The check
+# digit codes are left for `settle`.
+
+cdef Py_ssize_t _rows(Py_ssize_t start, Py_ssize_t total, uint64_t[::1] keys, uint8_t[::1] status) except -1:
+    """How many rows to parse."""
+    if keys.shape[0] != status.shape[0]:
+        raise ValueError(f"status: expected {keys.shape[0]} rows like keys, got {status.shape[0]}")
+    if not 0 <= start <= total:
+        raise ValueError(f"start: expected 0 to {total}, got {start}")
+    return min(total - start, keys.shape[0])
+
+
+def fixed(array not None, Py_ssize_t start, uint64_t[::1] keys not None, uint8_t[::1] status not None):
+    """Rows of a one-dimensional NumPy array of dtype S or native U, any strides. Returns how many."""
+    cdef Py_buffer view
+    cdef Py_ssize_t n
+    cdef const uint8_t* base
+    kind = array.dtype.kind
+    if kind not in "SU" or not array.dtype.isnative or array.ndim != 1:
+        raise TypeError(f"expected a one-dimensional array of native S or U, got {array.dtype!r}")
+    cdef bint wide = kind == "U"
+    PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
+    try:
+        n = _rows(start, view.shape[0], keys, status)
+        if n:
+            base = <const uint8_t*>view.buf + start * view.strides[0]
+            with nogil:
+                if wide:
+                    _kernels.ucs4(base, view.strides[0], view.itemsize // 4, n, &keys[0], &status[0])
+                else:
+                    _kernels.fixed(base, view.strides[0], view.itemsize, n, &keys[0], &status[0])
+    finally:
+        PyBuffer_Release(&view)
+    return n
+
+
+def lines(const uint8_t[::1] text not None, Py_ssize_t start, uint64_t[::1] keys not None,
+          uint8_t[::1] status not None, bint final=True):
+    """Lines of text from the byte `start` on, ended by LF or CRLF; the last may lack its end if `final`.
+
+    A blank line is an EMPTY row; what follows the last line end is a row only if it is not empty.
+    Returns how many, and the byte after the last of them.
+    """
+    cdef size_t consumed = 0
+    cdef Py_ssize_t n = 0
+    _rows(start, text.shape[0], keys, status)
+    if start < text.shape[0] and keys.shape[0]:
+        with nogil:
+            n = _kernels.lines(&text[start], text.shape[0] - start, final, keys.shape[0], &keys[0],
+                               &status[0], &consumed)
+    return n, start + <Py_ssize_t>consumed
+
+
+ctypedef fused offset_t:
+    int32_t
+    int64_t
+
+
+def spans(const uint8_t[::1] data not None, const offset_t[::1] starts not None,
+          const offset_t[::1] ends not None, uint64_t[::1] keys not None, uint8_t[::1] status not None):
+    """Texts data[starts[i]:ends[i]], one for each row. Raises ValueError for a span outside the data."""
+    cdef Py_ssize_t n = _rows(0, starts.shape[0], keys, status), done = 0
+    cdef const uint8_t* base = &data[0] if data.shape[0] else NULL
+    cdef uint8_t nothing = 0
+    if ends.shape[0] != starts.shape[0] or keys.shape[0] != starts.shape[0]:
+        raise ValueError(f"spans: got {starts.shape[0]} starts, {ends.shape[0]} ends, {keys.shape[0]} rows")
+    if n:
+        with nogil:
+            done = _kernels.spans(base if base else &nothing, data.shape[0], &starts[0], &ends[0],
+                                  sizeof(offset_t) == 8, n, &keys[0], &status[0])
+    if done < n:
+        got = f"{starts[done]}:{ends[done]}"
+        raise ValueError(f"span {done}: expected within {data.shape[0]} bytes, got {got}")
+
+
+ctypedef fused integer_t:
+    int64_t
+    uint64_t
+
+
+def integers(const integer_t[:] values not None, int digits, Py_ssize_t start, uint64_t[::1] keys not None,
+             uint8_t[::1] status not None):
+    """Integers of 14 digits, or of 15 with the check digit. Returns how many."""
+    cdef Py_ssize_t i, n = _rows(start, values.shape[0], keys, status)
+    cdef integer_t value
+    with nogil:
+        for i in range(n):
+            value = values[start + i]
+            if integer_t is int64_t and value < 0:
+                keys[i] = IMEI_NO_KEY
+                status[i] = IMEI_NEGATIVE
+            else:
+                status[i] = imei_integer(<uint64_t>value, digits, &keys[i])
+    return n
+
+
+def objects(values not None, int digits, Py_ssize_t start, uint64_t[::1] keys not None,
+            uint8_t[::1] status not None):
+    """Items of a list or tuple: whatever `key_of` accepts, and nulls. Returns how many."""
+    cdef Py_ssize_t i, n = _rows(start, len(values), keys, status)
+    cdef uint64_t* to = &keys[0] if n else NULL
+    if isinstance(values, tuple):
+        for i in range(n):
+            status[i] = _parse((<tuple>values)[start + i], digits, to + i)
+    elif not isinstance(values, list):
+        raise TypeError(f"expected a list or tuple, got {type(values).__name__}")
+    else:
+        for i in range(n):
+            # An item's own code may run, and shorten the list.
+            if start + i >= len(<list>values):
+                raise RuntimeError("list changed size while it was parsed")
+            status[i] = _parse((<list>values)[start + i], digits, to + i)
+    return n
+
+
+cpdef int check_policy(str policy) except -1:
+    """The number of a check digit policy; ValueError for a name that is none."""
+    try:
+        return ("ignore", "spare", "require").index(policy)
+    except ValueError:
+        raise ValueError(f"check_digit: expected 'ignore', 'spare' or 'require', got {policy!r}") from None
+
+
+def settle(str policy not None, uint64_t[::1] keys not None, uint8_t[::1] status not None):
+    """Applies a check digit policy to parsed rows: "ignore", "spare" (right, or 0) or "require".
+
+    Rows let through become OK, others keep their code and lose their key. Returns how many 15th digits
+    were wrong, and how many of them were 0, before that.
+    """
+    cdef size_t wrong = 0, spare = 0
+    cdef int code = check_policy(policy)
+    cdef Py_ssize_t n = _rows(0, keys.shape[0], keys, status)
+    if n:
+        with nogil:
+            imei_settle(code, n, &keys[0], &status[0], &wrong, &spare)
+    return wrong + spare, spare

@@ -6,6 +6,10 @@ Type Allocation Code and hides the serial number, see `mask`.
 
 import os
 from enum import IntEnum
+from typing import Literal
+
+CheckDigit = Literal["ignore", "spare", "require"]
+"""Which 15th digits are well formed: any, the right one or 0, the right one."""
 
 _SHOWN = 8  # the TAC
 _LONGEST = 32  # no text with separators is longer than 31 characters

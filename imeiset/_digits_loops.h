@@ -1,0 +1,174 @@
+/* The loops over rows, compiled once for each SIMD level by _digits_simd.h: no include guard.
+ *
+ * Expects LEVEL(name), LEVEL_TARGET, digits16, value16 and narrow16 of that level and, where
+ * LEVEL_GROUPS is defined, group8.
+ */
+
+/* n digits and nothing else, 16 bytes readable: the key and its status. Anything else: the slow way. */
+LEVEL_TARGET ALWAYS_INLINE uint8_t LEVEL(row)(const uint8_t *p, size_t n, uint64_t *key) {
+    if (n - 14 <= 2 && LEVEL(digits16)(p) >= n) return LEVEL(value16)(p, (unsigned)n, key);
+    return imei_text(p, n < IMEI_DECISIVE ? n : IMEI_DECISIVE, key);
+}
+
+/* The same where only n bytes can be read. */
+LEVEL_TARGET static inline uint8_t LEVEL(edge_row)(const uint8_t *p, size_t n, uint64_t *key) {
+    uint8_t copy[16] = {0};
+    if (n - 14 > 2) return imei_text(p, n < IMEI_DECISIVE ? n : IMEI_DECISIVE, key);
+    memcpy(copy, p, n);
+    return LEVEL(row)(copy, n, key);
+}
+
+LEVEL_TARGET static void LEVEL(fixed)(const uint8_t *base, ptrdiff_t stride, size_t width, size_t n,
+                                      uint64_t *keys, uint8_t *status) {
+    const uint8_t *end = rows_end(base, stride, width, n);
+    size_t i = 0;
+#ifdef LEVEL_GROUPS
+    row_shape shape = {.digits = 0};
+    unsigned singles = 1; /* rows to go until the next group: until a shape is known, and after a misfit */
+#endif
+    while (i < n) {
+        const uint8_t *p = row_at(base, stride, i);
+#ifdef LEVEL_GROUPS
+        if (singles == 0 && n - i >= 8) {
+            const uint8_t *last = row_at(p, stride, 7);
+            if (end - p >= 16 && end - last >= 16) {
+                const uint8_t *rows[8];
+                for (int k = 0; k < 8; k++) rows[k] = row_at(p, stride, (size_t)k);
+                if (group8_avx2(rows, &shape, keys + i, status + i)) {
+                    i += 8;
+                    continue;
+                }
+            }
+            singles = 8;
+        }
+#endif
+        size_t length = unpadded(p, width);
+        if (end - p >= 16)
+            status[i] = LEVEL(row)(p, length, &keys[i]);
+        else
+            status[i] = LEVEL(edge_row)(p, length, &keys[i]);
+        i++;
+#ifdef LEVEL_GROUPS
+        if (width <= 16 && length - 14 <= 2 && length != shape.digits)
+            set_shape(&shape, (unsigned)length, "\0\0", (unsigned)(width - length));
+        singles -= singles > 0 && shape.digits;
+#endif
+    }
+}
+
+LEVEL_TARGET static void LEVEL(ucs4)(const uint8_t *base, ptrdiff_t stride, size_t width, size_t n,
+                                     uint64_t *keys, uint8_t *status) {
+    const uint8_t *end = rows_end(base, stride, 4 * width, n);
+    uint8_t narrow[64][16] = {{0}}; /* a block of rows as bytes */
+    for (size_t i = 0; i < n;) {
+        size_t rows = n - i < 64 ? n - i : 64;
+        uint64_t other = 0; /* rows that are not so simple */
+        for (size_t k = 0; k < rows; k++) {
+            const uint8_t *p = row_at(base, stride, i + k);
+            if (width > 16 || end - p < 64 || !LEVEL(narrow16)(p, narrow[k])) other |= UINT64_C(1) << k;
+        }
+        if (width <= 16) LEVEL(fixed)(narrow[0], 16, width, rows, keys + i, status + i);
+        for (size_t k = 0; k < rows; k++)
+            if (other >> k & 1) status[i + k] = ucs4_text(row_at(base, stride, i + k), width, &keys[i + k]);
+        i += rows;
+    }
+}
+
+LEVEL_TARGET static size_t LEVEL(spans)(const uint8_t *data, size_t size, const void *starts, const void *ends,
+                                        int wide, size_t n, uint64_t *keys, uint8_t *status) {
+    size_t i = 0;
+#ifdef LEVEL_GROUPS
+    row_shape shape = {.digits = 0};
+    unsigned singles = 1;
+#endif
+    while (i < n) {
+#ifdef LEVEL_GROUPS
+        if (singles == 0 && n - i >= 8) {
+            const uint8_t *rows[8];
+            int fits = size >= 16;
+            for (size_t k = 0; k < 8; k++) {
+                int64_t start = offset_at(starts, wide, i + k), stop = offset_at(ends, wide, i + k);
+                fits &= start >= 0 && start <= (int64_t)size - 16 && stop - start == shape.digits;
+                rows[k] = fits ? data + start : data;
+            }
+            if (fits && group8_avx2(rows, &shape, keys + i, status + i)) {
+                i += 8;
+                continue;
+            }
+            singles = 8;
+        }
+#endif
+        int64_t start = offset_at(starts, wide, i), stop = offset_at(ends, wide, i);
+        if (start < 0 || stop < start || stop > (int64_t)size) return i;
+        size_t length = (size_t)(stop - start);
+        if ((int64_t)size - start >= 16)
+            status[i] = LEVEL(row)(data + start, length, &keys[i]);
+        else
+            status[i] = LEVEL(edge_row)(data + start, length, &keys[i]);
+        i++;
+#ifdef LEVEL_GROUPS
+        if (length - 14 <= 2 && length != shape.digits) set_shape(&shape, (unsigned)length, "", 0);
+        singles -= singles > 0 && shape.digits;
+#endif
+    }
+    return i;
+}
+
+LEVEL_TARGET static size_t LEVEL(lines)(const uint8_t *text, size_t size, int final, size_t capacity,
+                                        uint64_t *keys, uint8_t *status, size_t *consumed) {
+    const uint8_t *p = text, *end = text + size;
+    size_t i = 0;
+#ifdef LEVEL_GROUPS
+    row_shape shape = {.digits = 0};
+    unsigned singles = 1;
+#endif
+    while (i < capacity && p < end) {
+#ifdef LEVEL_GROUPS
+        /* Digits all through and then the line end: so that is where the line ends. */
+        if (singles == 0 && capacity - i >= 8 && (size_t)(end - p) >= 8 * shape.stride + 16) {
+            const uint8_t *rows[8];
+            unsigned differ = 0;
+            for (unsigned k = 0; k < 8; k++) rows[k] = p + k * shape.stride;
+            for (unsigned k = 0; k < 8 && shape.afters; k++) {
+                differ |= rows[k][16] ^ shape.after[0];
+                if (shape.afters == 2) differ |= rows[k][17] ^ shape.after[1];
+            }
+            if (!differ && group8_avx2(rows, &shape, keys + i, status + i)) {
+                i += 8;
+                p += 8 * shape.stride;
+                continue;
+            }
+            singles = 8;
+        }
+#endif
+        if (end - p >= 18) {
+            unsigned digits = LEVEL(digits16)(p);
+            const uint8_t *stop = p + digits;
+            unsigned ends = stop[0] == '\n' ? 1 : stop[0] == '\r' && stop[1] == '\n' ? 2 : 0;
+            if (digits >= 14 && ends) {
+                status[i] = LEVEL(value16)(p, digits, &keys[i]);
+                i++;
+                p = stop + ends;
+#ifdef LEVEL_GROUPS
+                if (digits != shape.digits || digits + ends != shape.stride)
+                    set_shape(&shape, digits, ends == 1 ? "\n" : "\r\n", ends);
+                singles -= singles > 0;
+#endif
+                continue;
+            }
+        }
+        const uint8_t *stop = memchr(p, '\n', (size_t)(end - p));
+        if (!stop && !final) break;
+        const uint8_t *next = stop ? stop + 1 : end;
+        size_t length = (size_t)((stop ? stop : end) - p);
+        if (length && p[length - 1] == '\r') length--;
+        status[i] = LEVEL(edge_row)(p, length, &keys[i]);
+        i++;
+        p = next;
+#ifdef LEVEL_GROUPS
+        singles -= singles > 0 && shape.digits;
+#endif
+    }
+    *consumed = (size_t)(p - text);
+    return i;
+}

@@ -1,0 +1,191 @@
+"""Any column a user has, as rows of keys and statuses.
+
+A *source* wraps one column. It is read forward in pieces of any size, so a caller can work in
+buffers that stay in cache and never holds a second copy of the column. Which source serves which
+column is decided in one place, `source`; Arrow columns belong there too, with `_parse.spans` over
+their offsets.
+"""
+
+import mmap
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imeiset import _parse
+from imeiset.errors import CheckDigit, ImeiError, ParseStatus
+
+Keys = NDArray[np.uint64]
+Statuses = NDArray[np.uint8]
+
+_ACCEPTED = (
+    "a list or tuple, a NumPy array of uint64, int64, S or U, "
+    "or bytes or an mmap of newline-separated numbers"
+)
+
+
+class Source(Protocol):
+    """A column being read."""
+
+    @property
+    def expected(self) -> int:
+        """How many rows are left: exactly, or for lines about."""
+
+    def read(self, keys: Keys, status: Statuses) -> int:
+        """Parse the next rows into both; returns how many, fewer than fit only at the end."""
+
+    def value(self, row: int) -> object:
+        """What stands in that row, for an error to show."""
+
+
+class _Rows:
+    """A column whose rows are numbered: integers, fixed-width texts, objects."""
+
+    def __init__(self, values: Any, digits: int) -> None:
+        self._values = values
+        self._digits = digits
+        self._next = 0
+
+    @property
+    def expected(self) -> int:
+        return len(self._values) - self._next
+
+    def value(self, row: int) -> object:
+        return self._values[row]
+
+    def read(self, keys: Keys, status: Statuses) -> int:
+        rows = self._read(keys, status)
+        self._next += rows
+        return rows
+
+    def _read(self, keys: Keys, status: Statuses) -> int:
+        raise NotImplementedError
+
+
+class _Integers(_Rows):
+    def _read(self, keys: Keys, status: Statuses) -> int:
+        return _parse.integers(self._values, self._digits, self._next, keys, status)
+
+
+class _Fixed(_Rows):
+    def _read(self, keys: Keys, status: Statuses) -> int:
+        return _parse.fixed(self._values, self._next, keys, status)
+
+
+class _Objects(_Rows):
+    def _read(self, keys: Keys, status: Statuses) -> int:
+        return _parse.objects(self._values, self._digits, self._next, keys, status)
+
+
+class _Lines:
+    """Newline-separated numbers in one buffer."""
+
+    _SAMPLE = 1 << 16
+
+    def __init__(self, text: memoryview) -> None:
+        self._text = text
+        self._next = 0
+
+    @property
+    def expected(self) -> int:
+        left = len(self._text) - self._next
+        sample = self._text[self._next : self._next + self._SAMPLE]
+        lines = bytes(sample).count(b"\n")
+        return left * lines // max(len(sample), 1) + lines // 8 + 1
+
+    def read(self, keys: Keys, status: Statuses) -> int:
+        rows, self._next = _parse.lines(self._text, self._next, keys, status)
+        return rows
+
+    def value(self, row: int) -> object:
+        start = 0
+        keys, status = _buffers(1 << 16)
+        while row > 0:  # skip that many
+            n = min(row, len(keys))
+            _, start = _parse.lines(self._text, start, keys[:n], status[:n])
+            row -= n
+        line = bytes(self._text[start : start + 256])
+        return line.partition(b"\n")[0].removesuffix(b"\r")
+
+
+def source(column: object, *, digits: int = 14) -> Source:
+    """A source for any accepted column.
+
+    digits: what integers are, 14-digit keys or (15) keys with their check digit. Raises TypeError for a
+    column that is not accepted, ValueError for an array that is not one-dimensional.
+    """
+    if digits not in (14, 15):
+        raise ValueError(f"digits: expected 14 or 15, got {digits!r}")
+    if isinstance(column, list | tuple):
+        return _Objects(column, digits)
+    if isinstance(column, bytes | bytearray | mmap.mmap):
+        return _Lines(memoryview(column))
+    if isinstance(column, memoryview):
+        if column.format in ("B", "b", "c") and column.c_contiguous:
+            return _Lines(column.cast("B"))
+        return _array(np.asarray(column), digits)
+    if isinstance(column, np.ndarray):
+        return _array(column, digits)
+    # Arrow columns (__arrow_c_stream__, __arrow_c_array__) go here, before __array__ copies them.
+    if hasattr(column, "__array__") and not isinstance(column, np.generic):
+        return _array(np.asarray(column), digits)
+    raise TypeError(f"expected {_ACCEPTED}, got {type(column).__name__}")
+
+
+def _array(array: NDArray[Any], digits: int) -> Source:
+    if array.ndim != 1:
+        raise ValueError(f"expected an array of one dimension, got {array.ndim}")
+    kind, native = array.dtype.kind, array.dtype.newbyteorder("=")
+    if not (kind in "SUOT" or (kind in "iu" and array.dtype.itemsize == 8)):
+        raise TypeError(f"expected {_ACCEPTED}, got an array of {array.dtype}")
+    if kind in "OT" or isinstance(array, np.ma.MaskedArray):
+        return _Objects(array.tolist(), digits)  # None where masked
+    if kind in "SU":
+        return _Fixed(array.astype(native, copy=False), digits)
+    return _Integers(array.astype(native, copy=False), digits)
+
+
+def _buffers(rows: int) -> tuple[Keys, Statuses]:
+    return np.empty(rows, np.uint64), np.empty(rows, np.uint8)
+
+
+def parse(column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore") -> tuple[Keys, Statuses]:
+    """Keys and statuses of a column: uint64[n] and uint8[n] of ParseStatus, 0 where the row is well formed.
+
+    Never raises on content: a malformed row has its code, and 2**64 - 1 as its key, which is no key.
+    Integers are 14-digit keys, or with digits=15 carry the check digit. check_digit says which 15th
+    digits are well formed: "ignore" any (the default: it is not sent, 3GPP TS 22.016), "spare" the right
+    one or 0, "require" the right one; texts of 14 and 16 digits have none and always pass. In lines, a
+    blank line is a row that is EMPTY.
+
+    NumPy drops trailing NULs from S and U items, so a text that ends in NUL cannot be told from one
+    that does not.
+
+    Costs 2 to 4 ns for each row of text, 15 to 30 for each item of a list, and 9 bytes of memory.
+    """
+    rows = source(column, digits=digits)
+    keys, status = _buffers(rows.expected)
+    done = rows.read(keys, status)
+    while done == len(keys) and (more := rows.expected):
+        keys.resize(done + more, refcheck=False)
+        status.resize(done + more, refcheck=False)
+        done += rows.read(keys[done:], status[done:])
+    keys.resize(done, refcheck=False)
+    status.resize(done, refcheck=False)
+    _parse.settle(check_digit, keys, status)
+    return keys, status
+
+
+def keys_of(column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore") -> Keys:
+    """The keys of a column, as `parse` gives them; raises ImeiError, with its position, for the first
+    row that is malformed."""
+    keys, status = parse(column, digits=digits, check_digit=check_digit)
+    if status.any():
+        row = int(np.flatnonzero(status)[0])
+        raise error_at(column, row, int(status[row]), digits=digits)
+    return keys
+
+
+def error_at(column: object, row: int, status: int, *, digits: int = 14) -> ImeiError:
+    """The error for a malformed row of a column."""
+    return ImeiError(ParseStatus(status), source(column, digits=digits).value(row), position=row)
