@@ -14,7 +14,13 @@ def use_simd(name: str, /) -> None: ...
 @final
 class Scanner:
     def __init__(
-        self, delimiter: bytes, columns: Sequence[int], *, comments: bool = False, max_row: int = 1 << 20
+        self,
+        delimiter: bytes,
+        columns: Sequence[int],
+        *,
+        comments: bool = False,
+        max_row: int = 1 << 20,
+        first_line: int = 1,
     ) -> None: ...
     def feed(self, text: ReadableBuffer, /, *, final: bool) -> None: ...
     def batch(self) -> int: ...

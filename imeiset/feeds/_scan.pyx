@@ -7,20 +7,19 @@ import os
 
 import numpy as np
 
+from imeiset import _parse
+
 cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 
 cdef extern from "scan.h" nogil:
-    const char *const simd_names[]
+    const char* const* simd_names
     int simd_supported() noexcept
     int simd_by_name(const char *name) noexcept
 
     struct scan_row:
         int32_t start, end, line, flaw
-
-    struct scan_cell:
-        int32_t start, length
 
     struct scan_dialect:
         uint8_t delimiter
@@ -40,38 +39,36 @@ cdef extern from "scan.h" nogil:
     void scan_marks(int level, const uint8_t *text, int32_t size, uint8_t delimiter,
                     uint64_t *marks) noexcept
     int32_t scan_rows(const scan_dialect *dialect, const uint8_t *text, int32_t size, bint final,
-                      const uint64_t *marks, int32_t capacity, scan_row *rows, scan_cell *cells,
+                      const uint64_t *marks, int32_t capacity, scan_row *rows, int32_t *cells,
                       scan_state *state) noexcept
-    int32_t scan_keys(const uint8_t *text, const scan_row *rows, const scan_cell *cells, int32_t stride,
-                      int32_t count, const uint8_t *accept, uint64_t *keys, int32_t *rejected,
-                      uint8_t *reasons, scan_tally *tally) noexcept
+    int32_t scan_settle(const uint8_t *text, const scan_row *rows, const int32_t *starts,
+                        const int32_t *ends, int32_t count, const uint8_t *accept, uint64_t *keys,
+                        uint8_t *status, int32_t *rejected, scan_tally *tally) noexcept
 
 
-cdef int _level = simd_supported()
+cdef int _level
 
 
 def simd_levels():
     """The SIMD levels this processor runs, lowest first."""
-    return tuple([simd_names[level].decode() for level in range(simd_supported() + 1)])
+    return tuple(simd_names[level].decode() for level in range(simd_supported() + 1))
 
 
 def simd_level():
-    """The SIMD level in use."""
+    """The level in use."""
     return simd_names[_level].decode()
 
 
-def use_simd(name, /):
-    """Use this SIMD level from now on. Raises ValueError if this processor does not run it."""
+def use_simd(str name not None, /):
+    """Use that level from now on, in every thread: for tests and measurements."""
     global _level
     cdef int level = simd_by_name(name.encode())
-    if level < 0 or level > simd_supported():
-        raise ValueError(f"expected a SIMD level of {simd_levels()}, got {name!r}")
+    if not 0 <= level <= simd_supported():
+        raise ValueError(f"SIMD level: expected one of {', '.join(simd_levels())}, got {name!r}")
     _level = level
 
 
-if "IMEISET_SIMD" in os.environ:
-    use_simd(os.environ["IMEISET_SIMD"])
-
+use_simd(os.environ.get("IMEISET_SIMD") or simd_names[simd_supported()].decode())
 
 MAX_ROW = 1 << 30  # bytes
 BATCH_ROWS = 16384  # rows, cells and keys of a batch stay in the second-level cache
@@ -83,7 +80,7 @@ cdef class Scanner:
 
     delimiter: one byte, or b"" for one cell per line. columns: ascending numbers of the wanted cells,
     from 0. comments: lines that start with '#' are not rows. max_row: the bytes of a row; a longer one
-    is yielded as flawed, see scan.h.
+    is yielded as flawed, see scan.h. first_line: the number of the text's first line.
 
     Call `feed` with a chunk, then `batch` until it returns 0. The next chunk begins with the last
     `unfinished` bytes of this one.
@@ -102,7 +99,8 @@ cdef class Scanner:
     cdef int64_t _lines
     cdef bint _final
 
-    def __cinit__(self, bytes delimiter not None, columns, *, bint comments=False, max_row=1 << 20):
+    def __cinit__(self, bytes delimiter not None, columns, *, bint comments=False, max_row=1 << 20,
+                  int64_t first_line=1):
         wanted = np.array(columns, np.int32)
         if len(delimiter) > 1 or delimiter in (b"\n", b"\r", b'"', b"\0"):
             raise ValueError(f"expected a one-byte delimiter, got {delimiter!r}")
@@ -117,12 +115,13 @@ cdef class Scanner:
         self._dialect.wanted = &self._wanted[0]
         self._dialect.n_wanted = wanted.size
         self._rows = np.zeros((BATCH_ROWS, 4), np.int32)
-        self._cells = np.zeros((BATCH_ROWS, wanted.size, 2), np.int32)
+        self._cells = np.zeros((wanted.size, 2, BATCH_ROWS), np.int32)
         self._row_view = self._rows
         self._cell_view = self._cells
         self._marks = np.zeros(0, np.uint64)
         self._text = b""
         self._final = True
+        self._lines = first_line - 1
 
     def feed(self, const uint8_t[::1] text not None, /, *, bint final):
         """Scan these bytes next: what the last chunk left unfinished and what follows it.
@@ -149,8 +148,8 @@ cdef class Scanner:
             with nogil:
                 self._count = scan_rows(&self._dialect, &self._text[0], <int32_t>len(self._text), self._final,
                                         &self._marks[0], <int32_t>len(self._row_view),
-                                        <scan_row*>&self._row_view[0, 0],
-                                        <scan_cell*>&self._cell_view[0, 0, 0], &self._state)
+                                        <scan_row*>&self._row_view[0, 0], &self._cell_view[0, 0, 0],
+                                        &self._state)
         return self._count
 
     def keys(self, int column, const uint8_t[::1] accept not None, uint64_t[::1] keys not None, /):
@@ -160,23 +159,24 @@ cdef class Scanner:
         the batch; receives the keys of the accepted rows in order. Returns their number, and for the
         other rows their indices, int32[n], and statuses or flaws, uint8[n].
         """
+        cdef int32_t count = self._count, accepted
         if not 0 <= column < self._dialect.n_wanted:
             raise ValueError(f"expected a column below {self._dialect.n_wanted}, got {column}")
-        if len(accept) != 256 or len(keys) < self._count:
-            raise ValueError(f"expected 256 flags and room for {self._count} keys")
-        if not self._count:
-            return 0, np.empty(0, np.int32), np.empty(0, np.uint8)
-        rejected = np.empty(self._count, np.int32)
-        reasons = np.empty(self._count, np.uint8)
+        if len(accept) != 256 or len(keys) < count:
+            raise ValueError(f"expected 256 flags and room for {count} keys, got {len(accept)}, {len(keys)}")
+        rejected = np.empty(count, np.int32)
+        reasons = np.empty(count, np.uint8)
+        if not count:
+            return 0, rejected, reasons
         cdef int32_t[::1] rejected_view = rejected
         cdef uint8_t[::1] reasons_view = reasons
-        cdef int32_t accepted
+        _parse.spans(self._text, self._cells[column, 0, :count], self._cells[column, 1, :count],
+                     keys[:count], reasons_view)
         with nogil:
-            accepted = scan_keys(&self._text[0], <scan_row*>&self._row_view[0, 0],
-                                 <scan_cell*>&self._cell_view[0, column, 0], self._dialect.n_wanted,
-                                 self._count, &accept[0], &keys[0], &rejected_view[0], &reasons_view[0],
-                                 &self._tally)
-        return accepted, rejected[: self._count - accepted], reasons[: self._count - accepted]
+            accepted = scan_settle(&self._text[0], <scan_row*>&self._row_view[0, 0],
+                                   &self._cell_view[column, 0, 0], &self._cell_view[column, 1, 0], count,
+                                   &accept[0], &keys[0], &reasons_view[0], &rejected_view[0], &self._tally)
+        return accepted, rejected[: count - accepted], reasons[: count - accepted]
 
     @property
     def rows(self):
@@ -185,8 +185,8 @@ cdef class Scanner:
 
     @property
     def cells(self):
-        """int32[n, wanted, 2] of the batch: start in the chunk and length, trimmed and unquoted."""
-        return self._cells[: self._count]
+        """int32[wanted, 2, n] of the batch: starts and ends in the chunk, trimmed and unquoted."""
+        return self._cells[:, :, : self._count]
 
     @property
     def first_line(self):
@@ -195,7 +195,7 @@ cdef class Scanner:
 
     @property
     def lines(self):
-        """Line ends so far."""
+        """Line ends so far, those before the first line of the text included."""
         return self._lines + self._state.lines
 
     @property

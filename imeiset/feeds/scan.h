@@ -33,10 +33,6 @@ struct scan_row {
     int32_t flaw;
 };
 
-struct scan_cell {
-    int32_t start, length; /* without quotes and surrounding blanks; escaped quotes stay doubled */
-};
-
 struct scan_dialect {
     uint8_t delimiter;       /* '\n' for none */
     bool comments;           /* lines that start with '#' are not rows */
@@ -139,10 +135,19 @@ static void scan_marks(int level, const uint8_t *text, int32_t size, uint8_t del
 
 static inline bool scan_is_blank(uint8_t byte) { return byte == ' ' || byte == '\t' || byte == '\r'; }
 
-static inline struct scan_cell scan_trim(const uint8_t *text, int32_t start, int32_t end) {
+static inline bool scan_is_blank_line(const uint8_t *text, int32_t start, int32_t end) {
+    while (start < end && scan_is_blank(text[start])) start++;
+    return start == end;
+}
+
+/* Write a cell without the blanks around it; return where the next one goes. */
+static inline int32_t *scan_cell(int32_t *cell, int32_t capacity, const uint8_t *text, int32_t start,
+                                 int32_t end) {
     while (start < end && scan_is_blank(text[start])) start++;
     while (start < end && scan_is_blank(text[end - 1])) end--;
-    return (struct scan_cell){start, end - start};
+    cell[0] = start;
+    cell[capacity] = end;
+    return cell + 2 * (int64_t)capacity;
 }
 
 /* Where the line of `start` ends: its '\n', or `end`. */
@@ -151,12 +156,15 @@ static inline int32_t scan_line_end(const uint8_t *text, int32_t start, int32_t 
     return newline ? (int32_t)(newline - text) : end;
 }
 
-/* Yield at most `capacity` rows (and n_wanted cells for each) from state->position on; return how
- * many. Fewer than `capacity` means that the chunk is finished: its bytes from state->position on
- * are an unfinished row, to be put before the next chunk (none if `final`). */
+/* Yield at most `capacity` rows from state->position on; return how many. Fewer means that the chunk is
+ * finished: its bytes from state->position on are an unfinished row, to be put before the next chunk
+ * (none if `final`).
+ *
+ * cells: for each wanted column, `capacity` starts and then `capacity` ends, in the chunk, without
+ * quotes and surrounding blanks (escaped quotes stay doubled). A cell that is not there is empty. */
 static int32_t scan_rows(const struct scan_dialect *dialect, const uint8_t *text, int32_t size, bool final,
                          const uint64_t *marks, int32_t capacity, struct scan_row *rows,
-                         struct scan_cell *cells, struct scan_state *state) {
+                         int32_t *cells, struct scan_state *state) {
     const int32_t words = size / 64 + (size % 64 != 0), max_row = dialect->max_row;
     const int32_t n_wanted = dialect->n_wanted;
     const int32_t *wanted = dialect->wanted;
@@ -186,7 +194,7 @@ static int32_t scan_rows(const struct scan_dialect *dialect, const uint8_t *text
 
     while (count < capacity && position < size) {
         /* One row, from `position`. */
-        struct scan_cell *cell = cells + (int64_t)count * n_wanted;
+        int32_t *cell = cells + count; /* the start of the next wanted cell; its end is `capacity` on */
         int32_t column = 0, found = 0, start = position, row_lines = 0;
 
         if (dialect->comments && text[position] == '#') {
@@ -242,18 +250,20 @@ static int32_t scan_rows(const struct scan_dialect *dialect, const uint8_t *text
             }
             if (mark - position > max_row) goto flawed;
             if (mark == size && !final) goto unfinished;
-            if (found < n_wanted && wanted[found] == column)
-                cell[found++] = scan_trim(text, cell_start, cell_end);
+            if (found < n_wanted && wanted[found] == column) {
+                found++;
+                cell = scan_cell(cell, capacity, text, cell_start, cell_end);
+            }
             column++;
             if (mark == size || text[mark] == '\n') break;
             start = mark + 1;
         }
         /* The row is whole: [position, mark). */
-        if (column == 1 && text[position] != '"' && scan_trim(text, position, mark).length == 0) {
+        if (column == 1 && scan_is_blank_line(text, position, mark)) {
             state->blank++;
         } else {
             rows[count] = (struct scan_row){position, mark, line, found < n_wanted ? SCAN_SHORT : SCAN_FINE};
-            while (found < n_wanted) cell[found++] = (struct scan_cell){mark, 0};
+            for (; found < n_wanted; found++) cell = scan_cell(cell, capacity, text, mark, mark);
             state->continued += row_lines;
             count++;
         }
@@ -263,7 +273,8 @@ static int32_t scan_rows(const struct scan_dialect *dialect, const uint8_t *text
 
     flawed:
         /* Yield the first line alone and go on after it. */
-        for (int32_t i = 0; i < n_wanted; i++) cell[i] = (struct scan_cell){position, 0};
+        cell = cells + count;
+        for (found = 0; found < n_wanted; found++) cell = scan_cell(cell, capacity, text, position, position);
         if (size - position > max_row) {
             mark = scan_line_end(text, position, position + max_row + 1);
             if (mark > position + max_row) {
@@ -292,7 +303,7 @@ unfinished:
     return count;
 }
 
-/* ---- cells to keys ---- */
+/* ---- what became of the rows ---- */
 
 struct scan_tally {
     int64_t status[256]; /* rows by parse status or flaw */
@@ -308,24 +319,21 @@ static inline int32_t scan_digits(const uint8_t *cell, int32_t length) {
     return digits;
 }
 
-/* Parse the cell of each row; cells lie `stride` apart. The keys of accepted statuses go to `keys`;
- * their number is returned. The indices of the other rows go to `rejected`, and why to `reasons`. */
-static int32_t scan_keys(const uint8_t *text, const struct scan_row *rows, const struct scan_cell *cells,
-                         int32_t stride, int32_t count, const uint8_t *accept, uint64_t *keys,
-                         int32_t *rejected, uint8_t *reasons, struct scan_tally *tally) {
+/* Of parsed rows, keep the keys of accepted statuses and return their number; the indices of the other
+ * rows go to `rejected`, and `status` shrinks to theirs, flaws included. */
+static int32_t scan_settle(const uint8_t *text, const struct scan_row *rows, const int32_t *starts,
+                           const int32_t *ends, int32_t count, const uint8_t *accept, uint64_t *keys,
+                           uint8_t *status, int32_t *rejected, struct scan_tally *tally) {
     int32_t accepted = 0, refused = 0;
-    for (int32_t i = 0; i < count; i++, cells += stride) {
-        const uint8_t *cell = text + cells->start;
-        uint64_t key = 0;
-        uint8_t status = (uint8_t)rows[i].flaw;
-        if (status == SCAN_FINE) status = imei_scalar(cell, (size_t)cells->length, 1, &key);
-        tally->status[status]++;
-        if (accept[status]) {
-            tally->forms[scan_digits(cell, cells->length) - 14]++;
-            keys[accepted++] = key;
+    for (int32_t i = 0; i < count; i++) {
+        uint8_t code = rows[i].flaw == SCAN_FINE ? status[i] : (uint8_t)rows[i].flaw;
+        tally->status[code]++;
+        if (accept[code]) {
+            tally->forms[scan_digits(text + starts[i], ends[i] - starts[i]) - 14]++;
+            keys[accepted++] = keys[i];
         } else {
             rejected[refused] = i;
-            reasons[refused++] = status;
+            status[refused++] = code;
         }
     }
     return accepted;

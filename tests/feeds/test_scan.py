@@ -26,10 +26,10 @@ def scan(text, delimiter=b",", columns=(0,), cuts=(), **options):
         scanner.feed(chunk, final=i == len(edges) - 2)
         while scanner.batch():
             for (begin, stop, line, flaw), cells in zip(
-                scanner.rows.tolist(), scanner.cells.tolist(), strict=True
+                scanner.rows.tolist(), scanner.cells.transpose(2, 0, 1).tolist(), strict=True
             ):
                 row = (scanner.first_line + line, flaw, chunk[begin:stop])
-                found.append((*row, [chunk[at : at + length] for at, length in cells]))
+                found.append((*row, [chunk[at:end] for at, end in cells]))
         rest = chunk[len(chunk) - scanner.unfinished :]
     assert rest == b""
     return found, scanner.skipped, scanner.lines
@@ -170,7 +170,7 @@ def test_keys_and_tally():
     keys = np.zeros(10, np.uint64)
     accepted, rejected, reasons = scanner.keys(0, accept, keys)
     assert accepted == 4
-    assert keys.tolist() == [49015420323751, 49015420323751, 35693803564380, 12345678901234] + [0] * 6
+    assert keys.tolist()[:4] == [49015420323751, 49015420323751, 35693803564380, 12345678901234]
     assert rejected.tolist() == [2, 4, 5]
     assert reasons.tolist() == [14, 4, 1]
     assert scanner.forms == (1, 2, 1)

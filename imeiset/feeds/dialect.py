@@ -1,0 +1,148 @@
+"""How a text is laid out: its delimiter, its header, and which column holds the IMEIs."""
+
+import csv
+import io
+import re
+from collections import Counter
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import islice
+
+from ..errors import FeedColumn
+
+DELIMITERS = ",;\t|"
+# Column names that mean the IMEI, lower case and without punctuation.
+_KNOWN = {
+    "imei",
+    "imeis",
+    "imeino",
+    "imeinumber",
+    "imeinumbers",
+    "imeicode",
+    "imeisv",
+    "imeiimeisv",
+    "imeiorimeisv",
+    "approvedimei",
+    "blockedimei",
+    "deviceimei",
+    "pei",
+}
+_SAMPLE = 1 << 16  # bytes looked at
+_SAMPLE_ROWS = 100
+_IMEI = re.compile(r"(?:[0-9][- ]?){13,15}[0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """delimiter: one byte, or b"" for one number per line. column: of the IMEI, from 0. header: the
+    first row is one. comments: lines that start with '#' are not rows."""
+
+    delimiter: bytes
+    column: int
+    header: bool
+    comments: bool
+
+
+def preamble(text: bytes | bytearray) -> tuple[int, int, int]:
+    """The blank and comment lines before the first row: their bytes, how many blank, how many comments."""
+    size = blank = comments = 0
+    for line in io.BytesIO(text):
+        if line.startswith(b"#"):
+            comments += 1
+        elif not line.strip(b" \t\r\n"):
+            blank += 1
+        else:
+            break
+        size += len(line)
+    return size, blank, comments
+
+
+def sniff(path: str, text: bytes | bytearray, column: str | int | None) -> Dialect:
+    """The layout of a text, from its beginning without preamble.
+
+    column: the name of the column of the IMEIs in the header, its number from 1, or None to find it:
+    the one with a known name, or without a header the only one that looks like IMEIs. A first row is a
+    header only if it names the column, or has a title instead of an IMEI in the numbered one: no first
+    row of data is lost. Raises FeedColumn if there is no such column, or more than one.
+    """
+    tables = {delimiter: _rows(text, delimiter) for delimiter in DELIMITERS}
+    if not tables[","]:
+        return Dialect(b"", 0, header=False, comments=True)
+    if not isinstance(column, int):
+        names = _KNOWN if column is None else {_plain(column)}
+        found = {d: [i for i, title in enumerate(rows[0]) if _plain(title) in names] for d, rows in tables.items()}
+        delimiter = max(tables, key=lambda d: (len(found[d]) > 0, len(tables[d][0])))
+        first_row, hits = tables[delimiter][0], found[delimiter]
+        if len(hits) == 1:
+            return Dialect(delimiter.encode() if len(first_row) > 1 else b"", hits[0], header=True, comments=False)
+        if hits:
+            several = ", ".join(f"{i + 1} ({first_row[i].strip()!r})" for i in hits)
+            raise FeedColumn(path, "one column of IMEIs, or --column with its number", f"columns {several}")
+        if column is not None:
+            raise FeedColumn(path, f"a column named {column!r}", _nearest(column, first_row))
+
+    delimiter, rows = _layout(tables)
+    width = max(map(len, rows))
+    if column is not None:
+        if not 1 <= column <= width:
+            raise FeedColumn(path, f"a column {column}", f"rows of {width}")
+        at = column - 1
+        header = len(rows[0]) > at and _is_title(rows[0][at])
+    elif width == 1:
+        at, header = 0, False
+    else:
+        at, header = _only_imeis(path, rows, width), False
+    return Dialect(delimiter, at, header, comments=width == 1 and not header)
+
+
+def _rows(text: bytes | bytearray, delimiter: str) -> list[list[str]]:
+    whole = text[:_SAMPLE]
+    if len(text) > _SAMPLE and b"\n" in whole:
+        whole = whole[: whole.rindex(b"\n")]
+    # A lone CR ends no line for the scanner, but would for the csv module.
+    lines = whole.decode(errors="replace").replace("\r\n", "\n").replace("\r", " ")
+    rows = filter(None, csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter))
+    return list(islice(rows, _SAMPLE_ROWS))
+
+
+def _plain(title: str) -> str:
+    return re.sub(r"[\W_]", "", title.casefold())
+
+
+def _is_title(cell: str) -> bool:
+    """Whether a cell has a letter that no identity has, regular or not ('DEADBEEF' may be one)."""
+    return re.search(r"[^\W\d_A-Fa-f]", cell) is not None
+
+
+def _layout(tables: dict[str, list[list[str]]]) -> tuple[bytes, list[list[str]]]:
+    """The delimiter that gives most rows the same number of cells, more than one, and its rows."""
+    best, layout = (0.5, 1), (b"", [[",".join(row)] for row in tables[","]])
+    for delimiter, rows in tables.items():
+        (width, count), *_ = Counter(map(len, rows)).most_common(1)
+        if width > 1 and (score := (count / len(rows), width)) > best:
+            best, layout = score, (delimiter.encode(), rows)
+    return layout
+
+
+def _only_imeis(path: str, rows: list[list[str]], width: int) -> int:
+    """The only column most of whose cells look like IMEIs."""
+    found = []
+    for i in range(width):
+        cells = [row[i].strip() for row in rows[len(rows) > 1 :] if len(row) > i and row[i].strip()]
+        if 2 * sum(_IMEI.fullmatch(cell) is not None for cell in cells) > len(cells):
+            found.append(i)
+    if len(found) != 1:
+        several = ", ".join(str(i + 1) for i in found)
+        got = f"columns {several} that could" if found else f"none in {width} columns"
+        raise FeedColumn(path, "a header with 'imei', one column that looks like IMEIs, or --column", got)
+    if len(rows[0]) > found[0] and _is_title(rows[0][found[0]]):
+        raise FeedColumn(path, "a header with 'imei', or --column", _nearest("imei", rows[0]))
+    return found[0]
+
+
+def _nearest(name: str, first_row: list[str]) -> str:
+    """The name in the first row that is closest, or all, without showing data of a file with no header."""
+    titles = {_plain(cell): cell.strip() for cell in first_row if not re.search("[0-9]{6}", cell)}
+    if close := get_close_matches(_plain(name), titles, 1):
+        return f"{titles[close[0]]!r} as the nearest"
+    return f"a first row of {', '.join(map(repr, titles.values()))}"[:200] if titles else "no header"

@@ -1,0 +1,229 @@
+"""Files to a set: scan, parse, sort; every row that is not in the set is explained."""
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import BinaryIO, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._files import publish
+from ..errors import FeedEmpty, FeedRejects, ParseStatus, mask
+from ..sets import ImeiSet
+from ._scan import BATCH_ROWS, Scanner
+from .dialect import preamble, sniff
+from .report import FIRST_LINES, LoadReport, Rejects, RowFlaw, reason_of
+from .sources import CHUNK, Source
+
+CheckDigit = Literal["ignore", "spare", "require"]
+MAX_LINE = 1 << 20  # bytes
+
+# The statuses whose rows are accepted.
+_POLICIES: dict[str, tuple[ParseStatus, ...]] = {
+    "ignore": (ParseStatus.OK, ParseStatus.CHECK_DIGIT, ParseStatus.CHECK_DIGIT_SPARE),
+    "spare": (ParseStatus.OK, ParseStatus.CHECK_DIGIT_SPARE),
+    "require": (ParseStatus.OK,),
+}
+_REASONS = {int(code): code.name.lower().encode() for code in (*ParseStatus, *RowFlaw)}
+
+
+class LoadResult(NamedTuple):
+    """The set that was loaded, and what was in the sources."""
+
+    set: ImeiSet
+    report: LoadReport
+
+
+def load(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    column: str | int | None = None,
+    check_digit: CheckDigit = "ignore",
+    rejects: str | os.PathLike[str] | None = None,
+    max_rejects: int | None = None,
+    max_line: int = MAX_LINE,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> LoadResult:
+    """The set of all IMEIs in one or more files, plain lists or delimited text, gzipped or not.
+
+    paths: files; '-' is stdin. The delimiter (comma, semicolon, tab, pipe or none) and the header are
+    found for each file. column: the header's name for the column of the IMEIs, or its number from 1;
+    None finds it, see `dialect.sniff`.
+    check_digit: what to do with a 15th digit that is not the Luhn digit (3GPP TS 23.003 Annex B):
+    'ignore' it, for it is not part of what identifies; accept a 'spare' 0; or 'require' the right one.
+    rejects: a file for the rejected rows, CSV of line, source, reason and the row as it was, readable by
+    its owner only. max_rejects: how many rejected rows to put up with.
+    max_line: bytes; a longer row is rejected and never held in memory.
+    progress: called with the bytes of the files read so far, and in all if that is known.
+
+    Nothing is returned or published unless every file was read to a clean end. Raises a kind of
+    FeedError, OSError if the rejects cannot be written, and FeedRejects also for a file all of whose
+    rows are rejected. Memory: 8 bytes for each accepted row, and as many again while they are sorted.
+    """
+    if check_digit not in _POLICIES:
+        raise ValueError(f"expected check_digit of {', '.join(_POLICIES)}, got {check_digit!r}")
+    if isinstance(paths, str | os.PathLike):
+        paths = [paths]
+    names = [os.fspath(path) for path in paths]
+    if not names:
+        raise ValueError("expected at least one file")
+    started = time.perf_counter()
+    with ExitStack() as stack:
+        output = None if rejects is None else stack.enter_context(publish(rejects, private=True))
+        loader = _Loader(check_digit, output, max_rejects, max_line)
+        sources = [Source(name, chunk=max(CHUNK, max_line)) for name in names]
+        sizes = [source.size for source in sources]
+        total = None if None in sizes else sum(size or 0 for size in sizes)
+        done = 0
+        for source in sources:
+            with source:
+                loader.read(source, column, progress and (lambda at: progress(done + at, total)))
+            done += source.position
+        result = ImeiSet.from_keys(loader.sorted_keys())
+    report = loader.report
+    report.keys = len(result)
+    report.duplicates = report.accepted - report.keys
+    report.seconds = time.perf_counter() - started
+    return LoadResult(result, report)
+
+
+class _Loader:
+    """The keys and the report of what was read so far."""
+
+    def __init__(
+        self, check_digit: CheckDigit, output: BinaryIO | None, max_rejects: int | None, max_line: int
+    ) -> None:
+        self.report = LoadReport()
+        self._accept = np.zeros(256, np.uint8)
+        self._accept[list(_POLICIES[check_digit])] = 1
+        self._output = output
+        self._max_rejects = max_rejects
+        self._max_line = max_line
+        self._keys = np.empty(64 * BATCH_ROWS, np.uint64)
+        if output:
+            output.write(b"line,source,reason,row\n")
+
+    def sorted_keys(self) -> NDArray[np.uint64]:
+        """The keys, repeated ones too; the loader is done with them."""
+        self._keys.resize(self.report.accepted, refcheck=False)
+        self._keys.sort()
+        return self._keys
+
+    def read(self, source: Source, column: str | int | None, progress: Callable[[int], None] | None) -> None:
+        """Add all of a source."""
+        report = self.report
+        report.sources.append(source.path)
+        rows, accepted = report.rows, report.accepted
+        scanner: Scanner | None = None
+        header = False
+        rest = b""
+        last = 0
+        for buffer, start, stop in source:
+            report.bytes += stop - start
+            last = buffer[stop - 1]
+            if scanner is None:
+                scanner, used, header = self._begin(source.path, buffer[start:stop], column)
+                text = memoryview(buffer)[start + used : stop]
+            elif len(rest) <= start:
+                buffer[start - len(rest) : start] = rest
+                text = memoryview(buffer)[start - len(rest) : stop]
+            else:
+                text = memoryview(rest + buffer[start:stop])
+            scanner.feed(text, final=False)
+            self._take(scanner, source.path, text)
+            rest = bytes(text[len(text) - scanner.unfinished :])
+            if progress:
+                progress(source.position)
+        if scanner is None:
+            raise FeedEmpty(source.path, "text", "an empty file")
+        scanner.feed(rest, final=True)
+        self._take(scanner, source.path, memoryview(rest))
+
+        for name, count in zip(("blank", "comments", "continued"), scanner.skipped, strict=True):
+            setattr(report, name, getattr(report, name) + count)
+        report.lines += scanner.lines + (last != ord("\n"))
+        for digits, count in zip(report.forms, scanner.forms, strict=True):
+            report.forms[digits] += count
+        report.wrong_check_digits += int(scanner.statuses[ParseStatus.CHECK_DIGIT])
+        report.spare_check_digits += int(scanner.statuses[ParseStatus.CHECK_DIGIT_SPARE])
+        if report.rows == rows and not header:
+            raise FeedEmpty(source.path, "rows", "only comments and blank lines")
+        if report.rows > rows and report.accepted == accepted:
+            reasons = ", ".join(f"{entry.count:,} {entry.text}" for entry in report.rejects.values())
+            raise FeedRejects(source.path, "IMEIs", f"none: every row was rejected ({reasons})")
+
+    def _begin(self, path: str, text: bytearray, column: str | int | None) -> tuple[Scanner, int, bool]:
+        """The scanner of a text that begins like this, the bytes before the first row of data, and
+        whether a header was among them."""
+        report = self.report
+        used, blank, comments = preamble(text)
+        report.blank += blank
+        report.comments += comments
+        dialect = sniff(path, text[used:], column)
+        if dialect.header:
+            scanner = Scanner(dialect.delimiter, (0,), max_row=self._max_line)
+            scanner.feed(text[used:], final=True)
+            scanner.batch()
+            end = used + int(scanner.rows[0, 1]) + 1
+            report.headers += 1
+            report.continued += text[used : end - 1].count(b"\n")
+            used = min(end, len(text))
+        scanner = Scanner(
+            dialect.delimiter,
+            (dialect.column,),
+            comments=dialect.comments,
+            max_row=self._max_line,
+            first_line=text[:used].count(b"\n") + 1,
+        )
+        return scanner, used, dialect.header
+
+    def _take(self, scanner: Scanner, path: str, text: memoryview) -> None:
+        """Add the rows of a chunk."""
+        report = self.report
+        while count := scanner.batch():
+            if report.accepted + count > len(self._keys):
+                self._keys.resize(len(self._keys) * 3 // 2, refcheck=False)
+            accepted, rejected, reasons = scanner.keys(0, self._accept, self._keys[report.accepted :])
+            report.rows += count
+            report.accepted += accepted
+            if len(rejected):
+                self._reject(scanner, path, text, rejected, reasons)
+
+    def _reject(
+        self,
+        scanner: Scanner,
+        path: str,
+        text: memoryview,
+        rejected: NDArray[np.int32],
+        reasons: NDArray[np.uint8],
+    ) -> None:
+        """Explain the rejected rows of a batch."""
+        rows = scanner.rows[rejected]
+        lines = scanner.first_line + rows[:, 2].astype(np.int64)
+        counts = np.bincount(reasons)
+        for code in np.flatnonzero(counts).tolist():
+            reason = reason_of(code)
+            entry = self.report.rejects.setdefault(reason.name.lower(), Rejects(reason.text))
+            entry.count += int(counts[code])
+            first = lines[reasons == code][: FIRST_LINES - len(entry.first)]
+            entry.first += [(path, line) for line in first.tolist()]
+        if self._output:
+            source = _quoted(os.fsencode(path))
+            self._output.writelines(
+                b"%d,%s,%s,%s\n" % (line, source, _REASONS[code], _quoted(bytes(text[start:end]).rstrip(b"\r")))
+                for line, code, (start, end, *_) in zip(
+                    lines.tolist(), reasons.tolist(), rows.tolist(), strict=True
+                )
+            )
+        if self._max_rejects is not None and self.report.rejected > self._max_rejects:
+            at = len(rejected) - (self.report.rejected - self._max_rejects)
+            start, end = scanner.cells[0, :, rejected[at]].tolist()
+            cell = f" {mask(bytes(text[start:end]))!r}" if start < end else ""
+            got = f"one more: {reason_of(reasons[at]).text}{cell}"
+            raise FeedRejects(path, f"at most {self._max_rejects} rejected rows", got, line=int(lines[at]))
+
+
+def _quoted(text: bytes) -> bytes:
+    return b'"%s"' % text.replace(b'"', b'""')

@@ -1,0 +1,81 @@
+"""What a load found: every line of every source is counted in exactly one place."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from enum import IntEnum
+
+from ..errors import ParseStatus
+
+FIRST_LINES = 5  # examples kept for each reason
+
+
+class RowFlaw(IntEnum):
+    """What can be wrong with a row before its IMEI is looked at. Stored in reports: values never change.
+
+    The numbers are those of scan.h, above every ParseStatus.
+    """
+
+    SHORT_ROW = 129
+    BROKEN_QUOTE = 130
+    LONG_ROW = 131
+
+    @property
+    def text(self) -> str:
+        """What is wrong, in words."""
+        return _TEXTS[self]
+
+
+_TEXTS = {
+    RowFlaw.SHORT_ROW: "a row that ends before the IMEI column",
+    RowFlaw.BROKEN_QUOTE: "a quote that is not closed, or not at the end of its cell",
+    RowFlaw.LONG_ROW: "a row longer than allowed",
+}
+
+
+def reason_of(code: int) -> ParseStatus | RowFlaw:
+    """The reason with this code."""
+    return RowFlaw(code) if code > max(ParseStatus) else ParseStatus(code)
+
+
+@dataclass(slots=True)
+class Rejects:
+    """Rows rejected for one reason: how many, why in words, and the (source, line) of the first few."""
+
+    text: str
+    count: int = 0
+    first: list[tuple[str, int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class LoadReport:
+    """What a load read and what became of it.
+
+    rows = accepted + rejected rows, and accepted = keys + duplicates.
+    lines = rows + headers + blank + comments + continued.
+    """
+
+    sources: list[str] = field(default_factory=list)
+    bytes: int = 0  # of text, after decompression
+    lines: int = 0
+    headers: int = 0
+    blank: int = 0
+    comments: int = 0
+    continued: int = 0  # lines that begin inside a quoted cell
+    rows: int = 0
+    accepted: int = 0
+    forms: dict[int, int] = field(default_factory=lambda: dict.fromkeys((14, 15, 16), 0))  # accepted, by digits
+    wrong_check_digits: int = 0  # rows of 15 digits whose last is neither the Luhn digit nor 0
+    spare_check_digits: int = 0  # rows of 15 digits whose last is 0 and not the Luhn digit
+    keys: int = 0  # distinct
+    duplicates: int = 0
+    rejects: dict[str, Rejects] = field(default_factory=dict)  # by reason code, in lower case
+    seconds: float = 0.0
+
+    @property
+    def rejected(self) -> int:
+        """Rejected rows."""
+        return sum(reason.count for reason in self.rejects.values())
+
+    def to_json(self) -> str:
+        """The report as one JSON object."""
+        return json.dumps({**asdict(self), "rejected": self.rejected})
