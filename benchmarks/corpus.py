@@ -127,6 +127,8 @@ def _clustered(n: int, seed: int) -> Keys:
         rest = budget - int(runs.sum())
         if rest >= shortest:
             runs = np.append(runs, rest)
+        elif rest:
+            runs[-1] = min(longest, runs[-1] + rest)
         singles = size - int(runs.sum())
         counts[i] = len(runs) + singles
         lengths.append(rng.permutation(np.concatenate([runs, np.ones(singles, int)])))
