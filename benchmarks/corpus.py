@@ -36,7 +36,10 @@ def reference(n: int, seed: int = SEED) -> Keys:
 
 
 def clustered(n: int, seed: int = SEED) -> Keys:
-    """The reference list's TACs and sizes, with half of the serials in runs of 100 to 5,000."""
+    """The reference list's TACs and sizes, with half of the serials in runs of 100 to 5,000.
+
+    Below a million keys, the TACs that are large enough to have runs hold less than half.
+    """
     return _cached(f"clustered-{n}-{seed}", lambda: _clustered(n, seed))
 
 

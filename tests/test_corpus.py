@@ -56,12 +56,13 @@ def test_what_the_cap_cuts_off_goes_to_others() -> None:
 
 
 def test_clustered_has_half_its_serials_in_runs() -> None:
-    keys = corpus.clustered(N)
-    sizes = check(keys, N)
-    assert np.array_equal(np.sort(sizes), np.sort(check(corpus.reference(N), N)))
+    n = 2 * N
+    keys = corpus.clustered(n)
+    sizes = check(keys, n)
+    assert np.array_equal(np.sort(sizes), np.sort(check(corpus.reference(n), n)))
     edges = np.flatnonzero(np.diff(keys) != 1)
     runs = np.diff(edges)
-    assert runs[runs >= 100].sum() == pytest.approx(N / 2, rel=0.02)
+    assert runs[runs >= 100].sum() == pytest.approx(n / 2, rel=0.02)
     assert (runs >= 100).sum() > 50
 
 
