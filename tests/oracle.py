@@ -1,0 +1,97 @@
+"""The slow, obvious twin of everything native. Written from the standards, not from the kernels."""
+
+from imeiset.errors import ParseStatus as S
+
+NO_KEY = 2**64 - 1
+DIGITS = "0123456789"
+
+
+# ---- one value ----
+
+
+def luhn_digit(body):
+    """3GPP TS 23.003 annex B: double every second digit, add up the digits, fill up to a ten."""
+    total = 0
+    for place, digit in enumerate(body):
+        number = int(digit) * (2 if place % 2 == 1 else 1)
+        total += sum(int(d) for d in str(number))
+    return -total % 10
+
+
+def compact(text):
+    """(digits, status) of a str or bytes: the leftmost fault decides."""
+    if isinstance(text, bytes):
+        text = text.decode("latin-1")
+    if text == "":
+        return None, S.EMPTY
+    digits = ""
+    for place, c in enumerate(text):
+        if c in DIGITS:
+            digits += c
+            if len(digits) == 17:
+                return None, S.TOO_LONG
+        elif place == 0 and c in "+-":
+            return None, S.SIGN
+        elif c in "- ":
+            if place == 0 or text[place - 1] not in DIGITS:
+                return None, S.SEPARATOR
+        elif c == "\0":
+            return None, S.NUL
+        else:
+            return None, S.NOT_DIGIT if ord(c) < 128 else S.NOT_ASCII
+    if text[-1] in "- ":
+        return None, S.SEPARATOR
+    if len(digits) < 14:
+        return None, S.TOO_SHORT
+    return digits, S.OK
+
+
+def from_digits(digits):
+    """(key, status) of 14 to 16 digits, check digit codes included."""
+    if len(digits) == 15 and int(digits[14]) != luhn_digit(digits[:14]):
+        return int(digits[:14]), S.CHECK_DIGIT_SPARE if digits[14] == "0" else S.CHECK_DIGIT
+    return int(digits[:14]), S.OK
+
+
+def parse_text(text):
+    digits, status = compact(text)
+    return (NO_KEY, status) if status else from_digits(digits)
+
+
+def parse_integer(number, digits=14):
+    if number < 0:
+        return NO_KEY, S.NEGATIVE
+    if number >= 10**digits:
+        return NO_KEY, S.FIFTEEN_DIGITS if digits == 14 and number < 10**15 else S.OUT_OF_RANGE
+    return from_digits(str(number).zfill(digits))
+
+
+def parse_value(value, digits=14):
+    """Anything a list may hold."""
+    if isinstance(value, str | bytes):
+        return parse_text(value)
+    if value is None or (isinstance(value, float) and value != value):
+        return NO_KEY, S.MISSING
+    if isinstance(value, int) and not isinstance(value, bool):
+        return parse_integer(value, digits)
+    return NO_KEY, S.WRONG_TYPE
+
+
+# ---- columns ----
+
+
+def settle(row, policy):
+    """A row's (key, status) under a check digit policy."""
+    key, status = row
+    allowed = {"ignore": (S.CHECK_DIGIT, S.CHECK_DIGIT_SPARE), "spare": (S.CHECK_DIGIT_SPARE,), "require": ()}
+    if status in allowed[policy]:
+        return key, S.OK
+    return (NO_KEY if status else key), status
+
+
+def split_lines(text):
+    """The lines of bytes: LF or CRLF ends one, and nothing after the last end is no line."""
+    lines = text.split(b"\n")
+    if lines[-1] == b"":
+        lines.pop()
+    return [line.removesuffix(b"\r") for line in lines]
