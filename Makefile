@@ -37,6 +37,10 @@ lint: $(VENV)/.installed ## Style, types, and stubs against the compiled modules
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p imeiset -p benchmarks
 	$(if $(CYTHON),$(BIN)/cython-lint $(CYTHON))
+	for f in $(filter %.pyx,$(CYTHON)); do \
+		if $(BIN)/cython -3 -X boundscheck=False,wraparound=False,initializedcheck=False $$f -o build/hints.c 2>&1 \
+			| grep -A8 'performance hint'; then exit 1; fi; \
+	done
 	$(if $(STUBBED),cd $(VENV) && bin/python -m mypy.stubtest --mypy-config-file ../pyproject.toml \
 		--allowlist ../.stubtest --ignore-unused-allowlist $(STUBBED))
 
@@ -66,11 +70,15 @@ $(VENV)/.bench: $(VENV)/.installed
 # Each of the following works on a copy of what git tracks, so that nothing else can help it pass.
 COPY = rm -rf $(1) && mkdir -p $(1) && git ls-files -z | xargs -0 cp --parents -t $(1)
 
+# An interpreter is found on the PATH or where pyenv keeps those that are not on it.
 test-all: ## The tests on every interpreter found
 	for v in $(VERSIONS); do \
-		if ! python$$v -c '' 2>/dev/null; then echo "Python $$v: not found, skipped"; continue; fi; \
-		echo "Python $$v"; \
-		[ -e build/venv-$$v/bin/python ] || python$$v -m venv build/venv-$$v; \
+		for python in python$$v "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$v.*/bin/python none; do \
+			if $$python -c '' 2>/dev/null; then break; fi; \
+		done; \
+		if [ $$python = none ]; then echo "Python $$v: not found, skipped"; continue; fi; \
+		echo "Python $$v: $$python"; \
+		[ -e build/venv-$$v/bin/pip ] || $$python -m venv build/venv-$$v; \
 		build/venv-$$v/bin/python $(PIP) $(BUILDERS); \
 		build/venv-$$v/bin/python $(PIP) --no-build-isolation '.[test]'; \
 		build/venv-$$v/bin/pytest -m "not long"; \
