@@ -132,6 +132,24 @@ def source(column: object, *, digits: int = 14) -> Source:
     raise TypeError(f"expected {_ACCEPTED}, got {type(column).__name__}")
 
 
+def split(column: object, parts: int) -> list[Any]:
+    """The column in about equal pieces, at most so many, in order; what cannot be cut stays whole."""
+    if parts == 1 or getattr(column, "ndim", 1) != 1 or isinstance(column, np.ma.MaskedArray):
+        return [column]
+    if isinstance(column, list | tuple | np.ndarray):
+        step = max(1, -(-len(column) // parts))
+        return [column[at : at + step] for at in range(0, len(column), step)] or [column]
+    if isinstance(column, bytes | bytearray | mmap.mmap):
+        text, pieces, start = memoryview(column), [], 0
+        for part in range(1, parts):
+            cut = column.find(b"\n", max(start, len(text) * part // parts)) + 1
+            if cut > start:
+                pieces.append(text[start:cut])
+                start = cut
+        return [*pieces, text[start:]]
+    return [column]
+
+
 def _array(array: NDArray[Any], digits: int) -> Source:
     if array.ndim != 1:
         raise ValueError(f"expected an array of one dimension, got {array.ndim}")

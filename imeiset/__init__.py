@@ -1,0 +1,37 @@
+"""imeiset: exact, compressed, memory-mapped sets of blocked IMEIs.
+
+>>> import imeiset
+>>> blocked = imeiset.ImeiSet(["490154203237518", "35-809101-685355-0"])
+>>> "490154203237518" in blocked
+True
+"""
+
+from imeiset._parse import check_digit, is_valid
+from imeiset.columns import parse
+from imeiset.errors import (
+    FeedError,
+    ImeiError,
+    ImeisetError,
+    ParseStatus,
+    SnapshotError,
+)
+from imeiset.feeds import LoadReport, LoadResult, load
+from imeiset.imei import Imei
+from imeiset.sets import ImeiSet
+
+__all__ = [
+    "FeedError",
+    "Imei",
+    "ImeiError",
+    "ImeiSet",
+    "ImeisetError",
+    "LoadReport",
+    "LoadResult",
+    "ParseStatus",
+    "SnapshotError",
+    "check_digit",
+    "is_valid",
+    "load",
+    "parse",
+]
+__version__ = "0.1.0"

@@ -1,0 +1,429 @@
+"""The frozen index over bytes: build from ascending keys, contains, rank, read in order.
+
+The design is in _index.h, _lines.h and _spill.h. Arrays built here and arrays of a file are used
+alike: `Index._sections` gives them out, `Index._from_sections` takes them in.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcmp, memcpy, memmove, memset
+
+import os
+
+import numpy as np
+
+from imeiset._parse cimport parse_error, parse_object
+
+cdef extern from "_simd.h" nogil:
+    const char* const* simd_names
+    int simd_supported() noexcept
+    int simd_by_name(const char*) noexcept
+
+cdef extern from "_merge.h" nogil:
+    enum: BUILD_OK, BUILD_NO_MEMORY, BUILD_NOT_ASCENDING, BUILD_OUT_OF_RANGE
+    enum: LINE_BYTES, RANK_BYTES, RANK_LINES, OP_AND, OP_SUB
+    const uint64_t KEYS
+    struct index:
+        const uint8_t* pilots
+        const uint64_t* slots
+        const uint32_t* tacs
+        const uint8_t* lines
+        const uint8_t* ranks
+        const uint8_t* spill
+        const uint64_t* fences
+        const uint64_t* spill_ranks
+        uint32_t pilot_count, slot_count, tac_count, seed
+        uint64_t line_count, spill_count, count
+    struct bytes:
+        uint8_t* data
+        size_t used, room
+    struct builder:
+        bytes pilots, slots, tacs, lines, ranks, spill, fences, spill_ranks
+        uint32_t seed
+        uint64_t count
+        int status
+    struct reader:
+        pass
+    void index_init() noexcept
+    uint64_t fences_layout(index*, uint64_t) noexcept
+    int builder_init(builder*) noexcept
+    void builder_free(builder*) noexcept
+    int builder_add(builder*, uint64_t, uint64_t) noexcept
+    int builder_add_keys(builder*, const uint64_t*, size_t) noexcept
+    int builder_finish(builder*) noexcept
+    uint8_t* bytes_more(bytes*, size_t) noexcept
+    uint64_t rank_key(const index*, uint64_t) noexcept
+    int contains_one(const index*, uint64_t) noexcept
+    void reader_init(reader*, const index*, bint) noexcept
+    size_t reader_keys(reader*, uint64_t*, size_t) noexcept
+    size_t reader_runs(reader*, uint64_t*, uint64_t*, size_t) noexcept
+    int combine(const index*, const index*, int, builder*) noexcept
+    ctypedef void (*contains_kernel)(const index*, const uint64_t*, size_t, uint8_t*) noexcept nogil
+    const contains_kernel* contains_levels
+
+index_init()
+
+cdef int _level
+cdef contains_kernel _contains
+
+
+def simd_levels():
+    """The SIMD levels this processor runs, lowest first."""
+    return tuple(simd_names[level].decode() for level in range(simd_supported() + 1))
+
+
+def simd_level():
+    """The level in use."""
+    return simd_names[_level].decode()
+
+
+def use_simd(str name not None, /):
+    """Use that level from now on, in every thread: for tests and measurements."""
+    global _level, _contains
+    cdef int level = simd_by_name(name.encode())
+    if not 0 <= level <= simd_supported():
+        raise ValueError(f"SIMD level: expected one of {', '.join(simd_levels())}, got {name!r}")
+    _level = level
+    _contains = contains_levels[level]
+
+
+use_simd(os.environ.get("IMEISET_SIMD") or simd_names[simd_supported()].decode())
+
+# The sections in file order. The first holds numbers, the others are the arrays of `struct index`.
+SECTIONS = ("meta", "pilots", "slots", "tacs", "lines", "ranks", "spill", "fences", "spranks")
+META = 8  # uint64 numbers in the first section: layout, count, seed, and zeros
+LAYOUT = 1  # the layout of the arrays; another number is another format
+
+
+cdef class _Memory:
+    """Bytes of a builder, moved to a 64-byte boundary, freed with the last view of them."""
+
+    cdef uint8_t* block
+    cdef uint8_t* data
+    cdef Py_ssize_t size
+
+    @staticmethod
+    cdef _Memory take(bytes* array):
+        cdef _Memory self = _Memory.__new__(_Memory)
+        cdef size_t used = array.used
+        cdef uint8_t* shrunk = <uint8_t*>realloc(array.data, used + 128)
+        if shrunk == NULL:
+            raise MemoryError
+        memset(array, 0, sizeof(bytes))
+        self.block = shrunk
+        self.data = <uint8_t*>((<uintptr_t>shrunk + 63) & ~<uintptr_t>63)
+        self.size = used
+        memmove(self.data, shrunk, used)
+        return self
+
+    def __dealloc__(self):
+        free(self.block)
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, self.data, self.size, 1, flags)
+
+
+cdef int raise_build(int status) except -1:
+    if status == BUILD_NO_MEMORY:
+        raise MemoryError("no memory left to build the index")
+    if status == BUILD_NOT_ASCENDING:
+        raise ValueError("keys: expected ascending order, got one below the one before")
+    if status == BUILD_OUT_OF_RANGE:
+        raise ValueError(f"keys: expected 0 to {KEYS - 1}, got one outside, or a range that ends before it starts")
+    return 0
+
+
+cdef tuple take_arrays(builder* b):
+    """The sections of a finished builder, which keeps none of them."""
+    cdef uint64_t[::1] meta
+    raise_build(b.status)
+    numbers = np.zeros(META, np.uint64)
+    meta = numbers
+    meta[0], meta[1], meta[2] = LAYOUT, b.count, b.seed
+    numbers.setflags(write=False)
+    return (
+        numbers, _Memory.take(&b.pilots), _Memory.take(&b.slots), _Memory.take(&b.tacs),
+        _Memory.take(&b.lines), _Memory.take(&b.ranks), _Memory.take(&b.spill),
+        _Memory.take(&b.fences), _Memory.take(&b.spill_ranks),
+    )
+
+
+cdef tuple empty_arrays():
+    cdef builder b
+    if builder_init(&b) == BUILD_OK:
+        builder_finish(&b)
+    try:
+        return take_arrays(&b)
+    finally:
+        builder_free(&b)
+
+
+cdef tuple _EMPTY = empty_arrays()  # shared by every empty index
+
+
+def ascending(const uint64_t[::1] keys not None, /):
+    """Is no key below the one before it?"""
+    cdef size_t i, n = keys.shape[0]
+    with nogil:
+        for i in range(1, n):
+            if keys[i] < keys[i - 1]:
+                with gil:
+                    return False
+    return True
+
+
+cdef class Index:
+    """An exact, immutable set of keys below 10**14; safe to use from any number of threads.
+
+    What `ImeiSet` is made of. `Index()` is the empty set; it never changes.
+    """
+
+    cdef index ix
+    cdef tuple views  # keeps the memory of the arrays
+
+    def __cinit__(self):
+        self.attach(_EMPTY)
+
+    cdef int adopt(self, builder* b) except -1:
+        """Take over the arrays of a finished builder; frees it, whatever happens."""
+        try:
+            self.attach(take_arrays(b))
+        finally:
+            builder_free(b)
+        return 0
+
+    cdef int attach(self, tuple sections) except -1:
+        """Point at the sections, after checking everything that a lookup relies on. O(1)."""
+        cdef const uint8_t[::1] view
+        cdef uint8_t* data[9]
+        cdef Py_ssize_t size[9]
+        cdef uint64_t meta[3]
+        cdef index ix
+        cdef int i
+        views = []
+        memset(&ix, 0, sizeof(ix))
+        for i, (name, section) in enumerate(zip(SECTIONS, sections, strict=True)):
+            views.append(memoryview(section).cast("B"))
+            size[i] = len(views[i])
+            data[i] = NULL
+            if size[i]:
+                view = views[i]
+                data[i] = <uint8_t*>&view[0]
+            unit = (META * 8, 1, 8, 4, LINE_BYTES, RANK_BYTES, LINE_BYTES, 8, 8)[i]
+            if size[i] % unit:
+                raise ValueError(f"section {name}: expected a multiple of {unit} bytes, got {size[i]}")
+            if <uintptr_t>data[i] % 8:  # lines want 64, and are only slower without
+                raise ValueError(f"section {name}: expected memory aligned to 8 bytes, got address {<uintptr_t>data[i]}")
+        if size[0] != META * 8:
+            raise ValueError(f"section meta: expected {META * 8} bytes, got {size[0]}")
+        memcpy(meta, data[0], sizeof(meta))
+        if meta[0] != LAYOUT:
+            raise ValueError(f"layout: expected {LAYOUT}, got {meta[0]}")
+        if meta[1] > KEYS:
+            raise ValueError(f"count: expected at most {KEYS}, got {meta[1]}")
+        if meta[2] >= 1 << 32:
+            raise ValueError(f"seed: expected 32 bits, got {meta[2]}")
+        for i in range(1, 4):
+            if size[i] >= 1 << 31:
+                raise ValueError(f"section {SECTIONS[i]}: expected less than 2 GiB, got {size[i]} bytes")
+        ix.count, ix.seed = meta[1], meta[2]
+        ix.pilots, ix.pilot_count = data[1], size[1]
+        ix.slots, ix.slot_count = <const uint64_t*>data[2], size[2] // 8
+        ix.tacs, ix.tac_count = <const uint32_t*>data[3], size[3] // 4
+        ix.lines, ix.line_count = data[4], size[4] // LINE_BYTES
+        ix.ranks, ix.spill, ix.fences = data[5], data[6], <const uint64_t*>data[7]
+        ix.spill_count, ix.spill_ranks = size[6] // LINE_BYTES, <const uint64_t*>data[8]
+        if ix.pilot_count == 0 or ix.slot_count == 0:
+            raise ValueError("directory: expected at least one pilot and one slot, got none")
+        if ix.line_count == 0 and ix.tac_count:
+            raise ValueError(f"section tacs: expected none where there are no lines, got {ix.tac_count}")
+        for i, expected in (
+            (5, (ix.line_count // RANK_LINES + 1) * RANK_BYTES),
+            (7, fences_layout(&ix, ix.spill_count) * 8),
+            (8, (ix.spill_count + 7) // 8 * 8),
+        ):
+            if <uint64_t>size[i] != <uint64_t>expected:
+                raise ValueError(f"section {SECTIONS[i]}: expected {expected} bytes, got {size[i]}")
+        self.ix = ix
+        self.views = tuple(views)
+        return 0
+
+    # ---- making ----------------------------------------------------------------
+
+    @classmethod
+    def _from_keys(cls, const uint64_t[::1] keys not None):
+        """Of ascending keys below 10**14, repeats allowed, in one pass; O(n).
+
+        Raises ValueError for keys out of order or too large.
+        """
+        cdef Index self = Index.__new__(cls)
+        cdef builder b
+        cdef size_t n = keys.shape[0]
+        cdef const uint64_t* data = &keys[0] if n else NULL
+        with nogil:
+            if builder_init(&b) == BUILD_OK and builder_add_keys(&b, data, n) == BUILD_OK:
+                builder_finish(&b)
+        self.adopt(&b)
+        return self
+
+    @classmethod
+    def _from_ranges(cls, const uint64_t[::1] lows not None, const uint64_t[::1] highs not None):
+        """Of ascending inclusive ranges that do not overlap; O(n) in the ranges.
+
+        Raises ValueError for ranges out of order, overlapping, empty or too large.
+        """
+        cdef Index self = Index.__new__(cls)
+        cdef builder b
+        cdef size_t i, n = lows.shape[0]
+        if highs.shape[0] != lows.shape[0]:
+            raise ValueError(f"highs: expected {lows.shape[0]}, as many as lows, got {highs.shape[0]}")
+        with nogil:
+            if builder_init(&b) == BUILD_OK:
+                for i in range(n):
+                    if builder_add(&b, lows[i], highs[i] - lows[i] + 1 if highs[i] >= lows[i] else 0):
+                        break
+                else:
+                    builder_finish(&b)
+        self.adopt(&b)
+        return self
+
+    @classmethod
+    def _combine(cls, Index a not None, Index b not None, int op):
+        """a | b (op 0), a & b (1), a - b (2) or a ^ b (3), in one sweep; O(runs of a and b)."""
+        cdef Index self = Index.__new__(cls)
+        cdef builder to
+        if not 0 <= op <= 3:
+            raise ValueError(f"op: expected 0 to 3, got {op}")
+        with nogil:
+            if builder_init(&to) == BUILD_OK:
+                combine(&a.ix, &b.ix, op, &to)
+                if to.status == BUILD_OK:
+                    builder_finish(&to)
+        self.adopt(&to)
+        return self
+
+    @classmethod
+    def _from_sections(cls, sections, /):
+        """The index over the buffers of a mapping by name (SECTIONS); nothing is copied. O(1).
+
+        Raises ValueError, saying which number is not what a lookup needs. The contents are not
+        looked at: rubbish gives wrong answers, never a read outside the buffers.
+        """
+        cdef Index self = Index.__new__(cls)
+        for name in SECTIONS:
+            if name not in sections:
+                raise ValueError(f"sections: expected {name}, got none of that name")
+        self.attach(tuple(sections[name] for name in SECTIONS))
+        return self
+
+    def _sections(self):
+        """(name, memoryview of bytes) of every section, in file order. The same keys give the same bytes."""
+        return list(zip(SECTIONS, self.views, strict=True))
+
+    # ---- asking ----------------------------------------------------------------
+
+    @property
+    def nbytes(self):
+        """Bytes of the set, in memory or mapped."""
+        return sum(view.nbytes for view in self.views)
+
+    def __len__(self):
+        return self.ix.count
+
+    def __contains__(self, value):
+        """Is this IMEI in the set? str, bytes, an integer key or an Imei. Raises ImeiError."""
+        cdef uint64_t key = 0
+        cdef uint8_t status = parse_object(value, &key)
+        if status:
+            raise parse_error(status, value, -1)
+        return contains_one(&self.ix, key)
+
+    def _contains_keys(self, const uint64_t[::1] keys not None, uint8_t[::1] out not None):
+        """out[i] = 1 if keys[i] is in the set, else 0; any number where keys[i] is not below 10**14."""
+        cdef size_t n = keys.shape[0]
+        if out.shape[0] != keys.shape[0]:
+            raise ValueError(f"out: expected {n} bytes, got {out.shape[0]}")
+        if n:
+            with nogil:
+                _contains(&self.ix, &keys[0], n, &out[0])
+
+    def _positions_of_keys(self, const uint64_t[::1] keys not None, int64_t[::1] out not None):
+        """out[i] = how many keys of the set are below keys[i], or -1 if keys[i] is not in the set."""
+        cdef size_t i, n = keys.shape[0]
+        if out.shape[0] != keys.shape[0]:
+            raise ValueError(f"out: expected {n} numbers, got {out.shape[0]}")
+        with nogil:
+            for i in range(n):
+                out[i] = <int64_t>rank_key(&self.ix, keys[i]) if contains_one(&self.ix, keys[i]) else -1
+
+    def _ranks(self, const uint64_t[::1] keys not None, int64_t[::1] out not None):
+        """out[i] = how many keys of the set are below keys[i]."""
+        cdef size_t i, n = keys.shape[0]
+        if out.shape[0] != keys.shape[0]:
+            raise ValueError(f"out: expected {n} numbers, got {out.shape[0]}")
+        with nogil:
+            for i in range(n):
+                out[i] = <int64_t>rank_key(&self.ix, keys[i])
+
+    def _select(self, uint64_t position):
+        """The key that has `position` keys of the set below it. Raises IndexError past the end."""
+        cdef uint64_t low = 0, high = KEYS - 1, middle
+        if position >= self.ix.count:
+            raise IndexError(f"position: expected less than {self.ix.count}, got {position}")
+        while low < high:  # the least key with more than `position` keys at or below it
+            middle = (low + high) // 2
+            if rank_key(&self.ix, middle + 1) > position:
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+    def _reader(self, *, bint spill_only=False):
+        """A Reader at the first key. spill_only: of the spill, leaving out the keys in lines."""
+        return Reader(self, spill_only)
+
+    def _line_tacs(self):
+        """The TACs that have lines, ascending, as a read-only uint32 array."""
+        return np.frombuffer(self.views[3], np.uint32)
+
+    def _shares_any(self, Index other not None):
+        """Is a key in both? Stops at the first."""
+        cdef bint any
+        with nogil:
+            any = combine(&self.ix, &other.ix, OP_AND, NULL)
+        return any
+
+    def _lacks_any(self, Index other not None):
+        """Is a key here that is not in the other? Stops at the first."""
+        cdef bint any
+        with nogil:
+            any = combine(&self.ix, &other.ix, OP_SUB, NULL)
+        return any
+
+
+cdef class Reader:
+    """Reads an index in order, from the first key. Not for use from two threads at once."""
+
+    cdef Index index
+    cdef reader state
+
+    def __cinit__(self, Index index not None, bint spill_only=False):
+        self.index = index
+        reader_init(&self.state, &index.ix, spill_only)
+
+    def keys(self, uint64_t[::1] out not None):
+        """Fill `out` with the next keys; returns how many, fewer than asked at the end."""
+        cdef size_t got = 0, n = out.shape[0]
+        if n:
+            with nogil:
+                got = reader_keys(&self.state, &out[0], n)
+        return got
+
+    def runs(self, uint64_t[::1] lows not None, uint64_t[::1] highs not None):
+        """Fill with the next runs, inclusive and not touching; returns how many, fewer at the end."""
+        cdef size_t got = 0, n = min(lows.shape[0], highs.shape[0])
+        if n:
+            with nogil:
+                got = reader_runs(&self.state, &lows[0], &highs[0], n)
+        return got

@@ -1,0 +1,254 @@
+/* Lines: the serial numbers of one stretch of a TAC in 64 bytes.
+ *
+ * A TAC with n serials is cut into a number of stretches of equal width that depends on n
+ * alone, so that the line of a serial is computed, never looked up. A line holds the offsets
+ * x = serial - start of its stretch in Elias-Fano form:
+ *
+ *   byte 0          spill_from: the first bucket whose serials may also lie in the spill
+ *                   (_spill.h), 255 where the line holds all of its stretch
+ *   bits 8..        unary part: for each bucket x >> low_bits a 1, then a 0 for each of its
+ *                   serials; filled up with 1s
+ *   bits low_at..   the low bits of the offsets, in order
+ *
+ * A serial that finds no room (the line or its bucket is full) goes to the spill. The row of
+ * a dense TAC is a bitmap instead: bytes 1..63 have one bit per serial, low_bits is 1.
+ *
+ * Invariant: a serial of the set is in its line, or it is in the spill and its bucket is not
+ * below spill_from. Nothing here reads outside the 64 bytes, whatever they hold.
+ */
+#ifndef IMEISET_LINES_H
+#define IMEISET_LINES_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "_shapes.h"
+#include "_simd.h"
+
+#define LINE_BYTES 64
+#define SERIALS 1000000u /* serial numbers in a TAC */
+#define NO_SPILL 255
+#define BITMAP_WIDTH 504u
+
+#if defined(__GNUC__)
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define PREFETCH(p) __builtin_prefetch(p)
+#else
+#define ALWAYS_INLINE static inline
+#define UNLIKELY(x) (x)
+#define PREFETCH(p) ((void)0)
+#endif
+
+/* How one row of SHAPE_ROWS lays out its lines, worked out once. */
+struct shape {
+    uint64_t ones;       /* a 1 at the bottom of every field of low_bits bits */
+    uint32_t width;      /* serials in the stretch of a line */
+    uint32_t reciprocal; /* ceil(2^40 / width): serial / width by multiplication */
+    uint32_t lines;      /* lines of a TAC; 0: none, every serial is in the spill */
+    uint16_t low_at;     /* first bit of the low parts */
+    uint8_t low_bits;
+    uint8_t capacity;    /* serials a line can hold; 0: a bitmap */
+    uint8_t buckets;
+    uint8_t bucket_capacity; /* serials of a bucket that one 64-bit load can hold */
+};
+
+static struct shape shapes[256];
+
+static inline void shapes_init(void) {
+    for (int row = 0; row < 256; row++) {
+        struct shape *s = &shapes[row];
+        memset(s, 0, sizeof *s);
+        s->lines = SHAPE_ROWS[row].lines;
+        s->width = s->lines ? (SERIALS + s->lines - 1) / s->lines : SERIALS;
+        s->reciprocal = (uint32_t)(((1ull << 40) + s->width - 1) / s->width);
+        s->capacity = s->lines ? SHAPE_ROWS[row].capacity : 1;
+        s->low_bits = !s->lines ? 20 : s->capacity ? SHAPE_ROWS[row].low_bits : 1;
+        s->buckets = (uint8_t)(s->capacity ? ((s->width - 1) >> s->low_bits) + 1 : 0);
+        s->low_at = (uint16_t)(8 + s->buckets + s->capacity + 1);
+        s->bucket_capacity = (uint8_t)(57 / s->low_bits);
+        for (int at = 0; at + s->low_bits <= 64; at += s->low_bits) s->ones |= 1ull << at;
+    }
+}
+
+/* The row for a TAC that keeps n serials in lines. */
+static inline unsigned shape_row(uint32_t n) {
+    if (n < 64) return n;
+    if (n >= 1u << 18) return 255;
+    unsigned octave = 31u - (unsigned)__builtin_clz(n);
+    return 64 + (octave - 6) * 16 + ((n >> (octave - 4)) & 15);
+}
+
+static inline uint64_t load64(const uint8_t *p) {
+    uint64_t v;
+    memcpy(&v, p, 8);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
+    return v;
+}
+
+static inline void store64(uint8_t *p, uint64_t v) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
+    memcpy(p, &v, 8);
+}
+
+/* A field of `bits` <= 57 bits at bit `at` of a line. Bits past the line read as rubbish,
+ * never from outside it. */
+ALWAYS_INLINE uint64_t line_bits(const uint8_t *line, uint32_t at) {
+    uint32_t byte = at >> 3;
+    byte = byte < LINE_BYTES - 8 ? byte : LINE_BYTES - 8;
+    return load64(line + byte) >> ((at - byte * 8) & 63);
+}
+
+static inline void line_or(uint8_t *line, uint32_t at, uint64_t field) {
+    uint32_t byte = at >> 3;
+    byte = byte < LINE_BYTES - 8 ? byte : LINE_BYTES - 8;
+    store64(line + byte, load64(line + byte) | field << (at - byte * 8));
+}
+
+static inline uint64_t low_mask(unsigned bits) { return (1ull << (bits & 63)) - 1; }
+
+/* The position of the k-th 1 (from 0) of w; k is below the number of 1s. */
+ALWAYS_INLINE unsigned select64(uint64_t w, unsigned k, int level) {
+#if SIMD_X86
+    if (level >= SIMD_AVX2) {
+        uint64_t bit;
+        __asm__("pdep %2, %1, %0" : "=r"(bit) : "r"(1ull << (k & 63)), "r"(w));
+        return (unsigned)__builtin_ctzll(bit | 1ull << 63);
+    }
+#endif
+    (void)level;
+    unsigned at = 0;
+    for (unsigned half = 32; half; half >>= 1) { /* which half holds it? */
+        unsigned in = (unsigned)__builtin_popcountll(w & low_mask(half));
+        unsigned up = k >= in;
+        k -= up ? in : 0;
+        w = up ? w >> half : w;
+        at += up ? half : 0;
+    }
+    return at;
+}
+
+/* Where a bucket lies: its first serial's index in the line and how many it has. */
+struct bucket {
+    uint32_t first, count;
+};
+
+ALWAYS_INLINE struct bucket line_bucket(const uint8_t *line, const struct shape *s, uint32_t h, int level) {
+    uint64_t w0 = load64(line + 1), w1 = load64(line + 9);
+    uint32_t in0 = (uint32_t)__builtin_popcountll(w0);
+    int second = h >= in0;
+    uint64_t w = second ? w1 : w0;
+    uint32_t at = select64(w, second ? h - in0 : h, level) + (second ? 64 : 0);
+    uint64_t rest = load64(line + 1 + ((at + 1) >> 3)) >> ((at + 1) & 7);
+    struct bucket b;
+    b.count = (uint32_t)__builtin_ctzll(rest | 1ull << 63);
+    b.first = at - h;
+    b.first = b.first < s->capacity ? b.first : s->capacity; /* a damaged line may say more */
+    return b;
+}
+
+/* Is offset x in the line? *spilled: it may be in the spill instead. */
+ALWAYS_INLINE int line_contains(const uint8_t *line, const struct shape *s, uint32_t x, int level, int *spilled) {
+    uint32_t h = x >> s->low_bits;
+    *spilled = h >= line[0];
+    if (UNLIKELY(s->capacity == 0)) return line[1 + (x >> 3)] >> (x & 7) & 1;
+    struct bucket b = line_bucket(line, s, h, level);
+    uint64_t lows = line_bits(line, s->low_at + b.first * s->low_bits);
+    /* Compare every candidate at once: a field of `differ` is zero where it equals x's low part. */
+    uint64_t differ = lows ^ (x & low_mask(s->low_bits)) * s->ones;
+    uint64_t tops = s->ones << (s->low_bits - 1);
+    uint64_t zero = (differ - s->ones) & ~differ & tops;
+    return (zero & low_mask(b.count * s->low_bits)) != 0;
+}
+
+/* How many serials of the line are below offset x < width. */
+static inline uint32_t line_rank(const uint8_t *line, const struct shape *s, uint32_t x) {
+    uint32_t rank = 0;
+    if (s->capacity == 0) {
+        for (uint32_t at = 8; at < x + 8;) { /* bit x is bit x + 8 of the line */
+            uint32_t end = (at | 63) + 1 < x + 8 ? (at | 63) + 1 : x + 8;
+            uint64_t w = load64(line + at / 64 * 8) >> (at & 63);
+            rank += (uint32_t)__builtin_popcountll(end - at < 64 ? w & low_mask(end - at) : w);
+            at = end;
+        }
+        return rank;
+    }
+    struct bucket b = line_bucket(line, s, x >> s->low_bits, SIMD_PORTABLE);
+    uint64_t low = x & low_mask(s->low_bits);
+    for (uint32_t i = b.first; i < b.first + b.count && i < s->capacity; i++)
+        rank += (line_bits(line, s->low_at + i * s->low_bits) & low_mask(s->low_bits)) < low;
+    return b.first + rank;
+}
+
+/* All offsets of the line in order, at most BITMAP_WIDTH; returns how many. */
+static inline uint32_t line_decode(const uint8_t *line, const struct shape *s, uint32_t *offsets) {
+    uint32_t n = 0;
+    if (s->capacity == 0) {
+        for (uint32_t word = 0; word < 8; word++) {
+            uint64_t w = load64(line + word * 8);
+            if (word == 0) w &= ~0xFFull;
+            for (; w; w &= w - 1) offsets[n++] = word * 64 + (uint32_t)__builtin_ctzll(w) - 8;
+        }
+        return n;
+    }
+    uint32_t bucket = 0, unary = s->buckets + s->capacity + 1u;
+    for (uint32_t at = 0; at < unary; at++) {
+        if (line[1 + (at >> 3)] >> (at & 7) & 1) {
+            bucket++;
+        } else if (n < s->capacity) {
+            uint64_t low = line_bits(line, s->low_at + n * s->low_bits) & low_mask(s->low_bits);
+            offsets[n++] = (bucket ? bucket - 1 : 0) << s->low_bits | (uint32_t)low;
+        }
+    }
+    return n;
+}
+
+/* A line being filled. */
+struct line_writer {
+    uint8_t *line;
+    uint32_t count, bucket, in_bucket;
+};
+
+static inline void line_begin(struct line_writer *w, uint8_t *line, const struct shape *s) {
+    memset(line, 0, LINE_BYTES);
+    line[0] = NO_SPILL;
+    w->line = line;
+    w->count = w->in_bucket = 0;
+    w->bucket = 0;
+    if (s->capacity == 0) return;
+    uint32_t unary = s->buckets + s->capacity + 1u; /* at most 128 */
+    store64(line + 1, unary >= 64 ? ~0ull : low_mask(unary));
+    if (unary > 64) store64(line + 9, unary >= 128 ? ~0ull : low_mask(unary - 64));
+}
+
+/* The spill may hold serials of this line from offset x on. */
+static inline void line_mark(uint8_t *line, const struct shape *s, uint32_t x) {
+    uint32_t h = x >> s->low_bits;
+    if (h < line[0]) line[0] = (uint8_t)h;
+}
+
+/* Add offset x, above all before it. 0: no room, it belongs in the spill. */
+static inline int line_add(struct line_writer *w, const struct shape *s, uint32_t x) {
+    uint8_t *line = w->line;
+    if (s->capacity == 0) {
+        line[1 + (x >> 3)] |= (uint8_t)(1 << (x & 7));
+        w->count++;
+        return 1;
+    }
+    uint32_t h = x >> s->low_bits;
+    w->in_bucket = h == w->bucket ? w->in_bucket : 0;
+    w->bucket = h;
+    if (w->count == s->capacity || w->in_bucket == s->bucket_capacity) return 0;
+    uint32_t at = h + 1 + w->count;
+    line[1 + (at >> 3)] &= (uint8_t)~(1 << (at & 7));
+    line_or(line, s->low_at + w->count * s->low_bits, x & low_mask(s->low_bits));
+    w->in_bucket++;
+    w->count++;
+    return 1;
+}
+
+#endif

@@ -1,0 +1,347 @@
+"""ImeiSet: an exact, immutable, compressed set of IMEIs. Membership, order, algebra, files."""
+
+import array
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from typing import Any, Literal, Self, SupportsIndex, final, overload
+
+import numpy as np
+import pyroaring
+from numpy.typing import ArrayLike, NDArray
+
+from imeiset import _index, _parse, columns, snapshot
+from imeiset.columns import Keys
+from imeiset.errors import CheckDigit, SnapshotBounds
+
+KIND = "set"  # of a snapshot that holds one set
+_ROWS = 1 << 14  # rows at a time: keys, statuses and results stay in cache
+_RUNS = 1 << 16
+_SERIALS = 1_000_000
+_OR, _AND, _SUB, _XOR = range(4)
+
+
+@final
+class ImeiSet(_index.Index):
+    """The set of the IMEIs in a column.
+
+    column: a list or tuple of texts, an array of uint64 or int64 keys or of S or U texts, or bytes or
+    an mmap of newline-separated numbers. digits: what integers are, 14-digit keys or (15) keys with
+    their check digit. check_digit: "ignore", "spare" or "require", see `parse`. Raises ImeiError, with
+    its position, for the first malformed entry.
+
+    An IMEI is compared by its first 14 digits (3GPP TS 22.016). The set never changes, may be used from
+    any number of threads, and takes 11 to 24 bits for each IMEI of a realistic list. Making it costs
+    O(n) for ascending keys and a sort for others.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, column: object = (), /, *, digits: int = 14, check_digit: CheckDigit = "ignore") -> Self:
+        return cls.from_keys(columns.keys_of(column, digits=digits, check_digit=check_digit))
+
+    @classmethod
+    def from_keys(cls, keys: ArrayLike, /) -> Self:
+        """The set of uint64 keys, in any order, repeats allowed. Ascending keys are not copied.
+
+        Raises ImeiError for a key that is not below 10**14.
+        """
+        given = np.asarray(keys)
+        if given.dtype != np.uint64 or not given.dtype.isnative:
+            given = columns.keys_of(given)
+        given = np.ascontiguousarray(given)
+        if given.ndim != 1:
+            raise ValueError(f"expected an array of one dimension, got {given.ndim}")
+        sorted_keys = given if _index.ascending(given) else np.sort(given)
+        if len(given) and sorted_keys[-1] >= 10**14:
+            columns.keys_of(given)  # raises, and says which
+        return cls._from_keys(sorted_keys)
+
+    @classmethod
+    def from_ranges(cls, lows: ArrayLike, highs: ArrayLike, /) -> Self:
+        """The set of all keys from lows[i] to highs[i], both included; n ranges cost O(n log n).
+
+        Ranges may overlap and may span TACs. Raises ValueError for one that ends before it begins or
+        arrays of different lengths, ImeiError for a key that is not below 10**14.
+        """
+        low, high = columns.keys_of(np.asarray(lows)), columns.keys_of(np.asarray(highs))
+        if low.shape != high.shape:
+            raise ValueError(f"expected as many highs as lows, got {len(low)} lows and {len(high)} highs")
+        if (wrong := np.flatnonzero(low > high)).size:
+            raise ValueError(f"range {wrong[0]}: expected low <= high, got one that ends before it begins")
+        order = np.argsort(low, kind="stable")
+        low, reach = low[order], np.maximum.accumulate(high[order]) if low.size else high
+        first = np.ones(len(low), bool)
+        first[1:] = low[1:] > reach[:-1]  # begins beyond all before it
+        last = np.append(np.flatnonzero(first)[1:] - 1, len(low) - 1) if low.size else []
+        return cls._from_ranges(low[first], reach[last] if low.size else high)
+
+    # ---- membership -------------------------------------------------------------
+
+    def contains(self, column: object, threads: int = 1, malformed: bool | None = None) -> NDArray[np.bool_]:
+        """Which entries of a column are in the set: bool[n].
+
+        malformed: None raises ImeiError, with its position, for the first malformed entry; False counts
+        malformed entries as out, True as in. threads: how many to use; the interpreter is free meanwhile.
+        About 20 to 60 ns an entry.
+        """
+        keep = None if malformed is None else bool(malformed)
+        return self._ask(column, self._contains_keys, np.bool_, threads, keep)
+
+    def positions(self, column: object, threads: int = 1) -> NDArray[np.int64]:
+        """The rank in key order of each entry that is in the set, -1 of one that is not: int64[n].
+
+        To address columns of attributes. Raises ImeiError for a malformed entry.
+        """
+        return self._ask(column, self._positions_of_keys, np.int64, threads, None)
+
+    def _ask(
+        self, column: object, kernel: Callable[..., None], dtype: type, threads: int, malformed: bool | None
+    ) -> NDArray[Any]:
+        """Run a kernel over a column, in parts on several threads."""
+        if threads < 1:
+            raise ValueError(f"threads: expected at least 1, got {threads}")
+        parts = columns.split(column, threads)
+
+        def ask(part: object) -> tuple[NDArray[Any], tuple[int, int] | None]:
+            rows = columns.source(part)
+            out = np.empty(rows.expected, dtype)
+            keys, status = np.empty(_ROWS, np.uint64), np.empty(_ROWS, np.uint8)
+            done = 0
+            while n := rows.read(keys, status):
+                _parse.settle("ignore", keys[:n], status[:n])
+                if done + n > len(out):  # the number of lines was a guess
+                    out.resize(done + n + rows.expected, refcheck=False)
+                answer = out[done : done + n]
+                kernel(keys[:n], answer.view(np.uint8) if dtype is np.bool_ else answer)
+                if status[:n].any():
+                    bad = np.flatnonzero(status[:n])
+                    if malformed is None:
+                        return out, (done + int(bad[0]), int(status[bad[0]]))
+                    answer[bad] = malformed
+                done += n
+            out.resize(done, refcheck=False)
+            return out, None
+
+        answers = [ask(parts[0])] if len(parts) == 1 else list(_pool().map(ask, parts))
+        before = 0
+        for out, fault in answers:
+            if fault:
+                raise columns.error_at(column, before + fault[0], fault[1])
+            before += len(out)
+        return answers[0][0] if len(answers) == 1 else np.concatenate([out for out, _ in answers])
+
+    # ---- order --------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[str]:
+        """Every IMEI in key order, as 15 digits with the check digit."""
+        return chain.from_iterable(map(_parse.text_of, chunk.tolist()) for chunk in self._chunks())
+
+    @overload
+    def __getitem__(self, position: SupportsIndex, /) -> str: ...
+    @overload
+    def __getitem__(self, position: slice, /) -> list[str]: ...
+    def __getitem__(self, position: SupportsIndex | slice, /) -> str | list[str]:
+        """The IMEI at a position in key order, 15 digits with the check digit; some microseconds."""
+        if isinstance(position, slice):
+            return [_parse.text_of(self._select(i)) for i in range(*position.indices(len(self)))]
+        at = position.__index__()
+        return _parse.text_of(self._select(at if at >= 0 else _checked(at + len(self))))
+
+    def to_numpy(self) -> Keys:
+        """All keys in order: uint64[n], 8 bytes each."""
+        keys = np.empty(len(self), np.uint64)
+        self._reader().keys(keys)
+        return keys
+
+    def _chunks(self) -> Iterator[Keys]:
+        reader = self._reader()
+        while True:
+            keys = np.empty(_ROWS, np.uint64)
+            yield keys[: (n := reader.keys(keys))]
+            if n < len(keys):
+                return
+
+    def _runs(self, *, spill_only: bool = False) -> Iterator[tuple[Keys, Keys]]:
+        """All runs in order, as arrays of lowest and highest keys."""
+        reader = self._reader(spill_only=spill_only)
+        while True:
+            lows, highs = np.empty(_RUNS, np.uint64), np.empty(_RUNS, np.uint64)
+            n = reader.runs(lows, highs)
+            yield lows[:n], highs[:n]
+            if n < _RUNS:
+                return
+
+    def tac_counts(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+        """The TACs in the set, ascending, and how many IMEIs each has: two uint32 arrays."""
+        pieces = [self._line_tacs()]
+        for lows, highs in self._runs(spill_only=True):
+            first, last = lows // _SERIALS, highs // _SERIALS
+            pieces.append(np.unique(np.concatenate((first, last))).astype(np.uint32))
+            for begin, end in zip(first[last > first + 1], last[last > first + 1], strict=True):
+                pieces.append(np.arange(begin + 1, end, dtype=np.uint32))
+        tacs = np.unique(np.concatenate(pieces))
+        below, upto = np.empty(len(tacs), np.int64), np.empty(len(tacs), np.int64)
+        self._ranks(tacs.astype(np.uint64) * np.uint64(_SERIALS), below)
+        self._ranks((tacs.astype(np.uint64) + np.uint64(1)) * np.uint64(_SERIALS), upto)
+        return tacs, (upto - below).astype(np.uint32)
+
+    # ---- algebra ------------------------------------------------------------------
+    # One sweep over both in order; long runs are never expanded.
+
+    def __or__(self, other: object) -> "ImeiSet":
+        return self._combine(self, other, _OR) if isinstance(other, ImeiSet) else NotImplemented
+
+    def __and__(self, other: object) -> "ImeiSet":
+        return self._combine(self, other, _AND) if isinstance(other, ImeiSet) else NotImplemented
+
+    def __sub__(self, other: object) -> "ImeiSet":
+        return self._combine(self, other, _SUB) if isinstance(other, ImeiSet) else NotImplemented
+
+    def __xor__(self, other: object) -> "ImeiSet":
+        return self._combine(self, other, _XOR) if isinstance(other, ImeiSet) else NotImplemented
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ImeiSet):
+            return NotImplemented
+        return self is other or (len(self) == len(other) and not self._lacks_any(other))
+
+    def __hash__(self) -> int:
+        ends = (self._select(0), self._select(len(self) - 1)) if len(self) else ()
+        return hash((len(self), ends))
+
+    def __le__(self, other: object) -> bool:
+        if not isinstance(other, ImeiSet):
+            return NotImplemented
+        return len(self) <= len(other) and not self._lacks_any(other)
+
+    def __lt__(self, other: object) -> bool:
+        return self <= other and len(self) < len(other) if isinstance(other, ImeiSet) else NotImplemented
+
+    def __ge__(self, other: object) -> bool:
+        return other <= self if isinstance(other, ImeiSet) else NotImplemented
+
+    def __gt__(self, other: object) -> bool:
+        return other < self if isinstance(other, ImeiSet) else NotImplemented
+
+    def isdisjoint(self, other: "ImeiSet", /) -> bool:
+        """Whether no IMEI is in both."""
+        return not self._shares_any(other)
+
+    # ---- in and out -----------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str], /, *, generation: int = 0) -> None:
+        """Write the set to a snapshot file, which replaces `path` when it is complete and synced.
+
+        The same set gives the same bytes. Raises OSError if it cannot be written; `path` is then as it was.
+        """
+        snapshot.write(path, KIND, self._sections(), count=len(self), generation=generation)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], /, mode: Literal["mmap", "memory"] = "mmap") -> Self:
+        """The set in a snapshot file, in well under a millisecond whatever its size.
+
+        mode: "mmap" shares the file's pages with every process that opens it; "memory" copies them in,
+        and is the mode for files that something may truncate in place. Raises a kind of SnapshotError.
+        """
+        return cls._of(snapshot.open(path, mode, kind=KIND))
+
+    @classmethod
+    def _of(cls, file: snapshot.Snapshot) -> Self:
+        try:
+            self = cls._from_sections(file.sections)
+        except ValueError as error:
+            raise SnapshotBounds(file.path, "sections that fit together", str(error)) from None
+        if len(self) != file.count:
+            raise SnapshotBounds(file.path, f"{file.count} members, by the header", f"{len(self)}")
+        return self
+
+    @classmethod
+    def verify(cls, path: str | os.PathLike[str], /) -> Self:
+        """Open a snapshot file, read all of it, and return its set.
+
+        Compares every checksum, reads the set in order, counts it, and looks every member up again.
+        Raises a kind of SnapshotError that says what is wrong. About 100 ns for each IMEI.
+        """
+        file = snapshot.open(path, kind=KIND)
+        file.verify()
+        self = cls._of(file)
+        count, above = 0, -1
+        for lows, highs in self._runs():
+            if not lows.size:
+                continue
+            ranks = np.empty(len(lows), np.int64)
+            expected = count + np.concatenate(
+                ([0], np.cumsum((highs - lows + np.uint64(1)).astype(np.int64)))
+            )
+            ascending = int(lows[0]) > above and (lows <= highs).all() and (highs[:-1] < lows[1:]).all()
+            for ends, rank in ((lows, expected[:-1]), (highs, expected[1:] - 1)):
+                self._positions_of_keys(ends, ranks)
+                if not ascending or not (ranks == rank).all():
+                    raise SnapshotBounds(path, "members in order, each found at its place", "a damaged index")
+            count, above = int(expected[-1]), int(highs[-1])
+        if count != len(self):
+            raise SnapshotBounds(path, f"{len(self)} members", f"{count}")
+        return self
+
+    def to_roaring(self) -> pyroaring.BitMap64:
+        """The keys as a 64-bit Roaring bitmap; its `serialize()` is the portable format."""
+        bitmap = pyroaring.BitMap64()
+        for lows, highs in self._runs():
+            single = lows == highs
+            bitmap.update(array.array("Q", lows[single].tobytes()))
+            for low, high in zip(lows[~single].tolist(), highs[~single].tolist(), strict=True):
+                bitmap.add_range(low, high + 1)
+        return bitmap
+
+    @classmethod
+    def from_roaring(cls, bitmap: pyroaring.BitMap64 | bytes, /) -> Self:
+        """The set of the keys in a 64-bit Roaring bitmap, or in one serialized in the portable format.
+
+        Raises ValueError for bytes that are not one, ImeiError for a key that is not below 10**14.
+        """
+        if isinstance(bitmap, bytes):
+            bitmap = pyroaring.BitMap64.deserialize(bitmap)
+        return cls.from_keys(np.frombuffer(bitmap.to_array(), np.uint64))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ImeiSet._from_sections, ({name: bytes(section) for name, section in self._sections()},)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __repr__(self) -> str:
+        return f"<ImeiSet of {len(self):,} IMEIs, {self.nbytes:,} bytes>"
+
+
+def _checked(position: int) -> int:
+    if position < 0:
+        raise IndexError("position: expected one within the set, got one before its beginning")
+    return position
+
+
+# One pool serves every call of the process. A forked child has none of its threads, so it makes its own.
+_shared: ThreadPoolExecutor | None = None
+_lock = threading.Lock()
+
+
+def _pool() -> ThreadPoolExecutor:
+    global _shared
+    with _lock:
+        if _shared is None:
+            _shared = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="imeiset")
+        return _shared
+
+
+def _forget_pool() -> None:
+    global _shared, _lock
+    _shared, _lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
