@@ -70,18 +70,22 @@ def sniff(path: str, text: bytes | bytearray, column: str | int | None) -> Diale
         return Dialect(b"", 0, header=False, comments=True)
     if not isinstance(column, int):
         names = _KNOWN if column is None else {_plain(column)}
-        found = {d: [i for i, title in enumerate(rows[0]) if _plain(title) in names] for d, rows in tables.items()}
+        found = {
+            d: [i for i, title in enumerate(rows[0]) if _plain(title) in names] for d, rows in tables.items()
+        }
         delimiter = max(tables, key=lambda d: (len(found[d]) > 0, len(tables[d][0])))
         first_row, hits = tables[delimiter][0], found[delimiter]
         if len(hits) == 1:
-            return Dialect(delimiter.encode() if len(first_row) > 1 else b"", hits[0], header=True, comments=False)
+            return Dialect(
+                delimiter.encode() if len(first_row) > 1 else b"", hits[0], header=True, comments=False
+            )
         if hits:
             several = ", ".join(f"{i + 1} ({first_row[i].strip()!r})" for i in hits)
             raise FeedColumn(path, "one column of IMEIs, or --column with its number", f"columns {several}")
         if column is not None:
             raise FeedColumn(path, f"a column named {column!r}", _nearest(column, first_row))
 
-    delimiter, rows = _layout(tables)
+    separator, rows = _layout(tables)
     width = max(map(len, rows))
     if column is not None:
         if not 1 <= column <= width:
@@ -92,7 +96,7 @@ def sniff(path: str, text: bytes | bytearray, column: str | int | None) -> Diale
         at, header = 0, False
     else:
         at, header = _only_imeis(path, rows, width), False
-    return Dialect(delimiter, at, header, comments=width == 1 and not header)
+    return Dialect(separator, at, header, comments=width == 1 and not header)
 
 
 def _rows(text: bytes | bytearray, delimiter: str) -> list[list[str]]:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import BinaryIO, Literal, NamedTuple
 
@@ -76,11 +76,11 @@ def load(
         sources = [Source(name, chunk=max(CHUNK, max_line)) for name in names]
         sizes = [source.size for source in sources]
         total = None if None in sizes else sum(size or 0 for size in sizes)
-        done = 0
         for source in sources:
             with source:
-                loader.read(source, column, progress and (lambda at: progress(done + at, total)))
-            done += source.position
+                for _ in loader.read(source, column):
+                    if progress:
+                        progress(sum(source.position for source in sources), total)
         result = ImeiSet.from_keys(loader.sorted_keys())
     report = loader.report
     report.keys = len(result)
@@ -111,8 +111,8 @@ class _Loader:
         self._keys.sort()
         return self._keys
 
-    def read(self, source: Source, column: str | int | None, progress: Callable[[int], None] | None) -> None:
-        """Add all of a source."""
+    def read(self, source: Source, column: str | int | None) -> Iterator[None]:
+        """Add all of a source, stopping after each chunk of it."""
         report = self.report
         report.sources.append(source.path)
         rows, accepted = report.rows, report.accepted
@@ -134,8 +134,7 @@ class _Loader:
             scanner.feed(text, final=False)
             self._take(scanner, source.path, text)
             rest = bytes(text[len(text) - scanner.unfinished :])
-            if progress:
-                progress(source.position)
+            yield
         if scanner is None:
             raise FeedEmpty(source.path, "text", "an empty file")
         scanner.feed(rest, final=True)
@@ -212,7 +211,8 @@ class _Loader:
         if self._output:
             source = _quoted(os.fsencode(path))
             self._output.writelines(
-                b"%d,%s,%s,%s\n" % (line, source, _REASONS[code], _quoted(bytes(text[start:end]).rstrip(b"\r")))
+                b"%d,%s,%s,%s\n"
+                % (line, source, _REASONS[code], _quoted(bytes(text[start:end]).rstrip(b"\r")))
                 for line, code, (start, end, *_) in zip(
                     lines.tolist(), reasons.tolist(), rows.tolist(), strict=True
                 )

@@ -63,7 +63,9 @@ class LoadReport:
     continued: int = 0  # lines that begin inside a quoted cell
     rows: int = 0
     accepted: int = 0
-    forms: dict[int, int] = field(default_factory=lambda: dict.fromkeys((14, 15, 16), 0))  # accepted, by digits
+    forms: dict[int, int] = field(
+        default_factory=lambda: dict.fromkeys((14, 15, 16), 0)
+    )  # accepted, by digits
     wrong_check_digits: int = 0  # rows of 15 digits whose last is neither the Luhn digit nor 0
     spare_check_digits: int = 0  # rows of 15 digits whose last is 0 and not the Luhn digit
     keys: int = 0  # distinct

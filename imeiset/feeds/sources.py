@@ -1,14 +1,14 @@
 """The text of a source, read and decompressed ahead of its parsing, in a thread of its own."""
 
-import os
 import stat
 import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from ..errors import FeedEncoding, FeedMissing, FeedTruncated
 
@@ -47,7 +47,9 @@ def _check_text(path: str, head: bytes) -> None:
     controls = len(head) - len(head.translate(None, _CONTROLS))
     if controls * 20 > len(head):
         wide = head.count(0) * 4 > len(head)
-        raise FeedEncoding(path, "text, plain or gzip", "UTF-16 text or binary data" if wide else "binary data")
+        raise FeedEncoding(
+            path, "text, plain or gzip", "UTF-16 text or binary data" if wide else "binary data"
+        )
 
 
 class _Gunzip:
@@ -112,7 +114,7 @@ class Source:
         if self.path == "-":
             return None
         try:
-            status = os.stat(self.path)
+            status = Path(self.path).stat()
         except OSError:
             return None  # opening says why
         return status.st_size if stat.S_ISREG(status.st_mode) else None
@@ -138,9 +140,10 @@ class Source:
         try:
             if self.path == "-":
                 # Unbuffered, as the lock of the buffered stdin would hang the exit of the process.
-                self._read_all(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer).readinto)
+                stdin: Any = sys.stdin.buffer
+                self._read_all(getattr(stdin, "raw", stdin).readinto)
             else:
-                with open(self.path, "rb", buffering=0) as file:
+                with Path(self.path).open("rb", buffering=0) as file:
                     self._read_all(file.readinto)
             self._full.put(None)
         except OSError as error:

@@ -3,6 +3,7 @@
 import csv
 import io
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def scan(text, delimiter=b",", columns=(0,), cuts=(), **options):
     found = []
     rest = b""
     edges = [0, *sorted(cuts), len(text)]
-    for i, (start, end) in enumerate(zip(edges, edges[1:], strict=False)):
+    for i, (start, end) in enumerate(pairwise(edges)):
         chunk = rest + text[start:end]
         scanner.feed(chunk, final=i == len(edges) - 2)
         while scanner.batch():
@@ -44,7 +45,7 @@ def level(request):
 
 
 def test_plain_lines():
-    text = b"490154203237518\r\n\n# a, \"comment\n 35-693803-564380-9 \r\n\t\r\nlast"
+    text = b'490154203237518\r\n\n# a, "comment\n 35-693803-564380-9 \r\n\t\r\nlast'
     rows, skipped, lines = scan(text, b"", comments=True)
     assert rows == [
         (1, 0, b"490154203237518\r", [b"490154203237518"]),
@@ -145,14 +146,16 @@ def test_equals_the_csv_module(table, delimiter, ending, quoting, data):
     for (_, flaw, _, found), row in zip(rows, expected, strict=True):
         assert flaw == (SHORT if len(row) < 3 else 0)
         padded = [*row, "", ""][:3]
-        assert [cell.decode().replace('""', '"') for cell in found] == [cell.strip(" \t\r") for cell in padded]
+        assert [cell.decode().replace('""', '"') for cell in found] == [
+            cell.strip(" \t\r") for cell in padded
+        ]
 
 
 def test_marks_at_every_length_and_alignment(level):
     rng = random.Random(7)
     text = bytes(rng.choices(b'1234567890,"\n', k=400))
     for start in range(64):
-        for size in range(0, 200):
+        for size in range(200):
             piece = memoryview(text)[start : start + size]
             found, _, _ = scan(bytes(piece), b"")
             _scan.use_simd("portable")
@@ -161,7 +164,8 @@ def test_marks_at_every_length_and_alignment(level):
 
 
 def test_keys_and_tally():
-    text = b"490154203237518,a\n490154203237510,b\n490154203237511\n35-693803-564380,x\nzz,\n,\n1234567890123456,"
+    text = b"490154203237518,a\n490154203237510,b\n490154203237511\n35-693803-564380,x\n"
+    text += b"zz,\n,\n1234567890123456,"
     scanner = Scanner(b",", (0,))
     scanner.feed(text, final=True)
     assert scanner.batch() == 7

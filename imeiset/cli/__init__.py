@@ -1,0 +1,56 @@
+"""The command line: one file per command, imported only when it is called for.
+
+Exit codes are those of grep: 0 found (or done), 1 none found, 2 an error, which is told in one line on
+stderr.
+"""
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from imeiset.errors import ImeisetError
+
+_COMMANDS = ("build", "check", "info", "verify", "demo")
+
+
+class _Commands(click.Group):
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"{__name__}.{name}").command
+        return command
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except BrokenPipeError:
+            # Whoever read our output has gone: nothing is left to say, not even at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            context.exit(2)
+        except ImeisetError as error:
+            return _fail(context, str(error))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            return _fail(context, f"{error.filename}: {reason}" if error.filename else reason)
+        except MemoryError:
+            return _fail(context, "out of memory")
+        except KeyboardInterrupt:
+            return _fail(context, "interrupted; nothing was written", 130)
+
+
+def _fail(context: click.Context, message: str, code: int = 2) -> None:
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+    click.echo(f"imeiset: {line}", err=True)
+    context.exit(code)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="imeiset")
+def main() -> None:
+    """Exact, compressed sets of blocked IMEIs: is this handset blocked?"""

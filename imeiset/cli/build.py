@@ -1,0 +1,150 @@
+"""`imeiset build`: lists of IMEIs to a snapshot."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from imeiset import LoadReport
+
+
+def _column(context: click.Context, parameter: click.Parameter, value: str | None) -> str | int | None:
+    return int(value) if value and value.isascii() and value.isdecimal() else value
+
+
+@click.command("build")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("-o", "--output", required=True, metavar="OUT", help="The snapshot to write.")
+@click.option(
+    "--column",
+    callback=_column,
+    metavar="NAME|N",
+    help="The column of the IMEIs, by its header or its number.",
+)
+@click.option(
+    "--check-digit",
+    type=click.Choice(["ignore", "spare", "require"]),
+    default="ignore",
+    show_default=True,
+    help="A 15th digit that is wrong: ignore it, accept only a spare 0, or reject the row.",
+)
+@click.option("--rejects", metavar="CSV", help="Write the rejected rows to this file.")
+@click.option("--max-rejects", type=click.IntRange(0), metavar="N", help="Stop after more rejected rows.")
+@click.option(
+    "--max-line",
+    type=click.IntRange(1, 1 << 30),
+    default=1 << 20,
+    show_default=True,
+    metavar="BYTES",
+    help="Reject longer rows.",
+)
+@click.option(
+    "--report", type=click.Choice(["table", "json"]), default="table", show_default=True, help="On stdout."
+)
+def command(
+    files: tuple[str, ...],
+    output: str,
+    column: str | int | None,
+    check_digit: str,
+    rejects: str | None,
+    max_rejects: int | None,
+    max_line: int,
+    report: str,
+) -> None:
+    """Load lists of IMEIs and write a snapshot of the set.
+
+    A FILE is a plain list or delimited text (comma, semicolon, tab or pipe; with or without a header),
+    gzipped or not; '-' is stdin. OUT appears when everything was read and written, or not at all.
+    """
+    from imeiset import load
+
+    _check_outputs(files, output, rejects)
+    with _progress() as progress:
+        result = load(
+            files,
+            column=column,
+            check_digit=check_digit,  # type: ignore[arg-type] # click has checked it
+            rejects=rejects,
+            max_rejects=max_rejects,
+            max_line=max_line,
+            progress=progress,
+        )
+    result.set.save(output)
+    if report == "json":
+        click.echo(result.report.to_json())
+    else:
+        from rich.console import Console
+
+        Console().print(_table(result.report, output))
+
+
+def _check_outputs(files: tuple[str, ...], output: str, rejects: str | None) -> None:
+    """Say now what would go wrong after the work is done, and protect the sources."""
+    outputs = [Path(os.path.realpath(name)) for name in (output, rejects) if name is not None]
+    if len(set(outputs)) < len(outputs):
+        raise click.UsageError("OUT and --rejects are the same file")
+    for path in outputs:
+        if not path.parent.is_dir():
+            raise click.UsageError(f"{path}: no such directory")
+        if path.is_dir():
+            raise click.UsageError(f"{path}: is a directory")
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise click.UsageError(f"{path}: the directory is not writable")
+        if path in (Path(os.path.realpath(name)) for name in files):
+            raise click.UsageError(f"{path}: is a source and would be replaced")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int | None], None] | None]:
+    """A callback that draws a bar on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _table(report: "LoadReport", output: str) -> "Table":
+    from rich.table import Table
+
+    table = Table(title=f"{output}: {report.keys:,} IMEIs", title_justify="left", show_header=False, box=None)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(style="dim", overflow="fold")
+
+    def add(name: str, count: int, note: str = "", style: str = "") -> None:
+        table.add_row(name, f"{count:,}", note, style=style)
+
+    add("lines", report.lines, ", ".join(report.sources))
+    for name in ("headers", "comments", "blank", "continued"):
+        if count := getattr(report, name):
+            add(f"  {name}", count, "lines inside quoted cells" if name == "continued" else "")
+    add("rows", report.rows, f"{report.bytes:,} bytes in {report.seconds:.2f} s")
+    add("accepted", report.accepted)
+    for digits, count in report.forms.items():
+        add(f"  {digits} digits", count)
+    if report.wrong_check_digits:
+        add("wrong check digits", report.wrong_check_digits, "neither the Luhn digit nor 0")
+    if report.spare_check_digits:
+        add("spare check digits", report.spare_check_digits, "0 where the Luhn digit is another")
+    add("duplicates", report.duplicates)
+    add("rejected", report.rejected, style="yellow" if report.rejected else "")
+    for entry in sorted(report.rejects.values(), key=lambda entry: -entry.count):
+        lines: dict[str, list[str]] = {}
+        for source, line in entry.first:
+            lines.setdefault(source, []).append(str(line))
+        note = "; ".join(f"{source}: {', '.join(numbers)}" for source, numbers in lines.items())
+        add(f"  {entry.text}", entry.count, note + (", ..." if entry.count > len(entry.first) else ""))
+    return table

@@ -1,0 +1,42 @@
+"""`imeiset info`: what is in a snapshot."""
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command("info")
+@click.argument("snapshot")
+@click.option("--top", type=click.IntRange(0), default=10, show_default=True, help="How many TACs to draw.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def command(snapshot: str, top: int, as_json: bool) -> None:
+    """Show how many IMEIs SNAPSHOT holds, its size, and its biggest TACs."""
+    import numpy as np
+
+    from imeiset import ImeiSet
+
+    members = ImeiSet.open(snapshot)
+    tacs, counts = members.tac_counts()
+    biggest = np.argsort(counts, kind="stable")[::-1][:top]
+    bars = [(f"{tacs[i]:08d}", int(counts[i])) for i in biggest]
+    size = Path(snapshot).stat().st_size
+    bits = 8 * size / len(members) if len(members) else 0.0
+    if as_json:
+        facts = {"imeis": len(members), "tacs": len(tacs), "bytes": size, "bits_per_imei": round(bits, 3)}
+        click.echo(json.dumps({**facts, "biggest_tacs": dict(bars)}))
+        return
+    from rich.bar import Bar
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    per_imei = f", {bits:.1f} bits per IMEI" if len(members) else ""
+    console.print(
+        f"{snapshot}: {len(members):,} IMEIs of {len(tacs):,} TACs in {size:,} bytes{per_imei}",
+        soft_wrap=True,
+    )
+    table = Table(box=None, show_header=False)
+    for tac, count in bars:
+        table.add_row(tac, f"{count:,}", Bar(bars[0][1], 0, count, width=50))
+    console.print(table)
