@@ -6,6 +6,7 @@ column is decided in one place, `source`; Arrow columns belong there too, with `
 their offsets.
 """
 
+import array
 import mmap
 from typing import Any, Protocol
 
@@ -118,49 +119,27 @@ def source(column: object, *, digits: int = 14) -> Source:
         raise ValueError(f"digits: expected 14 or 15, got {digits!r}")
     if isinstance(column, list | tuple):
         return _Objects(column, digits)
-    if isinstance(column, bytes | bytearray | mmap.mmap):
-        return _Lines(memoryview(column))
-    if isinstance(column, memoryview):
-        if column.format in ("B", "b", "c") and column.c_contiguous:
-            return _Lines(column.cast("B"))
-        return _array(np.asarray(column), digits)
-    if isinstance(column, np.ndarray):
-        return _array(column, digits)
     # Arrow columns (__arrow_c_stream__, __arrow_c_array__) go here, before __array__ copies them.
     if hasattr(column, "__array__") and not isinstance(column, np.generic):
-        return _array(np.asarray(column), digits)
+        return _array(np.asanyarray(column), digits)
+    if isinstance(column, bytes | bytearray | mmap.mmap | memoryview | array.array):
+        view = memoryview(column)
+        if view.format in ("B", "b", "c") and view.c_contiguous:
+            return _Lines(view.cast("B"))
+        return _array(np.asarray(view), digits)
     raise TypeError(f"expected {_ACCEPTED}, got {type(column).__name__}")
 
 
-def split(column: object, parts: int) -> list[Any]:
-    """The column in about equal pieces, at most so many, in order; what cannot be cut stays whole."""
-    if parts == 1 or getattr(column, "ndim", 1) != 1 or isinstance(column, np.ma.MaskedArray):
-        return [column]
-    if isinstance(column, list | tuple | np.ndarray):
-        step = max(1, -(-len(column) // parts))
-        return [column[at : at + step] for at in range(0, len(column), step)] or [column]
-    if isinstance(column, bytes | bytearray | mmap.mmap):
-        text, pieces, start = memoryview(column), [], 0
-        for part in range(1, parts):
-            cut = column.find(b"\n", max(start, len(text) * part // parts)) + 1
-            if cut > start:
-                pieces.append(text[start:cut])
-                start = cut
-        return [*pieces, text[start:]]
-    return [column]
-
-
-def _array(array: NDArray[Any], digits: int) -> Source:
-    if array.ndim != 1:
-        raise ValueError(f"expected an array of one dimension, got {array.ndim}")
-    kind, native = array.dtype.kind, array.dtype.newbyteorder("=")
-    if not (kind in "SUOT" or (kind in "iu" and array.dtype.itemsize == 8)):
-        raise TypeError(f"expected {_ACCEPTED}, got an array of {array.dtype}")
-    if kind in "OT" or isinstance(array, np.ma.MaskedArray):
-        return _Objects(array.tolist(), digits)  # None where masked
-    if kind in "SU":
-        return _Fixed(array.astype(native, copy=False), digits)
-    return _Integers(array.astype(native, copy=False), digits)
+def _array(values: NDArray[Any], digits: int) -> Source:
+    if values.ndim != 1:
+        raise ValueError(f"expected an array of one dimension, got {values.ndim}")
+    kind = values.dtype.kind
+    if not (kind in "SUOT" or (kind in "iu" and values.dtype.itemsize == 8)):
+        raise TypeError(f"expected {_ACCEPTED}, got an array of {values.dtype}")
+    if kind in "OT" or isinstance(values, np.ma.MaskedArray):
+        return _Objects(values.tolist(), digits)  # None where masked
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    return _Fixed(values, digits) if kind in "SU" else _Integers(values, digits)
 
 
 def _buffers(rows: int) -> tuple[Keys, Statuses]:

@@ -6,6 +6,7 @@ Type Allocation Code and hides the serial number, see `mask`.
 
 import os
 from enum import IntEnum
+from numbers import Integral
 from typing import Literal
 
 CheckDigit = Literal["ignore", "spare", "require"]
@@ -91,7 +92,8 @@ def mask(value: object) -> str:
     and a hostile file cannot drive a terminal. What is longer than 32 characters is cut, and its
     length said.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        value = int(value)
         if abs(value) >= 10**_LONGEST:
             return f"an integer of more than {_LONGEST} digits"
         value = f"{value:014d}"

@@ -1,0 +1,269 @@
+"""Every column a user may pass, and those that must be refused."""
+
+import array
+import mmap
+import threading
+
+import numpy as np
+import oracle
+import pytest
+
+from imeiset.columns import keys_of, parse, source
+from imeiset.errors import ImeiError, ParseStatus
+from imeiset.imei import Imei
+
+TEXTS = ["490154203237518", "49015420323751", "4901542032375106", "490154203237510", "35809101685355", ""] * 5
+KEYS = [int(text[:14]) for text in TEXTS if text]
+
+
+def rows(column, **options):
+    keys, status = parse(column, **options)
+    assert keys.dtype == np.uint64
+    assert status.dtype == np.uint8
+    assert keys.flags.owndata
+    assert ((keys == oracle.NO_KEY) == (status != 0)).all()
+    return list(zip(keys.tolist(), status.tolist(), strict=True))
+
+
+def expected(values, digits=14, policy="ignore"):
+    return [oracle.settle(oracle.parse_value(value, digits), policy) for value in values]
+
+
+def shapes(texts):
+    """The same texts in every kind of column that can hold them."""
+    raw = [text.encode() for text in texts]
+    lines = b"".join(text + b"\n" for text in raw)
+    wide = np.array(texts, "U16")
+    fixed = np.array(raw, "S16")
+    records = np.zeros(len(texts), [("a", "u1"), ("imei", "S16"), ("wide", "U16")])
+    records["imei"], records["wide"] = fixed, wide
+    yield "list", texts
+    yield "tuple of bytes", tuple(raw)
+    yield "S16", fixed
+    yield "S40", fixed.astype("S40")
+    yield "U16", wide
+    yield "big-endian U16", wide.astype(">U16")
+    yield "object", np.array(texts, object)
+    yield "every second", np.repeat(fixed, 2)[::2]
+    yield "every second U", np.repeat(wide, 2)[::2]
+    yield "backwards", fixed[::-1].copy()[::-1]
+    yield "field of records", records["imei"]
+    yield "unaligned field of records", records["wide"]
+    yield "column of a matrix", np.stack([fixed, fixed], 1)[:, 1]
+    yield "bytes", lines
+    yield "CRLF", lines.replace(b"\n", b"\r\n")
+    yield "no last newline", lines[:-1] if raw and raw[-1] else lines
+    yield "bytearray", bytearray(lines)
+    yield "memoryview", memoryview(lines)
+    read_only = fixed.copy()
+    read_only.flags.writeable = False
+    yield "read-only", read_only
+
+
+@pytest.mark.parametrize("policy", ["ignore", "spare", "require"])
+@pytest.mark.parametrize(("name", "column"), [pytest.param(n, c, id=n) for n, c in shapes(TEXTS)])
+def test_shapes(name, column, policy):
+    assert rows(column, check_digit=policy) == expected(TEXTS, policy=policy)
+
+
+@pytest.mark.parametrize(("name", "column"), [pytest.param(n, c, id=n) for n, c in shapes([])])
+def test_empty_columns(name, column):
+    assert rows(column) == []
+    assert len(keys_of(column)) == 0
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.array(KEYS, np.uint64),
+        np.array(KEYS, np.int64),
+        np.array(KEYS, ">u8"),
+        np.array(KEYS, ">i8"),
+        np.repeat(np.array(KEYS, np.uint64), 3)[::3],
+        np.array(KEYS[::-1], np.int64)[::-1],
+        array.array("Q", KEYS),
+        array.array("q", KEYS),
+        memoryview(array.array("Q", KEYS)),
+        KEYS,
+        tuple(map(np.uint64, KEYS)),
+        np.array(KEYS, object),
+        [Imei.from_key(key) for key in KEYS],
+    ],
+    ids=lambda column: type(column).__name__,
+)
+def test_integers(column):
+    assert rows(column) == [(key, 0) for key in KEYS]
+    assert keys_of(column).tolist() == KEYS
+
+
+def test_integers_with_check_digit():
+    whole = np.array([490154203237518, 490154203237510, 490154203237511, 12345678901237], np.int64)
+    assert rows(whole)[0] == (oracle.NO_KEY, ParseStatus.FIFTEEN_DIGITS)
+    for policy in ("ignore", "spare", "require"):
+        want = expected(whole.tolist(), 15, policy)
+        assert rows(whole, digits=15, check_digit=policy) == want
+        assert rows(whole.tolist(), digits=15, check_digit=policy) == want
+    with pytest.raises(ValueError, match="digits: expected 14 or 15, got 16"):
+        parse(whole, digits=16)
+
+
+def test_bad_integers():
+    values = np.array([-1, 10**14, 10**15, -(2**63), 2**63 - 1, 5], np.int64)
+    assert rows(values) == expected(values.tolist())
+    with pytest.raises(ImeiError, match="row 0: a negative integer") as error:
+        keys_of(values)
+    assert error.value.position == 0
+
+
+def test_nulls():
+    missing = (oracle.NO_KEY, ParseStatus.MISSING)
+    good = (49015420323751, 0)
+    assert rows([None, "490154203237518", float("nan")]) == [missing, good, missing]
+    for data in (["490154203237518"] * 2, np.array([49015420323751] * 2), np.array([b"490154203237518"] * 2)):
+        # A masked item is missing: its data must not be read.
+        assert rows(np.ma.array(data, mask=[True, False])) == [missing, good]
+    with pytest.raises(TypeError, match="array of float64"):
+        parse(np.ma.array([1.0], mask=[True]))
+
+
+def test_pandas():
+    pandas = pytest.importorskip("pandas")
+    missing = (oracle.NO_KEY, ParseStatus.MISSING)
+    good = (49015420323751, 0)
+    texts = ["490154203237518", None]
+    for series in (
+        pandas.Series(texts),
+        pandas.Series(texts, dtype=object),
+        pandas.Series(texts, dtype="string"),
+        pandas.Series(texts, dtype="category"),
+    ):
+        assert rows(series) == [good, missing]
+    assert rows(pandas.Series([49015420323751])) == rows(pandas.Index([49015420323751])) == [good]
+    for dtype in (None, "Int64"):  # NumPy sees floats where an integer is missing
+        with pytest.raises(TypeError, match="array of float64"):
+            parse(pandas.Series([49015420323751, None], dtype=dtype))
+
+
+@pytest.mark.skipif(not hasattr(np, "dtypes") or not hasattr(np.dtypes, "StringDType"), reason="NumPy 1")
+def test_numpy_strings():
+    assert rows(np.array(TEXTS, np.dtypes.StringDType())) == expected(TEXTS)
+
+
+def test_trailing_nul_in_numpy():
+    """NumPy drops it, so such a text cannot be told from a good one; everywhere else it is found."""
+    text = "49015420323751\0"
+    assert rows(np.array([text.encode()], "S15")) == rows(np.array([text])) == [(49015420323751, 0)]
+    nul = [(oracle.NO_KEY, ParseStatus.NUL)]
+    assert rows([text]) == rows(text.encode()) == rows(np.array([text], object)) == nul
+    assert rows(np.array([text + "1"])) == nul
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "?", "c16", "i1", "u1", "i4", "u4", "M8[s]", "m8[s]", "V8"])
+def test_refused_dtypes(dtype):
+    with pytest.raises(TypeError, match="got an array of") as error:
+        parse(np.zeros(3, dtype))
+    assert str(np.dtype(dtype)) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["490154203237518", {"490154203237518"}, {}, iter([]), None, 5, Imei("490154203237518"), np.uint64(5)],
+    ids=lambda column: type(column).__name__,
+)
+def test_refused_columns(column):
+    with pytest.raises(TypeError, match="expected a list or tuple, .*, got " + type(column).__name__):
+        parse(column)
+
+
+def test_refused_dimensions():
+    for column in (np.zeros((2, 2), "S15"), np.array("490154203237518"), memoryview(np.zeros((2, 2), "u8"))):
+        with pytest.raises(ValueError, match="expected an array of one dimension"):
+            parse(column)
+    with pytest.raises(ValueError, match="check_digit: expected 'ignore', 'spare' or 'require'"):
+        parse([], check_digit="no")
+
+
+def test_lines():
+    text = b"490154203237518\r\n\n49-015420-323751-8\r\n\r\nimei\n490154203237518"
+    assert rows(text) == expected(
+        ["490154203237518", "", "49-015420-323751-8", "", "imei", "490154203237518"]
+    )
+    assert rows(b"") == []
+    assert rows(b"\n") == [(oracle.NO_KEY, ParseStatus.EMPTY)]
+    assert rows(b"\r") == [(oracle.NO_KEY, ParseStatus.EMPTY)]
+    assert rows(b"1\r\r\n") == [(oracle.NO_KEY, ParseStatus.NOT_DIGIT)]
+
+
+@pytest.mark.parametrize("first", [b"", b"\n" * 70_000, b"x" * 200_000, b"490154203237518\n" * 9000])
+@pytest.mark.parametrize("then", [b"", b"\n" * 70_000, b"x" * 200_000, b"490154203237518\n" * 9000])
+def test_lines_of_any_density(first, then):
+    """The number of rows is only guessed at first."""
+    text = first + then
+    lines = oracle.split_lines(text)
+    answers = {line: expected([line])[0] for line in set(lines)}
+    assert rows(text) == [answers[line] for line in lines]
+
+
+def test_mmap(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_bytes(b"490154203237518\n" * 5000)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        keys, status = parse(text)
+        assert (keys == 49015420323751).all()
+        assert len(keys) == 5000
+        assert not status.any()
+        with pytest.raises(ImeiError, match="row 5: fewer than 14 digits: "):
+            keys_of(text[:80] + text[2:18])
+
+
+def test_a_line_of_one_gigabyte_is_one_row():
+    text = np.full(1 << 27, ord("1"), np.uint8)  # an eighth of it: the same path, without the wait
+    keys, status = parse(memoryview(text))
+    assert (keys.tolist(), status.tolist()) == ([oracle.NO_KEY], [ParseStatus.TOO_LONG])
+
+
+@pytest.mark.parametrize("position", [0, 1, 70_000, 140_000])
+def test_errors_have_a_position(position):
+    texts = ["490154203237518"] * 140_001
+    texts[position] = "35809101685\x1b[3550"
+    raw = [text.encode() for text in texts]
+    for column in (texts, np.array(texts), np.array(raw), b"\r\n".join(raw)):
+        with pytest.raises(ImeiError) as error:
+            keys_of(column)
+        assert (error.value.position, error.value.status) == (position, ParseStatus.NOT_DIGIT)
+        assert str(error.value).startswith(f"row {position}: a character that is not a digit: expected ")
+        assert "got '35809101*********'" in str(error.value)
+    integers = np.zeros(140_001, np.uint64)
+    integers[position] = 490154203237518
+    with pytest.raises(ImeiError, match=rf"row {position}: .*digits=15.*'49015420\*\*\*\*\*\*\*'"):
+        keys_of(integers)
+    with pytest.raises(ImeiError, match=f"row {position}: a wrong check digit"):
+        keys_of([*texts[:position], "490154203237511"], check_digit="require")
+
+
+def test_source_in_pieces():
+    for name, column in shapes(TEXTS):
+        rows_left = source(column)
+        keys, status = np.empty(7, np.uint64), np.empty(7, np.uint8)
+        got = []
+        while n := rows_left.read(keys, status):
+            got += status[:n].tolist()
+        raw = [ParseStatus(oracle.parse_value(text)[1]) for text in TEXTS]
+        assert got == raw, name
+        assert rows_left.value(2) in (TEXTS[2], TEXTS[2].encode())
+
+
+def test_threads_share_a_column():
+    """Kernels run without the GIL on read-only input: many at once agree."""
+    text = b"490154203237518\n358091016853550\n49-015420-323751-8\n" * 20_000
+    want = parse(text)
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(parse(text))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 4
+    for keys, status in results:
+        assert (keys == want[0]).all()
+        assert (status == want[1]).all()
