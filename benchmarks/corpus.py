@@ -47,7 +47,8 @@ def singletons(n: int = 1_000_000, seed: int = SEED) -> Keys:
     """One key in each of n TACs (at most 2,000,000)."""
     rng = np.random.default_rng(seed)
     serials = rng.integers(0, SERIALS, n, dtype=np.uint64)
-    return _tacs(n, rng).astype(np.uint64) * np.uint64(SERIALS) + serials
+    tacs = _tacs(n, rng).astype(np.uint64)
+    return tacs * np.uint64(SERIALS) + serials
 
 
 def whole_tacs(k: int = 1_000, seed: int = SEED) -> tuple[Keys, Keys]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -137,7 +137,7 @@ def test_load(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
 @pytest.mark.benchmark(group="open")
 @pytest.mark.parametrize("mode", ["mmap", "memory"])
 @pytest.mark.parametrize("n", SIZES)
-def test_open(benchmark: BenchmarkFixture, tmp_path: Path, n: int, mode: str) -> None:
+def test_open(benchmark: BenchmarkFixture, tmp_path: Path, n: int, mode: Literal["mmap", "memory"]) -> None:
     path = tmp_path / "set.imei"
     built(n).save(path)
     run(benchmark, 1, lambda: ImeiSet.open(path, mode))
