@@ -11,6 +11,8 @@ PYTHON ?= $(shell for p in python3 $(VERSIONS:%=python%); do \
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := -m pip --disable-pip-version-check --quiet install
+# Python processes that the tests start must not find the sources in the current directory either.
+SAFELY := PYTHONSAFEPATH=1
 BUILDERS := "setuptools>=77" "Cython>=3.1"
 
 SOURCES := pyproject.toml setup.py README.md LICENSE \
@@ -27,16 +29,16 @@ demo: $(VENV)/.installed ## Make a dirty blocklist, build, check and time it
 	$(BIN)/imeiset demo
 
 test: lint ## Lint, types, stubs and tests, on an installed build
-	$(BIN)/pytest -m "not long"
+	$(SAFELY) $(BIN)/pytest -m "not long"
 
 test-long: $(VENV)/.installed ## The tests that take minutes
-	$(BIN)/pytest -m long
+	$(SAFELY) $(BIN)/pytest -m long
 
 lint: $(VENV)/.installed ## Style, types, and stubs against the compiled modules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p imeiset -p benchmarks
-	$(if $(CYTHON),$(BIN)/cython-lint $(CYTHON))
+	$(if $(CYTHON),PATH="$(abspath $(BIN)):$$PATH" cython-lint $(CYTHON))
 	for f in $(filter %.pyx,$(CYTHON)); do \
 		if $(BIN)/cython -3 -X boundscheck=False,wraparound=False,initializedcheck=False $$f -o build/hints.c 2>&1 \
 			| grep -A8 'performance hint'; then exit 1; fi; \
@@ -81,7 +83,7 @@ test-all: ## The tests on every interpreter found
 		[ -e build/venv-$$v/bin/pip ] || $$python -m venv build/venv-$$v; \
 		build/venv-$$v/bin/python $(PIP) $(BUILDERS); \
 		build/venv-$$v/bin/python $(PIP) --no-build-isolation '.[test]'; \
-		build/venv-$$v/bin/pytest -m "not long"; \
+		$(SAFELY) build/venv-$$v/bin/pytest -m "not long"; \
 	done
 
 test-wheel: $(VENV)/.made ## Build the sdist, the wheel from it, and test that wheel without the sources
@@ -91,7 +93,7 @@ test-wheel: $(VENV)/.made ## Build the sdist, the wheel from it, and test that w
 	$(BIN)/python -m venv build/release/venv
 	build/release/venv/bin/python $(PIP) "$$(echo build/release/dist/*.whl)[test]"
 	mkdir build/release/away && cp -r tests pyproject.toml build/release/away
-	cd build/release/away && ../venv/bin/pytest -m "not long"
+	cd build/release/away && $(SAFELY) ../venv/bin/pytest -m "not long"
 
 # detect_leaks: the interpreter itself leaks on purpose.
 sanitize: $(VENV)/.made ## The tests under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -99,7 +101,7 @@ sanitize: $(VENV)/.made ## The tests under AddressSanitizer and UndefinedBehavio
 	$(PYTHON) -m venv build/sanitize/venv
 	build/sanitize/venv/bin/python $(PIP) $(BUILDERS)
 	cd build/sanitize && IMEISET_SANITIZE=1 venv/bin/python $(PIP) --no-build-isolation '.[test]'
-	cd build/sanitize && PYTHONMALLOC=malloc HYPOTHESIS_PROFILE=quick \
+	cd build/sanitize && $(SAFELY) PYTHONMALLOC=malloc HYPOTHESIS_PROFILE=quick \
 		ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
 		LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so) $$($${CC:-cc} -print-file-name=libstdc++.so)" \
 		venv/bin/pytest -m "not long" -p no:cacheprovider
