@@ -1,6 +1,6 @@
 """Operators' files to sets: `load` reads them, `LoadReport` says what was in them."""
 
-from .load import LoadResult, load
+from .loader import LoadResult, load
 from .report import LoadReport
 
 __all__ = ["LoadReport", "LoadResult", "load"]

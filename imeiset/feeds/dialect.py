@@ -101,8 +101,8 @@ def sniff(path: str, text: bytes | bytearray, column: str | int | None) -> Diale
 
 def _rows(text: bytes | bytearray, delimiter: str) -> list[list[str]]:
     whole = text[:_SAMPLE]
-    if len(text) > _SAMPLE and b"\n" in whole:
-        whole = whole[: whole.rindex(b"\n")]
+    if b"\n" in whole:
+        whole = whole[: whole.rindex(b"\n")]  # what follows may be half a line
     # A lone CR ends no line for the scanner, but would for the csv module.
     lines = whole.decode(errors="replace").replace("\r\n", "\n").replace("\r", " ")
     rows = filter(None, csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter))
@@ -133,7 +133,7 @@ def _only_imeis(path: str, rows: list[list[str]], width: int) -> int:
     found = []
     for i in range(width):
         cells = [row[i].strip() for row in rows[len(rows) > 1 :] if len(row) > i and row[i].strip()]
-        if 2 * sum(_IMEI.fullmatch(cell) is not None for cell in cells) > len(cells):
+        if cells and 2 * sum(_IMEI.fullmatch(cell) is not None for cell in cells) >= len(cells):
             found.append(i)
     if len(found) != 1:
         several = ", ".join(str(i + 1) for i in found)

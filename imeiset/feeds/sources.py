@@ -50,6 +50,8 @@ def _check_text(path: str, head: bytes) -> None:
         raise FeedEncoding(
             path, "text, plain or gzip", "UTF-16 text or binary data" if wide else "binary data"
         )
+    if b"\n" not in head and b"\r" in head.rstrip():
+        raise FeedEncoding(path, "lines that end in LF or CRLF", "lines that end in CR")
 
 
 class _Gunzip:

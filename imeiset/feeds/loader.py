@@ -4,20 +4,19 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from typing import BinaryIO, Literal, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._files import publish
-from ..errors import FeedEmpty, FeedRejects, ParseStatus, mask
+from ..errors import CheckDigit, FeedEmpty, FeedRejects, ParseStatus, mask
 from ..sets import ImeiSet
-from ._scan import BATCH_ROWS, Scanner
+from ._scan import BATCH_ROWS, MAX_ROW, Scanner
 from .dialect import preamble, sniff
 from .report import FIRST_LINES, LoadReport, Rejects, RowFlaw, reason_of
 from .sources import CHUNK, Source
 
-CheckDigit = Literal["ignore", "spare", "require"]
 MAX_LINE = 1 << 20  # bytes
 
 # The statuses whose rows are accepted.
@@ -64,6 +63,8 @@ def load(
     """
     if check_digit not in _POLICIES:
         raise ValueError(f"expected check_digit of {', '.join(_POLICIES)}, got {check_digit!r}")
+    if not 0 < max_line <= MAX_ROW:
+        raise ValueError(f"expected max_line from 1 to {MAX_ROW}, got {max_line}")
     if isinstance(paths, str | os.PathLike):
         paths = [paths]
     names = [os.fspath(path) for path in paths]

@@ -1,0 +1,96 @@
+"""Which delimiter, which header, which column: found, or an error that says what to do."""
+
+import pytest
+
+from imeiset.errors import FeedColumn
+from imeiset.feeds.dialect import Dialect, preamble, sniff
+
+A, B, C = "490154203237518", "35-693803-564380-9", "35693803564380"
+
+
+def look(text, column=None):
+    found = sniff("feed", text.encode(), column)
+    return found.delimiter, found.column, found.header
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "expected"),
+    [
+        # plain
+        (f"{A}\n{B}\n", None, (b"", 0, False)),
+        (f"{A}", None, (b"", 0, False)),
+        (f'"{A}"\n{B}', None, (b"", 0, False)),
+        ("garbage\nmore\n", None, (b"", 0, False)),
+        (f"imei\n{A}\n", None, (b"", 0, True)),
+        (f'"IMEI"\r\n{A}\n', None, (b"", 0, True)),
+        (f"Approved_IMEI\n{A}\n", None, (b"", 0, True)),
+        (f"{A}\n{A}", 1, (b"", 0, False)),
+        (f"device\n{A}", 1, (b"", 0, True)),
+        (f"device\n{A}", "Device", (b"", 0, True)),
+        # a header
+        (f"imei,reporting_date,status\n{A},20240101,\n", None, (b",", 0, True)),
+        (f"date;IMEI;imsi\n1;{A};234150999999999\n", None, (b";", 1, True)),
+        (f"imei_number\tx\n{A}\t1\n", None, (b"\t", 0, True)),
+        (f"a|b|IMEISV\n1|2|{A}", None, (b"|", 2, True)),
+        (f"imei,imsi,msisdn\n{A},1,2\n", "imsi", (b",", 1, True)),
+        (f"imei,imsi,msisdn\n{A},1,2\n", "IMSI", (b",", 1, True)),
+        (f"old imei,new imei\n{A},{A}\n", "New_IMEI", (b",", 1, True)),
+        (f"old,new\n{A},{C}\n", 2, (b",", 1, True)),
+        ('imei,"a ""quoted"", one"\n' + A + ",", None, (b",", 0, True)),
+        # a decimal comma or a bar inside does not decide
+        (f"imei;price\n{A};1,5\n{A};2,5\n", None, (b";", 0, True)),
+        (f"{A},20240101,stolen|lost\n{C},20240101,stolen\n", None, (b",", 0, False)),
+        # no header: the first row is data
+        (f"20240101;{A};x\n20240102;{B};y\n", None, (b";", 1, False)),
+        (f"x,{A}\n", None, (b",", 1, False)),
+        (f"{A},x\nzzz,x\n{A},x\n", None, (b",", 0, False)),
+        (f"{A},{A}\n{A},{A}\n", 2, (b",", 1, False)),
+        (f"zzz,x\n{A},x\n", 1, (b",", 0, True)),
+        (f"DEADBEEF,x\n{A},x\n", 1, (b",", 0, False)),
+        (f"{A},1\n{A}\n{A},2\n", None, (b",", 0, False)),
+    ],
+)
+def test_found(text, column, expected):
+    assert look(text, column) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "expected"),
+    [
+        (f"imei,date\n{A},1\n", "imie", "'imie'.*'imei' as the nearest"),
+        (f"imei,date\n{A},1\n", "zzz", "'zzz'.*a first row of 'imei', 'date'"),
+        (f"imei\n{A}\n", "zzz", "a column named 'zzz'.*'imei'"),
+        (f"imei,date\n{A},1\n", 3, "a column 3.*rows of 2"),
+        (f"imei,date\n{A},1\n", 0, "a column 0"),
+        (f"{A}\n{A}\n", 2, "a column 2"),
+        (f"imei,IMEI\n{A},{A}\n", None, r"columns 1 \('imei'\), 2 \('IMEI'\)"),
+        (f"imei,imeisv\n{A},{A}\n", None, "columns 1 .* 2 "),
+        (f"x,y,x\n{A},{A},{A}\n", "x", "columns 1 .* 3 "),
+        (f"imie,date\n{A},1\n{C},2\n", None, "--column.*'imie' as the nearest"),
+        (f"20240101,{A},234150999999999\n", None, "columns 2, 3 that could"),
+        (f"20240101123045,{A}\n20240101123045,{B}", None, "columns 1, 2 that could"),
+        ("a,b\nc,d\n", None, "none in 2 columns"),
+        (f"{A},x\n", "imsi", "no header|'x'"),
+    ],
+)
+def test_refused(text, column, expected):
+    with pytest.raises(FeedColumn, match=expected) as caught:
+        look(text, column)
+    assert A not in str(caught.value)
+    assert A[8:] not in str(caught.value)
+
+
+def test_comments_are_for_plain_lists_only():
+    assert sniff("", A.encode(), None).comments
+    assert not sniff("", f"imei\n{A}".encode(), None).comments
+    assert not sniff("", f"{A},x".encode(), None).comments
+
+
+def test_a_text_of_nothing_but_preamble():
+    assert sniff("", b"", None) == Dialect(b"", 0, header=False, comments=True)
+
+
+def test_preamble():
+    assert preamble(b"# a\n\r\n \t\n#b\nimei\n# c\n") == (len(b"# a\n\r\n \t\n#b\n"), 2, 2)
+    assert preamble(b"#") == (1, 0, 1)
+    assert preamble(b"") == (0, 0, 0)

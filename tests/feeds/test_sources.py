@@ -1,0 +1,202 @@
+"""Sources that are compressed, broken, or not text at all: the right error, and nothing published."""
+
+import gzip
+import io
+import os
+import subprocess
+import sys
+import threading
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+
+from imeiset import errors, load
+from imeiset.feeds import loader, sources
+from imeiset.feeds.sources import HEADROOM, Source
+
+LINES = b"".join(b"%014d\n" % (49015420000000 + i) for i in range(2_000))
+
+
+def read(path, **options):
+    with Source(str(path), **options) as source:
+        return b"".join(bytes(buffer[start:stop]) for buffer, start, stop in source)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "feed"
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64, 1 << 20])
+def test_plain_and_gzip(path, chunk):
+    path.write_bytes(LINES)
+    assert read(path, chunk=chunk + 60) == LINES
+    path.write_bytes(gzip.compress(LINES))
+    assert read(path, chunk=chunk + 60) == LINES
+
+
+def test_gzip_members_and_padding(path):
+    path.write_bytes(
+        gzip.compress(LINES[:100]) + gzip.compress(b"") + gzip.compress(LINES[100:]) + bytes(700)
+    )
+    assert read(path) == LINES
+
+
+def test_a_byte_order_mark_is_no_text(path):
+    for data in (LINES, b""):
+        path.write_bytes(b"\xef\xbb\xbf" + data)
+        assert read(path) == data
+        path.write_bytes(gzip.compress(b"\xef\xbb\xbf" + data))
+        assert read(path) == data
+
+
+def test_chunks_leave_room_before_them(path):
+    path.write_bytes(LINES)
+    with Source(str(path), chunk=1000) as source:
+        assert source.size == len(LINES)
+        for _, start, stop in source:
+            assert start >= HEADROOM
+            assert stop - start <= 1000
+        assert source.position == len(LINES)
+
+
+def test_gzip_cut_anywhere(path):
+    whole = gzip.compress(LINES[:1500])
+    for cut in range(2, len(whole)):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(errors.FeedTruncated, match="gzip"):
+            read(path)
+
+
+@pytest.mark.parametrize("at", [-8, -5, -4, -1, 40])
+def test_gzip_damaged(path, at):
+    damaged = bytearray(gzip.compress(LINES))
+    damaged[at] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(errors.FeedTruncated, match="gzip"):
+        load(path)
+
+
+def test_bytes_after_gzip_are_not_ignored(path):
+    path.write_bytes(gzip.compress(LINES) + b"\0\0490154203237518\n")
+    with pytest.raises(errors.FeedTruncated):
+        load(path)
+
+
+def test_a_torn_gzip_publishes_nothing(path, tmp_path):
+    data = os.urandom(3 << 20).hex().encode()
+    path.write_bytes(gzip.compress(b"x\n" + data)[:-9])
+    with pytest.raises(errors.FeedTruncated):
+        load(path, rejects=tmp_path / "rejects.csv")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def zipped():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("list.csv", LINES)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (zipped(), "zip archive"),
+        (b"\x28\xb5\x2f\xfd\x00", "zstd"),
+        (b"\xfd7zXZ\0\0", "xz data"),
+        (b"BZh91AY", "bzip2"),
+        (b"PAR1\x15\x04", "Parquet"),
+        (b"%PDF-1.7\n", "PDF"),
+        (gzip.compress(gzip.compress(LINES)), "gzip data inside"),
+        (gzip.compress(zipped()), "zip archive"),
+        (LINES.decode().encode("utf-16"), "UTF-16"),
+        (LINES.decode().encode("utf-16-le"), "UTF-16"),
+        (LINES.decode().encode("utf-16-be"), "UTF-16"),
+        (b"\0\0\xfe\xff" + LINES.decode().encode("utf-32-be"), "UTF-32"),
+        (np.random.default_rng(1).bytes(100_000), "binary data"),
+        (bytes(1000), "binary data"),
+        (LINES[:3000].replace(b"\n", b"\r"), "in CR"),
+    ],
+)
+def test_not_text(path, data, name):
+    path.write_bytes(data)
+    with pytest.raises(errors.FeedEncoding, match=name):
+        load(path)
+
+
+def test_missing_and_unreadable(tmp_path, path):
+    with pytest.raises(errors.FeedMissing, match="No such file"):
+        load(path)
+    with pytest.raises(errors.FeedMissing, match="directory"):
+        load(tmp_path)
+    path.write_bytes(LINES)
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user reads everything")
+    with pytest.raises(errors.FeedMissing, match="Permission denied"):
+        load(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_pipe_that_comes_in_pieces(path):
+    os.mkfifo(path)
+
+    def write():
+        with path.open("wb", buffering=0) as pipe:
+            for i in range(0, 3000, 7):
+                pipe.write(gzipped[i : i + 7])
+
+    gzipped = gzip.compress(LINES[:1500])
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert load(path).report.rows == 100
+    thread.join()
+
+
+def test_stdin():
+    code = "import imeiset; print(len(imeiset.load('-').set))"
+    for data in (LINES, gzip.compress(LINES)):
+        found = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=True)
+        assert found.stdout == b"2000\n"
+
+
+def test_a_line_of_gigabytes_takes_no_memory(path, monkeypatch):
+    """A row of 1 GB, from a gzip of 1 MB."""
+    monkeypatch.setattr(sources, "_SAMPLE", 10)
+    packer = zlib.compressobj(1, wbits=31)
+    with path.open("wb") as file:
+        file.write(packer.compress(b"490154203237518\n"))
+        for _ in range(64):
+            file.write(packer.compress(b"7" * (1 << 22)))
+        file.write(packer.compress(b"\n356938035643809\n") + packer.flush())
+    code = (
+        "import resource, sys, imeiset\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "result = imeiset.load(sys.argv[1])\n"
+        "after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "print(len(result.set), result.report.rejects['long_row'].first[0][1], (after - before) // 1024)"
+    )
+    found = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, check=True)
+    members, line, megabytes = map(int, found.stdout.split())
+    assert (members, line) == (2, 2)
+    assert megabytes < 60
+
+
+def test_the_reader_ends_with_the_load(path, monkeypatch):
+    monkeypatch.setattr(loader, "CHUNK", 1000)
+    path.write_bytes(LINES + b"x\n" + LINES)
+    with pytest.raises(errors.FeedRejects):
+        load(path, max_rejects=0)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read ")]
+
+
+def test_a_failing_read_is_an_error(path, monkeypatch):
+    def fail(self, buffer):
+        raise OSError(5, "Input/output error")
+
+    path.write_bytes(gzip.compress(LINES))
+    monkeypatch.setattr(sources._Gunzip, "read", fail)
+    with pytest.raises(errors.FeedMissing, match="Input/output error"):
+        load(path)
