@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from imeiset import __version__
 from imeiset.errors import ImeisetError
 
 _COMMANDS = ("build", "check", "info", "verify", "demo")
@@ -35,13 +36,17 @@ class _Commands(click.Group):
             context.exit(2)
         except ImeisetError as error:
             return _fail(context, str(error))
+        except click.UsageError:
+            raise
+        except click.ClickException as error:
+            return _fail(context, error.format_message())
         except OSError as error:
             reason = error.strerror or str(error)
             return _fail(context, f"{error.filename}: {reason}" if error.filename else reason)
         except MemoryError:
             return _fail(context, "out of memory")
         except KeyboardInterrupt:
-            return _fail(context, "interrupted; nothing was written", 130)
+            return _fail(context, "interrupted", 130)
 
 
 def _fail(context: click.Context, message: str, code: int = 2) -> None:
@@ -51,6 +56,6 @@ def _fail(context: click.Context, message: str, code: int = 2) -> None:
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="imeiset")
+@click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
     """Exact, compressed sets of blocked IMEIs: is this handset blocked?"""

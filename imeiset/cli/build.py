@@ -120,8 +120,8 @@ def _table(report: "LoadReport", output: str) -> "Table":
     from rich.table import Table
 
     table = Table(title=f"{output}: {report.keys:,} IMEIs", title_justify="left", show_header=False, box=None)
-    table.add_column()
-    table.add_column(justify="right")
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, justify="right")
     table.add_column(style="dim", overflow="fold")
 
     def add(name: str, count: int, note: str = "", style: str = "") -> None:

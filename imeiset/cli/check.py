@@ -7,6 +7,8 @@ from typing import BinaryIO
 
 import click
 
+from imeiset.errors import FeedLimit, ImeiError, ParseStatus
+
 _BLOCK = 1 << 20  # bytes read at a time, and the longest line
 
 
@@ -27,7 +29,6 @@ def command(
     Exit code: 0 if one is listed, 1 if none is, 2 after an error, be it a single malformed IMEI.
     """
     from imeiset import ImeiSet, parse
-    from imeiset.errors import ImeiError, ParseStatus
 
     blocked = ImeiSet.open(snapshot)
     batches = (
@@ -44,7 +45,7 @@ def command(
         for text, status, answer in zip(batch, statuses.tolist(), answers.tolist(), strict=True):
             row += 1
             if status:
-                error = ImeiError(ParseStatus(status), text, position=row)
+                error = ImeiError(ParseStatus(status), text.decode(errors="replace"), position=row)
                 if as_json:
                     name = ParseStatus(status).name.lower()
                     out.append(json.dumps({"row": row, "got": error.got, "error": name}))
@@ -66,6 +67,6 @@ def _lines() -> Iterator[list[bytes]]:
     while block := getattr(stdin, "read1", stdin.read)(_BLOCK):
         *lines, rest = (rest + block).split(b"\n")
         if len(rest) > _BLOCK:
-            raise click.ClickException(f"expected lines of at most {_BLOCK} bytes")
+            raise FeedLimit("-", f"lines of at most {_BLOCK} bytes", "a longer one")
         yield [line.strip() for line in lines if line.strip()]
     yield [rest.strip()] if rest.strip() else []

@@ -1,0 +1,325 @@
+"""The commands as a user calls them: answers on stdout, one line on stderr, exit codes as grep's."""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import imeiset
+from imeiset import ImeiSet
+from imeiset.cli import main
+
+LISTED, OTHER = "490154203237518", "356938035643809"
+RUN = [sys.executable, "-m", "imeiset.cli"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(imeiset.__file__).parent.parent)}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty current directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    return tmp_path
+
+
+@pytest.fixture
+def snapshot(here):
+    ImeiSet([LISTED, "86012345678901", "49015420323752"]).save("set.imei")
+    return "set.imei"
+
+
+def run(*arguments, code=0, **options):
+    found = CliRunner().invoke(main, [str(argument) for argument in arguments], **options)
+    assert found.exit_code == code, (found.output, found.exception)
+    assert "Traceback" not in found.output
+    return found
+
+
+def fails(*arguments, match, **options):
+    """The command ends with 2 and one clear line."""
+    found = run(*arguments, code=2, **options)
+    assert match in found.stderr
+    assert len(found.stderr.strip().splitlines()) == 1, found.stderr
+    assert found.stdout == ""
+
+
+def names(folder="."):
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
+# ---- build ----
+
+
+def test_build_and_its_report(here):
+    text = f"\ufeffdate;IMEI\r\n1;{LISTED}\r\n\r\n2;{LISTED}\n3;{OTHER[:-1]}0\n4;\n5\n6;12\n"
+    (here / "a.csv.gz").write_bytes(gzip.compress(text.encode()))
+    (here / "b.txt").write_text("# comment\n49015420323752\n9901542032375212\n")
+    found = run("build", "a.csv.gz", "b.txt", "-o", "out.imei", "--rejects", "rejects.csv")
+    assert found.stderr == ""
+    table = [" ".join(line.split()) for line in found.stdout.splitlines()]
+    assert table[0] == "out.imei: 4 IMEIs"
+    assert "lines 11 a.csv.gz, b.txt" in table
+    for row in (
+        "headers 1",
+        "comments 1",
+        "blank 1",
+        "accepted 5",
+        "14 digits 1",
+        "15 digits 3",
+        "16 digits 1",
+        "duplicates 1",
+        "rejected 3",
+        "empty 1 a.csv.gz: 6",
+        "fewer than 14 digits 1 a.csv.gz: 8",
+        "a row that ends before the IMEI column 1 a.csv.gz: 7",
+    ):
+        assert row in table
+    assert (here / "rejects.csv").read_text().splitlines()[1:] == [
+        '6,"a.csv.gz",empty,"4;"',
+        '7,"a.csv.gz",short_row,"5"',
+        '8,"a.csv.gz",too_short,"6;12"',
+    ]
+    assert len(ImeiSet.open("out.imei")) == 4
+
+
+def test_build_from_stdin_with_a_json_report(here):
+    arguments = (
+        "build",
+        "-",
+        "-o",
+        "out.imei",
+        "--column",
+        "2",
+        "--check-digit",
+        "require",
+        "--report",
+        "json",
+    )
+    found = run(*arguments, input=f"1,{LISTED}\n2,{OTHER[:-1]}1\n")
+    report = json.loads(found.stdout)
+    assert (report["keys"], report["rejects"]["check_digit"]["first"]) == (1, [["-", 2]])
+    assert LISTED in ImeiSet.open("out.imei")
+
+
+def test_build_by_column_name(here):
+    (here / "a.csv").write_text(f"imei,second\n{LISTED},{OTHER}\n")
+    run("build", "a.csv", "-o", "out.imei", "--column", "Second")
+    assert list(ImeiSet.open("out.imei")) == [OTHER]
+    fails("build", "a.csv", "-o", "x", "--column", "secnd", match="'second' as the nearest")
+    fails("build", "a.csv", "-o", "x", "--column", "3", match="rows of 2")
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [
+        (b"", "an empty file"),
+        (b"PK\x03\x04", "a zip archive"),
+        (LISTED.encode("utf-16"), "UTF-16"),
+        (bytes(range(256)), "binary data"),
+        (gzip.compress(LISTED.encode())[:-3], "whole gzip data"),
+        (gzip.compress(LISTED.encode())[:-8] + bytes(8), "incorrect data check"),
+        (b"one\n", "every row was rejected"),
+        (f"{LISTED}\nx\ny\n".encode(), "line 3: expected at most 1 rejected rows"),
+    ],
+)
+def test_build_of_something_wrong_publishes_nothing(here, data, match):
+    (here / "in").write_bytes(data)
+    (here / "out.imei").write_text("the old one")
+    fails("build", "in", "-o", "out.imei", "--rejects", "rejects", "--max-rejects", "1", match=match)
+    assert names() == ["in", "out.imei"]
+    assert (here / "out.imei").read_text() == "the old one"
+
+
+def test_build_protects_its_sources(here):
+    (here / "in").write_text(LISTED)
+    (here / "link").symlink_to("in")
+    for arguments in (("-o", "in"), ("-o", "./in"), ("-o", "link"), ("-o", "out", "--rejects", "in")):
+        found = run("build", "in", *arguments, code=2)
+        assert "is a source and would be replaced" in found.stderr
+    assert "same file" in run("build", "in", "-o", "x", "--rejects", "./x", code=2).stderr
+    assert (here / "in").read_text() == LISTED
+
+
+def test_build_to_where_nothing_can_be_written(here):
+    (here / "in").write_text(LISTED)
+    assert "no such directory" in run("build", "in", "-o", "missing/out", code=2).stderr
+    assert "is a directory" in run("build", "in", "-o", ".", code=2).stderr
+    fails("build", "in", "-o", "/dev/null", match="/dev/null: exists and is not a regular file")
+    fails("build", "missing", "-o", "out", match="missing: expected a readable file, got No such file")
+    (here / "closed").mkdir(0o500)
+    if not os.access(here / "closed", os.W_OK):
+        assert "not writable" in run("build", "in", "-o", "closed/out", code=2).stderr
+
+
+def test_a_full_disk_leaves_nothing(here):
+    resource = pytest.importorskip("resource")
+    (here / "in").write_text("".join(f"{i:08d}000000\n" for i in range(10_000)))
+    found = subprocess.run(
+        [*RUN, "build", "in", "-o", "out.imei"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=ENVIRONMENT,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
+    )
+    assert (found.returncode, found.stderr) == (2, "imeiset: out.imei: File too large\n")
+    assert names() == ["in"]
+
+
+def test_an_interrupt_leaves_nothing(here):
+    with subprocess.Popen(
+        [*RUN, "build", "-", "-o", "out.imei", "--rejects", "rejects"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+    ) as process:
+        process.stdin.write(b"490154203237518\n" * 200_000)
+        process.stdin.flush()
+        for _ in range(500):  # until the rejects are open
+            if names():
+                break
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        assert process.stderr.read() == b"imeiset: interrupted\n"
+    assert names() == []
+
+
+# ---- check ----
+
+
+def test_check_arguments(snapshot):
+    found = run("check", snapshot, LISTED, OTHER, "49-015420-323752")
+    assert found.stdout == f"{LISTED}  listed\n{OTHER}  not listed\n49-015420-323752  listed\n"
+    assert run("check", snapshot, OTHER, code=1).stdout == f"{OTHER}  not listed\n"
+    assert run("check", snapshot, LISTED, "-q").output == ""
+    assert run("check", "-q", snapshot, OTHER, code=1).output == ""
+
+
+def test_check_of_a_malformed_imei_is_an_error(snapshot):
+    found = run("check", snapshot, LISTED, "49015420323751x", OTHER, "-12345678901234", code=2)
+    assert found.stdout == f"{LISTED}  listed\n{OTHER}  not listed\n"
+    assert found.stderr.splitlines() == [
+        "imeiset: row 2: a character that is not a digit: expected 14, 15 or 16 ASCII digits, "
+        "got '49015420*******'",
+        "imeiset: row 4: a sign: expected 14, 15 or 16 ASCII digits, got '-1234567*******'",
+    ]
+    run("check", "-q", snapshot, LISTED, "x", code=2)
+
+
+def test_check_json(snapshot):
+    found = run("check", snapshot, "--json", LISTED, OTHER, "\u0664\u0669", code=2)
+    assert [json.loads(line) for line in found.stdout.splitlines()] == [
+        {"imei": LISTED, "listed": True},
+        {"imei": OTHER, "listed": False},
+        {"row": 3, "got": "\\u0664\\u0669", "error": "not_ascii"},
+    ]
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n\r\n"])
+def test_check_stdin(snapshot, ending):
+    found = run("check", snapshot, "-", input=f"{OTHER}\r\n\n {LISTED}{ending}")
+    assert found.stdout == f"{OTHER}  not listed\n{LISTED}  listed\n"
+    assert run("check", snapshot, "-", code=1, input=OTHER + ending).exit_code == 1
+
+
+def test_check_much_from_stdin(snapshot):
+    lines = [f"{i:014d}" for i in range(200_000)] + [LISTED]
+    found = run("check", snapshot, "-", input="\n".join(lines))
+    assert found.stdout.count("\n") == 200_001
+    assert found.stdout.count("  listed") == 1
+
+
+def test_check_of_nothing_finds_nothing(snapshot):
+    assert run("check", snapshot, "-", code=1, input="").output == ""
+
+
+def test_check_of_an_endless_line(snapshot):
+    found = run("check", snapshot, "-", code=2, input="9" * 3_000_000)
+    assert "lines of at most" in found.stderr
+
+
+def test_check_stops_when_nobody_reads(snapshot):
+    lines = f"{LISTED}\n" * 500_000
+    command = f"{sys.executable} -m imeiset.cli check {snapshot} - | head -1"
+    found = subprocess.run(
+        ["bash", "-c", command], input=lines.encode(), capture_output=True, check=False, env=ENVIRONMENT
+    )
+    assert found.stdout == f"{LISTED}  listed\n".encode()
+    assert found.stderr == b""
+
+
+# ---- info, verify ----
+
+
+def test_info(snapshot, here):
+    found = run("info", snapshot)
+    assert f"set.imei: 3 IMEIs of 2 TACs in {(here / snapshot).stat().st_size:,} bytes" in found.stdout
+    first, second = found.stdout.splitlines()[1:3]
+    assert first.split()[:2] == ["49015420", "2"]
+    assert first.count("\u2588") == 2 * second.count("\u2588") == 50
+    facts = json.loads(run("info", snapshot, "--json", "--top", "1").stdout)
+    assert (facts["imeis"], facts["tacs"], facts["biggest_tacs"]) == (3, 2, {"49015420": 2})
+
+
+def test_info_of_an_empty_set(here):
+    ImeiSet().save("empty.imei")
+    assert "0 IMEIs of 0 TACs" in run("info", "empty.imei").stdout
+    assert json.loads(run("info", "empty.imei", "--json").stdout)["imeis"] == 0
+    run("verify", "empty.imei")
+    run("check", "empty.imei", LISTED, code=1)
+
+
+def test_verify(snapshot, here):
+    assert run("verify", snapshot, snapshot).stdout == "set.imei: whole, 3 IMEIs\n" * 2
+    data = bytearray((here / snapshot).read_bytes())
+    data[-100] ^= 1
+    (here / "bad.imei").write_bytes(data)
+    run("verify", snapshot, "bad.imei", code=2)
+
+
+@pytest.mark.parametrize("command", [("info",), ("verify",), ("check",)])
+def test_not_a_snapshot(here, command):
+    (here / "text").write_text(f"{LISTED}\n" * 100)
+    rest = (LISTED,) if command == ("check",) else ()
+    fails(*command, "missing", *rest, match="missing: expected a readable file, got No such file")
+    fails(*command, "text", *rest, match="text: expected a snapshot")
+    fails(*command, ".", *rest, match="regular file")
+
+
+# ---- the group ----
+
+
+def test_demo(here):
+    found = run("demo", "--rows", "5000", "--lookups", "20000", "--keep", "kept")
+    assert "contains(uint64 keys)" in found.stdout
+    assert "$ imeiset verify blocked.imei\nblocked.imei: whole" in found.stdout
+    assert names("kept") == ["blocked.imei", "operator.txt", "regulator.csv.gz", "rejects.csv"]
+    again = run("demo", "--rows", "5000", "--lookups", "20000", "--keep", "again")
+    assert again.exit_code == 0
+    for name in ("blocked.imei", "operator.txt"):
+        assert (here / "kept" / name).read_bytes() == (here / "again" / name).read_bytes()
+
+
+def test_help_and_version():
+    found = run("--help")
+    for name in ("build", "check", "info", "verify", "demo"):
+        assert f"  {name} " in found.stdout
+        assert run(name, "--help").stdout.startswith("Usage: ")
+    assert run("--version").stdout.endswith(f" {imeiset.__version__}\n")
+    assert "No such command" in run("buidl", code=2).stderr
+
+
+def test_usage_errors(here):
+    run("build", code=2)
+    run("build", "x", code=2)
+    run("check", "x", code=2)
+    run("build", "x", "-o", "y", "--max-rejects", "-1", code=2)
+    run("build", "x", "-o", "y", "--check-digit", "never", code=2)
