@@ -24,13 +24,14 @@ LEVEL_TARGET static void LEVEL(fixed)(const uint8_t *base, ptrdiff_t stride, siz
     size_t i = 0;
 #ifdef LEVEL_GROUPS
     row_shape shape = {.digits = 0};
-    unsigned singles = 1; /* rows to go until the next group: until a shape is known, and after a misfit */
+    unsigned digits = 0, singles = 0; /* the last row's shape; how many to do alone before the next group */
 #endif
     while (i < n) {
         const uint8_t *p = row_at(base, stride, i);
 #ifdef LEVEL_GROUPS
-        if (singles == 0 && n - i >= 8) {
+        if (digits && singles == 0 && n - i >= 8) {
             const uint8_t *last = row_at(p, stride, 7);
+            if (shape.digits != digits) set_shape(&shape, digits, "\0\0", (unsigned)width - digits);
             if (end - p >= 16 && end - last >= 16) {
                 const uint8_t *rows[8];
                 for (int k = 0; k < 8; k++) rows[k] = row_at(p, stride, (size_t)k);
@@ -49,9 +50,9 @@ LEVEL_TARGET static void LEVEL(fixed)(const uint8_t *base, ptrdiff_t stride, siz
             status[i] = LEVEL(edge_row)(p, length, &keys[i]);
         i++;
 #ifdef LEVEL_GROUPS
-        if (width <= 16 && length - 14 <= 2 && length != shape.digits)
-            set_shape(&shape, (unsigned)length, "\0\0", (unsigned)(width - length));
-        singles -= singles > 0 && shape.digits;
+        singles -= singles > 0;
+        if (width <= 16 && length - 14 <= 2 && length != digits)
+            digits = (unsigned)length, singles = singles < SETTLE ? SETTLE : singles;
 #endif
     }
 }
@@ -79,16 +80,17 @@ LEVEL_TARGET static size_t LEVEL(spans)(const uint8_t *data, size_t size, const 
     size_t i = 0;
 #ifdef LEVEL_GROUPS
     row_shape shape = {.digits = 0};
-    unsigned singles = 1;
+    unsigned digits = 0, singles = 0;
 #endif
     while (i < n) {
 #ifdef LEVEL_GROUPS
-        if (singles == 0 && n - i >= 8) {
+        if (digits && singles == 0 && n - i >= 8) {
             const uint8_t *rows[8];
             int fits = size >= 16;
+            if (shape.digits != digits) set_shape(&shape, digits, "", 0);
             for (size_t k = 0; k < 8; k++) {
                 int64_t start = offset_at(starts, wide, i + k), stop = offset_at(ends, wide, i + k);
-                fits &= start >= 0 && start <= (int64_t)size - 16 && stop - start == shape.digits;
+                fits &= start >= 0 && start <= (int64_t)size - 16 && stop - start == digits;
                 rows[k] = fits ? data + start : data;
             }
             if (fits && group8_avx2(rows, &shape, keys + i, status + i)) {
@@ -107,8 +109,9 @@ LEVEL_TARGET static size_t LEVEL(spans)(const uint8_t *data, size_t size, const 
             status[i] = LEVEL(edge_row)(data + start, length, &keys[i]);
         i++;
 #ifdef LEVEL_GROUPS
-        if (length - 14 <= 2 && length != shape.digits) set_shape(&shape, (unsigned)length, "", 0);
-        singles -= singles > 0 && shape.digits;
+        singles -= singles > 0;
+        if (length - 14 <= 2 && length != digits)
+            digits = (unsigned)length, singles = singles < SETTLE ? SETTLE : singles;
 #endif
     }
     return i;
@@ -120,14 +123,16 @@ LEVEL_TARGET static size_t LEVEL(lines)(const uint8_t *text, size_t size, int fi
     size_t i = 0;
 #ifdef LEVEL_GROUPS
     row_shape shape = {.digits = 0};
-    unsigned singles = 1;
+    unsigned digits = 0, ends = 0, singles = 0;
 #endif
     while (i < capacity && p < end) {
 #ifdef LEVEL_GROUPS
         /* Digits all through and then the line end: so that is where the line ends. */
-        if (singles == 0 && capacity - i >= 8 && (size_t)(end - p) >= 8 * shape.stride + 16) {
+        if (digits && singles == 0 && capacity - i >= 8 && end - p >= 8 * 18 + 16) {
             const uint8_t *rows[8];
             unsigned differ = 0;
+            if (shape.digits != digits || shape.stride != digits + ends)
+                set_shape(&shape, digits, ends == 1 ? "\n" : "\r\n", ends);
             for (unsigned k = 0; k < 8; k++) rows[k] = p + k * shape.stride;
             for (unsigned k = 0; k < 8 && shape.afters; k++) {
                 differ |= rows[k][16] ^ shape.after[0];
@@ -142,17 +147,17 @@ LEVEL_TARGET static size_t LEVEL(lines)(const uint8_t *text, size_t size, int fi
         }
 #endif
         if (end - p >= 18) {
-            unsigned digits = LEVEL(digits16)(p);
-            const uint8_t *stop = p + digits;
-            unsigned ends = stop[0] == '\n' ? 1 : stop[0] == '\r' && stop[1] == '\n' ? 2 : 0;
-            if (digits >= 14 && ends) {
-                status[i] = LEVEL(value16)(p, digits, &keys[i]);
+            unsigned count = LEVEL(digits16)(p);
+            const uint8_t *stop = p + count;
+            unsigned end_bytes = stop[0] == '\n' ? 1 : stop[0] == '\r' && stop[1] == '\n' ? 2 : 0;
+            if (count >= 14 && end_bytes) {
+                status[i] = LEVEL(value16)(p, count, &keys[i]);
                 i++;
-                p = stop + ends;
+                p = stop + end_bytes;
 #ifdef LEVEL_GROUPS
-                if (digits != shape.digits || digits + ends != shape.stride)
-                    set_shape(&shape, digits, ends == 1 ? "\n" : "\r\n", ends);
                 singles -= singles > 0;
+                if (count != digits || end_bytes != ends)
+                    digits = count, ends = end_bytes, singles = singles < SETTLE ? SETTLE : singles;
 #endif
                 continue;
             }
@@ -166,7 +171,7 @@ LEVEL_TARGET static size_t LEVEL(lines)(const uint8_t *text, size_t size, int fi
         i++;
         p = next;
 #ifdef LEVEL_GROUPS
-        singles -= singles > 0 && shape.digits;
+        singles -= singles > 0;
 #endif
     }
     *consumed = (size_t)(p - text);

@@ -36,6 +36,8 @@ static void set_shape(row_shape *shape, unsigned digits, const char *follow, uns
     }
 }
 
+#define SETTLE 4 /* rows done alone after one of another shape, before a group is tried */
+
 /* The row at index i of a strided array. */
 ALWAYS_INLINE const uint8_t *row_at(const uint8_t *base, ptrdiff_t stride, size_t i) {
     return base + (ptrdiff_t)i * stride;
