@@ -228,19 +228,19 @@ static inline int builder_add_keys(struct builder *b, const uint64_t *keys, size
 
 /* Hash the slots of the directory with this seed; 0: a pilot could not be found. */
 static inline int directory_try(const uint64_t *from, uint32_t n, uint8_t *pilots, uint32_t pilot_count,
-                                uint64_t *slots, uint32_t slot_count, uint32_t seed, uint32_t *bucket_at,
+                                uint64_t *slots, uint32_t slot_count, uint32_t multiplier, uint32_t *bucket_at,
                                 uint32_t *members) {
     memset(pilots, 0, pilot_count);
     memset(slots, 0xFF, (size_t)slot_count * 8);
     memset(bucket_at, 0, ((size_t)pilot_count + 1) * 4);
     uint32_t largest = 0;
-    for (uint32_t i = 0; i < n; i++) bucket_at[hash_pilot(tac_hash(slot_tac(from[i]), seed), pilot_count) + 1]++;
+    for (uint32_t i = 0; i < n; i++) bucket_at[hash_pilot(tac_hash(slot_tac(from[i]), multiplier), pilot_count) + 1]++;
     for (uint32_t p = 0; p < pilot_count; p++) {
         largest = bucket_at[p + 1] > largest ? bucket_at[p + 1] : largest;
         bucket_at[p + 1] += bucket_at[p];
     }
     for (uint32_t i = n; i-- > 0;) { /* fills each bucket from its end: bucket_at[p + 1] becomes its start */
-        uint32_t p = hash_pilot(tac_hash(slot_tac(from[i]), seed), pilot_count);
+        uint32_t p = hash_pilot(tac_hash(slot_tac(from[i]), multiplier), pilot_count);
         members[--bucket_at[p + 1]] = i;
     }
     for (uint32_t size = largest; size > 0; size--) { /* the largest buckets choose first */
@@ -251,14 +251,14 @@ static inline int directory_try(const uint64_t *from, uint32_t n, uint8_t *pilot
             for (; pilot < 256; pilot++) {
                 for (placed = 0; placed < size; placed++) {
                     uint64_t slot = from[members[at + placed]];
-                    uint64_t *to = slots + hash_slot(tac_hash(slot_tac(slot), seed), (uint8_t)pilot, slot_count);
+                    uint64_t *to = slots + hash_slot(tac_hash(slot_tac(slot), multiplier), (uint8_t)pilot, slot_count);
                     if (slot_tac(*to) != EMPTY_TAC) break;
                     *to = slot;
                 }
                 if (placed == size) break;
                 while (placed > 0) { /* take it back */
                     uint64_t slot = from[members[at + --placed]];
-                    slots[hash_slot(tac_hash(slot_tac(slot), seed), (uint8_t)pilot, slot_count)] = ~0ull;
+                    slots[hash_slot(tac_hash(slot_tac(slot), multiplier), (uint8_t)pilot, slot_count)] = ~0ull;
                 }
             }
             if (pilot == 256) return 0;
@@ -281,7 +281,7 @@ static inline int directory_build(struct builder *b) {
         if (!pilots || !slots) {
             b->status = BUILD_NO_MEMORY;
         } else if (directory_try((const uint64_t *)b->directory.data, n, pilots, pilot_count, (uint64_t *)slots,
-                                 slot_count, seed, bucket_at, members)) {
+                                 slot_count, seed_multiplier(seed), bucket_at, members)) {
             b->seed = seed;
             break;
         }
@@ -304,7 +304,7 @@ static inline int builder_finish(struct builder *b) {
     if (all) {
         uint64_t *to = (uint64_t *)bytes_more(&tree, all * 8);
         if (!to) return b->status = BUILD_NO_MEMORY;
-        memset(to, 0xFF, all * 8);
+        for (uint64_t i = 0; i < all; i++) to[i] = INT64_MAX; /* above every key */
         memcpy(to + shape.level_at[shape.levels - 1], b->fences.data, n * 8);
         for (uint32_t level = shape.levels - 1; level-- > 0;)
             for (uint64_t node = 0; node < shape.level_nodes[level + 1]; node++)

@@ -31,9 +31,9 @@ struct index {
     const uint8_t *lines;
     const uint8_t *ranks;
     const uint8_t *spill;
-    const uint64_t *fences;
+    const int64_t *fences; /* signed, as vectors compare */
     const uint64_t *spill_ranks; /* members before each node of eight lines */
-    uint32_t pilot_count, slot_count, tac_count, seed;
+    uint32_t pilot_count, slot_count, tac_count, multiplier;
     uint64_t line_count, spill_count, count;
     /* the levels of the fences, from the root down to one fence per line */
     uint32_t levels;
@@ -79,29 +79,26 @@ static inline uint64_t lines_rank(const struct index *ix, uint64_t line) {
 
 /* ---- the directory -------------------------------------------------------- */
 
-static inline uint64_t mix64(uint64_t v) {
-    v = (v ^ v >> 32) * 0xD6E8FEB86659FD93ull;
-    return v ^ v >> 32;
+/* A perfect hash: the pilot of a TAC's bucket is chosen so that all its TACs find free slots. The
+ * arithmetic has 32 bits, so that eight TACs fit a vector. */
+
+ALWAYS_INLINE uint32_t tac_hash(uint32_t tac, uint32_t multiplier) {
+    uint32_t hash = tac * multiplier;
+    return hash ^ hash >> 15;
 }
 
-ALWAYS_INLINE uint64_t tac_hash(uint64_t tac, uint32_t seed) {
-    uint64_t h = (tac + (uint64_t)seed * 0x100000000ull) * 0x9E3779B97F4A7C15ull;
-    return h ^ h >> 29;
-}
+static inline uint32_t seed_multiplier(uint32_t seed) { return 0x9E3779B1u + seed * 0x3C6EF372u; /* odd */ }
 
 ALWAYS_INLINE uint32_t reduce32(uint32_t hash, uint32_t n) { return (uint32_t)((uint64_t)hash * n >> 32); }
 
-ALWAYS_INLINE uint32_t hash_pilot(uint64_t hash, uint32_t pilot_count) {
-    return reduce32((uint32_t)(hash >> 32), pilot_count);
-}
+ALWAYS_INLINE uint32_t hash_pilot(uint32_t hash, uint32_t pilot_count) { return reduce32(hash, pilot_count); }
 
-ALWAYS_INLINE uint32_t hash_slot(uint64_t hash, uint8_t pilot, uint32_t slot_count) {
-    uint64_t h = (hash ^ (uint64_t)pilot * 0xA24BAED4963EE407ull) * 0x9FB21C651E98DF25ull;
-    return reduce32((uint32_t)(h >> 32), slot_count);
+ALWAYS_INLINE uint32_t hash_slot(uint32_t hash, uint8_t pilot, uint32_t slot_count) {
+    return reduce32((hash ^ pilot * 0x85EBCA77u) * 0xC2B2AE3Du, slot_count);
 }
 
 ALWAYS_INLINE const uint64_t *directory_slot(const struct index *ix, uint64_t tac) {
-    uint64_t hash = tac_hash(tac, ix->seed);
+    uint32_t hash = tac_hash((uint32_t)tac, ix->multiplier);
     uint8_t pilot = ix->pilots[hash_pilot(hash, ix->pilot_count)];
     return ix->slots + hash_slot(hash, pilot, ix->slot_count);
 }
@@ -118,23 +115,26 @@ static inline void index_init(void) {
     line_mark(no_line, &shapes[0], 0);
 }
 
+/* The line of a serial, by what stands in the slot of its TAC. No branches: that a TAC is listed
+ * cannot be predicted. */
 ALWAYS_INLINE const uint8_t *find_line(const struct index *ix, uint64_t slot, uint64_t tac, uint32_t serial,
                                        uint32_t *row, uint32_t *offset) {
-    int listed = slot_tac(slot) == tac;
-    *row = listed ? slot_row(slot) : 0;
+    uint64_t listed = -(uint64_t)(slot_tac(slot) == tac);
+    *row = slot_row(slot) & (uint32_t)listed;
     const struct shape *s = &shapes[*row];
     uint32_t nth = (uint32_t)((uint64_t)serial * s->reciprocal >> 40);
     *offset = serial - nth * s->width;
     uint64_t line = slot_line(slot) + nth;
     line = line < ix->line_count ? line : ix->line_count - 1;
-    return listed ? ix->lines + line * LINE_BYTES : no_line;
+    uintptr_t at = (uintptr_t)ix->lines + line * LINE_BYTES;
+    return (const uint8_t *)((at & listed) | ((uintptr_t)no_line & ~listed));
 }
 
 /* Among the eight fences of a node, the last at or below key (the first where there is none). */
 ALWAYS_INLINE uint64_t fence_step(const struct index *ix, uint32_t level, uint64_t node, uint64_t key) {
-    const uint64_t *fences = ix->fences + ix->level_at[level] + node * 8;
+    const int64_t *fences = ix->fences + ix->level_at[level] + node * 8;
     uint64_t below = 0;
-    for (int i = 1; i < 8; i++) below += fences[i] <= key;
+    for (int i = 1; i < 8; i++) below += fences[i] <= (int64_t)key;
     uint64_t child = node * 8 + below;
     uint64_t last = level + 1 < ix->levels ? ix->level_nodes[level + 1] - 1 : ix->spill_count - 1;
     return child < last ? child : last;
@@ -148,18 +148,19 @@ ALWAYS_INLINE uint64_t find_spill(const struct index *ix, uint64_t key) {
 }
 
 ALWAYS_INLINE uint64_t spill_fence(const struct index *ix, uint64_t line) {
-    return ix->fences[ix->level_at[ix->levels - 1] + line];
+    return (uint64_t)ix->fences[ix->level_at[ix->levels - 1] + line];
 }
 
 ALWAYS_INLINE int in_spill(const struct index *ix, uint64_t line, uint64_t key, int level) {
     uint64_t fence = spill_fence(ix, line);
-    return key >= fence && spill_contains(ix->spill + line * LINE_BYTES, fence, key, level);
+    const uint8_t *at = ix->spill + line * LINE_BYTES;
+    return key >= fence && spill_contains(at, fence, key, spill_match(at, (uint32_t)(key % SERIALS), level));
 }
 
 ALWAYS_INLINE int contains_key(const struct index *ix, uint64_t key, int level) {
     uint64_t tac = key / SERIALS;
     uint32_t row, offset;
-    int spilled;
+    uint32_t spilled;
     const uint8_t *line = find_line(ix, *directory_slot(ix, tac), tac, (uint32_t)(key - tac * SERIALS), &row, &offset);
     if (line_contains(line, &shapes[row], offset, level, &spilled)) return 1;
     return spilled && ix->spill_count && in_spill(ix, find_spill(ix, key), key, level);
@@ -198,7 +199,7 @@ static inline uint64_t rank_key(const struct index *ix, uint64_t key) {
         if (key >= spill_fence(ix, line)) {
             rank += ix->spill_ranks[line / 8];
             for (uint64_t i = line & ~7ull; i < line; i++)
-                rank += spill_rank(ix->spill + i * LINE_BYTES, spill_fence(ix, i), KEYS);
+                rank += spill_members(ix->spill + i * LINE_BYTES);
             rank += spill_rank(ix->spill + line * LINE_BYTES, spill_fence(ix, line), key);
         }
     }
@@ -207,59 +208,62 @@ static inline uint64_t rank_key(const struct index *ix, uint64_t key) {
 
 /* ---- many lookups ---------------------------------------------------------- */
 
-#define GROUP 32   /* lookups in flight */
-#define BLOCK 1024 /* keys whose spill lookups wait for each other */
+#define GROUP 64   /* lookups in flight */
+#define BLOCK 2048 /* keys whose spill lookups wait for each other */
 
-struct landing {
-    const uint8_t *line[GROUP];
-    uint32_t row[GROUP], offset[GROUP];
-};
-
-ALWAYS_INLINE void contains_block(const struct index *ix, const uint64_t *keys, uint32_t n, uint8_t *out, int level) {
-    struct landing ring[2];
-    uint32_t waiting[BLOCK + 1], waits = 0;
-    for (uint32_t base = 0; base < n + GROUP; base += GROUP) {
-        if (base < n) { /* find the lines of this group and have them fetched */
-            struct landing *l = &ring[base / GROUP & 1];
-            uint32_t end = n - base < GROUP ? n - base : GROUP;
-            for (uint32_t i = 0; i < end; i++) {
-                uint64_t key = keys[base + i], tac = key / SERIALS;
-                uint32_t serial = (uint32_t)(key - tac * SERIALS);
-                l->line[i] = find_line(ix, *directory_slot(ix, tac), tac, serial, &l->row[i], &l->offset[i]);
-                PREFETCH(l->line[i]);
-            }
-        }
-        if (base >= GROUP) { /* the lines of the group before are here */
-            uint32_t at = base - GROUP;
-            const struct landing *l = &ring[at / GROUP & 1];
-            uint32_t end = n - at < GROUP ? n - at : GROUP;
-            for (uint32_t i = 0; i < end; i++) {
-                int spilled;
-                int found = line_contains(l->line[i], &shapes[l->row[i]], l->offset[i], level, &spilled);
-                out[at + i] = (uint8_t)found;
-                waiting[waits] = at + i;
-                waits += (uint32_t)(spilled & !found);
-            }
-        }
-    }
-    if (ix->spill_count == 0) return;
+/* Look the waiting keys up in the spill, a level of the fences at a time for a group of them. */
+ALWAYS_INLINE void spill_block(const struct index *ix, const uint64_t *keys, const uint32_t *waiting, uint32_t waits,
+                               uint8_t *out, int level) {
     for (uint32_t base = 0; base < waits; base += GROUP) {
-        uint64_t node[GROUP];
-        uint32_t end = waits - base < GROUP ? waits - base : GROUP;
-        for (uint32_t i = 0; i < end; i++) node[i] = 0;
+        uint64_t node[GROUP], key[GROUP];
+        uint32_t n = waits - base < GROUP ? waits - base : GROUP;
+        for (uint32_t i = 0; i < n; i++) {
+            node[i] = 0;
+            key[i] = keys[waiting[base + i]];
+        }
         for (uint32_t tier = 0; tier < ix->levels; tier++) {
             const uint8_t *next = tier + 1 < ix->levels ? (const uint8_t *)(ix->fences + ix->level_at[tier + 1]) : ix->spill;
-            for (uint32_t i = 0; i < end; i++) {
-                node[i] = fence_step(ix, tier, node[i], keys[waiting[base + i]]);
+            for (uint32_t i = 0; i < n; i++) {
+                node[i] = fence_step(ix, tier, node[i], key[i]);
                 PREFETCH(next + node[i] * 64);
             }
         }
-        for (uint32_t i = 0; i < end; i++)
-            out[waiting[base + i]] = (uint8_t)in_spill(ix, node[i], keys[waiting[base + i]], level);
+        for (uint32_t i = 0; i < n; i++) out[waiting[base + i]] = (uint8_t)in_spill(ix, node[i], key[i], level);
     }
 }
 
-ALWAYS_INLINE void contains_keys(const struct index *ix, const uint64_t *keys, size_t n, uint8_t *out, int level) {
+/* In three short loops per group, so that many lookups overlap in each: hash, find the line, probe. */
+ALWAYS_INLINE void contains_block(const struct index *ix, const uint64_t *keys, uint32_t n, uint8_t *out, int level) {
+    uint32_t waiting[BLOCK + 1], waits = 0;
+    for (uint32_t base = 0; base < n; base += GROUP) {
+        uint64_t tac[GROUP];
+        uint32_t serial[GROUP], row[GROUP], offset[GROUP];
+        const uint64_t *slot[GROUP];
+        const uint8_t *line[GROUP];
+        uint32_t end = n - base < GROUP ? n - base : GROUP;
+        for (uint32_t i = 0; i < end; i++) {
+            uint64_t key = keys[base + i];
+            tac[i] = key / SERIALS;
+            serial[i] = (uint32_t)(key - tac[i] * SERIALS);
+            slot[i] = directory_slot(ix, tac[i]);
+            PREFETCH(slot[i]);
+        }
+        for (uint32_t i = 0; i < end; i++) {
+            line[i] = find_line(ix, *slot[i], tac[i], serial[i], &row[i], &offset[i]);
+            PREFETCH(line[i]);
+        }
+        for (uint32_t i = 0; i < end; i++) {
+            uint32_t spilled, found = (uint32_t)line_contains(line[i], &shapes[row[i]], offset[i], level, &spilled);
+            out[base + i] = (uint8_t)found;
+            waiting[waits] = base + i;
+            waits += spilled & ~found;
+        }
+    }
+    if (ix->spill_count) spill_block(ix, keys, waiting, waits, out, level);
+}
+
+ALWAYS_INLINE void contains_keys(const struct index *shared, const uint64_t *keys, size_t n, uint8_t *out, int level) {
+    const struct index copy = *shared, *ix = &copy; /* that writes to out cannot change */
     for (size_t at = 0; at < n; at += BLOCK)
         contains_block(ix, keys + at, (uint32_t)(n - at < BLOCK ? n - at : BLOCK), out + at, level);
 }

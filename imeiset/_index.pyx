@@ -31,9 +31,9 @@ cdef extern from "_merge.h" nogil:
         const uint8_t* lines
         const uint8_t* ranks
         const uint8_t* spill
-        const uint64_t* fences
+        const int64_t* fences
         const uint64_t* spill_ranks
-        uint32_t pilot_count, slot_count, tac_count, seed
+        uint32_t pilot_count, slot_count, tac_count, multiplier
         uint64_t line_count, spill_count, count
     struct bytes:
         uint8_t* data
@@ -46,6 +46,7 @@ cdef extern from "_merge.h" nogil:
     struct reader:
         pass
     void index_init() noexcept
+    uint32_t seed_multiplier(uint32_t) noexcept
     uint64_t fences_layout(index*, uint64_t) noexcept
     int builder_init(builder*) noexcept
     void builder_free(builder*) noexcept
@@ -227,12 +228,12 @@ cdef class Index:
         for i in range(1, 4):
             if size[i] >= 1 << 31:
                 raise ValueError(f"section {SECTIONS[i]}: expected less than 2 GiB, got {size[i]} bytes")
-        ix.count, ix.seed = meta[1], meta[2]
+        ix.count, ix.multiplier = meta[1], seed_multiplier(meta[2])
         ix.pilots, ix.pilot_count = data[1], size[1]
         ix.slots, ix.slot_count = <const uint64_t*>data[2], size[2] // 8
         ix.tacs, ix.tac_count = <const uint32_t*>data[3], size[3] // 4
         ix.lines, ix.line_count = data[4], size[4] // LINE_BYTES
-        ix.ranks, ix.spill, ix.fences = data[5], data[6], <const uint64_t*>data[7]
+        ix.ranks, ix.spill, ix.fences = data[5], data[6], <const int64_t*>data[7]
         ix.spill_count, ix.spill_ranks = size[6] // LINE_BYTES, <const uint64_t*>data[8]
         if ix.pilot_count == 0 or ix.slot_count == 0:
             raise ValueError("directory: expected at least one pilot and one slot, got none")

@@ -95,8 +95,8 @@ static inline void store64(uint8_t *p, uint64_t v) {
     memcpy(p, &v, 8);
 }
 
-/* A field of `bits` <= 57 bits at bit `at` of a line. Bits past the line read as rubbish,
- * never from outside it. */
+/* The bits from bit `at` of a line on, at least 57 of them or up to its end. Any `at` reads from
+ * the line alone: in a sound one it is below 512. */
 ALWAYS_INLINE uint64_t line_bits(const uint8_t *line, uint32_t at) {
     uint32_t byte = at >> 3;
     byte = byte < LINE_BYTES - 8 ? byte : LINE_BYTES - 8;
@@ -132,36 +132,35 @@ ALWAYS_INLINE unsigned select64(uint64_t w, unsigned k, int level) {
     return at;
 }
 
-/* Where a bucket lies: its first serial's index in the line and how many it has. */
+/* Where a bucket lies: its first serial's index in the line and how many it has. In a damaged line
+ * these may be any numbers. */
 struct bucket {
     uint32_t first, count;
 };
 
-ALWAYS_INLINE struct bucket line_bucket(const uint8_t *line, const struct shape *s, uint32_t h, int level) {
-    uint64_t w0 = load64(line + 1), w1 = load64(line + 9);
-    uint32_t in0 = (uint32_t)__builtin_popcountll(w0);
-    int second = h >= in0;
-    uint64_t w = second ? w1 : w0;
-    uint32_t at = select64(w, second ? h - in0 : h, level) + (second ? 64 : 0);
+ALWAYS_INLINE struct bucket line_bucket(const uint8_t *line, uint32_t h, int level) {
+    uint32_t in_first = (uint32_t)__builtin_popcountll(load64(line + 1));
+    uint32_t second = h >= in_first; /* which of two words: no branch, it could not be predicted */
+    uint64_t word = load64(line + 1 + second * 8);
+    uint32_t at = select64(word, h - (in_first & -second), level) + second * 64;
     uint64_t rest = load64(line + 1 + ((at + 1) >> 3)) >> ((at + 1) & 7);
     struct bucket b;
     b.count = (uint32_t)__builtin_ctzll(rest | 1ull << 63);
     b.first = at - h;
-    b.first = b.first < s->capacity ? b.first : s->capacity; /* a damaged line may say more */
     return b;
 }
 
 /* Is offset x in the line? *spilled: it may be in the spill instead. */
-ALWAYS_INLINE int line_contains(const uint8_t *line, const struct shape *s, uint32_t x, int level, int *spilled) {
+ALWAYS_INLINE int line_contains(const uint8_t *line, const struct shape *s, uint32_t x, int level, uint32_t *spilled) {
     uint32_t h = x >> s->low_bits;
     *spilled = h >= line[0];
     if (UNLIKELY(s->capacity == 0)) return line[1 + (x >> 3)] >> (x & 7) & 1;
-    struct bucket b = line_bucket(line, s, h, level);
+    struct bucket b = line_bucket(line, h, level);
     uint64_t lows = line_bits(line, s->low_at + b.first * s->low_bits);
-    /* Compare every candidate at once: a field of `differ` is zero where it equals x's low part. */
+    /* Compare every candidate at once: a field of `differ` is zero where it equals x's low part, and
+     * the lowest such field sets its top bit in `zero`. */
     uint64_t differ = lows ^ (x & low_mask(s->low_bits)) * s->ones;
-    uint64_t tops = s->ones << (s->low_bits - 1);
-    uint64_t zero = (differ - s->ones) & ~differ & tops;
+    uint64_t zero = (differ - s->ones) & ~differ & s->ones << (s->low_bits - 1);
     return (zero & low_mask(b.count * s->low_bits)) != 0;
 }
 
@@ -177,10 +176,10 @@ static inline uint32_t line_rank(const uint8_t *line, const struct shape *s, uin
         }
         return rank;
     }
-    struct bucket b = line_bucket(line, s, x >> s->low_bits, SIMD_PORTABLE);
+    struct bucket b = line_bucket(line, x >> s->low_bits, SIMD_PORTABLE);
     uint64_t low = x & low_mask(s->low_bits);
-    for (uint32_t i = b.first; i < b.first + b.count && i < s->capacity; i++)
-        rank += (line_bits(line, s->low_at + i * s->low_bits) & low_mask(s->low_bits)) < low;
+    for (uint32_t i = 0; i < b.count; i++)
+        rank += (line_bits(line, s->low_at + (b.first + i) * s->low_bits) & low_mask(s->low_bits)) < low;
     return b.first + rank;
 }
 

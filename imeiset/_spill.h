@@ -2,18 +2,18 @@
  *
  * It holds what the computed lines (_lines.h) do not: serials that found no room, small TACs,
  * and runs of consecutive keys. An entry is a run [start, start + length); nearly all have
- * length 1. The first key of each line stands in a tree of fences, so that finding a line
- * touches one node of eight keys per level.
+ * length 1. The first key of each line, its fence, stands in a tree of fences, so that finding
+ * a line touches one node of eight keys per level.
  *
- *   bits 0..5     entries, 1 to 63
- *   bits 6..10    serial_bits
- *   bits 11..15   tac_bits: 0 where all entries start in one TAC
- *   bits 16..21   length_bits: 0 where all entries are single keys
- *   bits 24..     where tac_bits > 0: a 1 for each entry that starts in another TAC than the one
- *                 before it, then tac_bits for each of those: its TAC less the line's first
- *   then          serial_bits per entry: its serial (its key less the first where tac_bits is 0)
+ *   bits 0..4     entries, 1 to 24
+ *   bits 5..9     tac_bits: 0 where all entries start in one TAC
+ *   bits 10..15   length_bits: 0 where all entries are single keys
+ *   bits 16..     20 bits per entry: the serial it starts with
+ *   then          where tac_bits > 0: a 1 for each entry that starts in another TAC than the one
+ *                 before it, else 0; then tac_bits for each of those: its TAC less the fence's
  *   then          length_bits per entry: length - 1
  *
+ * Serials come first and have one width, so that one vector compare finds a key's serial.
  * Nothing here reads outside the 64 bytes, whatever they hold.
  */
 #ifndef IMEISET_SPILL_H
@@ -21,13 +21,15 @@
 
 #include "_lines.h"
 
+#define SPILL_ENTRIES 24u
+#define SERIAL_BITS 20u
+
 struct spill_line {
     const uint8_t *line;
-    uint64_t fence; /* its first key */
+    uint64_t fence;  /* its first key */
     uint64_t starts; /* bitmap of the entries that start another TAC */
     uint32_t entries, groups;
-    uint32_t serial_bits, tac_bits, length_bits;
-    uint32_t tacs_at, serials_at, lengths_at;
+    uint32_t tac_bits, length_bits, tacs_at, lengths_at;
 };
 
 static inline unsigned bit_width(uint64_t v) { return v ? 64u - (unsigned)__builtin_clzll(v) : 0; }
@@ -36,23 +38,25 @@ ALWAYS_INLINE void spill_read(struct spill_line *r, const uint8_t *line, uint64_
     uint64_t head = load64(line);
     r->line = line;
     r->fence = fence;
-    r->entries = head & 63;
-    r->serial_bits = head >> 6 & 31;
-    r->tac_bits = head >> 11 & 31;
-    r->length_bits = head >> 16 & 63;
-    r->starts = r->tac_bits ? line_bits(line, 24) & low_mask(r->entries) : 0;
+    r->entries = head & 31;
+    r->entries = r->entries < SPILL_ENTRIES ? r->entries : SPILL_ENTRIES;
+    r->tac_bits = head >> 5 & 31;
+    r->length_bits = head >> 10 & 63;
+    r->tacs_at = 16 + r->entries * SERIAL_BITS;
+    r->starts = r->tac_bits ? line_bits(line, r->tacs_at) & low_mask(r->entries) : 0;
     r->groups = (uint32_t)__builtin_popcountll(r->starts);
-    r->tacs_at = 24 + (r->tac_bits ? r->entries : 0);
-    r->serials_at = r->tacs_at + r->groups * r->tac_bits;
-    r->lengths_at = r->serials_at + r->entries * r->serial_bits;
+    r->tacs_at += r->tac_bits ? r->entries : 0;
+    r->lengths_at = r->tacs_at + r->groups * r->tac_bits;
 }
 
-ALWAYS_INLINE uint64_t spill_serial(const struct spill_line *r, uint32_t i) {
-    return line_bits(r->line, r->serials_at + i * r->serial_bits) & low_mask(r->serial_bits);
+ALWAYS_INLINE uint32_t spill_serial(const struct spill_line *r, uint32_t i) {
+    return (uint32_t)(line_bits(r->line, 16 + i * SERIAL_BITS) & low_mask(SERIAL_BITS));
 }
 
-ALWAYS_INLINE uint64_t spill_tac(const struct spill_line *r, uint32_t group) {
-    return line_bits(r->line, r->tacs_at + group * r->tac_bits) & low_mask(r->tac_bits);
+/* The TAC entry i starts in, less the fence's. */
+ALWAYS_INLINE uint64_t spill_tac(const struct spill_line *r, uint32_t i) {
+    uint32_t group = (uint32_t)__builtin_popcountll(r->starts & low_mask(i + 1));
+    return group ? line_bits(r->line, r->tacs_at + (group - 1) * r->tac_bits) & low_mask(r->tac_bits) : 0;
 }
 
 ALWAYS_INLINE uint64_t spill_length(const struct spill_line *r, uint32_t i) {
@@ -62,34 +66,15 @@ ALWAYS_INLINE uint64_t spill_length(const struct spill_line *r, uint32_t i) {
 
 /* The first key of entry i. */
 static inline uint64_t spill_start(const struct spill_line *r, uint32_t i) {
-    if (r->tac_bits == 0) return r->fence + spill_serial(r, i);
-    uint32_t group = (uint32_t)__builtin_popcountll(r->starts & low_mask(i + 1));
-    uint64_t tac = r->fence / SERIALS + (group ? spill_tac(r, group - 1) : 0);
-    return tac * SERIALS + spill_serial(r, i);
+    return (r->fence / SERIALS + spill_tac(r, i)) * SERIALS + spill_serial(r, i);
 }
 
-/* How many entries start at or below key (which is not below the fence). */
-ALWAYS_INLINE uint32_t spill_upto(const struct spill_line *r, uint64_t key, int level) {
-    uint32_t low = 0, high = r->entries; /* those that start in key's TAC */
-    uint64_t target;
-    if (r->tac_bits == 0) {
-        target = key - r->fence;
-    } else {
-        uint64_t tac = key / SERIALS - r->fence / SERIALS, last = 0;
-        uint32_t group = 0;
-        for (uint32_t g = 0; g < r->groups; g++) {
-            uint64_t t = spill_tac(r, g);
-            group += t <= tac;
-            last = t <= tac ? t : last;
-        }
-        if (group > 0) low = select64(r->starts, group - 1, level);
-        if (group < r->groups) high = select64(r->starts, group, level);
-        if (last != tac) return high;
-        target = key % SERIALS;
-    }
+/* How many entries start at or below key. */
+static inline uint32_t spill_upto(const struct spill_line *r, uint64_t key) {
+    uint32_t low = 0, high = r->entries;
     while (low < high) {
         uint32_t middle = (low + high) / 2;
-        if (spill_serial(r, middle) <= target)
+        if (spill_start(r, middle) <= key)
             low = middle + 1;
         else
             high = middle;
@@ -97,76 +82,132 @@ ALWAYS_INLINE uint32_t spill_upto(const struct spill_line *r, uint64_t key, int 
     return low;
 }
 
-/* Is the key in the line whose fence is the last at or below it? */
-ALWAYS_INLINE int spill_contains(const uint8_t *line, uint64_t fence, uint64_t key, int level) {
-    struct spill_line r;
-    spill_read(&r, line, fence);
-    uint32_t upto = spill_upto(&r, key, level);
-    if (upto == 0) return 0;
-    return key - spill_start(&r, upto - 1) < spill_length(&r, upto - 1);
+/* Bitmap of the entries that start with that serial, of those the line has room for. */
+ALWAYS_INLINE uint32_t spill_match_portable(const uint8_t *line, uint32_t serial) {
+    uint32_t match = 0;
+    for (uint32_t i = 0; i < SPILL_ENTRIES; i += 2) {
+        uint64_t pair = line_bits(line, 16 + i * SERIAL_BITS);
+        match |= (uint32_t)((pair & low_mask(SERIAL_BITS)) == serial) << i;
+        match |= (uint32_t)((pair >> SERIAL_BITS & low_mask(SERIAL_BITS)) == serial) << (i + 1);
+    }
+    return match;
 }
 
-/* How many members of the line are below key; every one where key is above them all. */
+#if SIMD_X86
+TARGET_AVX2 static inline uint32_t spill_match_avx2(const uint8_t *line, uint32_t serial) {
+    /* four serials are ten bytes; the odd ones sit four bits up */
+    const __m256i spread = _mm256_setr_epi8(0, 1, 2, -1, 2, 3, 4, -1, 5, 6, 7, -1, 7, 8, 9, -1, /* low half */
+                                            0, 1, 2, -1, 2, 3, 4, -1, 5, 6, 7, -1, 7, 8, 9, -1);
+    const __m256i shift = _mm256_setr_epi32(0, 4, 0, 4, 0, 4, 0, 4);
+    const __m256i mask = _mm256_set1_epi32((1 << SERIAL_BITS) - 1), want = _mm256_set1_epi32((int)serial);
+    uint32_t match = 0;
+    for (int i = 0; i < 3; i++) {
+        const uint8_t *from = line + 2 + i * 20;
+        __m128i low = _mm_loadu_si128((const __m128i *)from);
+        /* the last ten bytes are read as the end of the line, six bytes early */
+        __m128i high = i < 2 ? _mm_loadu_si128((const __m128i *)(from + 10))
+                             : _mm_srli_si128(_mm_loadu_si128((const __m128i *)(line + 48)), 4);
+        __m256i pack = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+        __m256i serials = _mm256_and_si256(_mm256_srlv_epi32(_mm256_shuffle_epi8(pack, spread), shift), mask);
+        __m256i equal = _mm256_cmpeq_epi32(serials, want);
+        match |= (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(equal)) << (8 * i);
+    }
+    return match;
+}
+#endif
+
+ALWAYS_INLINE uint32_t spill_match(const uint8_t *line, uint32_t serial, int level) {
+#if SIMD_X86
+    if (level >= SIMD_AVX2) return spill_match_avx2(line, serial);
+#endif
+    (void)level;
+    return spill_match_portable(line, serial);
+}
+
+/* Is the key in the line whose fence is the last at or below it? */
+ALWAYS_INLINE int spill_contains(const uint8_t *line, uint64_t fence, uint64_t key, uint32_t match) {
+    struct spill_line r;
+    uint64_t head = load64(line);
+    match &= (uint32_t)low_mask(head & 31);
+    if (match == 0 && (head >> 10 & 63) == 0) return 0; /* nearly every miss */
+    spill_read(&r, line, fence);
+    if (r.length_bits == 0) {
+        uint64_t tac = key / SERIALS - fence / SERIALS;
+        for (; match; match &= match - 1)
+            if (spill_tac(&r, (uint32_t)__builtin_ctz(match)) == tac) return 1;
+        return 0;
+    }
+    uint32_t upto = spill_upto(&r, key);
+    return upto > 0 && key - spill_start(&r, upto - 1) < spill_length(&r, upto - 1);
+}
+
+/* How many members of the line are below key. */
 static inline uint64_t spill_rank(const uint8_t *line, uint64_t fence, uint64_t key) {
     struct spill_line r;
     spill_read(&r, line, fence);
-    uint32_t upto = spill_upto(&r, key, SIMD_PORTABLE);
+    uint32_t upto = spill_upto(&r, key);
     if (upto == 0) return 0;
     uint64_t before = key - spill_start(&r, upto - 1), length = spill_length(&r, upto - 1);
     uint64_t rank = before < length ? before : length;
+    if (r.length_bits == 0) return rank + upto - 1;
     for (uint32_t i = 0; i + 1 < upto; i++) rank += spill_length(&r, i);
     return rank;
 }
 
+/* How many members the line has. */
+static inline uint64_t spill_members(const uint8_t *line) {
+    struct spill_line r;
+    spill_read(&r, line, 0);
+    uint64_t members = r.entries;
+    for (uint32_t i = 0; r.length_bits && i < r.entries; i++) members += spill_length(&r, i) - 1;
+    return members;
+}
+
 /* Entries gathered for the next line. */
 struct spill_writer {
-    uint64_t start[63], length[63];
+    uint64_t start[SPILL_ENTRIES], length[SPILL_ENTRIES];
     uint32_t entries, groups;
-    uint64_t longest;
+    uint64_t tac, longest; /* TAC of the last entry */
 };
-
-static inline uint32_t spill_bits(uint32_t entries, uint32_t groups, uint64_t first, uint64_t last,
-                                  uint64_t longest, uint32_t *serial_bits, uint32_t *tac_bits) {
-    *tac_bits = groups ? bit_width(last / SERIALS - first / SERIALS) : 0;
-    *serial_bits = groups ? 20 : bit_width(last - first);
-    return 24 + (groups ? entries + groups * *tac_bits : 0) +
-           entries * (*serial_bits + bit_width(longest - 1));
-}
 
 /* Would this entry, above all before it, still fit in the line? */
 static inline int spill_fits(const struct spill_writer *w, uint64_t start, uint64_t length) {
     if (w->entries == 0) return 1;
-    if (w->entries == 63) return 0;
-    uint32_t serial_bits, tac_bits;
-    uint32_t groups = w->groups + (start / SERIALS != w->start[w->entries - 1] / SERIALS);
-    return spill_bits(w->entries + 1, groups, w->start[0], start, length > w->longest ? length : w->longest,
-                      &serial_bits, &tac_bits) <= LINE_BYTES * 8;
+    if (w->entries == SPILL_ENTRIES) return 0;
+    uint64_t tac = start / SERIALS;
+    uint32_t entries = w->entries + 1, groups = w->groups + (tac != w->tac);
+    uint32_t tac_bits = groups ? bit_width(tac - w->start[0] / SERIALS) : 0;
+    uint64_t longest = length > w->longest ? length : w->longest;
+    uint32_t bits = 16 + entries * (SERIAL_BITS + bit_width(longest - 1)) + (groups ? entries + groups * tac_bits : 0);
+    return bits <= LINE_BYTES * 8;
 }
 
 static inline void spill_gather(struct spill_writer *w, uint64_t start, uint64_t length) {
-    if (w->entries && start / SERIALS != w->start[w->entries - 1] / SERIALS) w->groups++;
-    if (w->entries == 0 || length > w->longest) w->longest = length;
+    uint64_t tac = start / SERIALS;
+    w->groups += w->entries && tac != w->tac;
+    w->longest = w->entries && w->longest > length ? w->longest : length;
+    w->tac = tac;
     w->start[w->entries] = start;
     w->length[w->entries++] = length;
 }
 
 /* Write the gathered entries to a line and begin anew. */
 static inline void spill_write(struct spill_writer *w, uint8_t *line) {
-    uint32_t serial_bits, tac_bits, length_bits = bit_width(w->longest - 1);
-    uint64_t first = w->start[0], first_tac = first / SERIALS;
-    spill_bits(w->entries, w->groups, first, w->start[w->entries - 1], w->longest, &serial_bits, &tac_bits);
+    uint64_t first = w->start[0] / SERIALS, before = first;
+    uint32_t tac_bits = w->groups ? bit_width(w->tac - first) : 0, length_bits = bit_width(w->longest - 1);
+    uint32_t starts_at = 16 + w->entries * SERIAL_BITS;
+    uint32_t tacs_at = starts_at + (w->groups ? w->entries : 0);
+    uint32_t lengths_at = tacs_at + w->groups * tac_bits;
     memset(line, 0, LINE_BYTES);
-    line_or(line, 0, w->entries | serial_bits << 6 | tac_bits << 11 | length_bits << 16);
-    uint32_t tacs_at = 24 + (w->groups ? w->entries : 0);
-    uint32_t serials_at = tacs_at + w->groups * tac_bits;
-    uint32_t lengths_at = serials_at + w->entries * serial_bits;
+    line_or(line, 0, w->entries | tac_bits << 5 | length_bits << 10);
     for (uint32_t i = 0, group = 0; i < w->entries; i++) {
         uint64_t tac = w->start[i] / SERIALS;
-        if (i && tac != w->start[i - 1] / SERIALS) {
-            line_or(line, 24 + i, 1);
-            line_or(line, tacs_at + group++ * tac_bits, tac - first_tac);
+        line_or(line, 16 + i * SERIAL_BITS, w->start[i] - tac * SERIALS);
+        if (tac != before) {
+            line_or(line, starts_at + i, 1);
+            line_or(line, tacs_at + group++ * tac_bits, tac - first);
+            before = tac;
         }
-        line_or(line, serials_at + i * serial_bits, w->groups ? w->start[i] % SERIALS : w->start[i] - first);
         if (length_bits) line_or(line, lengths_at + i * length_bits, w->length[i] - 1);
     }
     w->entries = w->groups = 0;

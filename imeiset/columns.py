@@ -8,6 +8,7 @@ their offsets.
 
 import array
 import mmap
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -128,6 +129,31 @@ def source(column: object, *, digits: int = 14) -> Source:
             return _Lines(view.cast("B"))
         return _array(np.asarray(view), digits)
     raise TypeError(f"expected {_ACCEPTED}, got {type(column).__name__}")
+
+
+def split(column: object, parts: int) -> list[Any]:
+    """At most `parts` columns that one after another are this one; nothing is copied.
+
+    For threads, so lists stay whole: reading their items holds the interpreter.
+    """
+    if hasattr(column, "__array__") and not isinstance(column, np.generic):
+        values = np.asanyarray(column)
+        if values.ndim == 1 and values.dtype.kind in "SUiu":
+            edges = [len(values) * part // parts for part in range(parts + 1)]
+            return [values[start:end] for start, end in pairwise(edges)]
+    if isinstance(column, bytes | bytearray | mmap.mmap):
+        text = memoryview(column)
+        edges = [0, *(_after_newline(text, len(text) * part // parts) for part in range(1, parts)), len(text)]
+        return [text[start:end] for start, end in pairwise(edges)]
+    return [column]
+
+
+def _after_newline(text: memoryview, start: int) -> int:
+    """The first byte of a line at or after `start`, or the end of the text."""
+    for at in range(max(start - 1, 0), len(text), 1 << 12):
+        if (found := bytes(text[at : at + (1 << 12)]).find(b"\n")) >= 0:
+            return at + found + 1
+    return len(text)
 
 
 def _array(values: NDArray[Any], digits: int) -> Source:
