@@ -123,12 +123,20 @@ def source(column: object, *, digits: int = 14) -> Source:
     # Arrow columns (__arrow_c_stream__, __arrow_c_array__) go here, before __array__ copies them.
     if hasattr(column, "__array__") and not isinstance(column, np.generic):
         return _array(np.asanyarray(column), digits)
+    if (text := _text(column)) is not None:
+        return _Lines(text)
+    if isinstance(column, memoryview | array.array):
+        return _array(np.asarray(column), digits)
+    raise TypeError(f"expected {_ACCEPTED}, got {type(column).__name__}")
+
+
+def _text(column: object) -> memoryview | None:
+    """The bytes of a column of lines, without a copy; None for another column."""
     if isinstance(column, bytes | bytearray | mmap.mmap | memoryview | array.array):
         view = memoryview(column)
         if view.format in ("B", "b", "c") and view.c_contiguous:
-            return _Lines(view.cast("B"))
-        return _array(np.asarray(view), digits)
-    raise TypeError(f"expected {_ACCEPTED}, got {type(column).__name__}")
+            return view.cast("B")
+    return None
 
 
 def split(column: object, parts: int) -> list[Any]:
@@ -141,8 +149,7 @@ def split(column: object, parts: int) -> list[Any]:
         if values.ndim == 1 and values.dtype.kind in "SUiu":
             edges = [len(values) * part // parts for part in range(parts + 1)]
             return [values[start:end] for start, end in pairwise(edges)]
-    if isinstance(column, bytes | bytearray | mmap.mmap):
-        text = memoryview(column)
+    if (text := _text(column)) is not None:
         edges = [0, *(_after_newline(text, len(text) * part // parts) for part in range(1, parts)), len(text)]
         return [text[start:end] for start, end in pairwise(edges)]
     return [column]

@@ -8,7 +8,7 @@ import numpy as np
 import oracle
 import pytest
 
-from imeiset.columns import keys_of, parse, source
+from imeiset.columns import keys_of, parse, source, split
 from imeiset.errors import ImeiError, ParseStatus
 from imeiset.imei import Imei
 
@@ -251,6 +251,20 @@ def test_source_in_pieces():
         raw = [ParseStatus(oracle.parse_value(text)[1]) for text in TEXTS]
         assert got == raw, name
         assert rows_left.value(2) in (TEXTS[2], TEXTS[2].encode())
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 7, 100])
+def test_split(parts):
+    for name, column in shapes(TEXTS):
+        pieces = split(column, parts)
+        assert len(pieces) <= parts
+        assert [row for piece in pieces for row in rows(piece)] == rows(column), name
+    for column in ([], np.zeros(0, "S15"), b""):
+        assert [row for piece in split(column, parts) for row in rows(piece)] == []
+    text = b"x" * 10_000 + b"\n" + b"490154203237518\n" * 1000 + b"y" * 10_000  # lines longer than the search
+    assert [row for piece in split(text, parts) for row in rows(piece)] == rows(text)
+    for column in ("490154203237518", 5, np.zeros((2, 2), "S15"), np.zeros(3)):  # for `source` to refuse
+        assert len(split(column, parts)) == 1
 
 
 def test_threads_share_a_column():
