@@ -49,9 +49,13 @@ class _Commands(click.Group):
             return _fail(context, "interrupted", 130)
 
 
+def printable(text: str) -> str:
+    """A text, perhaps a file's name, that can be printed in one line whatever is in it."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def _fail(context: click.Context, message: str, code: int = 2) -> None:
-    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
-    click.echo(f"imeiset: {line}", err=True)
+    click.echo(f"imeiset: {printable(message)}", err=True)
     context.exit(code)
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from imeiset.cli import printable
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -82,7 +84,7 @@ def command(
     else:
         from rich.console import Console
 
-        Console().print(_table(result.report, output))
+        Console(markup=False, emoji=False).print(_table(result.report, output))
 
 
 def _check_outputs(files: tuple[str, ...], output: str, rejects: str | None) -> None:
@@ -119,7 +121,9 @@ def _progress() -> Iterator[Callable[[int, int | None], None] | None]:
 def _table(report: "LoadReport", output: str) -> "Table":
     from rich.table import Table
 
-    table = Table(title=f"{output}: {report.keys:,} IMEIs", title_justify="left", show_header=False, box=None)
+    table = Table(
+        title=f"{printable(output)}: {report.keys:,} IMEIs", title_justify="left", show_header=False, box=None
+    )
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, justify="right")
     table.add_column(style="dim", overflow="fold")
@@ -127,7 +131,7 @@ def _table(report: "LoadReport", output: str) -> "Table":
     def add(name: str, count: int, note: str = "", style: str = "") -> None:
         table.add_row(name, f"{count:,}", note, style=style)
 
-    add("lines", report.lines, ", ".join(report.sources))
+    add("lines", report.lines, printable(", ".join(report.sources)))
     for name in ("headers", "comments", "blank", "continued"):
         if count := getattr(report, name):
             add(f"  {name}", count, "lines inside quoted cells" if name == "continued" else "")
@@ -145,6 +149,6 @@ def _table(report: "LoadReport", output: str) -> "Table":
         lines: dict[str, list[str]] = {}
         for source, line in entry.first:
             lines.setdefault(source, []).append(str(line))
-        note = "; ".join(f"{source}: {', '.join(numbers)}" for source, numbers in lines.items())
+        note = "; ".join(f"{printable(source)}: {', '.join(numbers)}" for source, numbers in lines.items())
         add(f"  {entry.text}", entry.count, note + (", ..." if entry.count > len(entry.first) else ""))
     return table

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from imeiset.cli import printable
+
 
 @click.command("info")
 @click.argument("snapshot")
@@ -30,10 +32,10 @@ def command(snapshot: str, top: int, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(markup=False, emoji=False, highlight=False)
     per_imei = f", {bits:.1f} bits per IMEI" if len(members) else ""
     console.print(
-        f"{snapshot}: {len(members):,} IMEIs of {len(tacs):,} TACs in {size:,} bytes{per_imei}",
+        f"{printable(snapshot)}: {len(members):,} IMEIs of {len(tacs):,} TACs in {size:,} bytes{per_imei}",
         soft_wrap=True,
     )
     table = Table(box=None, show_header=False)

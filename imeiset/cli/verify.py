@@ -2,6 +2,8 @@
 
 import click
 
+from imeiset.cli import printable
+
 
 @click.command("verify")
 @click.argument("snapshots", metavar="SNAPSHOT...", nargs=-1, required=True)
@@ -10,4 +12,4 @@ def command(snapshots: tuple[str, ...]) -> None:
     from imeiset import ImeiSet
 
     for path in snapshots:
-        click.echo(f"{path}: whole, {len(ImeiSet.verify(path)):,} IMEIs")
+        click.echo(f"{printable(path)}: whole, {len(ImeiSet.verify(path)):,} IMEIs")

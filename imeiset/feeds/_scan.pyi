@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import final
+from typing import Self, final
 
 import numpy as np
 from _typeshed import ReadableBuffer
@@ -14,15 +14,15 @@ def use_simd(name: str, /) -> None: ...
 
 @final
 class Scanner:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         delimiter: bytes,
         columns: Sequence[int],
         *,
         comments: bool = False,
         max_row: int = 1 << 20,
         first_line: int = 1,
-    ) -> None: ...
+    ) -> Self: ...
     def feed(self, text: ReadableBuffer, /, *, final: bool) -> None: ...
     def batch(self) -> int: ...
     def keys(

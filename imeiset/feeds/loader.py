@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._files import publish
-from ..errors import CheckDigit, FeedEmpty, FeedRejects, ParseStatus, mask
+from ..errors import CheckDigit, FeedEmpty, FeedLimit, FeedRejects, ParseStatus, mask
 from ..sets import ImeiSet
 from ._scan import BATCH_ROWS, MAX_ROW, Scanner
 from .dialect import preamble, sniff
 from .report import FIRST_LINES, LoadReport, Rejects, RowFlaw, reason_of
-from .sources import CHUNK, Source
+from .sources import CHUNK, Source, size_of
 
 MAX_LINE = 1 << 20  # bytes
 
@@ -59,7 +59,7 @@ def load(
 
     Nothing is returned or published unless every file was read to a clean end. Raises a kind of
     FeedError, OSError if the rejects cannot be written, and FeedRejects also for a file all of whose
-    rows are rejected. Memory: 8 bytes for each accepted row, and as many again while they are sorted.
+    rows are rejected. Memory: 8 to 12 bytes for each accepted row, and the set.
     """
     if check_digit not in _POLICIES:
         raise ValueError(f"expected check_digit of {', '.join(_POLICIES)}, got {check_digit!r}")
@@ -74,14 +74,15 @@ def load(
     with ExitStack() as stack:
         output = None if rejects is None else stack.enter_context(publish(rejects, private=True))
         loader = _Loader(check_digit, output, max_rejects, max_line)
-        sources = [Source(name, chunk=max(CHUNK, max_line)) for name in names]
-        sizes = [source.size for source in sources]
-        total = None if None in sizes else sum(size or 0 for size in sizes)
-        for source in sources:
-            with source:
+        sizes = [size for name in names if (size := size_of(name)) is not None]
+        total = sum(sizes) if len(sizes) == len(names) else None
+        done = 0
+        for name in names:
+            with Source(name, chunk=max(CHUNK, max_line)) as source:
                 for _ in loader.read(source, column):
                     if progress:
-                        progress(sum(source.position for source in sources), total)
+                        progress(done + source.position, total)
+            done += source.position
         result = ImeiSet.from_keys(loader.sorted_keys())
     report = loader.report
     report.keys = len(result)
@@ -126,6 +127,8 @@ class _Loader:
             last = buffer[stop - 1]
             if scanner is None:
                 scanner, used, header = self._begin(source.path, buffer[start:stop], column)
+                if start + used == stop == len(buffer):
+                    raise FeedLimit(source.path, f"rows in the first {used:,} bytes", "comments and a header")
                 text = memoryview(buffer)[start + used : stop]
             elif len(rest) <= start:
                 buffer[start - len(rest) : start] = rest
@@ -166,6 +169,8 @@ class _Loader:
             scanner = Scanner(dialect.delimiter, (0,), max_row=self._max_line)
             scanner.feed(text[used:], final=True)
             scanner.batch()
+            if scanner.rows[0, 3] == RowFlaw.LONG_ROW:
+                raise FeedLimit(path, f"a header of at most {self._max_line} bytes", "a longer one")
             end = used + int(scanner.rows[0, 1]) + 1
             report.headers += 1
             report.continued += text[used : end - 1].count(b"\n")

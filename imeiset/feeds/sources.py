@@ -92,6 +92,17 @@ class _Gunzip:
                 raise FeedTruncated(self._path, "whole gzip data", "its end too early")
 
 
+def size_of(path: str) -> int | None:
+    """The bytes of a regular file, None of anything else. What cannot be opened fails later."""
+    if path == "-":
+        return None
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
 class Source:
     """One source, open: iterate over it for the chunks of its text, without a byte order mark.
 
@@ -104,22 +115,12 @@ class Source:
     def __init__(self, path: str, *, chunk: int = CHUNK) -> None:
         self.path = path
         self.position = 0  # bytes of the file read so far
-        self.size = self._regular_size()  # bytes of the file, None if unknown
         self._free: SimpleQueue[bytearray | None] = SimpleQueue()
         self._full: SimpleQueue[tuple[bytearray, int, int] | BaseException | None] = SimpleQueue()
         for _ in range(_BUFFERS):
             self._free.put(bytearray(HEADROOM + chunk))
         # A daemon: nothing can interrupt the reading of a pipe that stays silent.
         self._thread = threading.Thread(target=self._work, name=f"read {path}", daemon=True)
-
-    def _regular_size(self) -> int | None:
-        if self.path == "-":
-            return None
-        try:
-            status = Path(self.path).stat()
-        except OSError:
-            return None  # opening says why
-        return status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def __enter__(self) -> Self:
         self._thread.start()

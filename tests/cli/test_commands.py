@@ -323,3 +323,17 @@ def test_usage_errors(here):
     run("check", "x", code=2)
     run("build", "x", "-o", "y", "--max-rejects", "-1", code=2)
     run("build", "x", "-o", "y", "--check-digit", "never", code=2)
+
+
+def test_names_of_any_kind(here):
+    """Names that look like markup, break a line, or are no UTF-8."""
+    for name in ("[red]", "[/]", "a\nb", os.fsdecode(b"\xff")):
+        name = name.replace("/", "")
+        (here / f"{name}.txt").write_text(f"{LISTED}\nx\n")
+        found = run("build", f"{name}.txt", "-o", f"{name}.imei", "--rejects", f"{name}.csv")
+        shown = name if name.isprintable() else name.encode("unicode_escape").decode()
+        assert f"{shown}.imei: 1 IMEIs" in found.stdout
+        assert f"{shown}.txt: 2" in found.stdout
+        assert f"{shown}.imei: 1 IMEIs" in run("info", f"{name}.imei").stdout
+        assert f"{shown}.imei: whole" in run("verify", f"{name}.imei").stdout
+        fails("verify", f"{name}.txt", match=f"{shown}.txt")

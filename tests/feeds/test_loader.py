@@ -210,3 +210,11 @@ def test_a_full_disk_publishes_nothing(feed):
         pytest.skip("no /dev/full")
     with pytest.raises(OSError, match="/dev/full"):
         load(feed(GOOD + "\nx\n"), rejects="/dev/full")
+
+
+def test_limits_of_what_stands_before_the_rows(feed, monkeypatch):
+    with pytest.raises(errors.FeedLimit, match="a header of at most 10 bytes"):
+        load(feed(f"imei,a_very_long_header\n{GOOD},1\n"), max_line=10)
+    monkeypatch.setattr(loader, "CHUNK", 300)
+    with pytest.raises(errors.FeedLimit, match="rows in the first 300 bytes"):
+        load(feed("# comment\n" * 100 + f"imei\n{GOOD}\n"), max_line=200)
