@@ -6,6 +6,7 @@ from cpython.long cimport PyLong_Check
 from cpython.unicode cimport PyUnicode_Check, PyUnicode_DecodeASCII
 from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from libc.stddef cimport ptrdiff_t
+from libc.string cimport memset
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 import os
@@ -37,6 +38,7 @@ cdef extern from "_digits.h" nogil:
     uint8_t imei_text(const uint8_t*, size_t, uint64_t*) noexcept
     uint8_t imei_compact(const uint8_t*, size_t, uint8_t*, unsigned*) noexcept
     uint8_t imei_integer(uint64_t, int, uint64_t*) noexcept
+    bint imei_copy_keys(const void*, size_t, uint64_t*) noexcept
     unsigned imei_check_digit(uint64_t) noexcept
     void imei_write(uint64_t, char*) noexcept
     void imei_settle(int, size_t, uint64_t*, uint8_t*, size_t*, size_t*) noexcept
@@ -298,16 +300,22 @@ ctypedef fused integer_t:
 def integers(const integer_t[:] values not None, int digits, Py_ssize_t start, uint64_t[::1] keys not None,
              uint8_t[::1] status not None):
     """Integers of 14 digits, or of 15 with the check digit. Returns how many."""
-    cdef Py_ssize_t i, n = _rows(start, values.shape[0], keys, status)
+    cdef Py_ssize_t i, begin, end, n = _rows(start, values.shape[0], keys, status)
+    cdef bint plain = digits == 14 and values.strides[0] == sizeof(integer_t)
     cdef integer_t value
     with nogil:
-        for i in range(n):
-            value = values[start + i]
-            if integer_t is int64_t and value < 0:
-                keys[i] = IMEI_NO_KEY
-                status[i] = IMEI_NEGATIVE
-            else:
-                status[i] = imei_integer(<uint64_t>value, digits, &keys[i])
+        for begin in range(0, n, 1024):
+            end = min(begin + 1024, n)
+            if plain and imei_copy_keys(&values[start + begin], end - begin, &keys[begin]):
+                memset(&status[begin], IMEI_OK, end - begin)
+                continue
+            for i in range(begin, end):
+                value = values[start + i]
+                if integer_t is int64_t and value < 0:
+                    keys[i] = IMEI_NO_KEY
+                    status[i] = IMEI_NEGATIVE
+                else:
+                    status[i] = imei_integer(<uint64_t>value, digits, &keys[i])
     return n
 
 

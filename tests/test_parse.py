@@ -439,6 +439,23 @@ def test_integers():
             assert by_objects(list(values), digits) == want  # NumPy's own integers
 
 
+@pytest.mark.parametrize("dtype", [np.uint64, np.int64])
+def test_one_bad_integer_among_many(dtype):
+    values = np.random.default_rng(2).integers(0, 10**14, 5000).astype(dtype)
+    values[:2] = 0, 10**14 - 1
+    keys, status = buffers(len(values))
+    _parse.integers(values, 14, 0, keys, status)
+    assert (keys == values.astype(np.uint64)).all()
+    assert not status.any()
+    for bad in (10**14, 2**63 - 1, -1 if dtype is np.int64 else 2**64 - 1, np.iinfo(dtype).max):
+        for place in (0, 1023, 1024, 2500, 4999):
+            column = values.copy()
+            column[place] = bad
+            _parse.integers(column, 14, 0, keys, status)
+            assert np.flatnonzero(status).tolist() == [place]
+            assert (int(keys[place]), status[place]) == oracle.parse_integer(bad)
+
+
 def test_values_that_are_no_text():
     class Index:
         def __index__(self):
