@@ -46,7 +46,7 @@ struct builder {
     uint32_t *serials;           /* other serials of the TAC at hand */
     uint32_t serial_count;
     uint64_t tac;
-    uint64_t start, length;      /* the run at hand, which the next may continue */
+    uint64_t start, length;      /* the run at hand, which the next may continue; or where it may begin */
     uint64_t line_keys;          /* keys in lines */
     uint64_t spill_keys;         /* members in spill lines written */
     uint64_t spill_gathered;     /* members in the line being gathered */
@@ -112,55 +112,54 @@ static inline int rank_add(struct builder *b, uint64_t line, uint32_t count) {
     return BUILD_OK;
 }
 
-/* Write the runs that start below key. */
-static inline int runs_before(struct builder *b, uint64_t key, size_t *run) {
-    const struct run *runs = (const struct run *)b->runs.data;
-    for (; *run < b->runs.used / sizeof *runs && runs[*run].start < key; ++*run)
-        if (!runs[*run].written && spill_add(b, runs[*run].start, runs[*run].length)) return b->status;
+/* Write the first n gathered serials and all runs of the TAC to the spill, in order. */
+static inline int tac_spill(struct builder *b, uint32_t n) {
+    const struct run *run = (const struct run *)b->runs.data, *end = run + b->runs.used / sizeof *run;
+    uint64_t first = b->tac * SERIALS;
+    for (uint32_t i = 0; i < n || run < end;) {
+        int serial = i < n && (run == end || first + b->serials[i] < run->start);
+        uint64_t start = serial ? first + b->serials[i++] : run->start;
+        uint64_t length = serial ? 1 : run->written ? 0 : run->length;
+        run += !serial;
+        if (length && spill_add(b, start, length)) return b->status;
+    }
     return BUILD_OK;
+}
+
+/* Note in the lines of the TAC which stretches its runs reach into. */
+static inline void tac_mark(struct builder *b, const struct shape *s, uint8_t *lines) {
+    const struct run *run = (const struct run *)b->runs.data, *end = run + b->runs.used / sizeof *run;
+    uint64_t first = b->tac * SERIALS;
+    for (; run < end; run++) {
+        uint64_t from = run->start < first ? 0 : run->start - first, to = run->start + run->length - first;
+        for (uint64_t nth = from / s->width; nth < s->lines && nth * s->width < to; nth++)
+            line_mark(lines + nth * LINE_BYTES, s, (uint32_t)(from > nth * s->width ? from - nth * s->width : 0));
+    }
 }
 
 /* Write the gathered TAC to lines and spill. */
 static inline int tac_flush(struct builder *b) {
-    uint64_t first = b->tac * SERIALS;
-    uint32_t n = b->serial_count, row = shape_row(n), i = 0;
+    uint32_t n = b->serial_count, row = shape_row(n), spilled = n;
     const struct shape *s = &shapes[row];
-    size_t run = 0;
-    if (s->lines == 0) {
-        for (; i < n; i++)
-            if (runs_before(b, first + b->serials[i], &run) || spill_add(b, first + b->serials[i], 1)) return b->status;
-        return runs_before(b, KEYS, &run) ? b->status : (b->serial_count = 0, b->runs.used = 0, BUILD_OK);
-    }
-    uint64_t base = b->lines.used / LINE_BYTES;
-    uint8_t *lines = bytes_more(&b->lines, (size_t)s->lines * LINE_BYTES);
-    uint8_t *tac = bytes_more(&b->tacs, 4), *slot = bytes_more(&b->directory, 8);
-    if (!lines || !tac || !slot) return b->status = BUILD_NO_MEMORY;
-    uint32_t tac32 = (uint32_t)b->tac;
-    uint64_t entry = base << 35 | (uint64_t)row << 27 | b->tac;
-    memcpy(tac, &tac32, 4);
-    memcpy(slot, &entry, 8);
-    for (uint32_t nth = 0; nth < s->lines; nth++) {
-        struct line_writer w;
-        uint32_t from = nth * s->width, to = from + s->width;
-        line_begin(&w, lines + (size_t)nth * LINE_BYTES, s);
-        for (; i < n && b->serials[i] < to; i++) {
-            if (line_add(&w, s, b->serials[i] - from)) continue;
-            line_mark(w.line, s, b->serials[i] - from);
-            if (runs_before(b, first + b->serials[i], &run) || spill_add(b, first + b->serials[i], 1)) return b->status;
+    if (s->lines) {
+        uint64_t line = b->lines.used / LINE_BYTES, slot = line << 35 | (uint64_t)row << 27 | b->tac;
+        uint8_t *lines = bytes_more(&b->lines, (size_t)s->lines * LINE_BYTES);
+        uint8_t *to_tacs = bytes_more(&b->tacs, 4), *to_slots = bytes_more(&b->directory, 8);
+        if (!lines || !to_tacs || !to_slots) return b->status = BUILD_NO_MEMORY;
+        uint32_t tac = (uint32_t)b->tac, done = 0, kept;
+        memcpy(to_tacs, &tac, 4);
+        memcpy(to_slots, &slot, 8);
+        spilled = 0;
+        for (uint32_t nth = 0; nth < s->lines; nth++) {
+            uint32_t took = line_write(lines + (size_t)nth * LINE_BYTES, s, nth * s->width, b->serials + done, n - done,
+                                       &kept, b->serials + spilled);
+            done += took;
+            spilled += took - kept;
+            if (rank_add(b, line + nth, kept)) return b->status;
         }
-        if (rank_add(b, base + nth, w.count)) return b->status;
+        tac_mark(b, s, lines);
     }
-    if (runs_before(b, KEYS, &run)) return b->status;
-    const struct run *runs = (const struct run *)b->runs.data;
-    for (run = 0; run < b->runs.used / sizeof *runs; run++) {
-        uint64_t start = runs[run].start < first ? 0 : runs[run].start - first;
-        uint64_t end = runs[run].start + runs[run].length - first;
-        if (end > SERIALS) end = SERIALS;
-        for (uint32_t nth = (uint32_t)(start / s->width); nth < s->lines && (uint64_t)nth * s->width < end; nth++) {
-            uint64_t from = (uint64_t)nth * s->width;
-            line_mark(lines + (size_t)nth * LINE_BYTES, s, (uint32_t)(start > from ? start - from : 0));
-        }
-    }
+    if (tac_spill(b, spilled)) return b->status;
     b->serial_count = 0;
     b->runs.used = 0;
     return BUILD_OK;
@@ -170,6 +169,7 @@ static inline int tac_flush(struct builder *b) {
 static inline int run_flush(struct builder *b) {
     uint64_t start = b->start, length = b->length, tac = start / SERIALS;
     if (length == 0) return BUILD_OK;
+    b->start += length;
     b->length = 0;
     b->count += length;
     if (tac != b->tac) {
@@ -218,8 +218,17 @@ static inline int builder_add_keys(struct builder *b, const uint64_t *keys, size
         for (i++; i < n && keys[i] <= next && keys[i] + 1 >= next; i++) next = keys[i] + 1;
         if (b->length && start + 1 == b->start + b->length && ++start == next) continue; /* a repeat, across calls */
         if (builder_add(b, start, next - start)) return b->status;
+        /* nearly all keys of a list stand alone, in the TAC of the one before */
+        if (i == n || keys[i] < next || run_flush(b)) continue;
+        const uint64_t first = b->tac * SERIALS;
+        uint32_t *serials = b->serials, count = b->serial_count;
+        for (start = keys[i]; i + 1 < n && keys[i + 1] > start + 1 && start - first < SERIALS; start = keys[++i])
+            serials[count++] = (uint32_t)(start - first);
+        if (count > b->serial_count) b->start = keys[i - 1] + 1;
+        b->count += count - b->serial_count;
+        b->serial_count = count;
     }
-    return BUILD_OK;
+    return b->status;
 }
 
 /* ---- the directory -------------------------------------------------------------- */

@@ -109,9 +109,9 @@ ALWAYS_INLINE const uint64_t *directory_slot(const struct index *ix, uint64_t ta
 static uint8_t no_line[LINE_BYTES];
 
 static inline void index_init(void) {
-    struct line_writer w;
+    uint32_t kept;
     shapes_init();
-    line_begin(&w, no_line, &shapes[0]);
+    line_write(no_line, &shapes[0], 0, NULL, 0, &kept, NULL);
     line_mark(no_line, &shapes[0], 0);
 }
 

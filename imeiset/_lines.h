@@ -206,48 +206,58 @@ static inline uint32_t line_decode(const uint8_t *line, const struct shape *s, u
     return n;
 }
 
-/* A line being filled. */
-struct line_writer {
-    uint8_t *line;
-    uint32_t count, bucket, in_bucket;
-};
-
-static inline void line_begin(struct line_writer *w, uint8_t *line, const struct shape *s) {
-    memset(line, 0, LINE_BYTES);
-    line[0] = NO_SPILL;
-    w->line = line;
-    w->count = w->in_bucket = 0;
-    w->bucket = 0;
-    if (s->capacity == 0) return;
-    uint32_t unary = s->buckets + s->capacity + 1u; /* at most 128 */
-    store64(line + 1, unary >= 64 ? ~0ull : low_mask(unary));
-    if (unary > 64) store64(line + 9, unary >= 128 ? ~0ull : low_mask(unary - 64));
-}
-
 /* The spill may hold serials of this line from offset x on. */
 static inline void line_mark(uint8_t *line, const struct shape *s, uint32_t x) {
     uint32_t h = x >> s->low_bits;
     if (h < line[0]) line[0] = (uint8_t)h;
 }
 
-/* Add offset x, above all before it. 0: no room, it belongs in the spill. */
-static inline int line_add(struct line_writer *w, const struct shape *s, uint32_t x) {
-    uint8_t *line = w->line;
+/* Write the line of the stretch that starts at `from`: of the ascending serials, those below
+ * from + width. Returns how many that are; *kept of them are in the line now, and the others,
+ * which found no room, are moved to `left`, which may be where the serials stand. */
+static inline uint32_t line_write(uint8_t *line, const struct shape *s, uint32_t from, const uint32_t *serials,
+                                  uint32_t n, uint32_t *kept, uint32_t *left) {
+    uint8_t whole[LINE_BYTES + 16] = {NO_SPILL}; /* low parts are stored eight bytes at a time */
+    uint32_t to = from + s->width, count = 0, i = 0;
     if (s->capacity == 0) {
-        line[1 + (x >> 3)] |= (uint8_t)(1 << (x & 7));
-        w->count++;
-        return 1;
+        for (; i < n && serials[i] < to; i++) whole[1 + ((serials[i] - from) >> 3)] |= (uint8_t)(1 << ((serials[i] - from) & 7));
+        count = i;
+    } else {
+        const uint32_t low_bits = s->low_bits, capacity = s->capacity, bucket_capacity = s->bucket_capacity;
+        const uint64_t mask = low_mask(low_bits);
+        uint64_t zeros[2] = {0, 0}, low = 0; /* where the unary part is 0; low parts not yet stored */
+        uint32_t bucket = 0, in_bucket = 0, fill = s->low_at & 7;
+        uint8_t *at = whole + (s->low_at >> 3);
+        for (; i < n && serials[i] < to; i++) {
+            uint32_t x = serials[i] - from, h = x >> low_bits;
+            in_bucket = h == bucket ? in_bucket + 1 : 1;
+            bucket = h;
+            if (UNLIKELY(count == capacity || in_bucket > bucket_capacity)) {
+                line_mark(whole, s, x);
+                *left++ = serials[i];
+                continue;
+            }
+            uint32_t zero = h + 1 + count++;
+            zeros[zero >> 6] |= 1ull << (zero & 63);
+            low |= (x & mask) << fill;
+            fill += low_bits;
+            if (fill >= 64) {
+                store64(at, low);
+                at += 8;
+                fill -= 64;
+                low = (x & mask) >> (low_bits - fill);
+            }
+        }
+        store64(at, low);
+        uint32_t unary = s->buckets + capacity + 1u; /* at most 128 bits */
+        uint64_t first = unary < 64 ? low_mask(unary) : ~0ull;
+        uint64_t second = unary < 128 ? low_mask(unary > 64 ? unary - 64 : 0) : ~0ull;
+        store64(whole + 1, load64(whole + 1) | (first & ~zeros[0]));
+        store64(whole + 9, load64(whole + 9) | (second & ~zeros[1]));
     }
-    uint32_t h = x >> s->low_bits;
-    w->in_bucket = h == w->bucket ? w->in_bucket : 0;
-    w->bucket = h;
-    if (w->count == s->capacity || w->in_bucket == s->bucket_capacity) return 0;
-    uint32_t at = h + 1 + w->count;
-    line[1 + (at >> 3)] &= (uint8_t)~(1 << (at & 7));
-    line_or(line, s->low_at + w->count * s->low_bits, x & low_mask(s->low_bits));
-    w->in_bucket++;
-    w->count++;
-    return 1;
+    memcpy(line, whole, LINE_BYTES);
+    *kept = count;
+    return i;
 }
 
 #endif
