@@ -139,10 +139,12 @@ struct bucket {
 };
 
 ALWAYS_INLINE struct bucket line_bucket(const uint8_t *line, uint32_t h, int level) {
-    uint32_t in_first = (uint32_t)__builtin_popcountll(load64(line + 1));
-    uint32_t second = h >= in_first; /* which of two words: no branch, it could not be predicted */
-    uint64_t word = load64(line + 1 + second * 8);
-    uint32_t at = select64(word, h - (in_first & -second), level) + second * 64;
+    /* which of three words has the h-th 1: no branch, it could not be predicted */
+    uint32_t ones0 = (uint32_t)__builtin_popcountll(load64(line + 1));
+    uint32_t ones1 = (uint32_t)__builtin_popcountll(load64(line + 9));
+    uint32_t beyond0 = h >= ones0, beyond1 = h >= ones0 + ones1, words = beyond0 + beyond1;
+    uint32_t k = h - (ones0 & -beyond0) - (ones1 & -beyond1);
+    uint32_t at = select64(load64(line + 1 + words * 8), k, level) + words * 64;
     uint64_t rest = load64(line + 1 + ((at + 1) >> 3)) >> ((at + 1) & 7);
     struct bucket b;
     b.count = (uint32_t)__builtin_ctzll(rest | 1ull << 63);
@@ -225,7 +227,7 @@ static inline uint32_t line_write(uint8_t *line, const struct shape *s, uint32_t
     } else {
         const uint32_t low_bits = s->low_bits, capacity = s->capacity, bucket_capacity = s->bucket_capacity;
         const uint64_t mask = low_mask(low_bits);
-        uint64_t zeros[2] = {0, 0}, low = 0; /* where the unary part is 0; low parts not yet stored */
+        uint64_t zeros[3] = {0, 0, 0}, low = 0; /* where the unary part is 0; low parts not yet stored */
         uint32_t bucket = 0, in_bucket = 0, fill = s->low_at & 7;
         uint8_t *at = whole + (s->low_at >> 3);
         for (; i < n && serials[i] < to; i++) {
@@ -249,11 +251,11 @@ static inline uint32_t line_write(uint8_t *line, const struct shape *s, uint32_t
             }
         }
         store64(at, low);
-        uint32_t unary = s->buckets + capacity + 1u; /* at most 128 bits */
-        uint64_t first = unary < 64 ? low_mask(unary) : ~0ull;
-        uint64_t second = unary < 128 ? low_mask(unary > 64 ? unary - 64 : 0) : ~0ull;
-        store64(whole + 1, load64(whole + 1) | (first & ~zeros[0]));
-        store64(whole + 9, load64(whole + 9) | (second & ~zeros[1]));
+        uint32_t unary = s->buckets + capacity + 1u; /* bits, at most 192 */
+        for (uint32_t word = 0; word * 64 < unary; word++) {
+            uint64_t ones = unary - word * 64 < 64 ? low_mask(unary - word * 64) : ~0ull;
+            store64(whole + 1 + word * 8, load64(whole + 1 + word * 8) | (ones & ~zeros[word]));
+        }
     }
     memcpy(line, whole, LINE_BYTES);
     *kept = count;
