@@ -226,7 +226,7 @@ class _Loader:
         if self._max_rejects is not None and self.report.rejected > self._max_rejects:
             at = len(rejected) - (self.report.rejected - self._max_rejects)
             start, end = scanner.cells[0, :, rejected[at]].tolist()
-            cell = f" {mask(bytes(text[start:end]))!r}" if start < end else ""
+            cell = f" ('{mask(bytes(text[start:end]))}')" if start < end else ""
             got = f"one more: {reason_of(reasons[at]).text}{cell}"
             raise FeedRejects(path, f"at most {self._max_rejects} rejected rows", got, line=int(lines[at]))
 

@@ -44,12 +44,11 @@ def _check_text(path: str, head: bytes) -> None:
     for magic, name in _NOT_TEXT.items():
         if head.startswith(magic):
             raise FeedEncoding(path, "text, plain or gzip", name)
+    if head.count(0) * 4 > len(head):
+        raise FeedEncoding(path, "text, plain or gzip", "UTF-16 text or binary data")
     controls = len(head) - len(head.translate(None, _CONTROLS))
-    if controls * 20 > len(head):
-        wide = head.count(0) * 4 > len(head)
-        raise FeedEncoding(
-            path, "text, plain or gzip", "UTF-16 text or binary data" if wide else "binary data"
-        )
+    if controls > 16 and controls * 20 > len(head):
+        raise FeedEncoding(path, "text, plain or gzip", "binary data")
     if b"\n" not in head and b"\r" in head.rstrip():
         raise FeedEncoding(path, "lines that end in LF or CRLF", "lines that end in CR")
 

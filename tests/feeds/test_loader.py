@@ -218,3 +218,9 @@ def test_limits_of_what_stands_before_the_rows(feed, monkeypatch):
     monkeypatch.setattr(loader, "CHUNK", 300)
     with pytest.raises(errors.FeedLimit, match="rows in the first 300 bytes"):
         load(feed("# comment\n" * 100 + f"imei\n{GOOD}\n"), max_line=200)
+
+
+def test_a_few_control_characters_reject_their_rows_only(feed):
+    _, report = load(feed(f"{GOOD}\n4901542\x00323751\n\x01\n\x1a"))
+    assert account(report).rejects["nul"].first[0][1] == 2
+    assert report.rejects["not_digit"].count == 2

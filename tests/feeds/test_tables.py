@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import oracle
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from imeiset.errors import FeedRejects, ParseStatus
@@ -44,6 +44,7 @@ def test_equals_csv_and_oracle(
     out = io.StringIO()
     csv.writer(out, delimiter=delimiter, quoting=quoting, lineterminator=ending).writerows([header, *rows])
     text = out.getvalue()
+    assume(text.count("\0") < 10)  # more may be taken for binary data
     if torn:
         text = text.removesuffix(ending)
 
