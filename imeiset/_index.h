@@ -268,26 +268,31 @@ ALWAYS_INLINE void contains_keys(const struct index *shared, const uint64_t *key
         contains_block(ix, keys + at, (uint32_t)(n - at < BLOCK ? n - at : BLOCK), out + at, level);
 }
 
-static void contains_portable(const struct index *ix, const uint64_t *keys, size_t n, uint8_t *out) {
-    contains_keys(ix, keys, n, out, SIMD_PORTABLE);
-}
+/* ---- the SIMD levels --------------------------------------------------------- */
+
+struct index_kernels {
+    void (*contains)(const struct index *, const uint64_t *keys, size_t n, uint8_t *out);
+    int (*contains_one)(const struct index *, uint64_t key);
+};
+
+#define INDEX_KERNELS(name, target, level)                                                                        \
+    target static void contains_##name(const struct index *ix, const uint64_t *keys, size_t n, uint8_t *out) {   \
+        contains_keys(ix, keys, n, out, level);                                                                   \
+    }                                                                                                             \
+    target static int contains_one_##name(const struct index *ix, uint64_t key) { return contains_key(ix, key, level); }
+
+INDEX_KERNELS(portable, , SIMD_PORTABLE)
 #if SIMD_X86
-TARGET_SSE4 static void contains_sse4(const struct index *ix, const uint64_t *keys, size_t n, uint8_t *out) {
-    contains_keys(ix, keys, n, out, SIMD_SSE4);
-}
-TARGET_AVX2 static void contains_avx2(const struct index *ix, const uint64_t *keys, size_t n, uint8_t *out) {
-    contains_keys(ix, keys, n, out, SIMD_AVX2);
-}
+INDEX_KERNELS(sse4, TARGET_SSE4, SIMD_SSE4)
+INDEX_KERNELS(avx2, TARGET_AVX2, SIMD_AVX2)
 #endif
 
-typedef void (*contains_kernel)(const struct index *, const uint64_t *, size_t, uint8_t *);
-
+static const struct index_kernels index_levels[SIMD_LEVELS] = {
+    {contains_portable, contains_one_portable},
 #if SIMD_X86
-static const contains_kernel contains_levels[SIMD_LEVELS] = {contains_portable, contains_sse4, contains_avx2};
-#else
-static const contains_kernel contains_levels[SIMD_LEVELS] = {contains_portable, contains_portable, contains_portable};
+    {contains_sse4, contains_one_sse4},
+    {contains_avx2, contains_one_avx2},
 #endif
-
-static inline int contains_one(const struct index *ix, uint64_t key) { return contains_key(ix, key, SIMD_PORTABLE); }
+};
 
 #endif

@@ -55,18 +55,19 @@ cdef extern from "_merge.h" nogil:
     int builder_finish(builder*) noexcept
     uint8_t* bytes_more(bytes*, size_t) noexcept
     uint64_t rank_key(const index*, uint64_t) noexcept
-    int contains_one(const index*, uint64_t) noexcept
     void reader_init(reader*, const index*, bint) noexcept
     size_t reader_keys(reader*, uint64_t*, size_t) noexcept
     size_t reader_runs(reader*, uint64_t*, uint64_t*, size_t) noexcept
     int combine(const index*, const index*, int, builder*) noexcept
-    ctypedef void (*contains_kernel)(const index*, const uint64_t*, size_t, uint8_t*) noexcept nogil
-    const contains_kernel* contains_levels
+    struct index_kernels:
+        void (*contains)(const index*, const uint64_t*, size_t, uint8_t*) noexcept nogil
+        int (*contains_one)(const index*, uint64_t) noexcept nogil
+    const index_kernels* index_levels
 
 index_init()
 
 cdef int _level
-cdef contains_kernel _contains
+cdef const index_kernels* _kernels
 
 
 def simd_levels():
@@ -81,12 +82,12 @@ def simd_level():
 
 def use_simd(str name not None, /):
     """Use that level from now on, in every thread: for tests and measurements."""
-    global _level, _contains
+    global _level, _kernels
     cdef int level = simd_by_name(name.encode())
     if not 0 <= level <= simd_supported():
         raise ValueError(f"SIMD level: expected one of {', '.join(simd_levels())}, got {name!r}")
     _level = level
-    _contains = contains_levels[level]
+    _kernels = &index_levels[level]
 
 
 use_simd(os.environ.get("IMEISET_SIMD") or simd_names[simd_supported()].decode())
@@ -338,7 +339,7 @@ cdef class Index:
         cdef uint8_t status = parse_object(value, &key)
         if status:
             raise parse_error(status, value, -1)
-        return contains_one(&self.ix, key)
+        return _kernels.contains_one(&self.ix, key) != 0
 
     def _contains_keys(self, const uint64_t[::1] keys not None, uint8_t[::1] out not None):
         """out[i] = 1 if keys[i] is in the set, else 0; any number where keys[i] is not below 10**14."""
@@ -347,7 +348,7 @@ cdef class Index:
             raise ValueError(f"out: expected {n} bytes, got {out.shape[0]}")
         if n:
             with nogil:
-                _contains(&self.ix, &keys[0], n, &out[0])
+                _kernels.contains(&self.ix, &keys[0], n, &out[0])
 
     def _positions_of_keys(self, const uint64_t[::1] keys not None, int64_t[::1] out not None):
         """out[i] = how many keys of the set are below keys[i], or -1 if keys[i] is not in the set."""
@@ -356,7 +357,7 @@ cdef class Index:
             raise ValueError(f"out: expected {n} numbers, got {out.shape[0]}")
         with nogil:
             for i in range(n):
-                out[i] = <int64_t>rank_key(&self.ix, keys[i]) if contains_one(&self.ix, keys[i]) else -1
+                out[i] = <int64_t>rank_key(&self.ix, keys[i]) if _kernels.contains_one(&self.ix, keys[i]) else -1
 
     def _ranks(self, const uint64_t[::1] keys not None, int64_t[::1] out not None):
         """out[i] = how many keys of the set are below keys[i]."""
