@@ -173,7 +173,7 @@ def columns(draw):
     rng = random.Random(draw(st.integers(0, 2**32)))  # Hypothesis's own would be ten times slower
     clean = draw(st.sampled_from([0.0, 0.5, 0.9, 0.99]))
     width = draw(st.sampled_from([14, 15, 16]))
-    count = draw(st.integers(0, 70))
+    count = draw(st.one_of(st.integers(0, 12), st.integers(12, 70)))
     return [
         bytes(rng.choices(b"0123456789", k=width)) if rng.random() < clean else some_text(rng)
         for _ in range(count)
@@ -397,6 +397,22 @@ def test_every_byte_in_every_line(level, width, end):
     split = oracle.split_lines(text)
     answers = {line: oracle.parse_text(line) for line in set(split)}
     assert by_lines(text) == [answers[line] for line in split]
+
+
+def test_one_row_of_another_length(level):
+    """In every place of a group; the text goes on in digits, so only the length can tell."""
+    data = a_text(15) * 50
+    for width in (14, 15, 16):
+        for length in (0, 13, 14, 15, 16, 17, 40):
+            for place in range(30):
+                starts = np.arange(30) * 18
+                ends = starts + width
+                ends[place] = starts[place] + length
+                want = expected([data[start:end] for start, end in zip(starts, ends, strict=True)])
+                assert by_spans(data, starts, ends) == want
+                texts = [data[start:end] for start, end in zip(starts, ends, strict=True)]
+                assert by_fixed(np.array(texts, "S16")) == expected(t[:16] for t in texts)
+                assert by_lines(b"\n".join(texts) + b"\n") == want
 
 
 # ---- values ----
