@@ -4,10 +4,11 @@ The design is in _index.h, _lines.h and _spill.h. Arrays built here and arrays o
 alike: `Index._sections` gives them out, `Index._from_sections` takes them in.
 """
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo
+cimport cython
+from cpython.buffer cimport PyBuffer_FillInfo
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcmp, memcpy, memmove, memset
+from libc.string cimport memcpy, memmove, memset
 
 import os
 
@@ -98,6 +99,7 @@ META = 8  # uint64 numbers in the first section: layout, count, seed, and zeros
 LAYOUT = 1  # the layout of the arrays; another number is another format
 
 
+@cython.final
 cdef class _Memory:
     """Bytes of a builder, moved to a 64-byte boundary, freed with the last view of them."""
 
@@ -132,7 +134,7 @@ cdef int raise_build(int status) except -1:
     if status == BUILD_NOT_ASCENDING:
         raise ValueError("keys: expected ascending order, got one below the one before")
     if status == BUILD_OUT_OF_RANGE:
-        raise ValueError(f"keys: expected 0 to {KEYS - 1}, got one outside, or a range that ends before it starts")
+        raise ValueError(f"keys: expected 0 to {KEYS - 1}, got one outside or a range that ends too early")
     return 0
 
 
@@ -216,7 +218,7 @@ cdef class Index:
             if size[i] % unit:
                 raise ValueError(f"section {name}: expected a multiple of {unit} bytes, got {size[i]}")
             if <uintptr_t>data[i] % 8:  # lines want 64, and are only slower without
-                raise ValueError(f"section {name}: expected memory aligned to 8 bytes, got address {<uintptr_t>data[i]}")
+                raise ValueError(f"section {name}: expected 8-byte alignment, got {<uintptr_t>data[i]:#x}")
         if size[0] != META * 8:
             raise ValueError(f"section meta: expected {META * 8} bytes, got {size[0]}")
         memcpy(meta, data[0], sizeof(meta))
@@ -357,7 +359,9 @@ cdef class Index:
             raise ValueError(f"out: expected {n} numbers, got {out.shape[0]}")
         with nogil:
             for i in range(n):
-                out[i] = <int64_t>rank_key(&self.ix, keys[i]) if _kernels.contains_one(&self.ix, keys[i]) else -1
+                out[i] = -1
+                if _kernels.contains_one(&self.ix, keys[i]):
+                    out[i] = <int64_t>rank_key(&self.ix, keys[i])
 
     def _ranks(self, const uint64_t[::1] keys not None, int64_t[::1] out not None):
         """out[i] = how many keys of the set are below keys[i]."""
@@ -404,6 +408,7 @@ cdef class Index:
         return any
 
 
+@cython.final
 cdef class Reader:
     """Reads an index in order, from the first key. Not for use from two threads at once."""
 

@@ -72,11 +72,11 @@ class ImeiSet(_index.Index):
         if (wrong := np.flatnonzero(low > high)).size:
             raise ValueError(f"range {wrong[0]}: expected low <= high, got one that ends before it begins")
         order = np.argsort(low, kind="stable")
-        low, reach = low[order], np.maximum.accumulate(high[order]) if low.size else high
+        low, reach = low[order], np.maximum.accumulate(high[order])
         first = np.ones(len(low), bool)
         first[1:] = low[1:] > reach[:-1]  # begins beyond all before it
-        last = np.append(np.flatnonzero(first)[1:] - 1, len(low) - 1) if low.size else []
-        return cls._from_ranges(low[first], reach[last] if low.size else high)
+        last = np.roll(first, -1)  # the next one does, or there is none
+        return cls._from_ranges(low[first], reach[last])
 
     # ---- membership -------------------------------------------------------------
 
@@ -107,7 +107,7 @@ class ImeiSet(_index.Index):
 
         def ask(part: object) -> tuple[NDArray[Any], tuple[int, int] | None]:
             rows = columns.source(part)
-            out = np.empty(rows.expected, dtype)
+            out: NDArray[Any] = np.empty(rows.expected, dtype)
             keys, status = np.empty(_ROWS, np.uint64), np.empty(_ROWS, np.uint8)
             done = 0
             while n := rows.read(keys, status):
