@@ -6,6 +6,7 @@ stderr.
 
 import os
 import sys
+import traceback
 from importlib import import_module
 from typing import Any
 
@@ -36,7 +37,7 @@ class _Commands(click.Group):
             context.exit(2)
         except ImeisetError as error:
             return _fail(context, str(error))
-        except click.UsageError:
+        except (click.UsageError, click.exceptions.Exit, click.Abort):
             raise
         except click.ClickException as error:
             return _fail(context, error.format_message())
@@ -47,6 +48,10 @@ class _Commands(click.Group):
             return _fail(context, "out of memory")
         except KeyboardInterrupt:
             return _fail(context, "interrupted", 130)
+        except Exception:
+            # A mistake of ours must not end with Python's exit code 1, which would say "none found".
+            traceback.print_exc()
+            return _fail(context, "this is a bug in imeiset, please report it")
 
 
 def printable(text: str) -> str:

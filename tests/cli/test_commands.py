@@ -337,3 +337,10 @@ def test_names_of_any_kind(here):
         assert f"{shown}.imei: 1 IMEIs" in run("info", f"{name}.imei").stdout
         assert f"{shown}.imei: whole" in run("verify", f"{name}.imei").stdout
         fails("verify", f"{name}.txt", match=f"{shown}.txt")
+
+
+def test_a_mistake_of_ours_is_not_none_found(snapshot, monkeypatch):
+    monkeypatch.setattr(ImeiSet, "open", lambda path: None)
+    found = CliRunner().invoke(main, ["check", snapshot, OTHER])
+    assert found.exit_code == 2
+    assert "a bug in imeiset" in found.stderr
