@@ -37,7 +37,7 @@ struct index {
     uint64_t line_count, spill_count, count;
     /* the levels of the fences, from the root down to one fence per line */
     uint32_t levels;
-    uint64_t level_at[MAX_LEVELS], level_nodes[MAX_LEVELS];
+    uint64_t level_at[MAX_LEVELS], level_nodes[MAX_LEVELS], level_last[MAX_LEVELS]; /* last: the last child */
 };
 
 #define EMPTY_TAC 0x7FFFFFFu
@@ -47,7 +47,7 @@ struct index {
 
 /* Lay out the fence tree of n lines, eight fences to a node; returns how many fences. */
 static inline uint64_t fences_layout(struct index *ix, uint64_t n) {
-    uint64_t nodes[MAX_LEVELS], at = 0;
+    uint64_t nodes[MAX_LEVELS], at = 0, lines = n;
     uint32_t levels = 0;
     while (n) {
         nodes[levels++] = (n + 7) / 8;
@@ -56,6 +56,7 @@ static inline uint64_t fences_layout(struct index *ix, uint64_t n) {
     ix->levels = levels;
     for (uint32_t i = 0; i < levels; i++) {
         ix->level_nodes[i] = nodes[levels - 1 - i];
+        ix->level_last[i] = (i + 1 < levels ? nodes[levels - 2 - i] : lines) - 1;
         ix->level_at[i] = at;
         at += nodes[levels - 1 - i] * 8;
     }
@@ -93,8 +94,11 @@ ALWAYS_INLINE uint32_t reduce32(uint32_t hash, uint32_t n) { return (uint32_t)((
 
 ALWAYS_INLINE uint32_t hash_pilot(uint32_t hash, uint32_t pilot_count) { return reduce32(hash, pilot_count); }
 
+#define PILOT_MULTIPLIER 0x85EBCA77u
+#define SLOT_MULTIPLIER 0xC2B2AE3Du
+
 ALWAYS_INLINE uint32_t hash_slot(uint32_t hash, uint8_t pilot, uint32_t slot_count) {
-    return reduce32((hash ^ pilot * 0x85EBCA77u) * 0xC2B2AE3Du, slot_count);
+    return reduce32((hash ^ pilot * PILOT_MULTIPLIER) * SLOT_MULTIPLIER, slot_count);
 }
 
 ALWAYS_INLINE const uint64_t *directory_slot(const struct index *ix, uint64_t tac) {
@@ -108,42 +112,76 @@ ALWAYS_INLINE const uint64_t *directory_slot(const struct index *ix, uint64_t ta
 /* The line of a TAC that has none: empty, and everything may be in the spill (index_init). */
 static uint8_t no_line[LINE_BYTES];
 
+/* What find_lines needs of a shape, small enough to gather: width, and its reciprocal above it. */
+static uint64_t shape_widths[256];
+
 static inline void index_init(void) {
     uint32_t kept;
     shapes_init();
+    for (int row = 0; row < 256; row++) shape_widths[row] = shapes[row].width | (uint64_t)shapes[row].reciprocal << 32;
     line_write(no_line, &shapes[0], 0, NULL, 0, &kept, NULL);
     line_mark(no_line, &shapes[0], 0);
 }
 
-/* The line of a serial, by what stands in the slot of its TAC. No branches: that a TAC is listed
+/* Where a key is looked for: a line, the row of its shape, and the offset in its stretch. */
+struct place {
+    const uint8_t *line;
+    uint32_t offset, row;
+};
+
+/* The place of a serial, by what stands in the slot of its TAC. No branches: that a TAC is listed
  * cannot be predicted. */
-ALWAYS_INLINE const uint8_t *find_line(const struct index *ix, uint64_t slot, uint64_t tac, uint32_t serial,
-                                       uint32_t *row, uint32_t *offset) {
+ALWAYS_INLINE struct place find_line(const struct index *ix, uint64_t slot, uint64_t tac, uint32_t serial) {
     uint64_t listed = -(uint64_t)(slot_tac(slot) == tac);
-    *row = slot_row(slot) & (uint32_t)listed;
-    const struct shape *s = &shapes[*row];
-    uint32_t nth = (uint32_t)((uint64_t)serial * s->reciprocal >> 40);
-    *offset = serial - nth * s->width;
+    struct place p;
+    p.row = slot_row(slot) & (uint32_t)listed;
+    uint64_t widths = shape_widths[p.row];
+    uint32_t nth = (uint32_t)(serial * (widths >> 32) >> 40);
+    p.offset = serial - nth * (uint32_t)widths;
     uint64_t line = slot_line(slot) + nth;
     line = line < ix->line_count ? line : ix->line_count - 1;
     uintptr_t at = (uintptr_t)ix->lines + line * LINE_BYTES;
-    return (const uint8_t *)((at & listed) | ((uintptr_t)no_line & ~listed));
+    p.line = (const uint8_t *)((at & listed) | ((uintptr_t)no_line & ~listed));
+    return p;
 }
 
-/* Among the eight fences of a node, the last at or below key (the first where there is none). */
-ALWAYS_INLINE uint64_t fence_step(const struct index *ix, uint32_t level, uint64_t node, uint64_t key) {
-    const int64_t *fences = ix->fences + ix->level_at[level] + node * 8;
-    uint64_t below = 0;
-    for (int i = 1; i < 8; i++) below += fences[i] <= (int64_t)key;
-    uint64_t child = node * 8 + below;
-    uint64_t last = level + 1 < ix->levels ? ix->level_nodes[level + 1] - 1 : ix->spill_count - 1;
+ALWAYS_INLINE struct place find_key(const struct index *ix, uint64_t key) {
+    uint64_t tac = key / SERIALS;
+    return find_line(ix, *directory_slot(ix, tac), tac, (uint32_t)(key - tac * SERIALS));
+}
+
+#if SIMD_X86
+TARGET_AVX2 static inline uint32_t fences_upto_avx2(const int64_t *fences, uint64_t key) {
+    __m256i keys = _mm256_set1_epi64x((int64_t)key);
+    __m256i above0 = _mm256_cmpgt_epi64(_mm256_loadu_si256((const __m256i *)fences), keys);
+    __m256i above1 = _mm256_cmpgt_epi64(_mm256_loadu_si256((const __m256i *)(fences + 4)), keys);
+    __m256i above = _mm256_packs_epi32(above0, above1); /* 16 bits each, a fence twice */
+    return 8 - (uint32_t)__builtin_popcount((uint32_t)_mm256_movemask_epi8(above)) / 4;
+}
+#endif
+
+/* How many of the eight fences of a node are at or below key. */
+ALWAYS_INLINE uint32_t fences_upto(const int64_t *fences, uint64_t key, int level) {
+#if SIMD_X86
+    if (level >= SIMD_AVX2) return fences_upto_avx2(fences, key);
+#endif
+    (void)level;
+    uint32_t upto = 0;
+    for (int i = 0; i < 8; i++) upto += fences[i] <= (int64_t)key;
+    return upto;
+}
+
+/* The child of the last fence of a node at or below key (of the first where there is none). */
+ALWAYS_INLINE uint64_t fence_step(const struct index *ix, uint32_t tier, uint64_t node, uint64_t key, int level) {
+    uint32_t upto = fences_upto(ix->fences + ix->level_at[tier] + node * 8, key, level);
+    uint64_t child = node * 8 + upto - (upto > 0), last = ix->level_last[tier];
     return child < last ? child : last;
 }
 
 /* The spill line that key is in, if it is in the spill. */
-ALWAYS_INLINE uint64_t find_spill(const struct index *ix, uint64_t key) {
+ALWAYS_INLINE uint64_t find_spill(const struct index *ix, uint64_t key, int level) {
     uint64_t node = 0;
-    for (uint32_t level = 0; level < ix->levels; level++) node = fence_step(ix, level, node, key);
+    for (uint32_t tier = 0; tier < ix->levels; tier++) node = fence_step(ix, tier, node, key, level);
     return node;
 }
 
@@ -158,12 +196,10 @@ ALWAYS_INLINE int in_spill(const struct index *ix, uint64_t line, uint64_t key, 
 }
 
 ALWAYS_INLINE int contains_key(const struct index *ix, uint64_t key, int level) {
-    uint64_t tac = key / SERIALS;
-    uint32_t row, offset;
     uint32_t spilled;
-    const uint8_t *line = find_line(ix, *directory_slot(ix, tac), tac, (uint32_t)(key - tac * SERIALS), &row, &offset);
-    if (line_contains(line, &shapes[row], offset, level, &spilled)) return 1;
-    return spilled && ix->spill_count && in_spill(ix, find_spill(ix, key), key, level);
+    struct place p = find_key(ix, key);
+    if (line_contains(p.line, &shapes[p.row], p.offset, level, &spilled)) return 1;
+    return spilled && ix->spill_count && in_spill(ix, find_spill(ix, key, level), key, level);
 }
 
 /* How many members are below key. */
@@ -173,10 +209,9 @@ static inline uint64_t rank_key(const struct index *ix, uint64_t key) {
     if (ix->tac_count) {
         uint64_t slot = *directory_slot(ix, tac);
         if (slot_tac(slot) == tac) {
-            uint32_t row, offset;
-            const uint8_t *line = find_line(ix, slot, tac, (uint32_t)(key - tac * SERIALS), &row, &offset);
-            rank = lines_rank(ix, (uint64_t)(line - ix->lines) / LINE_BYTES);
-            if (shapes[row].lines) rank += line_rank(line, &shapes[row], offset);
+            struct place p = find_key(ix, key);
+            rank = lines_rank(ix, (uint64_t)(p.line - ix->lines) / LINE_BYTES);
+            if (shapes[p.row].lines) rank += line_rank(p.line, &shapes[p.row], p.offset);
         } else { /* all lines of the TACs below */
             const uint32_t *first = ix->tacs;
             uint32_t n = ix->tac_count;
@@ -195,7 +230,7 @@ static inline uint64_t rank_key(const struct index *ix, uint64_t key) {
         }
     }
     if (ix->spill_count) {
-        uint64_t line = find_spill(ix, key);
+        uint64_t line = find_spill(ix, key, SIMD_PORTABLE);
         if (key >= spill_fence(ix, line)) {
             rank += ix->spill_ranks[line / 8];
             for (uint64_t i = line & ~7ull; i < line; i++)
@@ -224,7 +259,7 @@ ALWAYS_INLINE void spill_block(const struct index *ix, const uint64_t *keys, con
         for (uint32_t tier = 0; tier < ix->levels; tier++) {
             const uint8_t *next = tier + 1 < ix->levels ? (const uint8_t *)(ix->fences + ix->level_at[tier + 1]) : ix->spill;
             for (uint32_t i = 0; i < n; i++) {
-                node[i] = fence_step(ix, tier, node[i], key[i]);
+                node[i] = fence_step(ix, tier, node[i], key[i], level);
                 PREFETCH(next + node[i] * 64);
             }
         }
@@ -232,30 +267,121 @@ ALWAYS_INLINE void spill_block(const struct index *ix, const uint64_t *keys, con
     }
 }
 
-/* In three short loops per group, so that many lookups overlap in each: hash, find the line, probe. */
+/* Find the places of n keys, in two short loops, so that many lookups overlap in each. */
+ALWAYS_INLINE void find_places(const struct index *ix, const uint64_t *keys, uint32_t n, struct place *places) {
+    const uint64_t *slot[GROUP];
+    for (uint32_t i = 0; i < n; i++) slot[i] = directory_slot(ix, keys[i] / SERIALS);
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t tac = keys[i] / SERIALS;
+        places[i] = find_line(ix, *slot[i], tac, (uint32_t)(keys[i] - tac * SERIALS));
+    }
+}
+
+#if SIMD_X86
+/* reduce32 of eight hashes. */
+TARGET_AVX2 static inline __m256i reduce8(__m256i hash, __m256i n) {
+    __m256i even = _mm256_srli_epi64(_mm256_mul_epu32(hash, n), 32);
+    __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(hash, 32), n);
+    return _mm256_blend_epi32(even, odd, 0xAA);
+}
+
+/* The TACs of four keys; keys that are none give 10^8, which no slot holds. */
+TARGET_AVX2 static inline __m128i tacs4(__m256i *keys) {
+    const __m256i sign = _mm256_set1_epi64x(INT64_MIN), limit = _mm256_set1_epi64x((int64_t)KEYS);
+    const __m256i exponent = _mm256_set1_epi64x(0x4330000000000000); /* 2^52 as a double */
+    __m256i good = _mm256_cmpgt_epi64(_mm256_xor_si256(limit, sign), _mm256_xor_si256(*keys, sign));
+    *keys = _mm256_blendv_epi8(limit, *keys, good);
+    /* key + 1/2, so that rounding the product cannot cross a whole number */
+    __m256d half = _mm256_sub_pd(_mm256_castsi256_pd(_mm256_or_si256(*keys, exponent)), _mm256_set1_pd(0x1p52 - 0.5));
+    return _mm256_cvttpd_epi32(_mm256_mul_pd(half, _mm256_set1_pd(1e-6)));
+}
+
+/* find_places for a whole group. Vectors compute, loops of plain loads look up: faster than gathers. */
+TARGET_AVX2 static inline void find_places_avx2(const struct index *ix, const uint64_t *keys, struct place *places) {
+    uint32_t tac[GROUP], serial[GROUP], hash[GROUP], at[GROUP];
+    uint64_t slot[GROUP], row[GROUP];
+    const __m256i pilot_count = _mm256_set1_epi64x(ix->pilot_count), slot_count = _mm256_set1_epi64x(ix->slot_count);
+    const __m256i multiplier = _mm256_set1_epi32((int)ix->multiplier);
+    for (uint32_t i = 0; i < GROUP; i += 8) {
+        __m256i key0 = _mm256_loadu_si256((const __m256i *)(keys + i));
+        __m256i key1 = _mm256_loadu_si256((const __m256i *)(keys + i + 4));
+        __m128i tac0 = tacs4(&key0), tac1 = tacs4(&key1);
+        __m256i tacs = _mm256_inserti128_si256(_mm256_castsi128_si256(tac0), tac1, 1);
+        __m256i low = _mm256_castps_si256(
+            _mm256_shuffle_ps(_mm256_castsi256_ps(key0), _mm256_castsi256_ps(key1), 0x88)); /* keys 0 1 4 5 2 3 6 7 */
+        low = _mm256_permute4x64_epi64(low, 0xD8);
+        __m256i hashes = _mm256_mullo_epi32(tacs, multiplier);
+        hashes = _mm256_xor_si256(hashes, _mm256_srli_epi32(hashes, 15));
+        _mm256_storeu_si256((__m256i *)(tac + i), tacs);
+        _mm256_storeu_si256((__m256i *)(serial + i),
+                            _mm256_sub_epi32(low, _mm256_mullo_epi32(tacs, _mm256_set1_epi32(SERIALS))));
+        _mm256_storeu_si256((__m256i *)(hash + i), hashes);
+        _mm256_storeu_si256((__m256i *)(at + i), reduce8(hashes, pilot_count));
+    }
+    for (uint32_t i = 0; i < GROUP; i++) at[i] = ix->pilots[at[i]];
+    for (uint32_t i = 0; i < GROUP; i += 8) {
+        __m256i pilot = _mm256_loadu_si256((const __m256i *)(at + i)), hashes = _mm256_loadu_si256((const __m256i *)(hash + i));
+        hashes = _mm256_xor_si256(hashes, _mm256_mullo_epi32(pilot, _mm256_set1_epi32((int)PILOT_MULTIPLIER)));
+        hashes = _mm256_mullo_epi32(hashes, _mm256_set1_epi32((int)SLOT_MULTIPLIER));
+        _mm256_storeu_si256((__m256i *)(at + i), reduce8(hashes, slot_count));
+    }
+    for (uint32_t i = 0; i < GROUP; i++) slot[i] = ix->slots[at[i]];
+    for (uint32_t i = 0; i < GROUP; i += 4) {
+        __m256i slots = _mm256_loadu_si256((const __m256i *)(slot + i));
+        __m256i wanted = _mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)(tac + i)));
+        __m256i listed = _mm256_cmpeq_epi64(_mm256_and_si256(slots, _mm256_set1_epi64x(EMPTY_TAC)), wanted);
+        __m256i rows = _mm256_and_si256(_mm256_srli_epi64(slots, 27), _mm256_set1_epi64x(255));
+        /* what is not listed has row 0, and line 0 of its own */
+        _mm256_storeu_si256((__m256i *)(row + i), _mm256_and_si256(rows, listed));
+        _mm256_storeu_si256((__m256i *)(slot + i), _mm256_or_si256(_mm256_srli_epi64(slots, 35), _mm256_xor_si256(listed, _mm256_set1_epi64x(-1))));
+    }
+    uint64_t widths[GROUP];
+    for (uint32_t i = 0; i < GROUP; i++) widths[i] = shape_widths[row[i]];
+    const __m256i last_line = _mm256_set1_epi64x((int64_t)ix->line_count - 1);
+    const __m256i lines = _mm256_set1_epi64x((int64_t)(uintptr_t)ix->lines);
+    const __m256i none = _mm256_set1_epi64x((int64_t)(uintptr_t)no_line);
+    for (uint32_t i = 0; i < GROUP; i += 4) {
+        __m256i offset = _mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)(serial + i)));
+        __m256i width = _mm256_loadu_si256((const __m256i *)(widths + i)), first = _mm256_loadu_si256((const __m256i *)(slot + i));
+        __m256i nth = _mm256_srli_epi64(_mm256_mul_epu32(offset, _mm256_srli_epi64(width, 32)), 40);
+        offset = _mm256_sub_epi64(offset, _mm256_mul_epu32(nth, width));
+        __m256i line = _mm256_add_epi64(first, nth);
+        line = _mm256_blendv_epi8(line, last_line, _mm256_cmpgt_epi64(line, last_line));
+        line = _mm256_add_epi64(lines, _mm256_slli_epi64(line, 6));
+        line = _mm256_castpd_si256(_mm256_blendv_pd(_mm256_castsi256_pd(line), _mm256_castsi256_pd(none), _mm256_castsi256_pd(first)));
+        __m256i rest = _mm256_or_si256(offset, _mm256_slli_epi64(_mm256_loadu_si256((const __m256i *)(row + i)), 32));
+        __m256i even = _mm256_unpacklo_epi64(line, rest), odd = _mm256_unpackhi_epi64(line, rest);
+        _mm256_storeu_si256((__m256i *)(places + i), _mm256_permute2x128_si256(even, odd, 0x20));
+        _mm256_storeu_si256((__m256i *)(places + i + 2), _mm256_permute2x128_si256(even, odd, 0x31));
+    }
+}
+#endif
+
+/* Lookups of a block, a group at a time: find the places of the next group, then probe the lines of
+ * this one while the next one's are being fetched. */
 ALWAYS_INLINE void contains_block(const struct index *ix, const uint64_t *keys, uint32_t n, uint8_t *out, int level) {
     uint32_t waiting[BLOCK + 1], waits = 0;
-    for (uint32_t base = 0; base < n; base += GROUP) {
-        uint64_t tac[GROUP];
-        uint32_t serial[GROUP], row[GROUP], offset[GROUP];
-        const uint64_t *slot[GROUP];
-        const uint8_t *line[GROUP];
-        uint32_t end = n - base < GROUP ? n - base : GROUP;
-        for (uint32_t i = 0; i < end; i++) {
-            uint64_t key = keys[base + i];
-            tac[i] = key / SERIALS;
-            serial[i] = (uint32_t)(key - tac[i] * SERIALS);
-            slot[i] = directory_slot(ix, tac[i]);
-            PREFETCH(slot[i]);
+    struct place ring[2][GROUP] = {{{no_line, 0, 0}}};
+    for (uint32_t base = 0; base < n + GROUP; base += GROUP) {
+        struct place *next = ring[base / GROUP & 1], *ready = ring[~base / GROUP & 1];
+        uint32_t coming = base >= n ? 0 : n - base < GROUP ? n - base : GROUP;
+#if SIMD_X86
+        if (level >= SIMD_AVX2 && coming == GROUP)
+            find_places_avx2(ix, keys + base, next);
+        else
+#endif
+            find_places(ix, keys + base, coming, next);
+        if (base == 0) {
+            for (uint32_t i = 0; i < coming; i++) PREFETCH(next[i].line);
+            continue;
         }
-        for (uint32_t i = 0; i < end; i++) {
-            line[i] = find_line(ix, *slot[i], tac[i], serial[i], &row[i], &offset[i]);
-            PREFETCH(line[i]);
-        }
-        for (uint32_t i = 0; i < end; i++) {
-            uint32_t spilled, found = (uint32_t)line_contains(line[i], &shapes[row[i]], offset[i], level, &spilled);
-            out[base + i] = (uint8_t)found;
-            waiting[waits] = base + i;
+        uint32_t at = base - GROUP, here = n - at < GROUP ? n - at : GROUP;
+        for (uint32_t i = 0; i < here; i++) {
+            const struct place *p = &ready[i];
+            PREFETCH(next[i].line); /* where none is coming, of a line there was before */
+            uint32_t spilled, found = (uint32_t)line_contains(p->line, &shapes[p->row], p->offset, level, &spilled);
+            out[at + i] = (uint8_t)found;
+            waiting[waits] = at + i;
             waits += spilled & ~found;
         }
     }

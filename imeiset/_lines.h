@@ -42,10 +42,10 @@
 
 /* How one row of SHAPE_ROWS lays out its lines, worked out once. */
 struct shape {
-    uint64_t ones;       /* a 1 at the bottom of every field of low_bits bits */
+    uint64_t ones, tops; /* a 1 at the bottom, or the top, of every field of low_bits bits */
     uint32_t width;      /* serials in the stretch of a line */
     uint32_t reciprocal; /* ceil(2^40 / width): serial / width by multiplication */
-    uint32_t lines;      /* lines of a TAC; 0: none, every serial is in the spill */
+    uint16_t lines;      /* lines of a TAC; 0: none, every serial is in the spill */
     uint16_t low_at;     /* first bit of the low parts */
     uint8_t low_bits;
     uint8_t capacity;    /* serials a line can hold; 0: a bitmap */
@@ -68,6 +68,7 @@ static inline void shapes_init(void) {
         s->low_at = (uint16_t)(8 + s->buckets + s->capacity + 1);
         s->bucket_capacity = (uint8_t)(57 / s->low_bits);
         for (int at = 0; at + s->low_bits <= 64; at += s->low_bits) s->ones |= 1ull << at;
+        s->tops = s->ones << (s->low_bits - 1);
     }
 }
 
@@ -162,7 +163,7 @@ ALWAYS_INLINE int line_contains(const uint8_t *line, const struct shape *s, uint
     /* Compare every candidate at once: a field of `differ` is zero where it equals x's low part, and
      * the lowest such field sets its top bit in `zero`. */
     uint64_t differ = lows ^ (x & low_mask(s->low_bits)) * s->ones;
-    uint64_t zero = (differ - s->ones) & ~differ & s->ones << (s->low_bits - 1);
+    uint64_t zero = (differ - s->ones) & ~differ & s->tops;
     return (zero & low_mask(b.count * s->low_bits)) != 0;
 }
 
