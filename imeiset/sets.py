@@ -13,6 +13,7 @@ import pyroaring
 from numpy.typing import ArrayLike, NDArray
 
 from imeiset import _index, _parse, columns, snapshot
+from imeiset._sort import sort_keys
 from imeiset.columns import Keys
 from imeiset.errors import CheckDigit, SnapshotBounds
 
@@ -54,7 +55,7 @@ class ImeiSet(_index.Index):
         given = np.ascontiguousarray(given)
         if given.ndim != 1:
             raise ValueError(f"expected an array of one dimension, got {given.ndim}")
-        sorted_keys = given if _index.ascending(given) else np.sort(given)
+        sorted_keys = sort_keys([given])
         if len(given) and sorted_keys[-1] >= 10**14:
             columns.keys_of(given)  # raises, and says which
         return cls._from_keys(sorted_keys)

@@ -20,6 +20,7 @@ FLOORS = {
     "_files": 1,
     "_parse": 1,
     "_index": 1,
+    "_sort": 1,
     "imei": 2,
     "columns": 2,
     "sets": 3,

@@ -39,11 +39,17 @@ cdef extern from "scan.h" nogil:
     void scan_marks(int level, const uint8_t *text, int32_t size, uint8_t delimiter,
                     uint64_t *marks) noexcept
     int32_t scan_rows(const scan_dialect *dialect, const uint8_t *text, int32_t size, bint final,
-                      const uint64_t *marks, int32_t capacity, scan_row *rows, int32_t *cells,
-                      scan_state *state) noexcept
+                      const uint64_t *marks, int32_t limit, int32_t capacity, scan_row *rows,
+                      int32_t *cells, scan_state *state) noexcept
     int32_t scan_settle(const uint8_t *text, const scan_row *rows, const int32_t *starts,
                         const int32_t *ends, int32_t count, const uint8_t *accept, uint64_t *keys,
                         uint8_t *status, int32_t *rejected, scan_tally *tally) noexcept
+
+cdef extern from "plain.h" nogil:
+    enum: PLAIN_LINE
+    size_t (**plain_levels)(const uint8_t *text, size_t size, const uint8_t *accept, size_t capacity,
+                            uint64_t *keys, int64_t *statuses, int64_t *forms,
+                            size_t *consumed) noexcept nogil
 
 
 cdef int _level
@@ -97,7 +103,7 @@ cdef class Scanner:
     cdef int32_t[:, :, ::1] _cell_view
     cdef int32_t _count
     cdef int64_t _lines
-    cdef bint _final
+    cdef bint _final, _marked
 
     def __cinit__(self, bytes delimiter not None, columns, *, bint comments=False, max_row=1 << 20,
                   int64_t first_line=1):
@@ -137,19 +143,47 @@ cdef class Scanner:
         cdef Py_ssize_t words = (len(text) + 63) // 64
         if words > len(self._marks):
             self._marks = np.empty(words, np.uint64)
-        if words:
-            with nogil:
-                scan_marks(_level, &text[0], <int32_t>len(text), self._dialect.delimiter, &self._marks[0])
+        self._marked = False
 
-    def batch(self):
-        """Find the next rows, at most BATCH_ROWS; return how many. 0: the chunk is finished."""
+    def plain(self, const uint8_t[::1] accept not None, uint64_t[::1] keys not None, /):
+        """Parse the next rows while they are lines of 14 to 16 digits and accepted; return how many.
+
+        accept, keys: as for `keys`, which counts such rows alike. Rows of one wanted cell only; what
+        follows is for `batch`.
+        """
+        cdef size_t count = 0, consumed = 0
+        if len(accept) != 256:
+            raise ValueError(f"expected 256 flags, got {len(accept)}")
+        if (self._dialect.delimiter != c"\n" or self._dialect.n_wanted > 1 or self._wanted[0]
+                or self._dialect.max_row < PLAIN_LINE or self._state.skipping
+                or self._state.position == len(self._text) or not len(keys)):
+            return 0
         self._count = 0
-        if len(self._text):
+        cdef const uint8_t* text = &self._text[self._state.position]
+        cdef size_t size = len(self._text) - self._state.position
+        with nogil:
+            count = plain_levels[_level](text, size, &accept[0], len(keys), &keys[0], self._tally.status,
+                                         self._tally.forms, &consumed)
+        self._state.position += <int32_t>consumed
+        self._state.lines += <int32_t>count
+        return count
+
+    def batch(self, int32_t limit=BATCH_ROWS, /):
+        """Find the next rows, at most `limit` or BATCH_ROWS; return how many. 0: the chunk is finished."""
+        cdef int32_t size = <int32_t>len(self._text), before = self._state.position // 64
+        cdef int32_t room = <int32_t>len(self._row_view)
+        self._count = 0
+        if limit < 1:
+            raise ValueError(f"expected a limit of at least 1, got {limit}")
+        if self._state.position < size:
             with nogil:
-                self._count = scan_rows(&self._dialect, &self._text[0], <int32_t>len(self._text), self._final,
-                                        &self._marks[0], <int32_t>len(self._row_view),
-                                        <scan_row*>&self._row_view[0, 0], &self._cell_view[0, 0, 0],
-                                        &self._state)
+                if not self._marked:
+                    scan_marks(_level, &self._text[64 * before], size - 64 * before,
+                               self._dialect.delimiter, &self._marks[before])
+                    self._marked = True
+                self._count = scan_rows(&self._dialect, &self._text[0], size, self._final, &self._marks[0],
+                                        min(limit, room), room, <scan_row*>&self._row_view[0, 0],
+                                        &self._cell_view[0, 0, 0], &self._state)
         return self._count
 
     def keys(self, int column, const uint8_t[::1] accept not None, uint64_t[::1] keys not None, /):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._files import publish
+from .._sort import sort_keys
 from ..errors import CheckDigit, FeedEmpty, FeedLimit, FeedRejects, ParseStatus, mask
 from ..sets import ImeiSet
 from ._scan import BATCH_ROWS, MAX_ROW, Scanner
@@ -18,6 +19,8 @@ from .report import FIRST_LINES, LoadReport, Rejects, RowFlaw, reason_of
 from .sources import CHUNK, Source, size_of
 
 MAX_LINE = 1 << 20  # bytes
+BLOCK = 1 << 20  # keys
+FEW_ROWS = 1024
 
 # The statuses whose rows are accepted.
 _POLICIES: dict[str, tuple[ParseStatus, ...]] = {
@@ -103,15 +106,29 @@ class _Loader:
         self._output = output
         self._max_rejects = max_rejects
         self._max_line = max_line
-        self._keys = np.empty(64 * BATCH_ROWS, np.uint64)
+        self._blocks: list[NDArray[np.uint64]] = []  # the accepted keys
+        self._free = np.empty(0, np.uint64)  # the rest of the last block
+        self._limit = FEW_ROWS
         if output:
             output.write(b"line,source,reason,row\n")
 
     def sorted_keys(self) -> NDArray[np.uint64]:
         """The keys, repeated ones too; the loader is done with them."""
-        self._keys.resize(self.report.accepted, refcheck=False)
-        self._keys.sort()
-        return self._keys
+        self._close_block()
+        return sort_keys(self._blocks, threads=os.cpu_count() or 1)
+
+    def _room(self, keys: int) -> None:
+        """Make room for that many keys."""
+        if len(self._free) < keys:
+            self._close_block()
+            self._free = np.empty(max(keys, BLOCK), np.uint64)
+            self._blocks.append(self._free)
+
+    def _close_block(self) -> None:
+        if self._blocks:
+            block = self._blocks[-1]
+            self._blocks[-1] = block[: len(block) - len(self._free)]
+            self._free = block[:0]
 
     def read(self, source: Source, column: str | int | None) -> Iterator[None]:
         """Add all of a source, stopping after each chunk of it."""
@@ -187,12 +204,22 @@ class _Loader:
     def _take(self, scanner: Scanner, path: str, text: memoryview) -> None:
         """Add the rows of a chunk."""
         report = self.report
-        while count := scanner.batch():
-            if report.accepted + count > len(self._keys):
-                self._keys.resize(len(self._keys) * 3 // 2, refcheck=False)
-            accepted, rejected, reasons = scanner.keys(0, self._accept, self._keys[report.accepted :])
-            report.rows += count
+        self._room(len(text) // 15 + BATCH_ROWS + 1)  # an accepted row has 14 digits and an end
+        while True:
+            plain = scanner.plain(self._accept, self._free)
+            self._free = self._free[plain:]
+            # Where other rows are rare, do few of them before trying again.
+            self._limit = FEW_ROWS if plain >= self._limit else min(2 * self._limit, BATCH_ROWS)
+            count = scanner.batch(self._limit)
+            accepted = plain
+            if count:
+                accepted, rejected, reasons = scanner.keys(0, self._accept, self._free)
+                self._free = self._free[accepted:]
+                accepted += plain
+            report.rows += plain + count
             report.accepted += accepted
+            if not count:
+                return
             if len(rejected):
                 self._reject(scanner, path, text, rejected, reasons)
 

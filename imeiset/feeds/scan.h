@@ -156,14 +156,14 @@ static inline int32_t scan_line_end(const uint8_t *text, int32_t start, int32_t 
     return newline ? (int32_t)(newline - text) : end;
 }
 
-/* Yield at most `capacity` rows from state->position on; return how many. Fewer means that the chunk is
+/* Yield at most `limit` rows from state->position on; return how many. Fewer means that the chunk is
  * finished: its bytes from state->position on are an unfinished row, to be put before the next chunk
  * (none if `final`).
  *
  * cells: for each wanted column, `capacity` starts and then `capacity` ends, in the chunk, without
  * quotes and surrounding blanks (escaped quotes stay doubled). A cell that is not there is empty. */
 static int32_t scan_rows(const struct scan_dialect *dialect, const uint8_t *text, int32_t size, bool final,
-                         const uint64_t *marks, int32_t capacity, struct scan_row *rows,
+                         const uint64_t *marks, int32_t limit, int32_t capacity, struct scan_row *rows,
                          int32_t *cells, struct scan_state *state) {
     const int32_t words = size / 64 + (size % 64 != 0), max_row = dialect->max_row;
     const int32_t n_wanted = dialect->n_wanted;
@@ -192,7 +192,7 @@ static int32_t scan_rows(const struct scan_dialect *dialect, const uint8_t *text
     }
     SCAN_SEEK(position);
 
-    while (count < capacity && position < size) {
+    while (count < limit && position < size) {
         /* One row, from `position`. */
         int32_t *cell = cells + count; /* the start of the next wanted cell; its end is `capacity` on */
         int32_t column = 0, found = 0, start = position, row_lines = 0;

@@ -1,0 +1,134 @@
+"""Plain lines take a short cut: nothing but the time may show it."""
+
+import csv
+import json
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imeiset.errors import FeedRejects
+from imeiset.feeds import _scan, load, loader
+
+LINES = [
+    "490154203237518",
+    "35693803564380",
+    "356938035643800",
+    "3569380356438099",
+    "356938035643801",
+    "86012345678901\r",
+    "490154203237518\r",
+    "3569380356438012\r",
+    "490154203237518\r\r",
+    "35-693803-564380-9",
+    " 490154203237518",
+    "490154203237518 ",
+    "12345678901234567",
+    "1234567890123",
+    "12345678901234a",
+    "4901542032375\x00",
+    "",
+    "\r",
+    "# 490154203237518",
+    '"490154203237518"',
+    '"490154203237518',
+    '490154203237518"',
+    "\u0661490154203237",
+    "x" * 300,
+]
+
+
+@pytest.fixture(params=_scan.simd_levels(), autouse=True)
+def level(request):
+    before = _scan.simd_level()
+    _scan.use_simd(request.param)
+    yield
+    _scan.use_simd(before)
+
+
+def outcome(path, plain, monkeypatch, **options):
+    """All that a load tells and writes, with the short cut or without."""
+    rejects = path.with_suffix(".rejects")
+    with monkeypatch.context() as patch:
+        if not plain:
+            patch.setattr(loader, "Scanner", WithoutShortCut)
+        try:
+            blocked, report = load(path, rejects=rejects, **options)
+        except FeedRejects as error:
+            return str(error), error.line
+    report.seconds = 0
+    with rejects.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return blocked.to_numpy().tolist(), json.loads(report.to_json()), list(csv.reader(file))
+
+
+class WithoutShortCut:
+    def __init__(self, *args, **options):
+        self._scanner = _scan.Scanner(*args, **options)
+
+    def __getattr__(self, name):
+        return getattr(self._scanner, name)
+
+    def plain(self, accept, keys):
+        return 0
+
+
+def compare(path, monkeypatch, **options):
+    found = outcome(path, True, monkeypatch, **options)
+    assert found == outcome(path, False, monkeypatch, **options)
+    return found
+
+
+@pytest.mark.parametrize("policy", ["ignore", "spare", "require"])
+@pytest.mark.parametrize("odd", [0, 1, 30, 500])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_dirty_list(tmp_path, monkeypatch, policy, odd, mixed):
+    rng = random.Random(odd)
+    usual = LINES[:8] if mixed else LINES[:1]
+    lines = rng.choices(usual, k=6000)
+    for at in rng.sample(range(len(lines)), odd):
+        lines[at] = rng.choice(LINES)
+    path = tmp_path / "list"
+    path.write_text("\n".join(lines), newline="", encoding="utf-8")
+    monkeypatch.setattr(loader, "FEW_ROWS", 4)
+    monkeypatch.setattr(loader, "CHUNK", 5000)
+    for max_line in (1 << 12, 17):
+        compare(path, monkeypatch, check_digit=policy, max_line=max_line)
+
+
+@settings(max_examples=200)
+@given(
+    lines=st.lists(st.sampled_from(LINES), max_size=60),
+    good=st.integers(0, 40),
+    end=st.sampled_from(["", "\n", "\r\n", "\n\n"]),
+    chunk=st.integers(40, 400),
+    few=st.integers(1, 30),
+    policy=st.sampled_from(["ignore", "spare", "require"]),
+    max_rejects=st.sampled_from([None, None, 3]),
+)
+def test_any_lines(tmp_path_factory, lines, good, end, chunk, few, policy, max_rejects):
+    path = tmp_path_factory.mktemp("plain") / "list"
+    text = "\n".join([LINES[0], *lines, *LINES[:1] * good, *lines]) + end
+    path.write_text(text, newline="", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loader, "FEW_ROWS", few)
+        patch.setattr(loader, "CHUNK", chunk)
+        compare(path, patch, check_digit=policy, max_rejects=max_rejects, max_line=40)
+
+
+def test_the_short_cut_is_taken():
+    text = (LINES[0] + "\n").encode() * 1000 + b"x\n" + (LINES[0] + "\n").encode() * 9 + b"49015420323751"
+    scanner = _scan.Scanner(b"", (0,))
+    scanner.feed(text, final=False)
+    accept, keys = np.zeros(256, np.uint8), np.zeros(2000, np.uint64)
+    accept[0] = 1
+    assert scanner.plain(accept, keys[:10]) == 10
+    assert scanner.plain(accept, keys) == 990
+    assert scanner.batch(1) == 1
+    assert scanner.rows[0].tolist() == [16_000, 16_001, 1000, 0]
+    assert scanner.plain(accept, keys) == 9
+    assert scanner.plain(accept, keys) == 0
+    assert scanner.batch() == 0
+    assert scanner.unfinished == 14
+    assert set(keys[:990].tolist()) == {49015420323751}
