@@ -30,7 +30,7 @@ def draw(found: dict[str, Any], directory: Path) -> list[Path]:
     if len(found.get("load", {})) > 1:
         rates = {name: 1e3 / ns for name, ns in found["load"].items()}
         title = f"{found['lines']:,} unsorted lines on disk to a saved file,\nmillion lines a second"
-        drawn.append(ranking(rates, title, directory / "load.png"))
+        drawn.append(ranking(rates, title, directory / "load.png", more=True))
     return drawn
 
 
@@ -70,9 +70,9 @@ def lookups(points: list[dict[str, Any]], path: Path) -> Path:
     return _save(picture, path)
 
 
-def ranking(values: dict[str, float], title: str, path: Path) -> Path:
-    """A horizontal bar for each name, the least on top."""
-    order = sorted(values, key=lambda name: values[name], reverse=True)
+def ranking(values: dict[str, float], title: str, path: Path, *, more: bool = False) -> Path:
+    """A horizontal bar for each name, the best on top: the least, or with `more` the most."""
+    order = sorted(values, key=lambda name: values[name], reverse=not more)
     picture, panel = pyplot.subplots(figsize=(8, 1.2 + 0.36 * len(order)), layout="constrained")
     colours = [COLOURS.get(name, GREY) for name in order]
     drawn = panel.barh(order, [values[name] for name in order], color=colours)

@@ -13,6 +13,7 @@ from imeiset import ImeiSet
 from .. import corpus
 
 POOL = 4_000_000  # queries of a workload; a round takes its share from another place of it
+SPARE = 1_000  # more of them, to warm up with
 HOT, COLD = 1_000, 1_000_000  # texts asked for one by one
 MANY = 10_000_000  # queries for two threads, and lines of the text to load
 WORKLOADS = {"half hits": 0.5, "misses": 0.0}  # share of hits; a miss has a listed TAC
@@ -48,7 +49,7 @@ def prepare(job: Job, *, lookups_only: bool) -> None:
     """Write the files of a job. For a process of its own: it takes memory for several copies of the list."""
     keys = job.keys()
     for workload, hits in WORKLOADS.items():
-        np.save(job.path(f"{workload}.npy"), corpus.queries(keys, POOL, hits))
+        np.save(job.path(f"{workload}.npy"), corpus.queries(keys, POOL + SPARE, hits))
     snapshot = ImeiSet.from_keys(keys)
     snapshot.save(job.path("list.imei"))
     if lookups_only:

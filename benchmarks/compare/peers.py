@@ -4,6 +4,7 @@ A peer that keeps a table between calls keeps it. Questions are handed over in t
 (Python integers, an Arrow array, ...), which is made before the clock starts.
 """
 
+import array
 import ctypes
 import json
 import shutil
@@ -175,7 +176,7 @@ class Roaring(PythonSet):
     peak = 30
 
     def build(self, keys: corpus.Keys) -> None:
-        self.table = pyroaring.BitMap64(keys)
+        self.table = pyroaring.BitMap64(array.array("Q", keys.tobytes()))
         self.table.run_optimize()
         self.table.shrink_to_fit()
 
