@@ -267,7 +267,7 @@ static inline int directory_try(const uint64_t *from, uint32_t n, uint8_t *pilot
                 if (placed == size) break;
                 while (placed > 0) { /* take it back */
                     uint64_t slot = from[members[at + --placed]];
-                    slots[hash_slot(tac_hash(slot_tac(slot), multiplier), (uint8_t)pilot, slot_count)] = ~0ull;
+                    slots[hash_slot(tac_hash(slot_tac(slot), multiplier), (uint8_t)pilot, slot_count)] = EMPTY_SLOT;
                 }
             }
             if (pilot == 256) return 0;

@@ -40,7 +40,8 @@ struct index {
     uint64_t level_at[MAX_LEVELS], level_nodes[MAX_LEVELS], level_last[MAX_LEVELS]; /* last: the last child */
 };
 
-#define EMPTY_TAC 0x7FFFFFFu
+#define EMPTY_TAC 0x7FFFFFFu /* no TAC: above 10^8 */
+#define EMPTY_SLOT UINT64_MAX
 #define slot_tac(slot) ((uint32_t)((slot)&EMPTY_TAC))
 #define slot_row(slot) ((uint32_t)((slot) >> 27 & 255))
 #define slot_line(slot) ((slot) >> 35)
@@ -115,6 +116,14 @@ static uint8_t no_line[LINE_BYTES];
 /* What find_lines needs of a shape, small enough to gather: width, and its reciprocal above it. */
 static uint64_t shape_widths[256];
 
+static const uint64_t no_slot = EMPTY_SLOT;
+
+/* Without lines, no slot may be believed. */
+static inline void index_without_lines(struct index *ix) {
+    ix->slots = &no_slot;
+    ix->slot_count = 1;
+}
+
 static inline void index_init(void) {
     uint32_t kept;
     shapes_init();
@@ -145,9 +154,12 @@ ALWAYS_INLINE struct place find_line(const struct index *ix, uint64_t slot, uint
     return p;
 }
 
+/* The key, or 10^14 for a number that is none: its TAC is 10^8, which is in no slot of a sound index. */
+ALWAYS_INLINE uint64_t bounded(uint64_t key) { return key < KEYS ? key : KEYS; }
+
 ALWAYS_INLINE struct place find_key(const struct index *ix, uint64_t key) {
-    uint64_t tac = key / SERIALS;
-    return find_line(ix, *directory_slot(ix, tac), tac, (uint32_t)(key - tac * SERIALS));
+    uint64_t known = bounded(key), tac = known / SERIALS;
+    return find_line(ix, *directory_slot(ix, tac), tac, (uint32_t)(known - tac * SERIALS));
 }
 
 #if SIMD_X86
@@ -270,10 +282,10 @@ ALWAYS_INLINE void spill_block(const struct index *ix, const uint64_t *keys, con
 /* Find the places of n keys, in two short loops, so that many lookups overlap in each. */
 ALWAYS_INLINE void find_places(const struct index *ix, const uint64_t *keys, uint32_t n, struct place *places) {
     const uint64_t *slot[GROUP];
-    for (uint32_t i = 0; i < n; i++) slot[i] = directory_slot(ix, keys[i] / SERIALS);
+    for (uint32_t i = 0; i < n; i++) slot[i] = directory_slot(ix, bounded(keys[i]) / SERIALS);
     for (uint32_t i = 0; i < n; i++) {
-        uint64_t tac = keys[i] / SERIALS;
-        places[i] = find_line(ix, *slot[i], tac, (uint32_t)(keys[i] - tac * SERIALS));
+        uint64_t key = bounded(keys[i]), tac = key / SERIALS;
+        places[i] = find_line(ix, *slot[i], tac, (uint32_t)(key - tac * SERIALS));
     }
 }
 
@@ -285,7 +297,7 @@ TARGET_AVX2 static inline __m256i reduce8(__m256i hash, __m256i n) {
     return _mm256_blend_epi32(even, odd, 0xAA);
 }
 
-/* The TACs of four keys; keys that are none give 10^8, which no slot holds. */
+/* The TACs of four keys, bounded. */
 TARGET_AVX2 static inline __m128i tacs4(__m256i *keys) {
     const __m256i sign = _mm256_set1_epi64x(INT64_MIN), limit = _mm256_set1_epi64x((int64_t)KEYS);
     const __m256i exponent = _mm256_set1_epi64x(0x4330000000000000); /* 2^52 as a double */

@@ -47,6 +47,7 @@ cdef extern from "_merge.h" nogil:
     struct reader:
         pass
     void index_init() noexcept
+    void index_without_lines(index*) noexcept
     uint32_t seed_multiplier(uint32_t) noexcept
     uint64_t fences_layout(index*, uint64_t) noexcept
     int builder_init(builder*) noexcept
@@ -166,17 +167,6 @@ cdef tuple empty_arrays():
 cdef tuple _EMPTY = empty_arrays()  # shared by every empty index
 
 
-def ascending(const uint64_t[::1] keys not None, /):
-    """Is no key below the one before it?"""
-    cdef size_t i, n = keys.shape[0]
-    with nogil:
-        for i in range(1, n):
-            if keys[i] < keys[i - 1]:
-                with gil:
-                    return False
-    return True
-
-
 cdef class Index:
     """An exact, immutable set of keys below 10**14; safe to use from any number of threads.
 
@@ -186,7 +176,9 @@ cdef class Index:
     cdef index ix
     cdef tuple views  # keeps the memory of the arrays
 
-    def __cinit__(self):
+    def __cinit__(self, *given):
+        if given:  # never the empty set in place of what was meant
+            raise TypeError(f"expected no arguments, got {len(given)}")
         self.attach(_EMPTY)
 
     cdef int adopt(self, builder* b) except -1:
@@ -208,7 +200,10 @@ cdef class Index:
         views = []
         memset(&ix, 0, sizeof(ix))
         for i, (name, section) in enumerate(zip(SECTIONS, sections, strict=True)):
-            views.append(memoryview(section).cast("B"))
+            given = memoryview(section)
+            if not given.c_contiguous:
+                raise ValueError(f"section {name}: expected contiguous memory, got strides {given.strides}")
+            views.append(given.cast("B"))
             size[i] = len(views[i])
             data[i] = NULL
             if size[i]:
@@ -249,6 +244,8 @@ cdef class Index:
         ):
             if <uint64_t>size[i] != <uint64_t>expected:
                 raise ValueError(f"section {SECTIONS[i]}: expected {expected} bytes, got {size[i]}")
+        if ix.line_count == 0:
+            index_without_lines(&ix)
         self.ix = ix
         self.views = tuple(views)
         return 0

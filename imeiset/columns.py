@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.ma as ma  # now: numpy would import it in a thread, and a fork meanwhile would wait for ever
 from numpy.typing import NDArray
 
 from imeiset import _parse
@@ -119,7 +120,8 @@ def source(column: object, *, digits: int = 14) -> Source:
     if digits not in (14, 15):
         raise ValueError(f"digits: expected 14 or 15, got {digits!r}")
     if isinstance(column, list | tuple):
-        return _Objects(column, digits)
+        # A subclass may say anything of its length.
+        return _Objects(column if type(column) in (list, tuple) else [*column], digits)
     # Arrow columns (__arrow_c_stream__, __arrow_c_array__) go here, before __array__ copies them.
     if hasattr(column, "__array__") and not isinstance(column, np.generic):
         return _array(np.asanyarray(column), digits)
@@ -169,7 +171,7 @@ def _array(values: NDArray[Any], digits: int) -> Source:
     kind = values.dtype.kind
     if not (kind in "SUOT" or (kind in "iu" and values.dtype.itemsize == 8)):
         raise TypeError(f"expected {_ACCEPTED}, got an array of {values.dtype}")
-    if kind in "OT" or isinstance(values, np.ma.MaskedArray):
+    if kind in "OT" or isinstance(values, ma.MaskedArray):
         return _Objects(values.tolist(), digits)  # None where masked
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
     return _Fixed(values, digits) if kind in "SU" else _Integers(values, digits)

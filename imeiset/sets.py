@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, SupportsIndex, final, overload
 
 import numpy as np
 import pyroaring
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from imeiset import _index, _parse, columns, snapshot
 from imeiset._sort import sort_keys
@@ -44,15 +44,13 @@ class ImeiSet(_index.Index):
         return cls.from_keys(columns.keys_of(column, digits=digits, check_digit=check_digit))
 
     @classmethod
-    def from_keys(cls, keys: ArrayLike, /) -> Self:
+    def from_keys(cls, keys: object, /) -> Self:
         """The set of uint64 keys, in any order, repeats allowed. Ascending keys are not copied.
 
-        Raises ImeiError for a key that is not below 10**14.
+        Other columns of keys are accepted too. Raises ImeiError for a key that is not below 10**14.
         """
-        given = np.asarray(keys)
-        if given.dtype != np.uint64 or not given.dtype.isnative:
-            given = columns.keys_of(given)
-        given = np.ascontiguousarray(given)
+        plain = type(keys) is np.ndarray and keys.dtype == np.uint64 and keys.dtype.isnative
+        given = np.ascontiguousarray(keys) if plain else columns.keys_of(keys)
         if given.ndim != 1:
             raise ValueError(f"expected an array of one dimension, got {given.ndim}")
         sorted_keys = sort_keys([given])
@@ -61,13 +59,13 @@ class ImeiSet(_index.Index):
         return cls._from_keys(sorted_keys)
 
     @classmethod
-    def from_ranges(cls, lows: ArrayLike, highs: ArrayLike, /) -> Self:
+    def from_ranges(cls, lows: object, highs: object, /) -> Self:
         """The set of all keys from lows[i] to highs[i], both included; n ranges cost O(n log n).
 
-        Ranges may overlap and may span TACs. Raises ValueError for one that ends before it begins or
-        arrays of different lengths, ImeiError for a key that is not below 10**14.
+        Two columns of keys. Ranges may overlap and may span TACs. Raises ValueError for one that ends
+        before it begins or columns of different lengths, ImeiError for a key that is not below 10**14.
         """
-        low, high = columns.keys_of(np.asarray(lows)), columns.keys_of(np.asarray(highs))
+        low, high = columns.keys_of(lows), columns.keys_of(highs)
         if low.shape != high.shape:
             raise ValueError(f"expected as many highs as lows, got {len(low)} lows and {len(high)} highs")
         if (wrong := np.flatnonzero(low > high)).size:
@@ -81,25 +79,34 @@ class ImeiSet(_index.Index):
 
     # ---- membership -------------------------------------------------------------
 
-    def contains(self, column: object, threads: int = 1, malformed: bool | None = None) -> NDArray[np.bool_]:
+    def contains(
+        self, column: object, threads: int = 1, malformed: bool | None = None, *, digits: int = 14
+    ) -> NDArray[np.bool_]:
         """Which entries of a column are in the set: bool[n].
 
         malformed: None raises ImeiError, with its position, for the first malformed entry; False counts
         malformed entries as out, True as in. threads: how many to use; the interpreter is free meanwhile.
-        About 20 to 60 ns an entry.
+        digits: what integers are, as for the set itself. About 20 to 60 ns an entry.
         """
-        keep = None if malformed is None else bool(malformed)
-        return self._ask(column, self._contains_keys, np.bool_, threads, keep)
+        if malformed not in (None, False, True):
+            raise TypeError(f"malformed: expected None, False or True, got {malformed!r}")
+        return self._ask(column, self._contains_keys, np.bool_, threads, malformed, digits)
 
-    def positions(self, column: object, threads: int = 1) -> NDArray[np.int64]:
+    def positions(self, column: object, threads: int = 1, *, digits: int = 14) -> NDArray[np.int64]:
         """The rank in key order of each entry that is in the set, -1 of one that is not: int64[n].
 
         To address columns of attributes. Raises ImeiError for a malformed entry.
         """
-        return self._ask(column, self._positions_of_keys, np.int64, threads, None)
+        return self._ask(column, self._positions_of_keys, np.int64, threads, None, digits)
 
     def _ask(
-        self, column: object, kernel: Callable[..., None], dtype: type, threads: int, malformed: bool | None
+        self,
+        column: object,
+        kernel: Callable[..., None],
+        dtype: type,
+        threads: int,
+        malformed: bool | None,
+        digits: int,
     ) -> NDArray[Any]:
         """Run a kernel over a column, in parts on several threads."""
         if threads < 1:
@@ -107,7 +114,7 @@ class ImeiSet(_index.Index):
         parts = columns.split(column, threads)
 
         def ask(part: object) -> tuple[NDArray[Any], tuple[int, int] | None]:
-            rows = columns.source(part)
+            rows = columns.source(part, digits=digits)
             out: NDArray[Any] = np.empty(rows.expected, dtype)
             keys, status = np.empty(_ROWS, np.uint64), np.empty(_ROWS, np.uint8)
             done = 0
@@ -130,7 +137,7 @@ class ImeiSet(_index.Index):
         before = 0
         for out, fault in answers:
             if fault:
-                raise columns.error_at(column, before + fault[0], fault[1])
+                raise columns.error_at(column, before + fault[0], fault[1], digits=digits)
             before += len(out)
         return answers[0][0] if len(answers) == 1 else np.concatenate([out for out, _ in answers])
 
@@ -149,29 +156,42 @@ class ImeiSet(_index.Index):
         if isinstance(position, slice):
             return [_parse.text_of(self._select(i)) for i in range(*position.indices(len(self)))]
         at = position.__index__()
-        return _parse.text_of(self._select(at if at >= 0 else _checked(at + len(self))))
+        if not -len(self) <= at < len(self):
+            raise IndexError(f"position: expected one of {len(self)}, got {at}")
+        return _parse.text_of(self._select(at % len(self)))
 
     def to_numpy(self) -> Keys:
         """All keys in order: uint64[n], 8 bytes each."""
         keys = np.empty(len(self), np.uint64)
-        self._reader().keys(keys)
+        if (n := self._reader().keys(keys)) != len(self):
+            raise _damaged(f"{len(self)} members", f"{n}")
         return keys
 
     def _chunks(self) -> Iterator[Keys]:
-        reader = self._reader()
+        reader, left = self._reader(), len(self)
         while True:
             keys = np.empty(_ROWS, np.uint64)
-            yield keys[: (n := reader.keys(keys))]
+            n = reader.keys(keys)
+            left -= n
+            if left < 0 or (n < len(keys) and left) or (keys[:n] >= 10**14).any():
+                raise _damaged(f"{len(self)} members below 10**14", "others")
+            yield keys[:n]
             if n < len(keys):
                 return
 
     def _runs(self, *, spill_only: bool = False) -> Iterator[tuple[Keys, Keys]]:
         """All runs in order, as arrays of lowest and highest keys."""
-        reader = self._reader(spill_only=spill_only)
+        reader, below = self._reader(spill_only=spill_only), -1
         while True:
             lows, highs = np.empty(_RUNS, np.uint64), np.empty(_RUNS, np.uint64)
             n = reader.runs(lows, highs)
-            yield lows[:n], highs[:n]
+            lows, highs = lows[:n], highs[:n]
+            if n:
+                ascending = (lows <= highs).all() and (highs[:-1] < lows[1:]).all()
+                if not ascending or int(lows[0]) <= below or highs[-1] >= 10**14:
+                    raise _damaged("members in order, below 10**14", "others")
+                below = int(highs[-1])
+            yield lows, highs
             if n < _RUNS:
                 return
 
@@ -269,20 +289,19 @@ class ImeiSet(_index.Index):
         file = snapshot.open(path, kind=KIND)
         file.verify()
         self = cls._of(file)
-        count, above = 0, -1
-        for lows, highs in self._runs():
-            if not lows.size:
-                continue
-            ranks = np.empty(len(lows), np.int64)
-            expected = count + np.concatenate(
-                ([0], np.cumsum((highs - lows + np.uint64(1)).astype(np.int64)))
-            )
-            ascending = int(lows[0]) > above and (lows <= highs).all() and (highs[:-1] < lows[1:]).all()
-            for ends, rank in ((lows, expected[:-1]), (highs, expected[1:] - 1)):
-                self._positions_of_keys(ends, ranks)
-                if not ascending or not (ranks == rank).all():
-                    raise SnapshotBounds(path, "members in order, each found at its place", "a damaged index")
-            count, above = int(expected[-1]), int(highs[-1])
+        count = 0
+        try:
+            for lows, highs in self._runs():
+                ranks = np.empty(len(lows), np.int64)
+                sizes = (highs - lows + np.uint64(1)).astype(np.int64)
+                expected = count + np.cumsum(sizes) - sizes
+                for ends, rank in ((lows, expected), (highs, expected + sizes - 1)):
+                    self._positions_of_keys(ends, ranks)
+                    if not (ranks == rank).all():
+                        raise _damaged("every member found at its place", "others")
+                count += int(sizes.sum())
+        except SnapshotBounds as error:
+            raise SnapshotBounds(path, error.expected, error.got) from None
         if count != len(self):
             raise SnapshotBounds(path, f"{len(self)} members", f"{count}")
         return self
@@ -298,13 +317,23 @@ class ImeiSet(_index.Index):
         return bitmap
 
     @classmethod
-    def from_roaring(cls, bitmap: pyroaring.BitMap64 | bytes, /) -> Self:
+    def from_roaring(cls, bitmap: pyroaring.BitMap64 | pyroaring.FrozenBitMap64 | bytes, /) -> Self:
         """The set of the keys in a 64-bit Roaring bitmap, or in one serialized in the portable format.
 
         Raises ValueError for bytes that are not one, ImeiError for a key that is not below 10**14.
         """
         if isinstance(bitmap, bytes):
-            bitmap = pyroaring.BitMap64.deserialize(bitmap)
+            given = bitmap
+            try:
+                bitmap = pyroaring.BitMap64.deserialize(given)
+            except IndexError:
+                raise ValueError("expected a serialized Roaring bitmap, got no bytes") from None
+            if len(bitmap.serialize()) != len(given):
+                raise ValueError(
+                    f"expected a serialized Roaring bitmap, got one in {len(given)} bytes with more"
+                )
+        if not isinstance(bitmap, pyroaring.BitMap64 | pyroaring.FrozenBitMap64):
+            raise TypeError(f"expected a BitMap64 or bytes, got {type(bitmap).__name__}")
         return cls.from_keys(np.frombuffer(bitmap.to_array(), np.uint64))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -320,10 +349,9 @@ class ImeiSet(_index.Index):
         return f"<ImeiSet of {len(self):,} IMEIs, {self.nbytes:,} bytes>"
 
 
-def _checked(position: int) -> int:
-    if position < 0:
-        raise IndexError("position: expected one within the set, got one before its beginning")
-    return position
+def _damaged(expected: str, got: str) -> SnapshotBounds:
+    """Only an index from a damaged file, opened without `verify`, gets here."""
+    return SnapshotBounds("an open set", expected, got)
 
 
 # One pool serves every call of the process. A forked child has none of its threads, so it makes its own.
