@@ -1,9 +1,7 @@
 """`imeiset check`: which of these IMEIs are in the set?"""
 
 import json
-import sys
 from collections.abc import Iterator
-from typing import BinaryIO
 
 import click
 
@@ -62,10 +60,12 @@ def command(
 
 def _lines() -> Iterator[list[bytes]]:
     """The lines of stdin that are not blank, as they come."""
-    stdin: BinaryIO = sys.stdin.buffer
+    from imeiset.feeds.sources import stdin_reader
+
+    read, buffer = stdin_reader(), memoryview(bytearray(_BLOCK))
     rest = b""
-    while block := getattr(stdin, "read1", stdin.read)(_BLOCK):
-        *lines, rest = (rest + block).split(b"\n")
+    while count := read(buffer):
+        *lines, rest = (rest + buffer[:count]).split(b"\n")
         if len(rest) > _BLOCK:
             raise FeedLimit("-", f"lines of at most {_BLOCK} bytes", "a longer one")
         yield [line.strip() for line in lines if line.strip()]

@@ -1,5 +1,6 @@
 """The text of a source, read and decompressed ahead of its parsing, in a thread of its own."""
 
+import select
 import stat
 import sys
 import threading
@@ -102,6 +103,26 @@ def size_of(path: str) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
+def stdin_reader() -> Callable[[memoryview], int]:
+    """A function that reads what stdin has into a buffer, waiting for it; 0 at the end.
+
+    Raises FeedMissing if stdin is closed.
+    """
+    if sys.stdin is None:
+        raise FeedMissing("-", "an open stdin", "a closed one")
+    # Unbuffered, as the lock of the buffered stdin would hang the exit of the process.
+    stdin: Any = sys.stdin.buffer
+    stdin = getattr(stdin, "raw", stdin)
+
+    def read(buffer: memoryview) -> int:
+        # None: a pipe that someone made non-blocking is empty for now. That is not its end.
+        while (count := stdin.readinto(buffer)) is None:
+            select.select([stdin], [], [])
+        return int(count)
+
+    return read
+
+
 class Source:
     """One source, open: iterate over it for the chunks of its text, without a byte order mark.
 
@@ -141,9 +162,7 @@ class Source:
     def _work(self) -> None:
         try:
             if self.path == "-":
-                # Unbuffered, as the lock of the buffered stdin would hang the exit of the process.
-                stdin: Any = sys.stdin.buffer
-                self._read_all(getattr(stdin, "raw", stdin).readinto)
+                self._read_all(stdin_reader())
             else:
                 with Path(self.path).open("rb", buffering=0) as file:
                     self._read_all(file.readinto)
@@ -154,9 +173,9 @@ class Source:
         except BaseException as error:
             self._full.put(error)
 
-    def _read_all(self, readinto: Callable[[memoryview], int | None]) -> None:
+    def _read_all(self, readinto: Callable[[memoryview], int]) -> None:
         def read(buffer: memoryview) -> int:
-            count = readinto(buffer) or 0
+            count = readinto(buffer)
             self.position += count
             return count
 

@@ -256,6 +256,27 @@ def test_check_stops_when_nobody_reads(snapshot):
     assert found.stderr == b""
 
 
+@pytest.mark.parametrize("arguments", [("build", "-", "-o", "out.imei"), ("check", "set.imei", "-")])
+def test_a_pipe_that_is_empty_for_now_has_not_ended(snapshot, arguments):
+    """Rows that come late through a pipe that its writer made non-blocking."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    with subprocess.Popen(
+        [*RUN, *arguments], stdin=reader, stdout=subprocess.PIPE, env=ENVIRONMENT
+    ) as process:
+        os.close(reader)
+        for line in (f"{OTHER}\n", f"{LISTED[:9]}", f"{LISTED[9:]}\n"):
+            os.write(writer, line.encode())
+            time.sleep(0.3)
+        os.close(writer)
+        out = process.stdout.read().decode()
+    assert process.returncode == 0
+    if arguments[0] == "build":
+        assert len(ImeiSet.open("out.imei")) == 2
+    else:
+        assert out == f"{OTHER}  not listed\n{LISTED}  listed\n"
+
+
 # ---- info, verify ----
 
 
