@@ -203,7 +203,7 @@ cdef class Index:
             given = memoryview(section)
             if not given.c_contiguous:
                 raise ValueError(f"section {name}: expected contiguous memory, got strides {given.strides}")
-            views.append(given.cast("B"))
+            views.append(given.cast("B") if given.nbytes else memoryview(b""))
             size[i] = len(views[i])
             data[i] = NULL
             if size[i]:
