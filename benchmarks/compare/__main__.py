@@ -42,6 +42,8 @@ def rounds(what: str, measures: dict[str, Measure]) -> dict[str, float]:
     """Measure each in turn, several times over: the medians. The first one's answers are the right ones."""
     seen: dict[str, list[float]] = {name: [] for name in measures}
     spent = dict.fromkeys(measures, 0.0)
+    if not console.is_terminal:  # where a status is not shown
+        console.print(what)
     with console.status(what) as status:
         for number in range(ROUNDS):
             right = b""

@@ -15,7 +15,7 @@ from .job import WORKLOADS
 
 OURS, LIMIT = "imeiset", "limit: one line"
 COLOURS = {OURS: "#c0392b", LIMIT: "#000000"}
-OTHERS = pyplot.get_cmap("tab20").colors
+OTHERS = [colour for i, colour in enumerate(pyplot.get_cmap("tab20").colors) if i not in (6, 7)]  # no reds
 GREY = "#8a97a6"
 
 
