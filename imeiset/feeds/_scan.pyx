@@ -46,10 +46,10 @@ cdef extern from "scan.h" nogil:
                         uint8_t *status, int32_t *rejected, scan_tally *tally) noexcept
 
 cdef extern from "plain.h" nogil:
-    enum: PLAIN_LINE
-    size_t (**plain_levels)(const uint8_t *text, size_t size, const uint8_t *accept, size_t capacity,
-                            uint64_t *keys, int64_t *statuses, int64_t *forms,
-                            size_t *consumed) noexcept nogil
+    size_t plain_rows(int level, const scan_dialect *dialect, const uint8_t *text, int32_t size, bint final,
+                      uint64_t *marks, bint *marked, const uint8_t *accept, size_t capacity, uint64_t *keys,
+                      int32_t room, scan_row *rows, int32_t *cells, uint8_t *status, int32_t *refused,
+                      scan_state *state, scan_tally *tally) noexcept
 
 
 cdef int _level
@@ -98,9 +98,10 @@ cdef class Scanner:
     cdef int32_t[::1] _wanted
     cdef const uint8_t[::1] _text
     cdef uint64_t[::1] _marks
-    cdef object _rows, _cells
+    cdef object _rows, _cells, _reasons
     cdef int32_t[:, ::1] _row_view
     cdef int32_t[:, :, ::1] _cell_view
+    cdef uint8_t[::1] _reason_view
     cdef int32_t _count
     cdef int64_t _lines
     cdef bint _final, _marked
@@ -124,6 +125,8 @@ cdef class Scanner:
         self._cells = np.zeros((wanted.size, 2, BATCH_ROWS), np.int32)
         self._row_view = self._rows
         self._cell_view = self._cells
+        self._reasons = np.zeros(BATCH_ROWS, np.uint8)
+        self._reason_view = self._reasons
         self._marks = np.zeros(0, np.uint64)
         self._text = b""
         self._final = True
@@ -145,46 +148,41 @@ cdef class Scanner:
             self._marks = np.empty(words, np.uint64)
         self._marked = False
 
-    def plain(self, const uint8_t[::1] accept not None, uint64_t[::1] keys not None, /):
-        """Parse the next rows while they are lines of 14 to 16 digits and accepted; return how many.
-
-        accept, keys: as for `keys`, which counts such rows alike. Rows of one wanted cell only; what
-        follows is for `batch`.
-        """
-        cdef size_t count = 0, consumed = 0
-        if len(accept) != 256:
-            raise ValueError(f"expected 256 flags, got {len(accept)}")
-        if (self._dialect.delimiter != c"\n" or self._dialect.n_wanted > 1 or self._wanted[0]
-                or self._dialect.max_row < PLAIN_LINE or self._state.skipping
-                or self._state.position == len(self._text) or not len(keys)):
-            return 0
+    def batch(self):
+        """Find the next rows, at most BATCH_ROWS; return how many. 0: the chunk is finished."""
+        cdef int32_t size = <int32_t>len(self._text), room = <int32_t>len(self._row_view)
         self._count = 0
-        cdef const uint8_t* text = &self._text[self._state.position]
-        cdef size_t size = len(self._text) - self._state.position
-        with nogil:
-            count = plain_levels[_level](text, size, &accept[0], len(keys), &keys[0], self._tally.status,
-                                         self._tally.forms, &consumed)
-        self._state.position += <int32_t>consumed
-        self._state.lines += <int32_t>count
-        return count
-
-    def batch(self, int32_t limit=BATCH_ROWS, /):
-        """Find the next rows, at most `limit` or BATCH_ROWS; return how many. 0: the chunk is finished."""
-        cdef int32_t size = <int32_t>len(self._text), before = self._state.position // 64
-        cdef int32_t room = <int32_t>len(self._row_view)
-        self._count = 0
-        if limit < 1:
-            raise ValueError(f"expected a limit of at least 1, got {limit}")
         if self._state.position < size:
             with nogil:
                 if not self._marked:
-                    scan_marks(_level, &self._text[64 * before], size - 64 * before,
-                               self._dialect.delimiter, &self._marks[before])
+                    scan_marks(_level, &self._text[0], size, self._dialect.delimiter, &self._marks[0])
                     self._marked = True
                 self._count = scan_rows(&self._dialect, &self._text[0], size, self._final, &self._marks[0],
-                                        min(limit, room), room, <scan_row*>&self._row_view[0, 0],
+                                        room, room, <scan_row*>&self._row_view[0, 0],
                                         &self._cell_view[0, 0, 0], &self._state)
         return self._count
+
+    def sift(self, const uint8_t[::1] accept not None, uint64_t[::1] keys not None, /):
+        """Instead of `batch` and `keys`, and faster, for a text of one cell per line.
+
+        accept: as for `keys`. keys: receives the keys of accepted rows in order. Returns their number, and
+        for the other rows, which are the batch, their statuses or flaws, uint8[n]. Stops where `keys` is
+        full or BATCH_ROWS others were found; (0, nothing): the chunk is finished.
+        """
+        cdef int32_t size = <int32_t>len(self._text), room = <int32_t>len(self._row_view)
+        cdef size_t accepted = 0
+        if not self.one_cell:
+            raise ValueError("expected a scanner of one cell per line")
+        if len(accept) != 256 or not len(keys):
+            raise ValueError(f"expected 256 flags and room for keys, got {len(accept)} and {len(keys)}")
+        self._count = 0
+        if self._state.position < size:
+            with nogil:
+                accepted = plain_rows(_level, &self._dialect, &self._text[0], size, self._final,
+                                      &self._marks[0], &self._marked, &accept[0], len(keys), &keys[0], room,
+                                      <scan_row*>&self._row_view[0, 0], &self._cell_view[0, 0, 0],
+                                      &self._reason_view[0], &self._count, &self._state, &self._tally)
+        return accepted, self._reasons[: self._count]
 
     def keys(self, int column, const uint8_t[::1] accept not None, uint64_t[::1] keys not None, /):
         """Parse a wanted cell (by its place among the wanted) of every row of the batch.
@@ -211,6 +209,11 @@ cdef class Scanner:
                                    &self._cell_view[column, 0, 0], &self._cell_view[column, 1, 0], count,
                                    &accept[0], &keys[0], &reasons_view[0], &rejected_view[0], &self._tally)
         return accepted, rejected[: count - accepted], reasons[: count - accepted]
+
+    @property
+    def one_cell(self):
+        """Whether the text has one cell per line, and that is the one wanted."""
+        return self._dialect.delimiter == c"\n" and self._dialect.n_wanted == 1 and self._wanted[0] == 0
 
     @property
     def rows(self):

@@ -20,7 +20,6 @@ from .sources import CHUNK, Source, size_of
 
 MAX_LINE = 1 << 20  # bytes
 BLOCK = 1 << 20  # keys
-FEW_ROWS = 1024
 
 # The statuses whose rows are accepted.
 _POLICIES: dict[str, tuple[ParseStatus, ...]] = {
@@ -108,7 +107,6 @@ class _Loader:
         self._max_line = max_line
         self._blocks: list[NDArray[np.uint64]] = []  # the accepted keys
         self._free = np.empty(0, np.uint64)  # the rest of the last block
-        self._limit = FEW_ROWS
         if output:
             output.write(b"line,source,reason,row\n")
 
@@ -206,21 +204,18 @@ class _Loader:
         report = self.report
         self._room(len(text) // 15 + BATCH_ROWS + 1)  # an accepted row has 14 digits and an end
         while True:
-            plain = scanner.plain(self._accept, self._free)
-            self._free = self._free[plain:]
-            # Where other rows are rare, do few of them before trying again.
-            self._limit = FEW_ROWS if plain >= self._limit else min(2 * self._limit, BATCH_ROWS)
-            count = scanner.batch(self._limit)
-            accepted = plain
-            if count:
+            if scanner.one_cell:
+                accepted, reasons = scanner.sift(self._accept, self._free)
+                rejected = np.arange(len(reasons), dtype=np.int32)
+            else:
+                scanner.batch()
                 accepted, rejected, reasons = scanner.keys(0, self._accept, self._free)
-                self._free = self._free[accepted:]
-                accepted += plain
-            report.rows += plain + count
-            report.accepted += accepted
-            if not count:
+            if not accepted and not len(reasons):
                 return
-            if len(rejected):
+            self._free = self._free[accepted:]
+            report.rows += accepted + len(reasons)
+            report.accepted += accepted
+            if len(reasons):
                 self._reject(scanner, path, text, rejected, reasons)
 
     def _reject(

@@ -1,13 +1,14 @@
-/* Lines that hold a number and nothing else, without looking for cells: several times faster than scan.h.
+/* Texts of one cell a row: a line that is a number and nothing else needs no looking for cells, which is
+ * several times faster; any other row is left to scan.h, one at a time.
  *
- * From the start of a row on, lines of 14, 15 or 16 digits and LF or CRLF whose status is accepted, as
- * many as follow one another; the first other line, or one that may not be whole, is left for scan_rows.
- * Such a line is the same row to both.
+ * The short cut takes lines of 14, 15 or 16 digits and LF or CRLF whose status is accepted, from the
+ * start of a row on. Such a line is the same row to scan_rows.
  */
 #ifndef IMEISET_PLAIN_H
 #define IMEISET_PLAIN_H
 
 #include "../_digits_simd.h"
+#include "scan.h"
 
 #define PLAIN_LINE 18 /* bytes: the longest, with its end */
 
@@ -33,8 +34,6 @@
 #undef LEVEL_GROUPS
 #endif
 
-/* Parse at most `capacity` rows; their keys, and in the tallies their statuses and forms. Returns how
- * many, and in *consumed their bytes. */
 static size_t (*const plain_levels[SIMD_LEVELS])(const uint8_t *text, size_t size, const uint8_t *accept,
                                                  size_t capacity, uint64_t *keys, int64_t *statuses,
                                                  int64_t *forms, size_t *consumed) = {
@@ -44,5 +43,50 @@ static size_t (*const plain_levels[SIMD_LEVELS])(const uint8_t *text, size_t siz
     plain_avx2,
 #endif
 };
+
+/* The next rows, from state->position on: the keys of accepted rows, at most `capacity`, and the first
+ * `room` others in `rows`, `cells` and `status`. Returns how many keys, and in *refused how many others:
+ * none at all means that the chunk is finished, as for scan_rows. `marks` are made when first needed. */
+static size_t plain_rows(int level, const struct scan_dialect *dialect, const uint8_t *text, int32_t size,
+                         bool final, uint64_t *marks, int *marked, const uint8_t *accept, size_t capacity,
+                         uint64_t *keys, int32_t room, struct scan_row *rows, int32_t *cells,
+                         uint8_t *status, int32_t *refused, struct scan_state *state,
+                         struct scan_tally *tally) {
+    size_t accepted = 0;
+    *refused = 0;
+    while (accepted < capacity && *refused < room && state->position < size) {
+        const uint8_t *from = text + state->position;
+        struct scan_row *row = rows + *refused;
+        int32_t *cell = cells + *refused;
+        uint64_t key;
+        if (!state->skipping && dialect->max_row >= PLAIN_LINE) {
+            size_t consumed;
+            size_t lines = plain_levels[level](from, (size_t)(size - state->position), accept,
+                                               capacity - accepted, keys + accepted, tally->status,
+                                               tally->forms, &consumed);
+            accepted += lines;
+            state->lines += (int32_t)lines;
+            state->position += (int32_t)consumed;
+            if (accepted == capacity) break;
+        }
+        if (!*marked) {
+            int32_t before = state->position / 64;
+            scan_marks(level, text + 64 * (int64_t)before, size - 64 * before, dialect->delimiter,
+                       marks + before);
+            *marked = 1;
+        }
+        if (!scan_rows(dialect, text, size, final, marks, 1, room, row, cell, state)) break;
+        uint8_t code = imei_scalar(text + cell[0], (size_t)(cell[room] - cell[0]), &key);
+        if (row->flaw != SCAN_FINE) code = (uint8_t)row->flaw;
+        tally->status[code]++;
+        if (accept[code]) {
+            tally->forms[scan_digits(text + cell[0], cell[room] - cell[0]) - 14]++;
+            keys[accepted++] = key;
+        } else {
+            status[(*refused)++] = code;
+        }
+    }
+    return accepted;
+}
 
 #endif

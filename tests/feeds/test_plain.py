@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imeiset.errors import FeedRejects
+from imeiset.errors import FeedRejects, ParseStatus
 from imeiset.feeds import _scan, load, loader
 
 LINES = [
@@ -70,8 +70,7 @@ class WithoutShortCut:
     def __getattr__(self, name):
         return getattr(self._scanner, name)
 
-    def plain(self, accept, keys):
-        return 0
+    one_cell = False
 
 
 def compare(path, monkeypatch, **options):
@@ -91,7 +90,6 @@ def test_a_dirty_list(tmp_path, monkeypatch, policy, odd, mixed):
         lines[at] = rng.choice(LINES)
     path = tmp_path / "list"
     path.write_text("\n".join(lines), newline="", encoding="utf-8")
-    monkeypatch.setattr(loader, "FEW_ROWS", 4)
     monkeypatch.setattr(loader, "CHUNK", 5000)
     for max_line in (1 << 12, 17):
         compare(path, monkeypatch, check_digit=policy, max_line=max_line)
@@ -103,32 +101,52 @@ def test_a_dirty_list(tmp_path, monkeypatch, policy, odd, mixed):
     good=st.integers(0, 40),
     end=st.sampled_from(["", "\n", "\r\n", "\n\n"]),
     chunk=st.integers(40, 400),
-    few=st.integers(1, 30),
     policy=st.sampled_from(["ignore", "spare", "require"]),
     max_rejects=st.sampled_from([None, None, 3]),
 )
-def test_any_lines(tmp_path_factory, lines, good, end, chunk, few, policy, max_rejects):
+def test_any_lines(tmp_path_factory, lines, good, end, chunk, policy, max_rejects):
     path = tmp_path_factory.mktemp("plain") / "list"
     text = "\n".join([LINES[0], *lines, *LINES[:1] * good, *lines]) + end
     path.write_text(text, newline="", encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loader, "FEW_ROWS", few)
         patch.setattr(loader, "CHUNK", chunk)
         compare(path, patch, check_digit=policy, max_rejects=max_rejects, max_line=40)
 
 
-def test_the_short_cut_is_taken():
+def test_sift():
     text = (LINES[0] + "\n").encode() * 1000 + b"x\n" + (LINES[0] + "\n").encode() * 9 + b"49015420323751"
     scanner = _scan.Scanner(b"", (0,))
     scanner.feed(text, final=False)
     accept, keys = np.zeros(256, np.uint8), np.zeros(2000, np.uint64)
     accept[0] = 1
-    assert scanner.plain(accept, keys[:10]) == 10
-    assert scanner.plain(accept, keys) == 990
-    assert scanner.batch(1) == 1
-    assert scanner.rows[0].tolist() == [16_000, 16_001, 1000, 0]
-    assert scanner.plain(accept, keys) == 9
-    assert scanner.plain(accept, keys) == 0
-    assert scanner.batch() == 0
-    assert scanner.unfinished == 14
-    assert set(keys[:990].tolist()) == {49015420323751}
+    assert scanner.sift(accept, keys[:10])[0] == 10
+    accepted, reasons = scanner.sift(accept, keys)
+    assert (accepted, reasons.tolist(), scanner.rows.tolist()) == (
+        999,
+        [ParseStatus.NOT_DIGIT],
+        [[16_000, 16_001, 1000, 0]],
+    )
+    assert (scanner.sift(accept, keys)[0], scanner.unfinished, scanner.sift(accept, keys)[0]) == (0, 14, 0)
+    assert set(keys[:999].tolist()) == {49015420323751}
+    assert scanner.forms == (0, 1009, 0)
+
+
+def test_more_rejects_than_fit_a_batch(tmp_path, monkeypatch):
+    path = tmp_path / "list"
+    path.write_text("x\n" * (_scan.BATCH_ROWS * 2 + 5) + LINES[0])
+    monkeypatch.setattr(loader, "CHUNK", 1 << 18)
+    assert len(compare(path, monkeypatch)[2]) == 2 * _scan.BATCH_ROWS + 6
+
+
+@pytest.mark.parametrize(
+    ("scanner", "flags", "room"),
+    [
+        (_scan.Scanner(b",", (0,)), 256, 1),
+        (_scan.Scanner(b"", (1,)), 256, 1),
+        (_scan.Scanner(b"", (0,)), 255, 1),
+        (_scan.Scanner(b"", (0,)), 256, 0),
+    ],
+)
+def test_bad_arguments(scanner, flags, room):
+    with pytest.raises(ValueError, match="expected"):
+        scanner.sift(np.zeros(flags, np.uint8), np.zeros(room, np.uint64))
