@@ -23,6 +23,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+import imeiset
+
 from . import peers
 from .bars import figure, judge, short
 from .job import MANY, POOL, WORKLOADS, Job, compile_limits, prepare
@@ -276,15 +278,13 @@ def environment(kinds: list[type[peers.Peer]]) -> dict[str, str]:
         "huge pages": Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text().strip(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
+        "imeiset": imeiset.__version__,
     }
     distributions = {"stdnum": "python-stdnum"}
-    modules = ["imeiset", "numpy", "pyroaring", *(module for kind in kinds for module in kind.needs)]
+    modules = ["numpy", "pyroaring", *(module for kind in kinds for module in kind.needs)]
     for module in dict.fromkeys(modules):
         name = distributions.get(module, module)
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:  # run from its sources
-            found[name] = "not installed"
+        found[name] = importlib.metadata.version(name)
     return found
 
 
@@ -359,7 +359,11 @@ def main() -> None:
         show_curve(found["curve"], out)
     else:
         show(found, out)
-    out.print(", ".join(f"{name} {value}" for name, value in found["environment"].items()))
+    out.print(
+        ", ".join(f"{name} {value}" for name, value in found["environment"].items()),
+        markup=False,
+        highlight=False,
+    )
     if options.charts:
         from .charts import draw
 
