@@ -1,6 +1,7 @@
 """ImeiSet: an exact, immutable, compressed set of IMEIs. Membership, order, algebra, files."""
 
 import array
+import operator
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -49,10 +50,10 @@ class ImeiSet(_index.Index):
 
         Other columns of keys are accepted too. Raises ImeiError for a key that is not below 10**14.
         """
-        plain = type(keys) is np.ndarray and keys.dtype == np.uint64 and keys.dtype.isnative
-        given = np.ascontiguousarray(keys) if plain else columns.keys_of(keys)
-        if given.ndim != 1:
-            raise ValueError(f"expected an array of one dimension, got {given.ndim}")
+        if type(keys) is np.ndarray and keys.ndim == 1 and keys.dtype == np.uint64 and keys.dtype.isnative:
+            given = np.ascontiguousarray(keys)
+        else:
+            given = columns.keys_of(keys)
         sorted_keys = sort_keys([given])
         if len(given) and sorted_keys[-1] >= 10**14:
             columns.keys_of(given)  # raises, and says which
@@ -155,7 +156,7 @@ class ImeiSet(_index.Index):
         """The IMEI at a position in key order, 15 digits with the check digit; some microseconds."""
         if isinstance(position, slice):
             return [_parse.text_of(self._select(i)) for i in range(*position.indices(len(self)))]
-        at = position.__index__()
+        at = operator.index(position)
         if not -len(self) <= at < len(self):
             raise IndexError(f"position: expected one of {len(self)}, got {at}")
         return _parse.text_of(self._select(at % len(self)))
@@ -283,27 +284,20 @@ class ImeiSet(_index.Index):
     def verify(cls, path: str | os.PathLike[str], /) -> Self:
         """Open a snapshot file, read all of it, and return its set.
 
-        Compares every checksum, reads the set in order, counts it, and looks every member up again.
-        Raises a kind of SnapshotError that says what is wrong. About 100 ns for each IMEI.
+        Compares every checksum, then reads the members in order and builds their set anew: it must have
+        the same bytes. So no damage passes, whoever wrote the checksums. Raises a kind of SnapshotError
+        that says what is wrong. About 20 ns for each IMEI, and the memory of the set.
         """
         file = snapshot.open(path, kind=KIND)
         file.verify()
         self = cls._of(file)
-        count = 0
         try:
-            for lows, highs in self._runs():
-                ranks = np.empty(len(lows), np.int64)
-                sizes = (highs - lows + np.uint64(1)).astype(np.int64)
-                expected = count + np.cumsum(sizes) - sizes
-                for ends, rank in ((lows, expected), (highs, expected + sizes - 1)):
-                    self._positions_of_keys(ends, ranks)
-                    if not (ranks == rank).all():
-                        raise _damaged("every member found at its place", "others")
-                count += int(sizes.sum())
-        except SnapshotBounds as error:
-            raise SnapshotBounds(path, error.expected, error.got) from None
-        if count != len(self):
-            raise SnapshotBounds(path, f"{len(self)} members", f"{count}")
+            anew = cls._combine(self, cls(), _OR)
+        except ValueError as error:  # from the builder
+            raise SnapshotBounds(path, "members in order", str(error)) from None
+        for (name, section), (_, expected) in zip(self._sections(), anew._sections(), strict=True):
+            if section != expected:
+                raise SnapshotBounds(path, f"section {name!r} as its members make it", "another")
         return self
 
     def to_roaring(self) -> pyroaring.BitMap64:
