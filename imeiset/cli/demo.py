@@ -169,8 +169,10 @@ def _write_table(path: Path, keys: "Keys", rng: "np.random.Generator") -> None:
         _constant(n, b'"', quoted),
         _cells(keys, rng),
         _constant(n, b'"', quoted),
-        _constant(n, b";blacklist", rng.random(n) < 0.9),
-        _constant(n, b';"seen; twice,\r\n""Main St."""', rng.random(n) < 0.001),
+        _constant(n, b";", always),
+        _constant(n, b"blacklist", rng.random(n) < 0.9),
+        _constant(n, b";", always),
+        _constant(n, b'"seen; twice,\r\n""Main St."""', rng.random(n) < 0.001),
         _constant(n, b"\r\n", always),
         _constant(n, b"\r\n", rng.random(n) < 0.001),
     ]

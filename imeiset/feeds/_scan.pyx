@@ -24,7 +24,7 @@ cdef extern from "scan.h" nogil:
     struct scan_dialect:
         uint8_t delimiter
         bint comments
-        int32_t max_row, n_wanted
+        int32_t max_row, fewest, most, n_wanted
         const int32_t *wanted
 
     struct scan_state:
@@ -86,7 +86,8 @@ cdef class Scanner:
 
     delimiter: one byte, or b"" for one cell per line. columns: ascending numbers of the wanted cells,
     from 0. comments: lines that start with '#' are not rows. max_row: the bytes of a row; a longer one
-    is yielded as flawed, see scan.h. first_line: the number of the text's first line.
+    is yielded as flawed, see scan.h. first_line: the number of the text's first line. fewest, most: the
+    cells of a row, other rows being flawed; empty cells at its end may be more.
 
     Call `feed` with a chunk, then `batch` until it returns 0. The next chunk begins with the last
     `unfinished` bytes of this one.
@@ -107,7 +108,7 @@ cdef class Scanner:
     cdef bint _final, _marked
 
     def __cinit__(self, bytes delimiter not None, columns, *, bint comments=False, max_row=1 << 20,
-                  int64_t first_line=1):
+                  int64_t first_line=1, int32_t fewest=0, int32_t most=MAX_ROW):
         wanted = np.array(columns, np.int32)
         if len(delimiter) > 1 or delimiter in (b"\n", b"\r", b'"', b"\0"):
             raise ValueError(f"expected a one-byte delimiter, got {delimiter!r}")
@@ -119,6 +120,8 @@ cdef class Scanner:
         self._dialect.delimiter = ord(delimiter or b"\n")
         self._dialect.comments = comments
         self._dialect.max_row = max_row
+        self._dialect.fewest = fewest
+        self._dialect.most = most
         self._dialect.wanted = &self._wanted[0]
         self._dialect.n_wanted = wanted.size
         self._rows = np.zeros((BATCH_ROWS, 4), np.int32)

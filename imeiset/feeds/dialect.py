@@ -35,12 +35,14 @@ _IMEI = re.compile(r"(?:[0-9][- ]?){13,15}[0-9]")
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """delimiter: one byte, or b"" for one number per line. column: of the IMEI, from 0. header: the
-    first row is one. comments: lines that start with '#' are not rows."""
+    first row is one. comments: lines that start with '#' are not rows. fewest, most: cells of a row."""
 
     delimiter: bytes
     column: int
     header: bool
     comments: bool
+    fewest: int = 1
+    most: int = 1
 
 
 def preamble(text: bytes | bytearray) -> tuple[int, int, int]:
@@ -76,9 +78,7 @@ def sniff(path: str, text: bytes | bytearray, column: str | int | None) -> Diale
         delimiter = max(tables, key=lambda d: (len(found[d]) > 0, len(tables[d][0])))
         first_row, hits = tables[delimiter][0], found[delimiter]
         if len(hits) == 1:
-            return Dialect(
-                delimiter.encode() if len(first_row) > 1 else b"", hits[0], header=True, comments=False
-            )
+            return _titled(delimiter.encode() if len(first_row) > 1 else b"", hits[0], first_row)
         if hits:
             several = ", ".join(f"{i + 1} ({first_row[i].strip()!r})" for i in hits)
             raise FeedColumn(path, "one column of IMEIs, or --column with its number", f"columns {several}")
@@ -86,17 +86,22 @@ def sniff(path: str, text: bytes | bytearray, column: str | int | None) -> Diale
             raise FeedColumn(path, f"a column named {column!r}", _nearest(column, first_row))
 
     separator, rows = _layout(tables)
-    width = max(map(len, rows))
+    [(width, _)] = Counter(map(len, rows)).most_common(1)
     if column is not None:
         if not 1 <= column <= width:
             raise FeedColumn(path, f"a column {column}", f"rows of {width}")
         at = column - 1
-        header = len(rows[0]) > at and _is_title(rows[0][at])
-    elif width == 1:
-        at, header = 0, False
+        if len(rows[0]) > at and _is_title(rows[0][at]):
+            return _titled(separator, at, rows[0])
     else:
-        at, header = _only_imeis(path, rows, width), False
-    return Dialect(separator, at, header, comments=width == 1 and not header)
+        at = 0 if width == 1 else _only_imeis(path, rows, width)
+    return Dialect(separator, at, header=False, comments=width == 1, fewest=width, most=width)
+
+
+def _titled(delimiter: bytes, column: int, titles: list[str]) -> Dialect:
+    """The layout under a header, where cells at the end may have no title."""
+    fewest = max(i for i, title in enumerate(titles) if title.strip() or i == column) + 1
+    return Dialect(delimiter, column, header=True, comments=False, fewest=fewest, most=len(titles))
 
 
 def _rows(text: bytes | bytearray, delimiter: str) -> list[list[str]]:

@@ -196,6 +196,8 @@ class _Loader:
             comments=dialect.comments,
             max_row=self._max_line,
             first_line=text[:used].count(b"\n") + 1,
+            fewest=dialect.fewest,
+            most=dialect.most,
         )
         return scanner, used, dialect.header
 

@@ -18,6 +18,7 @@ class RowFlaw(IntEnum):
     SHORT_ROW = 129
     BROKEN_QUOTE = 130
     LONG_ROW = 131
+    CELL_COUNT = 132
 
     @property
     def text(self) -> str:
@@ -27,8 +28,9 @@ class RowFlaw(IntEnum):
 
 _TEXTS = {
     RowFlaw.SHORT_ROW: "a row that ends before the IMEI column",
-    RowFlaw.BROKEN_QUOTE: "a quote that is not closed, or not at the end of its cell",
+    RowFlaw.BROKEN_QUOTE: "a quote that is not closed, not at the end of its cell, or hides a row",
     RowFlaw.LONG_ROW: "a row longer than allowed",
+    RowFlaw.CELL_COUNT: "a row with more or fewer cells than the header, or than most",
 }
 
 

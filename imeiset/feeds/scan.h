@@ -7,11 +7,11 @@
  * mixed, spaces and tabs around a cell are not part of it, and blank lines are counted,
  * not yielded. A quote opens a quoted cell only as the cell's first byte.
  *
- * No row may hide others. A quoted cell that is never closed, is closed within a cell, or makes
- * its row longer than max_row costs its first line only: that line is yielded as SCAN_QUOTE
- * and scanning resumes on the next. A line longer than max_row is yielded cut, as SCAN_LONG,
- * and skipped without being kept. What is yielded does not depend on how the text was cut
- * into chunks.
+ * No row may hide others. A quoted cell that is never closed, is closed within a cell, holds a line
+ * that looks like a row, or makes its row longer than max_row costs its first line only: that line
+ * is yielded as SCAN_QUOTE and scanning resumes on the next. A line longer than max_row is yielded
+ * cut, as SCAN_LONG, and skipped without being kept. What is yielded does not depend on how the text
+ * was cut into chunks.
  */
 #ifndef IMEISET_SCAN_H
 #define IMEISET_SCAN_H
@@ -25,7 +25,7 @@
 
 /* What can be wrong with a row before its cells are looked at. Above every parse status, so that one
  * byte holds either; report.RowFlaw has the same numbers. */
-enum scan_flaw { SCAN_FINE = 0, SCAN_SHORT = 129, SCAN_QUOTE = 130, SCAN_LONG = 131 };
+enum scan_flaw { SCAN_FINE = 0, SCAN_SHORT = 129, SCAN_QUOTE = 130, SCAN_LONG = 131, SCAN_CELLS = 132 };
 
 struct scan_row {
     int32_t start, end; /* in the chunk; the line end is not included */
@@ -37,6 +37,7 @@ struct scan_dialect {
     uint8_t delimiter;       /* '\n' for none */
     bool comments;           /* lines that start with '#' are not rows */
     int32_t max_row;         /* bytes */
+    int32_t fewest, most;    /* cells of a row, not counting empty ones at its end beyond `most` */
     const int32_t *wanted;   /* ascending column numbers from 0 */
     int32_t n_wanted;
 };
@@ -156,6 +157,29 @@ static inline int32_t scan_line_end(const uint8_t *text, int32_t start, int32_t 
     return newline ? (int32_t)(newline - text) : end;
 }
 
+/* Whether a quoted cell holds, after its first line, a line with the cells of a row and 14 digits in one. */
+static inline bool scan_hides_row(const struct scan_dialect *dialect, const uint8_t *text, int32_t start,
+                                  int32_t end) {
+    int32_t cells = 0, digits = 0;
+    bool identity = false;
+    for (start = scan_line_end(text, start, end) + 1; start <= end; start++) {
+        bool line_end = start == end || text[start] == '\n';
+        if (!line_end && text[start] != dialect->delimiter) {
+            digits += (uint8_t)(text[start] - '0') <= 9;
+            continue;
+        }
+        identity |= digits >= 14;
+        digits = 0;
+        cells++;
+        if (line_end) {
+            if (identity && cells >= dialect->fewest && cells <= dialect->most) return true;
+            cells = 0;
+            identity = false;
+        }
+    }
+    return false;
+}
+
 /* Yield at most `limit` rows from state->position on; return how many. Fewer means that the chunk is
  * finished: its bytes from state->position on are an unfinished row, to be put before the next chunk
  * (none if `final`).
@@ -166,7 +190,7 @@ static int32_t scan_rows(const struct scan_dialect *dialect, const uint8_t *text
                          const uint64_t *marks, int32_t limit, int32_t capacity, struct scan_row *rows,
                          int32_t *cells, struct scan_state *state) {
     const int32_t words = size / 64 + (size % 64 != 0), max_row = dialect->max_row;
-    const int32_t n_wanted = dialect->n_wanted;
+    const int32_t n_wanted = dialect->n_wanted, fewest = dialect->fewest, most = dialect->most;
     const int32_t *wanted = dialect->wanted;
     int32_t count = 0, position = state->position, line = state->lines;
     int32_t word = 0, mark = 0;
@@ -196,6 +220,7 @@ static int32_t scan_rows(const struct scan_dialect *dialect, const uint8_t *text
         /* One row, from `position`. */
         int32_t *cell = cells + count; /* the start of the next wanted cell; its end is `capacity` on */
         int32_t column = 0, found = 0, start = position, row_lines = 0;
+        bool wide = false;
 
         if (dialect->comments && text[position] == '#') {
             int32_t end = scan_line_end(text, position, size);
@@ -214,6 +239,7 @@ static int32_t scan_rows(const struct scan_dialect *dialect, const uint8_t *text
             int32_t cell_start = start, cell_end = mark;
             if (mark < size && text[mark] == '"') {
                 if (mark == start) {
+                    const int32_t lines_before = row_lines;
                     for (;;) {
                         do {
                             SCAN_NEXT();
@@ -241,6 +267,9 @@ static int32_t scan_rows(const struct scan_dialect *dialect, const uint8_t *text
                             goto unfinished;
                         goto flawed;
                     }
+                    if (row_lines > lines_before && fewest &&
+                        scan_hides_row(dialect, text, cell_start, cell_end))
+                        goto flawed;
                 } else {
                     do {
                         SCAN_NEXT();
@@ -254,6 +283,7 @@ static int32_t scan_rows(const struct scan_dialect *dialect, const uint8_t *text
                 found++;
                 cell = scan_cell(cell, capacity, text, cell_start, cell_end);
             }
+            if (column >= most && !scan_is_blank_line(text, cell_start, cell_end)) wide = true;
             column++;
             if (mark == size || text[mark] == '\n') break;
             start = mark + 1;
@@ -262,7 +292,9 @@ static int32_t scan_rows(const struct scan_dialect *dialect, const uint8_t *text
         if (column == 1 && scan_is_blank_line(text, position, mark)) {
             state->blank++;
         } else {
-            rows[count] = (struct scan_row){position, mark, line, found < n_wanted ? SCAN_SHORT : SCAN_FINE};
+            rows[count] = (struct scan_row){position, mark, line,
+                                            found < n_wanted ? SCAN_SHORT
+                                            : wide || column < fewest ? SCAN_CELLS : SCAN_FINE};
             for (; found < n_wanted; found++) cell = scan_cell(cell, capacity, text, mark, mark);
             state->continued += row_lines;
             count++;

@@ -2,6 +2,7 @@
 
 import pytest
 
+from imeiset import load
 from imeiset.errors import FeedColumn
 from imeiset.feeds.dialect import Dialect, preamble, sniff
 
@@ -84,6 +85,38 @@ def test_comments_are_for_plain_lists_only():
     assert sniff("", A.encode(), None).comments
     assert not sniff("", f"imei\n{A}".encode(), None).comments
     assert not sniff("", f"{A},x".encode(), None).comments
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "expected"),
+    [
+        (f"imei\n{A}\n", None, (1, 1)),
+        (f"brand,imsi,imei\nx,1,{A}\n", None, (3, 3)),
+        (f"imei,brand,,\n{A},x,y,\n", None, (2, 4)),
+        (f"device,,\n{A},,\n", 1, (1, 3)),
+        (f"{A},x,y\n{A},x\n{A},x\n", 1, (2, 2)),
+        (f"{A},x,\n{A},x,\n{A},x\n", 1, (3, 3)),
+    ],
+)
+def test_cells_of_a_row(text, column, expected):
+    found = sniff("", text.encode(), column)
+    assert (found.fewest, found.most) == expected
+
+
+def test_a_row_of_shifted_cells_blocks_nobody(tmp_path):
+    path = tmp_path / "feed"
+    path.write_text(
+        f'brand,imsi,imei\nSamsung, Inc,234150999999998,{A}\n x, "a,b",{B}\nx,1,{C}\nx,1,{C},,\nx,{C}\n'
+    )
+    blocked, report = load(path)
+    assert list(blocked) == ["356938035643809"]
+    assert {name: [line for _, line in entry.first] for name, entry in report.rejects.items()} == {
+        "cell_count": [2, 3],
+        "short_row": [6],
+    }
+    path.write_text(f"imei,imsi,x\n234150999999998,\n{A},1,\n")
+    blocked, report = load(path)
+    assert (list(blocked), report.rejected) == ([A], 1)
 
 
 def test_a_text_of_nothing_but_preamble():

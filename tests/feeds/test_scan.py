@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from imeiset.feeds import _scan
 from imeiset.feeds._scan import Scanner
 
-SHORT, QUOTE, LONG = 129, 130, 131
+SHORT, QUOTE, LONG, CELLS = 129, 130, 131, 132
 
 
 def scan(text, delimiter=b",", columns=(0,), cuts=(), **options):
@@ -73,6 +73,36 @@ def test_a_short_row_has_no_cell():
     assert rows == [(1, SHORT, b"a", [b""]), (2, 0, b"a;b", [b"b"])]
 
 
+def test_rows_of_another_number_of_cells_are_flawed():
+    text = b'a,b,c\na,b\na\na, "b,c"\na,b,c, ,""\na,b,c,,x\n"a,b",c\na,b,c,d\n'
+    rows, _, _ = scan(text, b",", (1,), fewest=3, most=3)
+    assert [flaw for _, flaw, _, _ in rows] == [0, CELLS, SHORT, 0, 0, CELLS, CELLS, CELLS]
+    rows, _, _ = scan(text, b",", (1,), fewest=2, most=4)
+    assert [flaw for _, flaw, _, _ in rows] == [0, 0, SHORT, 0, 0, CELLS, 0, 0]
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n"])
+@pytest.mark.parametrize(
+    ("text", "flaws"),
+    [
+        (b'A,"lost\nA,x\nA,lost"', [QUOTE, 0, 0]),
+        (b'A,"lost\nA,lost"', [QUOTE, 0]),
+        (b'A,"lost\r\nA,x\r\n"', [QUOTE, 0, QUOTE]),
+        (b'A,"lost\nA,1,2\nA\n1,2\n"', [0]),  # nothing that looks like a row
+        (b'"Main St.\nTown",A', [0]),
+    ],
+)
+def test_a_quoted_cell_hides_no_row(text, flaws, ending):
+    text = text.replace(b"A", b"490154203237518") + ending
+    for cuts in [(), *([cut] for cut in range(len(text)))]:
+        rows, _, _ = scan(text, b",", (0,), cuts, fewest=2, most=2)
+        assert [flaw for _, flaw, _, _ in rows] == flaws
+    assert [row[1] for row in scan(b'"490154203237518\n356938035643809"\n', b"", fewest=1, most=1)[0]] == [
+        QUOTE,
+        0,
+    ]
+
+
 @pytest.mark.parametrize("ending", [b"", b"\n"])
 def test_a_broken_quote_costs_its_own_line_only(ending):
     rows, _, _ = scan(b'1\n"2\n3\n"4"x\n5\n6"\n"7' + ending, b"")
@@ -111,6 +141,8 @@ def test_chunk_edges_change_nothing(text, data):
         "columns": data.draw(st.sampled_from([(0,), (1,), (0, 1), (1, 3)])),
         "comments": data.draw(st.booleans()),
         "max_row": data.draw(st.sampled_from([1, 3, 7, 100])),
+        "fewest": data.draw(st.integers(0, 3)),
+        "most": data.draw(st.integers(1, 4)),
     }
     whole = scan(text, **options)
     for cut in range(len(text) + 1):
