@@ -1,5 +1,8 @@
 """The slow, obvious twin of everything native. Written from the standards, not from the kernels."""
 
+from bisect import bisect_left
+from collections import Counter
+
 from imeiset.errors import ParseStatus as S
 
 NO_KEY = 2**64 - 1
@@ -95,3 +98,40 @@ def split_lines(text):
     if lines[-1] == b"":
         lines.pop()
     return [line.removesuffix(b"\r") for line in lines]
+
+
+# ---- sets ----
+
+KEYS = 10**14
+SERIALS = 10**6
+
+
+class Members:
+    """A set of keys: a sorted list, and nothing clever."""
+
+    def __init__(self, keys=()):
+        self.keys = sorted(set(keys))
+        self.set = frozenset(self.keys)
+
+    @classmethod
+    def of_ranges(cls, lows, highs):
+        return cls(key for low, high in zip(lows, highs, strict=True) for key in range(low, high + 1))
+
+    def rank(self, key):
+        """How many members are below."""
+        return bisect_left(self.keys, key)
+
+    def position(self, key):
+        return self.rank(key) if key in self.set else -1
+
+    def runs(self):
+        """(lowest, highest) of every run of consecutive keys."""
+        lows = [key for key in self.keys if key - 1 not in self.set]
+        highs = [key for key in self.keys if key + 1 not in self.set]
+        return list(zip(lows, highs, strict=True))
+
+    def tac_counts(self):
+        return sorted(Counter(key // SERIALS for key in self.keys).items())
+
+    def texts(self):
+        return [f"{key:014}{luhn_digit(f'{key:014}')}" for key in self.keys]

@@ -1,0 +1,1274 @@
+"""The index against its twin: every kernel, at every SIMD level, on sets chosen to break it."""
+
+import contextlib
+import ctypes
+import itertools
+import mmap
+import os
+import random
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import oracle
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import imeiset
+from imeiset import _index
+from imeiset._index import Index, Reader
+from imeiset.errors import ImeiError
+
+LEVELS = _index.simd_levels()
+LAST = 10**14 - 1
+TAC = 10**6
+OPERATORS = {"|": 0, "&": 1, "-": 2, "^": 3}
+
+
+@pytest.fixture(autouse=True)
+def same_level_after():
+    level = _index.simd_level()
+    yield
+    _index.use_simd(level)
+
+
+# ---- asking --------------------------------------------------------------------
+
+
+def array(keys):
+    return np.array(keys, np.uint64)
+
+
+def distinct(keys):
+    """The keys in order, each once: np.unique hashes, which takes ten times as long for millions."""
+    ordered = np.sort(keys)
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(keys) else ordered
+
+
+def built(keys):
+    return Index._from_keys(distinct(array(keys)))
+
+
+def ranged(ranges):
+    """The index of ascending ranges."""
+    return Index._from_ranges(array([low for low, _ in ranges]), array([high for _, high in ranges]))
+
+
+def contains(index, keys):
+    """The answers, which are the same at every level and stay within `out`."""
+    answers = []
+    for level in LEVELS:
+        _index.use_simd(level)
+        out = np.full(len(keys) + 2, 0xA5, np.uint8)
+        index._contains_keys(keys, out[1:-1])
+        assert out[0] == out[-1] == 0xA5
+        answers.append(out[1:-1])
+    for other in answers[1:]:
+        np.testing.assert_array_equal(answers[0], other)
+    return answers[0]
+
+
+def positions(index, keys):
+    out = np.full(len(keys), -9, np.int64)
+    index._positions_of_keys(keys, out)
+    return out
+
+
+def ranks(index, keys):
+    out = np.full(len(keys), -9, np.int64)
+    index._ranks(keys, out)
+    return out
+
+
+def read_keys(reader, chunk=4096):
+    pieces = []
+    while True:
+        out = np.zeros(chunk, np.uint64)
+        got = reader.keys(out)
+        assert not out[got:].any()
+        pieces.append(out[:got])
+        if got < chunk:
+            return np.concatenate(pieces)
+
+
+def read_runs(reader, chunk=512):
+    pairs = []
+    while True:
+        lows, highs = np.zeros(chunk, np.uint64), np.zeros(chunk, np.uint64)
+        got = reader.runs(lows, highs)
+        pairs += zip(lows[:got].tolist(), highs[:got].tolist(), strict=True)
+        if got < chunk:
+            return pairs
+
+
+def section_bytes(index):
+    return [(name, bytes(section)) for name, section in index._sections()]
+
+
+# ---- what to ask ---------------------------------------------------------------
+
+
+def around(keys, rng, n=2000):
+    """Keys to look up: members and their neighbours, TAC edges, and anywhere; all below 10**14."""
+    keys = keys if len(keys) <= n else distinct(rng.choice(keys, n))
+    edges = distinct(keys // TAC) * TAC
+    some = rng.integers(0, 10**14, 200, np.uint64)
+    near = rng.choice(edges, 500) + rng.integers(0, TAC, 500, np.uint64) if len(edges) else some
+    below, above = keys - np.uint64(1), keys + np.uint64(1)
+    wanted = np.concatenate(
+        (keys, below, above, edges, edges - np.uint64(1), edges + np.uint64(TAC), near, some)
+    )
+    wanted = np.concatenate((wanted, array([0, LAST])))
+    wanted = wanted[wanted <= LAST]  # 0 - 1 wrapped around
+    rng.shuffle(wanted)
+    return wanted
+
+
+def assert_twin(index, keys, rng, *, n=2000):
+    """Everything the index says of a set of keys, given in order, against numpy's own search."""
+    assert len(index) == len(keys)
+    asked = around(keys, rng, n)
+    rank = np.searchsorted(keys, asked).astype(np.int64)
+    found = np.searchsorted(keys, asked, "right") > rank
+    np.testing.assert_array_equal(contains(index, asked), found)
+    np.testing.assert_array_equal(ranks(index, asked), rank)
+    np.testing.assert_array_equal(positions(index, asked), np.where(found, rank, -1))
+    np.testing.assert_array_equal(contains(index, keys[-100_000:]), np.ones(min(len(keys), 100_000)))
+    np.testing.assert_array_equal(read_keys(index._reader()), keys)
+    for position in {0, len(keys) - 1, *rng.integers(0, max(len(keys), 1), 10).tolist()}:
+        if 0 <= position < len(keys):
+            assert index._select(position) == keys[position]
+    with pytest.raises(IndexError):
+        index._select(len(keys))
+
+
+# ---- the sets --------------------------------------------------------------------
+
+
+def runs_of(length, at):
+    return list(range(at, at + length))
+
+
+def spread(n, tac, rng):
+    return rng.choice(TAC, n, replace=False).astype(np.uint64) + np.uint64(tac * TAC)
+
+
+def adversarial():
+    """Small sets by name: where lists begin, end, join, fill up or leave the ordinary."""
+    rng = np.random.default_rng(1)
+    base = 35_000_000 * TAC
+    sets = {
+        "empty": [],
+        "lowest": [0],
+        "highest": [LAST],
+        "both ends": [0, LAST],
+        "ends and middle": [0, 1, 2, 50 * 10**12, LAST - 1, LAST],
+        "first TAC crowded": list(range(0, TAC, 777)),
+        "last TAC crowded": [LAST - x for x in range(0, TAC, 777)],
+        "every second of a stretch": list(range(base, base + 4000, 2)),
+        "every third of a TAC": list(range(base, base + TAC, 333)),
+        "first and last of many TACs": [base + t * TAC + s for t in range(300) for s in (0, TAC - 1)],
+        "pairs over TAC edges": [base + t * TAC + s for t in range(1, 300) for s in (-1, 0)],
+        "one key per TAC": [base + t * TAC * 17 + t * 31 for t in range(3000)],
+        "one key in adjacent TACs": [base + t * TAC + int(rng.integers(TAC)) for t in range(3000)],
+        "far TACs in one spill line": [t * TAC + 5 for t in (0, 1, 2, 10**7, 10**7 + 1, 10**8 - 1)],
+        "same serial everywhere": [t * TAC + 123456 for t in range(0, 10**8, 55_555)],
+        "24 in a TAC": runs_of(24, base),
+        "one line": spread(30, 35_000_000, rng).tolist(),
+        "adjacent TACs with lines": np.concatenate(
+            [spread(60, 35_000_000 + t, rng) for t in range(50)]
+        ).tolist(),
+        "two TACs far apart": [*spread(100, 0, rng).tolist(), *spread(100, 10**8 - 1, rng).tolist()],
+    }
+    for length in (2, 30, 31, 32, 33, 63, 64, 65, 1000):
+        sets[f"run of {length}"] = runs_of(length, base + 500_000)
+        sets[f"run of {length} at the first serial"] = runs_of(length, base)
+        sets[f"run of {length} at the last serial"] = runs_of(length, base + TAC - length)
+        sets[f"run of {length} over a TAC edge"] = runs_of(length, base + TAC - length // 2)
+        sets[f"run of {length} one past a TAC edge"] = runs_of(length, base + TAC - length + 1)
+        lists = np.concatenate([spread(200, 35_000_000 + t, rng) for t in range(3)]).tolist()
+        sets[f"run of {length} over a TAC edge amid lists"] = lists + runs_of(
+            length, base + TAC - length // 2
+        )
+        several = [
+            base + start + i for start in range(0, 40 * (length + 1), length + 1) for i in range(length)
+        ]
+        sets[f"runs of {length} with gaps of one"] = several
+        sets[f"runs of {length} amid a list"] = several + lists
+    return {name: np.unique(array(keys)) for name, keys in sets.items()}
+
+
+SETS = adversarial()
+
+# Sets given by their runs, too long to write down as keys.
+LONG = {
+    "one whole TAC": [(35_000_000 * TAC, 35_000_001 * TAC - 1)],
+    "first TAC": [(0, TAC - 1)],
+    "last TAC": [(LAST - TAC + 1, LAST)],
+    "a TAC but its first": [(35_000_000 * TAC + 1, 35_000_001 * TAC - 1)],
+    "a TAC but its last": [(35_000_000 * TAC, 35_000_001 * TAC - 2)],
+    "a TAC but one": [
+        (35_000_000 * TAC, 35_000_000 * TAC + 499_999),
+        (35_000_000 * TAC + 500_001, 35_000_001 * TAC - 1),
+    ],
+    "whole TACs, every second": [(t * TAC, t * TAC + TAC - 1) for t in range(35_000_000, 35_002_000, 2)],
+    "three TACs and a bit": [(35_000_000 * TAC - 1, 35_000_003 * TAC)],
+    "runs that touch TAC edges": [
+        (t * TAC + 1, t * TAC + 2 * TAC - 1) for t in range(35_000_000, 35_000_100, 2)
+    ],
+    "everything": [(0, LAST)],
+    "everything but the ends": [(1, LAST - 1)],
+    "everything but one": [(0, 35_000_000 * TAC + 4), (35_000_000 * TAC + 6, LAST)],
+    "runs of every length": [(35 * 10**12 + (1 << b) * 3, 35 * 10**12 + (1 << b) * 4) for b in range(44)],
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_adversarial_sets(name):
+    keys = SETS[name]
+    index = built(keys)
+    assert_twin(index, keys, np.random.default_rng(2))
+    twin = oracle.Members(keys.tolist())
+    assert read_runs(index._reader()) == twin.runs()
+    asked = around(keys, np.random.default_rng(3), 50)
+    assert contains(index, asked).tolist() == [key in twin.set for key in asked.tolist()]
+    assert ranks(index, asked).tolist() == [twin.rank(key) for key in asked.tolist()]
+    assert positions(index, asked).tolist() == [twin.position(key) for key in asked.tolist()]
+    assert [key in index for key in asked.tolist()] == [key in twin.set for key in asked.tolist()]
+
+
+@pytest.mark.parametrize("name", [name for name, keys in SETS.items() if len(keys) <= 1500])
+def test_select_every_position(name):
+    index = built(SETS[name])
+    assert [index._select(i) for i in range(len(index))] == SETS[name].tolist()
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_long_runs(name):
+    runs = LONG[name]
+    index = ranged(runs)
+    assert read_runs(index._reader()) == runs
+    lows, highs = array(runs).T
+    before = np.cumsum(np.append(0, (highs - lows).astype(np.int64) + 1))
+    assert len(index) == before[-1]
+    edges = np.concatenate(
+        [edge.astype(np.int64) + d for edge in (lows, highs) for d in (-TAC, -1, 0, 1, TAC)]
+    )
+    asked = np.unique(np.concatenate((edges[(edges >= 0) & (edges <= LAST)], (lows + highs) // 2))).astype(
+        np.uint64
+    )
+
+    nth = np.searchsorted(lows, asked, "right") - 1  # the run that begins at the key or before
+    within = np.where(nth >= 0, np.minimum(asked, highs[nth] + 1) - lows[nth], 0).astype(np.int64)
+    found = (nth >= 0) & (asked <= highs[nth])
+    rank = np.where(nth >= 0, before[nth] + within, 0)
+    np.testing.assert_array_equal(contains(index, asked), found)
+    np.testing.assert_array_equal(ranks(index, asked), rank)
+    np.testing.assert_array_equal(positions(index, asked), np.where(found, rank, -1))
+    for (low, high), count in list(zip(runs, before.tolist(), strict=False))[:50]:
+        assert index._select(count) == low
+        assert index._select(count + (high - low) // 2) == low + (high - low) // 2
+        assert index._select(count + high - low) == high
+    assert index.nbytes < 1000 + 70 * len(runs)
+    if before[-1] <= 3 * TAC:
+        every = np.concatenate([np.arange(low, high + 1, dtype=np.uint64) for low, high in runs])
+        assert section_bytes(Index._from_keys(every)) == section_bytes(index)
+
+
+def test_ranks_of_keys_past_the_last():
+    past = array([10**14, 10**14 + 1, 2**63 - 1, 2**63, 2**64 - 1])
+    for name, keys in SETS.items():
+        assert ranks(built(keys), past).tolist() == [len(keys)] * len(past), name
+
+
+# ---- the shapes of lines -----------------------------------------------------------
+
+
+class Shape(NamedTuple):
+    row: int
+    low_bits: int
+    capacity: int
+    lines: int
+
+    @property
+    def width(self):
+        return -(-TAC // self.lines)
+
+    @property
+    def buckets(self):
+        return ((self.width - 1) >> self.low_bits) + 1
+
+    @property
+    def low_at(self):
+        return 8 + self.buckets + self.capacity + 1
+
+    @property
+    def bucket_capacity(self):
+        return 57 // self.low_bits
+
+
+def shape_rows():
+    """The table, read from its source."""
+    source = (Path(imeiset.__file__).parent / "_shapes.h").read_text()
+    table = source[source.index("SHAPE_ROWS[256] = {") :]
+    rows = re.findall(r"\{(\d+), (\d+), (\d+)\}", table)
+    return [Shape(row, *map(int, numbers)) for row, numbers in enumerate(rows)]
+
+
+ROWS = shape_rows()
+ELIAS_FANO = [shape for shape in ROWS if shape.lines and shape.capacity]
+BITMAPS = [shape for shape in ROWS if shape.lines and not shape.capacity]
+MOST = 1 << 18  # and more have the last row
+
+
+def row_of(n):
+    """The row for n serials: each number below 64 has its own, then 16 for each doubling."""
+    if n < 64:
+        return n
+    octave = n.bit_length() - 1
+    return min(64 + (octave - 6) * 16 + (n * 16 >> octave) - 16, 255)
+
+
+def smallest(row):
+    """The smallest number of serials that has the row."""
+    return next(n for n in sizes() if row_of(n) == row)
+
+
+@cache
+def sizes():
+    """The smallest number of serials of every row, and the largest of the one before it."""
+    edges = list(range(1, 65))
+    for octave in range(6, 18):
+        for step in range(16):
+            n = (1 << octave) + (step << octave >> 4)
+            edges += [n - 1, n]
+    return sorted({*edges, MOST - 1, MOST, MOST + 1})
+
+
+def test_every_row_is_there_and_used():
+    assert len(ROWS) == 256
+    assert {row_of(n) for n in sizes()} == set(range(1, 256))
+    assert ROWS[0].lines == 0
+    # A TAC of more serials than lines are made for is all of the table's business too.
+    assert BITMAPS, "the densest TACs"
+
+
+@pytest.mark.parametrize("shape", ELIAS_FANO, ids=lambda shape: str(shape.row))
+def test_a_line_has_room_for_its_parts(shape):
+    assert shape.buckets + shape.capacity + 1 <= 192, "three words hold the unary part"
+    assert shape.low_at + shape.capacity * shape.low_bits <= 512
+    assert shape.bucket_capacity >= 1
+    assert shape.low_bits >= 2, "a field of one bit cannot be compared"
+    assert shape.buckets < 255, "255 is no bucket"
+    assert shape.capacity < 512
+
+
+@pytest.mark.parametrize("shape", BITMAPS, ids=lambda shape: str(shape.row))
+def test_a_bitmap_has_a_bit_for_each_serial(shape):
+    assert shape.width <= 504
+
+
+def test_the_reciprocal_divides_every_serial():
+    serials = np.arange(TAC, dtype=np.uint64)
+    for width in {shape.width for shape in ROWS if shape.lines} | {TAC}:
+        reciprocal = -(-(1 << 40) // width)
+        assert reciprocal < 1 << 32
+        nth = serials * np.uint64(reciprocal) >> np.uint64(40)
+        assert (nth == serials // np.uint64(width)).all(), width
+    for shape in ROWS:
+        assert not shape.lines or (TAC - 1) // shape.width < shape.lines
+
+
+def distributions():
+    """Serials of a TAC: n numbers below 10**6, or a few less where some are equal."""
+
+    def uniform(n, rng):
+        return rng.choice(TAC, n, replace=False)
+
+    def low_corner(n, rng):  # by twos: a run would leave the lines
+        return np.arange(n) * 2
+
+    def high_corner(n, rng):
+        return TAC - 1 - np.arange(n) * 2
+
+    def half_in_crowds(n, rng):  # without runs
+        starts = rng.choice(TAC // 1000, max(n // 400, 1), replace=False) * 1000
+        return np.append((starts[:, None] + np.arange(0, 400, 2)).ravel()[: n // 2], uniform(n - n // 2, rng))
+
+    def half_in_runs(n, rng):
+        starts = rng.choice(TAC // 1000, max(n // 400, 1), replace=False) * 1000
+        return np.append((starts[:, None] + np.arange(200)).ravel()[: n // 2], uniform(n - n // 2, rng))
+
+    def even(n, rng):
+        return np.arange(n) * TAC // n
+
+    return [uniform, low_corner, high_corner, half_in_crowds, half_in_runs, even]
+
+
+@pytest.mark.parametrize("serials", distributions(), ids=lambda function: function.__name__)
+def test_every_row_with_every_distribution(serials):
+    rng = np.random.default_rng(3)
+    largest = {"uniform": MOST + 1, "high_corner": 20_000}.get(serials.__name__, 6000)
+    lists = []
+    for place, n in enumerate(
+        n for n in sizes() if n <= largest and (n < 10_000 or row_of(n) < row_of(n + 1))
+    ):
+        tac = 35_000_000 + place // 2 * 3 + place % 2
+        lists.append(serials(n, rng).astype(np.uint64) + np.uint64(tac * TAC))
+    keys = distinct(np.concatenate(lists))
+    assert_twin(Index._from_keys(keys), keys, rng, n=40_000)
+
+
+@pytest.mark.parametrize("n", [n for n in sizes() if n <= 20_000])
+def test_a_tac_has_the_lines_of_its_row(n):
+    keys = np.arange(n, dtype=np.uint64) * np.uint64(TAC // n) + np.uint64(TAC)
+    lines = dict(section_bytes(Index._from_keys(keys)))["lines"]
+    assert len(lines) == 64 * ROWS[row_of(n)].lines
+
+
+def pick(n, low, high, hole_low, hole_high, rng):
+    """n different numbers in low..high - 1 but not in the hole, or None if there are not as many."""
+    size = high - low - (hole_high - hole_low)
+    if n > size:
+        return None
+    numbers = low + rng.choice(size, n, replace=False)
+    return np.where(numbers >= hole_low, numbers + (hole_high - hole_low), numbers)
+
+
+def filled(shape, rng, *, line, in_line, bucket=0, in_bucket=0):
+    """Serials of a TAC of that row, so many in a line, of which so many in a bucket; or None."""
+    first, last = line * shape.width, min((line + 1) * shape.width, TAC)
+    low = first + (bucket << shape.low_bits)
+    high = min(low + (1 << shape.low_bits), last) if in_bucket else low
+    in_line = min(in_line, smallest(shape.row))
+    parts = (
+        pick(in_bucket, low, high, low, low, rng) if in_bucket <= in_line else None,
+        pick(max(in_line - in_bucket, 0), first, last, low, high, rng),
+        pick(smallest(shape.row) - in_line, 0, TAC, first, last, rng),
+    )
+    return None if any(part is None for part in parts) else np.concatenate(parts)
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1, 2])
+def test_lines_and_buckets_exactly_full(more):
+    """A TAC for each row and each way to fill its first or last line, or one bucket, to the brim."""
+    rng = np.random.default_rng(4 + more)
+    lists = []
+    for shape in {
+        (s.low_bits, s.capacity, s.lines): s for s in ELIAS_FANO if smallest(s.row) <= 4000
+    }.values():
+        ends = {0, shape.lines - 1}
+        ways = [{"line": line, "in_line": shape.capacity + more} for line in ends]
+        ways += [
+            {
+                "line": line,
+                "in_line": max(shape.capacity // 2, shape.bucket_capacity + more),
+                "bucket": bucket,
+                "in_bucket": shape.bucket_capacity + more,
+            }
+            for line in ends
+            for bucket in (0, 1, shape.buckets - 2, shape.buckets - 1)
+        ]
+        for way in ways:
+            if (serials := filled(shape, rng, **way)) is not None:
+                tac = 10_000_000 + len(lists) * 7
+                lists.append(serials.astype(np.uint64) + np.uint64(tac * TAC))
+    assert len(lists) > 100
+    keys = distinct(np.concatenate(lists))
+    assert_twin(Index._from_keys(keys), keys, rng, n=50_000)
+
+
+def test_full_lines_with_runs_across_them():
+    """The same lines, with runs that begin and end at the edges of lines and buckets."""
+    rng = np.random.default_rng(5)
+    lists = []
+    for place, shape in enumerate(s for s in ELIAS_FANO if s.lines >= 2 and smallest(s.row) <= 1000):
+        keep = filled(shape, rng, line=1, in_line=shape.capacity)
+        edges = [shape.width - 32, shape.width, shape.width + (1 << shape.low_bits), 2 * shape.width - 32]
+        runs = [np.arange(edge, edge + 32) for edge in edges if edge + 32 <= TAC]
+        lists.append(np.unique(np.concatenate((keep, *runs))).astype(np.uint64) + np.uint64(place * 2 * TAC))
+    keys = distinct(np.concatenate(lists))
+    assert_twin(Index._from_keys(keys), keys, rng, n=30_000)
+
+
+# ---- many TACs -------------------------------------------------------------------
+
+
+def test_one_key_in_each_of_many_tacs():
+    rng = np.random.default_rng(6)
+    tacs = np.sort(rng.choice(10**8, 200_000, replace=False)).astype(np.uint64)
+    keys = tacs * np.uint64(TAC) + rng.integers(0, TAC, len(tacs), np.uint64)
+    index = Index._from_keys(keys)
+    assert_twin(index, keys, rng)
+    assert index.nbytes * 8 < 50 * len(keys)
+
+
+@pytest.mark.parametrize("step", [1, 3, 997, 1 << 10, 1 << 14])
+def test_many_lists_in_regular_tacs(step):
+    """The directory's hash meets TACs in arithmetic progression."""
+    rng = np.random.default_rng(step)
+    tacs = np.arange(3000, dtype=np.uint64) * np.uint64(step) + np.uint64(1)
+    serials = (np.arange(30, dtype=np.uint64) * np.uint64(33_331))[None, :]
+    keys = (tacs[:, None] * np.uint64(TAC) + serials).ravel()
+    assert_twin(Index._from_keys(keys), keys, rng)
+    index = Index._from_keys(keys)
+    missing = np.setdiff1d(np.arange(0, 3000 * step, max(step // 3, 1), dtype=np.uint64), tacs)
+    assert not contains(index, missing * np.uint64(TAC) + serials[0, 7]).any()
+
+
+def test_all_sizes_of_directory():
+    rng = np.random.default_rng(7)
+    for n in [*range(1, 60), 99, 100, 101, 250, 500]:
+        tacs = np.sort(rng.choice(10**8, n, replace=False)).astype(np.uint64)
+        keys = (tacs[:, None] * np.uint64(TAC) + np.arange(30, dtype=np.uint64) * np.uint64(30_000)).ravel()
+        index = Index._from_keys(keys)
+        assert contains(index, keys).all()
+        assert not contains(index, keys + np.uint64(1)).any()
+        np.testing.assert_array_equal(positions(index, keys), np.arange(len(keys)))
+        np.testing.assert_array_equal(index._line_tacs(), tacs)
+
+
+# ---- batches ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """A set with everything in it: lists, overflowing lines, singles, runs; and its keys."""
+    rng = np.random.default_rng(8)
+    lists = [spread(n, 35_000_000 + n, rng) for n in (1, 5, 24, 30, 60, 500, 3000, 40_000)]
+    corner = np.arange(0, 900, 3, dtype=np.uint64) + np.uint64(86_000_000 * TAC)
+    runs = [
+        np.arange(at, at + n, dtype=np.uint64)
+        for at, n in ((86 * 10**12 - 500, 1000), (35_003_000 * TAC + 7, 40))
+    ]
+    singles = rng.integers(0, 10**14, 5000, np.uint64)
+    keys = distinct(np.concatenate((*lists, corner, *runs, singles)))
+    return Index._from_keys(keys), keys
+
+
+def test_batches_of_every_length(mixed):
+    index, keys = mixed
+    rng = np.random.default_rng(9)
+    asked = around(keys, rng, 3000)
+    found = np.isin(asked, keys)
+    rank = np.searchsorted(keys, asked)
+    lengths = [
+        *range(201),
+        *(edge + d for edge in (2048, 4096, 6144) for d in (-65, -64, -63, -1, 0, 1, 63, 64, 65)),
+    ]
+    for length in lengths:
+        at = int(rng.integers(0, len(asked) - length))
+        part = slice(at, at + length)
+        np.testing.assert_array_equal(contains(index, asked[part]), found[part])
+        if length <= 200:
+            np.testing.assert_array_equal(positions(index, asked[part]), np.where(found, rank, -1)[part])
+
+
+@pytest.mark.parametrize("kind", ["hits", "misses", "spill", "no TAC"])
+def test_batches_of_one_kind(mixed, kind):
+    """Every lookup of a block waits for the spill, or none does."""
+    index, keys = mixed
+    rng = np.random.default_rng(10)
+    spilled = read_keys(index._reader(spill_only=True))
+    asked = {
+        "hits": rng.choice(np.setdiff1d(keys, spilled), 5000),
+        "misses": np.setdiff1d(around(keys, rng, 5000), keys),
+        "spill": rng.choice(spilled, 5000),
+        "no TAC": np.arange(5000, dtype=np.uint64) * np.uint64(17 * TAC) + np.uint64(12 * 10**12),
+    }[kind]
+    np.testing.assert_array_equal(contains(index, asked), np.isin(asked, keys))
+
+
+def test_repeats_and_any_order(mixed):
+    index, keys = mixed
+    rng = np.random.default_rng(11)
+    for asked in (
+        np.repeat(keys[:50], 99),
+        np.full(4100, keys[17]),
+        np.full(4100, keys[-1] + np.uint64(1)),
+        keys[::-1].copy(),
+    ):
+        np.testing.assert_array_equal(contains(index, asked), np.isin(asked, keys))
+        np.testing.assert_array_equal(ranks(index, asked), np.searchsorted(keys, asked))
+    asked = rng.permutation(keys)
+    asked.flags.writeable = False
+    np.testing.assert_array_equal(keys[positions(index, asked)], asked)
+
+
+def test_output_must_be_as_long_as_the_keys(mixed):
+    index, keys = mixed
+    for n in (0, 9, 11):
+        for method, dtype in (
+            (index._contains_keys, np.uint8),
+            (index._positions_of_keys, np.int64),
+            (index._ranks, np.int64),
+        ):
+            with pytest.raises(ValueError, match=f"expected 10 .*got {n}"):
+                method(keys[:10], np.empty(n, dtype))
+
+
+@pytest.mark.parametrize(
+    "name", ["empty", "lowest", "one line", "adjacent TACs with lines", "one key per TAC", "run of 32"]
+)
+def test_numbers_that_are_no_keys_are_survived(name):
+    """Their answers mean nothing, but lookups of malformed rows must not read elsewhere."""
+    index = built(SETS[name])
+    tacs = [
+        10**8,
+        2**27 - 1,
+        2**27,
+        2**32 - 1,
+        2**32,
+        2**32 + 35_000_000,
+        (2**64 - 1) // TAC,
+    ]  # 2**27 - 1: no TAC, in slots
+    asked = [tac * TAC + serial for tac in tacs for serial in (0, 5, 999_999)]
+    asked = array([key for key in asked if key < 2**64] + [10**14, 2**63 - 1, 2**63, 2**64 - 1])
+    contains(index, np.tile(asked, 100))
+    positions(index, asked)
+    ranks(index, asked)
+
+
+# ---- reading in order -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["empty", "lowest", "ends and middle", "pairs over TAC edges", "runs of 33 amid a list"]
+)
+@pytest.mark.parametrize("chunk", [1, 2, 3, 31, 32, 1000, 100_000])
+def test_readers_in_chunks(name, chunk):
+    keys = SETS[name]
+    index = built(keys)
+    np.testing.assert_array_equal(read_keys(index._reader(), chunk), keys)
+    assert read_runs(index._reader(), chunk) == oracle.Members(keys.tolist()).runs()
+
+
+def test_a_reader_hands_out_keys_and_runs_by_turns():
+    keys = SETS["runs of 33 amid a list"]
+    rng = random.Random(12)
+    for _ in range(20):
+        reader, seen = built(keys)._reader(), []
+        while len(seen) < len(keys):
+            n = rng.randint(0, 50)
+            if rng.random() < 0.5:
+                out = np.zeros(n, np.uint64)
+                seen += out[: reader.keys(out)].tolist()
+            else:
+                lows, highs = np.zeros(n, np.uint64), np.zeros(n, np.uint64)
+                got = reader.runs(lows, highs)
+                for low, high in zip(lows[:got].tolist(), highs[:got].tolist(), strict=True):
+                    seen += range(low, high + 1)
+        assert seen == keys.tolist()
+        assert (
+            reader.keys(np.zeros(5, np.uint64))
+            == reader.runs(np.zeros(5, np.uint64), np.zeros(5, np.uint64))
+            == 0
+        )
+
+
+def test_a_run_is_read_in_pieces():
+    low, high = LONG["three TACs and a bit"][0]
+    reader = ranged([(low, high)])._reader()
+    out = np.zeros(1000, np.uint64)
+    assert reader.keys(out) == 1000
+    assert (out == np.arange(low, low + 1000, dtype=np.uint64)).all()
+    assert read_runs(reader) == [(low + 1000, high)]
+
+
+def test_readers_are_given_views_of_any_length():
+    reader = built([1, 2, 5])._reader()
+    assert reader.keys(np.zeros(0, np.uint64)) == 0
+    assert reader.runs(np.zeros(0, np.uint64), np.zeros(3, np.uint64)) == 0
+    assert reader.runs(np.zeros(3, np.uint64), np.zeros(1, np.uint64)) == 1
+    with pytest.raises(TypeError):
+        Reader(None)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_lines_and_spill_share_the_keys(name):
+    keys = SETS[name]
+    index = built(keys)
+    spilled = read_keys(index._reader(spill_only=True))
+    assert np.isin(spilled, keys).all()
+    in_lines = np.setdiff1d(keys, spilled)
+    assert np.isin(in_lines // TAC, index._line_tacs()).all()
+    assert (np.diff(index._line_tacs().astype(np.int64)) > 0).all()
+
+
+# ---- the same set, the same bytes ----------------------------------------------------------
+
+
+PAIRS = [
+    "empty", "lowest", "both ends", "first TAC crowded", "last TAC crowded", "every second of a stretch",
+    "pairs over TAC edges", "one key per TAC", "24 in a TAC", "adjacent TACs with lines", "run of 31",
+    "run of 33 over a TAC edge", "runs of 32 with gaps of one", "runs of 32 amid a list",
+    "runs of 64 amid a list",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_combine(operator):
+    expected = {"|": np.union1d, "&": np.intersect1d, "-": np.setdiff1d, "^": np.setxor1d}[operator]
+    indexes = {name: built(SETS[name]) for name in PAIRS}
+    for a, b in itertools.product(PAIRS, repeat=2):
+        keys = expected(SETS[a], SETS[b])
+        combined = Index._combine(indexes[a], indexes[b], OPERATORS[operator])
+        assert section_bytes(combined) == section_bytes(built(keys)), (a, b)
+        if operator == "&":
+            assert indexes[a]._shares_any(indexes[b]) is bool(len(keys)), (a, b)
+        if operator == "-":
+            assert indexes[a]._lacks_any(indexes[b]) is bool(len(keys)), (a, b)
+
+
+def test_combine_never_expands_long_runs():
+    everything, nothing = ranged(LONG["everything"]), Index()
+    hole = built([35_000_000 * TAC + 5])
+    without = Index._combine(everything, hole, OPERATORS["-"])
+    assert read_runs(without._reader()) == LONG["everything but one"]
+    assert section_bytes(Index._combine(without, hole, OPERATORS["|"])) == section_bytes(everything)
+    assert section_bytes(Index._combine(without, hole, OPERATORS["^"])) == section_bytes(everything)
+    assert section_bytes(Index._combine(everything, everything, OPERATORS["^"])) == section_bytes(nothing)
+    assert not everything._lacks_any(everything)
+    assert everything._lacks_any(without)
+    assert not without._shares_any(hole)
+
+
+def test_combine_knows_four_operations():
+    for operation in (-1, 4, 1 << 20):
+        with pytest.raises(ValueError, match="op: expected 0 to 3"):
+            Index._combine(Index(), Index(), operation)
+    with pytest.raises(TypeError):
+        Index._combine(Index(), None, 0)
+
+
+def all_ways(keys):
+    """The same set made from keys, repeated keys, runs, pieces of runs, halves and differences."""
+    twin = oracle.Members(keys.tolist())
+    yield Index._from_keys(keys)
+    yield Index._from_keys(np.repeat(keys, 3))
+    yield ranged(twin.runs())
+    yield ranged([(key, key) for key in twin.keys])
+    yield ranged(
+        [
+            piece
+            for low, high in twin.runs()
+            for piece in ([(low, high)] if low == high else [(low, low), (low + 1, high)])
+        ]
+    )
+    yield Index._combine(built(keys[::2]), built(keys[1::2]), OPERATORS["|"])
+    yield Index._combine(built(keys[: len(keys) // 2]), built(keys[len(keys) // 3 :]), OPERATORS["|"])
+    yield Index._combine(built(keys[::2]), built(keys[1::2]), OPERATORS["^"])
+    other = np.setdiff1d(np.concatenate((keys + np.uint64(1), keys[:5] // TAC * TAC)), keys)
+    other = other[other <= LAST]
+    yield Index._combine(built(np.union1d(keys, other)), built(other), OPERATORS["-"])
+    yield Index._combine(built(np.union1d(keys, other)), built(keys), OPERATORS["&"])
+    yield Index._combine(built(keys), Index(), OPERATORS["|"])
+    yield Index._from_sections(dict(built(keys)._sections()))
+    yield built(read_keys(built(keys)._reader()))
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_set_has_one_form(name):
+    forms = [section_bytes(index) for index in all_ways(SETS[name])]
+    assert all(form == forms[0] for form in forms[1:])
+
+
+def test_sections_are_read_only_and_aligned():
+    for keys in SETS.values():
+        for name, section in built(keys)._sections():
+            assert section.readonly
+            assert section.format == "B"
+            assert (
+                len(section) == 0
+                or np.frombuffer(section, np.uint8).ctypes.data % (8 if name == "meta" else 64) == 0
+            )
+    assert [name for name, _ in Index()._sections()] == list(_index.SECTIONS)
+    assert Index().nbytes == sum(len(section) for _, section in Index()._sections())
+
+
+def test_an_index_keeps_nothing_of_its_input():
+    keys = SETS["one line"].copy()
+    index = Index._from_keys(keys)
+    form = section_bytes(index)
+    keys[:] = 7
+    assert section_bytes(index) == form
+
+
+# ---- refusing ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [2, 1],
+        [5, 10, 3],
+        [5, 10, 3, 20],
+        [1, 3, 5, 7, 2, 9, 11],
+        [10, 20, 30, 19, 40],
+        [10, 20, 30, 29, 31],
+        [10, 11, 12, 11],
+        [10, 11, 12, 5, 13],
+        [TAC, 5],
+        [5, TAC + 5, TAC + 4, TAC + 9],
+        [5, 9, TAC + 5, 7, 8],
+        [35 * 10**12, 86 * 10**12, 35 * 10**12],
+    ],
+)
+def test_keys_out_of_order_are_refused(keys):
+    with pytest.raises(ValueError, match="ascending"):
+        Index._from_keys(array(keys))
+
+
+def test_no_order_of_keys_is_survived_by_luck():
+    """Neighbours swapped anywhere; and rows of short climbs, which must not pile up in a TAC's buffer."""
+    keys = SETS["every third of a TAC"]
+    for at in range(0, 1000, 7):
+        swapped = keys.copy()
+        swapped[[at, at + 1]] = swapped[[at + 1, at]]
+        with pytest.raises(ValueError, match="ascending"):
+            Index._from_keys(swapped)
+    climbs = np.tile(np.arange(3, 100_000, 2, dtype=np.uint64), 30)
+    with pytest.raises(ValueError, match="ascending"):
+        Index._from_keys(climbs)
+    climbs = np.concatenate([np.append(np.arange(3, 90_000, 2), 100_001 + 2 * i) for i in range(40)]).astype(
+        np.uint64
+    )
+    with pytest.raises(ValueError, match="ascending"):
+        Index._from_keys(climbs)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [0, 1, 2, 3, 5, 8, 9, 31, 32, TAC - 1, TAC, TAC + 1, LAST, LAST + 1, 2**63, 2**64 - 1]
+        ),
+        max_size=12,
+    )
+)
+def test_any_keys_are_taken_or_refused(keys):
+    if keys == sorted(keys) and all(key <= LAST for key in keys):
+        assert read_keys(Index._from_keys(array(keys))._reader()).tolist() == sorted(set(keys))
+    else:
+        with pytest.raises(ValueError, match="expected"):
+            Index._from_keys(array(keys))
+
+
+@given(st.lists(st.integers(0, 60), max_size=60))
+def test_short_stretches_in_any_order_are_taken_or_refused(keys):
+    if keys == sorted(keys):
+        assert read_keys(Index._from_keys(array(keys))._reader()).tolist() == sorted(set(keys))
+    else:
+        with pytest.raises(ValueError, match="ascending"):
+            Index._from_keys(array(keys))
+
+
+@pytest.mark.parametrize(
+    "keys", [[10**14], [5, 10**14], [2**63], [2**64 - 1], [2**64 - 1, 2**64 - 1], [LAST, 10**14]]
+)
+def test_keys_too_large_are_refused(keys):
+    with pytest.raises(ValueError, match="expected 0 to 99999999999999"):
+        Index._from_keys(array(keys))
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        [(5, 4)], [(0, 10**14)], [(10**14, 10**14)], [(0, 2**64 - 1)], [(1, 0)], [(2**64 - 1, 2**64 - 1)],
+        [(0, 5), (5, 9)], [(0, 5), (3, 4)], [(10, 12), (0, 5)], [(10, 12), (10, 12)],
+        [(0, LAST), (LAST, LAST)],
+    ],
+)  # fmt: skip
+def test_wrong_ranges_are_refused(ranges):
+    with pytest.raises(ValueError, match="keys: expected"):
+        ranged(ranges)
+
+
+def test_as_many_lows_as_highs():
+    with pytest.raises(ValueError, match="expected 2, as many as lows, got 1"):
+        Index._from_ranges(array([1, 5]), array([2]))
+
+
+def test_touching_ranges_become_one():
+    assert read_runs(ranged([(0, 4), (5, 5), (6, 40), (42, 50)])._reader()) == [(0, 40), (42, 50)]
+
+
+@pytest.mark.parametrize("value", [None, 1.5, True, "", "49015420323751x", -1, 10**14, b"1", object()])
+def test_scalars_that_are_no_imei_are_refused(value):
+    with pytest.raises(ImeiError):
+        value in built([1])  # noqa: B015
+
+
+def test_wrong_types_are_refused():
+    index = built([1])
+    for keys in (
+        None,
+        [1],
+        np.array([1], np.int64),
+        np.array([1.0]),
+        np.array([[1]], np.uint64),
+        np.arange(9, dtype=np.uint64)[::2],
+    ):
+        for call in (
+            Index._from_keys,
+            lambda k: index._contains_keys(k, np.empty(1, np.uint8)),
+        ):
+            with pytest.raises((TypeError, ValueError)):
+                call(keys)
+    with pytest.raises(TypeError):
+        Index([1])
+    with pytest.raises(OverflowError):
+        index._select(-1)
+
+
+def test_an_index_does_not_change():
+    index = built([1, 2, 3])
+    index.__init__()
+    assert len(index) == 3
+    for name in ("ix", "views", "count", "anything"):
+        with pytest.raises(AttributeError):
+            setattr(index, name, None)
+    assert len(Index.__new__(Index)) == 0
+    assert contains(Index.__new__(Index), array([0, 5, LAST])).tolist() == [0, 0, 0]
+
+
+# ---- levels --------------------------------------------------------------------------------
+
+
+def test_levels():
+    assert LEVELS[0] == "portable"
+    assert set(LEVELS) <= {"portable", "sse4", "avx2"}
+    for level in LEVELS:
+        _index.use_simd(level)
+        assert _index.simd_level() == level
+    for name in ("", "AVX2", "avx512"):
+        with pytest.raises(ValueError, match="SIMD level: expected one of portable"):
+            _index.use_simd(name)
+    assert _index.simd_level() == LEVELS[-1]
+
+
+@pytest.mark.parametrize("level", [*LEVELS, "nonsense"])
+def test_the_environment_names_the_level(level):
+    code = "from imeiset import _index; print(_index.simd_level())"
+    environment = os.environ | {"IMEISET_SIMD": level}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    if level == "nonsense":
+        assert done.returncode
+        assert "SIMD level: expected one of portable" in done.stderr
+    else:
+        assert done.stdout.strip() == level
+
+
+# ---- hostile sections ------------------------------------------------------------------------
+
+
+class Fenced:
+    """Memory between two pages that cannot be touched."""
+
+    def __init__(self, size):
+        page = mmap.PAGESIZE
+        pages = -(-size // page) or 1
+        self._map = mmap.mmap(-1, (pages + 2) * page)
+        whole = np.frombuffer(self._map, np.uint8)
+        libc = ctypes.CDLL(None, use_errno=True)
+        for start in (whole.ctypes.data, whole.ctypes.data + (pages + 1) * page):
+            assert libc.mprotect(ctypes.c_void_p(start), page, 0) == 0, os.strerror(ctypes.get_errno())
+        self.bytes = whole[page : (pages + 1) * page]
+
+    def at_start(self, size):
+        return self.bytes[:size]
+
+    def at_end(self, size):
+        start = len(self.bytes) - size
+        return self.bytes[start - start % 8 :][:size]
+
+
+VICTIMS = {
+    "empty": Index(),
+    "spill": built([0, LAST, *SETS["one key per TAC"].tolist()]),
+    "runs": ranged(LONG["whole TACs, every second"]),
+    "one line": built(SETS["one line"]),
+    "lists": built(np.concatenate((SETS["adjacent TACs with lines"], SETS["runs of 64 amid a list"]))),
+    "bitmaps": built(np.arange(TAC, 2 * TAC, 3)),
+}
+
+
+def named_tacs(sections):
+    """The TACs that slots name: what a lookup must ask to be led astray."""
+    slots = np.frombuffer(sections["slots"], np.uint64)[:500]
+    tacs = np.frombuffer(sections["tacs"], np.uint32)[:200].astype(np.uint64)
+    return np.unique(np.concatenate((slots & np.uint64(2**27 - 1), tacs)))
+
+
+def exercise(index, asked):
+    """Everything that can be asked, whose answers are bounded by what it is given."""
+    contains(index, asked)
+    with np.errstate(over="ignore"):
+        positions(index, asked[:1000])
+    ranks(index, asked[:1000])
+    for key in asked[:50].tolist():
+        if key <= LAST:
+            key in index  # noqa: B015
+    for position in {0, len(index) // 2, len(index) - 1}:
+        if 0 <= position < len(index):
+            index._select(position)
+    for spill_only in (False, True):
+        reader = index._reader(spill_only=spill_only)
+        reader.keys(np.empty(5000, np.uint64))
+        reader.runs(np.empty(5000, np.uint64), np.empty(5000, np.uint64))
+    index._line_tacs()
+    for other in (VICTIMS["lists"], index):
+        for a, b in ((index, other), (other, index)):
+            a._shares_any(b)
+            a._lacks_any(b)
+            for operation in OPERATORS.values():
+                with contextlib.suppress(ValueError):  # members out of order
+                    Index._combine(a, b, operation)
+
+
+def fill(kind, size, rng):
+    if kind == "random":
+        return rng.integers(0, 256, size, np.uint8)
+    if kind == "sparse":
+        return np.where(rng.random(size) < 0.1, rng.integers(0, 256, size), 0).astype(np.uint8)
+    return np.full(size, {"zeros": 0, "ones": 255, "0x55": 0x55}[kind], np.uint8)
+
+
+def hostile_queries(sections, rng):
+    tacs = named_tacs(sections)
+    keys = tacs * np.uint64(TAC)
+    asked = np.concatenate(
+        (keys, keys + np.uint64(999_999), keys + rng.integers(0, TAC, len(keys), np.uint64))
+    )
+    fences = np.frombuffer(sections["fences"], np.uint64)[:200]
+    some = rng.integers(0, 10**14, 200, np.uint64)
+    return np.concatenate(
+        (asked, fences, fences + np.uint64(1), some, array([0, LAST, 10**14, 2**63, 2**64 - 1]))
+    )
+
+
+@pytest.mark.parametrize("name", VICTIMS)
+@pytest.mark.parametrize("kind", ["random", "sparse", "zeros", "ones", "0x55"])
+def test_any_contents_are_survived(name, kind):
+    """Each section, and all of them but the numbers, of nothing but rubbish."""
+    rng = np.random.default_rng(13)
+    good = {name: bytes(section) for name, section in VICTIMS[name]._sections()}
+    spoiled = [name for name in _index.SECTIONS[1:] if good[name]]
+    for names in [*([name] for name in spoiled), spoiled, *(["slots", other] for other in spoiled)]:
+        for place in ("at_start", "at_end"):
+            sections = {}
+            for name, data in good.items():
+                view = getattr(Fenced(len(data)), place)(len(data))
+                view[:] = fill(kind, len(data), rng) if name in names else np.frombuffer(data, np.uint8)
+                sections[name] = view
+            exercise(Index._from_sections(sections), hostile_queries(sections, rng))
+
+
+@pytest.mark.parametrize("name", VICTIMS)
+def test_rubbish_slots_of_tacs_that_are_asked(name):
+    """Slots that lead to every row, and to lines that are not there."""
+    rng = np.random.default_rng(14)
+    good = {name: bytes(section) for name, section in VICTIMS[name]._sections()}
+    n = len(good["slots"]) // 8
+    for row in [*range(0, 256, 5), 255]:
+        for line in (0, 1, 2**29 - 1):
+            tac = rng.integers(0, 10**8, n, np.uint64)
+            slots = tac | np.uint64(row << 27) | np.uint64(line << 35)
+            sections = good | {"slots": slots.tobytes()}
+            asked = (
+                np.repeat(tac, 4)[:4000] * np.uint64(TAC) + np.tile(array([0, 1, 500_000, 999_999]), n)[:4000]
+            )
+            index = Index._from_sections(sections)
+            contains(index, asked)
+            ranks(index, asked[:200])
+            positions(index, asked[:200])
+
+
+def test_random_numbers_in_meta():
+    rng = np.random.default_rng(15)
+    good = {name: bytes(section) for name, section in VICTIMS["lists"]._sections()}
+    for word in range(_index.META):
+        for value in (0, 1, 2, 2**31, 2**32 - 1, 2**32, 10**14, 10**14 + 1, 2**63, 2**64 - 1):
+            meta = np.frombuffer(good["meta"], np.uint64).copy()
+            meta[word] = value
+            sections = good | {"meta": meta.tobytes()}
+            try:
+                index = Index._from_sections(sections)
+            except ValueError as error:
+                assert "expected" in str(error)  # noqa: PT017
+                continue
+            exercise(index, hostile_queries(sections, rng))
+
+
+@pytest.mark.parametrize("name", ["empty", "spill", "one line", "lists"])
+@pytest.mark.parametrize("section", _index.SECTIONS)
+def test_wrong_sizes_are_refused(name, section):
+    """Any size a section should not have is refused; one that it may have is survived."""
+    rng = np.random.default_rng(16)
+    good = {name: bytes(section) for name, section in VICTIMS[name]._sections()}
+    size = len(good[section])
+    sizes = {
+        *range(20),
+        size - 64,
+        size - 8,
+        size - 1,
+        size + 1,
+        size + 4,
+        size + 8,
+        size + 64,
+        size * 2,
+        size + 52 * 64,
+    }
+    for wrong in sorted(s for s in sizes if s >= 0 and s != size):
+        data = (good[section] + bytes(wrong))[:wrong]
+        sections = good | {section: np.frombuffer(bytearray(data), np.uint8) if data else b""}
+        try:
+            index = Index._from_sections(sections)
+        except ValueError as error:
+            assert re.search(r"expected .* got", str(error))  # noqa: PT017
+            continue
+        assert section not in ("meta", "ranks", "fences", "spranks"), wrong
+        exercise(index, hostile_queries(sections, rng))
+
+
+def test_all_sections_empty():
+    for kept in (
+        (),
+        ("meta",),
+        ("meta", "pilots"),
+        ("meta", "slots"),
+        ("meta", "pilots", "slots"),
+        _index.SECTIONS[1:],
+    ):
+        sections = {name: bytes(s) if name in kept else b"" for name, s in VICTIMS["lists"]._sections()}
+        with pytest.raises(ValueError, match="expected"):
+            Index._from_sections(sections)
+
+
+def test_tacs_without_lines_are_refused():
+    empty = {name: bytes(section) for name, section in Index()._sections()}
+    with pytest.raises(ValueError, match="tacs: expected none"):
+        Index._from_sections(empty | {"tacs": b"\1\0\0\0"})
+
+
+def test_slots_without_lines_lead_nowhere():
+    """A slot that names a TAC, in a set that has no lines."""
+    empty = {name: bytes(section) for name, section in Index()._sections()}
+    for row in range(256):
+        slot = np.array([35_000_000 | row << 27], np.uint64).tobytes()
+        index = Index._from_sections(empty | {"slots": slot})
+        exercise(index, array([35_000_000 * TAC, 35_000_000 * TAC + 999_999, 35_000_001 * TAC]))
+
+
+def test_missing_sections_are_named():
+    sections = dict(VICTIMS["lists"]._sections())
+    for name in _index.SECTIONS:
+        with pytest.raises(ValueError, match=f"expected {name}"):
+            Index._from_sections({other: data for other, data in sections.items() if other != name})
+
+
+@pytest.mark.parametrize("section", _index.SECTIONS)
+def test_memory_that_cannot_be_used(section):
+    """Misaligned, with strides, or none at all."""
+    good = {name: bytes(data) for name, data in VICTIMS["lists"]._sections()}
+    data = np.frombuffer(good[section], np.uint8)
+    for offset in range(1, 8):
+        room = np.zeros(len(data) + 16, np.uint8)
+        start = -room.ctypes.data % 8 + offset
+        room[start : start + len(data)] = data
+        with pytest.raises(ValueError, match="alignment"):
+            Index._from_sections(good | {section: room[start : start + len(data)]})
+    with pytest.raises(ValueError, match=section):
+        Index._from_sections(good | {section: np.repeat(data, 2)[::2]})
+    for nothing in (np.zeros(0, np.uint64), np.zeros((0, 4), np.uint8)):
+        sections = good | {section: nothing}
+        with contextlib.suppress(ValueError, TypeError):
+            exercise(Index._from_sections(sections), SETS["one line"])
+
+
+def test_buffers_of_any_kind_serve():
+    keys = SETS["runs of 64 amid a list"]
+    sections = built(keys)._sections()
+    kinds = (
+        bytes,
+        bytearray,
+        lambda data: np.frombuffer(data, np.uint8),
+        lambda data: np.frombuffer(bytearray(data), np.uint8),
+    )
+    for kind in kinds:
+        assert_twin(
+            Index._from_sections({name: kind(data) for name, data in sections}),
+            keys,
+            np.random.default_rng(17),
+        )
+    wide = {
+        name: np.frombuffer(data, np.uint64 if len(data) % 8 == 0 else np.uint8) for name, data in sections
+    }
+    assert_twin(
+        Index._from_sections({k: v if v.size else b"" for k, v in wide.items()}),
+        keys,
+        np.random.default_rng(17),
+    )
+    for wrong in (None, 5, "text"):
+        with pytest.raises(TypeError):
+            Index._from_sections(dict(sections) | {"lines": wrong})
+
+
+def test_sections_are_held_for_as_long_as_they_are_used():
+    data = {name: bytearray(section) for name, section in VICTIMS["lists"]._sections()}
+    index = Index._from_sections(data)
+    with pytest.raises(BufferError):
+        data["lines"].extend(b"more")
+    tacs = index._line_tacs()
+    del index
+    assert tacs.tolist() == VICTIMS["lists"]._line_tacs().tolist()
+
+
+# ---- any set -------------------------------------------------------------------------------------
+
+
+@st.composite
+def key_sets(draw):
+    """Runs, combs and crowds in a few TACs that may touch."""
+    keys = set()
+    for _ in range(draw(st.integers(0, 6))):
+        tac = draw(st.sampled_from([0, 1, 2, 35_000_000, 35_000_001, 10**8 - 2, 10**8 - 1]))
+        start = draw(
+            st.one_of(st.integers(0, TAC - 1), st.sampled_from([0, 1, 2**14, TAC - 33, TAC - 32, TAC - 1]))
+        )
+        n = draw(st.one_of(st.integers(1, 70), st.sampled_from([31, 32, 33, 300, 1000])))
+        step = draw(st.sampled_from([1, 1, 2, 3, 17, 1000, 20_011]))
+        if draw(st.booleans()):
+            keys.update(tac * TAC + x for x in random.Random(start).sample(range(TAC), n))
+        else:
+            keys.update(range(tac * TAC + start, tac * TAC + start + n * step, step))
+    return np.array(sorted(key for key in keys if key <= LAST), np.uint64)
+
+
+@given(key_sets())
+def test_any_set(keys):
+    index = Index._from_keys(keys)
+    assert_twin(index, keys, np.random.default_rng(18), n=500)
+    twin = oracle.Members(keys.tolist())
+    assert read_runs(index._reader()) == twin.runs()
+    assert section_bytes(ranged(twin.runs())) == section_bytes(index)
+
+
+@given(key_sets(), key_sets())
+def test_any_two_sets(a, b):
+    first, second = Index._from_keys(a), Index._from_keys(b)
+    expected = {
+        "|": np.union1d(a, b),
+        "&": np.intersect1d(a, b),
+        "-": np.setdiff1d(a, b),
+        "^": np.setxor1d(a, b),
+    }
+    for operator, keys in expected.items():
+        combined = Index._combine(first, second, OPERATORS[operator])
+        assert section_bytes(combined) == section_bytes(Index._from_keys(keys))
