@@ -5,9 +5,11 @@ import io
 import re
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 from difflib import get_close_matches
 from itertools import islice
 
+from .._parse import is_valid
 from ..errors import FeedColumn
 
 DELIMITERS = ",;\t|"
@@ -29,7 +31,9 @@ _KNOWN = {
 }
 _SAMPLE = 1 << 16  # bytes looked at
 _SAMPLE_ROWS = 100
-_IMEI = re.compile(r"(?:[0-9][- ]?){13,15}[0-9]")
+_NUMBER = re.compile(
+    r"(?:[0-9][- ]?){13,15}[0-9]|[0-9](?:[.,][0-9]+)?[eE]\+?1[3-5]"
+)  # or what Excel made of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +123,9 @@ def _plain(title: str) -> str:
 
 
 def _is_title(cell: str) -> bool:
-    """Whether a cell has a letter that no identity has, regular or not ('DEADBEEF' may be one)."""
-    return re.search(r"[^\W\d_A-Fa-f]", cell) is not None
+    """Whether a cell has a letter that no identity has, regular or not ('DEADBEEF' may be one), and is no
+    damaged number."""
+    return re.search(r"[^\W\d_A-Fa-f]", cell) is not None and len(re.findall(r"\d", cell)) < 6
 
 
 def _layout(tables: dict[str, list[list[str]]]) -> tuple[bytes, list[list[str]]]:
@@ -134,19 +139,45 @@ def _layout(tables: dict[str, list[list[str]]]) -> tuple[bytes, list[list[str]]]
 
 
 def _only_imeis(path: str, rows: list[list[str]], width: int) -> int:
-    """The only column most of whose cells look like IMEIs."""
-    found = []
-    for i in range(width):
-        cells = [row[i].strip() for row in rows[len(rows) > 1 :] if len(row) > i and row[i].strip()]
-        if cells and 2 * sum(_IMEI.fullmatch(cell) is not None for cell in cells) >= len(cells):
-            found.append(i)
-    if len(found) != 1:
-        several = ", ".join(str(i + 1) for i in found)
-        got = f"columns {several} that could" if found else f"none in {width} columns"
+    """The one column that holds IMEIs beyond doubt. To take subscribers or dates for phones would block
+    whoever has those numbers, so a column beside it that may be the one is an error: a column with a
+    number as long, or without anything in it."""
+    columns = [[row[i].strip() if i < len(row) else "" for row in rows] for i in range(width)]
+    start = len(rows) > 1  # the first row may have titles
+    found = [
+        i
+        for i, cells in enumerate(columns)
+        if 10 * sum(map(_is_imei, cells[start:])) >= 9 * len(cells[start:])
+    ]
+    doubts = [
+        i
+        for i, cells in enumerate(columns)
+        if i not in found and (any(map(_NUMBER.fullmatch, cells)) or not any(cells[start:]))
+    ]
+    if len(found) != 1 or doubts:
+        several = ", ".join(str(i + 1) for i in sorted(found + doubts))
+        got = (
+            f"column{'s' * (len(found + doubts) > 1)} {several} that could"
+            if several
+            else f"none in {width} columns"
+        )
         raise FeedColumn(path, "a header with 'imei', one column that looks like IMEIs, or --column", got)
     if len(rows[0]) > found[0] and _is_title(rows[0][found[0]]):
         raise FeedColumn(path, "a header with 'imei', or --column", _nearest("imei", rows[0]))
     return found[0]
+
+
+def _is_imei(cell: str) -> bool:
+    """Whether a number is long enough, has the check digit if it has one (that of an IMSI rarely is), and
+    is no date and time."""
+    if not _NUMBER.fullmatch(cell) or not (digits := re.sub("[- ]", "", cell)).isdecimal():
+        return False
+    if len(digits) == 15 and digits[14] != "0" and not is_valid(digits):
+        return False
+    try:
+        return not 1970 <= datetime.strptime(digits[:14], "%Y%m%d%H%M%S").year < 2100
+    except ValueError:
+        return True
 
 
 def _nearest(name: str, first_row: list[str]) -> str:

@@ -44,10 +44,14 @@ def look(text, column=None):
         # no header: the first row is data
         (f"20240101;{A};x\n20240102;{B};y\n", None, (b";", 1, False)),
         (f"x,{A}\n", None, (b",", 1, False)),
-        (f"{A},x\nzzz,x\n{A},x\n", None, (b",", 0, False)),
         (f"{A},{A}\n{A},{A}\n", 2, (b",", 1, False)),
         (f"zzz,x\n{A},x\n", 1, (b",", 0, True)),
         (f"DEADBEEF,x\n{A},x\n", 1, (b",", 0, False)),
+        # nor is a damaged number a title
+        (f"imei-{A}\n{C}\n", 1, (b"", 0, False)),
+        (f"{A[:-1]}O,x\n{C},x\n", 1, (b",", 0, False)),
+        (f"IMEI:{A},x\n{C},x\n", None, (b",", 0, False)),
+        (f"device 12345\n{C}\n", 1, (b"", 0, True)),
         (f"{A},1\n{A}\n{A},2\n", None, (b",", 0, False)),
     ],
 )
@@ -72,6 +76,15 @@ def test_found(text, column, expected):
         (f"20240101123045,{A}\n20240101123045,{B}", None, "columns 1, 2 that could"),
         ("a,b\nc,d\n", None, "none in 2 columns"),
         (f"{A},x\n", "imsi", "no header|'x'"),
+        # no guess where there is doubt
+        (f"{A},x\nzzz,x\n{A},x\n", None, "column 1 that could"),
+        (f"20240229123456,{A},x\n20240229123457,,x\n", None, "columns 1, 2 that could"),
+        ("20240229123456,x\n20240229123457,y\n", None, "column 1 that could"),
+        ("20240229123456,3.56938E+14\n20240229123457,3.56938E+14\n", None, "columns 1, 2 that could"),
+        ("234150999999998,x\n234150999999997,x\n", None, "column 1 that could"),
+        (f"{A};x;3,52E+14\n" * 3, None, "columns 1, 3 that could"),
+        (f"{A},,x\n{B},,x\n", None, "columns 1, 2 that could"),
+        (f"{A},x\n{B},x\n{C},234150999999998\n", None, "columns 1, 2 that could"),
     ],
 )
 def test_refused(text, column, expected):
