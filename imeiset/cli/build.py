@@ -63,7 +63,9 @@ def command(
     """Load lists of IMEIs and write a snapshot of the set.
 
     A FILE is a plain list or delimited text (comma, semicolon, tab or pipe; with or without a header),
-    gzipped or not; '-' is stdin. OUT appears when everything was read and written, or not at all.
+    gzipped or not; '-' is stdin. Lines that start with '#' are comments.
+
+    OUT appears when everything was read and written, or not at all.
     """
     from imeiset import load
 

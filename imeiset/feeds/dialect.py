@@ -39,28 +39,45 @@ _NUMBER = re.compile(
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """delimiter: one byte, or b"" for one number per line. column: of the IMEI, from 0. header: the
-    first row is one. comments: lines that start with '#' are not rows. fewest, most: cells of a row."""
+    first row is one. fewest, most: cells of a row."""
 
     delimiter: bytes
     column: int
     header: bool
-    comments: bool
     fewest: int = 1
     most: int = 1
 
 
-def preamble(text: bytes | bytearray) -> tuple[int, int, int]:
-    """The blank and comment lines before the first row: their bytes, how many blank, how many comments."""
+def preamble(text: bytes | bytearray, column: str | int | None = None) -> tuple[int, int, int]:
+    """The blank and comment lines before the first row: their bytes, how many blank, how many comments.
+
+    A line that starts with '#' is a comment, here and everywhere below. Only one just before the first
+    row is the header instead, if it names the column, and that row does not but has as many cells.
+    """
     size = blank = comments = 0
+    last = b""
     for line in io.BytesIO(text):
         if line.startswith(b"#"):
             comments += 1
+            last = line
         elif not line.strip(b" \t\r\n"):
             blank += 1
+            last = b""
         else:
+            if last and _heads(last, line, column):
+                return size - len(last), blank, comments - 1
             break
         size += len(line)
     return size, blank, comments
+
+
+def _heads(line: bytes, below: bytes, column: str | int | None) -> bool:
+    """Whether a line that starts with '#' has the titles of the row below it."""
+    for delimiter in DELIMITERS:
+        [titles, *_], [cells, *_] = _rows(line, delimiter), _rows(below, delimiter)
+        if len(titles) == len(cells) > 1 and _titled_so(titles, column) and not _titled_so(cells, column):
+            return True
+    return False
 
 
 def sniff(path: str, text: bytes | bytearray, column: str | int | None) -> Dialect:
@@ -73,12 +90,9 @@ def sniff(path: str, text: bytes | bytearray, column: str | int | None) -> Diale
     """
     tables = {delimiter: _rows(text, delimiter) for delimiter in DELIMITERS}
     if not tables[","]:
-        return Dialect(b"", 0, header=False, comments=True)
+        return Dialect(b"", 0, header=False)
     if not isinstance(column, int):
-        names = _KNOWN if column is None else {_plain(column)}
-        found = {
-            d: [i for i, title in enumerate(rows[0]) if _plain(title) in names] for d, rows in tables.items()
-        }
+        found = {d: _titled_so(rows[0], column) for d, rows in tables.items()}
         delimiter = max(tables, key=lambda d: (len(found[d]) > 0, len(tables[d][0])))
         first_row, hits = tables[delimiter][0], found[delimiter]
         if len(hits) == 1:
@@ -99,23 +113,32 @@ def sniff(path: str, text: bytes | bytearray, column: str | int | None) -> Diale
             return _titled(separator, at, rows[0])
     else:
         at = 0 if width == 1 else _only_imeis(path, rows, width)
-    return Dialect(separator, at, header=False, comments=width == 1, fewest=width, most=width)
+    return Dialect(separator, at, header=False, fewest=width, most=width)
 
 
 def _titled(delimiter: bytes, column: int, titles: list[str]) -> Dialect:
     """The layout under a header, where cells at the end may have no title."""
     fewest = max(i for i, title in enumerate(titles) if title.strip() or i == column) + 1
-    return Dialect(delimiter, column, header=True, comments=False, fewest=fewest, most=len(titles))
+    return Dialect(delimiter, column, header=True, fewest=fewest, most=len(titles))
 
 
 def _rows(text: bytes | bytearray, delimiter: str) -> list[list[str]]:
+    """The first rows of a text; its first line is no comment."""
     whole = text[:_SAMPLE]
     if b"\n" in whole:
         whole = whole[: whole.rindex(b"\n")]  # what follows may be half a line
     # A lone CR ends no line for the scanner, but would for the csv module.
-    lines = whole.decode(errors="replace").replace("\r\n", "\n").replace("\r", " ")
-    rows = filter(None, csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter))
+    decoded = whole.decode(errors="replace").replace("\r\n", "\n").replace("\r", " ")
+    first, *others = decoded.split("\n")
+    lines = [f"{line}\n" for line in (first, *others) if line is first or not line.startswith("#")]
+    rows = filter(None, csv.reader(lines, delimiter=delimiter))
     return list(islice(rows, _SAMPLE_ROWS))
+
+
+def _titled_so(titles: list[str], column: str | int | None) -> list[int]:
+    """The columns with the title asked for, or with one of IMEIs if none is; a number is no title."""
+    names = _KNOWN if column is None else {_plain(column)} if isinstance(column, str) else ()
+    return [i for i, title in enumerate(titles) if _plain(title) in names]
 
 
 def _plain(title: str) -> str:

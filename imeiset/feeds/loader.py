@@ -50,8 +50,8 @@ def load(
     """The set of all IMEIs in one or more files, plain lists or delimited text, gzipped or not.
 
     paths: files; '-' is stdin. The delimiter (comma, semicolon, tab, pipe or none) and the header are
-    found for each file. column: the header's name for the column of the IMEIs, or its number from 1;
-    None finds it, see `dialect.sniff`.
+    found for each file. Lines that start with '#' are comments. column: the header's name for the column
+    of the IMEIs, or its number from 1; None finds it, see `dialect.sniff`.
     check_digit: what to do with a 15th digit that is not the Luhn digit (3GPP TS 23.003 Annex B):
     'ignore' it, for it is not part of what identifies; accept a 'spare' 0; or 'require' the right one.
     rejects: a file for the rejected rows, CSV of line, source, reason and the row as it was, readable by
@@ -176,7 +176,7 @@ class _Loader:
         """The scanner of a text that begins like this, the bytes before the first row of data, and
         whether a header was among them."""
         report = self.report
-        used, blank, comments = preamble(text)
+        used, blank, comments = preamble(text, column)
         report.blank += blank
         report.comments += comments
         dialect = sniff(path, text[used:], column)
@@ -193,7 +193,7 @@ class _Loader:
         scanner = Scanner(
             dialect.delimiter,
             (dialect.column,),
-            comments=dialect.comments,
+            comments=True,
             max_row=self._max_line,
             first_line=text[:used].count(b"\n") + 1,
             fewest=dialect.fewest,

@@ -94,10 +94,31 @@ def test_refused(text, column, expected):
     assert A[8:] not in str(caught.value)
 
 
-def test_comments_are_for_plain_lists_only():
-    assert sniff("", A.encode(), None).comments
-    assert not sniff("", f"imei\n{A}".encode(), None).comments
-    assert not sniff("", f"{A},x".encode(), None).comments
+@pytest.mark.parametrize(
+    ("text", "column", "rows", "comments"),
+    [
+        (f"#{B}\n{A}\n#{B}\n", None, 1, 2),
+        (f"imei\n#{B}\n{A}\n", None, 1, 1),
+        (f"imei,x\n#{B},1\n{A},1\n", None, 1, 1),
+        (f"{A},x\n#{B},1\n", 1, 1, 1),
+        (f"x,{A}\n#1,{B}\n", None, 1, 1),
+        (f'x,{A}\n#1,"{B}\n#2\n', None, 1, 2),
+        # which of them is the header
+        (f"#,IMEI\n1,{A}\n", None, 1, 0),
+        (f"# a, list\n#imei,date\r\n{A},1\n#{B},2\n", None, 1, 2),
+        (f"#\tnumber\n1\t{A}\n", "Number", 1, 0),
+        (f"# date, imei\nimei,date\n{A},1\n", None, 1, 1),
+        (f"# imei\n{A}\n", None, 1, 1),
+        (f"# of the imei, and more, or less\n{A},1\n", 1, 1, 1),
+        (f"# imei, date\n\n{A},1\n", 1, 1, 1),
+    ],
+)
+def test_a_line_that_starts_with_a_hash_is_a_comment(tmp_path, text, column, rows, comments):
+    path = tmp_path / "feed"
+    path.write_text(text)
+    blocked, report = load(path, column=column)
+    assert list(blocked) == [A]
+    assert (report.rows, report.rejected, report.comments) == (rows, 0, comments)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +154,7 @@ def test_a_row_of_shifted_cells_blocks_nobody(tmp_path):
 
 
 def test_a_text_of_nothing_but_preamble():
-    assert sniff("", b"", None) == Dialect(b"", 0, header=False, comments=True)
+    assert sniff("", b"", None) == Dialect(b"", 0, header=False)
 
 
 def test_preamble():

@@ -21,7 +21,9 @@ pieces = ["0", "7", '"', "\n", "\r\n", ",", ";", "|", "\t", " ", "-", "#", "\u06
 noise = st.lists(st.sampled_from(pieces), max_size=8).map("".join)
 spaced = st.tuples(st.sampled_from(["", " ", "\t "]), digits, st.sampled_from(["", "  "])).map("".join)
 cell = st.one_of(digits, digits, dashed, spaced, noise)
-rows = st.lists(st.lists(cell, min_size=3, max_size=3), max_size=40)
+# A row that starts with '#' would be a comment.
+row = st.lists(cell, min_size=3, max_size=3).map(lambda cells: [cells[0].lstrip("#"), *cells[1:]])
+rows = st.lists(row, max_size=40)
 
 
 @given(
