@@ -5,10 +5,13 @@ stderr.
 """
 
 import os
+import signal
 import sys
 import traceback
+from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from types import FrameType
+from typing import Any, TextIO
 
 import click
 
@@ -31,37 +34,87 @@ class _Commands(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except BrokenPipeError:
-            # Whoever read our output has gone: nothing is left to say, not even at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            context.exit(2)
-        except ImeisetError as error:
-            return _fail(context, str(error))
-        except (click.UsageError, click.exceptions.Exit, click.Abort):
-            raise
-        except click.ClickException as error:
-            return _fail(context, error.format_message())
-        except OSError as error:
-            reason = error.strerror or str(error)
-            return _fail(context, f"{error.filename}: {reason}" if error.filename else reason)
-        except MemoryError:
-            return _fail(context, "out of memory")
         except KeyboardInterrupt:
-            return _fail(context, "interrupted", 130)
-        except Exception:
-            # A mistake of ours must not end with Python's exit code 1, which would say "none found".
-            traceback.print_exc()
-            return _fail(context, "this is a bug in imeiset, please report it")
+            # Of another one click would make an empty line and "Aborted!".
+            raise SystemExit(130) from None
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command; return its exit code, or if `standalone_mode` exit with it.
+
+        Only a command that says so ends with 1, "none found": no error, no missing reader, no signal.
+        """
+        standalone_mode = extra.pop("standalone_mode", True)
+        try:
+            if standalone_mode:
+                _clean_up_when_told_to_end()
+            code = super().main(*args, standalone_mode=False, **extra) or 0
+            if sys.stdout:
+                sys.stdout.flush()
+        except BaseException as error:
+            code = _fail(error)
+        for stream in (sys.stdout, sys.stderr):
+            _abandon_if_broken(stream)
+        if standalone_mode:
+            sys.exit(code)
+        return code
+
+
+def _clean_up_when_told_to_end() -> None:
+    def end(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, end)
+
+
+def _fail(error: BaseException) -> int:
+    """Say in a line what went wrong; return the exit code."""
+    code, message = 2, None
+    try:
+        if isinstance(error, SystemExit):  # a signal, or that of click and rich when their reader has gone
+            code = error.code if isinstance(error.code, int) and error.code > 2 else 2
+            message = {130: "interrupted", 128 + signal.SIGTERM: "terminated"}.get(code)
+        elif isinstance(error, click.Abort | KeyboardInterrupt):
+            code, message = 130, "interrupted"
+        elif isinstance(error, click.UsageError):
+            error.show()
+        elif isinstance(error, click.ClickException):
+            message = error.format_message()
+        elif isinstance(error, ImeisetError):
+            message = str(error)
+        elif isinstance(error, OSError):
+            reason = error.strerror or str(error)
+            message = f"{error.filename}: {reason}" if error.filename else reason
+            if isinstance(error, BrokenPipeError):
+                message = None  # whoever read our output has gone: nothing is left to say
+        elif isinstance(error, MemoryError):
+            message = "out of memory"
+        else:
+            traceback.print_exception(error)
+            message = "this is a bug in imeiset, please report it"
+        if message:
+            click.echo(f"imeiset: {printable(message)}", err=True)
+    except OSError:
+        pass  # nobody reads the message either
+    return code
+
+
+def _abandon_if_broken(stream: TextIO | None) -> None:
+    """Write to nowhere what is left, if it cannot be written: at exit it would change the exit code."""
+    if not stream:
+        return
+    try:
+        stream.flush()
+    except OSError:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def printable(text: str) -> str:
     """A text, perhaps a file's name, that can be printed in one line whatever is in it."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def _fail(context: click.Context, message: str, code: int = 2) -> None:
-    click.echo(f"imeiset: {printable(message)}", err=True)
-    context.exit(code)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -360,6 +360,67 @@ def test_names_of_any_kind(here):
         fails("verify", f"{name}.txt", match=f"{shown}.txt")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("target", ["full", "broken"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "check set.imei 356938035643809 x",
+        "info set.imei",
+        "info --json set.imei",
+        "build list -o out",
+        "build list -o out --report json",
+        "build list -o /",
+        "build missing -o out",
+        "verify set.imei list",
+        "--help",
+        "--version",
+        "nonsense",
+    ],
+)
+def test_an_output_that_cannot_be_written_is_not_none_found(snapshot, here, arguments, target, stream):
+    (here / "list").write_text(f"{LISTED}\n")
+    if target == "full":
+        output = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reader, output = os.pipe()
+        os.close(reader)
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: output}
+    found = subprocess.run([*RUN, *arguments.split()], **streams, check=False, env=ENVIRONMENT)
+    os.close(output)
+    fine = stream == "stderr" and arguments.startswith(("info", "--", "build list -o out"))
+    assert found.returncode == (0 if fine else 2)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_nothing(here, number):
+    """While stdin is waited for."""
+    with subprocess.Popen(
+        [*RUN, "build", "-", "-o", "out.imei", "--rejects", "rejects"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+    ) as process:
+        for _ in range(1000):  # until the rejects are open
+            if names():
+                break
+            time.sleep(0.01)
+        assert names() != []
+        process.send_signal(number)
+        assert process.wait(10) == 128 + number
+        assert process.stderr.read().count(b"\n") <= 1
+    assert names() == []
+
+
+def test_a_closed_stdin_is_an_error(snapshot, here):
+    for arguments in ("build - -o out", f"check {snapshot} -"):
+        command = f"{sys.executable} -m imeiset.cli {arguments} <&-"
+        found = subprocess.run(["bash", "-c", command], capture_output=True, check=False, env=ENVIRONMENT)
+        assert found.returncode == 2
+        assert found.stderr == b"imeiset: -: expected an open stdin, got a closed one\n"
+
+
 def test_a_mistake_of_ours_is_not_none_found(snapshot, monkeypatch):
     monkeypatch.setattr(ImeiSet, "open", lambda path: None)
     found = CliRunner().invoke(main, ["check", snapshot, OTHER])
