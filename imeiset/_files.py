@@ -29,8 +29,8 @@ def publish(path: str | os.PathLike[str], *, private: bool = False) -> Iterator[
     temporary = target.with_name(f".imeiset-{secrets.token_hex(8)}.tmp")
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(temporary, flags, 0o600 if private else 0o666)
-        try:
+        try:  # before the file is there: a signal's exception may come at once
+            descriptor = os.open(temporary, flags, 0o600 if private else 0o666)
             with open(descriptor, "wb") as file:  # noqa: PTH123 (a descriptor)
                 yield file
                 file.flush()

@@ -47,7 +47,8 @@ class _Commands(click.Group):
         try:
             if standalone_mode:
                 _clean_up_when_told_to_end()
-            code = super().main(*args, standalone_mode=False, **extra) or 0
+            run: Any = super().main
+            code = run(*args, standalone_mode=False, **extra) or 0
             if sys.stdout:
                 sys.stdout.flush()
         except BaseException as error:
