@@ -72,6 +72,8 @@ def load(
     names = [os.fspath(path) for path in paths]
     if not names:
         raise ValueError("expected at least one file")
+    if rejects is not None and os.path.realpath(rejects) in map(os.path.realpath, names):
+        raise ValueError(f"expected rejects beside the sources, got {os.fspath(rejects)!r}, which is one")
     started = time.perf_counter()
     with ExitStack() as stack:
         output = None if rejects is None else stack.enter_context(publish(rejects, private=True))

@@ -118,6 +118,8 @@ def zipped():
         (np.random.default_rng(1).bytes(100_000), "binary data"),
         (bytes(1000), "binary data"),
         (LINES[:3000].replace(b"\n", b"\r"), "in CR"),
+        (b"imei\n" + LINES[:3000].replace(b"\n", b"\r"), "in CR"),
+        (LINES[:150] + LINES[150:3000].replace(b"\n", b"\r") + b"\n", "in CR"),
     ],
 )
 def test_not_text(path, data, name):
@@ -190,6 +192,42 @@ def test_the_reader_ends_with_the_load(path, monkeypatch):
     with pytest.raises(errors.FeedRejects):
         load(path, max_rejects=0)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("read ")]
+
+
+def test_a_file_that_shrinks_while_it_is_read(path):
+    path.write_bytes(LINES)
+    with Source(str(path), chunk=1000) as source:
+        chunks = iter(source)
+        next(chunks)
+        os.truncate(path, 15_000)
+        with pytest.raises(errors.FeedTruncated, match=r"30,000 bytes, got .*: it shrank"):
+            list(chunks)
+
+
+def test_a_file_that_grows_while_it_is_read(path):
+    path.write_bytes(LINES)
+    with Source(str(path), chunk=1000) as source:
+        for i, _ in enumerate(source):
+            if i == 0:
+                with path.open("ab") as file:
+                    file.write(LINES)
+    assert source.position in (len(LINES), 2 * len(LINES))
+
+
+def test_a_cr_within_quotes_or_a_few_rows_is_text(path):
+    path.write_bytes(
+        b'imei,note\n490154203237518,"a\rb\rc\rd"\n' + b"\r".join(LINES.splitlines()[:3]) + b",\n"
+    )
+    assert load(path).report.rejected == 1
+
+
+def test_the_rejects_do_not_replace_a_source(path, tmp_path):
+    path.write_bytes(LINES + b"x\n")
+    (tmp_path / "link").symlink_to(path)
+    for rejects in (path, tmp_path / "link", tmp_path / ".." / tmp_path.name / path.name):
+        with pytest.raises(ValueError, match="which is one"):
+            load(path, rejects=rejects)
+    assert path.read_bytes() == LINES + b"x\n"
 
 
 def test_a_failing_read_is_an_error(path, monkeypatch):
