@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 def _column(context: click.Context, parameter: click.Parameter, value: str | None) -> str | int | None:
+    if value is not None and not value.strip():
+        raise click.BadParameter("expected a name or a number")
     return int(value) if value and value.isascii() and value.isdecimal() else value
 
 
@@ -91,6 +93,8 @@ def command(
 
 def _check_outputs(files: tuple[str, ...], output: str, rejects: str | None) -> None:
     """Say now what would go wrong after the work is done, and protect the sources."""
+    if "-" in (output, rejects):
+        raise click.UsageError("a snapshot or rejects cannot go to stdout; for a file of that name: ./-")
     outputs = [Path(os.path.realpath(name)) for name in (output, rejects) if name is not None]
     if len(set(outputs)) < len(outputs):
         raise click.UsageError("OUT and --rejects are the same file")

@@ -60,13 +60,18 @@ def command(
 
 def _lines() -> Iterator[list[bytes]]:
     """The lines of stdin that are not blank, as they come."""
-    from imeiset.feeds.sources import stdin_reader
+    from imeiset.feeds.sources import BOM, stdin_reader
 
     read, buffer = stdin_reader(), memoryview(bytearray(_BLOCK))
     rest = b""
+    first = True
     while count := read(buffer):
         *lines, rest = (rest + buffer[:count]).split(b"\n")
+        if first and lines:
+            lines[0] = lines[0].removeprefix(BOM)
+            first = False
         if len(rest) > _BLOCK:
             raise FeedLimit("-", f"lines of at most {_BLOCK} bytes", "a longer one")
         yield [line.strip() for line in lines if line.strip()]
-    yield [rest.strip()] if rest.strip() else []
+    rest = (rest.removeprefix(BOM) if first else rest).strip()
+    yield [rest] if rest else []

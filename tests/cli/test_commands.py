@@ -230,6 +230,11 @@ def test_check_stdin(snapshot, ending):
     assert run("check", snapshot, "-", code=1, input=OTHER + ending).exit_code == 1
 
 
+@pytest.mark.parametrize("ending", ["", "\n"])
+def test_check_stdin_with_a_byte_order_mark(snapshot, ending):
+    assert run("check", snapshot, "-", input=f"\ufeff{LISTED}{ending}").stdout == f"{LISTED}  listed\n"
+
+
 def test_check_much_from_stdin(snapshot):
     lines = [f"{i:014d}" for i in range(200_000)] + [LISTED]
     found = run("check", snapshot, "-", input="\n".join(lines))
@@ -344,6 +349,9 @@ def test_usage_errors(here):
     run("check", "x", code=2)
     run("build", "x", "-o", "y", "--max-rejects", "-1", code=2)
     run("build", "x", "-o", "y", "--check-digit", "never", code=2)
+    assert "a name or a number" in run("build", "x", "-o", "y", "--column", "", code=2).stderr
+    assert "cannot go to stdout" in run("build", "x", "-o", "-", code=2).stderr
+    assert "cannot go to stdout" in run("build", "x", "-o", "y", "--rejects", "-", code=2).stderr
 
 
 def test_names_of_any_kind(here):
