@@ -429,6 +429,19 @@ def test_a_closed_stdin_is_an_error(snapshot, here):
         assert found.stderr == b"imeiset: -: expected an open stdin, got a closed one\n"
 
 
+def test_a_package_that_does_not_load_is_not_none_found(snapshot):
+    run = [sys.executable, "-m", "imeiset_command", "check", snapshot]
+    environment = {**ENVIRONMENT, "IMEISET_SIMD": "bad"}
+    found = subprocess.run([*run, OTHER], capture_output=True, text=True, check=False, env=environment)
+    assert found.returncode == 2
+    assert found.stderr.startswith("imeiset: cannot be loaded: SIMD level: expected one of ")
+    assert found.stderr.count("\n") == 1
+    for imei, code in ((LISTED, 0), (OTHER, 1)):
+        assert (
+            subprocess.run([*run, imei], capture_output=True, check=False, env=ENVIRONMENT).returncode == code
+        )
+
+
 def test_a_mistake_of_ours_is_not_none_found(snapshot, monkeypatch):
     monkeypatch.setattr(ImeiSet, "open", lambda path: None)
     found = CliRunner().invoke(main, ["check", snapshot, OTHER])
