@@ -28,9 +28,9 @@ class RowFlaw(IntEnum):
 
 _TEXTS = {
     RowFlaw.SHORT_ROW: "a row that ends before the IMEI column",
-    RowFlaw.BROKEN_QUOTE: "a quote that is not closed, not at the end of its cell, or hides a row",
+    RowFlaw.BROKEN_QUOTE: "a stray quote, or one that hides a row",
     RowFlaw.LONG_ROW: "a row longer than allowed",
-    RowFlaw.CELL_COUNT: "a row with more or fewer cells than the header, or than most",
+    RowFlaw.CELL_COUNT: "more or fewer cells than there are columns",
 }
 
 
