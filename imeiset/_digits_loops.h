@@ -117,6 +117,57 @@ LEVEL_TARGET static size_t LEVEL(spans)(const uint8_t *data, size_t size, const 
     return i;
 }
 
+LEVEL_TARGET static size_t LEVEL(views)(const uint8_t *views, const uint8_t *const *data, const int64_t *sizes,
+                                        size_t buffers, size_t n, uint64_t *keys, uint8_t *status) {
+    size_t i = 0;
+#ifdef LEVEL_GROUPS
+    row_shape shape = {.digits = 0};
+    unsigned digits = 0, singles = 0;
+#endif
+    while (i < n) {
+#ifdef LEVEL_GROUPS
+        if (digits && singles == 0 && n - i >= 8) {
+            const uint8_t *rows[8];
+            unsigned k = 0;
+            if (shape.digits != digits) set_shape(&shape, digits, "", 0);
+            for (; k < 8; k++) {
+                const uint8_t *view = views + 16 * (i + k);
+                int32_t buffer = int32_at(view + 8), start = int32_at(view + 12);
+                if (int32_at(view) != (int32_t)digits || (uint32_t)buffer >= buffers || start < 0 ||
+                    start > sizes[buffer] - 16)
+                    break;
+                rows[k] = data[buffer] + start;
+            }
+            if (k == 8 && group8_avx2(rows, &shape, keys + i, status + i)) {
+                i += 8;
+                continue;
+            }
+            singles = 8;
+        }
+#endif
+        const uint8_t *view = views + 16 * i, *text = view + 4;
+        int64_t length = int32_at(view), readable = VIEW_INLINE;
+        if (length > VIEW_INLINE) {
+            int32_t buffer = int32_at(view + 8), start = int32_at(view + 12);
+            if ((uint32_t)buffer >= buffers || start < 0 || start + length > sizes[buffer]) return i;
+            text = data[buffer] + start;
+            readable = sizes[buffer] - start;
+        }
+        if (length < 0) return i;
+        if (readable >= 16)
+            status[i] = LEVEL(row)(text, (size_t)length, &keys[i]);
+        else
+            status[i] = LEVEL(edge_row)(text, (size_t)length, &keys[i]);
+        i++;
+#ifdef LEVEL_GROUPS
+        singles -= singles > 0;
+        if (length >= 14 && length <= 16 && length != digits)
+            digits = (unsigned)length, singles = singles < SETTLE ? SETTLE : singles;
+#endif
+    }
+    return i;
+}
+
 LEVEL_TARGET static size_t LEVEL(lines)(const uint8_t *text, size_t size, int final, size_t capacity,
                                         uint64_t *keys, uint8_t *status, size_t *consumed) {
     const uint8_t *p = text, *end = text + size;

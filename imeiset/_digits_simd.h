@@ -65,6 +65,14 @@ ALWAYS_INLINE int64_t offset_at(const void *offsets, int wide, size_t i) {
     return value;
 }
 
+#define VIEW_INLINE 12 /* the longest text that an Arrow view holds itself */
+
+ALWAYS_INLINE int32_t int32_at(const uint8_t *p) {
+    int32_t value;
+    memcpy(&value, p, 4);
+    return value;
+}
+
 ALWAYS_INLINE uint32_t code_point(const uint8_t *p, size_t i) {
     uint32_t c;
     memcpy(&c, p + 4 * i, 4);
@@ -104,6 +112,10 @@ typedef struct {
     /* n texts data[starts[i]:ends[i]], offsets of 4 or (wide) 8 bytes. Returns how many were done: less
      * than n where a span lies outside the data. */
     size_t (*spans)(const uint8_t *data, size_t size, const void *starts, const void *ends, int wide,
+                    size_t n, uint64_t *keys, uint8_t *status);
+    /* n Arrow string views of 16 bytes (the length; up to 12 bytes of text, or a prefix, which of the
+     * `buffers`, and where in it). Returns how many were done, as `spans`. */
+    size_t (*views)(const uint8_t *views, const uint8_t *const *data, const int64_t *sizes, size_t buffers,
                     size_t n, uint64_t *keys, uint8_t *status);
     /* Lines ended by LF or CRLF, at most `capacity`; the last may lack its end if `final`. Returns how
      * many, and in *consumed the bytes they took. */
@@ -255,10 +267,10 @@ TARGET_AVX2 ALWAYS_INLINE int group8_avx2(const uint8_t *const row[8], const row
 #endif /* SIMD_X86 */
 
 static const digit_kernels digit_levels[SIMD_LEVELS] = {
-    {fixed_portable, ucs4_portable, spans_portable, lines_portable},
+    {fixed_portable, ucs4_portable, spans_portable, views_portable, lines_portable},
 #if SIMD_X86
-    {fixed_sse4, ucs4_sse4, spans_sse4, lines_sse4},
-    {fixed_avx2, ucs4_avx2, spans_avx2, lines_avx2},
+    {fixed_sse4, ucs4_sse4, spans_sse4, views_sse4, lines_sse4},
+    {fixed_avx2, ucs4_avx2, spans_avx2, views_avx2, lines_avx2},
 #endif
 };
 

@@ -1,6 +1,6 @@
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from mmap import mmap
-from typing import Any
+from typing import Any, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,12 @@ def lines(
     text: _Bytes, start: int, keys: _Keys, status: _Statuses, final: bool = True
 ) -> tuple[int, int]: ...
 def spans(data: _Bytes, starts: _Offsets, ends: _Offsets, keys: _Keys, status: _Statuses) -> None: ...
+
+@final
+class Buffers:
+    def __new__(cls, buffers: Iterable[Any] = ...) -> Self: ...
+
+def views(views: _Bytes, buffers: Buffers, keys: _Keys, status: _Statuses) -> None: ...
 def integers(
     values: NDArray[np.int64] | NDArray[np.uint64], digits: int, start: int, keys: _Keys, status: _Statuses
 ) -> int: ...

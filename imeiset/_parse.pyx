@@ -1,6 +1,8 @@
 """Texts and buffers to keys and status codes: one value, or whole columns without the GIL."""
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.float cimport PyFloat_Check
 from cpython.long cimport PyLong_Check
 from cpython.unicode cimport PyUnicode_Check, PyUnicode_DecodeASCII
@@ -51,6 +53,8 @@ cdef extern from "_digits_simd.h" nogil:
         void (*fixed)(const uint8_t*, ptrdiff_t, size_t, size_t, uint64_t*, uint8_t*) noexcept nogil
         void (*ucs4)(const uint8_t*, ptrdiff_t, size_t, size_t, uint64_t*, uint8_t*) noexcept nogil
         size_t (*spans)(const uint8_t*, size_t, const void*, const void*, bint, size_t, uint64_t*,
+                        uint8_t*) noexcept nogil
+        size_t (*views)(const uint8_t*, const uint8_t* const*, const int64_t*, size_t, size_t, uint64_t*,
                         uint8_t*) noexcept nogil
         size_t (*lines)(const uint8_t*, size_t, bint, size_t, uint64_t*, uint8_t*, size_t*) noexcept nogil
     const digit_kernels* digit_levels
@@ -290,6 +294,44 @@ def spans(const uint8_t[::1] data not None, const offset_t[::1] starts not None,
     if done < n:
         got = f"{starts[done]}:{ends[done]}"
         raise ValueError(f"span {done}: expected within {data.shape[0]} bytes, got {got}")
+
+
+@cython.final
+cdef class Buffers:
+    """The buffers that the views of an Arrow column point into, kept for as long as this is."""
+
+    cdef list views
+    cdef const uint8_t** data
+    cdef int64_t* sizes
+
+    def __cinit__(self, buffers=()):
+        cdef const uint8_t[::1] view
+        cdef Py_ssize_t i
+        self.views = [memoryview(buffer).cast("B") for buffer in buffers]
+        self.data = <const uint8_t**>PyMem_RawMalloc(len(self.views) * sizeof(void*) + 1)
+        self.sizes = <int64_t*>PyMem_RawMalloc(len(self.views) * sizeof(int64_t) + 1)
+        if self.data == NULL or self.sizes == NULL:
+            raise MemoryError
+        for i, view in enumerate(self.views):
+            self.sizes[i] = view.shape[0]
+            self.data[i] = &view[0] if view.shape[0] else NULL
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.data)
+        PyMem_RawFree(self.sizes)
+
+
+def views(const uint8_t[::1] views not None, Buffers buffers not None, uint64_t[::1] keys not None,
+          uint8_t[::1] status not None):
+    """Arrow string views, 16 bytes for each row. Raises ValueError for one outside the buffers."""
+    cdef Py_ssize_t n = _rows(0, views.shape[0] // 16, keys, status), count = len(buffers.views), done = 0
+    if views.shape[0] != 16 * keys.shape[0]:
+        raise ValueError(f"views: expected {16 * keys.shape[0]} bytes, got {views.shape[0]}")
+    if n:
+        with nogil:
+            done = _kernels.views(&views[0], buffers.data, buffers.sizes, count, n, &keys[0], &status[0])
+    if done < n:
+        raise ValueError(f"view {done}: expected within the {count} buffers, got one outside")
 
 
 ctypedef fused integer_t:

@@ -2,8 +2,7 @@
 
 A *source* wraps one column. It is read forward in pieces of any size, so a caller can work in
 buffers that stay in cache and never holds a second copy of the column. Which source serves which
-column is decided in one place, `source`; Arrow columns belong there too, with `_parse.spans` over
-their offsets.
+column is decided in one place, `source`.
 """
 
 import array
@@ -15,14 +14,14 @@ import numpy as np
 import numpy.ma as ma  # now: numpy would import it in a thread, and a fork meanwhile would wait for ever
 from numpy.typing import NDArray
 
-from imeiset import _parse
+from imeiset import _arrow, _parse
 from imeiset.errors import CheckDigit, ImeiError, ParseStatus
 
 Keys = NDArray[np.uint64]
 Statuses = NDArray[np.uint8]
 
 _ACCEPTED = (
-    "a list or tuple, a NumPy array of uint64, int64, S or U, "
+    "a list or tuple, a NumPy array of uint64, int64, S or U, an Arrow column, "
     "or bytes or an mmap of newline-separated numbers"
 )
 
@@ -80,6 +79,15 @@ class _Objects(_Rows):
         return _parse.objects(self._values, self._digits, self._next, keys, status)
 
 
+class _ArrowRows(_Rows):
+    def _read(self, keys: Keys, status: Statuses) -> int:
+        rows: int = self._values.read(self._next, self._digits, keys, status)
+        return rows
+
+    def value(self, row: int) -> object:
+        return self._values.value(row)
+
+
 class _Lines:
     """Newline-separated numbers in one buffer."""
 
@@ -122,7 +130,9 @@ def source(column: object, *, digits: int = 14) -> Source:
     if isinstance(column, list | tuple):
         # A subclass may say anything of its length.
         return _Objects(column if type(column) in (list, tuple) else [*column], digits)
-    # Arrow columns (__arrow_c_stream__, __arrow_c_array__) go here, before __array__ copies them.
+    column = settled(column)
+    if isinstance(column, _arrow.ArrowColumn):
+        return _ArrowRows(column, digits)
     if hasattr(column, "__array__") and not isinstance(column, np.generic):
         return _array(np.asanyarray(column), digits)
     if (text := _text(column)) is not None:
@@ -130,6 +140,21 @@ def source(column: object, *, digits: int = 14) -> Source:
     if isinstance(column, memoryview | array.array):
         return _array(np.asarray(column), digits)
     raise TypeError(f"expected {_ACCEPTED}, got {type(column).__name__}")
+
+
+def settled(column: object) -> object:
+    """The chunks of an Arrow column, which may be a stream that can be read but once; others as they are.
+
+    Without nanoarrow, a column that can make a NumPy array of itself is left to do so, which is slower.
+    """
+    if not _arrow.speaks(column):
+        return column
+    try:
+        return _arrow.ArrowColumn.of(column)
+    except ModuleNotFoundError:
+        if hasattr(column, "__array__"):
+            return column
+        raise
 
 
 def _text(column: object) -> memoryview | None:
@@ -146,6 +171,9 @@ def split(column: object, parts: int) -> list[Any]:
 
     For threads, so lists stay whole: reading their items holds the interpreter.
     """
+    column = settled(column)
+    if isinstance(column, _arrow.ArrowColumn):
+        return column.split(parts)
     if hasattr(column, "__array__") and not isinstance(column, np.generic):
         values = np.asanyarray(column)
         if values.ndim == 1 and values.dtype.kind in "SUiu":
@@ -190,6 +218,10 @@ def parse(column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore
     one or 0, "require" the right one; texts of 14 and 16 digits have none and always pass. In lines, a
     blank line is a row that is EMPTY.
 
+    Arrow columns (string, binary, their large and view forms, dictionaries of those, int64, uint64; sliced,
+    chunked, or the only column of a table) are read in place. A null is MISSING. Raises ValueError for
+    one whose offsets lead outside its buffers.
+
     NumPy drops trailing NULs from S and U items, so a text that ends in NUL cannot be told from one
     that does not.
 
@@ -211,6 +243,7 @@ def parse(column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore
 def keys_of(column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore") -> Keys:
     """The keys of a column, as `parse` gives them; raises ImeiError, with its position, for the first
     row that is malformed."""
+    column = settled(column)
     keys, status = parse(column, digits=digits, check_digit=check_digit)
     if status.any():
         row = int(np.flatnonzero(status)[0])

@@ -29,10 +29,10 @@ _OR, _AND, _SUB, _XOR = range(4)
 class ImeiSet(_index.Index):
     """The set of the IMEIs in a column.
 
-    column: a list or tuple of texts, an array of uint64 or int64 keys or of S or U texts, or bytes or
-    an mmap of newline-separated numbers. digits: what integers are, 14-digit keys or (15) keys with
-    their check digit. check_digit: "ignore", "spare" or "require", see `parse`. Raises ImeiError, with
-    its position, for the first malformed entry.
+    column: a list or tuple of texts, an array of uint64 or int64 keys or of S or U texts, an Arrow
+    column of texts or integers (PyCapsule protocol), or bytes or an mmap of newline-separated numbers.
+    digits: what integers are, 14-digit keys or (15) keys with their check digit. check_digit: "ignore",
+    "spare" or "require", see `parse`. Raises ImeiError, with its position, for the first malformed entry.
 
     An IMEI is compared by its first 14 digits (3GPP TS 22.016). The set never changes, may be used from
     any number of threads, and takes 11 to 24 bits for each IMEI of a realistic list. Making it costs
@@ -112,6 +112,7 @@ class ImeiSet(_index.Index):
         """Run a kernel over a column, in parts on several threads."""
         if threads < 1:
             raise ValueError(f"threads: expected at least 1, got {threads}")
+        column = columns.settled(column)
         parts = columns.split(column, threads)
 
         def ask(part: object) -> tuple[NDArray[Any], tuple[int, int] | None]:

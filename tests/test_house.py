@@ -18,6 +18,7 @@ if not PACKAGE.is_dir():
 FLOORS = {
     "errors": 0,
     "_files": 1,
+    "_arrow": 2,
     "_parse": 1,
     "_index": 1,
     "_sort": 1,
@@ -37,6 +38,7 @@ NEIGHBOURS = {
     ("_index", "_parse"),
     ("imei", "columns"),
     ("columns", "imei"),
+    ("columns", "_arrow"),
     ("sets", "snapshot"),
     ("store", "feeds"),
 }

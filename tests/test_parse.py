@@ -5,6 +5,7 @@ import mmap
 import os
 import random
 import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -103,6 +104,18 @@ def by_spans(data, starts, ends, dtype=np.int64):
     return rows_of(keys, status)
 
 
+def by_views(data, starts, ends):
+    """The same texts as Arrow views: short ones inline, the others in the second of two buffers."""
+    views = b""
+    for start, end in zip(starts, ends, strict=True):
+        text = bytes(data[start:end])
+        short = struct.pack("<i12s", len(text), text)
+        views += short if len(text) <= 12 else struct.pack("<i4sii", len(text), text[:4], 1, start)
+    keys, status = buffers(len(starts))
+    _parse.views(views, _parse.Buffers([b"", data]), keys, status)
+    return rows_of(keys, status)
+
+
 def by_objects(values, digits=14):
     keys, status = buffers(len(values))
     assert _parse.objects(values, digits, 0, keys, status) == len(values)
@@ -191,6 +204,7 @@ def test_all_kernels_equal_the_oracle(texts, crlf, last):
         ends = np.cumsum([0, *map(len, texts)])
         for dtype in (np.int32, np.int64):
             assert by_spans(joined, ends[:-1], ends[1:], dtype) == want
+        assert by_views(joined, ends[:-1], ends[1:]) == want
         padded = [text.rstrip(b"\0") for text in texts]
         assert by_fixed(np.array(padded, "S")) == expected(padded)
         assert by_fixed(np.array([text.decode("latin-1") for text in padded], "U")) == expected(padded)
@@ -300,7 +314,7 @@ def test_every_length_at_the_page_end(level, fenced):
         want = expected([text])
         for place in (fenced.at_end, fenced.at_start):
             view = place(text)
-            assert by_spans(view, [0], [length]) == want
+            assert by_spans(view, [0], [length]) == by_views(view, [0], [length]) == want
             assert by_lines(view) == (want if length else [])
             if length:
                 assert by_fixed(view.view(f"S{length}")) == want
@@ -322,6 +336,7 @@ def test_columns_at_the_page_end(level, fenced, width):
             assert by_fixed(array) == by_fixed(array[::-1]) == want
             assert by_fixed(array[::2]) == want[::2]
             assert by_spans(place(joined), offsets[:-1], offsets[1:]) == want
+            assert by_views(place(joined), offsets[:-1], offsets[1:]) == want
             array = place(wide).view(f"U{width}")
             assert by_fixed(array) == by_fixed(array[::-1]) == want
             for end in (b"\n", b"\r\n"):
@@ -409,7 +424,7 @@ def test_one_row_of_another_length(level):
                 ends = starts + width
                 ends[place] = starts[place] + length
                 want = expected([data[start:end] for start, end in zip(starts, ends, strict=True)])
-                assert by_spans(data, starts, ends) == want
+                assert by_spans(data, starts, ends) == by_views(data, starts, ends) == want
                 texts = [data[start:end] for start, end in zip(starts, ends, strict=True)]
                 assert by_fixed(np.array(texts, "S16")) == expected(t[:16] for t in texts)
                 assert by_lines(b"\n".join(texts) + b"\n") == want
@@ -576,6 +591,17 @@ def test_arguments_are_checked():
     ]:
         with pytest.raises(ValueError, match="span 1: expected within 30 bytes"):
             by_spans(data, starts, ends)
+    outside = [(15, 2, 0), (15, -1, 0), (15, 1, -1), (15, 1, 16), (31, 1, 0), (2**31 - 1, 1, 2**31 - 1)]
+    for length, buffer, start in [*outside, (13, 0, 0), (-1, 1, 0), (-(2**31), 1, 0)]:
+        good = struct.pack("<iiii", 15, 0, 1, 15)
+        for before in (1, 3, 8, 20):
+            keys, status = buffers(before + 9)
+            views = good * before + struct.pack("<iiii", length, 0, buffer, start) + good * 8
+            with pytest.raises(ValueError, match=f"view {before}: expected within the 2 buffers"):
+                _parse.views(views, _parse.Buffers([b"", data]), keys, status)
+    keys, status = buffers(2)
+    with pytest.raises(ValueError, match="expected 32 bytes, got 16"):
+        _parse.views(bytes(16), _parse.Buffers(), keys, status)
     with pytest.raises(ValueError, match="2 starts, 1 ends"):
         by_spans(data, [0, 15], [15])
     with pytest.raises(ValueError, match="expected 2 rows like keys, got 1"):

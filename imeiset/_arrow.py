@@ -1,0 +1,259 @@
+"""Arrow columns, read where they lie, through the PyCapsule protocol.
+
+nanoarrow checks the structures and says how long each buffer is; what the buffers hold is checked here
+and in the kernels: no offset, view or index leads outside them.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imeiset import _parse
+from imeiset.errors import ParseStatus
+
+_Keys = NDArray[np.uint64]
+_Statuses = NDArray[np.uint8]
+
+ACCEPTED = (
+    "an Arrow column of string, binary, their large and view forms, a dictionary of those, int64 or uint64"
+)
+
+
+def speaks(column: object) -> bool:
+    """Whether a column comes by the PyCapsule protocol. One that NumPy holds is better left to NumPy."""
+    given = hasattr(column, "__arrow_c_stream__") or hasattr(column, "__arrow_c_array__")
+    return given and not isinstance(getattr(column, "dtype", None), np.dtype)
+
+
+class ArrowColumn:
+    """The chunks of an Arrow column, or rows `start` to `stop` of them. A stream is read to its end."""
+
+    def __init__(self, chunks: "list[_Chunk]", start: int, stop: int) -> None:
+        self._chunks, self.start, self.stop = chunks, start, stop
+
+    @classmethod
+    def of(cls, column: Any) -> "ArrowColumn":
+        """The column that an object gives; ImportError without nanoarrow, TypeError for another type."""
+        try:
+            import nanoarrow as na
+        except ModuleNotFoundError as error:
+            if error.name != "nanoarrow":
+                raise
+            raise ModuleNotFoundError(
+                "Arrow columns need nanoarrow: pip install 'imeiset[arrow]'", name="nanoarrow"
+            ) from None
+        try:
+            if hasattr(column, "__arrow_c_array__"):
+                arrays = [na.c_array(column)]
+            else:
+                with na.c_array_stream(column) as stream:
+                    arrays = list(stream)
+            known: _Known = {}
+            chunks = [_chunk(array, known) for array in arrays]
+        except RuntimeError as error:  # nanoarrow's
+            raise ValueError(f"expected a sound Arrow column, got {error}") from None
+        return cls(chunks, 0, sum(chunk.length for chunk in chunks))
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def split(self, parts: int) -> "list[ArrowColumn]":
+        """Columns of about as many rows, one after another."""
+        edges = [self.start + len(self) * part // parts for part in range(parts + 1)]
+        return [ArrowColumn(self._chunks, start, stop) for start, stop in pairwise(edges)]
+
+    def read(self, start: int, digits: int, keys: _Keys, status: _Statuses) -> int:
+        """Parse rows from `start` on into both; returns how many."""
+        wanted = min(len(keys), len(self) - start)
+        start += self.start
+        done = 0
+        for chunk in self._chunks:
+            if done == wanted:
+                break
+            if start < chunk.length:
+                rows = slice(start, min(start + wanted - done, chunk.length))
+                into = slice(done, done + rows.stop - rows.start)
+                chunk.read(rows, digits, keys[into], status[into])
+                done, start = into.stop, chunk.length
+            start -= chunk.length
+        return done
+
+    def value(self, row: int) -> object:
+        """What stands in that row, None for a null."""
+        row += self.start
+        for chunk in self._chunks:
+            if row < chunk.length:
+                return chunk.value(row)
+            row -= chunk.length
+        raise IndexError(f"row: expected one of {len(self)}")
+
+
+def _buffer(view: Any, dtype: Any) -> NDArray[Any]:
+    return np.frombuffer(view, dtype) if view.size_bytes else np.empty(0, dtype)
+
+
+def _chunk(array: Any, known: "_Known", start: int = 0, stop: int | None = None) -> "_Chunk":
+    """The reader of one array, or of rows of it; of the only field, if it is a struct, as tables come."""
+    stop = array.length if stop is None else stop
+    if array.schema.format == "n":  # before nanoarrow counts its buffers: polars has one too many
+        return _Missing(array, None, start, stop)
+    view = array.view()
+    given = array, view, start, stop
+    if view.storage_type == "struct" and view.n_children == 1:
+        rows = _Chunk(*given)
+        valid = rows.valid(slice(0, rows.length))
+        if valid is None or valid.all():
+            return _chunk(array.child(0), known, rows.at.start, rows.at.stop)
+    if view.dictionary is not None:
+        return _Dictionary(*given, known)
+    for kind, storages in _KINDS.items():
+        if view.storage_type in storages:
+            return kind(*given)
+    raise TypeError(f"expected {ACCEPTED}, got one of {view.storage_type}")
+
+
+class _Chunk:
+    """Rows of one array. They are numbered from 0, wherever in the buffers they are."""
+
+    def __init__(self, array: Any, view: Any, start: int, stop: int) -> None:
+        if not 0 <= start <= stop <= array.length:
+            raise ValueError(f"rows: expected some of {array.length}, got {start} to {stop}")
+        self.length: int = stop - start
+        self.at = slice(array.offset + start, array.offset + stop)  # in the buffers
+        self._array = array  # keeps the buffers
+        bits = _buffer(view.buffer(0), np.uint8) if view and view.n_buffers and array.null_count else None
+        self._valid = bits if bits is not None and len(bits) else None
+
+    def valid(self, rows: slice) -> NDArray[np.bool_] | None:
+        """Which rows hold a value; None if all do."""
+        if self._valid is None:
+            return None
+        start = self.at.start + rows.start
+        first = start // 8
+        bits = self._valid[first : (start + rows.stop - rows.start + 7) // 8]
+        flags = np.unpackbits(bits, bitorder="little")[start - 8 * first :][: rows.stop - rows.start]
+        return flags.view(np.bool_)
+
+    def read(self, rows: slice, digits: int, keys: _Keys, status: _Statuses) -> None:
+        """Parse rows into both, which have room for exactly these."""
+        self._read(rows, digits, keys, status)
+        if (valid := self.valid(rows)) is not None:
+            keys[~valid] = _parse.NO_KEY
+            status[~valid] = ParseStatus.MISSING
+
+    def value(self, row: int) -> object:
+        """What stands in that row, None for a null."""
+        valid = self.valid(slice(row, row + 1))
+        return self._value(row) if valid is None or valid[0] else None
+
+    def _read(self, rows: slice, digits: int, keys: _Keys, status: _Statuses) -> None:
+        raise NotImplementedError
+
+    def _value(self, row: int) -> object:
+        raise NotImplementedError
+
+
+class _Texts(_Chunk):
+    def __init__(self, array: Any, view: Any, start: int, stop: int) -> None:
+        super().__init__(array, view, start, stop)
+        width = np.int64 if view.storage_type.startswith("large") else np.int32
+        offsets = _buffer(view.buffer(1), width)[self.at.start : self.at.stop + 1]
+        self._starts, self._ends = offsets[:-1], offsets[1:]
+        self._data = _buffer(view.buffer(2), np.uint8)
+
+    def _read(self, rows: slice, digits: int, keys: _Keys, status: _Statuses) -> None:
+        _parse.spans(self._data, self._starts[rows], self._ends[rows], keys, status)
+
+    def _value(self, row: int) -> object:
+        return bytes(self._data[self._starts[row] : self._ends[row]])
+
+
+class _Views(_Chunk):
+    def __init__(self, array: Any, view: Any, start: int, stop: int) -> None:
+        super().__init__(array, view, start, stop)
+        self._views = _buffer(view.buffer(1), np.uint8).reshape(-1, 16)[self.at]
+        self._data = [_buffer(view.buffer(i), np.uint8) for i in range(2, view.n_buffers - 1)]
+        self._buffers = _parse.Buffers(self._data)
+
+    def _read(self, rows: slice, digits: int, keys: _Keys, status: _Statuses) -> None:
+        views = self._views[rows]
+        if (valid := self.valid(rows)) is not None:  # the view of a null may hold anything
+            views = views.copy()
+            views[~valid] = 0
+        _parse.views(views.reshape(-1), self._buffers, keys, status)
+
+    def _value(self, row: int) -> object:
+        view = self._views[row].tobytes()
+        length, _, buffer, start = np.frombuffer(view, np.int32).tolist()
+        return view[4 : 4 + length] if length <= 12 else bytes(self._data[buffer][start : start + length])
+
+
+class _Integers(_Chunk):
+    def __init__(self, array: Any, view: Any, start: int, stop: int) -> None:
+        super().__init__(array, view, start, stop)
+        self._values = _buffer(view.buffer(1), view.storage_type)[self.at]
+
+    def _read(self, rows: slice, digits: int, keys: _Keys, status: _Statuses) -> None:
+        _parse.integers(self._values[rows], digits, 0, keys, status)
+
+    def _value(self, row: int) -> object:
+        return int(self._values[row])
+
+
+class _Missing(_Chunk):
+    def _read(self, rows: slice, digits: int, keys: _Keys, status: _Statuses) -> None:
+        keys[:] = _parse.NO_KEY
+        status[:] = ParseStatus.MISSING
+
+    def _value(self, row: int) -> object:
+        return None
+
+
+class _Dictionary(_Chunk):
+    """Indices into a dictionary whose entries are parsed once."""
+
+    def __init__(self, array: Any, view: Any, start: int, stop: int, known: "_Known") -> None:
+        super().__init__(array, view, start, stop)
+        self._indices = _buffer(view.buffer(1), view.storage_type)[self.at]
+        entries = array.dictionary
+        place = entries.schema.format, entries.offset, entries.length, *entries.buffers
+        # Chunks often have one dictionary in common: it is parsed for the first.
+        self._entries, self._parsed = known.setdefault(place, (_chunk(entries, known), {}))
+
+    def _parse_entries(self, digits: int) -> tuple[_Keys, _Statuses]:
+        """Keys and statuses of the entries, and then those of a null."""
+        if digits not in self._parsed:  # two threads may both do it, and get the same
+            n = self._entries.length
+            keys = np.full(n + 1, _parse.NO_KEY, np.uint64)
+            status = np.full(n + 1, ParseStatus.MISSING, np.uint8)
+            self._entries.read(slice(0, n), digits, keys[:n], status[:n])
+            self._parsed[digits] = keys, status
+        return self._parsed[digits]
+
+    def _read(self, rows: slice, digits: int, keys: _Keys, status: _Statuses) -> None:
+        of_entries, status_of_entries = self._parse_entries(digits)
+        entries = self._entries.length
+        at = self._indices[rows].astype(np.int64)
+        outside = (at < 0) | (at >= entries)
+        if (valid := self.valid(rows)) is not None:  # the index of a null may be anything
+            outside &= valid
+            at[~valid] = entries
+        if outside.any():
+            raise ValueError(f"index: expected one of {entries} entries, got {at[outside][0]}")
+        keys[:], status[:] = of_entries[at], status_of_entries[at]
+
+    def _value(self, row: int) -> object:
+        return self._entries.value(int(self._indices[row]))
+
+
+# Dictionaries by the place of their buffers, with what was parsed of them by the digits of integers.
+_Known = dict[tuple[Any, ...], tuple[_Chunk, dict[int, tuple[_Keys, _Statuses]]]]
+
+_KINDS: dict[Callable[[Any, Any, int, int], _Chunk], tuple[str, ...]] = {
+    _Texts: ("string", "large_string", "binary", "large_binary"),
+    _Views: ("string_view", "binary_view"),
+    _Integers: ("int64", "uint64"),
+}

@@ -1,0 +1,212 @@
+"""Arrow columns from whoever makes them: every type, offset, chunking and null, and hostile buffers."""
+
+import builtins
+
+import numpy as np
+import oracle
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imeiset import ImeiError, ImeiSet, parse
+from imeiset.columns import keys_of, settled, split
+
+nanoarrow = pytest.importorskip("nanoarrow")
+pa = pytest.importorskip("pyarrow")
+
+GOOD = "490154203237518"
+FOREIGN = {ord("0") + i: 0x0660 + i for i in range(10)}  # to Arabic-Indic digits
+DIRTY = [GOOD, None, "", "49015420323751", "4901542032375106", "490154203237510", "35-809101-685355-0", "12",
+         GOOD * 3, GOOD.translate(FOREIGN), "52003020863612#", "+9015420323751", "1\0"] * 3  # fmt: skip
+TEXTS = [pa.string(), pa.large_string(), pa.binary(), pa.large_binary()]
+if hasattr(pa, "string_view"):  # from 16
+    TEXTS += [pa.string_view(), pa.binary_view()]
+
+
+def rows(column, **options):
+    keys, status = parse(column, **options)
+    return list(zip(keys.tolist(), status.tolist(), strict=True))
+
+
+def expected(values, digits=14):
+    return [oracle.settle(oracle.parse_value(value, digits), "ignore") for value in values]
+
+
+def arrays(values):
+    """The values in every type of text, alone and as a dictionary."""
+    raw = [None if value is None else value.encode() for value in values]
+    for kind in TEXTS:
+        array = pa.array(raw, pa.binary()).cast(kind) if str(kind).endswith("view") else pa.array(raw, kind)
+        yield array
+        if not str(kind).endswith("view"):
+            yield array.dictionary_encode()
+    entries = pa.array([*values, None])
+    for index in (pa.int8(), pa.uint16(), pa.int64()):
+        at = pa.array([None if value is None else i for i, value in enumerate(values)], index)
+        yield pa.DictionaryArray.from_arrays(at, entries)
+
+
+@given(st.lists(st.one_of(st.none(), st.text(max_size=20), st.from_regex(r"\A[0-9]{13,17}\Z")), max_size=60),
+       st.integers(0, 60), st.integers(0, 60), st.integers(1, 9))  # fmt: skip
+def test_columns_equal_the_oracle(values, start, length, chunk):
+    want = expected(values)
+    for array in arrays(values):
+        assert rows(array) == want
+        assert rows(array.slice(start, length)) == want[start : start + length]
+        pieces = [array.slice(at, chunk) for at in range(0, len(array), chunk)]
+        assert rows(pa.chunked_array(pieces, array.type)) == want
+        table = pa.table({"imei": array}).slice(start, length)
+        assert rows(table) == rows(table.to_reader(chunk)) == want[start : start + length]
+        assert [row for part in split(array, chunk) for row in rows(part)] == want
+
+
+def test_dirty_columns_at_the_set():
+    members = ImeiSet([GOOD])
+    want = [text is not None and expected([text])[0][0] == 49015420323751 for text in DIRTY]
+    for array in arrays(DIRTY):
+        for threads in (1, 3):
+            assert members.contains(array, threads, malformed=False).tolist() == want
+            for column in (array, pa.table({"imei": array}).to_reader()):  # that reader can be read but once
+                with pytest.raises(ImeiError, match="row 1: no value") as error:
+                    members.contains(column, threads)
+                assert error.value.position == 1
+    assert members.positions(pa.array([GOOD, "86012345678901"])).tolist() == [0, -1]
+    assert ImeiSet(pa.array(DIRTY)[3:7]) == ImeiSet(DIRTY[3:7])
+
+
+@pytest.mark.parametrize("position", [0, 5, 20_000])
+def test_errors_show_the_row(position):
+    values = [GOOD] * 20_001
+    values[position] = "35809101685x3550"
+    for array in arrays(values[:100]) if position < 100 else [pa.array(values), pa.array(values, TEXTS[-2])]:
+        for column in (array, pa.chunked_array([array.slice(0, 3), array.slice(3)])):
+            with pytest.raises(ImeiError, match=rf"row {position}: .* got '35809101\*\*\*\*\*\*\*\*'"):
+                keys_of(column)
+    with pytest.raises(ImeiError, match="row 1: no value"):
+        keys_of(pa.array([1, None]))
+
+
+def test_integers():
+    values = [49015420323751, 10**14, 0, None, 490154203237518, 10**14 - 1]
+    for kind, more in ((pa.int64(), [-1, -(2**63)]), (pa.uint64(), [2**64 - 1])):
+        given = [*values, *more]
+        for digits in (14, 15):
+            assert rows(pa.array(given, kind), digits=digits) == expected(given, digits)
+            assert rows(pa.array(given, kind)[2:5], digits=digits) == expected(given[2:5], digits)
+            assert rows(pa.array(given, kind).dictionary_encode(), digits=digits) == expected(given, digits)
+
+
+def test_no_values():
+    missing = expected([None] * 3)
+    assert rows(pa.nulls(3)) == rows(pa.array([None] * 3, pa.string())) == missing
+    for array in arrays([]):
+        assert rows(array) == rows(pa.chunked_array([], array.type)) == []
+    empty = pa.DictionaryArray.from_arrays(pa.array([None] * 3, pa.int32()), pa.array([], pa.string()))
+    assert rows(empty) == missing
+
+
+def test_one_dictionary_is_parsed_once():
+    array = pa.array([GOOD, None, "x"] * 9).dictionary_encode()
+    column = settled(pa.chunked_array([array[:5], array[5:]]))
+    first, second = column._chunks
+    rows(column)
+    assert first._parsed is second._parsed
+    assert len(first._parsed) == 1
+    other = pa.chunked_array([array[:5], pa.array(["x", GOOD]).dictionary_encode()])
+    assert rows(other) == expected([*array[:5].to_pylist(), "x", GOOD])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [pa.array([1.5]), pa.array([True]), pa.array([1], pa.int32()), pa.array([[GOOD]]),
+     pa.table({"a": [GOOD], "b": [1]}),
+     pa.StructArray.from_arrays([pa.array([GOOD])], ["a"], mask=pa.array([True]))],
+    ids=lambda column: str(getattr(column, "type", "table")),
+)  # fmt: skip
+def test_refused_types(column):
+    with pytest.raises(TypeError, match=r"expected an Arrow column of string, .*, got one of "):
+        parse(column)
+
+
+def offsets(*values, dtype=np.int32):
+    return pa.py_buffer(np.array(values, dtype))
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize(
+    ("given", "span"),
+    [((0, 1000, 45), "0:1000"), ((0, -5, 45), "0:-5"), ((20, 15, 30), "20:15"),
+     ((0, 2**31 - 1, 45), "0:2147483647"), ((0, 46, 45), "0:46")],
+)  # fmt: skip
+def test_offsets_that_lead_outside(given, span, wide):
+    kind, dtype = (pa.large_string(), np.int64) if wide else (pa.string(), np.int32)
+    buffers = [None, offsets(*given, dtype=dtype), pa.py_buffer(GOOD.encode() * 3)]
+    with pytest.raises(ValueError, match=f"span 0: expected within [0-9]+ bytes, got {span}"):
+        parse(pa.Array.from_buffers(kind, 2, buffers))
+
+
+@pytest.mark.skipif(not hasattr(pa, "string_view"), reason="pyarrow has no string views before 16")
+@pytest.mark.parametrize(
+    "view", [(15, 0, 7, 0), (15, 0, -1, 0), (15, 0, 0, 31), (15, 0, 0, -1), (-15, 0, 0, 0)]
+)
+def test_views_that_lead_outside(view):
+    views = np.zeros((3, 4), np.int32)
+    views[1] = view
+    data = pa.py_buffer(GOOD.encode() * 3)
+    kind = pa.string_view()
+    with pytest.raises(ValueError, match="view 1: expected within the 1 buffers"):
+        parse(pa.Array.from_buffers(kind, 3, [None, pa.py_buffer(views), data]))
+    null = pa.Array.from_buffers(kind, 3, [pa.py_buffer(b"\x05"), pa.py_buffer(views), data])
+    assert rows(null) == expected(["", None, ""])
+
+
+@pytest.mark.parametrize("index", [3, -1, 127])
+def test_indices_that_lead_outside(index):
+    at = pa.Array.from_buffers(pa.int8(), 3, [None, pa.py_buffer(np.array([0, index, 2], np.int8))])
+    with pytest.raises(ValueError, match=f"index: expected one of 3 entries, got {index}"):
+        parse(pa.DictionaryArray.from_arrays(at, pa.array([GOOD, "x", "y"]), safe=False))
+    nulled = [pa.py_buffer(b"\x05"), pa.py_buffer(np.array([0, index, 2], np.int8))]
+    at = pa.Array.from_buffers(pa.int8(), 3, nulled)
+    column = pa.DictionaryArray.from_arrays(at, pa.array([GOOD, "x", "y"]), safe=False)
+    assert rows(column) == expected([GOOD, None, "y"])
+
+
+def test_nothing_is_copied():
+    """Parsing sees what is in the producer's memory now."""
+    data = bytearray(GOOD.encode() * 2)
+    column = pa.Array.from_buffers(pa.string(), 2, [None, offsets(0, 15, 30), pa.py_buffer(data)])
+    before = settled(column)
+    data[:15] = b"352099001761481"
+    assert rows(before) == expected(["352099001761481", GOOD])
+
+
+def test_other_makers():
+    want = expected(DIRTY)
+    polars, pandas = pytest.importorskip("polars"), pytest.importorskip("pandas")
+    for dtype in (polars.String, polars.Categorical):
+        series = polars.Series("imei", DIRTY, dtype)
+        for column in (series, series.to_frame(), polars.concat([series[:3], series[3:]])):
+            assert rows(column) == want
+    assert rows(polars.Series([None, None])) == expected([None, None])
+    assert rows(polars.Series([1, None, 5])) == expected([1, None, 5])
+    for dtype in ("string[pyarrow]", "string[python]", "category", object, pandas.ArrowDtype(pa.string())):
+        assert rows(pandas.Series(DIRTY, dtype=dtype)) == want
+    for dtype in ("Int64", pandas.ArrowDtype(pa.int64())):
+        assert rows(pandas.Series([1, None, 5], dtype=dtype)) == expected([1, None, 5])
+    duckdb = pytest.importorskip("duckdb")
+    assert rows(duckdb.from_arrow(pa.table({"imei": DIRTY}))) == want
+
+
+def test_without_nanoarrow(monkeypatch):
+    """What can be a NumPy array still goes; what cannot says which extra is lacking."""
+    real = builtins.__import__
+
+    def without(name, *arguments):
+        if name == "nanoarrow":
+            raise ModuleNotFoundError("No module named 'nanoarrow'", name=name)
+        return real(name, *arguments)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    assert rows(pa.array([GOOD, None])) == expected([GOOD, None])
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'imeiset\[arrow\]'"):
+        parse(pa.table({"imei": [GOOD]}).to_reader())
