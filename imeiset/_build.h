@@ -10,7 +10,7 @@
 
 #define RUN_MIN 32u
 
-enum build_status { BUILD_OK = 0, BUILD_NO_MEMORY = 1, BUILD_NOT_ASCENDING = 2, BUILD_OUT_OF_RANGE = 3 };
+enum build_status { BUILD_OK = 0, BUILD_NO_MEMORY = 1, BUILD_NOT_ASCENDING = 2, BUILD_OUT_OF_RANGE = 3, BUILD_TOO_LARGE = 4 };
 
 /* A growing array of bytes. */
 struct bytes {
@@ -143,6 +143,7 @@ static inline int tac_flush(struct builder *b) {
     const struct shape *s = &shapes[row];
     if (s->lines) {
         uint64_t line = b->lines.used / LINE_BYTES, slot = line << 35 | (uint64_t)row << 27 | b->tac;
+        if (line + s->lines > MAX_LINES) return b->status = BUILD_TOO_LARGE;
         uint8_t *lines = bytes_more(&b->lines, (size_t)s->lines * LINE_BYTES);
         uint8_t *to_tacs = bytes_more(&b->tacs, 4), *to_slots = bytes_more(&b->directory, 8);
         if (!lines || !to_tacs || !to_slots) return b->status = BUILD_NO_MEMORY;
@@ -211,20 +212,26 @@ static inline int builder_add(struct builder *b, uint64_t start, uint64_t length
     return BUILD_OK;
 }
 
+/* Read once: another thread may write the caller's array, and what was checked must be what is used. */
+#define read_key(at) __atomic_load_n(at, __ATOMIC_RELAXED)
+
 /* Add ascending keys; repeats count once. */
 static inline int builder_add_keys(struct builder *b, const uint64_t *keys, size_t n) {
-    for (size_t i = 0; i < n;) {
-        uint64_t start = keys[i], next = start + 1;
-        for (i++; i < n && keys[i] <= next && keys[i] + 1 >= next; i++) next = keys[i] + 1;
+    uint64_t key = n ? read_key(keys) : 0;
+    for (size_t i = 0; i < n;) { /* key: number i */
+        uint64_t start = key, next = start + 1;
+        for (i++; i < n && (key = read_key(keys + i)) <= next && key + 1 >= next; i++) next = key + 1;
         if (b->length && start + 1 == b->start + b->length && ++start == next) continue; /* a repeat, across calls */
         if (builder_add(b, start, next - start)) return b->status;
         /* nearly all keys of a list stand alone, in the TAC of the one before */
-        if (i == n || keys[i] < next || run_flush(b)) continue;
+        if (i == n || key < next || run_flush(b)) continue;
         const uint64_t first = b->tac * SERIALS;
         uint32_t *serials = b->serials, count = b->serial_count;
-        for (start = keys[i]; i + 1 < n && keys[i + 1] > start + 1 && start - first < SERIALS; start = keys[++i])
-            serials[count++] = (uint32_t)(start - first);
-        if (count > b->serial_count) b->start = keys[i - 1] + 1;
+        for (uint64_t after; i + 1 < n && (after = read_key(keys + i + 1)) > key + 1 && key - first < SERIALS; i++) {
+            serials[count++] = (uint32_t)(key - first);
+            key = after;
+        }
+        if (count > b->serial_count) b->start = first + serials[count - 1] + 1;
         b->count += count - b->serial_count;
         b->serial_count = count;
     }

@@ -45,6 +45,7 @@ struct index {
 #define slot_tac(slot) ((uint32_t)((slot)&EMPTY_TAC))
 #define slot_row(slot) ((uint32_t)((slot) >> 27 & 255))
 #define slot_line(slot) ((slot) >> 35)
+#define MAX_LINES (1u << 29) /* 32 GiB of them */
 
 /* Lay out the fence tree of n lines, eight fences to a node; returns how many fences. */
 static inline uint64_t fences_layout(struct index *ix, uint64_t n) {

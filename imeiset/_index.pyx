@@ -22,8 +22,8 @@ cdef extern from "_simd.h" nogil:
     int simd_by_name(const char*) noexcept
 
 cdef extern from "_merge.h" nogil:
-    enum: BUILD_OK, BUILD_NO_MEMORY, BUILD_NOT_ASCENDING, BUILD_OUT_OF_RANGE
-    enum: LINE_BYTES, RANK_BYTES, RANK_LINES, OP_AND, OP_SUB
+    enum: BUILD_OK, BUILD_NO_MEMORY, BUILD_NOT_ASCENDING, BUILD_OUT_OF_RANGE, BUILD_TOO_LARGE
+    enum: LINE_BYTES, RANK_BYTES, RANK_LINES, MAX_LINES, OP_AND, OP_SUB
     const uint64_t KEYS
     struct index:
         const uint8_t* pilots
@@ -85,7 +85,7 @@ def simd_level():
 def use_simd(str name not None, /):
     """Use that level from now on, in every thread: for tests and measurements."""
     global _level, _kernels
-    cdef int level = simd_by_name(name.encode())
+    cdef int level = simd_by_name(name.encode()) if "\0" not in name else -1
     if not 0 <= level <= simd_supported():
         raise ValueError(f"SIMD level: expected one of {', '.join(simd_levels())}, got {name!r}")
     _level = level
@@ -136,6 +136,8 @@ cdef int raise_build(int status) except -1:
         raise ValueError("keys: expected ascending order, got one below the one before")
     if status == BUILD_OUT_OF_RANGE:
         raise ValueError(f"keys: expected 0 to {KEYS - 1}, got one outside or a range that ends too early")
+    if status == BUILD_TOO_LARGE:
+        raise OverflowError(f"index: expected at most {MAX_LINES} lines of {LINE_BYTES} bytes, got more")
     return 0
 
 

@@ -78,7 +78,7 @@ def simd_level():
 def use_simd(str name not None, /):
     """Use that level from now on, in every thread: for tests and measurements."""
     global _level, _kernels
-    cdef int level = simd_by_name(name.encode())
+    cdef int level = simd_by_name(name.encode()) if "\0" not in name else -1
     if not 0 <= level <= simd_supported():
         raise ValueError(f"SIMD level: expected one of {', '.join(simd_levels())}, got {name!r}")
     _level = level

@@ -69,10 +69,15 @@ static inline struct sort_span sort_span_of(uint64_t first, uint64_t differ) {
     return (struct sort_span){bits < 64 ? first >> bits << bits : 0, bits};
 }
 
+/* The bin of a key; some bin also where another thread changed the key after the span was taken. */
+static inline size_t sort_bin(uint64_t key, struct sort_span span, unsigned shift) {
+    return (size_t)((key - span.low) >> shift) & (SORT_BINS - 1);
+}
+
 /* Add the keys to the numbers of keys in each bin. */
 static void sort_count(const uint64_t *keys, size_t n, struct sort_span span, size_t *bins) {
     const unsigned shift = sort_shift(span);
-    for (size_t i = 0; i < n; i++) bins[(keys[i] - span.low) >> shift]++;
+    for (size_t i = 0; i < n; i++) bins[sort_bin(keys[i], span, shift)]++;
 }
 
 /* Join bins to groups. */
@@ -101,12 +106,15 @@ static void sort_join(const size_t *bins, size_t n, struct sort_span span, uint1
     groups->count = count;
 }
 
+/* Move the keys to their groups in `to`, which has `room` keys. Keys that were not the same when they were
+ * counted do not all find a place, and the result is not in order; none is written elsewhere. */
 static void sort_scatter(const uint64_t *keys, size_t n, struct sort_span span, const uint16_t *group,
-                         size_t *next, uint64_t *to) {
+                         size_t *next, uint64_t *to, size_t room) {
     const unsigned shift = sort_shift(span);
     for (size_t i = 0; i < n; i++) {
         uint64_t key = keys[i];
-        to[next[group[(key - span.low) >> shift]]++] = key;
+        size_t at = next[group[sort_bin(key, span, shift)]]++;
+        if (at < room) to[at] = key;
     }
 }
 
@@ -173,7 +181,7 @@ static void sort_within(uint64_t *keys, uint64_t *other, size_t n, int move, str
         sort_count(keys, n, span, work->bins);
         sort_join(work->bins, n, span, work->group, groups);
         memcpy(work->next, groups->start, groups->count * sizeof *work->next);
-        sort_scatter(keys, n, span, work->group, work->next, other);
+        sort_scatter(keys, n, span, work->group, work->next, other, n);
         for (size_t i = 0; i < groups->count; i++) {
             size_t at = groups->start[i];
             sort_within(other + at, keys + at, groups->start[i + 1] - at, !move, groups->spans[i], level + 1,

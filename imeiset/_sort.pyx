@@ -30,7 +30,8 @@ cdef extern from "_sort.h" nogil:
     sort_span sort_span_of(uint64_t, uint64_t) noexcept
     void sort_count(const uint64_t*, size_t, sort_span, size_t*) noexcept
     void sort_join(const size_t*, size_t, sort_span, uint16_t*, sort_groups*) noexcept
-    void sort_scatter(const uint64_t*, size_t, sort_span, const uint16_t*, size_t*, uint64_t*) noexcept
+    void sort_scatter(const uint64_t*, size_t, sort_span, const uint16_t*, size_t*, uint64_t*,
+                      size_t) noexcept
     void sort_within(uint64_t*, uint64_t*, size_t, bint, sort_span, unsigned, sort_work*) noexcept
     size_t take_one(size_t*) noexcept
 
@@ -85,7 +86,7 @@ cdef class _Sort:
         for piece in self.pieces[thread :: self.threads]:
             with nogil:
                 sort_scatter(&piece[0], piece.shape[0], self.span, self.work.group, self.work[thread].next,
-                             &self.out[0])
+                             &self.out[0], self.out.shape[0])
 
     def sort_groups(self, size_t thread):
         cdef sort_groups* groups = self.work.levels
@@ -116,7 +117,8 @@ def sort_keys(list parts not None, /, size_t threads=1):
     Any keys; those of IMEIs fastest, in about 12 ns each on one thread. A single part that is ascending
     is returned as it is. Memory: the result, 3 MB for each thread, and for each as much as the largest
     group of keys too close to tell apart at first, of about 2**31 in a row: little unless all keys are.
-    The interpreter is free meanwhile. ValueError for no threads.
+    The interpreter is free meanwhile. Keys that another thread writes meanwhile come out in any order, or
+    not at all. ValueError for no threads.
     """
     cdef const uint64_t[::1] part
     cdef uint64_t first = 0, last = 0, differ = 0

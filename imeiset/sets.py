@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Literal, Self, SupportsIndex, final, overload
 
 import numpy as np
@@ -21,7 +21,9 @@ from imeiset.errors import CheckDigit, SnapshotBounds
 KIND = "set"  # of a snapshot that holds one set
 _ROWS = 1 << 14  # rows at a time: keys, statuses and results stay in cache
 _RUNS = 1 << 16
+_THREADS = 256  # at most; more would only make more work
 _SERIALS = 1_000_000
+_EXPANDED = 1 << 28  # keys of a Roaring bitmap that are laid out at once
 _OR, _AND, _SUB, _XOR = range(4)
 
 
@@ -113,7 +115,7 @@ class ImeiSet(_index.Index):
         if threads < 1:
             raise ValueError(f"threads: expected at least 1, got {threads}")
         column = columns.settled(column)
-        parts = columns.split(column, threads)
+        parts = columns.split(column, min(threads, _THREADS))
 
         def ask(part: object) -> tuple[NDArray[Any], tuple[int, int] | None]:
             rows = columns.source(part, digits=digits)
@@ -198,18 +200,47 @@ class ImeiSet(_index.Index):
                 return
 
     def tac_counts(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-        """The TACs in the set, ascending, and how many IMEIs each has: two uint32 arrays."""
-        pieces = [self._line_tacs()]
+        """The TACs in the set, ascending, and how many IMEIs each has: two uint32 arrays, 8 bytes a TAC."""
+        parts, counts, firsts, ends = self._tacs()
+        whole = [np.arange(first, end, dtype=np.uint32) for first, end in zip(firsts, ends, strict=True)]
+        tacs = np.concatenate([parts, *whole])
+        counts = np.concatenate([counts, np.full(len(tacs) - len(parts), _SERIALS, np.uint32)])
+        order = np.argsort(tacs, kind="stable")
+        return tacs[order], counts[order]
+
+    def biggest_tacs(self, n: int, /) -> tuple[NDArray[np.uint32], NDArray[np.uint32], int]:
+        """The n TACs with most IMEIs, biggest first, how many IMEIs each has, and how many TACs there are.
+
+        Two uint32 arrays and a number. Unlike `tac_counts`, little memory even where runs cover millions
+        of whole TACs.
+        """
+        if n < 0:
+            raise ValueError(f"n: expected 0 or more, got {n}")
+        parts, counts, firsts, ends = self._tacs()
+        whole = list(islice(chain.from_iterable(map(range, firsts, ends)), n))
+        order = np.argsort(-counts.astype(np.int64), kind="stable")[: n - len(whole)]
+        tacs = np.concatenate([np.array(whole, np.uint32), parts[order]])
+        counts = np.concatenate([np.full(len(whole), _SERIALS, np.uint32), counts[order]])
+        return tacs, counts, len(parts) + int((ends - firsts).sum())
+
+    def _tacs(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32], Keys, Keys]:
+        """TACs of which a part is in the set, ascending, and their counts; then spans of whole TACs:
+        the first of each, and the one after its last."""
+        pieces, firsts, ends = [self._line_tacs()], [], []
         for lows, highs in self._runs(spill_only=True):
-            first, last = lows // _SERIALS, highs // _SERIALS
-            pieces.append(np.unique(np.concatenate((first, last))).astype(np.uint32))
-            for begin, end in zip(first[last > first + 1], last[last > first + 1], strict=True):
-                pieces.append(np.arange(begin + 1, end, dtype=np.uint32))
-        tacs = np.unique(np.concatenate(pieces))
+            afters = highs + np.uint64(1)
+            first, end = (lows + np.uint64(_SERIALS - 1)) // _SERIALS, afters // _SERIALS
+            firsts.append(first[first < end])
+            ends.append(end[first < end])
+            cut = first >= end, lows % _SERIALS != 0, afters % _SERIALS != 0
+            for keys, at in ((lows, cut[0] | cut[1]), (highs, cut[0] | cut[2])):
+                pieces.append((keys[at] // _SERIALS).astype(np.uint32))
+        tacs = np.sort(np.concatenate(pieces))  # np.unique would hash them, which takes longer
+        tacs = tacs[np.append(True, tacs[1:] != tacs[:-1])[: len(tacs)]]
         below, upto = np.empty(len(tacs), np.int64), np.empty(len(tacs), np.int64)
         self._ranks(tacs.astype(np.uint64) * np.uint64(_SERIALS), below)
         self._ranks((tacs.astype(np.uint64) + np.uint64(1)) * np.uint64(_SERIALS), upto)
-        return tacs, (upto - below).astype(np.uint32)
+        return tacs, (upto - below).astype(np.uint32), np.concatenate(firsts), np.concatenate(ends)
 
     # ---- algebra ------------------------------------------------------------------
     # One sweep over both in order; long runs are never expanded.
@@ -302,9 +333,16 @@ class ImeiSet(_index.Index):
         return self
 
     def to_roaring(self) -> pyroaring.BitMap64:
-        """The keys as a 64-bit Roaring bitmap; its `serialize()` is the portable format."""
-        bitmap = pyroaring.BitMap64()
+        """The keys as a 64-bit Roaring bitmap; its `serialize()` is the portable format.
+
+        A bitmap has a container for every 65,536 numbers in which there are keys. Raises MemoryError for
+        a set whose long runs would need more than 2**27 of them, many gigabytes.
+        """
+        bitmap, containers = pyroaring.BitMap64(), 0
         for lows, highs in self._runs():
+            containers += int(((highs >> np.uint64(16)) - (lows >> np.uint64(16))).sum())
+            if containers > 1 << 27:
+                raise MemoryError(f"expected runs that fit 2**27 Roaring containers, got {len(self):,} IMEIs")
             single = lows == highs
             bitmap.update(array.array("Q", lows[single].tobytes()))
             for low, high in zip(lows[~single].tolist(), highs[~single].tolist(), strict=True):
@@ -329,7 +367,11 @@ class ImeiSet(_index.Index):
                 )
         if not isinstance(bitmap, pyroaring.BitMap64 | pyroaring.FrozenBitMap64):
             raise TypeError(f"expected a BitMap64 or bytes, got {type(bitmap).__name__}")
-        return cls.from_keys(np.frombuffer(bitmap.to_array(), np.uint64))
+        if len(bitmap) <= _EXPANDED:
+            return cls.from_keys(np.frombuffer(bitmap.to_array(), np.uint64))
+        columns.keys_of([bitmap.max()])
+        lows, highs = zip(*_roaring_runs(bitmap, 0, 10**14), strict=True)
+        return cls._from_ranges(np.concatenate(lows), np.concatenate(highs))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ImeiSet._from_sections, ({name: bytes(section) for name, section in self._sections()},)
@@ -342,6 +384,21 @@ class ImeiSet(_index.Index):
 
     def __repr__(self) -> str:
         return f"<ImeiSet of {len(self):,} IMEIs, {self.nbytes:,} bytes>"
+
+
+def _roaring_runs(bitmap: Any, start: int, end: int) -> Iterator[tuple[Keys, Keys]]:
+    """The lowest and highest keys of runs from `start` up to `end`, without expanding long ones."""
+    count = bitmap.range_cardinality(start, end)
+    if count == end - start:
+        yield np.array([start], np.uint64), np.array([end - 1], np.uint64)
+    elif count > 1 << 12:
+        middle = (start + end) // 2
+        yield from _roaring_runs(bitmap, start, middle)
+        yield from _roaring_runs(bitmap, middle, end)
+    elif count:
+        keys = np.fromiter(bitmap.iter_equal_or_larger(start), np.uint64, count)
+        edge = np.flatnonzero(np.diff(keys) != 1)
+        yield keys[np.append(0, edge + 1)], keys[np.append(edge, len(keys) - 1)]
 
 
 def _damaged(expected: str, got: str) -> SnapshotBounds:

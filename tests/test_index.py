@@ -945,7 +945,7 @@ def test_levels():
     for level in LEVELS:
         _index.use_simd(level)
         assert _index.simd_level() == level
-    for name in ("", "AVX2", "avx512"):
+    for name in ("", "AVX2", "avx512", "portable\0"):
         with pytest.raises(ValueError, match="SIMD level: expected one of portable"):
             _index.use_simd(name)
     assert _index.simd_level() == LEVELS[-1]

@@ -287,6 +287,8 @@ def test_levels(level):
     assert _parse.simd_level() == level
     with pytest.raises(ValueError, match="expected one of portable"):
         _parse.use_simd("mmx")
+    with pytest.raises(ValueError, match="expected one of portable"):
+        _parse.use_simd("portable\0")
     assert _parse.simd_level() == level
 
 

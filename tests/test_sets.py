@@ -391,7 +391,7 @@ def test_in_refuses_what_is_no_imei(value, blocked):
         assert caught.value.position is None
 
 
-@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("threads", [1, 2, 5, 10**9])
 @pytest.mark.parametrize("name", COLUMNS)
 def test_contains_and_positions(name, threads, blocked, twin, asked):
     column = columns(asked)[name]
@@ -422,7 +422,7 @@ def dirty(twin):
     return [rng.choice(some) for _ in range(50_000)]
 
 
-@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("threads", [1, 2, 5, 10**9])
 @pytest.mark.parametrize("kind", ["list", "S", "U", "lines", "CRLF"])
 def test_malformed_rows(kind, threads, blocked, twin, dirty):
     rows = [row for row, _, _ in dirty]
@@ -444,7 +444,7 @@ def test_malformed_rows(kind, threads, blocked, twin, dirty):
         assert (caught.value.position, caught.value.status) == (first, status)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("threads", [1, 2, 5, 10**9])
 @pytest.mark.parametrize("bad", [0, 1, 16_383, 16_384, 19_999, 20_000, 49_999])
 def test_the_first_malformed_row_is_named_wherever_it_is(bad, threads, blocked):
     keys = np.arange(50_000, dtype=np.uint64) * np.uint64(10**9)
@@ -460,7 +460,7 @@ def test_the_first_malformed_row_is_named_wherever_it_is(bad, threads, blocked):
         assert blocked.contains(column, threads, malformed=True)[bad]
 
 
-@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("threads", [1, 2, 5, 10**9])
 def test_lines_whose_number_cannot_be_guessed(threads, blocked, twin):
     """Long lines first and short ones later, or the other way round."""
     keys = [*twin.keys[:500], *range(10**12, 10**12 + 500)]
@@ -597,6 +597,29 @@ def test_tac_counts_of_ranges(ranges):
     tacs, counts = members.tac_counts()
     assert dict(zip(tacs.tolist(), counts.tolist(), strict=True)) == expected
     assert tacs.tolist() == sorted(expected)
+    by_size = sorted(expected.items(), key=lambda item: (-item[1], item[0]))
+    for n in (0, 1, 3, 1000):
+        tacs, counts, total = members.biggest_tacs(n)
+        assert tacs.dtype == counts.dtype == np.uint32
+        assert total == len(expected)
+        assert sorted(counts.tolist(), reverse=True) == [count for _, count in by_size[:n]] == counts.tolist()
+        assert all(expected[tac] == count for tac, count in zip(tacs.tolist(), counts.tolist(), strict=True))
+
+
+def test_biggest_tacs(blocked, twin):
+    by_size = sorted(
+        zip(*(column.tolist() for column in blocked.tac_counts()), strict=True), key=lambda t: (-t[1], t[0])
+    )
+    tacs, counts, total = blocked.biggest_tacs(5)
+    assert total == len(by_size)
+    assert list(zip(tacs.tolist(), counts.tolist(), strict=True)) == by_size[:5]
+    with pytest.raises(ValueError, match="0 or more"):
+        blocked.biggest_tacs(-1)
+
+
+def test_biggest_tacs_of_everything_takes_no_memory():
+    tacs, counts, total = ImeiSet.from_ranges([7], [LAST]).biggest_tacs(3)
+    assert (tacs.tolist(), counts.tolist(), total) == ([1, 2, 3], [TAC] * 3, 10**8)
 
 
 # ---- algebra -------------------------------------------------------------------------
@@ -948,6 +971,29 @@ def test_roaring_of_whole_tacs():
     assert ImeiSet.from_roaring(whole.to_roaring()) == whole
 
 
+def test_roaring_of_long_runs_is_not_expanded(monkeypatch):
+    monkeypatch.setattr("imeiset.sets._EXPANDED", 1 << 10)
+    rng = np.random.default_rng(8)
+    lows = array(range(300)) * array(7 * TAC) + array(BASE)
+    mixed = ImeiSet.from_ranges(lows, lows + array(TAC - 1)) | ImeiSet.from_keys(
+        np.concatenate(
+            [rng.integers(0, 10**14, 5000, np.uint64), np.arange(0, 40_000, 2, np.uint64), array([LAST])]
+        )
+    )
+    bitmap = mixed.to_roaring()
+    assert ImeiSet.from_roaring(bitmap) == mixed
+    assert ImeiSet.from_roaring(pyroaring.FrozenBitMap64(bitmap)) == mixed
+    assert ImeiSet.from_roaring(bitmap.serialize()) == mixed
+    bitmap.add(10**14)
+    with pytest.raises(ImeiError):
+        ImeiSet.from_roaring(bitmap)
+
+
+def test_roaring_too_large_for_memory():
+    with pytest.raises(MemoryError, match="containers"):
+        ImeiSet.from_ranges([0], [LAST]).to_roaring()
+
+
 def test_roaring_keys_too_large():
     for key in (10**14, 2**63, 2**64 - 1):
         with pytest.raises(ImeiError):
@@ -1284,7 +1330,6 @@ def golden_set():
     return ImeiSet.from_keys(array(sorted(keys))) | runs
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason="the bytes are pinned when the format is frozen")
 def test_golden_file(tmp_path):
     golden_set().save(tmp_path / "set.imei")
     assert (tmp_path / "set.imei").read_bytes() == GOLDEN.read_bytes()
@@ -1296,3 +1341,29 @@ def test_golden_file(tmp_path):
 def test_the_golden_set_is_small(tmp_path):
     golden_set().save(tmp_path / "set.imei")
     assert (tmp_path / "set.imei").stat().st_size < 20_000
+
+
+def test_keys_that_change_while_they_are_read():
+    """Another thread writes the array: an error or some set, never a crash (see `make sanitize`)."""
+    rng = np.random.default_rng(9)
+    keys = rng.integers(0, 10**14, 300_000, np.uint64)
+    ascending = np.sort(keys)
+    stop = threading.Event()
+
+    def scribble():
+        wild = rng.integers(0, 2**64, 300_000, np.uint64, endpoint=False)
+        while not stop.is_set():
+            for target in (keys, ascending):
+                target[:] = wild
+                target[:] = np.arange(len(target), dtype=np.uint64)
+
+    writer = threading.Thread(target=scribble)
+    writer.start()
+    try:
+        for _ in range(20):
+            for given in (keys, ascending):
+                with contextlib.suppress(ValueError):
+                    ImeiSet.from_keys(given)
+    finally:
+        stop.set()
+        writer.join()

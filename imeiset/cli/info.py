@@ -14,18 +14,15 @@ from imeiset.cli import printable
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(snapshot: str, top: int, as_json: bool) -> None:
     """Show how many IMEIs SNAPSHOT holds, its size, and its biggest TACs."""
-    import numpy as np
-
     from imeiset import ImeiSet
 
     members = ImeiSet.open(snapshot)
-    tacs, counts = members.tac_counts()
-    biggest = np.argsort(counts, kind="stable")[::-1][:top]
-    bars = [(f"{tacs[i]:08d}", int(counts[i])) for i in biggest]
+    tacs, counts, tac_count = members.biggest_tacs(top)
+    bars = [(f"{tac:08d}", count) for tac, count in zip(tacs.tolist(), counts.tolist(), strict=True)]
     size = Path(snapshot).stat().st_size
     bits = 8 * size / len(members) if len(members) else 0.0
     if as_json:
-        facts = {"imeis": len(members), "tacs": len(tacs), "bytes": size, "bits_per_imei": round(bits, 3)}
+        facts = {"imeis": len(members), "tacs": tac_count, "bytes": size, "bits_per_imei": round(bits, 3)}
         click.echo(json.dumps({**facts, "biggest_tacs": dict(bars)}))
         return
     from rich.bar import Bar
@@ -35,7 +32,7 @@ def command(snapshot: str, top: int, as_json: bool) -> None:
     console = Console(markup=False, emoji=False, highlight=False)
     per_imei = f", {bits:.1f} bits per IMEI" if len(members) else ""
     console.print(
-        f"{printable(snapshot)}: {len(members):,} IMEIs of {len(tacs):,} TACs in {size:,} bytes{per_imei}",
+        f"{printable(snapshot)}: {len(members):,} IMEIs of {tac_count:,} TACs in {size:,} bytes{per_imei}",
         soft_wrap=True,
     )
     table = Table(box=None, show_header=False)

@@ -17,7 +17,7 @@ from imeiset import ImeiSet
 from imeiset.cli import main
 
 LISTED, OTHER = "490154203237518", "356938035643809"
-RUN = [sys.executable, "-m", "imeiset.cli"]
+RUN = [sys.executable, "-m", "imeiset_command"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(imeiset.__file__).parent.parent)}
 
 
@@ -253,7 +253,7 @@ def test_check_of_an_endless_line(snapshot):
 
 def test_check_stops_when_nobody_reads(snapshot):
     lines = f"{LISTED}\n" * 500_000
-    command = f"{sys.executable} -m imeiset.cli check {snapshot} - | head -1"
+    command = f"{sys.executable} -m imeiset_command check {snapshot} - | head -1"
     found = subprocess.run(
         ["bash", "-c", command], input=lines.encode(), capture_output=True, check=False, env=ENVIRONMENT
     )
@@ -423,7 +423,7 @@ def test_a_signal_leaves_nothing(here, number):
 
 def test_a_closed_stdin_is_an_error(snapshot, here):
     for arguments in ("build - -o out", f"check {snapshot} -"):
-        command = f"{sys.executable} -m imeiset.cli {arguments} <&-"
+        command = f"{sys.executable} -m imeiset_command {arguments} <&-"
         found = subprocess.run(["bash", "-c", command], capture_output=True, check=False, env=ENVIRONMENT)
         assert found.returncode == 2
         assert found.stderr == b"imeiset: -: expected an open stdin, got a closed one\n"
