@@ -76,7 +76,13 @@ static inline uint64_t lines_rank(const struct index *ix, uint64_t line) {
     uint32_t n = (uint32_t)(line % RANK_LINES);
     uint64_t rank = load64(record) & low_mask(40);
     rank += 256 * (uint64_t)__builtin_popcountll(load64(record + 5) & low_mask(n));
-    for (uint32_t i = 0; i < n; i++) rank += record[12 + i];
+    uint32_t i = 0;
+    for (; i + 8 <= n; i += 8) { /* the sums of neighbours, of those, and of those */
+        uint64_t sums = load64(record + 12 + i);
+        sums = (sums & 0x00FF00FF00FF00FF) + (sums >> 8 & 0x00FF00FF00FF00FF);
+        rank += sums * 0x0001000100010001 >> 48;
+    }
+    for (; i < n; i++) rank += record[12 + i];
     return rank;
 }
 
@@ -215,43 +221,42 @@ ALWAYS_INLINE int contains_key(const struct index *ix, uint64_t key, int level) 
     return spilled && ix->spill_count && in_spill(ix, find_spill(ix, key, level), key, level);
 }
 
+/* How many members in lines are below key, which is one. */
+static inline uint64_t rank_in_lines(const struct index *ix, uint64_t key) {
+    uint64_t tac = key / SERIALS;
+    if (!ix->tac_count) return 0;
+    uint64_t slot = *directory_slot(ix, tac);
+    if (slot_tac(slot) == tac) {
+        struct place p = find_key(ix, key);
+        uint64_t rank = lines_rank(ix, (uint64_t)(p.line - ix->lines) / LINE_BYTES);
+        return rank + (shapes[p.row].lines ? line_rank(p.line, &shapes[p.row], p.offset) : 0);
+    }
+    const uint32_t *first = ix->tacs; /* all lines of the TACs below */
+    uint32_t n = ix->tac_count;
+    while (n > 1) {
+        uint32_t half = n / 2;
+        first += first[half - 1] < tac ? half : 0;
+        n -= half;
+    }
+    first += *first < tac;
+    if (first == ix->tacs + ix->tac_count) return lines_rank(ix, ix->line_count);
+    uint64_t line = slot_line(*directory_slot(ix, *first));
+    return lines_rank(ix, line < ix->line_count ? line : ix->line_count);
+}
+
+/* How many members in the spill are below key; `line` is what find_spill says. */
+static inline uint64_t rank_in_spill(const struct index *ix, uint64_t line, uint64_t key) {
+    if (key < spill_fence(ix, line)) return 0;
+    uint64_t rank = ix->spill_ranks[line / 8];
+    for (uint64_t i = line & ~7ull; i < line; i++) rank += spill_members(ix->spill + i * LINE_BYTES);
+    return rank + spill_rank(ix->spill + line * LINE_BYTES, spill_fence(ix, line), key);
+}
+
 /* How many members are below key. */
 static inline uint64_t rank_key(const struct index *ix, uint64_t key) {
-    uint64_t rank = 0, tac = key / SERIALS;
     if (key >= KEYS) return ix->count;
-    if (ix->tac_count) {
-        uint64_t slot = *directory_slot(ix, tac);
-        if (slot_tac(slot) == tac) {
-            struct place p = find_key(ix, key);
-            rank = lines_rank(ix, (uint64_t)(p.line - ix->lines) / LINE_BYTES);
-            if (shapes[p.row].lines) rank += line_rank(p.line, &shapes[p.row], p.offset);
-        } else { /* all lines of the TACs below */
-            const uint32_t *first = ix->tacs;
-            uint32_t n = ix->tac_count;
-            while (n > 1) {
-                uint32_t half = n / 2;
-                first += first[half - 1] < tac ? half : 0;
-                n -= half;
-            }
-            first += *first < tac;
-            if (first == ix->tacs + ix->tac_count) {
-                rank = lines_rank(ix, ix->line_count);
-            } else {
-                uint64_t line = slot_line(*directory_slot(ix, *first));
-                rank = lines_rank(ix, line < ix->line_count ? line : ix->line_count);
-            }
-        }
-    }
-    if (ix->spill_count) {
-        uint64_t line = find_spill(ix, key, SIMD_PORTABLE);
-        if (key >= spill_fence(ix, line)) {
-            rank += ix->spill_ranks[line / 8];
-            for (uint64_t i = line & ~7ull; i < line; i++)
-                rank += spill_members(ix->spill + i * LINE_BYTES);
-            rank += spill_rank(ix->spill + line * LINE_BYTES, spill_fence(ix, line), key);
-        }
-    }
-    return rank;
+    uint64_t rank = rank_in_lines(ix, key);
+    return ix->spill_count ? rank + rank_in_spill(ix, find_spill(ix, key, SIMD_PORTABLE), key) : rank;
 }
 
 /* ---- many lookups ---------------------------------------------------------- */
@@ -259,23 +264,26 @@ static inline uint64_t rank_key(const struct index *ix, uint64_t key) {
 #define GROUP 64   /* lookups in flight */
 #define BLOCK 2048 /* keys whose spill lookups wait for each other */
 
-/* Look the waiting keys up in the spill, a level of the fences at a time for a group of them. */
+/* find_spill of up to a group of keys, a level of the fences at a time. */
+ALWAYS_INLINE void find_spills(const struct index *ix, const uint64_t *keys, uint32_t n, uint64_t *lines, int level) {
+    memset(lines, 0, n * sizeof *lines);
+    for (uint32_t tier = 0; tier < ix->levels; tier++) {
+        const uint8_t *next = tier + 1 < ix->levels ? (const uint8_t *)(ix->fences + ix->level_at[tier + 1]) : ix->spill;
+        for (uint32_t i = 0; i < n; i++) {
+            lines[i] = fence_step(ix, tier, lines[i], keys[i], level);
+            PREFETCH(next + lines[i] * 64);
+        }
+    }
+}
+
+/* Look the waiting keys up in the spill. */
 ALWAYS_INLINE void spill_block(const struct index *ix, const uint64_t *keys, const uint32_t *waiting, uint32_t waits,
                                uint8_t *out, int level) {
     for (uint32_t base = 0; base < waits; base += GROUP) {
         uint64_t node[GROUP], key[GROUP];
         uint32_t n = waits - base < GROUP ? waits - base : GROUP;
-        for (uint32_t i = 0; i < n; i++) {
-            node[i] = 0;
-            key[i] = keys[waiting[base + i]];
-        }
-        for (uint32_t tier = 0; tier < ix->levels; tier++) {
-            const uint8_t *next = tier + 1 < ix->levels ? (const uint8_t *)(ix->fences + ix->level_at[tier + 1]) : ix->spill;
-            for (uint32_t i = 0; i < n; i++) {
-                node[i] = fence_step(ix, tier, node[i], key[i], level);
-                PREFETCH(next + node[i] * 64);
-            }
-        }
+        for (uint32_t i = 0; i < n; i++) key[i] = keys[waiting[base + i]];
+        find_spills(ix, key, n, node, level);
         for (uint32_t i = 0; i < n; i++) out[waiting[base + i]] = (uint8_t)in_spill(ix, node[i], key[i], level);
     }
 }
@@ -407,18 +415,63 @@ ALWAYS_INLINE void contains_keys(const struct index *shared, const uint64_t *key
         contains_block(ix, keys + at, (uint32_t)(n - at < BLOCK ? n - at : BLOCK), out + at, level);
 }
 
+/* Ranks of up to a group of keys: what all of them need is asked for before any is used. */
+ALWAYS_INLINE void rank_group(const struct index *ix, const uint64_t *keys, uint32_t n, uint64_t *ranks, int level) {
+    uint64_t lines[GROUP];
+    for (uint32_t i = 0; i < n; i++) {
+        struct place p = find_key(ix, keys[i]);
+        uint64_t line = (uint64_t)(p.line - ix->lines) / LINE_BYTES;
+        if (line < ix->line_count) PREFETCH(ix->ranks + line / RANK_LINES * RANK_BYTES);
+        PREFETCH(p.line);
+    }
+    if (ix->spill_count) {
+        find_spills(ix, keys, n, lines, level);
+        for (uint32_t i = 0; i < n; i++) {
+            PREFETCH(ix->spill_ranks + lines[i] / 8);
+            for (uint64_t line = lines[i] & ~7ull; line < lines[i]; line++) PREFETCH(ix->spill + line * LINE_BYTES);
+        }
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        ranks[i] = rank_in_lines(ix, keys[i]);
+        if (ix->spill_count) ranks[i] += rank_in_spill(ix, lines[i], keys[i]);
+    }
+}
+
+ALWAYS_INLINE void positions_keys(const struct index *ix, const uint64_t *keys, size_t n, int64_t *out, int level) {
+    for (size_t at = 0; at < n; at += BLOCK) {
+        uint8_t found[BLOCK];
+        uint64_t members[GROUP], ranks[GROUP];
+        uint32_t here = (uint32_t)(n - at < BLOCK ? n - at : BLOCK), row[GROUP];
+        contains_block(ix, keys + at, here, found, level);
+        for (uint32_t i = 0, gathered = 0; i < here; i++) {
+            out[at + i] = -1;
+            row[gathered] = i;
+            members[gathered] = bounded(keys[at + i]);
+            gathered += found[i];
+            if (gathered < GROUP && i + 1 < here) continue;
+            rank_group(ix, members, gathered, ranks, level);
+            for (uint32_t j = 0; j < gathered; j++) out[at + row[j]] = (int64_t)ranks[j];
+            gathered = 0;
+        }
+    }
+}
+
 /* ---- the SIMD levels --------------------------------------------------------- */
 
 struct index_kernels {
     void (*contains)(const struct index *, const uint64_t *keys, size_t n, uint8_t *out);
     int (*contains_one)(const struct index *, uint64_t key);
+    void (*positions)(const struct index *, const uint64_t *keys, size_t n, int64_t *out);
 };
 
 #define INDEX_KERNELS(name, target, level)                                                                        \
     target static void contains_##name(const struct index *ix, const uint64_t *keys, size_t n, uint8_t *out) {   \
         contains_keys(ix, keys, n, out, level);                                                                   \
     }                                                                                                             \
-    target static int contains_one_##name(const struct index *ix, uint64_t key) { return contains_key(ix, key, level); }
+    target static int contains_one_##name(const struct index *ix, uint64_t key) { return contains_key(ix, key, level); } \
+    target static void positions_##name(const struct index *ix, const uint64_t *keys, size_t n, int64_t *out) {  \
+        positions_keys(ix, keys, n, out, level);                                                                  \
+    }
 
 INDEX_KERNELS(portable, , SIMD_PORTABLE)
 #if SIMD_X86
@@ -427,10 +480,10 @@ INDEX_KERNELS(avx2, TARGET_AVX2, SIMD_AVX2)
 #endif
 
 static const struct index_kernels index_levels[SIMD_LEVELS] = {
-    {contains_portable, contains_one_portable},
+    {contains_portable, contains_one_portable, positions_portable},
 #if SIMD_X86
-    {contains_sse4, contains_one_sse4},
-    {contains_avx2, contains_one_avx2},
+    {contains_sse4, contains_one_sse4, positions_sse4},
+    {contains_avx2, contains_one_avx2, positions_avx2},
 #endif
 };
 

@@ -64,6 +64,7 @@ cdef extern from "_merge.h" nogil:
     struct index_kernels:
         void (*contains)(const index*, const uint64_t*, size_t, uint8_t*) noexcept nogil
         int (*contains_one)(const index*, uint64_t) noexcept nogil
+        void (*positions)(const index*, const uint64_t*, size_t, int64_t*) noexcept nogil
     const index_kernels* index_levels
 
 index_init()
@@ -353,14 +354,12 @@ cdef class Index:
 
     def _positions_of_keys(self, const uint64_t[::1] keys not None, int64_t[::1] out not None):
         """out[i] = how many keys of the set are below keys[i], or -1 if keys[i] is not in the set."""
-        cdef size_t i, n = keys.shape[0]
+        cdef size_t n = keys.shape[0]
         if out.shape[0] != keys.shape[0]:
             raise ValueError(f"out: expected {n} numbers, got {out.shape[0]}")
-        with nogil:
-            for i in range(n):
-                out[i] = -1
-                if _kernels.contains_one(&self.ix, keys[i]):
-                    out[i] = <int64_t>rank_key(&self.ix, keys[i])
+        if n:
+            with nogil:
+                _kernels.positions(&self.ix, &keys[0], n, &out[0])
 
     def _ranks(self, const uint64_t[::1] keys not None, int64_t[::1] out not None):
         """out[i] = how many keys of the set are below keys[i]."""
