@@ -20,10 +20,10 @@ SOURCES := pyproject.toml setup.py imeiset_command.py README.md LICENSE \
 CYTHON := $(shell find imeiset -name '*.pyx' -o -name '*.pxd')
 STUBBED := $(shell find imeiset -name '*.pyi' | sed 's/\.pyi$$//; s/\//./g; s/\.__init__$$//')
 
-.PHONY: help demo test lint bench test-long test-all test-wheel sanitize clean
+.PHONY: help demo test lint bench test-long test-all test-integrations test-wheel sanitize clean
 
 help: ## This list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
 
 demo: $(VENV)/.installed ## Make a dirty blocklist, build, check and time it
 	$(BIN)/imeiset demo
@@ -68,6 +68,21 @@ $(VENV)/.installed: $(VENV)/.made $(SOURCES)
 $(VENV)/.bench: $(VENV)/.installed
 	$(BIN)/python $(PIP) --no-build-isolation '.[bench]'
 	touch $@
+
+# What the extras ask for at least, as requirements of exactly that.
+OLDEST = $(shell $(PYTHON) -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	print(*{r.replace(">=", "==") for e in extras["optional-dependencies"] if e in "$(EXTRAS)".split(",") \
+	for r in extras["optional-dependencies"][e] if "==" in r.replace(">=", "==")})')
+EXTRAS := arrow,pandas,polars,duckdb
+
+test-integrations: ## The integrations with the newest and the oldest libraries they support
+	for age in newest oldest; do \
+		[ -e build/venv-$$age/bin/pip ] || $(PYTHON) -m venv build/venv-$$age; \
+		build/venv-$$age/bin/python $(PIP) $(BUILDERS); \
+		if [ $$age = oldest ]; then build/venv-$$age/bin/python $(PIP) $(OLDEST) "numpy<2"; fi; \
+		build/venv-$$age/bin/python $(PIP) --no-build-isolation '.[test,$(EXTRAS)]'; \
+		$(SAFELY) build/venv-$$age/bin/pytest tests/integrations tests/test_arrow.py tests/test_screening.py; \
+	done
 
 # Each of the following works on a copy of what git tracks, so that nothing else can help it pass.
 COPY = rm -rf $(1) && mkdir -p $(1) && git ls-files -z | xargs -0 cp --parents -t $(1)

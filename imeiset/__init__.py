@@ -17,6 +17,7 @@ from imeiset.errors import (
 )
 from imeiset.feeds import LoadReport, LoadResult, load
 from imeiset.imei import Imei
+from imeiset.screening import Screener
 from imeiset.sets import ImeiSet
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "LoadReport",
     "LoadResult",
     "ParseStatus",
+    "Screener",
     "SnapshotError",
     "check_digit",
     "is_valid",

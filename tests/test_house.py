@@ -27,6 +27,7 @@ FLOORS = {
     "sets": 3,
     "snapshot": 3,
     "register": 4,
+    "screening": 5,
     "store": 5,
     "feeds": 5,
     "": 6,  # imeiset/__init__.py

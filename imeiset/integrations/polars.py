@@ -1,0 +1,62 @@
+"""polars: after `import imeiset.integrations.polars`, an expression of IMEIs has an `.imei`.
+
+>>> calls = pl.scan_parquet("calls/*.parquet")
+>>> calls.filter(pl.col("imei").imei.isin("blocked.imei")).collect(engine="streaming")
+
+A path is opened where the query runs, and mapped once per process.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from imeiset import ImeiError, Screener, is_valid, parse
+
+try:
+    import polars as pl
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(f"{error}: pip install 'imeiset[polars]'", name=error.name) from error
+
+
+@pl.api.register_expr_namespace("imei")
+class ImeiExpr:
+    """An expression of IMEIs: texts of 14, 15 or 16 digits, or Int64 and UInt64 keys. Lazy and streaming."""
+
+    def __init__(self, expression: "pl.Expr") -> None:
+        self._expression = expression
+
+    def is_valid(self) -> "pl.Expr":
+        """Which texts have 15 digits, the last of them the check digit; Boolean. About 0.1 us a row."""
+        return self._map(lambda s: [isinstance(v, str | bytes) and is_valid(v) for v in s], pl.Boolean)
+
+    def tac(self) -> "pl.Expr":
+        """The Type Allocation Codes: String of 8 digits, null where a row is malformed."""
+
+        def tacs(series: "pl.Series") -> Any:
+            keys, status = parse(series)
+            texts = pl.Series(keys // 10**6).cast(pl.String).str.zfill(8)
+            return texts.zip_with(pl.Series(status == 0), pl.Series([None], dtype=pl.String))
+
+        return self._map(tacs, pl.String)
+
+    def isin(self, listed: Any, *, malformed: bool | None = None) -> "pl.Expr":
+        """Which rows are in a set, or blacklisted by a register; or a snapshot's path. Boolean.
+
+        malformed: None ends the query with a ComputeError at the first malformed or null row, whose
+        number is that in its batch; False counts them as out, True as in.
+        """
+        return self._map(lambda s: Screener(listed).listed(s, malformed=malformed), pl.Boolean)
+
+    def status(self, listed: Any) -> "pl.Expr":
+        """What a set or a register says of every row, malformed ones included: an Enum, see `Screener`."""
+        words = Screener(listed).words
+        named = pl.Series(words, dtype=pl.Enum(words))
+        return self._map(lambda s: named.gather(Screener(listed).codes(s)), named.dtype)
+
+    def _map(self, function: Callable[["pl.Series"], Any], dtype: Any) -> "pl.Expr":
+        def answer(series: "pl.Series") -> "pl.Series":
+            try:
+                return pl.Series(series.name, function(series), dtype)
+            except ImeiError as error:  # polars makes errors anew, from their text
+                raise pl.exceptions.ComputeError(str(error)) from None
+
+        return self._expression.map_batches(answer, return_dtype=dtype, is_elementwise=True)

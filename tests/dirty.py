@@ -1,0 +1,57 @@
+"""A dirty column, and what a list has to say of it by the oracle."""
+
+import oracle
+
+GOOD = "490154203237518"
+LISTED = [GOOD, "352099001761481", "86012345678901"]
+FOREIGN = {ord("0") + i: 0x0660 + i for i in range(10)}  # to Arabic-Indic digits
+COLUMN = [
+    GOOD, None, "", "49015420323751", "4901542032375106", "490154203237510", "352099001761499", "x" * 40,
+    "35-209900-176148-1", GOOD * 3, GOOD.translate(FOREIGN), "52003020863612#", "+9015420323751", "1\0",
+    "860123456789012", "8601234567890",
+] * 3  # fmt: skip
+
+
+def key(value):
+    """The key of a value, None if it is malformed."""
+    number, status = oracle.settle(oracle.parse_value(value), "ignore")
+    return None if status else number
+
+
+MEMBERS = {key(value) for value in LISTED}
+
+
+def listed(malformed, values=COLUMN):
+    """Which values are in the list."""
+    return [malformed if key(value) is None else key(value) in MEMBERS for value in values]
+
+
+def words(values=COLUMN):
+    """The status of every value, in words."""
+    found = []
+    for value in values:
+        _, status = oracle.settle(oracle.parse_value(value), "ignore")
+        if status:
+            found.append("malformed: " + status.name.lower().replace("_", " "))
+        else:
+            found.append("listed" if key(value) in MEMBERS else "not listed")
+    return found
+
+
+def tacs(values=COLUMN):
+    """The TAC of every value, None of a malformed one."""
+    return [None if key(value) is None else f"{key(value) // 10**6:08d}" for value in values]
+
+
+class Register:
+    """What integrations rely on of a register: the statuses of keys, 3 of those it does not know."""
+
+    def check_many(self, keys):
+        import numpy as np
+
+        return np.where(np.isin(keys, list(MEMBERS)), 1, 3).astype(np.uint8)
+
+
+def register_words(values=COLUMN):
+    """The same as `words`, of the register."""
+    return [{"listed": "blacklisted", "not listed": "unknown"}.get(word, word) for word in words(values)]

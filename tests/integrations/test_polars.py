@@ -1,0 +1,86 @@
+"""The namespace in eager, lazy and streaming queries, against the oracle."""
+
+import dirty
+import pytest
+
+from imeiset import ImeiSet, is_valid
+
+pl = pytest.importorskip("polars")
+pytest.importorskip("nanoarrow")
+import imeiset.integrations.polars  # noqa: E402, F401
+
+IMEI = pl.col("device")
+
+
+@pytest.fixture(params=[pl.String, pl.Categorical], ids=str)
+def frame(request):
+    return pl.DataFrame(
+        {"device": pl.Series(dirty.COLUMN, dtype=request.param), "n": range(len(dirty.COLUMN))}
+    )
+
+
+def ways(frame, expression):
+    """The values of an expression, run eagerly, lazily, streaming, by group and from a sent plan."""
+    lazy = frame.lazy().select("n", found=expression)
+    yield frame.select(found=expression)["found"]
+    yield lazy.collect()["found"]
+    yield lazy.collect(engine="streaming").sort("n")["found"]
+    grouped = frame.group_by("n").agg(expression.first().alias("found"))
+    yield grouped.sort("n")["found"]
+
+
+def test_namespace(frame, tmp_path):
+    blocked = ImeiSet(dirty.LISTED)
+    blocked.save(tmp_path / "list.imei")
+    for listed, words in (
+        (blocked, dirty.words()),
+        (tmp_path / "list.imei", dirty.words()),
+        (dirty.Register(), dirty.register_words()),
+    ):
+        for malformed in (False, True):
+            for found in ways(frame, IMEI.imei.isin(listed, malformed=malformed)):
+                assert found.dtype == pl.Boolean
+                assert found.to_list() == dirty.listed(malformed)
+        for found in ways(frame, IMEI.imei.status(listed)):
+            assert isinstance(found.dtype, pl.Enum)
+            assert found.to_list() == words
+    for found in ways(frame, IMEI.imei.tac()):
+        assert found.dtype == pl.String
+        assert found.to_list() == dirty.tacs()
+    for found in ways(frame, IMEI.imei.is_valid()):
+        assert found.to_list() == [v is not None and is_valid(v) for v in dirty.COLUMN]
+
+
+def test_types_are_known_before_the_run(frame):
+    blocked = ImeiSet(dirty.LISTED)
+    plan = frame.lazy().select(
+        isin=IMEI.imei.isin(blocked), status=IMEI.imei.status(blocked), tac=IMEI.imei.tac(),
+        ok=IMEI.imei.is_valid()
+    )  # fmt: skip
+    schema = plan.collect_schema()
+    assert [schema[name] for name in ("isin", "tac", "ok")] == [pl.Boolean, pl.String, pl.Boolean]
+    assert schema == frame.lazy().select(
+        isin=IMEI.imei.isin(blocked, malformed=False), status=IMEI.imei.status(blocked), tac=IMEI.imei.tac(),
+        ok=IMEI.imei.is_valid()
+    ).collect().schema  # fmt: skip
+
+
+def test_malformed_rows_end_the_query(frame):
+    blocked = ImeiSet(dirty.LISTED)
+    with pytest.raises(pl.exceptions.ComputeError, match="row 1: no value"):
+        frame.select(IMEI.imei.isin(blocked))
+    with pytest.raises(pl.exceptions.ComputeError, match=r"35209900\*\*\*\*\*\*"):
+        pl.DataFrame({"device": ["35209900x76148"]}).select(IMEI.imei.isin(blocked))
+
+
+def test_filters_and_other_types():
+    blocked = ImeiSet(dirty.LISTED)
+    frame = pl.DataFrame({"device": [49015420323751, 1, 86012345678901]})
+    assert frame.lazy().filter(IMEI.imei.isin(blocked)).collect().rows() == [
+        (49015420323751,),
+        (86012345678901,),
+    ]
+    empty = pl.DataFrame({"device": []}, {"device": pl.String})
+    assert empty.select(IMEI.imei.isin(blocked), t=IMEI.imei.tac(), s=IMEI.imei.status(blocked)).height == 0
+    many = pl.DataFrame({"device": [*dirty.LISTED, "352099001761499"] * 50_000})
+    assert many.lazy().filter(IMEI.imei.isin(blocked)).collect(engine="streaming").height == 150_000
