@@ -340,8 +340,12 @@ cdef class Index:
         cdef uint64_t key = 0
         cdef uint8_t status = parse_object(value, &key)
         if status:
-            raise parse_error(status, value, -1)
+            return self._contains_malformed(value, status)
         return _kernels.contains_one(&self.ix, key) != 0
+
+    def _contains_malformed(self, value, uint8_t status, /):
+        """What `in` says of a value that is no IMEI: here, ImeiError."""
+        raise parse_error(status, value, -1)
 
     def _contains_keys(self, const uint64_t[::1] keys not None, uint8_t[::1] out not None):
         """out[i] = 1 if keys[i] is in the set, else 0; any number where keys[i] is not below 10**14."""

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.ma as ma  # now: numpy would import it in a thread, and a fork meanwhile would wait for ever
 from numpy.typing import NDArray
 
-from imeiset import _arrow, _parse
+from imeiset import _arrow, _parse, irregular
 from imeiset.errors import CheckDigit, ImeiError, ParseStatus
 
 Keys = NDArray[np.uint64]
@@ -39,6 +39,9 @@ class Source(Protocol):
     def value(self, row: int) -> object:
         """What stands in that row, for an error to show."""
 
+    def latest(self, rows: NDArray[np.intp]) -> list[object]:
+        """What stands in these rows of the ones read last, counted from the first of them."""
+
 
 class _Rows:
     """A column whose rows are numbered: integers, fixed-width texts, objects."""
@@ -46,7 +49,7 @@ class _Rows:
     def __init__(self, values: Any, digits: int) -> None:
         self._values = values
         self._digits = digits
-        self._next = 0
+        self._first = self._next = 0
 
     @property
     def expected(self) -> int:
@@ -55,8 +58,12 @@ class _Rows:
     def value(self, row: int) -> object:
         return self._values[row]
 
+    def latest(self, rows: NDArray[np.intp]) -> list[object]:
+        return [self.value(row) for row in (rows + self._first).tolist()]
+
     def read(self, keys: Keys, status: Statuses) -> int:
         rows = self._read(keys, status)
+        self._first = self._next
         self._next += rows
         return rows
 
@@ -95,7 +102,7 @@ class _Lines:
 
     def __init__(self, text: memoryview) -> None:
         self._text = text
-        self._next = 0
+        self._first = self._next = 0
 
     @property
     def expected(self) -> int:
@@ -105,8 +112,13 @@ class _Lines:
         return left * lines // max(len(sample), 1) + lines // 8 + 1
 
     def read(self, keys: Keys, status: Statuses) -> int:
+        self._first = self._next
         rows, self._next = _parse.lines(self._text, self._next, keys, status)
         return rows
+
+    def latest(self, rows: NDArray[np.intp]) -> list[object]:
+        lines = bytes(self._text[self._first : self._next]).split(b"\n")
+        return [lines[row].removesuffix(b"\r") for row in rows.tolist()]
 
     def value(self, row: int) -> object:
         start = 0
@@ -249,6 +261,50 @@ def keys_of(column: object, *, digits: int = 14, check_digit: CheckDigit = "igno
         row = int(np.flatnonzero(status)[0])
         raise error_at(column, row, int(status[row]), digits=digits)
     return keys
+
+
+def keys_and_irregular(
+    column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore"
+) -> tuple[Keys, irregular.Texts]:
+    """The keys of a column and its irregular identities, see `regularise`; otherwise as `keys_of`."""
+    column = settled(column)
+    rows = source(column, digits=digits)
+    found, texts, done = [np.empty(0, np.uint64)], [irregular.NONE], 0
+    while True:
+        keys, status = _buffers(1 << 16)
+        n = rows.read(keys, status)
+        if not n:
+            return np.concatenate(found), np.unique(np.concatenate(texts))
+        _parse.settle(check_digit, keys[:n], status[:n])
+        if status[:n].any():
+            places, kept = regularise(rows, keys[:n], status[:n])
+            status[places] = ParseStatus.OK
+            if status[:n].any():
+                row = int(np.flatnonzero(status[:n])[0])
+                raise error_at(column, done + row, int(status[row]), digits=digits)
+            texts.append(kept)
+            keys, n = np.delete(keys[:n], places), n - len(places)
+            done += len(places)
+        found.append(keys[:n])
+        done += n
+
+
+def regularise(rows: Source, keys: Keys, status: Statuses) -> tuple[NDArray[np.intp], irregular.Texts]:
+    """Look again at the malformed ones of the rows read last, which may be texts of DIRBS.
+
+    Those that begin with 14 digits get their key and become OK. Returns the places of irregular
+    identities, whose status is left, and their normal forms. A check digit that was refused stays so.
+    """
+    bad = np.flatnonzero((status != ParseStatus.OK) & (status < ParseStatus.CHECK_DIGIT))
+    places, texts = [], []
+    for at, value in zip(bad.tolist(), rows.latest(bad), strict=True):
+        form = irregular.normalised(value)
+        if isinstance(form, int):
+            keys[at], status[at] = form, ParseStatus.OK
+        elif form is not None:
+            places.append(at)
+            texts.append(form)
+    return np.array(places, np.intp), np.array(texts, irregular.NONE.dtype)
 
 
 def error_at(column: object, row: int, status: int, *, digits: int = 14) -> ImeiError:

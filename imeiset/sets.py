@@ -4,27 +4,34 @@ import array
 import operator
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
-from typing import Any, Literal, Self, SupportsIndex, final, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex, final, overload
 
 import numpy as np
 import pyroaring
 from numpy.typing import NDArray
 
 from imeiset import _index, _parse, columns, snapshot
+from imeiset import irregular as irregulars
 from imeiset._sort import sort_keys
 from imeiset.columns import Keys
-from imeiset.errors import CheckDigit, SnapshotBounds
+from imeiset.errors import CheckDigit, ImeiError, ParseStatus, SnapshotBounds
+from imeiset.irregular import Texts
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 KIND = "set"  # of a snapshot that holds one set
+IRREGULAR = "irreg"  # the section of irregular identities, in a set that keeps them
 _ROWS = 1 << 14  # rows at a time: keys, statuses and results stay in cache
 _RUNS = 1 << 16
 _THREADS = 256  # at most; more would only make more work
 _SERIALS = 1_000_000
 _EXPANDED = 1 << 28  # keys of a Roaring bitmap that are laid out at once
 _OR, _AND, _SUB, _XOR = range(4)
+_OF_TEXTS = (np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d)
 
 
 @final
@@ -35,23 +42,42 @@ class ImeiSet(_index.Index):
     column of texts or integers (PyCapsule protocol), or bytes or an mmap of newline-separated numbers.
     digits: what integers are, 14-digit keys or (15) keys with their check digit. check_digit: "ignore",
     "spare" or "require", see `parse`. Raises ImeiError, with its position, for the first malformed entry.
+    irregular: "reject" takes irregular identities ('62#222222222222', see `irregular`) for malformed;
+    "keep" keeps them beside the IMEIs, where lookups of text find them.
 
     An IMEI is compared by its first 14 digits (3GPP TS 22.016). The set never changes, may be used from
     any number of threads, and takes 11 to 24 bits for each IMEI of a realistic list. Making it costs
     O(n) for ascending keys and a sort for others.
     """
 
-    __slots__ = ()
+    __slots__ = ("_irregular",)
+    _irregular: Texts
 
-    def __new__(cls, column: object = (), /, *, digits: int = 14, check_digit: CheckDigit = "ignore") -> Self:
-        return cls.from_keys(columns.keys_of(column, digits=digits, check_digit=check_digit))
+    def __new__(
+        cls,
+        column: object = (),
+        /,
+        *,
+        digits: int = 14,
+        check_digit: CheckDigit = "ignore",
+        irregular: irregulars.Policy = "reject",
+    ) -> Self:
+        if irregular == "reject":
+            return cls.from_keys(columns.keys_of(column, digits=digits, check_digit=check_digit))
+        if irregular != "keep":
+            raise ValueError(f"irregular: expected 'reject' or 'keep', got {irregular!r}")
+        keys, texts = columns.keys_and_irregular(column, digits=digits, check_digit=check_digit)
+        return cls.from_keys(keys)._keeping(texts)
 
     @classmethod
-    def from_keys(cls, keys: object, /) -> Self:
+    def from_keys(cls, keys: object, /, *, irregular: Iterable[str | bytes] | None = None) -> Self:
         """The set of uint64 keys, in any order, repeats allowed. Ascending keys are not copied.
 
-        Other columns of keys are accepted too. Raises ImeiError for a key that is not below 10**14.
+        Other columns of keys are accepted too. irregular: the irregular identities to keep beside them;
+        None rejects such. Raises ImeiError for a key that is not below 10**14 or a text that is regular.
         """
+        if irregular is not None:
+            return cls.from_keys(keys)._keeping(irregulars.table(irregular))
         if type(keys) is np.ndarray and keys.ndim == 1 and keys.dtype == np.uint64 and keys.dtype.isnative:
             given = np.ascontiguousarray(keys)
         else:
@@ -80,7 +106,31 @@ class ImeiSet(_index.Index):
         last = np.roll(first, -1)  # the next one does, or there is none
         return cls._from_ranges(low[first], reach[last])
 
+    @property
+    def irregular(self) -> Texts | None:
+        """The irregular identities beside the IMEIs, in normal form and order: S16[n], not to be written to.
+
+        None in a set that rejects them: there, asking for one raises ImeiError, as for any malformed text.
+        They are not counted by `len`, have no position, and are no part of `iter` and `to_numpy`.
+        """
+        return getattr(self, "_irregular", None)
+
+    def _keeping(self, texts: Texts | None) -> Self:
+        """This new set, with irregular identities beside it: a sorted table, or None."""
+        if texts is not None:
+            self._irregular = texts
+        return self
+
     # ---- membership -------------------------------------------------------------
+
+    def _contains_malformed(self, value: object, status: int, /) -> bool:
+        if self.irregular is not None:
+            form = irregulars.normalised(value)
+            if isinstance(form, int):
+                return form in self
+            if form is not None:
+                return bool(irregulars.listed(np.array([form], irregulars.NONE.dtype), self.irregular)[0])
+        return super()._contains_malformed(value, status)
 
     def contains(
         self, column: object, threads: int = 1, malformed: bool | None = None, *, digits: int = 14
@@ -124,10 +174,16 @@ class ImeiSet(_index.Index):
             done = 0
             while n := rows.read(keys, status):
                 _parse.settle("ignore", keys[:n], status[:n])
+                places = None
+                if self.irregular is not None and status[:n].any():
+                    places, texts = columns.regularise(rows, keys[:n], status[:n])
                 if done + n > len(out):  # the number of lines was a guess
                     out.resize(done + n + rows.expected, refcheck=False)
                 answer = out[done : done + n]
                 kernel(keys[:n], answer.view(np.uint8) if dtype is np.bool_ else answer)
+                if places is not None and self.irregular is not None and dtype is np.bool_:
+                    answer[places] = irregulars.listed(texts, self.irregular)
+                    status[places] = ParseStatus.OK
                 if status[:n].any():
                     bad = np.flatnonzero(status[:n])
                     if malformed is None:
@@ -246,21 +302,37 @@ class ImeiSet(_index.Index):
     # One sweep over both in order; long runs are never expanded.
 
     def __or__(self, other: object) -> "ImeiSet":
-        return self._combine(self, other, _OR) if isinstance(other, ImeiSet) else NotImplemented
+        return self._with(other, _OR) if isinstance(other, ImeiSet) else NotImplemented
 
     def __and__(self, other: object) -> "ImeiSet":
-        return self._combine(self, other, _AND) if isinstance(other, ImeiSet) else NotImplemented
+        return self._with(other, _AND) if isinstance(other, ImeiSet) else NotImplemented
 
     def __sub__(self, other: object) -> "ImeiSet":
-        return self._combine(self, other, _SUB) if isinstance(other, ImeiSet) else NotImplemented
+        return self._with(other, _SUB) if isinstance(other, ImeiSet) else NotImplemented
 
     def __xor__(self, other: object) -> "ImeiSet":
-        return self._combine(self, other, _XOR) if isinstance(other, ImeiSet) else NotImplemented
+        return self._with(other, _XOR) if isinstance(other, ImeiSet) else NotImplemented
+
+    def _with(self, other: "ImeiSet", op: int) -> "ImeiSet":
+        mine, theirs = self.irregular, other.irregular
+        texts = None
+        if mine is not None or theirs is not None:  # the result keeps them if either does
+            texts = _OF_TEXTS[op](
+                irregulars.NONE if mine is None else mine, irregulars.NONE if theirs is None else theirs
+            )
+        return self._combine(self, other, op)._keeping(texts)
+
+    def _lacks_text(self, other: "ImeiSet") -> bool:
+        """Is an irregular identity here that is not in the other?"""
+        if self.irregular is None:
+            return False
+        among = irregulars.NONE if other.irregular is None else other.irregular
+        return not irregulars.listed(self.irregular, among).all()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ImeiSet):
             return NotImplemented
-        return self is other or (len(self) == len(other) and not self._lacks_any(other))
+        return self is other or (len(self) == len(other) and self <= other and not other._lacks_text(self))
 
     def __hash__(self) -> int:
         ends = (self._select(0), self._select(len(self) - 1)) if len(self) else ()
@@ -269,10 +341,10 @@ class ImeiSet(_index.Index):
     def __le__(self, other: object) -> bool:
         if not isinstance(other, ImeiSet):
             return NotImplemented
-        return len(self) <= len(other) and not self._lacks_any(other)
+        return len(self) <= len(other) and not self._lacks_any(other) and not self._lacks_text(other)
 
     def __lt__(self, other: object) -> bool:
-        return self <= other and len(self) < len(other) if isinstance(other, ImeiSet) else NotImplemented
+        return self <= other and self != other if isinstance(other, ImeiSet) else NotImplemented
 
     def __ge__(self, other: object) -> bool:
         return other <= self if isinstance(other, ImeiSet) else NotImplemented
@@ -281,8 +353,11 @@ class ImeiSet(_index.Index):
         return other < self if isinstance(other, ImeiSet) else NotImplemented
 
     def isdisjoint(self, other: "ImeiSet", /) -> bool:
-        """Whether no IMEI is in both."""
-        return not self._shares_any(other)
+        """Whether no IMEI and no irregular identity is in both."""
+        if self._shares_any(other):
+            return False
+        mine, theirs = self.irregular, other.irregular
+        return mine is None or theirs is None or not irregulars.listed(mine, theirs).any()
 
     # ---- in and out -----------------------------------------------------------------
 
@@ -291,7 +366,15 @@ class ImeiSet(_index.Index):
 
         The same set gives the same bytes. Raises OSError if it cannot be written; `path` is then as it was.
         """
-        snapshot.write(path, KIND, self._sections(), count=len(self), generation=generation)
+        snapshot.write(path, KIND, self._parts(), count=len(self), generation=generation)
+
+    def _parts(self) -> list[tuple[str, memoryview]]:
+        """The sections of a snapshot. The same set gives the same bytes; one that rejects irregular
+        identities has no section for them."""
+        kept = self.irregular
+        if kept is None:
+            return self._sections()
+        return [*self._sections(), (IRREGULAR, kept.view(np.uint8).data)]
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], /, mode: Literal["mmap", "memory"] = "mmap") -> Self:
@@ -305,12 +388,19 @@ class ImeiSet(_index.Index):
     @classmethod
     def _of(cls, file: snapshot.Snapshot) -> Self:
         try:
-            self = cls._from_sections(file.sections)
+            self = cls._of_parts(file.sections)
         except ValueError as error:
             raise SnapshotBounds(file.path, "sections that fit together", str(error)) from None
         if len(self) != file.count:
             raise SnapshotBounds(file.path, f"{file.count} members, by the header", f"{len(self)}")
         return self
+
+    @classmethod
+    def _of_parts(cls, sections: "Mapping[str, ReadableBuffer]") -> Self:
+        texts = None
+        if IRREGULAR in sections:
+            texts = np.frombuffer(memoryview(sections[IRREGULAR]), np.uint8).view(irregulars.NONE.dtype)
+        return cls._from_sections(sections)._keeping(texts)
 
     @classmethod
     def verify(cls, path: str | os.PathLike[str], /) -> Self:
@@ -330,6 +420,15 @@ class ImeiSet(_index.Index):
         for (name, section), (_, expected) in zip(self._sections(), anew._sections(), strict=True):
             if section != expected:
                 raise SnapshotBounds(path, f"section {name!r} as its members make it", "another")
+        if (kept := self.irregular) is not None:
+            try:
+                sound = irregulars.table(kept.tolist()).tobytes() == kept.tobytes()
+            except ImeiError:
+                sound = False
+            if not sound:
+                raise SnapshotBounds(
+                    path, f"section {IRREGULAR!r} of irregular identities in order", "others"
+                )
         return self
 
     def to_roaring(self) -> pyroaring.BitMap64:
@@ -374,7 +473,7 @@ class ImeiSet(_index.Index):
         return cls._from_ranges(np.concatenate(lows), np.concatenate(highs))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ImeiSet._from_sections, ({name: bytes(section) for name, section in self._sections()},)
+        return ImeiSet._of_parts, ({name: bytes(section) for name, section in self._parts()},)
 
     def __copy__(self) -> Self:
         return self
@@ -383,7 +482,8 @@ class ImeiSet(_index.Index):
         return self
 
     def __repr__(self) -> str:
-        return f"<ImeiSet of {len(self):,} IMEIs, {self.nbytes:,} bytes>"
+        kept = "" if self.irregular is None else f" and {len(self.irregular):,} irregular identities"
+        return f"<ImeiSet of {len(self):,} IMEIs{kept}, {self.nbytes:,} bytes>"
 
 
 def _roaring_runs(bitmap: Any, start: int, end: int) -> Iterator[tuple[Keys, Keys]]:

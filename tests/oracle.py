@@ -80,6 +80,13 @@ def parse_value(value, digits=14):
     return NO_KEY, S.WRONG_TYPE
 
 
+def normalise(text):
+    """DIRBS: the key of a text that begins with 14 digits, the text in upper case, or None."""
+    if not 1 <= len(text) <= 16 or set(text) - set("0123456789ABCDEFabcdef*#"):
+        return None
+    return int(text[:14]) if len(text) >= 14 and not set(text[:14]) - set(DIGITS) else text.upper()
+
+
 # ---- columns ----
 
 

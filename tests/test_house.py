@@ -22,6 +22,7 @@ FLOORS = {
     "_parse": 1,
     "_index": 1,
     "_sort": 1,
+    "irregular": 1,
     "imei": 2,
     "columns": 2,
     "sets": 3,

@@ -39,6 +39,13 @@ def _column(context: click.Context, parameter: click.Parameter, value: str | Non
     show_default=True,
     help="A 15th digit that is wrong: ignore it, accept only a spare 0, or reject the row.",
 )
+@click.option(
+    "--irregular",
+    type=click.Choice(["reject", "keep"]),
+    default="reject",
+    show_default=True,
+    help="Identities that are no number: reject the row, or keep them as text.",
+)
 @click.option("--rejects", metavar="CSV", help="Write the rejected rows to this file.")
 @click.option("--max-rejects", type=click.IntRange(0), metavar="N", help="Stop after more rejected rows.")
 @click.option(
@@ -57,6 +64,7 @@ def command(
     output: str,
     column: str | int | None,
     check_digit: str,
+    irregular: str,
     rejects: str | None,
     max_rejects: int | None,
     max_line: int,
@@ -77,6 +85,7 @@ def command(
             files,
             column=column,
             check_digit=check_digit,  # type: ignore[arg-type] # click has checked it
+            irregular=irregular,  # type: ignore[arg-type]
             rejects=rejects,
             max_rejects=max_rejects,
             max_line=max_line,
@@ -145,6 +154,8 @@ def _table(report: "LoadReport", output: str) -> "Table":
     add("accepted", report.accepted)
     for digits, count in report.forms.items():
         add(f"  {digits} digits", count)
+    if report.irregular:
+        add("  irregular", report.irregular, f"{report.texts:,} different, kept as text")
     if report.wrong_check_digits:
         add("wrong check digits", report.wrong_check_digits, "neither the Luhn digit nor 0")
     if report.spare_check_digits:

@@ -21,12 +21,13 @@ def command(
 ) -> None:
     """Say of each IMEI whether it is in SNAPSHOT.
 
-    An IMEI has 14, 15 or 16 digits, of which the first 14 are compared. '-' reads them from stdin, one
-    a line.
+    An IMEI has 14, 15 or 16 digits, of which the first 14 are compared; if SNAPSHOT keeps irregular
+    identities, these are answered too. '-' reads them from stdin, one a line.
 
     Exit code: 0 if one is listed, 1 if none is, 2 after an error, be it a single malformed IMEI.
     """
     from imeiset import ImeiSet, parse
+    from imeiset.irregular import normalised
 
     blocked = ImeiSet.open(snapshot)
     batches = (
@@ -35,8 +36,11 @@ def command(
     listed = malformed = False
     row = 0
     for batch in batches:
-        keys, statuses = parse(batch)
-        answers = blocked.contains(keys, malformed=False)
+        _, statuses = parse(batch)
+        if blocked.irregular is not None:
+            for at in statuses.nonzero()[0].tolist():
+                statuses[at] *= normalised(batch[at]) is None
+        answers = blocked.contains(batch, malformed=False)
         listed = listed or bool(answers.any())
         malformed = malformed or bool(statuses.any())
         out = []

@@ -21,8 +21,15 @@ def command(snapshot: str, top: int, as_json: bool) -> None:
     bars = [(f"{tac:08d}", count) for tac, count in zip(tacs.tolist(), counts.tolist(), strict=True)]
     size = Path(snapshot).stat().st_size
     bits = 8 * size / len(members) if len(members) else 0.0
+    irregular = 0 if members.irregular is None else len(members.irregular)
     if as_json:
-        facts = {"imeis": len(members), "tacs": tac_count, "bytes": size, "bits_per_imei": round(bits, 3)}
+        facts = {
+            "imeis": len(members),
+            "irregular": irregular,
+            "tacs": tac_count,
+            "bytes": size,
+            "bits_per_imei": round(bits, 3),
+        }
         click.echo(json.dumps({**facts, "biggest_tacs": dict(bars)}))
         return
     from rich.bar import Bar
@@ -35,6 +42,8 @@ def command(snapshot: str, top: int, as_json: bool) -> None:
         f"{printable(snapshot)}: {len(members):,} IMEIs of {tac_count:,} TACs in {size:,} bytes{per_imei}",
         soft_wrap=True,
     )
+    if members.irregular is not None:
+        console.print(f"{irregular:,} irregular identities beside them")
     table = Table(box=None, show_header=False)
     for tac, count in bars:
         table.add_row(tac, f"{count:,}", Bar(bars[0][1], 0, count, width=50))

@@ -9,6 +9,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import irregular as irregulars
 from .._files import publish
 from .._sort import sort_keys
 from ..errors import CheckDigit, FeedEmpty, FeedLimit, FeedRejects, ParseStatus, mask
@@ -42,6 +43,7 @@ def load(
     *,
     column: str | int | None = None,
     check_digit: CheckDigit = "ignore",
+    irregular: irregulars.Policy = "reject",
     rejects: str | os.PathLike[str] | None = None,
     max_rejects: int | None = None,
     max_line: int = MAX_LINE,
@@ -54,6 +56,8 @@ def load(
     of the IMEIs, or its number from 1; None finds it, see `dialect.sniff`.
     check_digit: what to do with a 15th digit that is not the Luhn digit (3GPP TS 23.003 Annex B):
     'ignore' it, for it is not part of what identifies; accept a 'spare' 0; or 'require' the right one.
+    irregular: 'reject' the rows of irregular identities ('62#222222222222', see `irregular`), or 'keep'
+    them, as text beside the set.
     rejects: a file for the rejected rows, CSV of line, source, reason and the row as it was, readable by
     its owner only. max_rejects: how many rejected rows to put up with.
     max_line: bytes; a longer row is rejected and never held in memory.
@@ -65,6 +69,8 @@ def load(
     """
     if check_digit not in _POLICIES:
         raise ValueError(f"expected check_digit of {', '.join(_POLICIES)}, got {check_digit!r}")
+    if irregular not in ("reject", "keep"):
+        raise ValueError(f"expected irregular of 'reject' or 'keep', got {irregular!r}")
     if not 0 < max_line <= MAX_ROW:
         raise ValueError(f"expected max_line from 1 to {MAX_ROW}, got {max_line}")
     if isinstance(paths, str | os.PathLike):
@@ -77,7 +83,7 @@ def load(
     started = time.perf_counter()
     with ExitStack() as stack:
         output = None if rejects is None else stack.enter_context(publish(rejects, private=True))
-        loader = _Loader(check_digit, output, max_rejects, max_line)
+        loader = _Loader(check_digit, irregular == "keep", output, max_rejects, max_line)
         sizes = [size for name in names if (size := size_of(name)) is not None]
         total = sum(sizes) if len(sizes) == len(names) else None
         done = 0
@@ -87,10 +93,11 @@ def load(
                     if progress:
                         progress(done + source.position, total)
             done += source.position
-        result = ImeiSet.from_keys(loader.sorted_keys())
+        result = ImeiSet.from_keys(loader.sorted_keys(), irregular=loader.texts)
     report = loader.report
     report.keys = len(result)
-    report.duplicates = report.accepted - report.keys
+    report.texts = 0 if result.irregular is None else len(result.irregular)
+    report.duplicates = report.accepted - report.keys - report.texts
     report.seconds = time.perf_counter() - started
     return LoadResult(result, report)
 
@@ -99,9 +106,15 @@ class _Loader:
     """The keys and the report of what was read so far."""
 
     def __init__(
-        self, check_digit: CheckDigit, output: BinaryIO | None, max_rejects: int | None, max_line: int
+        self,
+        check_digit: CheckDigit,
+        keep: bool,
+        output: BinaryIO | None,
+        max_rejects: int | None,
+        max_line: int,
     ) -> None:
         self.report = LoadReport()
+        self.texts: set[bytes] | None = set() if keep else None
         self._accept = np.zeros(256, np.uint8)
         self._accept[list(_POLICIES[check_digit])] = 1
         self._output = output
@@ -206,7 +219,7 @@ class _Loader:
     def _take(self, scanner: Scanner, path: str, text: memoryview) -> None:
         """Add the rows of a chunk."""
         report = self.report
-        self._room(len(text) // 15 + BATCH_ROWS + 1)  # an accepted row has 14 digits and an end
+        self._room(len(text) // 15 + BATCH_ROWS + 1)  # an accepted key has 14 digits and an end
         while True:
             if scanner.one_cell:
                 accepted, reasons = scanner.sift(self._accept, self._free)
@@ -219,8 +232,37 @@ class _Loader:
             self._free = self._free[accepted:]
             report.rows += accepted + len(reasons)
             report.accepted += accepted
+            if len(reasons) and self.texts is not None:
+                others = self._keep(scanner, text, rejected, reasons)
+                rejected, reasons = rejected[others], reasons[others]
             if len(reasons):
                 self._reject(scanner, path, text, rejected, reasons)
+
+    def _keep(
+        self, scanner: Scanner, text: memoryview, rejected: NDArray[np.int32], reasons: NDArray[np.uint8]
+    ) -> NDArray[np.bool_]:
+        """Accept the rows that are irregular identities or begin with 14 digits; which are not."""
+        report, texts = self.report, self.texts
+        assert texts is not None
+        others = np.ones(len(reasons), bool)
+        wanted = np.flatnonzero(reasons < ParseStatus.CHECK_DIGIT)
+        spans = scanner.cells[0][:, rejected[wanted]].T.tolist()
+        keys = []
+        for row, (start, end) in zip(wanted.tolist(), spans, strict=True):
+            form = irregulars.normalised(bytes(text[start:end]))
+            if form is None:
+                continue
+            others[row] = False
+            if isinstance(form, int):
+                keys.append(form)
+            else:
+                texts.add(form)
+        report.accepted += len(others) - int(others.sum())
+        report.irregular += len(others) - int(others.sum()) - len(keys)
+        report.forms[14] += len(keys)
+        self._free[: len(keys)] = keys
+        self._free = self._free[len(keys) :]
+        return others
 
     def _reject(
         self,

@@ -52,7 +52,7 @@ class Rejects:
 class LoadReport:
     """What a load read and what became of it.
 
-    rows = accepted + rejected rows, and accepted = keys + duplicates.
+    rows = accepted + rejected rows, and accepted = keys + texts + duplicates.
     lines = rows + headers + blank + comments + continued.
     """
 
@@ -67,10 +67,12 @@ class LoadReport:
     accepted: int = 0
     forms: dict[int, int] = field(
         default_factory=lambda: dict.fromkeys((14, 15, 16), 0)
-    )  # accepted, by digits
+    )  # accepted, by digits; what begins with 14 digits and ends otherwise is among the 14
+    irregular: int = 0  # accepted rows whose identity is kept as text
     wrong_check_digits: int = 0  # rows of 15 digits whose last is neither the Luhn digit nor 0
     spare_check_digits: int = 0  # rows of 15 digits whose last is 0 and not the Luhn digit
     keys: int = 0  # distinct
+    texts: int = 0  # distinct irregular identities
     duplicates: int = 0
     rejects: dict[str, Rejects] = field(default_factory=dict)  # by reason code, in lower case
     seconds: float = 0.0

@@ -214,6 +214,23 @@ def test_check_of_a_malformed_imei_is_an_error(snapshot):
     run("check", "-q", snapshot, LISTED, "x", code=2)
 
 
+def test_irregular_identities(here):
+    (here / "list").write_text(f"{LISTED}\n62#222222222222\nabc\n")
+    found = run("build", "list", "-o", "set.imei", "--irregular", "keep")
+    assert "irregular 2 2 different, kept as text" in " ".join(found.stdout.split())
+    found = run("check", "set.imei", "62#222222222222", "ABC", "abd", LISTED)
+    assert [line.split("  ")[1] for line in found.stdout.splitlines()] == [
+        "listed",
+        "listed",
+        "not listed",
+        "listed",
+    ]
+    assert "outside" not in run("check", "set.imei", "abd", "xyz", code=2).stderr
+    assert "2 irregular identities" in run("info", "set.imei").stdout
+    assert json.loads(run("info", "set.imei", "--json").stdout)["irregular"] == 2
+    run("verify", "set.imei")
+
+
 def test_check_json(snapshot):
     found = run("check", snapshot, "--json", LISTED, OTHER, "\u0664\u0669", code=2)
     assert [json.loads(line) for line in found.stdout.splitlines()] == [

@@ -31,7 +31,8 @@ def account(report):
     """The invariants of every report."""
     assert report.lines == report.rows + report.headers + report.blank + report.comments + report.continued
     assert report.rows == report.accepted + report.rejected
-    assert report.accepted == report.keys + report.duplicates == sum(report.forms.values())
+    assert report.accepted == report.keys + report.texts + report.duplicates
+    assert report.accepted == sum(report.forms.values()) + report.irregular
     for reason in report.rejects.values():
         assert 0 < len(reason.first) <= reason.count
     return report
@@ -224,3 +225,22 @@ def test_a_few_control_characters_reject_their_rows_only(feed):
     _, report = load(feed(f"{GOOD}\n4901542\x00323751\n\x01\n\x1a"))
     assert account(report).rejects["nul"].first[0][1] == 2
     assert report.rejects["not_digit"].count == 2
+
+
+def test_irregular_identities(feed, tmp_path):
+    rows = [GOOD, "62#222222222222", "dead", "DEAD", "52003020863612#", "49015420323751ff", "x", "", "1" * 17]
+    path = feed("imei,n\n" + "".join(f"{row},\n" for row in rows))
+    blocked, report = load(path, irregular="keep", rejects=tmp_path / "rejects")
+    account(report)
+    assert blocked.irregular.tolist() == [b"62#222222222222", b"DEAD"]
+    assert blocked.to_numpy().tolist() == [49015420323751, 52003020863612]
+    assert (report.irregular, report.texts, report.duplicates, report.forms[14]) == (3, 2, 2, 2)
+    assert {name: entry.count for name, entry in report.rejects.items()} == {
+        "not_digit": 1,
+        "empty": 1,
+        "too_long": 1,
+    }
+    blocked, report = load(path)
+    assert (blocked.irregular, account(report).rejected, report.irregular) == (None, 8, 0)
+    with pytest.raises(errors.FeedRejects):
+        load(feed("490154203237517\n"), irregular="keep", check_digit="require")

@@ -1,0 +1,53 @@
+"""Irregular identities: texts that phones send for an IMEI and that are none, kept and compared as text.
+
+National systems list them, for malformed IMEIs are used to evade blocking. The field and its normal form
+are those of DIRBS: 1 to 16 of the digits, the letters A to F, '*' and '#'. If the first 14 are digits,
+they are the key; otherwise the whole text, in upper case, is an irregular identity.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imeiset.errors import ImeiError, ParseStatus
+
+Policy = Literal["reject", "keep"]
+"""What becomes of irregular identities: they are malformed, or are kept as text beside the keys."""
+
+Texts = NDArray[np.bytes_]
+WIDTH = 16  # bytes of a text in a table, padded with NUL
+NONE: Texts = np.empty(0, f"S{WIDTH}")
+
+_FIELD = re.compile(rb"[0-9A-Fa-f*#]{1,16}")
+
+
+def normalised(value: object) -> int | bytes | None:
+    """The key of a text that begins with 14 digits, the normal form of another, None of what is neither."""
+    if isinstance(value, str) and value.isascii():
+        value = value.encode()
+    if not isinstance(value, bytes) or not _FIELD.fullmatch(value):
+        return None
+    return int(value[:14]) if value[:14].isdigit() and len(value) >= 14 else value.upper()
+
+
+def table(texts: Iterable[object]) -> Texts:
+    """The texts in normal form, sorted, each once: S16[n]. Raises ImeiError for one that is not irregular."""
+    found = []
+    for row, text in enumerate(texts):
+        form = normalised(text)
+        if not isinstance(form, bytes):
+            expected = "1 to 16 of 0-9, A-F, '*' and '#', not beginning with 14 digits"
+            raise ImeiError(ParseStatus.NOT_DIGIT, text, position=row, expected=expected)
+        found.append(form)
+    return np.unique(np.array(found, NONE.dtype))
+
+
+def listed(texts: Texts, among: Texts) -> NDArray[np.bool_]:
+    """Which texts, in normal form, are in a table: bool[n]; O(log table) each."""
+    at = np.searchsorted(among, texts)
+    found = at < len(among)
+    found[found] = among[at[found]] == texts[found]
+    return found
