@@ -12,25 +12,32 @@ from imeiset.errors import (
     FeedError,
     ImeiError,
     ImeisetError,
+    ImsiError,
     ParseStatus,
     SnapshotError,
 )
 from imeiset.feeds import LoadReport, LoadResult, load
 from imeiset.imei import Imei
+from imeiset.register import EquipmentStatus, Policy, Register, Verdict
 from imeiset.screening import Screener
 from imeiset.sets import ImeiSet
 
 __all__ = [
+    "EquipmentStatus",
     "FeedError",
     "Imei",
     "ImeiError",
     "ImeiSet",
     "ImeisetError",
+    "ImsiError",
     "LoadReport",
     "LoadResult",
     "ParseStatus",
+    "Policy",
+    "Register",
     "Screener",
     "SnapshotError",
+    "Verdict",
     "check_digit",
     "is_valid",
     "load",

@@ -410,6 +410,20 @@ cdef class Index:
         return any
 
 
+cdef const void* index_pointer(object index) except NULL:
+    if not isinstance(index, Index):
+        raise TypeError(f"expected an Index, got {type(index).__name__}")
+    return &(<Index>index).ix
+
+
+cdef bint index_has(const void* pointer, uint64_t key) noexcept nogil:
+    return _kernels.contains_one(<const index*>pointer, key) != 0
+
+
+cdef void index_have(const void* pointer, const uint64_t* keys, size_t n, uint8_t* out) noexcept nogil:
+    _kernels.contains(<const index*>pointer, keys, n, out)
+
+
 @cython.final
 cdef class Reader:
     """Reads an index in order, from the first key. Not for use from two threads at once."""

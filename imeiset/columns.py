@@ -7,6 +7,7 @@ column is decided in one place, `source`.
 
 import array
 import mmap
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -305,6 +306,15 @@ def regularise(rows: Source, keys: Keys, status: Statuses) -> tuple[NDArray[np.i
             places.append(at)
             texts.append(form)
     return np.array(places, np.intp), np.array(texts, irregular.NONE.dtype)
+
+
+def values(column: object, *, digits: int = 14) -> Callable[[int], object]:
+    """What stands in a row of a settled column, for some rows of it."""
+    rows = source(column, digits=digits)
+    if isinstance(rows, _Lines):  # one after the other they cost as much as all lines
+        lines = bytes(_text(column) or b"").split(b"\n")
+        return lambda row: lines[row].removesuffix(b"\r")
+    return rows.value
 
 
 def error_at(column: object, row: int, status: int, *, digits: int = 14) -> ImeiError:

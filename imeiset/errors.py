@@ -13,6 +13,7 @@ CheckDigit = Literal["ignore", "spare", "require"]
 """Which 15th digits are well formed: any, the right one or 0, the right one."""
 
 _SHOWN = 8  # the TAC
+_NETWORK = 5  # MCC and MNC: of an IMSI, what may be shown
 _LONGEST = 32  # no text with separators is longer than 31 characters
 
 
@@ -138,6 +139,27 @@ class ImeiError(ImeisetError, ValueError):
         self.got = mask(value)
         where = "" if position is None else f"row {position}: "
         super().__init__(f"{where}{self.status.text}: expected {self.expected}, got '{self.got}'")
+
+
+class ImsiError(ImeisetError, ValueError):
+    """A value that is not an IMSI: 6 to 15 digits (3GPP TS 23.003). position: its row in the column, or None.
+
+    got: the value, of which only the network (the first 5 digits) is shown.
+    """
+
+    expected = "an IMSI of 6 to 15 ASCII digits"
+
+    def __init__(self, value: object, *, position: int | None = None, expected: str = expected):
+        self.expected = expected
+        self.position = position
+        text = value.decode("latin-1") if isinstance(value, bytes) else value
+        if isinstance(text, str):
+            shown = text[:_NETWORK].encode("unicode_escape").decode()
+            self.got = f"'{shown}{'*' * min(len(text) - _NETWORK, _LONGEST)}'"
+        else:
+            self.got = type(value).__name__
+        where = "" if position is None else f"row {position}: "
+        super().__init__(f"{where}expected {self.expected}, got {self.got}")
 
 
 class _FileError(ImeisetError):

@@ -4,10 +4,10 @@ import array
 import operator
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex, final, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex, TypeVar, final, overload
 
 import numpy as np
 import pyroaring
@@ -32,6 +32,7 @@ _SERIALS = 1_000_000
 _EXPANDED = 1 << 28  # keys of a Roaring bitmap that are laid out at once
 _OR, _AND, _SUB, _XOR = range(4)
 _OF_TEXTS = (np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d)
+_Result = TypeVar("_Result")
 
 
 @final
@@ -158,7 +159,7 @@ class ImeiSet(_index.Index):
         kernel: Callable[..., None],
         dtype: type,
         threads: int,
-        malformed: bool | None,
+        malformed: int | None,
         digits: int,
     ) -> NDArray[Any]:
         """Run a kernel over a column, in parts on several threads."""
@@ -193,7 +194,7 @@ class ImeiSet(_index.Index):
             out.resize(done, refcheck=False)
             return out, None
 
-        answers = [ask(parts[0])] if len(parts) == 1 else list(_pool().map(ask, parts))
+        answers = in_threads(ask, parts)
         before = 0
         for out, fault in answers:
             if fault:
@@ -517,6 +518,11 @@ def _pool() -> ThreadPoolExecutor:
         if _shared is None:
             _shared = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="imeiset")
         return _shared
+
+
+def in_threads(work: Callable[[Any], _Result], parts: Sequence[Any]) -> list[_Result]:
+    """What `work` gives for each part, in order; several parts go to threads that all calls share."""
+    return [work(parts[0])] if len(parts) == 1 else list(_pool().map(work, parts))
 
 
 def _forget_pool() -> None:

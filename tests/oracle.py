@@ -142,3 +142,78 @@ class Members:
 
     def texts(self):
         return [f"{key:014}{luhn_digit(f'{key:014}')}" for key in self.keys]
+
+
+# ---- registers ----
+
+W, B, G, U = range(4)  # white, black, grey, unknown
+
+
+class Equipment:
+    """Lists of equipment in plain dicts and sets, and the rules of a verdict, one after the other."""
+
+    PRECEDENCE = ("imsi", "pair", "exact", "range", "tac")
+
+    def __init__(self, response_type=1, unlisted=None, precedence=PRECEDENCE):
+        self.response_type = response_type
+        self.unlisted = unlisted
+        self.precedence = precedence
+        self.lists = {}
+
+    def list(self, name, status, kind="imeis"):
+        empty = {"status": status, "kind": kind, "exact": {}, "range": set(), "tac": set()}
+        return self.lists.setdefault(name, empty | {"pairs": set(), "prefixes": set(), "texts": set()})
+
+    def combine(self, names):
+        """(status, name) of equipment on those lists."""
+        on = {self.lists[name]["status"] for name in names}
+        if not on:
+            return (self.unlisted if self.unlisted is not None else W if self.response_type == 1 else U), None
+        deciding = B if B in on else G if G in on else W
+        first = next(name for name in names if self.lists[name]["status"] == deciding)
+        unknown = self.response_type == 3 and W not in on
+        return (U if unknown else deciding), first
+
+    def check(self, key, imsi=None):
+        """(status, list, rule, reason) of a key, or of an irregular identity, as text."""
+        for rule in self.precedence:
+            if rule == "imsi" and imsi:
+                hits = [
+                    (len(prefix), one["status"], name)
+                    for name, one in self.lists.items()
+                    for prefix in one["prefixes"]
+                    if imsi.startswith(prefix)
+                ]
+                if hits:
+                    _, status, name = max(hits)
+                    return status, name, "imsi", ""
+            if rule == "pair":
+                for kind in ("exempt", "lock"):
+                    for name, one in self.lists.items():
+                        mine = {subscriber for imei, subscriber in one["pairs"] if imei == key}
+                        if kind == "exempt" == one["kind"] and imsi in mine:
+                            return W, name, "pair", ""
+                        if kind == "lock" == one["kind"] and mine and imsi not in mine:
+                            return one["status"], name, "pair", ""
+            if rule in ("exact", "range", "tac"):
+                names = [name for name, one in self.lists.items() if self.on(one, rule, key)]
+                if names:
+                    status, name = self.combine(names)
+                    rule = "irregular" if isinstance(key, bytes) else rule
+                    return (
+                        status,
+                        name,
+                        rule,
+                        self.lists[name]["exact"].get(key, "") if rule == "exact" else "",
+                    )
+        return self.combine([])[0], None, "default", ""
+
+    @staticmethod
+    def on(one, rule, key):
+        if isinstance(key, bytes):
+            return rule == "exact" and key in one["texts"]
+        if rule == "exact":
+            return key in one["exact"]
+        if rule == "range":
+            return any(low <= key <= high for low, high in one["range"])
+        return key // SERIALS in one["tac"]

@@ -23,10 +23,12 @@ FLOORS = {
     "_index": 1,
     "_sort": 1,
     "irregular": 1,
+    "_register": 2,
     "imei": 2,
     "columns": 2,
     "sets": 3,
     "snapshot": 3,
+    "_members": 4,
     "register": 4,
     "screening": 5,
     "store": 5,
@@ -42,6 +44,7 @@ NEIGHBOURS = {
     ("columns", "imei"),
     ("columns", "_arrow"),
     ("sets", "snapshot"),
+    ("register", "_members"),
     ("store", "feeds"),
 }
 

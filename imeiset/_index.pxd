@@ -1,0 +1,11 @@
+from libc.stdint cimport uint8_t, uint64_t
+
+# What other modules need for lookups of their own. A pointer is good for as long as its Index lives.
+# TypeError for another object.
+cdef const void* index_pointer(object index) except NULL
+
+# Is the key in the set? Never raises; any answer where the key is not below 10**14.
+cdef bint index_has(const void* pointer, uint64_t key) noexcept nogil
+
+# out[i] = 1 if keys[i] is in the set, else 0.
+cdef void index_have(const void* pointer, const uint64_t* keys, size_t n, uint8_t* out) noexcept nogil

@@ -1,0 +1,331 @@
+"""What the lists of a register hold: sets with what changed since, columns beside them, and pairs.
+
+Everything here is frozen. A change makes a new object that shares what did not change with the old one, so
+who checks against the old one goes on undisturbed.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imeiset._register import Part
+from imeiset.columns import Keys
+from imeiset.sets import ImeiSet
+
+NOTHING: ImeiSet = ImeiSet()
+_OR = 0
+
+
+def union(sets: Iterable[ImeiSet]) -> ImeiSet:
+    """All their IMEIs, small sets first, so that large ones are read once."""
+    found = NOTHING
+    for one in sorted(sets, key=len):
+        found = ImeiSet._combine(found, one, _OR) if len(found) else one
+    return found
+
+
+def without_texts(members: ImeiSet) -> ImeiSet:
+    """The same index, without the irregular identities beside it."""
+    return ImeiSet._from_sections(dict(members._sections())) if members.irregular is not None else members
+
+
+# ---- columns ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """One text for each position in a set, dictionary-coded: 0 is none, i is values[i - 1]."""
+
+    values: tuple[str, ...]
+    codes: NDArray[Any]
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Self | None:
+        """Of the texts in order, '' where there is none; None if all are."""
+        codes: dict[str, int] = {"": 0}
+        numbers = [codes.setdefault(text, len(codes)) for text in texts]
+        return cls._compact(tuple(codes)[1:], np.array(numbers, np.int64)) if len(codes) > 1 else None
+
+    @classmethod
+    def _compact(cls, values: tuple[str, ...], codes: NDArray[np.int64]) -> Self:
+        """In order of the texts, without those that are not used: the same column, the same bytes."""
+        used = np.flatnonzero(np.bincount(codes, minlength=len(values) + 1)[1:])
+        kept = sorted(used.tolist(), key=values.__getitem__)
+        place = np.zeros(len(values) + 1, np.int64)
+        place[np.array(kept, np.int64) + 1] = np.arange(1, len(kept) + 1)
+        return cls(tuple(values[i] for i in kept), place[codes].astype(code_type(len(kept))))
+
+    def is_sound(self) -> bool:
+        """Whether the codes are those of the texts: none too many, all in use, in order."""
+        used = np.unique(self.codes[self.codes > 0]).tolist()
+        return used == list(range(1, len(self.values) + 1)) and list(self.values) == sorted(set(self.values))
+
+    def text(self, position: int) -> str:
+        """At one position; '' where there is none. IndexError for a damaged column."""
+        code = int(self.codes[position])
+        return self.values[code - 1] if code else ""
+
+
+def code_type(values: int) -> np.dtype[Any]:
+    """The smallest unsigned integers that number so many values, and none."""
+    return np.dtype(np.min_scalar_type(values)).newbyteorder("<")
+
+
+def merge_columns(members: ImeiSet, sources: Sequence[tuple[ImeiSet, Column | None]]) -> Column | None:
+    """The column of a set, each text from the first source that has the IMEI. O(members)."""
+    if all(found is None for _, found in sources):
+        return None
+    texts: dict[str, int] = {"": 0}
+    places = [
+        np.array([0, *(texts.setdefault(value, len(texts)) for value in found.values)] if found else [0])
+        for _, found in sources
+    ]
+    codes, done = np.zeros(len(members), np.int64), 0
+    for keys in members._chunks():
+        missing = np.ones(len(keys), bool)
+        for (source, found), place in zip(sources, places, strict=True):
+            at = np.empty(len(keys), np.int64)
+            source._positions_of_keys(keys, at)
+            here = missing & (at >= 0)
+            if found is not None:
+                codes[done : done + len(keys)][here] = place[found.codes[at[here]]]
+            missing &= ~here
+        done += len(keys)
+    return Column._compact(tuple(texts)[1:], codes) if codes.any() else None
+
+
+# ---- sets that change ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Members:
+    """A frozen set, what was added to it and removed from it since, and its columns: reasons and dates."""
+
+    base: ImeiSet
+    columns: tuple[Column | None, Column | None] = (None, None)
+    added: ImeiSet = NOTHING
+    removed: ImeiSet = NOTHING
+    added_columns: tuple[Column | None, Column | None] = (None, None)
+
+    @cached_property
+    def part(self) -> Part:
+        """What answers lookups."""
+        return Part(self.base, self.added or None, self.removed or None)
+
+    @property
+    def changed(self) -> bool:
+        """Whether it differs from its base in any way."""
+        return bool(len(self.added) or len(self.removed))
+
+    def __len__(self) -> int:
+        gone, again = _shared(self.base, self.removed), _shared(self.base, self.added)
+        return len(self.base) - gone + len(self.added) - again
+
+    def changed_by(self, add: ImeiSet, remove: ImeiSet, texts: tuple[str, str] = ("", "")) -> "Members":
+        """Without `remove`, then with `add`, whose reason and date are `texts`. O(changes so far)."""
+        kept = self.added - remove if len(remove) else self.added
+        added = union([kept, add])
+        removed = union([self.removed, remove])
+        removed = removed - add if len(add) else removed
+        columns = []
+        for text, old in zip(texts, self.added_columns, strict=True):
+            new = Column((text,), np.ones(len(add), np.uint8)) if text and len(add) else None
+            columns.append(merge_columns(added, [(add, new), (self.added, old)]))
+        return Members(self.base, self.columns, added, removed, (columns[0], columns[1]))
+
+    def merged(self) -> "Members":
+        """The same with nothing changed since: a new base. O(members)."""
+        if not self.changed:
+            return self
+        left = self.base - self.removed if len(self.removed) else self.base
+        base = union([left, self.added])
+        columns = [
+            merge_columns(base, [(self.added, new), (self.base, old)])
+            for new, old in zip(self.added_columns, self.columns, strict=True)
+        ]
+        return Members(base, (columns[0], columns[1]))
+
+    def texts(self, key: int) -> tuple[str, str]:
+        """The reason and the date of a member, '' where there is none."""
+        for members, columns in ((self.added, self.added_columns), (self.base, self.columns)):
+            if len(members):
+                at = position(members, key)
+                if at >= 0:
+                    reason, date = (column.text(at) if column else "" for column in columns)
+                    return reason, date
+        return "", ""
+
+
+def position(members: ImeiSet, key: int) -> int:
+    """The rank of a key, -1 where it is no member."""
+    at = np.empty(1, np.int64)
+    members._positions_of_keys(np.array([key], np.uint64), at)
+    return int(at[0])
+
+
+def _shared(members: ImeiSet, other: ImeiSet) -> int:
+    """How many IMEIs both have. O(runs of other)."""
+    count = 0
+    for lows, highs in other._runs():
+        below, upto = np.empty(len(lows), np.int64), np.empty(len(lows), np.int64)
+        members._ranks(lows, below)
+        members._ranks(highs + np.uint64(1), upto)
+        count += int((upto - below).sum())
+    return count
+
+
+# ---- pairs -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """(IMEI, IMSI) pairs: the IMSIs of the IMEI at position i are imsis[starts[i]:starts[i + 1]], ascending.
+
+    12 bytes a pair, and the set of the IMEIs.
+    """
+
+    imeis: ImeiSet
+    starts: NDArray[np.uint32]
+    imsis: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, keys: Keys, imsis: Keys) -> "Pairs":
+        """Of two columns, in any order, repeats allowed. O(n log n)."""
+        if len(keys) >= 1 << 32:
+            raise OverflowError(f"expected fewer than 2**32 pairs, got {len(keys)}")
+        ascending = (keys[1:] > keys[:-1]) | ((keys[1:] == keys[:-1]) & (imsis[1:] > imsis[:-1]))
+        if not ascending.all():
+            order = np.lexsort((imsis, keys))
+            keys, imsis = keys[order], imsis[order]
+            first = np.append(True, (keys[1:] != keys[:-1]) | (imsis[1:] != imsis[:-1]))[: len(keys)]
+            keys, imsis = keys[first], imsis[first]
+        starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])
+        imeis = ImeiSet.from_keys(np.ascontiguousarray(keys[starts]))
+        return cls(imeis, np.append(starts, len(keys)).astype("<u4"), imsis.astype("<u8", copy=False))
+
+    def __len__(self) -> int:
+        return len(self.imsis)
+
+    def spans(self, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where in `imsis` those of each IMEI begin and end; both 0 where it has none."""
+        at = np.empty(len(keys), np.int64)
+        self.imeis._positions_of_keys(keys, at)
+        last = len(self.starts) - 1  # clipped: a damaged file says what it likes
+        begin = np.where(at >= 0, self.starts[at.clip(0, last)], 0).astype(np.int64)
+        end = np.where(at >= 0, self.starts[(at + 1).clip(0, last)], 0).astype(np.int64)
+        return begin.clip(0, len(self)), end.clip(0, len(self))
+
+    def have(self, keys: Keys, imsis: Keys) -> NDArray[np.bool_]:
+        """Which pairs are here: bool[n]. A binary search among the IMSIs of each IMEI."""
+        low, end = self.spans(keys)
+        high = end.copy()
+        while (open_ := low < high).any():
+            middle = (low + high) // 2
+            below = np.zeros(len(keys), bool)
+            below[open_] = self.imsis[middle[open_]] < imsis[open_]
+            low = np.where(open_ & below, middle + 1, low)
+            high = np.where(open_ & ~below, middle, high)
+        found = low < end
+        found[found] = self.imsis[low[found]] == imsis[found]
+        return found
+
+    def of_imei(self, key: int) -> NDArray[np.uint64]:
+        """The IMSIs of one IMEI, ascending."""
+        at = position(self.imeis, key)
+        return self.imsis[self.starts[at] : self.starts[at + 1]] if at >= 0 else self.imsis[:0]
+
+    def of_imeis(self, keys: Keys) -> tuple[Keys, Keys]:
+        """The pairs of some IMEIs, flat: keys, each once for every pair, and IMSIs."""
+        begin, end = self.spans(keys)
+        count = (end - begin).clip(0)
+        inside = np.arange(count.sum()) - np.repeat(count.cumsum() - count, count)
+        return np.repeat(keys, count), self.imsis[np.repeat(begin, count) + inside]
+
+
+NO_PAIRS = Pairs.of(np.empty(0, np.uint64), np.empty(0, np.uint64))
+
+
+@dataclass(frozen=True, eq=False)
+class Paired:
+    """Frozen pairs, and all pairs of the IMEIs whose pairs have changed since."""
+
+    base: Pairs
+    touched: ImeiSet = NOTHING
+    now: Pairs = field(default=NO_PAIRS)
+
+    @property
+    def changed(self) -> bool:
+        """Whether any pair differs from the base."""
+        return len(self.touched) > 0
+
+    def __len__(self) -> int:
+        gone = len(self.base.of_imeis(self.touched.to_numpy())[0])
+        return len(self.base) - gone + len(self.now)
+
+    @cached_property
+    def part(self) -> Part:
+        """What tells which IMEIs may have pairs."""
+        return Part(self.base.imeis, self.touched or None)
+
+    def of_imei(self, key: int) -> NDArray[np.uint64]:
+        """The IMSIs of one IMEI, ascending."""
+        changed = self.changed and position(self.touched, key) >= 0
+        return (self.now if changed else self.base).of_imei(key)
+
+    def _split(self, keys: Keys) -> Iterator[tuple[NDArray[Any], Pairs]]:
+        """The rows of keys that the base answers for, and those that the changes do."""
+        if not self.changed:
+            yield np.arange(len(keys)), self.base
+            return
+        new = np.zeros(len(keys), np.uint8)
+        self.touched._contains_keys(keys, new)
+        yield np.flatnonzero(new == 0), self.base
+        yield np.flatnonzero(new), self.now
+
+    def have(self, keys: Keys, imsis: Keys) -> NDArray[np.bool_]:
+        """Which pairs are here: bool[n]."""
+        found = np.zeros(len(keys), bool)
+        for rows, pairs in self._split(keys):
+            found[rows] = pairs.have(keys[rows], imsis[rows])
+        return found
+
+    def pair_any(self, keys: Keys) -> NDArray[np.bool_]:
+        """Which IMEIs have pairs: bool[n]."""
+        found = np.zeros(len(keys), bool)
+        for rows, pairs in self._split(keys):
+            begin, end = pairs.spans(keys[rows])
+            found[rows] = begin < end
+        return found
+
+    def changed_by(self, add: tuple[Keys, Keys], remove: tuple[Keys, Keys]) -> "Paired":
+        """Without the pairs of `remove`, then with those of `add`."""
+        touched = ImeiSet.from_keys(np.concatenate([add[0], remove[0]]))
+        others = self.now.of_imeis((self.touched - touched).to_numpy())
+        keys = touched.to_numpy()
+        kept: list[tuple[Keys, Keys]] = [others]
+        gone = Pairs.of(*remove)
+        for rows, pairs in self._split(keys):
+            old = pairs.of_imeis(keys[rows])
+            stay = ~gone.have(*old)
+            kept.append((old[0][stay], old[1][stay]))
+        kept.append(add)
+        now = Pairs.of(np.concatenate([k for k, _ in kept]), np.concatenate([i for _, i in kept]))
+        return Paired(self.base, union([self.touched, touched]), now)
+
+    def merged(self) -> "Paired":
+        """The same with nothing changed since: a new base. O(pairs)."""
+        if not self.changed:
+            return self
+        kept = self.base.of_imeis((self.base.imeis - self.touched).to_numpy())
+        now = self.now.of_imeis(self.now.imeis.to_numpy())
+        return Paired(Pairs.of(np.concatenate([kept[0], now[0]]), np.concatenate([kept[1], now[1]])))
+
+
+def dump(value: object) -> bytes:
+    """JSON, the same bytes for the same value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

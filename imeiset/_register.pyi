@@ -1,0 +1,77 @@
+from collections.abc import Iterable
+from typing import Any, Literal, final, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import disjoint_base
+
+from imeiset.register import Rules, Verdict
+from imeiset.sets import ImeiSet
+
+_Keys = NDArray[np.uint64]
+
+NO_IMSI: int
+BAD_IMSI: int
+
+def imsis_of(values: list[Any], out: _Keys) -> None: ...
+def touch(words: _Keys, keys: _Keys) -> None: ...
+
+@final
+class Part:
+    def __new__(cls, base: ImeiSet, added: ImeiSet | None = None, removed: ImeiSet | None = None) -> Part: ...
+    @property
+    def base(self) -> ImeiSet: ...
+    @property
+    def added(self) -> ImeiSet | None: ...
+    @property
+    def removed(self) -> ImeiSet | None: ...
+    def contains(self, keys: _Keys, out: NDArray[np.uint8]) -> None: ...
+
+@final
+class Level:
+    def __new__(cls, parts: Iterable[Part | None]) -> Level: ...
+    def mask(self, key: int) -> int: ...
+    def masks(self, keys: _Keys) -> _Keys: ...
+
+@final
+class Tables:
+    def __new__(
+        cls,
+        known: ImeiSet,
+        unlisted: Verdict,
+        rules: Rules,
+        *,
+        prefixes: bool = False,
+        touched: _Keys | None = None,
+        wide: ImeiSet | None = None,
+    ) -> Tables: ...
+    @property
+    def known(self) -> ImeiSet: ...
+    @property
+    def wide(self) -> ImeiSet | None: ...
+    @property
+    def unlisted(self) -> Verdict: ...
+    @property
+    def rules(self) -> Rules: ...
+    def concern(self, keys: _Keys, out: NDArray[np.uint8]) -> None: ...
+
+@disjoint_base
+class Checker:
+    def _tables(self) -> Tables: ...
+    def _use(self, tables: Tables | None) -> None: ...
+    def _prepare(self) -> None: ...
+    def check(self, imei: object, imsi: str | bytes | None = None) -> Verdict: ...
+    @overload
+    def check_many(
+        self,
+        imeis: object,
+        imsis: object = None,
+        threads: int = 1,
+        *,
+        lists: Literal[False] = False,
+        digits: int = 14,
+    ) -> NDArray[np.uint8]: ...
+    @overload
+    def check_many(
+        self, imeis: object, imsis: object = None, threads: int = 1, *, lists: Literal[True], digits: int = 14
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int8]]: ...

@@ -1,0 +1,907 @@
+"""Register: lists of equipment with a status each, and the verdict they give on one phone.
+
+The words are those of Diameter S13 (3GPP TS 29.272) and of the 5G equipment identity register (TS 29.511).
+"""
+
+import datetime
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import IntEnum
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imeiset import columns, irregular, snapshot
+from imeiset._members import (
+    NO_PAIRS,
+    NOTHING,
+    Column,
+    Members,
+    Paired,
+    Pairs,
+    code_type,
+    dump,
+    merge_columns,
+    union,
+    without_texts,
+)
+from imeiset._register import BAD_IMSI, NO_IMSI, Checker, Level, Tables, imsis_of
+from imeiset.columns import Keys
+from imeiset.errors import ImeiError, ImsiError, ParseStatus, SnapshotBounds, SnapshotVersion
+from imeiset.sets import ImeiSet, in_threads
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+KIND = "register"  # of a snapshot that holds one
+_ROWS = 1 << 14  # at a time: what is worked out on the way stays in cache
+_POWERS = np.array([10**n for n in range(17)], np.uint64)
+_THREADS = 256  # at most
+_MALFORMED = 0xFF  # in the place of a status: not decided yet
+_MAX_LISTS = 32  # what fits the sections of a snapshot, all parts counted
+_TABLED = 12  # lists up to which the outcome of every combination is worked out before
+_DESCRIPTION = "register"
+_SECTIONS = tuple(name for name, _ in NOTHING._sections())
+
+
+class EquipmentStatus(IntEnum):
+    """What an equipment identity register answers (3GPP TS 29.272). Stored: values never change."""
+
+    WHITELISTED = 0
+    BLACKLISTED = 1
+    GREYLISTED = 2
+    UNKNOWN = 3
+
+
+_W, _B, _G, _U = EquipmentStatus
+
+Rule = Literal["exact", "range", "tac", "pair", "imsi", "irregular", "default"]
+"""What decided: the IMEI itself, a range, a whole TAC, a pair, the IMSI alone, a malformed IMEI that is
+listed as text, or nothing, and then the policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a register decides.
+
+    response_type: what IMEIs get that are on several lists, or on none; by their lists:
+
+        white only: white; white and grey: grey; black and white, with grey or not: black;
+        grey only: grey, in type 3 unknown; black, or black and grey: black, in type 3 unknown;
+        none: white, in types 2 and 3 unknown.
+
+    unlisted: what equipment on no list gets, if not that. malformed: what input gets that is no IMEI, or
+    comes with a malformed IMSI; None raises. precedence: the rules, the strongest first. Of the first that
+    says anything all lists count; those of the others do not.
+    """
+
+    response_type: Literal[1, 2, 3] = 1
+    unlisted: EquipmentStatus | None = None
+    malformed: EquipmentStatus | None = None
+    precedence: tuple[str, ...] = ("imsi", "pair", "exact", "range", "tac")
+
+    def __post_init__(self) -> None:
+        if self.response_type not in (1, 2, 3):
+            raise ValueError(f"response_type: expected 1, 2 or 3, got {self.response_type!r}")
+        for name in ("unlisted", "malformed"):
+            status = getattr(self, name)
+            object.__setattr__(self, name, None if status is None else EquipmentStatus(status))
+        object.__setattr__(self, "precedence", tuple(self.precedence))
+        if sorted(self.precedence) != ["exact", "imsi", "pair", "range", "tac"]:
+            raise ValueError(
+                f"precedence: expected 'exact', 'imsi', 'pair', 'range' and 'tac' in some order, "
+                f"got {self.precedence!r}"
+            )
+
+    def outcome(self, statuses: Iterable[int]) -> tuple[EquipmentStatus, EquipmentStatus | None]:
+        """The status of an IMEI on lists of these, and which of their statuses decided (None: none did)."""
+        on = set(statuses)
+        if not on:
+            given = _W if self.response_type == 1 else _U
+            return (given if self.unlisted is None else self.unlisted), None
+        deciding = next(status for status in (_B, _G, _W) if status in on)
+        return (_U if self.response_type == 3 and _W not in on else deciding), deciding
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer to one check: the status, the list and the rule that gave it, and what that list says."""
+
+    status: EquipmentStatus
+    list: str | None = None
+    rule: Rule = "default"
+    reasons: tuple[str, ...] = ()
+    date: datetime.date | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class List:
+    """One list of a register, frozen. kind: 'imeis', 'exempt', 'lock' or 'imsis', with its parts."""
+
+    name: str
+    status: EquipmentStatus
+    kind: str = "imeis"
+    reason: str = ""
+    exact: Members | None = None
+    range: Members | None = None
+    tac: Members | None = None
+    texts: frozenset[bytes] = frozenset()
+    pairs: Paired | None = None
+    prefixes: frozenset[int] = frozenset()
+
+    @property
+    def parts(self) -> dict[str, Members]:
+        """Those that it has, by their rule."""
+        every = {rule: getattr(self, rule) for rule in _LEVELS}
+        return {rule: part for rule, part in every.items() if part is not None}
+
+    @property
+    def rules(self) -> set[str]:
+        """Those by which it may decide."""
+        others = {"pair": self.pairs is not None, "imsi": self.prefixes, "irregular": self.texts}
+        return {*self.parts, *(rule for rule, has in others.items() if has)}
+
+    def counts(self) -> dict[str, int]:
+        """How many of what it holds."""
+        found = {rule: len(part) for rule, part in self.parts.items()}
+        if self.texts:
+            found["irregular"] = len(self.texts)
+        if self.pairs is not None:
+            found["pair"] = len(self.pairs)
+        if self.prefixes:
+            found["imsi"] = len(self.prefixes)
+        return found
+
+    def merged(self) -> "List":
+        """With nothing changed since its base."""
+        parts: dict[str, Any] = {rule: part.merged() for rule, part in self.parts.items()}
+        return replace(self, pairs=self.pairs and self.pairs.merged(), **parts)
+
+    def sets(self) -> list[ImeiSet]:
+        """The IMEIs that its frozen parts say something about."""
+        found = [part.base for part in self.parts.values()]
+        return found if self.pairs is None else [*found, self.pairs.base.imeis]
+
+
+_LEVELS = ("exact", "range", "tac")
+
+
+class Rules:
+    """Lists and a policy, worked out for checks. Frozen."""
+
+    def __init__(self, lists: Sequence[List], policy: Policy) -> None:
+        self.lists = tuple(lists)
+        self.policy = policy
+        statuses = [one.status for one in self.lists]
+        self._statuses = statuses
+        self._levels = {
+            rule: Level([_part(getattr(one, what)) for one in self.lists])
+            for rule, what in (*zip(_LEVELS, _LEVELS, strict=True), ("pair", "pairs"))
+        }
+        self._pairs = [(i, one) for i, one in enumerate(self.lists) if one.pairs is not None]
+        self._pairs.sort(key=lambda entry: entry[1].kind)  # 'exempt' before 'lock'
+        self._prefixes = {prefix: i for i, one in enumerate(self.lists) for prefix in one.prefixes}
+        self._lengths = sorted({len(str(prefix)) for prefix in self._prefixes}, reverse=True)
+        self._texts = any(one.texts for one in self.lists)
+        self._listed: dict[tuple[str, int], tuple[Verdict, Members | None]] = {}
+        self._codes: NDArray[np.uint16] | None = None
+        self.unlisted = Verdict(policy.outcome(())[0])
+        self.has_prefixes = bool(self._prefixes)
+        has = {rule for one in self.lists for rule in one.rules} | {"exact"}
+        self._order = tuple(rule for rule in policy.precedence if rule in has)
+
+    # ---- one ----
+
+    def resolve(self, key: int, imsi: int) -> Verdict:
+        """The verdict on a key; imsi: its number, or NO_IMSI."""
+        for rule in self._order:
+            if rule == "imsi":
+                found = self._by_prefix(imsi)
+            elif rule == "pair":
+                found = self._by_pair(key, imsi) if self._levels[rule].mask(key) else None
+            elif mask := self._levels[rule].mask(key):
+                found = self._by_lists(rule, mask, key)
+            else:
+                continue
+            if found is not None:
+                return found
+        return self.unlisted
+
+    def _by_prefix(self, imsi: int) -> Verdict | None:
+        """By the longest prefix that a list has."""
+        digits = len(str(imsi)) if imsi else 0
+        for length in self._lengths if imsi else ():
+            if length <= digits:
+                i = self._prefixes.get(imsi // 10 ** (digits - length))
+                if i is not None:
+                    return self._says(i, "imsi", self._statuses[i])
+        return None
+
+    def _by_pair(self, key: int, imsi: int) -> Verdict | None:
+        for i, one in self._pairs:
+            imsis = cast(Paired, one.pairs).of_imei(key)
+            at = int(imsis.searchsorted(np.uint64(imsi)))
+            found = at < len(imsis) and imsis[at] == imsi
+            if found if one.kind == "exempt" else len(imsis) and not found:
+                return self._says(i, "pair", one.status)
+        return None
+
+    def _says(self, i: int, rule: Rule, status: EquipmentStatus) -> Verdict:
+        one = self.lists[i]
+        return Verdict(status, one.name, rule, (one.reason,) if one.reason else ())
+
+    def _by_lists(self, rule: str, mask: int, key: int) -> Verdict:
+        """By all lists of a mask."""
+        found = self._listed.get((rule, mask))
+        if found is None:
+            code = self._outcome(mask)
+            i = (code >> 8) - 1
+            verdict = self._says(i, cast(Rule, rule), EquipmentStatus(code & 0xFF))
+            members: Members | None = getattr(self.lists[i], rule, None)
+            if members is not None and not any([*members.columns, *members.added_columns]):
+                members = None
+            found = self._listed[rule, mask] = verdict, members
+        verdict, members = found
+        if members is None:
+            return verdict
+        reasons, date = members.texts(key)
+        return replace(
+            verdict,
+            reasons=tuple(reasons.split("|")) if reasons else verdict.reasons,
+            date=datetime.date.fromisoformat(date) if date else None,
+        )
+
+    def _outcome(self, mask: int) -> int:
+        """The status for the lists of a mask, and above it one more than the number of the deciding list."""
+        on = [i for i in range(len(self.lists)) if mask >> i & 1]
+        status, deciding = self.policy.outcome([self._statuses[i] for i in on])
+        first = next((i for i in on if self._statuses[i] == deciding), -1)
+        return status | (first + 1) << 8
+
+    def malformed(self, imei: object, status: int, imsi: object) -> Verdict:
+        """The verdict on an IMEI that is none (status says why), or that came with a malformed IMSI."""
+        number = _number(imsi)
+        if number != BAD_IMSI:
+            form = irregular.normalised(imei) if self._texts and status else None
+            if isinstance(form, int):
+                return self.resolve(form, number)
+            if form is not None and (found := self._by_text(form, number)):
+                return found
+        if self.policy.malformed is not None:
+            return Verdict(self.policy.malformed)
+        raise ImsiError(imsi) if number == BAD_IMSI else ImeiError(ParseStatus(status), imei)
+
+    def _by_text(self, text: bytes, imsi: int) -> Verdict | None:
+        for rule in self._order:
+            if rule == "imsi" and (found := self._by_prefix(imsi)):
+                return found
+            if rule == "exact":
+                mask = sum(1 << i for i, one in enumerate(self.lists) if text in one.texts)
+                if mask:
+                    return self._by_lists("irregular", mask, 0)
+        return None
+
+    # ---- many: codes, a status and above it one more than the number of the list -----------
+
+    def check_many(
+        self, tables: Tables, imeis: object, imsis: object, threads: int, lists: bool, digits: int
+    ) -> Any:
+        """See `Register.check_many`."""
+        imeis = columns.settled(imeis)
+        if imsis is None:
+
+            def kernel(keys: Keys, out: NDArray[np.uint16]) -> None:
+                self._answer(tables, keys, None, out)
+
+            codes = tables.known._ask(imeis, kernel, np.uint16, threads, _MALFORMED, digits)
+            texts: list[object] | None = None
+        else:
+            keys, status = columns.parse(imeis, digits=digits)
+            texts = _imsi_texts(imsis, len(keys))
+            numbers = np.empty(len(keys), np.uint64)
+            imsis_of(texts, numbers)
+            codes = self._ask_pairs(tables, keys, numbers, threads)
+            codes[(status != 0) | (numbers == BAD_IMSI)] = _MALFORMED
+        self._settle(codes, imeis, texts, digits)
+        statuses = (codes & np.uint16(0xFF)).astype(np.uint8)
+        return (statuses, (codes >> np.uint16(8)).astype(np.int8) - np.int8(1)) if lists else statuses
+
+    def _ask_pairs(self, tables: Tables, keys: Keys, imsis: Keys, threads: int) -> NDArray[np.uint16]:
+        out = np.empty(len(keys), np.uint16)
+
+        def answer(part: slice) -> None:
+            for at in range(part.start, part.stop, _ROWS):
+                rows = slice(at, min(at + _ROWS, part.stop))
+                self._answer(tables, keys[rows], imsis[rows], out[rows])
+
+        if threads < 1:
+            raise ValueError(f"threads: expected at least 1, got {threads}")
+        threads = min(threads, _THREADS)
+        edges = [len(keys) * part // threads for part in range(threads + 1)]
+        in_threads(answer, [slice(*edge) for edge in pairwise(edges)])
+        return out
+
+    def _answer(self, tables: Tables, keys: Keys, imsis: Keys | None, out: NDArray[np.uint16]) -> None:
+        """The codes of keys. Any number where a key is not below 10**14."""
+        concerned = np.empty(len(keys), np.uint8)
+        tables.concern(keys, concerned)
+        if imsis is not None and self.has_prefixes:
+            concerned |= imsis != NO_IMSI
+        out.fill(self.unlisted.status)
+        rows = np.flatnonzero(concerned.view(np.bool_))
+        if rows.size:
+            out[rows] = self._decide(keys[rows], None if imsis is None else imsis[rows])
+
+    def _decide(self, keys: Keys, imsis: Keys | None) -> NDArray[np.uint16]:
+        codes = np.full(len(keys), self.unlisted.status, np.uint16)
+        left = np.arange(len(keys))
+        for rule in self._order:
+            if not left.size:
+                break
+            here = keys[left]
+            if rule == "imsi":
+                if imsis is None or not self.has_prefixes:
+                    continue
+                found = self._prefix_codes(imsis[left])
+            elif rule == "pair":
+                found = np.zeros(len(left), np.uint16)
+                if self._pairs:
+                    rows = np.flatnonzero(self._levels[rule].masks(here))
+                    asked = np.zeros_like(rows, np.uint64) if imsis is None else imsis[left[rows]]
+                    found[rows] = self._pair_codes(here[rows], asked)
+            else:
+                found = self._outcomes(self._levels[rule].masks(here))
+            decided = found >= 1 << 8
+            codes[left[decided]] = found[decided]
+            left = left[~decided]
+        return codes
+
+    def _outcomes(self, masks: Keys) -> NDArray[np.uint16]:
+        if len(self.lists) > _TABLED:
+            some, place = np.unique(masks, return_inverse=True)
+            return np.array([self._outcome(mask) for mask in some.tolist()], np.uint16)[place]
+        if self._codes is None:
+            self._codes = np.array([self._outcome(mask) for mask in range(1 << len(self.lists))], np.uint16)
+        return self._codes[masks]
+
+    def _prefix_codes(self, imsis: Keys) -> NDArray[np.uint16]:
+        codes = np.zeros(len(imsis), np.uint16)
+        digits = np.searchsorted(_POWERS, imsis, "right").astype(np.int64)  # and the 1 before them
+        for length in self._lengths:
+            known = sorted(prefix for prefix in self._prefixes if len(str(prefix)) == length)
+            answers = [self._prefixes[prefix] for prefix in known]
+            table = np.array([self._statuses[i] | (i + 1) << 8 for i in answers], np.uint16)
+            rows = np.flatnonzero((codes == 0) & (digits >= length))
+            heads = imsis[rows] // _POWERS[digits[rows] - length]
+            at = np.searchsorted(np.array(known, np.uint64), heads).clip(max=len(known) - 1)
+            same = np.array(known, np.uint64)[at] == heads
+            codes[rows[same]] = table[at[same]]
+        return codes
+
+    def _pair_codes(self, keys: Keys, imsis: Keys) -> NDArray[np.uint16]:
+        codes = np.zeros(len(keys), np.uint16)
+        for i, one in self._pairs:
+            pairs = cast(Paired, one.pairs)
+            found = pairs.have(keys, imsis)  # NO_IMSI is in no pair
+            if one.kind == "lock":
+                found = pairs.pair_any(keys) & ~found
+            codes[found & (codes == 0)] = one.status | (i + 1) << 8
+        return codes
+
+    def _settle(
+        self, codes: NDArray[np.uint16], imeis: object, imsis: list[object] | None, digits: int
+    ) -> None:
+        """Decide the malformed rows one by one, as `check` does."""
+        rows = np.flatnonzero(codes == _MALFORMED)
+        if not rows.size:
+            return
+        if self.policy.malformed is not None and not self._texts:
+            codes[rows] = self.policy.malformed
+            return
+        value = columns.values(imeis, digits=digits)
+        numbers = {one.name: i + 1 for i, one in enumerate(self.lists)}
+        for row in rows.tolist():
+            imei, imsi = value(row), None if imsis is None else imsis[row]
+            status = int(columns.parse([imei], digits=digits)[1][0])
+            try:
+                found = self.malformed(imei, status, imsi)
+            except ImeiError as error:
+                raise ImeiError(error.status, imei, position=row) from None
+            except ImsiError:
+                raise ImsiError(imsi, position=row) from None
+            codes[row] = found.status | numbers.get(found.list or "", 0) << 8
+
+
+def _part(members: Members | Paired | None) -> Any:
+    return None if members is None else members.part
+
+
+def _number(imsi: object) -> int:
+    """The number of an IMSI, NO_IMSI or BAD_IMSI."""
+    number = np.empty(1, np.uint64)
+    imsis_of([imsi], number)
+    return int(number[0])
+
+
+def _imsi_texts(imsis: object, rows: int) -> list[object]:
+    """A column of IMSIs as a list."""
+    column = columns.settled(imsis)
+    if isinstance(column, list | tuple):
+        texts = list(column)
+    elif hasattr(column, "__array__"):
+        texts = np.asarray(column).tolist()
+    else:
+        value = columns.values(column)
+        texts = [value(row) for row in range(len(cast(Any, column)))]
+    if len(texts) != rows:
+        raise ValueError(f"imsis: expected {rows}, one for each IMEI, got {len(texts)}")
+    return texts
+
+
+# ---- the register ----------------------------------------------------------------------
+
+
+class Register(Checker):
+    """Named lists with a status each, and a policy: what is the status of this equipment?
+
+    Lists are added first, from one thread; then any number of threads may check. An opened register is a
+    file that every process maps and shares. The first check after a change works out the union of all
+    lists, in some seconds for 100 million IMEIs; a saved register has it.
+    """
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self._policy = policy or Policy()
+        self._lists: dict[str, List] = {}
+        self._known: ImeiSet | None = None
+
+    @classmethod
+    def _of(cls, lists: Iterable[List], policy: Policy, known: ImeiSet | None = None) -> Self:
+        self = cls(policy)
+        self._lists = {one.name: one for one in lists}
+        self._known = known
+        return self
+
+    @property
+    def policy(self) -> Policy:
+        """How it decides."""
+        return self._policy
+
+    @property
+    def lists(self) -> tuple[List, ...]:
+        """The lists in the order in which they were added, which is that of the codes of `check_many`."""
+        return tuple(self._lists.values())
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many of what each list holds, by rule: IMEIs (of ranges and TACs: those in them), texts, pairs
+        and IMSI prefixes."""
+        return {one.name: one.counts() for one in self.lists}
+
+    def __getitem__(self, name: str, /) -> ImeiSet:
+        """The exact IMEIs of a list. KeyError for a name that no list has."""
+        exact = self._list(name).exact
+        return NOTHING if exact is None else exact.merged().base
+
+    def __len__(self) -> int:
+        return len(self._lists)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Register of {', '.join(f'{one.name} ({one.status.name})' for one in self.lists) or 'nothing'}>"
+        )
+
+    # ---- making ----
+
+    def add(
+        self,
+        name: str,
+        imeis: object = (),
+        *,
+        status: int,
+        reason: str | None = None,
+        reasons: Iterable[object] | None = None,
+        dates: Iterable[object] | None = None,
+        digits: int = 14,
+    ) -> None:
+        """Add IMEIs, an ImeiSet or any column, to a list, which is made if there is none of that name.
+
+        status: of the list. reason: of the list, for IMEIs without one of their own. reasons, dates: one for
+        each row of the column, or of an ImeiSet in key order: texts ('stolen|lost' are two), or None; dates
+        as datetime.date, '20240229', '2024-02-29' or None. An IMEI that comes twice gets all reasons and
+        the first date. Irregular identities beside an ImeiSet are listed too. Raises ImeiError for a
+        malformed row, ValueError for columns of different lengths or a list of another status.
+        """
+        one = self._grown(name, status, "imeis", reason)
+        if isinstance(imeis, ImeiSet):
+            members, keys = without_texts(imeis), None
+            if imeis.irregular is not None:
+                one = replace(one, texts=one.texts | set(imeis.irregular.tolist()))
+        else:
+            keys = columns.keys_of(imeis, digits=digits)
+            members = ImeiSet.from_keys(keys)
+        given = [_texts(reasons, _reasons), _texts(dates, date_text)]
+        rows = len(members) if keys is None else len(keys)
+        for what, texts in zip(("reasons", "dates"), given, strict=True):
+            if texts is not None and len(texts) != rows:
+                raise ValueError(f"{what}: expected {rows}, one for each IMEI, got {len(texts)}")
+        if keys is not None and any(given):
+            given = _united(keys, given)
+        made = Members(members, (_column(given[0]), _column(given[1])))
+        if one.exact is not None:
+            old = one.exact.merged()
+            base = union([old.base, members])
+            made = Members(base, _both(base, made, old))
+        self._put(replace(one, exact=made) if len(made.base) else one)
+
+    def add_ranges(
+        self, name: str, lows: object, highs: object, *, status: int, reason: str | None = None
+    ) -> None:
+        """Add ranges of keys, both ends included, to a list; as `ImeiSet.from_ranges`."""
+        self._add_part(name, status, reason, "range", ImeiSet.from_ranges(lows, highs))
+
+    def add_tacs(self, name: str, tacs: Iterable[str], *, status: int, reason: str | None = None) -> None:
+        """Add whole Type Allocation Codes, texts of 8 digits, to a list."""
+        self._add_part(name, status, reason, "tac", tac_set(tacs))
+
+    def exempt(self, name: str, imeis: object, imsis: object, *, reason: str | None = None) -> None:
+        """Let (IMEI, IMSI) pairs through: two columns of one length. At most 16 bytes a pair.
+
+        With such an IMSI the IMEI is whitelisted, whatever lists it is on.
+        """
+        self._add_pairs(name, _W, "exempt", imeis, imsis, reason)
+
+    def lock(
+        self, name: str, imeis: object, imsis: object, *, status: int = _B, reason: str | None = None
+    ) -> None:
+        """Lock IMEIs to their IMSIs: with any other IMSI, or with none, they get `status`."""
+        self._add_pairs(name, status, "lock", imeis, imsis, reason)
+
+    def add_imsis(
+        self, name: str, prefixes: Iterable[str], *, status: int, reason: str | None = None
+    ) -> None:
+        """Decide by IMSI alone: texts of 1 to 15 digits with which it begins; the longest counts."""
+        one = self._grown(name, status, "imsis", reason)
+        self._put(replace(one, prefixes=one.prefixes | prefix_numbers(prefixes)))
+
+    def _add_part(self, name: str, status: int, reason: str | None, rule: str, members: ImeiSet) -> None:
+        one = self._grown(name, status, "imeis", reason)
+        old: Members | None = getattr(one, rule)
+        made = Members(members if old is None else union([old.merged().base, members]))
+        changes: dict[str, Any] = {rule: made} if len(made.base) else {}
+        self._put(replace(one, **changes))
+
+    def _add_pairs(
+        self, name: str, status: int, kind: str, imeis: object, imsis: object, reason: str | None
+    ) -> None:
+        one = self._grown(name, status, kind, reason)
+        keys, numbers = pair_columns(imeis, imsis)
+        old = NO_PAIRS if one.pairs is None else one.pairs.merged().base
+        if len(old):
+            before = old.of_imeis(old.imeis.to_numpy())
+            keys, numbers = np.concatenate([before[0], keys]), np.concatenate([before[1], numbers])
+        self._put(replace(one, pairs=Paired(Pairs.of(keys, numbers))))
+
+    def _grown(self, name: str, status: int, kind: str, reason: str | None) -> List:
+        """The list of that name, with the arguments checked; a new one if there is none."""
+        status = EquipmentStatus(status)
+        if status is _U:
+            raise ValueError("status: expected WHITELISTED, BLACKLISTED or GREYLISTED, got UNKNOWN")
+        if not isinstance(name, str) or not name or not name.isprintable() or len(name) > 100:
+            raise ValueError(f"name: expected 1 to 100 printable characters, got {name!r}")
+        one = self._lists.get(name)
+        if one is None:
+            if len(self._lists) == _MAX_LISTS:
+                raise ValueError(f"expected at most {_MAX_LISTS} lists, got one more: {name!r}")
+            return List(name, status, kind, reason or "")
+        if (one.status, one.kind) != (status, kind):
+            got, known = f"{status.name}, {kind!r}", f"{one.status.name}, {one.kind!r}"
+            raise ValueError(f"list {name!r}: expected {known} as before, got {got}")
+        return replace(one, reason=one.reason if reason is None else reason)
+
+    def _put(self, one: List) -> None:
+        for other in self.lists:
+            if other.name != one.name and (twice := other.prefixes & one.prefixes):
+                prefix = str(min(twice))[1:]
+                raise ValueError(
+                    f"prefix {prefix!r}: expected on one list, got {other.name!r} and {one.name!r}"
+                )
+        self._lists[one.name] = one
+        self._known = None
+        self._use(None)
+
+    def _list(self, name: str) -> List:
+        try:
+            return self._lists[name]
+        except KeyError:
+            raise KeyError(f"expected one of {', '.join(self._lists) or 'no lists'}, got {name!r}") from None
+
+    # ---- asking ----
+
+    def _prepare(self) -> None:
+        lists = [one.merged() for one in self.lists]
+        if self._known is None:
+            self._known = union(part for one in lists for part in one.sets())
+        self._use(make_tables(lists, self._policy, self._known))
+
+    # ---- in and out ----
+
+    def save(self, path: str | os.PathLike[str], /, *, generation: int = 0) -> None:
+        """Write the register to a snapshot file, which replaces `path` when it is complete and synced.
+
+        The same lists and policy give the same bytes. Raises OSError if it cannot be written.
+        """
+        self._prepare_if_needed()
+        sections, count = _written(self.lists, self._policy, cast(ImeiSet, self._known))
+        snapshot.write(path, KIND, sections, count=count, generation=generation)
+
+    def _prepare_if_needed(self) -> None:
+        self._lists = {one.name: one.merged() for one in self.lists}
+        self._tables()
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], /, mode: Literal["mmap", "memory"] = "mmap") -> Self:
+        """The register in a snapshot file; its description is read, its lists are mapped.
+
+        mode: as for `ImeiSet.open`. Raises a kind of SnapshotError.
+        """
+        return cls._from(snapshot.open(path, mode, kind=KIND))
+
+    @classmethod
+    def _from(cls, file: snapshot.Snapshot) -> Self:
+        try:
+            return cls._of(*_read(file))
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
+            raise SnapshotBounds(file.path, "the sections of a register", str(error)) from None
+
+    @classmethod
+    def verify(cls, path: str | os.PathLike[str], /) -> Self:
+        """Open a snapshot file, read all of it, and return its register.
+
+        Compares every checksum, builds every set anew and compares bytes, and checks columns, pairs and
+        that no IMEI of a list is missing in their union. Raises a kind of SnapshotError.
+        """
+        file = snapshot.open(path, kind=KIND)
+        file.verify()
+        self = cls._from(file)
+        for fault in _faults(self.lists, cast(ImeiSet, self._known)):
+            raise SnapshotBounds(path, fault, "another")
+        return self
+
+
+def make_tables(
+    lists: Sequence[List],
+    policy: Policy,
+    known: ImeiSet,
+    touched: Keys | None = None,
+    wide: ImeiSet | None = None,
+) -> Tables:
+    """What checks read; see `Tables` for the arguments."""
+    rules = Rules(lists, policy)
+    return Tables(known, rules.unlisted, rules, prefixes=rules.has_prefixes, touched=touched, wide=wide)
+
+
+# ---- what comes in ---------------------------------------------------------------------
+
+
+def tac_set(tacs: Iterable[str]) -> ImeiSet:
+    """All IMEIs of Type Allocation Codes, texts of 8 digits."""
+    numbers = []
+    for row, tac in enumerate(tacs):
+        if not (isinstance(tac, str) and len(tac) == 8 and tac.isascii() and tac.isdigit()):
+            raise ValueError(f"TAC {row}: expected 8 digits, as str, got {tac!r}")
+        numbers.append(int(tac))
+    lows = np.array(numbers, np.uint64) * np.uint64(10**6)
+    return ImeiSet.from_ranges(lows, lows + np.uint64(10**6 - 1))
+
+
+def prefix_numbers(prefixes: Iterable[str]) -> frozenset[int]:
+    """IMSI prefixes, texts of 1 to 15 digits, as numbers: those of their digits after a 1."""
+    numbers = set()
+    for row, prefix in enumerate(prefixes):
+        if not (isinstance(prefix, str) and 1 <= len(prefix) <= 15 and prefix.isascii() and prefix.isdigit()):
+            raise ValueError(f"prefix {row}: expected 1 to 15 digits, as str, got {prefix!r}")
+        numbers.add(int("1" + prefix))
+    return frozenset(numbers)
+
+
+def pair_columns(imeis: object, imsis: object) -> tuple[Keys, Keys]:
+    """The keys and the IMSI numbers of two columns; raises for the first malformed row."""
+    keys = columns.keys_of(imeis)
+    texts = _imsi_texts(imsis, len(keys))
+    numbers = np.empty(len(keys), np.uint64)
+    imsis_of(texts, numbers)
+    wrong = np.flatnonzero((numbers == BAD_IMSI) | (numbers == NO_IMSI))
+    if wrong.size:
+        raise ImsiError(texts[wrong[0]], position=int(wrong[0]))
+    return keys, numbers
+
+
+def _texts(values: Iterable[object] | None, form: Any) -> list[str] | None:
+    return None if values is None else [form(value) for value in values]
+
+
+def _reasons(value: object) -> str:
+    """Reasons in normal form: in order, joined by '|'."""
+    if value is None or (isinstance(value, float) and value != value):
+        return ""
+    parts = value.split("|") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        raise TypeError(f"reasons: expected str, a list of str or None, got {type(value).__name__}")
+    return "|".join(sorted({part.strip() for part in parts} - {""}))
+
+
+def date_text(value: object) -> str:
+    """A date as ISO 8601 has it, '' for none."""
+    if isinstance(value, np.datetime64):
+        value = value.astype("datetime64[D]").item()
+    if value is None or value == "" or (isinstance(value, float) and value != value):
+        return ""
+    if isinstance(value, str) and (len(value), value.count("-")) in ((8, 0), (10, 2)):
+        value = datetime.date.fromisoformat(value)
+    if not isinstance(value, datetime.date):
+        raise ValueError(f"dates: expected a date, '20240229', '2024-02-29' or None, got {value!r}")
+    return datetime.date(value.year, value.month, value.day).isoformat()
+
+
+def _column(texts: list[str] | None) -> Column | None:
+    return None if texts is None else Column.of(texts)
+
+
+def _united(keys: Keys, given: Sequence[list[str] | None]) -> list[list[str] | None]:
+    """Reasons and dates in key order; those of one IMEI united: all reasons, the first date."""
+    order = np.argsort(keys, kind="stable")
+    ends = np.flatnonzero(np.append(keys[order][1:] != keys[order][:-1], True)[: len(keys)]) + 1
+    rows, stops = order.tolist(), ends.tolist()
+    groups = [rows[start:stop] for start, stop in pairwise([0, *stops])]
+    reasons, dates = given
+    return [
+        reasons and [_reasons("|".join(reasons[row] for row in group)) for group in groups],
+        dates and [min(filter(None, (dates[row] for row in group)), default="") for group in groups],
+    ]
+
+
+def _both(base: ImeiSet, new: Members, old: Members) -> tuple[Column | None, Column | None]:
+    """The columns of a list that grew: what is new counts."""
+    from_each = zip(new.columns, old.columns, strict=True)
+    reasons, dates = (merge_columns(base, [(new.base, n), (old.base, o)]) for n, o in from_each)
+    return reasons, dates
+
+
+# ---- sections --------------------------------------------------------------------------
+#
+#   register    JSON: policy, lists, and for each list the numbers of its sets
+#   N.0 to N.8  the sections of set N, as _index.SECTIONS orders them
+#   N.r, N.d    codes of the reasons and dates at its positions, whose texts are in the JSON
+#   N.s, N.m    starts (uint32) and IMSIs (uint64) of the pairs of its IMEIs, see `Pairs`
+#   xL          the irregular identities of list L, one a line
+
+_LAYOUT = 1  # of these; another number is another format
+
+
+def _written(
+    lists: Sequence[List], policy: Policy, known: ImeiSet
+) -> tuple[list[tuple[str, "ReadableBuffer"]], int]:
+    """The sections of a register whose lists are merged, and how many exact IMEIs they hold."""
+    sections: list[tuple[str, ReadableBuffer]] = []
+    numbers: dict[int, int] = {}
+
+    def put(members: ImeiSet, *beside: tuple[str, Any]) -> int:
+        if id(members) not in numbers:
+            numbers[id(members)] = n = len(numbers)
+            parts = enumerate(section for _, section in members._sections())
+            sections.extend((f"{n}.{i}", part) for i, part in parts)
+            sections.extend((f"{n}.{name}", array) for name, array in beside)
+        return numbers[id(members)]
+
+    described = []
+    for number, one in enumerate(lists):
+        about: dict[str, Any] = {"name": one.name, "status": int(one.status), "kind": one.kind}
+        about["reason"] = one.reason
+        for rule, part in one.parts.items():
+            kept = {name: column for name, column in zip("rd", part.columns, strict=True) if column}
+            about[rule] = put(part.base, *((name, column.codes) for name, column in kept.items()))
+            for name, column in kept.items():
+                about[name] = column.values
+        if one.pairs is not None:
+            pairs = one.pairs.base
+            about["pairs"] = put(pairs.imeis, ("s", pairs.starts), ("m", pairs.imsis))
+        if one.prefixes:
+            about["prefixes"] = sorted(str(prefix)[1:] for prefix in one.prefixes)
+        if one.texts:
+            sections.append((f"x{number}", b"\n".join(sorted(one.texts))))
+        described.append(about)
+    description = {"layout": _LAYOUT, "policy": asdict(policy), "lists": described, "known": put(known)}
+    count = sum(len(one.exact.base) for one in lists if one.exact is not None)
+    return [(_DESCRIPTION, dump(description)), *sections], count
+
+
+def _read(file: snapshot.Snapshot) -> tuple[list[List], Policy, ImeiSet]:
+    """The lists, the policy and the union. Raises whatever comes of sections that are something else."""
+    about = json.loads(bytes(file.sections[_DESCRIPTION]))
+    if about["layout"] != _LAYOUT:
+        raise SnapshotVersion(file.path, f"register layout {_LAYOUT}", f"{about['layout']}: update imeiset")
+    sets: dict[int, ImeiSet] = {}
+
+    def get(n: int) -> ImeiSet:
+        if n not in sets:
+            parts = {name: file.sections[f"{n:d}.{i}"] for i, name in enumerate(_SECTIONS)}
+            sets[n] = ImeiSet._from_sections(parts)
+        return sets[n]
+
+    def array(name: str, dtype: Any, length: int | None) -> NDArray[Any]:
+        found = np.frombuffer(file.sections[name], dtype)
+        if length is not None and len(found) != length:
+            raise ValueError(f"section {name}: expected {length} numbers, got {len(found)}")
+        return found
+
+    def members(one: Mapping[str, Any], rule: str) -> Members | None:
+        if rule not in one:
+            return None
+        base, found = get(one[rule]), []
+        for name in "rd":
+            values = one.get(name, []) if rule == "exact" else []
+            if type(values) is not list or not all(isinstance(value, str) for value in values):
+                raise ValueError(f"values of {name!r}: expected texts, got others")
+            codes = f"{one[rule]}.{name}"
+            dtype = code_type(len(values))
+            found.append(Column(tuple(values), array(codes, dtype, len(base))) if values else None)
+        return Members(base, (found[0], found[1]))
+
+    lists = []
+    for number, one in enumerate(about["lists"]):
+        name, status, kind, reason = one["name"], EquipmentStatus(one["status"]), one["kind"], one["reason"]
+        if kind not in ("imeis", "exempt", "lock", "imsis") or {type(name), type(reason)} != {str}:
+            raise ValueError(f"list {number}: expected a name, a reason and a kind, got others")
+        pairs = None
+        if "pairs" in one:
+            imeis, n = get(one["pairs"]), one["pairs"]
+            starts = array(f"{n}.s", "<u4", len(imeis) + 1)
+            pairs = Paired(Pairs(imeis, starts, array(f"{n}.m", "<u8", None)))
+        texts = bytes(file.sections.get(f"x{number}", b"")).split()
+        parts = {rule: members(one, rule) for rule in _LEVELS}
+        prefixes = prefix_numbers(one.get("prefixes", ()))
+        lists.append(
+            List(name, status, kind, reason, **parts, texts=frozenset(texts), pairs=pairs, prefixes=prefixes)
+        )
+    if len({one.name for one in lists}) < len(lists) or len(lists) > _MAX_LISTS:
+        raise ValueError(f"expected at most {_MAX_LISTS} lists of different names, got others")
+    return lists, Policy(**about["policy"]), get(about["known"])
+
+
+def _faults(lists: Sequence[List], known: ImeiSet) -> Iterator[str]:
+    """What is not as it should be, in words. Reads everything."""
+    every = [members for one in lists for members in one.sets()]
+    for number, members in enumerate([*every, known]):
+        if not _rebuilds(members):
+            yield f"the sections of set {number} as its members make them"
+    if union(every) != known:
+        yield "the union of all lists"
+    for one in lists:
+        for part in one.parts.values():
+            for column in part.columns:
+                if column and not column.is_sound():
+                    yield f"reasons and dates of list {one.name!r} that are its texts"
+            for date in part.columns[1].values if part.columns[1] else ():
+                if date != date_text(date):
+                    yield f"dates in list {one.name!r}"
+        if any(irregular.normalised(text) != text for text in one.texts):
+            yield f"irregular identities in list {one.name!r}"
+        if one.pairs is not None:
+            pairs = one.pairs.base
+            keys = pairs.imeis.to_numpy()
+            again = Pairs.of(*pairs.of_imeis(keys))
+            same = np.array_equal(again.starts, pairs.starts) and np.array_equal(again.imsis, pairs.imsis)
+            if not same or (pairs.imsis >= 2 * 10**15).any() or (pairs.imsis < 10**6).any():
+                yield f"pairs in order in list {one.name!r}"
+
+
+def _rebuilds(members: ImeiSet) -> bool:
+    """Whether the members in order make the same bytes again."""
+    try:
+        anew = ImeiSet._combine(members, NOTHING, 0)
+    except ValueError:
+        return False
+    return all(got == made for (_, got), (_, made) in zip(members._sections(), anew._sections(), strict=True))
