@@ -109,6 +109,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="imeiset-bench-") as directory:
         os.environ.setdefault("IMEISET_BENCH_CACHE", directory)
         rows = bars(Path(directory), options.quick)
+    show(rows, options.json)
+
+
+def show(rows: list[Bar], path: Path | None) -> None:
+    """Print the rows, and write them to a JSON file."""
     console = Console()
     if not console.is_terminal:
         console.width = 120
@@ -127,12 +132,12 @@ def main() -> None:
             row.note,
         )
     console.print(table)
-    if options.json:
+    if path:
         found = {
             "environment": environment(),
             "bars": [asdict(row) | {"verdict": row.verdict} for row in rows],
         }
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        path.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ whole batches on all cores.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -62,10 +63,15 @@ def screen(
     schema = batches.schema.append(pa.field("status", pa.dictionary(pa.uint8(), words.type)))
 
     def screened() -> Iterator[Any]:
-        for batch in batches:
-            codes = screener.codes(batch.column(column))
-            status = pa.DictionaryArray.from_arrays(pa.array(codes), words)
-            whole = pa.RecordBatch.from_arrays([*batch.columns, status], schema=schema)
-            yield whole.filter(pa.array(np.isin(codes, screener.hits))) if only_hits else whole
+        with ThreadPoolExecutor(1) as ahead:  # DuckDB makes the next batch while this one is screened
+            coming = ahead.submit(next, batches, None)
+            while (batch := coming.result()) is not None:
+                coming = ahead.submit(next, batches, None)
+                codes = screener.codes(batch.column(column))
+                if only_hits:
+                    rows = np.flatnonzero(np.isin(codes, screener.hits))
+                    batch, codes = batch.take(pa.array(rows)), codes[rows]
+                status = pa.DictionaryArray.from_arrays(pa.array(codes), words)
+                yield pa.RecordBatch.from_arrays([*batch.columns, status], schema=schema)
 
     return pa.RecordBatchReader.from_batches(schema, screened())

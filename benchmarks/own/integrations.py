@@ -1,0 +1,158 @@
+"""The bars of the integrations: each library's own way beside imeiset's, in one process, in turns."""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imeiset import ImeiSet
+
+from .. import corpus
+from .__main__ import Bar, show
+from .measure import fresh
+
+ROUNDS = 3
+LISTED = 10**7
+
+
+def turns(calls: dict[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, float]:
+    """Median seconds of each call. They take turns, the first of which is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    answers = set()
+    for _ in range(rounds + 1):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            answers.add(int(call()))
+            times[name].append(time.perf_counter() - start)
+    assert len(answers) == 1, answers  # all count the same hits
+    return {name: statistics.median(taken[1:]) for name, taken in times.items()}
+
+
+def data(rows: int) -> tuple[Any, Any, ImeiSet]:
+    """Texts of the list and of the queries, half of them hits, as Arrow columns, and the set."""
+    keys = corpus.reference(LISTED)
+    queries = corpus.queries(keys, rows)
+    return column(corpus.texts(keys)), column(corpus.texts(queries)), ImeiSet.from_keys(keys)
+
+
+def column(texts: Any) -> Any:
+    """An Arrow column of the rows of an S array, all full."""
+    import pyarrow as pa
+
+    offsets = np.arange(len(texts) + 1, dtype=np.int32) * texts.itemsize
+    return pa.Array.from_buffers(pa.string(), len(texts), [None, pa.py_buffer(offsets), pa.py_buffer(texts)])
+
+
+def arrow(rows: int) -> dict[str, float]:
+    """`contains` of an Arrow column and of an S15 array, on one thread."""
+    _, calls, blocked = data(rows)
+    fixed = np.frombuffer(calls.buffers()[2], "S15")
+    return turns(
+        {"S15": lambda: blocked.contains(fixed).sum(), "Arrow": lambda: blocked.contains(calls).sum()}, 7
+    )
+
+
+def polars(rows: int) -> dict[str, float]:
+    """`isin`, `is_in` and a semi-join."""
+    import polars as pl
+
+    import imeiset.integrations.polars  # noqa: F401
+
+    texts, calls, blocked = data(rows)
+    listed, frame = pl.Series("imei", texts), pl.DataFrame({"imei": pl.Series(calls)})
+    members = listed.to_frame()
+    return turns(
+        {
+            "imeiset": lambda: frame.select(pl.col("imei").imei.isin(blocked).sum()).item(),
+            "is_in": lambda: frame.select(pl.col("imei").is_in(listed.implode()).sum()).item(),
+            "semi-join": lambda: frame.join(members, on="imei", how="semi").height,
+        }
+    )
+
+
+def pandas(rows: int) -> dict[str, float]:
+    """The accessor and `Series.isin`, of the default string dtype."""
+    import pandas as pd
+
+    import imeiset.integrations.pandas  # noqa: F401
+
+    texts, calls, blocked = data(rows)
+    dtype = "str" if pd.__version__ >= "3" else "string[pyarrow]"
+    series, members = pd.Series(calls, dtype=dtype), pd.Series(texts, dtype=dtype)
+    return turns(
+        {"imeiset": lambda: series.imei.isin(blocked).sum(), "isin": lambda: series.isin(members).sum()}
+    )
+
+
+def duckdb(rows: int) -> dict[str, float]:
+    """The screened reader, the SQL function and a semi-join, over a table in memory."""
+    import duckdb as db
+    import pyarrow as pa
+
+    from imeiset.integrations.duckdb import register, screen
+
+    texts, calls, blocked = data(rows)
+    con = db.connect()
+    for name, given in (("calls", calls), ("members", texts)):
+        con.register("given", pa.table({"imei": given}))
+        con.sql(f"CREATE TABLE {name} AS FROM given")
+        con.unregister("given")
+    register(con, "blocked", blocked)
+
+    def one(query: str) -> Any:
+        return con.sql(query).fetchall()[0][0]
+
+    def reader() -> int:
+        hits = screen(con.sql("FROM calls"), "imei", blocked, only_hits=True)
+        return sum(batch.num_rows for batch in hits)
+
+    return turns(
+        {
+            "reader": reader,
+            "function": lambda: one("SELECT count(*) FROM calls WHERE blocked(imei)"),
+            "semi-join": lambda: one("SELECT count(*) FROM calls SEMI JOIN members USING (imei)"),
+        }
+    )
+
+
+def bars(rows: int) -> list[Bar]:
+    """Measure everything."""
+    found = []
+
+    def add(what: str, bar: float, unit: str, ours: str, theirs: str, seen: dict[str, float]) -> None:
+        ratio = seen[theirs] / seen[ours] if unit == "times" else seen[ours] / seen[theirs]
+        note = f"{seen[ours] / rows * 1e9:.1f} against {seen[theirs] / rows * 1e9:.1f} ns/row"
+        found.append(Bar(what, unit, bar, bar, ratio, note))
+
+    add("contains of an Arrow column against S15", 1.1, "of it", "Arrow", "S15", fresh(arrow, rows))
+    seen = fresh(polars, rows)
+    add("polars: isin against is_in", 5, "times", "imeiset", "is_in", seen)
+    add("polars: isin against a semi-join", 5, "times", "imeiset", "semi-join", seen)
+    add("pandas: accessor against isin", 5, "times", "imeiset", "isin", fresh(pandas, rows))
+    seen = fresh(duckdb, rows)
+    add("DuckDB: reader against a semi-join", 2, "times", "reader", "semi-join", seen)
+    add("DuckDB: function against a semi-join", 1, "times", "function", "semi-join", seen)
+    return found
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.own.integrations", description=__doc__)
+    parser.add_argument(
+        "--rows", type=int, default=10**7, help="rows to screen, against a list of 10 million"
+    )
+    parser.add_argument("--json", type=Path, help="also write the rows to this file")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="imeiset-bench-") as directory:
+        os.environ.setdefault("IMEISET_BENCH_CACHE", directory)
+        show(bars(options.rows), options.json)
+
+
+if __name__ == "__main__":
+    main()
