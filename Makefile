@@ -73,7 +73,7 @@ $(VENV)/.bench: $(VENV)/.installed
 OLDEST = $(shell $(PYTHON) -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 	print(*{r.replace(">=", "==") for e in extras["optional-dependencies"] if e in "$(EXTRAS)".split(",") \
 	for r in extras["optional-dependencies"][e] if "==" in r.replace(">=", "==")})')
-EXTRAS := arrow,pandas,polars,duckdb
+EXTRAS := arrow,parquet,pandas,polars,duckdb
 
 test-integrations: ## The integrations with the newest and the oldest libraries they support
 	for age in newest oldest; do \
@@ -81,7 +81,8 @@ test-integrations: ## The integrations with the newest and the oldest libraries 
 		build/venv-$$age/bin/python $(PIP) $(BUILDERS); \
 		if [ $$age = oldest ]; then build/venv-$$age/bin/python $(PIP) $(OLDEST) "numpy<2"; fi; \
 		build/venv-$$age/bin/python $(PIP) --no-build-isolation '.[test,$(EXTRAS)]'; \
-		$(SAFELY) build/venv-$$age/bin/pytest tests/integrations tests/test_arrow.py tests/test_screening.py; \
+		$(SAFELY) build/venv-$$age/bin/pytest tests/integrations tests/test_arrow.py tests/test_screening.py \
+			tests/feeds/test_screen.py; \
 	done
 
 # Each of the following works on a copy of what git tracks, so that nothing else can help it pass.

@@ -16,7 +16,7 @@ from imeiset.errors import (
     ParseStatus,
     SnapshotError,
 )
-from imeiset.feeds import LoadReport, LoadResult, load
+from imeiset.feeds import LoadReport, LoadResult, ScreenReport, load, screen
 from imeiset.imei import Imei
 from imeiset.register import EquipmentStatus, Policy, Register, Verdict
 from imeiset.screening import Screener
@@ -35,6 +35,7 @@ __all__ = [
     "ParseStatus",
     "Policy",
     "Register",
+    "ScreenReport",
     "Screener",
     "SnapshotError",
     "Verdict",
@@ -42,5 +43,6 @@ __all__ = [
     "is_valid",
     "load",
     "parse",
+    "screen",
 ]
 __version__ = "0.1.0"

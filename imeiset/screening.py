@@ -64,8 +64,10 @@ class Screener:
 
     def codes(self, column: object) -> NDArray[np.uint8]:
         """The code of every row: uint8[n], indices into `words`. No content raises."""
-        column = columns.settled(column)
-        keys, status = columns.parse(column)
+        return self.codes_of(*columns.parse(column))
+
+    def codes_of(self, keys: columns.Keys, status: columns.Statuses) -> NDArray[np.uint8]:
+        """The codes of rows that `parse` has read."""
         if not status.any():
             return self._codes_of(keys)
         codes = np.empty(len(keys), np.uint8)

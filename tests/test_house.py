@@ -46,6 +46,7 @@ NEIGHBOURS = {
     ("sets", "snapshot"),
     ("register", "_members"),
     ("store", "feeds"),
+    ("feeds", "screening"),
 }
 
 MODULES = sorted(path for pattern in ("*.py", "*.pyx", "*.pxd") for path in PACKAGE.rglob(pattern))

@@ -2,5 +2,6 @@
 
 from .loader import LoadResult, load
 from .report import LoadReport
+from .screen import ScreenReport, screen
 
-__all__ = ["LoadReport", "LoadResult", "load"]
+__all__ = ["LoadReport", "LoadResult", "ScreenReport", "load", "screen"]

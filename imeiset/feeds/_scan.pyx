@@ -10,6 +10,7 @@ import numpy as np
 from imeiset import _parse
 
 cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 
@@ -50,6 +51,15 @@ cdef extern from "plain.h" nogil:
                       uint64_t *marks, bint *marked, const uint8_t *accept, size_t capacity, uint64_t *keys,
                       int32_t room, scan_row *rows, int32_t *cells, uint8_t *status, int32_t *refused,
                       scan_state *state, scan_tally *tally) noexcept
+
+cdef extern from "annotate.h" nogil:
+    struct annotate_words:
+        const uint8_t *words
+        const int32_t *at
+    size_t annotate_size(const uint8_t *text, const scan_row *rows, const uint8_t *codes, size_t n,
+                         const annotate_words *words) noexcept
+    void annotate_rows(const uint8_t *text, const scan_row *rows, const uint8_t *codes, size_t n,
+                       const annotate_words *words, uint8_t *out) noexcept
 
 
 cdef int _level
@@ -257,3 +267,31 @@ cdef class Scanner:
     def forms(self):
         """Accepted rows of 14, 15 and 16 digits so far."""
         return tuple(self._tally.forms)
+
+
+def annotate(const uint8_t[::1] text not None, const int32_t[:, ::1] rows not None,
+             const uint8_t[::1] codes not None, list words not None):
+    """Rows of a text, as `Scanner.rows` gives them, each without its line end and followed by the word of
+    its code; a row whose word is b"" is left out.
+
+    words: bytes for each of the 256 codes. Raises ValueError for a row outside the text.
+    """
+    cdef size_t n = rows.shape[0], i
+    cdef annotate_words given
+    cdef int32_t[::1] at = np.cumsum([0, *map(len, words)], dtype=np.int32)
+    cdef const uint8_t[::1] joined = b"".join(words) + b"\0"
+    if rows.shape[1] != 4 or codes.shape[0] != rows.shape[0] or at.shape[0] != 257:
+        raise ValueError(f"expected 256 words and codes for {n} rows, got {len(words)}, {len(codes)}")
+    if not n:
+        return b""
+    for i in range(n):
+        if not 0 <= rows[i, 0] <= rows[i, 1] <= text.shape[0]:
+            raise ValueError(f"row {i}: expected within {len(text)} bytes, got {rows[i, 0]}:{rows[i, 1]}")
+    given.words, given.at = &joined[0], &at[0]
+    cdef const uint8_t* base = &text[0] if text.shape[0] else &joined[0]
+    cdef const scan_row* row = <const scan_row*>&rows[0, 0]
+    out = PyBytes_FromStringAndSize(NULL, annotate_size(base, row, &codes[0], n, &given))
+    cdef uint8_t* to = <uint8_t*>PyBytes_AS_STRING(out)
+    with nogil:
+        annotate_rows(base, row, &codes[0], n, &given, to)
+    return out

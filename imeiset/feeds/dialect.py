@@ -75,7 +75,7 @@ def _heads(line: bytes, below: bytes, column: str | int | None) -> bool:
     """Whether a line that starts with '#' has the titles of the row below it."""
     for delimiter in DELIMITERS:
         [titles, *_], [cells, *_] = _rows(line, delimiter), _rows(below, delimiter)
-        if len(titles) == len(cells) > 1 and _titled_so(titles, column) and not _titled_so(cells, column):
+        if len(titles) == len(cells) > 1 and titled_so(titles, column) and not titled_so(cells, column):
             return True
     return False
 
@@ -92,7 +92,7 @@ def sniff(path: str, text: bytes | bytearray, column: str | int | None) -> Diale
     if not tables[","]:
         return Dialect(b"", 0, header=False)
     if not isinstance(column, int):
-        found = {d: _titled_so(rows[0], column) for d, rows in tables.items()}
+        found = {d: titled_so(rows[0], column) for d, rows in tables.items()}
         delimiter = max(tables, key=lambda d: (len(found[d]) > 0, len(tables[d][0])))
         first_row, hits = tables[delimiter][0], found[delimiter]
         if len(hits) == 1:
@@ -135,7 +135,7 @@ def _rows(text: bytes | bytearray, delimiter: str) -> list[list[str]]:
     return list(islice(rows, _SAMPLE_ROWS))
 
 
-def _titled_so(titles: list[str], column: str | int | None) -> list[int]:
+def titled_so(titles: list[str], column: str | int | None) -> list[int]:
     """The columns with the title asked for, or with one of IMEIs if none is; a number is no title."""
     names = _KNOWN if column is None else {_plain(column)} if isinstance(column, str) else ()
     return [i for i, title in enumerate(titles) if _plain(title) in names]

@@ -1,0 +1,87 @@
+"""`imeiset screen`: records screened against a list, files larger than memory."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from imeiset.cli import printable
+from imeiset.cli.build import _check_outputs, _column, _progress
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from imeiset import ScreenReport
+
+
+@click.command("screen")
+@click.argument("snapshot")
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.option(
+    "--column",
+    callback=_column,
+    metavar="NAME|N",
+    help="The column of the IMEIs, by its header or its number.",
+)
+@click.option(
+    "-o", "--output", metavar="OUT", help="Write the rows and their status to this file, CSV or Parquet."
+)
+@click.option("--only", type=click.Choice(["hits"]), help="Write only the rows that are hits.")
+@click.option(
+    "--report", type=click.Choice(["table", "json"]), default="table", show_default=True, help="On stdout."
+)
+@click.pass_context
+def command(
+    context: click.Context,
+    snapshot: str,
+    inputs: tuple[str, ...],
+    column: str | int | None,
+    output: str | None,
+    only: str | None,
+    report: str,
+) -> None:
+    """Say of every record whether its IMEI is in SNAPSHOT.
+
+    An INPUT is CSV (comma, semicolon, tab or pipe; gzipped or not; '-' is stdin), Parquet, or a directory
+    of such files. With -o, rows go to OUT as they were, with a status: 'listed', 'not listed', or
+    'malformed: ' and why.
+
+    Exit code: 0 if a record is a hit, 1 if none is, 2 after an error; OUT appears whole or not at all.
+    """
+    from imeiset import screen
+
+    if only and not output:
+        raise click.UsageError("--only needs -o")
+    if output:
+        _check_outputs(inputs, output, None)
+    with _progress() as progress:
+        result = screen(
+            inputs, snapshot, column=column, output=output, only_hits=only == "hits", progress=progress
+        )
+    if report == "json":
+        click.echo(result.to_json())
+    else:
+        from rich.console import Console
+
+        Console(markup=False, emoji=False).print(_table(result))
+    context.exit(0 if result.hits else 1)
+
+
+def _table(report: "ScreenReport") -> "Table":
+    from rich.table import Table
+
+    table = Table(title=f"{report.hits:,} hits", title_justify="left", show_header=False, box=None)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, justify="right")
+    table.add_column(style="dim", overflow="fold")
+    sources = ", ".join(report.inputs[:3]) + (", ..." if len(report.inputs) > 3 else "")
+    rate = report.rows / report.seconds / 1e6 if report.seconds else 0
+    table.add_row(
+        "rows",
+        f"{report.rows:,}",
+        f"{printable(sources)}, {report.seconds:.2f} s, {rate:.1f} million a second",
+    )
+    for word, count in sorted(report.words.items(), key=lambda entry: -entry[1]):
+        table.add_row(f"  {word}", f"{count:,}", "", style="yellow" if word.startswith("malformed") else "")
+    for place, (tac, count) in enumerate(report.tacs.items()):
+        table.add_row("" if place else "hits by TAC", f"{count:,}", tac)
+    return table

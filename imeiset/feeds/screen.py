@@ -1,0 +1,382 @@
+"""Files of records, larger than memory, screened against a list: CSV on all cores, Parquet through pyarrow.
+
+Texts are copied as they are, a word added to each row; nothing but the column of IMEIs is looked at.
+"""
+
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from csv import reader
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _parse, columns
+from .._files import publish
+from ..errors import FeedColumn, FeedEmpty, FeedEncoding, FeedLimit, FeedMissing
+from ..screening import Screener
+from ._scan import Scanner, annotate
+from .dialect import Dialect, preamble, sniff, titled_so
+from .loader import MAX_LINE
+from .report import RowFlaw
+from .sources import Source, size_of
+
+TABLES = (".parquet", ".pq")
+TEXTS = (".csv", ".tsv", ".txt", ".gz")
+BATCH = 1 << 17  # rows of a table
+TOP = 10  # TACs reported
+
+
+@dataclass(slots=True)
+class ScreenReport:
+    """What was screened. words: rows by status, malformed ones by reason; rows is their sum. tacs: those
+    with the most hits, and how many."""
+
+    inputs: list[str] = field(default_factory=list)
+    rows: int = 0
+    hits: int = 0
+    words: dict[str, int] = field(default_factory=dict)
+    tacs: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def to_json(self) -> str:
+        """The report as one JSON object."""
+        return json.dumps(asdict(self))
+
+
+def screen(
+    inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    listed: Any,
+    *,
+    column: str | int | None = None,
+    output: str | os.PathLike[str] | None = None,
+    only_hits: bool = False,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> ScreenReport:
+    """Screen files of records against an ImeiSet, a Register or a snapshot's path.
+
+    inputs: files of delimited text (as `load` reads them) or Parquet, or directories of them. column: of
+    the IMEIs, its name or its number from 1; None finds it. output: a file for the rows with their
+    status, or with only_hits for those that are hits; CSV or Parquet, as its name says. Rows keep their
+    order and their bytes; blank lines and comments before the header are left out. A malformed row, or one
+    with more or fewer cells than the header, is no hit: its status says why.
+    progress: called with the bytes read so far, and in all if that is known.
+
+    Raises a kind of FeedError or SnapshotError, OSError if the output cannot be written; nothing is
+    published then. Memory does not grow with the inputs. Text to Parquet, and Parquet at all, need pyarrow.
+    """
+    started = time.perf_counter()
+    if isinstance(inputs, str | os.PathLike):
+        inputs = [inputs]
+    files = [file for given in inputs for file in _files(os.fspath(given))]
+    if not files:
+        raise ValueError("expected at least one file")
+    if output is not None and os.path.realpath(output) in map(os.path.realpath, files):
+        raise ValueError(f"expected an output beside the inputs, got {os.fspath(output)!r}, which is one")
+    tally = _Tally(Screener(listed))
+    to_table = output is not None and Path(output).suffix in TABLES
+    tables = to_table or (output is not None and any(map(_is_table, files)))
+    sizes = [size_of(name) for name in files]
+    total = None if None in sizes else sum(size or 0 for size in sizes)
+    with ExitStack() as stack:
+        file = None if output is None else stack.enter_context(publish(output))
+        engines: dict[bool, _Texts | _Tables] = {}
+        done = 0
+        for name, size in zip(files, sizes, strict=True):
+            table = tables or _is_table(name)
+            if table not in engines:
+                engines[table] = (_Tables if table else _Texts)(tally, file, only_hits, to_table)
+                stack.enter_context(engines[table])
+            for position in engines[table].read(name, column):
+                if progress:
+                    progress(done + position, total)
+            done += size or 0
+    return tally.report(files, time.perf_counter() - started)
+
+
+def _files(path: str) -> list[str]:
+    """The file, or those of a directory with a known suffix, in order."""
+    if not Path(path).is_dir():
+        return [path]
+    found = sorted(
+        str(file) for file in Path(path).rglob("*") if file.suffix in TEXTS + TABLES and file.is_file()
+    )
+    if not found:
+        raise FeedEmpty(path, f"files that end in {', '.join(TEXTS + TABLES)}", "none")
+    return found
+
+
+def _is_table(path: str) -> bool:
+    return Path(path).suffix in TABLES
+
+
+class _Tally:
+    """Counts of codes and of the TACs of hits."""
+
+    def __init__(self, screener: Screener) -> None:
+        self.screener = screener
+        self.words = dict(enumerate(screener.words))
+        self.words |= {int(flaw): f"malformed: {flaw.name.lower().replace('_', ' ')}" for flaw in RowFlaw}
+        self.is_hit = np.zeros(256, bool)
+        self.is_hit[list(screener.hits)] = True
+        self._counts = np.zeros(256, np.int64)
+        self._tacs: list[NDArray[np.uint64]] = []  # columns of TACs and counts
+        self._pending = 0
+
+    def judge(
+        self, keys: columns.Keys, status: columns.Statuses, flaws: NDArray[np.int32] | None = None
+    ) -> tuple[NDArray[np.uint8], "_Counts"]:
+        """The codes of parsed rows, and what `add` is to count; from any thread."""
+        codes = self.screener.codes_of(keys, status)
+        if flaws is not None and flaws.any():
+            codes = np.where(flaws, flaws, codes).astype(np.uint8)
+        tacs = np.unique(keys[self.is_hit[codes]] // np.uint64(10**6), return_counts=True)
+        return codes, (np.bincount(codes, minlength=256), np.array(tacs, np.uint64))
+
+    def add(self, counts: "_Counts") -> None:
+        self._counts += counts[0]
+        self._tacs.append(counts[1])
+        self._pending += counts[1].shape[1]
+        if self._pending > 1 << 20:
+            self._fold()
+
+    def _fold(self) -> None:
+        """Make one column of every TAC."""
+        tacs, numbers = np.concatenate(self._tacs, axis=1)
+        kept, place = np.unique(tacs, return_inverse=True)
+        self._tacs = [np.array([kept, np.bincount(place, weights=numbers)], np.uint64)]
+        self._pending = 0
+
+    def report(self, files: list[str], seconds: float) -> ScreenReport:
+        tacs: dict[str, int] = {}
+        if self._tacs:
+            self._fold()
+            found = self._tacs[0][:, np.argsort(self._tacs[0][1].astype(np.int64) * -1, kind="stable")[:TOP]]
+            tacs = {f"{tac:08d}": count for tac, count in found.T.tolist()}
+        words = {self.words[code]: int(self._counts[code]) for code in np.flatnonzero(self._counts).tolist()}
+        hits = int(self._counts[self.is_hit].sum())
+        return ScreenReport(files, int(self._counts.sum()), hits, words, tacs, seconds)
+
+
+_Counts = tuple[NDArray[np.int64], NDArray[np.uint64]]
+
+
+class _Texts:
+    """Delimited text to the same text: this thread finds the rows, others screen them."""
+
+    def __init__(self, tally: _Tally, output: BinaryIO | None, only_hits: bool, to_table: bool) -> None:
+        self._tally, self._output, self._only_hits = tally, output, only_hits
+        self._workers = os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="screen")
+        self._header: tuple[bytes, bytes] | None = None  # of the first file, and its delimiter
+        self._words = [b""] * 256  # after a row of that code
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def read(self, path: str, column: str | int | None) -> Iterator[int]:
+        """Screen a file; yields the bytes of it that were read."""
+        waiting: deque[Future[tuple[bytes, _Counts]]] = deque()
+        with Source(path) as source:
+            for text, scanner in self._chunks(source, column):
+                while scanner.batch():
+                    rows = scanner.rows.copy()
+                    if self._output and (rows[:, 3] == RowFlaw.LONG_ROW).any():
+                        raise FeedLimit(path, f"rows of at most {MAX_LINE} bytes", "a longer one")
+                    waiting.append(self._pool.submit(self._screen, text, rows, scanner.cells[0].copy()))
+                while len(waiting) > 4 * self._workers:
+                    self._finish(waiting.popleft())
+                yield source.position
+            while waiting:
+                self._finish(waiting.popleft())
+            yield source.position
+
+    def _finish(self, future: "Future[tuple[bytes, _Counts]]") -> None:
+        out, counts = future.result()
+        self._tally.add(counts)
+        if self._output:
+            self._output.write(out)
+
+    def _chunks(self, source: Source, column: str | int | None) -> Iterator[tuple[bytes, Scanner]]:
+        """Pieces of the text and the scanner that was fed with them."""
+        scanner: Scanner | None = None
+        rest = b""
+        for buffer, start, stop in source:
+            text = rest + bytes(memoryview(buffer)[start:stop])
+            if scanner is None:
+                dialect, title, used = _begin(source.path, text, column)
+                self._start(source.path, dialect, title)
+                text = text[used:]
+                scanner = Scanner(
+                    dialect.delimiter, (dialect.column,), fewest=dialect.fewest, most=dialect.most
+                )
+            scanner.feed(text, final=False)
+            yield text, scanner
+            rest = text[len(text) - scanner.unfinished :]
+        if scanner is None:
+            raise FeedEmpty(source.path, "text", "an empty file")
+        scanner.feed(rest, final=True)
+        yield rest, scanner
+
+    def _start(self, path: str, dialect: Dialect, title: bytes) -> None:
+        """Write the header of the first file; the others must have the same."""
+        delimiter = dialect.delimiter or b","
+        if self._header is None:
+            self._header = title, delimiter
+            for code, word in self._tally.words.items():
+                if self._tally.is_hit[code] or not self._only_hits:
+                    self._words[code] = delimiter + word.encode() + b"\n"
+            if self._output and dialect.header:
+                self._output.write(title + delimiter + b"status\n")
+        elif self._output and self._header != (title, delimiter):
+            raise FeedColumn(path, "the header of the first file", "another")
+
+    def _screen(
+        self, text: bytes, rows: NDArray[np.int32], cells: NDArray[np.int32]
+    ) -> tuple[bytes, "_Counts"]:
+        """A batch of rows: its annotated text, and its counts."""
+        keys, status = np.empty(len(rows), np.uint64), np.empty(len(rows), np.uint8)
+        _parse.spans(text, cells[0], cells[1], keys, status)
+        _parse.settle("ignore", keys, status)
+        codes, counts = self._tally.judge(keys, status, rows[:, 3])
+        return annotate(text, rows, codes, self._words) if self._output else b"", counts
+
+
+def _begin(path: str, text: bytes, column: str | int | None) -> tuple[Dialect, bytes, int]:
+    """The layout of a text that begins like this, its header, and the bytes before its first row of data."""
+    used, _, _ = preamble(text, column)
+    dialect = sniff(path, text[used:], column)
+    if not dialect.header:
+        return dialect, b"", used
+    scanner = Scanner(dialect.delimiter, (0,), max_row=MAX_LINE)
+    scanner.feed(text[used:], final=True)
+    scanner.batch()
+    _, end, _, flaw = scanner.rows[0].tolist()
+    if flaw == RowFlaw.LONG_ROW:
+        raise FeedLimit(path, f"a header of at most {MAX_LINE} bytes", "a longer one")
+    return dialect, text[used : used + end].rstrip(b"\r"), min(used + end + 1, len(text))
+
+
+class _Tables:
+    """Batches of rows through pyarrow, from Parquet or text, to Parquet or text."""
+
+    def __init__(self, tally: _Tally, output: BinaryIO | None, only_hits: bool, to_table: bool) -> None:
+        self._tally, self._output, self._only_hits, self._to_table = tally, output, only_hits, to_table
+        self._pa = _pyarrow("pyarrow")
+        self._words = self._pa.array([tally.words.get(code, "") for code in range(256)])
+        self._writer: Any = None
+        self._schema: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer:
+            self._writer.close()
+
+    def read(self, path: str, column: str | int | None) -> Iterator[int]:
+        """Screen a file; yields about the bytes of it that were read."""
+        try:
+            batches = self._parquet(path, column) if _is_table(path) else self._text(path, column)
+            for at, batch, position in batches:
+                self._take(path, batch, at)
+                yield position
+        except FileNotFoundError as error:
+            raise FeedMissing(path, "a readable file", os.strerror(error.errno or 2)) from error
+        except self._pa.ArrowException as error:
+            raise FeedEncoding(path, "a file that pyarrow reads", str(error)) from error
+
+    def _parquet(self, path: str, column: str | int | None) -> Iterator[tuple[int, Any, int]]:
+        with _pyarrow("pyarrow.parquet").ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            at, size, rows = _place(path, names, column), size_of(path) or 0, 0
+            wanted = names if self._output else [names[at]]
+            for batch in file.iter_batches(BATCH, columns=wanted):
+                rows += batch.num_rows
+                yield batch.schema.get_field_index(names[at]), batch, size * rows // file.metadata.num_rows
+
+    def _text(self, path: str, column: str | int | None) -> Iterator[tuple[int, Any, int]]:
+        csv = _pyarrow("pyarrow.csv")
+        with Source(path) as source:
+            buffer, start, stop = next(iter(source), (b"", 0, 0))
+            head = bytes(buffer[start:stop])
+        if not head:
+            raise FeedEmpty(path, "text", "an empty file")
+        dialect, title, used = _begin(path, head, column)
+        if not dialect.header:
+            raise FeedColumn(path, "a header, to make Parquet of it", "none")
+        delimiter = dialect.delimiter.decode() or ","
+        names = next(reader([title.decode()], delimiter=delimiter))
+        text = csv.open_csv(
+            path,
+            csv.ReadOptions(column_names=names, skip_rows=head[:used].count(b"\n")),
+            csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            csv.ConvertOptions(
+                column_types=dict.fromkeys(names, self._pa.string()), strings_can_be_null=False
+            ),
+        )
+        position = 0
+        for batch in text:
+            position += batch.nbytes
+            yield dialect.column, batch, position
+
+    def _take(self, path: str, batch: Any, at: int) -> None:
+        pa = self._pa
+        try:
+            keys, status = columns.parse(batch.column(at))
+        except TypeError as error:
+            raise FeedColumn(path, "a column of texts, or of 14-digit integers", str(error)) from error
+        codes, counts = self._tally.judge(keys, status)
+        self._tally.add(counts)
+        if not self._output:
+            return
+        if self._only_hits:
+            rows = np.flatnonzero(self._tally.is_hit[codes])
+            batch, codes = batch.take(pa.array(rows)), codes[rows]
+        words = pa.DictionaryArray.from_arrays(pa.array(codes), self._words)
+        words = words if self._to_table else words.cast(pa.string())
+        if self._writer is None:
+            self._schema = batch.schema
+            schema = batch.schema.append(pa.field("status", words.type))
+            make = (
+                _pyarrow("pyarrow.parquet").ParquetWriter
+                if self._to_table
+                else _pyarrow("pyarrow.csv").CSVWriter
+            )
+            self._writer = make(self._output, schema)
+        elif not batch.schema.equals(self._schema):
+            raise FeedColumn(
+                path, f"the columns of the first file, {self._schema.names}", f"{batch.schema.names}"
+            )
+        self._writer.write_batch(
+            pa.RecordBatch.from_arrays([*batch.columns, words], [*batch.schema.names, "status"])
+        )
+
+
+def _place(path: str, names: list[str], column: str | int | None) -> int:
+    """Which of the columns has the IMEIs."""
+    if isinstance(column, int) and 1 <= column <= len(names):
+        return column - 1
+    found = [] if isinstance(column, int) else titled_so(names, column)
+    if len(found) != 1:
+        wanted = "one column of IMEIs" if column is None else f"a column {column!r}"
+        raise FeedColumn(path, wanted, f"columns {', '.join(names)}")
+    return found[0]
+
+
+def _pyarrow(module: str) -> Any:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"{error}: pip install 'imeiset[parquet]'", name=error.name) from error

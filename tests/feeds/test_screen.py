@@ -1,0 +1,260 @@
+"""Records screened: the same rows in the same order, each with the word the oracle has for it."""
+
+import csv
+import gzip
+import io
+import random
+
+import dirty
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imeiset import FeedError, ImeiSet, screen
+from imeiset.errors import FeedColumn, FeedEmpty, FeedLimit, FeedMissing, FeedTruncated
+from imeiset.feeds._scan import annotate
+
+LISTED = ImeiSet(dirty.LISTED)
+VALUES = [value or "" for value in dirty.COLUMN]  # a text file has no nulls
+WORDS = dirty.words(VALUES)
+
+
+def table(values=VALUES, delimiter=",", end="\n", header=True):
+    """A file of dates, IMEIs and notes, some of them quoted."""
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=delimiter, lineterminator=end)
+    notes = ["", "x", f"a{delimiter}b", 'say "no"', "two\nlines"]
+    if header:
+        writer.writerow(["date", "IMEI", "note"])
+    writer.writerows([20240101 + i, value, notes[i % len(notes)]] for i, value in enumerate(values))
+    return out.getvalue().encode()
+
+
+def rows(path, delimiter=","):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file, delimiter=delimiter))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_rows_keep_their_bytes(tmp_path, delimiter, end):
+    text = table(delimiter=delimiter, end=end)
+    (tmp_path / "in.csv").write_bytes(text)
+    for column in ("imei", 2, None):
+        report = screen(tmp_path / "in.csv", LISTED, column=column, output=tmp_path / "out.csv")
+        given = list(csv.reader(io.StringIO(text.decode(), newline=""), delimiter=delimiter))
+        want = [[*row, word] for row, word in zip(given, ["status", *WORDS], strict=True)]
+        assert rows(tmp_path / "out.csv", delimiter) == want
+    screen(tmp_path / "in.csv", LISTED, output=tmp_path / "hits.csv", only_hits=True)
+    assert rows(tmp_path / "hits.csv", delimiter) == [want[0], *(row for row in want if row[-1] == "listed")]
+    assert report.rows == len(VALUES)
+    assert report.hits == WORDS.count("listed") == sum(report.tacs.values())
+    assert report.words == {word: WORDS.count(word) for word in WORDS}
+    hits = [tac for tac, word in zip(dirty.tacs(VALUES), WORDS, strict=True) if word == "listed"]
+    assert report.tacs == {tac: hits.count(tac) for tac in hits}
+    assert list(report.tacs.values()) == sorted(report.tacs.values(), reverse=True)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.one_of(st.sampled_from(VALUES), st.text("0123456789-x", max_size=18)), max_size=50),
+    st.lists(st.text(st.sampled_from('ab,"\n;'), max_size=6), min_size=1, max_size=5),
+    st.booleans(),
+)
+def test_any_table(tmp_path_factory, values, notes, last):
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerows([["note", "imei", "n"], *([notes[i % len(notes)], v, i] for i, v in enumerate(values))])
+    text = out.getvalue() if last else out.getvalue().removesuffix("\n")
+    here = tmp_path_factory.mktemp("any")
+    (here / "in.csv").write_text(text)
+    report = screen(here / "in.csv", LISTED, column="imei", output=here / "out.csv")
+    found = rows(here / "out.csv")
+    assert [row[:3] for row in found[1:]] == [
+        [notes[i % len(notes)], v, str(i)] for i, v in enumerate(values)
+    ]
+    for row, word in zip(found[1:], dirty.words([value.strip(" \t") for value in values]), strict=True):
+        assert row[3] == word
+    assert sum(report.words.values()) == report.rows == len(values)
+
+
+def test_many_chunks_in_order(tmp_path):
+    """Several megabytes: pieces come back in the order of the file."""
+    values = np.random.default_rng(1).choice(np.array(dirty.LISTED + ["352099001761499"]), 200_000).tolist()  # noqa: RUF005
+    (tmp_path / "in.csv.gz").write_bytes(gzip.compress(table(values), 1))
+    positions = []
+    report = screen(
+        tmp_path / "in.csv.gz", LISTED, output=tmp_path / "out.csv", progress=lambda *p: positions.append(p)
+    )
+    found = rows(tmp_path / "out.csv")[1:]
+    assert [row[1] for row in found] == values
+    assert [row[3] == "listed" for row in found] == [value in dirty.LISTED for value in values]
+    assert report.hits == sum(value in dirty.LISTED for value in values)
+    size = (tmp_path / "in.csv.gz").stat().st_size
+    assert positions[-1] == (size, size)
+    assert positions == sorted(positions)
+
+
+def test_rows_that_are_not_whole(tmp_path):
+    text = b"imei,n\n490154203237518,1\n490154203237518\n490154203237518,1,2,3\n"
+    text += b'"490154203237518,1\n\n352099001761499,2'
+    (tmp_path / "in.csv").write_bytes(text)
+    report = screen(tmp_path / "in.csv", LISTED, output=tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_bytes().splitlines() == [
+        b"imei,n,status",
+        b"490154203237518,1,listed",
+        b"490154203237518,malformed: cell count",
+        b"490154203237518,1,2,3,malformed: cell count",
+        b'"490154203237518,1,malformed: broken quote',
+        b"352099001761499,2,not listed",
+    ]
+    assert report.rows == 5
+    (tmp_path / "long.csv").write_bytes(
+        b"imei,n\n490154203237518,1\n490154203237518," + b"x" * (1 << 21) + b"\n"
+    )
+    assert screen(tmp_path / "long.csv", LISTED).words == {"listed": 1, "malformed: long row": 1}
+    with pytest.raises(FeedLimit, match="rows of at most"):  # it would lose its end
+        screen(tmp_path / "long.csv", LISTED, output=tmp_path / "long-out.csv")
+    assert not (tmp_path / "long-out.csv").exists()
+
+
+def test_plain_lists_and_no_header(tmp_path):
+    (tmp_path / "plain").write_text("# made today\n" + "\n".join(dirty.LISTED) + "\n352099001761499\n")
+    screen(tmp_path / "plain", LISTED, output=tmp_path / "out.csv")
+    assert rows(tmp_path / "out.csv") == [
+        *([i, "listed"] for i in dirty.LISTED),
+        ["352099001761499", "not listed"],
+    ]
+    (tmp_path / "bare.csv").write_bytes(table(header=False))
+    screen(tmp_path / "bare.csv", LISTED, column=2, output=tmp_path / "out.csv")
+    assert [row[3] for row in rows(tmp_path / "out.csv")] == WORDS
+
+
+def test_directories(tmp_path):
+    for name in ("b/2.csv", "a/1.csv", "3.csv"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(table())
+    (tmp_path / "in" / "README").write_text("not data")
+    report = screen(tmp_path / "in", LISTED, output=tmp_path / "out.csv")
+    assert [name.rpartition("/")[2] for name in report.inputs] == ["3.csv", "1.csv", "2.csv"]
+    assert [row[3] for row in rows(tmp_path / "out.csv")] == ["status", *WORDS * 3]
+    (tmp_path / "in" / "4.csv").write_bytes(b"imei\n490154203237518\n")
+    assert screen(tmp_path / "in", LISTED).rows == 3 * len(WORDS) + 1
+    with pytest.raises(FeedColumn, match="expected the header of the first file"):
+        screen(tmp_path / "in", LISTED, output=tmp_path / "out.csv")
+    (tmp_path / "none").mkdir()
+    with pytest.raises(FeedEmpty, match=r"expected files that end in \.csv"):
+        screen(tmp_path / "none", LISTED)
+
+
+def test_registers(tmp_path):
+    (tmp_path / "in.csv").write_bytes(table())
+    report = screen(tmp_path / "in.csv", dirty.Register(), output=tmp_path / "out.csv")
+    assert [row[3] for row in rows(tmp_path / "out.csv")[1:]] == dirty.register_words(VALUES)
+    assert report.hits == WORDS.count("listed")
+
+
+def test_nothing_is_published_after_an_error(tmp_path):
+    (tmp_path / "out.csv").write_text("before")
+    good, cut = tmp_path / "good.csv", tmp_path / "cut.csv.gz"
+    good.write_bytes(table())
+    cut.write_bytes(gzip.compress(table(VALUES * 50))[:-20])
+    for bad, error in [(cut, FeedTruncated), (tmp_path / "nowhere.csv", FeedMissing)]:
+        with pytest.raises(error):
+            screen([good, bad], LISTED, output=tmp_path / "out.csv")
+    with pytest.raises(FeedColumn, match="a column named 'imsi'"):
+        screen(good, LISTED, column="imsi", output=tmp_path / "out.csv")
+    with pytest.raises(ValueError, match="which is one"):
+        screen(good, LISTED, output=good)
+    with pytest.raises(FeedError):
+        screen(tmp_path / "out.csv", LISTED, column="imei")
+    assert (tmp_path / "out.csv").read_text() == "before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.csv.gz", "good.csv", "out.csv"]
+
+
+# ---- Parquet ----
+
+
+@pytest.fixture
+def parquet(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    pytest.importorskip("nanoarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+
+    def write(name, **data):
+        pq.write_table(pa.table(data), tmp_path / name, row_group_size=10)
+        return tmp_path / name
+
+    return write, lambda path: pq.read_table(path).to_pylist()
+
+
+def test_parquet(tmp_path, parquet):
+    write, read = parquet
+    source = write("in.parquet", n=range(len(dirty.COLUMN)), imei=dirty.COLUMN)
+    want = [
+        {"n": i, "imei": v, "status": w}
+        for i, (v, w) in enumerate(zip(dirty.COLUMN, dirty.words(), strict=True))
+    ]
+    for column in ("imei", 2, None):
+        report = screen(source, LISTED, column=column, output=tmp_path / "out.parquet")
+        assert read(tmp_path / "out.parquet") == want
+        assert report.words == screen(source, LISTED, column=column).words
+    screen(source, LISTED, output=tmp_path / "hits.parquet", only_hits=True)
+    assert read(tmp_path / "hits.parquet") == [row for row in want if row["status"] == "listed"]
+    screen(source, LISTED, output=tmp_path / "out.csv")
+    assert [row[2] for row in rows(tmp_path / "out.csv")] == ["status", *dirty.words()]
+
+
+def test_text_to_parquet_and_both(tmp_path, parquet):
+    write, read = parquet
+    (tmp_path / "in.csv").write_bytes(b"\xef\xbb\xbf# calls\n" + table(delimiter=";"))
+    screen(tmp_path / "in.csv", LISTED, output=tmp_path / "out.parquet")
+    found = read(tmp_path / "out.parquet")
+    assert [row["IMEI"] for row in found] == VALUES
+    assert [row["status"] for row in found] == WORDS
+    assert found[0]["date"] == "20240101"
+    assert found[4]["note"] == "two\nlines"
+    both = screen([tmp_path / "in.csv", write("in.parquet", imei=dirty.COLUMN)], LISTED)
+    assert both.rows == 2 * len(VALUES)
+    with pytest.raises(FeedColumn, match="the columns of the first file"):
+        screen([tmp_path / "in.csv", tmp_path / "in.parquet"], LISTED, output=tmp_path / "b.parquet")
+    (tmp_path / "bare.csv").write_bytes(table(header=False))
+    with pytest.raises(FeedColumn, match="a header, to make Parquet of it"):
+        screen(tmp_path / "bare.csv", LISTED, column=2, output=tmp_path / "b.parquet")
+
+
+def test_parquet_that_cannot_be_screened(tmp_path, parquet):
+    write, _ = parquet
+    with pytest.raises(FeedColumn, match="expected a column 'device', got columns a, imei"):
+        screen(write("a.parquet", a=[1], imei=["x"]), LISTED, column="device")
+    with pytest.raises(FeedColumn, match="a column of texts"):
+        screen(write("b.parquet", imei=[1.5]), LISTED)
+    (tmp_path / "c.parquet").write_bytes(b"PAR1 not")
+    with pytest.raises(FeedError, match="a file that pyarrow reads"):
+        screen(tmp_path / "c.parquet", LISTED)
+    with pytest.raises(FeedMissing):
+        screen(tmp_path / "d.parquet", LISTED)
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".tmp"]
+
+
+# ---- the kernel ----
+
+
+def test_annotate_equals_the_obvious():
+    rng = random.Random(1)
+    for _ in range(300):
+        text = bytes(rng.choices(b"a\r\n", k=rng.randrange(40)))
+        words = [b"" if rng.random() < 0.3 else b"," + b"w" * rng.randrange(5) + b"\n" for _ in range(256)]
+        rows = np.sort(np.array([[rng.randint(0, len(text)) for _ in range(4)] for _ in range(5)], np.int32))
+        codes = np.array([rng.randrange(256) for _ in rows], np.uint8)
+        want = b""
+        for (start, end, *_), code in zip(rows.tolist(), codes.tolist(), strict=True):
+            want += text[start:end].removesuffix(b"\r") + words[code] if words[code] else b""
+        assert annotate(text, rows, codes, words) == want
+    assert annotate(b"", np.zeros((0, 4), np.int32), np.zeros(0, np.uint8), [b""] * 256) == b""
+    for row in ([0, 4, 0, 0], [-1, 2, 0, 0], [2, 1, 0, 0]):
+        with pytest.raises(ValueError, match="expected within 3 bytes"):
+            annotate(b"abc", np.array([row], np.int32), np.zeros(1, np.uint8), [b"x"] * 256)
+    with pytest.raises(ValueError, match="256 words"):
+        annotate(b"abc", np.zeros((1, 4), np.int32), np.zeros(1, np.uint8), [b"x"])
