@@ -1,6 +1,8 @@
 """Screening columns against a list: one word for every row, also for the rows that are no IMEI."""
 
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -8,9 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset import columns
-from imeiset.errors import ParseStatus
+from imeiset import columns, snapshot
+from imeiset._register import Checker
+from imeiset.errors import ImeiError, ParseStatus
+from imeiset.register import EquipmentStatus, Register
 from imeiset.sets import ImeiSet
+
+Codes = NDArray[np.uint8]
+Lists = NDArray[np.int8]
 
 MALFORMED = tuple(f"malformed: {status.name.lower().replace('_', ' ')}" for status in ParseStatus if status)
 _MANY = 1 << 16  # rows worth more than one thread
@@ -19,12 +26,12 @@ _MANY = 1 << 16  # rows worth more than one thread
 class Screener:
     """What a list says of columns of IMEIs.
 
-    listed: an ImeiSet, a Register, or the path of a snapshot, which every Screener of the process maps
-    but once. A file that was replaced is opened anew.
+    listed: an ImeiSet, a Register or a Store, or the path of a snapshot, which all Screeners of the
+    process map but once. A file that was replaced is opened anew.
 
     words: what the codes mean: of a set 'not listed' and 'listed', of a register its equipment
     statuses, and then 'malformed: ' and the reason, by ParseStatus. hits: the codes that are hits,
-    'listed' or 'blacklisted' and 'greylisted'.
+    'listed' or 'blacklisted' and 'greylisted'. lists: the names of a register's lists.
     """
 
     words: tuple[str, ...]
@@ -33,13 +40,17 @@ class Screener:
     def __init__(self, listed: Any, /) -> None:
         if isinstance(listed, str | os.PathLike):
             listed = _open(os.fspath(listed))
+        self.list = listed
         if isinstance(listed, ImeiSet):
-            self.words, self.hits = ("not listed", "listed"), (1,)
-        elif hasattr(listed, "check_many"):
-            self.words, self.hits = ("whitelisted", "blacklisted", "greylisted", "unknown"), (1, 2)
+            self.words, self.hits, self.lists = ("not listed", "listed"), (1,), ("listed",)
+            self._keeps_texts = listed.irregular is not None
+        elif isinstance(listed, Checker):
+            self.words = tuple(status.name.lower() for status in EquipmentStatus)
+            self.hits = (EquipmentStatus.BLACKLISTED, EquipmentStatus.GREYLISTED)
+            self.lists = tuple(one.name for one in getattr(listed, "lists", ()))
+            self._keeps_texts = True  # or has a policy for what is malformed
         else:
             raise TypeError(f"expected an ImeiSet, a Register or a path, got {type(listed).__name__}")
-        self.list = listed
         self.malformed = len(self.words)  # the first code of a malformed row
         self.words += MALFORMED
 
@@ -54,33 +65,55 @@ class Screener:
         column = columns.settled(column)
         if isinstance(self.list, ImeiSet):
             return self.list.contains(column, _threads(column, threads), malformed)
-        if malformed is None:
-            columns.keys_of(column)
         codes = self.codes(column)
+        if malformed is None and (bad := np.flatnonzero(codes >= self.malformed)).size:
+            row = int(bad[0])
+            raise columns.error_at(column, row, int(codes[row]) - self.malformed + 1)
         answers: NDArray[np.bool_] = codes == 1
         if malformed:
             answers[codes >= self.malformed] = True
         return answers
 
-    def codes(self, column: object) -> NDArray[np.uint8]:
+    def codes(self, column: object) -> Codes:
         """The code of every row: uint8[n], indices into `words`. No content raises."""
-        return self.codes_of(*columns.parse(column))
+        column = columns.settled(column)
+        keys, status = columns.parse(column)
+        return self.judge(keys, status, columns.values(column))[0]
 
-    def codes_of(self, keys: columns.Keys, status: columns.Statuses) -> NDArray[np.uint8]:
-        """The codes of rows that `parse` has read."""
+    def judge(
+        self, keys: columns.Keys, status: columns.Statuses, value: Callable[[int], object]
+    ) -> tuple[Codes, Lists]:
+        """The codes of parsed rows, and which of the lists decided each, -1 for none.
+
+        value: what stands in a row, asked for malformed ones: a list may hold them as texts, or say what
+        they count as.
+        """
         if not status.any():
-            return self._codes_of(keys)
-        codes = np.empty(len(keys), np.uint8)
+            return self._judge(keys)
+        codes, lists = np.empty(len(keys), np.uint8), np.full(len(keys), -1, np.int8)
         good = status == 0
-        codes[good] = self._codes_of(keys[good])
+        codes[good], lists[good] = self._judge(keys[good])
         codes[~good] = status[~good] + (self.malformed - 1)
-        return codes
+        for row in np.flatnonzero(~good).tolist() if self._keeps_texts else ():
+            with suppress(ImeiError):  # malformed for the list too
+                codes[row], lists[row] = self._ask(value(row))
+        return codes, lists
 
-    def _codes_of(self, keys: columns.Keys) -> NDArray[np.uint8]:
+    def _judge(self, keys: columns.Keys) -> tuple[Codes, Lists]:
+        threads = _threads(keys, None)
         if isinstance(self.list, ImeiSet):
-            return self.list.contains(keys, _threads(keys, None)).view(np.uint8)
-        codes: NDArray[np.uint8] = self.list.check_many(keys)
-        return codes
+            codes = self.list.contains(keys, threads).view(np.uint8)
+            return codes, codes.view(np.int8) - np.int8(1)
+        found: tuple[Codes, Lists] = self.list.check_many(keys, threads=threads, lists=True)
+        return found
+
+    def _ask(self, value: object) -> tuple[int, int]:
+        """The code and the list of one value; raises ImeiError."""
+        if isinstance(self.list, ImeiSet):
+            listed = value in self.list
+            return int(listed), int(listed) - 1
+        verdict = self.list.check(value)
+        return verdict.status, self.lists.index(verdict.list) if verdict.list in self.lists else -1
 
 
 def _threads(column: Any, threads: int | None) -> int:
@@ -90,7 +123,7 @@ def _threads(column: Any, threads: int | None) -> int:
     return os.cpu_count() or 1 if many else 1
 
 
-def _open(path: str) -> ImeiSet:
+def _open(path: str) -> ImeiSet | Register:
     try:
         status = Path(path).stat()
     except OSError:
@@ -99,6 +132,7 @@ def _open(path: str) -> ImeiSet:
 
 
 @lru_cache(maxsize=8)
-def _opened(path: str, identity: tuple[int, ...]) -> ImeiSet:
+def _opened(path: str, identity: tuple[int, ...]) -> ImeiSet | Register:
     """The open snapshot: the same for all who ask while the file is the same."""
-    return ImeiSet.open(path)
+    kinds: dict[str, type[ImeiSet] | type[Register]] = {"register": Register}
+    return kinds.get(snapshot.open(path).kind, ImeiSet).open(path)

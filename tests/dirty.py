@@ -2,6 +2,8 @@
 
 import oracle
 
+from imeiset import EquipmentStatus, ImeiSet, Policy, Register
+
 GOOD = "490154203237518"
 LISTED = [GOOD, "352099001761481", "86012345678901"]
 FOREIGN = {ord("0") + i: 0x0660 + i for i in range(10)}  # to Arabic-Indic digits
@@ -43,13 +45,11 @@ def tacs(values=COLUMN):
     return [None if key(value) is None else f"{key(value) // 10**6:08d}" for value in values]
 
 
-class Register:
-    """What integrations rely on of a register: the statuses of keys, 3 of those it does not know."""
-
-    def check_many(self, keys):
-        import numpy as np
-
-        return np.where(np.isin(keys, list(MEMBERS)), 1, 3).astype(np.uint8)
+def register():
+    """A register with one black list of the same."""
+    made = Register(Policy(response_type=2))
+    made.add("stolen", ImeiSet(LISTED), status=EquipmentStatus.BLACKLISTED)
+    return made
 
 
 def register_words(values=COLUMN):

@@ -4,7 +4,16 @@ import dirty
 import numpy as np
 import pytest
 
-from imeiset import ImeiError, ImeiSet, ParseStatus, Screener, SnapshotError
+from imeiset import (
+    EquipmentStatus,
+    ImeiError,
+    ImeiSet,
+    ParseStatus,
+    Policy,
+    Register,
+    Screener,
+    SnapshotError,
+)
 
 
 @pytest.fixture
@@ -29,14 +38,51 @@ def test_every_row_has_a_word(path):
     assert len(set(screener.words)) == len(screener.words) == 2 + max(ParseStatus)
 
 
-def test_registers():
-    screener = Screener(dirty.Register())
+@pytest.mark.parametrize("opened", [False, True])
+def test_registers(opened, tmp_path):
+    dirty.register().save(tmp_path / "register.imei")
+    screener = Screener(tmp_path / "register.imei" if opened else dirty.register())
+    assert screener.lists == ("stolen",)
     assert said(screener, dirty.COLUMN) == dirty.register_words()
     assert [screener.words[code] for code in screener.hits] == ["blacklisted", "greylisted"]
     assert screener.listed(dirty.COLUMN, malformed=False).tolist() == dirty.listed(False)
     assert screener.listed(dirty.COLUMN, malformed=True).tolist() == dirty.listed(True)
     with pytest.raises(ImeiError, match="row 1: no value"):
         screener.listed(dirty.COLUMN)
+
+
+def test_texts_that_a_list_keeps():
+    column = [
+        "DEADBEEF",
+        "62#222222222222",
+        "52003020863612#",
+        dirty.GOOD,
+        "x",
+        None,
+        "BEEF",
+        "49015420323751#",
+    ]
+    keeping = ImeiSet(["deadbeef", dirty.GOOD, "52003020863612"], irregular="keep")
+    words = ["listed", "not listed", "listed", "listed", "malformed: not digit", "malformed: missing",
+             "not listed", "listed"]  # fmt: skip
+    assert said(Screener(keeping), column) == words
+    register = Register()
+    register.add("odd", keeping, status=EquipmentStatus.GREYLISTED)
+    words = [{"listed": "greylisted", "not listed": "malformed: not digit"}.get(word, word) for word in words]
+    found = said(Screener(register), column)
+    assert [word for word in found if word != "whitelisted"] == [w for w in words if w in found]
+    assert found[0] == found[3] == "greylisted"
+    assert found[4:6] == ["malformed: not digit", "malformed: missing"]
+
+
+def test_a_policy_for_malformed_rows():
+    register = Register(Policy(malformed=EquipmentStatus.BLACKLISTED))
+    register.add("grey", ImeiSet(dirty.LISTED), status=EquipmentStatus.GREYLISTED)
+    screener = Screener(register)
+    assert said(screener, [dirty.GOOD, "x", None, "352099001761499"]) == [
+        "greylisted", "blacklisted", "blacklisted", "whitelisted"
+    ]  # fmt: skip
+    assert screener.listed(["x", dirty.GOOD]).tolist() == [True, False]
 
 
 def test_many_rows_on_many_threads(path):

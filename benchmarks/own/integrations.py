@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from imeiset import ImeiSet
+from imeiset import ImeiSet, screen
 
 from .. import corpus
 from .__main__ import Bar, show
-from .measure import fresh
+from .measure import fresh, memory
 
 ROUNDS = 3
 LISTED = 10**7
@@ -95,7 +95,8 @@ def duckdb(rows: int) -> dict[str, float]:
     import duckdb as db
     import pyarrow as pa
 
-    from imeiset.integrations.duckdb import register, screen
+    from imeiset.integrations.duckdb import register
+    from imeiset.integrations.duckdb import screen as screen_relation
 
     texts, calls, blocked = data(rows)
     con = db.connect()
@@ -109,7 +110,7 @@ def duckdb(rows: int) -> dict[str, float]:
         return con.sql(query).fetchall()[0][0]
 
     def reader() -> int:
-        hits = screen(con.sql("FROM calls"), "imei", blocked, only_hits=True)
+        hits = screen_relation(con.sql("FROM calls"), "imei", blocked, only_hits=True)
         return sum(batch.num_rows for batch in hits)
 
     return turns(
@@ -121,9 +122,61 @@ def duckdb(rows: int) -> dict[str, float]:
     )
 
 
-def bars(rows: int) -> list[Bar]:
+def records(directory: Path, rows: int) -> None:
+    """A CSV file of call records, 5% of them hits, and the list as a snapshot and as CSV."""
+    keys = corpus.reference(LISTED)
+    ImeiSet.from_keys(keys).save(directory / "list.imei")
+    (directory / "list.csv").write_bytes(b"imei\n" + b"\n".join(corpus.texts(keys).tolist()) + b"\n")
+    calls = corpus.texts(corpus.queries(keys, rows, 0.05))
+    with (directory / "calls.csv").open("wb") as file:
+        file.write(b"date,imei,imsi\n")
+        for start in range(0, rows, 10**6):
+            file.writelines(
+                b"20240101,%s,234150123456789\n" % imei for imei in calls[start : start + 10**6].tolist()
+            )
+
+
+def screen_records(directory: Path) -> dict[str, float]:
+    """Seconds and peak bytes of `screen`, hits written."""
+    start = time.perf_counter()
+    screen(directory / "calls.csv", directory / "list.imei", output=directory / "hits.csv", only_hits=True)
+    return {"seconds": time.perf_counter() - start, "peak": memory("VmHWM")}
+
+
+def join_records(directory: Path) -> dict[str, float]:
+    """The same of polars, streaming, with a semi-join."""
+    import polars as pl
+
+    start = time.perf_counter()
+    calls = pl.scan_csv(directory / "calls.csv", infer_schema=False)
+    listed = pl.scan_csv(directory / "list.csv", infer_schema=False)
+    calls.join(listed, on="imei", how="semi").sink_csv(directory / "theirs.csv")
+    return {"seconds": time.perf_counter() - start, "peak": memory("VmHWM")}
+
+
+def against_polars(directory: Path, rows: int) -> dict[str, float]:
+    """Medians of processes that take turns."""
+    fresh(records, directory, rows)
+    seen: dict[str, list[float]] = {}
+    for _ in range(ROUNDS):
+        for name, one in (("imeiset", screen_records), ("polars", join_records)):
+            for what, value in fresh(one, directory).items():
+                seen.setdefault(f"{name} {what}", []).append(value)
+    assert (directory / "hits.csv").read_bytes().count(b"\n") == (
+        directory / "theirs.csv"
+    ).read_bytes().count(b"\n")
+    return {what: statistics.median(values) for what, values in seen.items()}
+
+
+def bars(rows: int, directory: Path) -> list[Bar]:
     """Measure everything."""
     found = []
+    seen = against_polars(directory, 2 * rows)
+    ratio = seen["polars seconds"] / seen["imeiset seconds"]
+    note = f"{seen['imeiset seconds']:.2f} against {seen['polars seconds']:.2f} s"
+    found.append(Bar("screen CSV against polars streaming", "times", 1.5, 1.5, ratio, note))
+    note = f"polars: {seen['polars peak'] / 1e6:.0f} MB"
+    found.append(Bar("its peak memory", "MB", 1000, 1000, seen["imeiset peak"] / 1e6, note))
 
     def add(what: str, bar: float, unit: str, ours: str, theirs: str, seen: dict[str, float]) -> None:
         ratio = seen[theirs] / seen[ours] if unit == "times" else seen[ours] / seen[theirs]
@@ -151,7 +204,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="imeiset-bench-") as directory:
         os.environ.setdefault("IMEISET_BENCH_CACHE", directory)
-        show(bars(options.rows), options.json)
+        show(bars(options.rows, Path(directory)), options.json)
 
 
 if __name__ == "__main__":

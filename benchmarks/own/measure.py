@@ -51,7 +51,7 @@ def build(kind: str, n: int, path: Path) -> dict[str, float]:
     start = time.process_time()
     built = ImeiSet.from_keys(keys)
     seconds = time.process_time() - start
-    peak = _memory("VmHWM") - before
+    peak = memory("VmHWM") - before
     built.save(path)
     return {"ns": seconds / n * 1e9, "peak": peak, "output": built.nbytes, "size": path.stat().st_size}
 
@@ -69,12 +69,12 @@ def open_and_answer(path: Path, warm_up: Path) -> dict[str, float]:
     """
     "490154203237518" in ImeiSet.open(warm_up)  # noqa: B015
     gc.collect()
-    before = _memory("VmRSS")
+    before = memory("VmRSS")
     start = time.perf_counter()
     opened = ImeiSet.open(path)
     "490154203237518" in opened  # noqa: B015
     seconds = time.perf_counter() - start
-    return {"seconds": seconds, "resident": _memory("VmRSS") - before}
+    return {"seconds": seconds, "resident": memory("VmRSS") - before}
 
 
 def against_pandas(path: Path, n: int, hits: float) -> dict[str, float]:
@@ -100,7 +100,7 @@ def against_pandas(path: Path, n: int, hits: float) -> dict[str, float]:
     return {name: statistics.median(taken) / QUERIES * 1e9 for name, taken in times.items()}
 
 
-def _memory(field: str) -> int:
+def memory(field: str) -> int:
     """A figure of /proc/self/status, in bytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(field + ":"):
@@ -111,4 +111,4 @@ def _memory(field: str) -> int:
 def _reset_peak() -> int:
     """Make VmHWM start again from what is resident now, and return that."""
     Path("/proc/self/clear_refs").write_text("5")
-    return _memory("VmRSS")
+    return memory("VmRSS")

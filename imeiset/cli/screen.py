@@ -52,7 +52,7 @@ def command(
     if only and not output:
         raise click.UsageError("--only needs -o")
     if output:
-        _check_outputs(inputs, output, None)
+        _check_outputs((snapshot, *inputs), output, None)
     with _progress() as progress:
         result = screen(
             inputs, snapshot, column=column, output=output, only_hits=only == "hits", progress=progress
@@ -82,6 +82,8 @@ def _table(report: "ScreenReport") -> "Table":
     )
     for word, count in sorted(report.words.items(), key=lambda entry: -entry[1]):
         table.add_row(f"  {word}", f"{count:,}", "", style="yellow" if word.startswith("malformed") else "")
+    for place, (name, count) in enumerate(report.lists.items() if len(report.lists) > 1 else ()):
+        table.add_row("" if place else "hits by list", f"{count:,}", printable(name))
     for place, (tac, count) in enumerate(report.tacs.items()):
         table.add_row("" if place else "hits by TAC", f"{count:,}", tac)
     return table

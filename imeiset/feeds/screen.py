@@ -37,13 +37,14 @@ TOP = 10  # TACs reported
 
 @dataclass(slots=True)
 class ScreenReport:
-    """What was screened. words: rows by status, malformed ones by reason; rows is their sum. tacs: those
-    with the most hits, and how many."""
+    """What was screened. words: rows by status, malformed ones by reason; rows is their sum. lists: hits by
+    the list that decided. tacs: those with the most hits, and how many."""
 
     inputs: list[str] = field(default_factory=list)
     rows: int = 0
     hits: int = 0
     words: dict[str, int] = field(default_factory=dict)
+    lists: dict[str, int] = field(default_factory=dict)
     tacs: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -128,23 +129,33 @@ class _Tally:
         self.is_hit = np.zeros(256, bool)
         self.is_hit[list(screener.hits)] = True
         self._counts = np.zeros(256, np.int64)
+        self._lists = np.zeros(len(screener.lists) + 1, np.int64)  # the first: by none
         self._tacs: list[NDArray[np.uint64]] = []  # columns of TACs and counts
         self._pending = 0
 
     def judge(
-        self, keys: columns.Keys, status: columns.Statuses, flaws: NDArray[np.int32] | None = None
+        self,
+        keys: columns.Keys,
+        status: columns.Statuses,
+        value: Callable[[int], object],
+        flaws: NDArray[np.int32] | None = None,
     ) -> tuple[NDArray[np.uint8], "_Counts"]:
         """The codes of parsed rows, and what `add` is to count; from any thread."""
-        codes = self.screener.codes_of(keys, status)
+        codes, lists = self.screener.judge(keys, status, value)
         if flaws is not None and flaws.any():
             codes = np.where(flaws, flaws, codes).astype(np.uint8)
-        tacs = np.unique(keys[self.is_hit[codes]] // np.uint64(10**6), return_counts=True)
-        return codes, (np.bincount(codes, minlength=256), np.array(tacs, np.uint64))
+        hits = self.is_hit[codes]
+        tacs = keys[hits] // np.uint64(10**6)
+        by_tac = np.array(np.unique(tacs[tacs < 10**8], return_counts=True), np.uint64)  # a text has none
+        by_list = np.bincount(lists[hits] + 1, minlength=len(self.screener.lists) + 1)
+        return codes, (np.bincount(codes, minlength=256), by_list, by_tac)
 
     def add(self, counts: "_Counts") -> None:
-        self._counts += counts[0]
-        self._tacs.append(counts[1])
-        self._pending += counts[1].shape[1]
+        by_code, by_list, by_tac = counts
+        self._counts += by_code
+        self._lists += by_list
+        self._tacs.append(by_tac)
+        self._pending += by_tac.shape[1]
         if self._pending > 1 << 20:
             self._fold()
 
@@ -163,10 +174,11 @@ class _Tally:
             tacs = {f"{tac:08d}": count for tac, count in found.T.tolist()}
         words = {self.words[code]: int(self._counts[code]) for code in np.flatnonzero(self._counts).tolist()}
         hits = int(self._counts[self.is_hit].sum())
-        return ScreenReport(files, int(self._counts.sum()), hits, words, tacs, seconds)
+        lists = dict(zip(self.screener.lists, self._lists[1:].tolist(), strict=True))
+        return ScreenReport(files, int(self._counts.sum()), hits, words, lists, tacs, seconds)
 
 
-_Counts = tuple[NDArray[np.int64], NDArray[np.uint64]]
+_Counts = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]
 
 
 class _Texts:
@@ -249,7 +261,9 @@ class _Texts:
         keys, status = np.empty(len(rows), np.uint64), np.empty(len(rows), np.uint8)
         _parse.spans(text, cells[0], cells[1], keys, status)
         _parse.settle("ignore", keys, status)
-        codes, counts = self._tally.judge(keys, status, rows[:, 3])
+        codes, counts = self._tally.judge(
+            keys, status, lambda row: text[cells[0, row] : cells[1, row]], rows[:, 3]
+        )
         return annotate(text, rows, codes, self._words) if self._output else b"", counts
 
 
@@ -334,10 +348,11 @@ class _Tables:
     def _take(self, path: str, batch: Any, at: int) -> None:
         pa = self._pa
         try:
-            keys, status = columns.parse(batch.column(at))
+            given = columns.settled(batch.column(at))
+            keys, status = columns.parse(given)
         except TypeError as error:
             raise FeedColumn(path, "a column of texts, or of 14-digit integers", str(error)) from error
-        codes, counts = self._tally.judge(keys, status)
+        codes, counts = self._tally.judge(keys, status, columns.values(given))
         self._tally.add(counts)
         if not self._output:
             return

@@ -150,9 +150,9 @@ def test_directories(tmp_path):
 
 def test_registers(tmp_path):
     (tmp_path / "in.csv").write_bytes(table())
-    report = screen(tmp_path / "in.csv", dirty.Register(), output=tmp_path / "out.csv")
+    report = screen(tmp_path / "in.csv", dirty.register(), output=tmp_path / "out.csv")
     assert [row[3] for row in rows(tmp_path / "out.csv")[1:]] == dirty.register_words(VALUES)
-    assert report.hits == WORDS.count("listed")
+    assert report.hits == WORDS.count("listed") == report.lists["stolen"]
 
 
 def test_nothing_is_published_after_an_error(tmp_path):

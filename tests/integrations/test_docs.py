@@ -6,8 +6,10 @@ from pathlib import Path
 
 import dirty
 import pytest
+from click.testing import CliRunner
 
 from imeiset import ImeiSet
+from imeiset.cli import main
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 PAGES = {"pandas": "pandas", "polars": "polars", "duckdb": "duckdb"}  # and what they need
@@ -27,6 +29,17 @@ def here(tmp_path, monkeypatch):
     imsis = [f"2341500000000{i:02d}" for i in range(len(dirty.COLUMN))]
     parquet.write_table(pa.table({"imei": dirty.COLUMN, "imsi": imsis}), "calls.parquet")
     return tmp_path
+
+
+def test_the_commands_of_the_screening_page_run(here):
+    Path("calls").mkdir()
+    for name in ("calls.csv", "calls/1.csv", "calls/2.csv"):
+        Path(name).write_text("imei,imsi\n" + "".join(f"{value},1\n" for value in dirty.LISTED))
+    lines = re.findall(r"^\$ imeiset (.*)$", (DOCS / "screen.md").read_text(), re.M)
+    assert len(lines) == 4
+    for line in lines:
+        assert CliRunner().invoke(main, line.split()).exit_code == 0, line
+    assert Path("hits.csv").read_text().count("listed") == 6
 
 
 @pytest.mark.parametrize("page", PAGES)

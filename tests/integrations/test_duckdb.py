@@ -11,7 +11,7 @@ pytest.importorskip("nanoarrow")
 from imeiset.integrations.duckdb import register, screen  # noqa: E402
 
 COPIES = 500  # several vectors of rows
-LISTS = [(ImeiSet(dirty.LISTED), dirty.words()), (dirty.Register(), dirty.register_words())]
+LISTS = [(ImeiSet(dirty.LISTED), dirty.words()), (dirty.register(), dirty.register_words())]
 
 
 @pytest.fixture

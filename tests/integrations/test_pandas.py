@@ -27,7 +27,7 @@ def values(series, like):
 def test_accessor(series, tmp_path):
     blocked = ImeiSet(dirty.LISTED)
     blocked.save(tmp_path / "list.imei")
-    for listed in (blocked, tmp_path / "list.imei", dirty.Register()):
+    for listed in (blocked, tmp_path / "list.imei", dirty.register()):
         for malformed in (False, True):
             answers = series.imei.isin(listed, malformed=malformed)
             assert answers.dtype == bool
@@ -35,7 +35,7 @@ def test_accessor(series, tmp_path):
         with pytest.raises(ImeiError, match="row 1: no value"):
             series.imei.isin(listed)
     assert values(series.imei.status(blocked), series) == dirty.words()
-    assert values(series.imei.status(dirty.Register()), series) == dirty.register_words()
+    assert values(series.imei.status(dirty.register()), series) == dirty.register_words()
     assert values(series.imei.tac, series) == dirty.tacs()
     assert values(series.imei.is_valid(), series) == [v is not None and is_valid(v) for v in dirty.COLUMN]
 

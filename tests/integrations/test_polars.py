@@ -35,7 +35,7 @@ def test_namespace(frame, tmp_path):
     for listed, words in (
         (blocked, dirty.words()),
         (tmp_path / "list.imei", dirty.words()),
-        (dirty.Register(), dirty.register_words()),
+        (dirty.register(), dirty.register_words()),
     ):
         for malformed in (False, True):
             for found in ways(frame, IMEI.imei.isin(listed, malformed=malformed)):

@@ -1,0 +1,77 @@
+"""`imeiset screen`: exit codes, the report, and what it refuses."""
+
+import json
+
+import dirty
+import pytest
+from click.testing import CliRunner
+
+from imeiset import ImeiSet
+from imeiset.cli import main
+
+CALLS = "imei,n\n" + "".join(f"{value or ''},{i}\n" for i, value in enumerate(dirty.COLUMN[:8]))
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """A current directory with a list, a register and calls."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    ImeiSet(dirty.LISTED).save("list.imei")
+    dirty.register().save("register.imei")
+    (tmp_path / "calls.csv").write_text(CALLS)
+    return tmp_path
+
+
+def run(*arguments, code=0, **options):
+    found = CliRunner().invoke(main, ["screen", *arguments], **options)
+    assert found.exit_code == code, (found.output, found.exception)
+    return found
+
+
+def test_report(here):
+    found = run("list.imei", "calls.csv")
+    table = [" ".join(line.split()) for line in found.stdout.splitlines()]
+    assert table[0] == "4 hits"
+    assert table[1].startswith("rows 8 calls.csv, ")
+    assert table[2:] == [
+        "listed 4", "malformed: empty 2", "not listed 1", "malformed: not digit 1", "hits by TAC 4 49015420"
+    ]  # fmt: skip
+    report = json.loads(run("register.imei", "calls.csv", "--report", "json").stdout)
+    assert report["hits"] == 4
+    assert report["lists"] == {"stolen": 4}
+    assert report["words"] == {
+        "blacklisted": 4,
+        "unknown": 1,
+        "malformed: empty": 2,
+        "malformed: not digit": 1,
+    }
+    assert sorted(path.name for path in here.iterdir()) == ["calls.csv", "list.imei", "register.imei"]
+
+
+def test_output(here):
+    run("list.imei", "calls.csv", "--column", "1", "-o", "hits.csv", "--only", "hits")
+    assert (here / "hits.csv").read_text() == (
+        "imei,n,status\n490154203237518,0,listed\n49015420323751,3,listed\n4901542032375106,4,listed\n"
+        "490154203237510,5,listed\n"
+    )
+    run("list.imei", "-", "-o", "all.csv", input=CALLS)
+    assert len((here / "all.csv").read_text().splitlines()) == 9
+
+
+def test_exit_codes(here):
+    (here / "none.csv").write_text("imei\n352099001761499\n")
+    run("list.imei", "none.csv", code=1)
+    for arguments, message in [
+        (["nowhere.imei", "calls.csv"], "expected a readable file"),
+        (["list.imei", "nowhere.csv"], "expected a readable file"),
+        (["list.imei", "calls.csv", "--column", "imsi"], "a column named 'imsi'"),
+        (["list.imei", "calls.csv", "--only", "hits"], "--only needs -o"),
+        (["list.imei", "calls.csv", "-o", "calls.csv"], "is a source and would be replaced"),
+        (["list.imei", "calls.csv", "-o", "list.imei"], "is a source and would be replaced"),
+        (["list.imei", "calls.csv", "-o", "no/where.csv"], "no such directory"),
+    ]:
+        found = run(*arguments, code=2)
+        assert message in found.stderr, found.stderr
+        assert "Traceback" not in found.output
+    assert (here / "calls.csv").read_text() == CALLS
