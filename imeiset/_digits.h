@@ -157,12 +157,17 @@ ALWAYS_INLINE uint8_t imei_scalar(const uint8_t *text, size_t n, uint64_t *key) 
     return imei_text(text, n, key);
 }
 
+/* Whether n integers, signed or not, are all 14-digit keys. */
+static int imei_all_keys(const uint64_t *values, size_t n) {
+    uint64_t bad = 0; /* its top bit: negative or enormous, or beyond the last key */
+    for (size_t i = 0; i < n; i++) bad |= values[i] | (IMEI_KEYS - 1 - values[i]);
+    return !(bad >> 63);
+}
+
 /* Copies n integers that may be 14-digit keys; false if one of them, signed or not, is no key. */
 static int imei_copy_keys(const void *values, size_t n, uint64_t *keys) {
-    uint64_t bad = 0; /* its top bit: negative or enormous, or beyond the last key */
     memcpy(keys, values, 8 * n);
-    for (size_t i = 0; i < n; i++) bad |= keys[i] | (IMEI_KEYS - 1 - keys[i]);
-    return !(bad >> 63);
+    return imei_all_keys(keys, n);
 }
 
 /* ---- keys ---- */

@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Self, final
 
 import numpy as np
@@ -24,7 +24,9 @@ class Index:
     @property
     def nbytes(self) -> int: ...
     @classmethod
-    def _from_keys(cls, keys: _Keys) -> Self: ...
+    def _from_keys(cls, keys: _Keys, /) -> Self: ...
+    @classmethod
+    def _from_sorted(cls, parts: Iterable[_Keys], /) -> Self: ...
     @classmethod
     def _from_ranges(cls, lows: _Keys, highs: _Keys) -> Self: ...
     @classmethod

@@ -256,19 +256,35 @@ cdef class Index:
     # ---- making ----------------------------------------------------------------
 
     @classmethod
-    def _from_keys(cls, const uint64_t[::1] keys not None):
-        """Of ascending keys below 10**14, repeats allowed, in one pass; O(n).
+    def _from_keys(cls, keys, /):
+        """Of ascending keys below 10**14, repeats allowed: `_from_sorted` of one array."""
+        return cls._from_sorted([keys])
 
-        Raises ValueError for keys out of order or too large.
+    @classmethod
+    def _from_sorted(cls, parts, /):
+        """Of uint64 arrays that one after another are ascending keys below 10**14, repeats allowed; O(n).
+
+        Each is added before the next is asked for. Raises ValueError for keys out of order or too large.
         """
         cdef Index self = Index.__new__(cls)
+        cdef const uint64_t[::1] keys
         cdef builder b
-        cdef size_t n = keys.shape[0]
-        cdef const uint64_t* data = &keys[0] if n else NULL
-        with nogil:
-            if builder_init(&b) == BUILD_OK and builder_add_keys(&b, data, n) == BUILD_OK:
-                builder_finish(&b)
-        self.adopt(&b)
+        builder_init(&b)
+        try:
+            for keys in parts:
+                if keys is None:
+                    raise TypeError("parts: expected arrays of uint64, got None")
+                if b.status:
+                    break
+                if keys.shape[0]:
+                    with nogil:
+                        builder_add_keys(&b, &keys[0], keys.shape[0])
+            if b.status == BUILD_OK:
+                with nogil:
+                    builder_finish(&b)
+            self.attach(take_arrays(&b))
+        finally:
+            builder_free(&b)
         return self
 
     @classmethod

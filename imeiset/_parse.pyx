@@ -40,6 +40,7 @@ cdef extern from "_digits.h" nogil:
     uint8_t imei_text(const uint8_t*, size_t, uint64_t*) noexcept
     uint8_t imei_compact(const uint8_t*, size_t, uint8_t*, unsigned*) noexcept
     uint8_t imei_integer(uint64_t, int, uint64_t*) noexcept
+    bint imei_all_keys(const uint64_t*, size_t) noexcept
     bint imei_copy_keys(const void*, size_t, uint64_t*) noexcept
     unsigned imei_check_digit(uint64_t) noexcept
     void imei_write(uint64_t, char*) noexcept
@@ -337,6 +338,16 @@ def views(const uint8_t[::1] views not None, Buffers buffers not None, uint64_t[
 ctypedef fused integer_t:
     int64_t
     uint64_t
+
+
+def all_keys(const uint64_t[::1] values not None, /):
+    """Whether all are 14-digit keys."""
+    cdef bint good = True
+    cdef size_t n = values.shape[0]
+    if n:
+        with nogil:
+            good = imei_all_keys(&values[0], n)
+    return good
 
 
 def integers(const integer_t[:] values not None, int digits, Py_ssize_t start, uint64_t[::1] keys not None,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from imeiset import _index, _parse, columns, snapshot
 from imeiset import irregular as irregulars
-from imeiset._sort import sort_keys
+from imeiset._sort import sorted_parts
 from imeiset.columns import Keys
 from imeiset.errors import CheckDigit, ImeiError, ParseStatus, SnapshotBounds
 from imeiset.irregular import Texts
@@ -77,16 +77,23 @@ class ImeiSet(_index.Index):
         Other columns of keys are accepted too. irregular: the irregular identities to keep beside them;
         None rejects such. Raises ImeiError for a key that is not below 10**14 or a text that is regular.
         """
-        if irregular is not None:
-            return cls.from_keys(keys)._keeping(irregulars.table(irregular))
         if type(keys) is np.ndarray and keys.ndim == 1 and keys.dtype == np.uint64 and keys.dtype.isnative:
             given = np.ascontiguousarray(keys)
         else:
             given = columns.keys_of(keys)
-        sorted_keys = sort_keys([given])
-        if len(given) and sorted_keys[-1] >= 10**14:
-            columns.keys_of(given)  # raises, and says which
-        return cls._from_keys(sorted_keys)
+        try:
+            return cls._from_parts([given], irregular=irregular)
+        except ValueError:
+            columns.keys_of(given)  # says which is too large
+            raise
+
+    @classmethod
+    def _from_parts(
+        cls, parts: list[Keys], /, threads: int = 1, irregular: Iterable[str | bytes] | None = None
+    ) -> Self:
+        """The set of the keys below 10**14 in a list of uint64 arrays, which is emptied."""
+        members = cls._from_sorted(sorted_parts(parts, threads))
+        return members if irregular is None else members._keeping(irregulars.table(irregular))
 
     @classmethod
     def from_ranges(cls, lows: object, highs: object, /) -> Self:
@@ -169,6 +176,10 @@ class ImeiSet(_index.Index):
         parts = columns.split(column, min(threads, _THREADS))
 
         def ask(part: object) -> tuple[NDArray[Any], tuple[int, int] | None]:
+            if (ready := columns.ready_keys(part, digits=digits)) is not None:
+                answer: NDArray[Any] = np.empty(len(ready), dtype)
+                kernel(ready, answer.view(np.uint8) if dtype is np.bool_ else answer)
+                return answer, None
             rows = columns.source(part, digits=digits)
             out: NDArray[Any] = np.empty(rows.expected, dtype)
             keys, status = np.empty(_ROWS, np.uint64), np.empty(_ROWS, np.uint8)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from .. import irregular as irregulars
 from .._files import publish
-from .._sort import sort_keys
 from ..errors import CheckDigit, FeedEmpty, FeedLimit, FeedRejects, ParseStatus, mask
 from ..sets import ImeiSet
 from ._scan import BATCH_ROWS, MAX_ROW, Scanner
@@ -93,7 +92,7 @@ def load(
                     if progress:
                         progress(done + source.position, total)
             done += source.position
-        result = ImeiSet.from_keys(loader.sorted_keys(), irregular=loader.texts)
+        result = loader.set()
     report = loader.report
     report.keys = len(result)
     report.texts = 0 if result.irregular is None else len(result.irregular)
@@ -125,10 +124,10 @@ class _Loader:
         if output:
             output.write(b"line,source,reason,row\n")
 
-    def sorted_keys(self) -> NDArray[np.uint64]:
-        """The keys, repeated ones too; the loader is done with them."""
+    def set(self) -> ImeiSet:
+        """The set of what was read, on all cores; the loader is done with it."""
         self._close_block()
-        return sort_keys(self._blocks, threads=os.cpu_count() or 1)
+        return ImeiSet._from_parts(self._blocks, threads=os.cpu_count() or 1, irregular=self.texts)
 
     def _room(self, keys: int) -> None:
         """Make room for that many keys."""
