@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -56,6 +56,14 @@ def _column(context: click.Context, parameter: click.Parameter, value: str | Non
     metavar="BYTES",
     help="Reject longer rows.",
 )
+@click.option("--max-rows", type=click.IntRange(1), metavar="N", help="Refuse more rows.")
+@click.option("--max-bytes", type=click.IntRange(1), metavar="BYTES", help="Refuse a longer text (1 TiB).")
+@click.option(
+    "--max-ratio",
+    type=click.FloatRange(1),
+    metavar="N",
+    help="Refuse text N times its compressed size (250).",
+)
 @click.option(
     "--report", type=click.Choice(["table", "json"]), default="table", show_default=True, help="On stdout."
 )
@@ -68,17 +76,22 @@ def command(
     rejects: str | None,
     max_rejects: int | None,
     max_line: int,
+    max_rows: int | None,
+    max_bytes: int | None,
+    max_ratio: float | None,
     report: str,
 ) -> None:
     """Load lists of IMEIs and write a snapshot of the set.
 
     A FILE is a plain list or delimited text (comma, semicolon, tab or pipe; with or without a header),
-    gzipped or not; '-' is stdin. Lines that start with '#' are comments.
+    plain, gzip, zstd, xz or zip, local or what fsspec opens; '-' is stdin. Lines that start with '#' are
+    comments.
 
     OUT appears when everything was read and written, or not at all.
     """
     from imeiset import load
 
+    limits: dict[str, Any] = {"max_bytes": max_bytes, "max_ratio": max_ratio}
     _check_outputs(files, output, rejects)
     with _progress() as progress:
         result = load(
@@ -89,6 +102,8 @@ def command(
             rejects=rejects,
             max_rejects=max_rejects,
             max_line=max_line,
+            max_rows=max_rows,
+            **{name: value for name, value in limits.items() if value is not None},
             progress=progress,
         )
     result.set.save(output)

@@ -16,7 +16,7 @@ from ..sets import ImeiSet
 from ._scan import BATCH_ROWS, MAX_ROW, Scanner
 from .dialect import preamble, sniff
 from .report import FIRST_LINES, LoadReport, Rejects, RowFlaw, reason_of
-from .sources import CHUNK, Source, size_of
+from .sources import CHUNK, MAX_BYTES, MAX_RATIO, Source, size_of
 
 MAX_LINE = 1 << 20  # bytes
 BLOCK = 1 << 20  # keys
@@ -46,11 +46,15 @@ def load(
     rejects: str | os.PathLike[str] | None = None,
     max_rejects: int | None = None,
     max_line: int = MAX_LINE,
+    max_rows: int | None = None,
+    max_bytes: int = MAX_BYTES,
+    max_ratio: float = MAX_RATIO,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> LoadResult:
-    """The set of all IMEIs in one or more files, plain lists or delimited text, gzipped or not.
+    """The set of all IMEIs in one or more files, plain lists or delimited text.
 
-    paths: files; '-' is stdin. The delimiter (comma, semicolon, tab, pipe or none) and the header are
+    paths: files, '-' for stdin, or URLs for fsspec (extra `fsspec`); plain, gzip, zstd (extra `zstd`), xz
+    or zip of one file. The delimiter (comma, semicolon, tab, pipe or none) and the header are
     found for each file. Lines that start with '#' are comments. column: the header's name for the column
     of the IMEIs, or its number from 1; None finds it, see `dialect.sniff`.
     check_digit: what to do with a 15th digit that is not the Luhn digit (3GPP TS 23.003 Annex B):
@@ -59,7 +63,8 @@ def load(
     them, as text beside the set.
     rejects: a file for the rejected rows, CSV of line, source, reason and the row as it was, readable by
     its owner only. max_rejects: how many rejected rows to put up with.
-    max_line: bytes; a longer row is rejected and never held in memory.
+    max_line: bytes; a longer row is rejected and never held in memory. max_rows: of all files; max_bytes:
+    of the text of one; max_ratio: of that to its compressed bytes, which only a bomb exceeds.
     progress: called with the bytes of the files read so far, and in all if that is known.
 
     Nothing is returned or published unless every file was read to a clean end. Raises a kind of
@@ -82,12 +87,13 @@ def load(
     started = time.perf_counter()
     with ExitStack() as stack:
         output = None if rejects is None else stack.enter_context(publish(rejects, private=True))
-        loader = _Loader(check_digit, irregular == "keep", output, max_rejects, max_line)
+        loader = _Loader(check_digit, irregular == "keep", output, max_rejects, max_line, max_rows)
         sizes = [size for name in names if (size := size_of(name)) is not None]
         total = sum(sizes) if len(sizes) == len(names) else None
         done = 0
         for name in names:
-            with Source(name, chunk=max(CHUNK, max_line)) as source:
+            chunk = max(CHUNK, max_line)
+            with Source(name, chunk=chunk, max_bytes=max_bytes, max_ratio=max_ratio) as source:
                 for _ in loader.read(source, column):
                     if progress:
                         progress(done + source.position, total)
@@ -111,6 +117,7 @@ class _Loader:
         output: BinaryIO | None,
         max_rejects: int | None,
         max_line: int,
+        max_rows: int | None,
     ) -> None:
         self.report = LoadReport()
         self.texts: set[bytes] | None = set() if keep else None
@@ -119,6 +126,7 @@ class _Loader:
         self._output = output
         self._max_rejects = max_rejects
         self._max_line = max_line
+        self._max_rows = max_rows
         self._blocks: list[NDArray[np.uint64]] = []  # the accepted keys
         self._free = np.empty(0, np.uint64)  # the rest of the last block
         if output:
@@ -167,6 +175,7 @@ class _Loader:
             scanner.feed(text, final=False)
             self._take(scanner, source.path, text)
             rest = bytes(text[len(text) - scanner.unfinished :])
+            source.release(buffer)
             yield
         if scanner is None:
             raise FeedEmpty(source.path, "text", "an empty file")
@@ -231,6 +240,8 @@ class _Loader:
             self._free = self._free[accepted:]
             report.rows += accepted + len(reasons)
             report.accepted += accepted
+            if self._max_rows is not None and report.rows > self._max_rows:
+                raise FeedLimit(path, f"at most {self._max_rows:,} rows", "more")
             if len(reasons) and self.texts is not None:
                 others = self._keep(scanner, text, rejected, reasons)
                 rejected, reasons = rejected[others], reasons[others]

@@ -6,33 +6,35 @@ import select
 import stat
 import sys
 import threading
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
-from ..errors import FeedEncoding, FeedMissing, FeedTruncated
+from ..errors import FeedEncoding, FeedLimit, FeedMissing, FeedTruncated
+from .inflate import GZIP, XZ, ZIP, ZSTD, Read, inflated, unzipped
 
 CHUNK = 1 << 20  # bytes: a chunk, its marks and its rows stay in the second-level cache
 HEADROOM = 1 << 12  # bytes before a chunk, for the unfinished row of the one before
-_BUFFERS = 3  # one being parsed, one being filled, one between
+_BUFFERS = 2  # one being filled, one between; the ones being parsed come to these
+MAX_BYTES = 1 << 40  # of text
+MAX_RATIO = 250  # of text to what it was compressed to
+_RATIO_FROM = 1 << 24  # bytes of text before the ratio says anything
 
 BOM = b"\xef\xbb\xbf"
-_GZIP = b"\x1f\x8b"
 _NOT_TEXT = {
-    _GZIP: "gzip data inside gzip data",
-    b"PK\x03\x04": "a zip archive (unpack it first)",
+    GZIP: "gzip data inside compressed data",
+    ZIP: "a zip archive inside compressed data",
+    ZSTD: "zstd data inside compressed data",
+    XZ: "xz data inside compressed data",
     b"PK\x05\x06": "an empty zip archive",
-    b"(\xb5/\xfd": "zstd data (decompress it first)",
-    b"\xfd7zXZ\0": "xz data (decompress it first)",
     b"BZh": "bzip2 data (decompress it first)",
     b"7z\xbc\xaf": "a 7z archive (unpack it first)",
     b"\xd0\xcf\x11\xe0": "a document of an old Microsoft Office (save it as CSV)",
     b"%PDF": "a PDF document",
-    b"PAR1": "a Parquet file",
-    b"ARROW1": "an Arrow file",
+    b"PAR1": "a Parquet file (it has to be a local file, not a stream)",
+    b"ARROW1": "an Arrow file (it has to be a local file, not a stream)",
     b"\x89IMEI": "an imeiset snapshot",
     b"\xff\xfe": "UTF-16 text (convert it to UTF-8)",
     b"\xfe\xff": "UTF-16 text (convert it to UTF-8)",
@@ -46,59 +48,26 @@ def _check_text(path: str, head: bytes) -> None:
     """Raise FeedEncoding if a text cannot begin like this. A few control characters may."""
     for magic, name in _NOT_TEXT.items():
         if head.startswith(magic):
-            raise FeedEncoding(path, "text, plain or gzip", name)
+            raise FeedEncoding(path, "text, plain or compressed", name)
     if head.count(0) * 4 > len(head):
-        raise FeedEncoding(path, "text, plain or gzip", "UTF-16 text or binary data")
+        raise FeedEncoding(path, "text, plain or compressed", "UTF-16 text or binary data")
     controls = len(head) - len(head.translate(None, _CONTROLS))
     if controls > 16 and controls * 20 > len(head):
-        raise FeedEncoding(path, "text, plain or gzip", "binary data")
+        raise FeedEncoding(path, "text, plain or compressed", "binary data")
     # A CR in quotes ends no line, a few elsewhere cost their rows; more would hide most rows in a few.
     bare = re.sub(rb'"[^"]*"', b"", head).rstrip().replace(b"\r\n", b"\n")
     if bare.count(b"\r") > bare.count(b"\n"):
         raise FeedEncoding(path, "lines that end in LF or CRLF", "lines that end in CR")
 
 
-class _Gunzip:
-    """The text of gzip members one after the other, their lengths and checksums verified."""
-
-    def __init__(self, path: str, read: Callable[[memoryview], int], head: bytes) -> None:
-        self._path, self._read, self._input = path, read, head
-        self._buffer = memoryview(bytearray(CHUNK // 4))
-        self._member = zlib.decompressobj(31)
-
-    def _refill(self) -> bool:
-        if not self._input:
-            self._input = bytes(self._buffer[: self._read(self._buffer)])
-        return bool(self._input)
-
-    def _next_member(self) -> bool:
-        while self._refill():
-            self._input = self._input.lstrip(b"\0")  # some tools pad with zeros
-            if self._input:
-                self._member = zlib.decompressobj(31)
-                return True
-        return False
-
-    def read(self, buffer: memoryview) -> int:
-        """Fill some of `buffer`; return how much, 0 at the end."""
-        while True:
-            if self._member.eof and not self._next_member():
-                return 0
-            try:
-                text = self._member.decompress(self._input, len(buffer))
-            except zlib.error as error:
-                raise FeedTruncated(self._path, "whole gzip data", str(error)) from error
-            self._input = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
-            if text:
-                buffer[: len(text)] = text
-                return len(text)
-            if not self._member.eof and not self._refill():
-                raise FeedTruncated(self._path, "whole gzip data", "its end too early")
+def is_remote(path: str) -> bool:
+    """Whether fsspec is to open it: what has a protocol, for example s3://."""
+    return "://" in path
 
 
 def size_of(path: str) -> int | None:
     """The bytes of a regular file, None of anything else. What cannot be opened fails later."""
-    if path == "-":
+    if path == "-" or is_remote(path):
         return None
     try:
         status = Path(path).stat()
@@ -107,7 +76,7 @@ def size_of(path: str) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-def stdin_reader() -> Callable[[memoryview], int]:
+def stdin_reader() -> Read:
     """A function that reads what stdin has into a buffer, waiting for it; 0 at the end.
 
     Raises FeedMissing if stdin is closed.
@@ -127,21 +96,48 @@ def stdin_reader() -> Callable[[memoryview], int]:
     return read
 
 
+def _open(path: str) -> Any:
+    """An unbuffered local file, or what fsspec opens."""
+    if not is_remote(path):
+        return Path(path).open("rb", buffering=0)
+    try:
+        import fsspec
+    except ModuleNotFoundError:
+        message = f"{path}: remote files need fsspec: pip install 'imeiset[fsspec]'"
+        raise ModuleNotFoundError(message, name="fsspec") from None
+    try:
+        return fsspec.open(path, "rb").open()
+    except (ImportError, ValueError) as error:  # no such protocol, or it wants a library of its own
+        raise FeedMissing(path, "a file that fsspec opens", str(error)) from error
+
+
 class Source:
     """One source, open: iterate over it for the chunks of its text, without a byte order mark.
 
-    path: a file, plain or gzip (told by its first bytes), or '-' for stdin. chunk: bytes of a chunk.
-    A chunk is (buffer, start, stop): the text is buffer[start:stop], start is at least HEADROOM, and
-    the buffer may be written to and is reused for a later chunk. Iterating raises FeedMissing,
-    FeedEncoding or FeedTruncated; what was read before an error must not be used.
+    path: a file, '-' for stdin, or a URL for fsspec; plain, gzip, zstd, xz or zip, told by the first
+    bytes. chunk: bytes of a chunk. max_bytes: of text; max_ratio: of text to its compressed bytes.
+
+    A chunk is (buffer, start, stop): the text is buffer[start:stop], start is at least HEADROOM, and the
+    buffer may be written to until it is given back by `release`, as each must be: there are `held` and
+    two more. Iterating raises FeedMissing, FeedEncoding, FeedTruncated or FeedLimit; what was read before
+    an error must not be used.
     """
 
-    def __init__(self, path: str, *, chunk: int = CHUNK) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        chunk: int = CHUNK,
+        held: int = 1,
+        max_bytes: int = MAX_BYTES,
+        max_ratio: float = MAX_RATIO,
+    ) -> None:
         self.path = path
         self.position = 0  # bytes of the file read so far
+        self._max_bytes, self._max_ratio = max_bytes, max_ratio
         self._free: SimpleQueue[bytearray | None] = SimpleQueue()
         self._full: SimpleQueue[tuple[bytearray, int, int] | BaseException | None] = SimpleQueue()
-        for _ in range(_BUFFERS):
+        for _ in range(_BUFFERS + held):
             self._free.put(bytearray(HEADROOM + chunk))
         # A daemon: nothing can interrupt the reading of a pipe that stays silent.
         self._thread = threading.Thread(target=self._work, name=f"read {path}", daemon=True)
@@ -161,20 +157,21 @@ class Source:
             if isinstance(chunk, BaseException):
                 raise chunk
             yield chunk
-            self._free.put(chunk[0])
+
+    def release(self, buffer: bytearray) -> None:
+        """Give a chunk's buffer back."""
+        self._free.put(buffer)
 
     def _work(self) -> None:
         try:
             if self.path == "-":
-                self._read_all(stdin_reader())
+                self._read_all(stdin_reader(), None)
             else:
-                with Path(self.path).open("rb", buffering=0) as file:
-                    status = os.fstat(file.fileno())
-                    if self._read_all(file.readinto) and stat.S_ISREG(status.st_mode):
-                        size = status.st_size
-                        if self.position < size:
-                            got = f"{self.position:,}: it shrank while it was read"
-                            raise FeedTruncated(self.path, f"{size:,} bytes", got)
+                with _open(self.path) as file:
+                    size = None if is_remote(self.path) else _size(file)
+                    if self._read_all(_reader(file), file) and size and self.position < size:
+                        got = f"{self.position:,}: it shrank while it was read"
+                        raise FeedTruncated(self.path, f"{size:,} bytes", got)
             self._full.put(None)
         except OSError as error:
             reason = error.strerror or str(error)
@@ -182,7 +179,7 @@ class Source:
         except BaseException as error:
             self._full.put(error)
 
-    def _read_all(self, readinto: Callable[[memoryview], int]) -> bool:
+    def _read_all(self, readinto: Read, file: Any) -> bool:
         """Whether the end was reached; otherwise nobody wants more."""
 
         def read(buffer: memoryview) -> int:
@@ -190,24 +187,61 @@ class Source:
             self.position += count
             return count
 
-        first = True
+        inflate: Read | None = None
+        first, total = True, 0
         while (buffer := self._free.get()) is not None:
-            start, stop = HEADROOM, _fill(buffer, read)
+            start, stop = HEADROOM, _fill(buffer, inflate or read)
             if first:
-                if buffer.startswith(_GZIP, start):
-                    read = _Gunzip(self.path, read, bytes(buffer[start:stop])).read
-                    stop = _fill(buffer, read)
+                head = bytes(buffer[start:stop])
+                inflate = self._unzipped(file) if head.startswith(ZIP) else inflated(self.path, read, head)
+                if inflate:
+                    stop = _fill(buffer, inflate)
                 _check_text(self.path, bytes(buffer[start : min(stop, start + _SAMPLE)]))
                 if buffer.startswith(BOM, start):
                     start += len(BOM)
             if start == stop:
                 return True
+            total += stop - start
+            if total > self._max_bytes:
+                raise FeedLimit(self.path, f"at most {self._max_bytes:,} bytes of text", "more")
+            if inflate and total > _RATIO_FROM and total > self._max_ratio * max(self.position, 1):
+                expected = f"at most {self._max_ratio:g} times as much text as compressed data"
+                raise FeedLimit(self.path, expected, f"{total:,} bytes of {self.position:,}")
             self._full.put((buffer, start, stop))
             first = False
         return False
 
+    def _unzipped(self, file: Any) -> Read:
+        if file is None or not file.seekable():
+            raise FeedEncoding(
+                self.path, "text, plain or compressed", "a zip archive that cannot be sought in"
+            )
+        size = file.seek(0, os.SEEK_END)
+        inflate = unzipped(self.path, file)
 
-def _fill(buffer: bytearray, read: Callable[[memoryview], int]) -> int:
+        def read(buffer: memoryview) -> int:
+            count = inflate(buffer)
+            self.position = file.tell() if count else size
+            return count
+
+        return read
+
+
+def _size(file: Any) -> int | None:
+    status = os.fstat(file.fileno())
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def _reader(file: Any) -> Read:
+    def read(buffer: memoryview) -> int:
+        data = file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    return file.readinto if hasattr(file, "readinto") else read
+
+
+def _fill(buffer: bytearray, read: Read) -> int:
     """Read until the buffer is full or nothing comes; return where the text ends."""
     stop = HEADROOM
     with memoryview(buffer) as view:

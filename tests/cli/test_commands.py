@@ -120,11 +120,11 @@ def test_build_by_column_name(here):
     ("data", "match"),
     [
         (b"", "an empty file"),
-        (b"PK\x03\x04", "a zip archive"),
+        (b"PK\x03\x04", "a whole zip archive"),
         (LISTED.encode("utf-16"), "UTF-16"),
         (bytes(range(256)), "binary data"),
         (gzip.compress(LISTED.encode())[:-3], "whole gzip data"),
-        (gzip.compress(LISTED.encode())[:-8] + bytes(8), "incorrect data check"),
+        (gzip.compress(LISTED.encode())[:-8] + bytes(8), "gzip data"),
         (b"one\n", "every row was rejected"),
         (f"{LISTED}\nx\ny\n".encode(), "line 3: expected at most 1 rejected rows"),
     ],

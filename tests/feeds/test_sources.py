@@ -1,7 +1,9 @@
 """Sources that are compressed, broken, or not text at all: the right error, and nothing published."""
 
+import contextlib
 import gzip
 import io
+import lzma
 import os
 import subprocess
 import sys
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 from imeiset import errors, load
-from imeiset.feeds import loader, sources
+from imeiset.feeds import inflate, loader, sources
 from imeiset.feeds.sources import HEADROOM, Source
 
 LINES = b"".join(b"%014d\n" % (49015420000000 + i) for i in range(2_000))
@@ -21,7 +23,15 @@ LINES = b"".join(b"%014d\n" % (49015420000000 + i) for i in range(2_000))
 
 def read(path, **options):
     with Source(str(path), **options) as source:
-        return b"".join(bytes(buffer[start:stop]) for buffer, start, stop in source)
+        return b"".join(text for _, _, text in chunks(source))
+
+
+def chunks(source):
+    """(start, stop, text) of every chunk, which is given back."""
+    for buffer, start, stop in source:
+        text = bytes(buffer[start:stop])
+        source.release(buffer)
+        yield start, stop, text
 
 
 @pytest.fixture
@@ -56,7 +66,7 @@ def test_chunks_leave_room_before_them(path):
     path.write_bytes(LINES)
     assert sources.size_of(str(path)) == len(LINES)
     with Source(str(path), chunk=1000) as source:
-        for _, start, stop in source:
+        for start, stop, _ in chunks(source):
             assert start >= HEADROOM
             assert stop - start <= 1000
         assert source.position == len(LINES)
@@ -93,23 +103,145 @@ def test_a_torn_gzip_publishes_nothing(path, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def zipped():
+def zipped(*names, data=LINES):
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("list.csv", LINES)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.mkdir("folder") if hasattr(archive, "mkdir") else archive.writestr("folder/", "")
+        for name in names or ["folder/list.csv"]:
+            archive.writestr(name, data)
     return file.getvalue()
+
+
+def zstd(data):
+    module = pytest.importorskip("backports.zstd")
+    return module.compress(data, options={module.CompressionParameter.checksum_flag: True})
+
+
+PACKERS = {"gzip": gzip.compress, "xz": lzma.compress, "zip": lambda data: zipped(data=data), "zstd": zstd}
+
+
+@pytest.fixture(params=PACKERS)
+def pack(request):
+    return PACKERS[request.param]
+
+
+def test_compressed(path, pack):
+    path.write_bytes(pack(b"\xef\xbb\xbf" + LINES))
+    assert read(path) == LINES
+    assert read(path, chunk=100) == LINES
+    assert len(load(path).set) == 2_000
+
+
+def test_compressed_and_truncated(path, pack, tmp_path):
+    whole = pack(LINES)
+    cuts = range(len(whole) - 40, len(whole)) if pack is PACKERS["zip"] else range(6, len(whole))
+    for cut in list(cuts)[:: max(1, len(cuts) // 300)]:
+        path.write_bytes(whole[:cut])
+        with pytest.raises(errors.FeedTruncated):
+            load(path, rejects=tmp_path / "rejects")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_compressed_and_damaged(path, pack):
+    """Whatever bit is wrong, the text is the same or there is an error."""
+    whole = pack(LINES[:3000])
+    path.write_bytes(whole)
+    members = load(path).set
+    for at in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[at] ^= 0x10
+        path.write_bytes(damaged)
+        with contextlib.suppress(errors.FeedError):
+            assert load(path).set == members
+
+
+@pytest.mark.parametrize("kind", ["xz", "zstd"])
+def test_members_one_after_another(path, kind):
+    pack = PACKERS[kind]
+    path.write_bytes(pack(LINES[:1500]) + pack(b"") + pack(LINES[1500:]) + bytes(8) * (kind == "xz"))
+    assert read(path) == LINES
+    path.write_bytes(pack(LINES) + bytes(6))
+    with pytest.raises(errors.FeedTruncated):
+        read(path)
+
+
+def test_a_zip_archive_of_another_number_of_files(path):
+    path.write_bytes(zipped("a.csv", "b.csv"))
+    with pytest.raises(errors.FeedEncoding, match="a zip archive of one file, got one of 2"):
+        load(path)
+
+
+def test_an_encrypted_zip_archive(path):
+    data = bytearray(zipped("a"))
+    for magic, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        at = data.rindex(magic)
+        data[at + flags] |= 1
+    path.write_bytes(data)
+    with pytest.raises(errors.FeedEncoding, match="encrypted"):
+        load(path)
+
+
+def test_a_zip_archive_through_a_pipe():
+    code = "import imeiset; imeiset.load('-')"
+    found = subprocess.run([sys.executable, "-c", code], input=zipped(), capture_output=True, check=False)
+    assert b"cannot be sought in" in found.stderr
+
+
+def test_a_bomb(path, pack):
+    path.write_bytes(pack(LINES * 1000))
+    with pytest.raises(errors.FeedLimit, match="at most 20 times as much text"):
+        load(path, max_ratio=20)
+    with pytest.raises(errors.FeedLimit, match="at most 1,000,000 bytes of text"):
+        load(path, max_bytes=1_000_000)
+    path.write_bytes(pack(b"7" * (1 << 26)))
+    with pytest.raises(errors.FeedLimit, match="at most 250 times"):
+        load(path)
+
+
+def test_too_many_rows(path):
+    path.write_bytes(LINES)
+    assert load(path, max_rows=2000).report.rows == 2000
+    with pytest.raises(errors.FeedLimit, match="at most 1,999 rows"):
+        load(path, max_rows=1999)
+
+
+def test_without_isal(path, monkeypatch):
+    monkeypatch.setattr(inflate, "find_spec", lambda name: None)
+    path.write_bytes(gzip.compress(LINES))
+    assert read(path) == LINES
+
+
+def test_an_extra_that_is_not_there(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "backports", None)
+    monkeypatch.setitem(sys.modules, "compression", None)
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    path.write_bytes(b"\x28\xb5\x2f\xfd" + bytes(20))
+    with pytest.raises(ModuleNotFoundError, match=r"imeiset\[zstd\]"):
+        load(path)
+    with pytest.raises(ModuleNotFoundError, match=r"imeiset\[fsspec\]"):
+        load("memory://list")
+
+
+def test_remote_files(pack):
+    fsspec = pytest.importorskip("fsspec")
+    with fsspec.open("memory://list.csv", "wb") as file:
+        file.write(pack(LINES))
+    assert load("memory://list.csv").report.rows == 2_000
+    with pytest.raises(errors.FeedMissing):
+        load("memory://another.csv")
+    with pytest.raises(errors.FeedMissing, match="fsspec"):
+        load("nonsense://another.csv")
 
 
 @pytest.mark.parametrize(
     ("data", "name"),
     [
-        (zipped(), "zip archive"),
-        (b"\x28\xb5\x2f\xfd\x00", "zstd"),
-        (b"\xfd7zXZ\0\0", "xz data"),
+        (b"PK\x05\x06" + bytes(18), "empty zip archive"),
         (b"BZh91AY", "bzip2"),
         (b"PAR1\x15\x04", "Parquet"),
         (b"%PDF-1.7\n", "PDF"),
         (gzip.compress(gzip.compress(LINES)), "gzip data inside"),
+        (lzma.compress(gzip.compress(LINES)), "gzip data inside"),
         (gzip.compress(zipped()), "zip archive"),
         (LINES.decode().encode("utf-16"), "UTF-16"),
         (LINES.decode().encode("utf-16-le"), "UTF-16"),
@@ -176,7 +308,7 @@ def test_a_line_of_gigabytes_takes_no_memory(path, monkeypatch):
     code = (
         "import resource, sys, imeiset\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "result = imeiset.load(sys.argv[1])\n"
+        "result = imeiset.load(sys.argv[1], max_ratio=1e6)\n"
         "after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "print(len(result.set), result.report.rejects['long_row'].first[0][1], (after - before) // 1024)"
     )
@@ -197,17 +329,17 @@ def test_the_reader_ends_with_the_load(path, monkeypatch):
 def test_a_file_that_shrinks_while_it_is_read(path):
     path.write_bytes(LINES)
     with Source(str(path), chunk=1000) as source:
-        chunks = iter(source)
-        next(chunks)
+        texts = chunks(source)
+        next(texts)
         os.truncate(path, 15_000)
         with pytest.raises(errors.FeedTruncated, match=r"30,000 bytes, got .*: it shrank"):
-            list(chunks)
+            list(texts)
 
 
 def test_a_file_that_grows_while_it_is_read(path):
     path.write_bytes(LINES)
     with Source(str(path), chunk=1000) as source:
-        for i, _ in enumerate(source):
+        for i, _ in enumerate(chunks(source)):
             if i == 0:
                 with path.open("ab") as file:
                     file.write(LINES)
@@ -235,6 +367,6 @@ def test_a_failing_read_is_an_error(path, monkeypatch):
         raise OSError(5, "Input/output error")
 
     path.write_bytes(gzip.compress(LINES))
-    monkeypatch.setattr(sources._Gunzip, "read", fail)
+    monkeypatch.setattr(inflate._Inflate, "read", fail)
     with pytest.raises(errors.FeedMissing, match="Input/output error"):
         load(path)
