@@ -18,6 +18,7 @@ from imeiset.errors import (
 )
 from imeiset.feeds import LoadReport, LoadResult, ScreenReport, load, screen
 from imeiset.imei import Imei
+from imeiset.merging import merge
 from imeiset.register import EquipmentStatus, Policy, Register, Verdict
 from imeiset.screening import Screener
 from imeiset.sets import ImeiSet
@@ -42,6 +43,7 @@ __all__ = [
     "check_digit",
     "is_valid",
     "load",
+    "merge",
     "parse",
     "screen",
 ]

@@ -16,6 +16,7 @@ enum build_status { BUILD_OK = 0, BUILD_NO_MEMORY = 1, BUILD_NOT_ASCENDING = 2, 
 struct bytes {
     uint8_t *data;
     size_t used, room;
+    size_t drained; /* bytes that came before and are elsewhere now */
 };
 
 static inline uint8_t *bytes_more(struct bytes *b, size_t n) {
@@ -29,6 +30,12 @@ static inline uint8_t *bytes_more(struct bytes *b, size_t n) {
     uint8_t *at = b->data + b->used;
     b->used += n;
     return at;
+}
+
+/* Its bytes were taken out: it is empty, and what follows counts from after them. */
+static inline void bytes_drained(struct bytes *b) {
+    b->drained += b->used;
+    b->used = 0;
 }
 
 struct run {
@@ -75,7 +82,7 @@ static inline void builder_free(struct builder *b) {
 
 static inline int spill_flush(struct builder *b) {
     if (b->writer.entries == 0) return BUILD_OK;
-    uint64_t line = b->spill.used / LINE_BYTES;
+    uint64_t line = (b->spill.drained + b->spill.used) / LINE_BYTES;
     uint8_t *to = bytes_more(&b->spill, LINE_BYTES);
     uint8_t *fence = bytes_more(&b->fences, 8);
     uint8_t *rank = line % 8 == 0 ? bytes_more(&b->spill_ranks, 8) : fence;
@@ -142,7 +149,7 @@ static inline int tac_flush(struct builder *b) {
     uint32_t n = b->serial_count, row = shape_row(n), spilled = n;
     const struct shape *s = &shapes[row];
     if (s->lines) {
-        uint64_t line = b->lines.used / LINE_BYTES, slot = line << 35 | (uint64_t)row << 27 | b->tac;
+        uint64_t line = (b->lines.drained + b->lines.used) / LINE_BYTES, slot = line << 35 | (uint64_t)row << 27 | b->tac;
         if (line + s->lines > MAX_LINES) return b->status = BUILD_TOO_LARGE;
         uint8_t *lines = bytes_more(&b->lines, (size_t)s->lines * LINE_BYTES);
         uint8_t *to_tacs = bytes_more(&b->tacs, 4), *to_slots = bytes_more(&b->directory, 8);
@@ -311,7 +318,7 @@ static inline int directory_build(struct builder *b) {
 static inline int builder_finish(struct builder *b) {
     if (b->status || run_flush(b) || tac_flush(b) || spill_flush(b)) return b->status;
     /* a record past the last line, so that the rank of the end is there too */
-    uint64_t lines = b->lines.used / LINE_BYTES;
+    uint64_t lines = (b->lines.drained + b->lines.used) / LINE_BYTES;
     if (lines % RANK_LINES == 0 && rank_add(b, lines, 0)) return b->status;
     /* the upper levels of the fences, root first */
     struct index shape;

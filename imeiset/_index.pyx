@@ -38,7 +38,7 @@ cdef extern from "_merge.h" nogil:
         uint64_t line_count, spill_count, count
     struct bytes:
         uint8_t* data
-        size_t used, room
+        size_t used, room, drained
     struct builder:
         bytes pilots, slots, tacs, lines, ranks, spill, fences, spill_ranks
         uint32_t seed
@@ -56,6 +56,7 @@ cdef extern from "_merge.h" nogil:
     int builder_add_keys(builder*, const uint64_t*, size_t) noexcept
     int builder_finish(builder*) noexcept
     uint8_t* bytes_more(bytes*, size_t) noexcept
+    void bytes_drained(bytes*) noexcept
     uint64_t rank_key(const index*, uint64_t) noexcept
     void reader_init(reader*, const index*, bint) noexcept
     size_t reader_keys(reader*, uint64_t*, size_t) noexcept
@@ -466,3 +467,63 @@ cdef class Reader:
             with nogil:
                 got = reader_runs(&self.state, &lows[0], &highs[0], n)
         return got
+
+
+DRAIN = 1 << 22  # bytes of lines kept in memory by a Builder
+
+
+@cython.final
+cdef class Builder:
+    """An index from runs that come in pieces; its lines, nearly all of it, go to two files as they are made.
+
+    lines, spill: unbuffered files to write to. Memory: some MB, and about 4% of the index.
+    """
+
+    cdef builder to
+    cdef object files
+    cdef bint finished
+
+    def __cinit__(self, lines, spill):
+        self.files = (lines, spill)
+        raise_build(builder_init(&self.to))
+
+    def __dealloc__(self):
+        builder_free(&self.to)
+
+    def add(self, const uint64_t[::1] lows not None, const uint64_t[::1] highs not None):
+        """Add inclusive ranges, ascending, above all before and not overlapping. Raises ValueError."""
+        cdef size_t i, n = lows.shape[0]
+        if highs.shape[0] != lows.shape[0]:
+            raise ValueError(f"highs: expected {lows.shape[0]}, as many as lows, got {highs.shape[0]}")
+        if self.finished:
+            raise ValueError("expected a builder that is not finished")
+        with nogil:
+            for i in range(n):
+                if builder_add(&self.to, lows[i], highs[i] - lows[i] + 1 if highs[i] >= lows[i] else 0):
+                    break
+        raise_build(self.to.status)
+        if self.to.lines.used + self.to.spill.used >= DRAIN:
+            self.drain()
+
+    cdef int drain(self) except -1:
+        cdef bytes* array
+        cdef size_t done
+        for i, file in enumerate(self.files):
+            array = &self.to.spill if i else &self.to.lines
+            done = 0
+            while done < array.used:
+                done += file.write(<uint8_t[:array.used - done]>(array.data + done))
+            bytes_drained(array)
+        return 0
+
+    def finish(self):
+        """How many members there are, and (name, buffer) of every section but the two in the files."""
+        if self.finished:
+            raise ValueError("expected a builder that is not finished")
+        self.finished = True
+        with nogil:
+            builder_finish(&self.to)
+        raise_build(self.to.status)
+        self.drain()
+        sections = dict(zip(SECTIONS, take_arrays(&self.to), strict=True))
+        return self.to.count, [(name, sections[name]) for name in SECTIONS if name not in ("lines", "spill")]

@@ -30,6 +30,7 @@ FLOORS = {
     "snapshot": 3,
     "_members": 4,
     "register": 4,
+    "merging": 4,
     "screening": 5,
     "store": 5,
     "feeds": 5,
