@@ -302,7 +302,7 @@ def _available() -> int:
 
 
 def _chosen(only: str | None) -> list[type[peers.Peer]]:
-    """The peers to run: imeiset, the limit, and those whose name has one of the words."""
+    """The peers to run: imeiset both ways, the limit, and those whose name has one of the words."""
     known = list(dict.fromkeys([*peers.TABLES, *peers.LOADERS, *peers.VALIDATORS]))
     words = only.lower().split(",") if only else [""]
     for word in words:
@@ -310,7 +310,7 @@ def _chosen(only: str | None) -> list[type[peers.Peer]]:
             sys.exit(
                 f"--only: no peer is called {word!r}; there are: {', '.join(kind.name for kind in known)}"
             )
-    always = (peers.Imeiset, peers.Limit)
+    always = (peers.Imeiset, peers.ImeisetInMemory, peers.Limit)
     return [kind for kind in known if kind in always or any(word in kind.name.lower() for word in words)]
 
 

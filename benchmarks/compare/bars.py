@@ -41,13 +41,23 @@ def judge(found: dict[str, Any]) -> list[Bar]:
     lookups, resident = found["lookups"], found["resident"]
     bars = []
     for workload, seen in lookups.items():
-        if keeping := _peers(seen, lambda kind: kind.keeps_table and kind is not peers.Limit):
-            what = f"batch contains, {size}, {workload}, against the fastest peer that keeps its table"
-            bars.append(_more(what, 4, 8, seen[OURS], keeping))
+        for ours in (OURS, peers.ImeisetInMemory.name):
+            if keeping := _peers(seen, lambda kind: kind.keeps_table and kind is not peers.Limit):
+                where = f"{size}, {workload}, {_where(ours)}"
+                bars.append(
+                    _more(
+                        f"batch contains, {where}, against the fastest peer with a table",
+                        4,
+                        8,
+                        seen[ours],
+                        keeping,
+                    )
+                )
     meant = "" if found["size"] == 10**8 else "the bar is meant for 100M"
     for workload, seen in lookups.items():
-        what = f"batch contains, {size}, {workload}, against touching one line"
-        bars.append(_less(what, 3.5, 2, seen[OURS], seen[peers.Limit.name], meant))
+        for ours in (OURS, peers.ImeisetInMemory.name):
+            what = f"batch contains, {size}, {workload}, {_where(ours)}, against touching one line"
+            bars.append(_less(what, 3.5, 2, seen[ours], seen[peers.Limit.name], meant))
     if "growth" in found:
         seen = found["growth"]
         bars.append(_less(f"growth: ns at {size} against 1M", 2.5, 1.5, seen[size], seen["1M"], meant))
@@ -82,8 +92,12 @@ def judge(found: dict[str, Any]) -> list[Bar]:
 
 
 def _peers(seen: dict[str, float], fits: Callable[[Kind], bool]) -> dict[str, float]:
-    kinds = {kind.name: kind for kind in peers.TABLES if kind is not peers.Imeiset}
+    kinds = {kind.name: kind for kind in peers.TABLES if not issubclass(kind, peers.Imeiset)}
     return {name: value for name, value in seen.items() if name in kinds and fits(kinds[name])}
+
+
+def _where(ours: str) -> str:
+    return "mapped" if ours == OURS else "in memory"
 
 
 def _more(what: str, bar: float, stretch: float, ours: float, others: dict[str, float]) -> Bar:

@@ -14,7 +14,7 @@ from .bars import figure, short
 from .job import WORKLOADS
 
 OURS, LIMIT = "imeiset", "limit: one line"
-COLOURS = {OURS: "#c0392b", LIMIT: "#000000"}
+COLOURS = {OURS: "#c0392b", "imeiset in memory": "#e67e73", LIMIT: "#000000"}
 OTHERS = [colour for i, colour in enumerate(pyplot.get_cmap("tab20").colors) if i not in (6, 7)]  # no reds
 GREY = "#8a97a6"
 
@@ -49,7 +49,7 @@ def lookups(points: list[dict[str, Any]], path: Path) -> Path:
                 ns,
                 label=name,
                 color=colours[name],
-                linewidth=3.5 if name == OURS else 1.5,
+                linewidth=3.5 if name.startswith(OURS) else 1.5,
                 linestyle="--" if name == LIMIT else "-",
                 marker="osD^v<>pPX*h"[names.index(name) % 12],
                 markersize=5,

@@ -147,6 +147,16 @@ class Limit(Peer):
         return lambda: ctypes.memmove(copy.ctypes.data, text.ctypes.data, len(text)) and None
 
 
+class ImeisetInMemory(Imeiset):
+    """The snapshot copied into memory of the process, which the system backs with huge pages."""
+
+    name = "imeiset in memory"
+
+    def build(self, keys: corpus.Keys) -> None:
+        super().build(keys)
+        self.table = imeiset.ImeiSet.open(self.job.path(f"built-{len(keys)}.imei"), mode="memory")
+
+
 class PythonSet(Peer):
     """`key in set`."""
 
@@ -353,6 +363,7 @@ class DuckDB(Peer):
         import duckdb
 
         self.connection = duckdb.connect()
+        self.connection.execute("SET enable_progress_bar = false")
 
     def build(self, keys: corpus.Keys) -> None:
         import pyarrow
@@ -543,6 +554,7 @@ def _read_parquet(path: Path) -> corpus.Keys:
 
 TABLES: tuple[type[Peer], ...] = (
     Imeiset,
+    ImeisetInMemory,
     Limit,
     Cykhash,
     Pandas,
