@@ -15,6 +15,7 @@ from imeiset.errors import (
     ImsiError,
     ParseStatus,
     SnapshotError,
+    StoreError,
 )
 from imeiset.feeds import LoadReport, LoadResult, ScreenReport, load, screen
 from imeiset.imei import Imei
@@ -22,8 +23,10 @@ from imeiset.merging import merge
 from imeiset.register import EquipmentStatus, Policy, Register, Verdict
 from imeiset.screening import Screener
 from imeiset.sets import ImeiSet
+from imeiset.store import Delta, Store
 
 __all__ = [
+    "Delta",
     "EquipmentStatus",
     "FeedError",
     "Imei",
@@ -39,6 +42,8 @@ __all__ = [
     "ScreenReport",
     "Screener",
     "SnapshotError",
+    "Store",
+    "StoreError",
     "Verdict",
     "check_digit",
     "is_valid",

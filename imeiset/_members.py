@@ -49,10 +49,10 @@ class Column:
         """Of the texts in order, '' where there is none; None if all are."""
         codes: dict[str, int] = {"": 0}
         numbers = [codes.setdefault(text, len(codes)) for text in texts]
-        return cls._compact(tuple(codes)[1:], np.array(numbers, np.int64)) if len(codes) > 1 else None
+        return cls.compact(tuple(codes)[1:], np.array(numbers, np.int64)) if len(codes) > 1 else None
 
     @classmethod
-    def _compact(cls, values: tuple[str, ...], codes: NDArray[np.int64]) -> Self:
+    def compact(cls, values: tuple[str, ...], codes: NDArray[np.int64]) -> Self:
         """In order of the texts, without those that are not used: the same column, the same bytes."""
         used = np.flatnonzero(np.bincount(codes, minlength=len(values) + 1)[1:])
         kept = sorted(used.tolist(), key=values.__getitem__)
@@ -96,7 +96,7 @@ def merge_columns(members: ImeiSet, sources: Sequence[tuple[ImeiSet, Column | No
                 codes[done : done + len(keys)][here] = place[found.codes[at[here]]]
             missing &= ~here
         done += len(keys)
-    return Column._compact(tuple(texts)[1:], codes) if codes.any() else None
+    return Column.compact(tuple(texts)[1:], codes) if codes.any() else None
 
 
 # ---- sets that change ------------------------------------------------------------------
@@ -122,21 +122,24 @@ class Members:
         """Whether it differs from its base in any way."""
         return bool(len(self.added) or len(self.removed))
 
-    def __len__(self) -> int:
+    def count(self) -> int:
+        """How many IMEIs. O(changes)."""
         gone, again = _shared(self.base, self.removed), _shared(self.base, self.added)
         return len(self.base) - gone + len(self.added) - again
 
-    def changed_by(self, add: ImeiSet, remove: ImeiSet, texts: tuple[str, str] = ("", "")) -> "Members":
-        """Without `remove`, then with `add`, whose reason and date are `texts`. O(changes so far)."""
+    def changed_by(
+        self, add: ImeiSet, remove: ImeiSet, columns: tuple[Column | None, Column | None] = (None, None)
+    ) -> "Members":
+        """Without `remove`, then with `add`, which has these columns. O(changes so far)."""
         kept = self.added - remove if len(remove) else self.added
         added = union([kept, add])
         removed = union([self.removed, remove])
         removed = removed - add if len(add) else removed
-        columns = []
-        for text, old in zip(texts, self.added_columns, strict=True):
-            new = Column((text,), np.ones(len(add), np.uint8)) if text and len(add) else None
-            columns.append(merge_columns(added, [(add, new), (self.added, old)]))
-        return Members(self.base, self.columns, added, removed, (columns[0], columns[1]))
+        reasons, dates = (
+            merge_columns(added, [(add, new), (self.added, old)])
+            for new, old in zip(columns, self.added_columns, strict=True)
+        )
+        return Members(self.base, self.columns, added, removed, (reasons, dates))
 
     def merged(self) -> "Members":
         """The same with nothing changed since: a new base. O(members)."""
@@ -263,7 +266,8 @@ class Paired:
         """Whether any pair differs from the base."""
         return len(self.touched) > 0
 
-    def __len__(self) -> int:
+    def count(self) -> int:
+        """How many pairs. O(changes)."""
         gone = len(self.base.of_imeis(self.touched.to_numpy())[0])
         return len(self.base) - gone + len(self.now)
 

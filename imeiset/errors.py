@@ -248,3 +248,39 @@ class FeedRejects(FeedError):
 
 class FeedLimit(FeedError):
     """A line, or a file, larger than allowed."""
+
+
+class StoreError(_FileError):
+    """A store that cannot be used so, or not now."""
+
+
+class StoreMissing(StoreError):
+    """No store in that directory, or not that generation of it."""
+
+
+class StoreExists(StoreError):
+    """A store is there already."""
+
+
+class StoreDamaged(StoreError):
+    """Its manifest or its journal is not what was written."""
+
+
+class StoreLocked(StoreError):
+    """Another process is its writer."""
+
+
+class StoreSequence(StoreError):
+    """A delta that is not the next one, or another one than was applied under its number."""
+
+
+class StoreBase(StoreError):
+    """A delta for another state, or a base that does not fit the lists."""
+
+
+class StoreShrunk(StoreError):
+    """A new base in which a list is much smaller."""
+
+
+class StoreInDoubt(StoreError):
+    """The disk failed when a change was to be made durable: reopen to see whether it was."""

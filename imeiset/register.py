@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
@@ -147,11 +148,11 @@ class List:
 
     def counts(self) -> dict[str, int]:
         """How many of what it holds."""
-        found = {rule: len(part) for rule, part in self.parts.items()}
+        found = {rule: part.count() for rule, part in self.parts.items()}
         if self.texts:
             found["irregular"] = len(self.texts)
         if self.pairs is not None:
-            found["pair"] = len(self.pairs)
+            found["pair"] = self.pairs.count()
         if self.prefixes:
             found["imsi"] = len(self.prefixes)
         return found
@@ -159,7 +160,7 @@ class List:
     def merged(self) -> "List":
         """With nothing changed since its base."""
         parts: dict[str, Any] = {rule: part.merged() for rule, part in self.parts.items()}
-        return replace(self, pairs=self.pairs and self.pairs.merged(), **parts)
+        return replace(self, pairs=None if self.pairs is None else self.pairs.merged(), **parts)
 
     def sets(self) -> list[ImeiSet]:
         """The IMEIs that its frozen parts say something about."""
@@ -176,8 +177,7 @@ class Rules:
     def __init__(self, lists: Sequence[List], policy: Policy) -> None:
         self.lists = tuple(lists)
         self.policy = policy
-        statuses = [one.status for one in self.lists]
-        self._statuses = statuses
+        self._statuses = tuple(one.status for one in self.lists)
         self._levels = {
             rule: Level([_part(getattr(one, what)) for one in self.lists])
             for rule, what in (*zip(_LEVELS, _LEVELS, strict=True), ("pair", "pairs"))
@@ -188,7 +188,6 @@ class Rules:
         self._lengths = sorted({len(str(prefix)) for prefix in self._prefixes}, reverse=True)
         self._texts = any(one.texts for one in self.lists)
         self._listed: dict[tuple[str, int], tuple[Verdict, Members | None]] = {}
-        self._codes: NDArray[np.uint16] | None = None
         self.unlisted = Verdict(policy.outcome(())[0])
         self.has_prefixes = bool(self._prefixes)
         has = {rule for one in self.lists for rule in one.rules} | {"exact"}
@@ -256,11 +255,7 @@ class Rules:
         )
 
     def _outcome(self, mask: int) -> int:
-        """The status for the lists of a mask, and above it one more than the number of the deciding list."""
-        on = [i for i in range(len(self.lists)) if mask >> i & 1]
-        status, deciding = self.policy.outcome([self._statuses[i] for i in on])
-        first = next((i for i in on if self._statuses[i] == deciding), -1)
-        return status | (first + 1) << 8
+        return _outcome(self.policy, self._statuses, mask)
 
     def malformed(self, imei: object, status: int, imsi: object) -> Verdict:
         """The verdict on an IMEI that is none (status says why), or that came with a malformed IMSI."""
@@ -361,12 +356,10 @@ class Rules:
         return codes
 
     def _outcomes(self, masks: Keys) -> NDArray[np.uint16]:
-        if len(self.lists) > _TABLED:
-            some, place = np.unique(masks, return_inverse=True)
-            return np.array([self._outcome(mask) for mask in some.tolist()], np.uint16)[place]
-        if self._codes is None:
-            self._codes = np.array([self._outcome(mask) for mask in range(1 << len(self.lists))], np.uint16)
-        return self._codes[masks]
+        if len(self.lists) <= _TABLED:
+            return _outcomes(self.policy, self._statuses)[masks]
+        some, place = np.unique(masks, return_inverse=True)
+        return np.array([self._outcome(mask) for mask in some.tolist()], np.uint16)[place]
 
     def _prefix_codes(self, imsis: Keys) -> NDArray[np.uint16]:
         codes = np.zeros(len(imsis), np.uint16)
@@ -414,6 +407,20 @@ class Rules:
             except ImsiError:
                 raise ImsiError(imsi, position=row) from None
             codes[row] = found.status | numbers.get(found.list or "", 0) << 8
+
+
+def _outcome(policy: Policy, statuses: tuple[EquipmentStatus, ...], mask: int) -> int:
+    """The status for the lists of a mask, and above it one more than the number of the deciding list."""
+    on = [i for i in range(len(statuses)) if mask >> i & 1]
+    status, deciding = policy.outcome([statuses[i] for i in on])
+    first = next((i for i in on if statuses[i] == deciding), -1)
+    return status | (first + 1) << 8
+
+
+@lru_cache(maxsize=64)
+def _outcomes(policy: Policy, statuses: tuple[EquipmentStatus, ...]) -> NDArray[np.uint16]:
+    """Those of all masks."""
+    return np.array([_outcome(policy, statuses, mask) for mask in range(1 << len(statuses))], np.uint16)
 
 
 def _part(members: Members | Paired | None) -> Any:
@@ -602,12 +609,7 @@ class Register(Checker):
         return replace(one, reason=one.reason if reason is None else reason)
 
     def _put(self, one: List) -> None:
-        for other in self.lists:
-            if other.name != one.name and (twice := other.prefixes & one.prefixes):
-                prefix = str(min(twice))[1:]
-                raise ValueError(
-                    f"prefix {prefix!r}: expected on one list, got {other.name!r} and {one.name!r}"
-                )
+        check_prefixes(one, self.lists)
         self._lists[one.name] = one
         self._known = None
         self._use(None)
@@ -681,6 +683,14 @@ def make_tables(
     """What checks read; see `Tables` for the arguments."""
     rules = Rules(lists, policy)
     return Tables(known, rules.unlisted, rules, prefixes=rules.has_prefixes, touched=touched, wide=wide)
+
+
+def check_prefixes(one: List, others: Iterable[List]) -> None:
+    """Raises ValueError for an IMSI prefix that is on another list too."""
+    for other in others:
+        if other.name != one.name and (twice := other.prefixes & one.prefixes):
+            prefix = str(min(twice))[1:]
+            raise ValueError(f"prefix {prefix!r}: expected on one list, got {other.name!r} and {one.name!r}")
 
 
 # ---- what comes in ---------------------------------------------------------------------

@@ -32,6 +32,7 @@ FLOORS = {
     "register": 4,
     "merging": 4,
     "screening": 5,
+    "_journal": 4,
     "store": 5,
     "feeds": 5,
     "": 6,  # imeiset/__init__.py

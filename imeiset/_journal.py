@@ -1,0 +1,191 @@
+"""The journal of a store: an append-only file of numbered changes.
+
+Numbers are little-endian, checksums are 64-bit XXH3.
+
+    journal   := header record*
+    header    := magic       8 bytes: 89 'IMEJ' 0D 0A 1A
+                 version     4: 1
+                 padding     4: 0
+                 generation  8: of the base that the changes are of
+                 sequence    8: the last change that is in the base
+                 digest      8: of the base file
+                 time        8: of the last change that is in the base, ns since 1970
+                 checksum    8: of the 48 bytes before this
+                 committed   8: bytes of the journal that are known to be on the disk
+                 complement  8: the same, every bit turned
+    record    := length      8: of the payload
+                 sequence    8: one more than that of the record before
+                 time        8: ns since 1970
+                 digest      8: of the digest before this and the payload: of the state
+                 checksum    8: of the 32 bytes before this and the payload
+                 payload
+
+A record counts when it is whole. What follows the last whole one is the torn tail of a writer that died,
+and is cut; but nothing before `committed` may be broken: that is damage, and an error.
+"""
+
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import xxhash
+
+from imeiset._files import publish
+from imeiset.errors import StoreDamaged, StoreMissing
+
+MAGIC = b"\x89IMEJ\r\n\x1a"
+VERSION = 1
+_HEADER = struct.Struct("<8sIIQQQQ")
+_NUMBER = struct.Struct("<Q")
+_COMMITTED = struct.Struct("<QQ")
+_COMMITTED_AT = _HEADER.size + _NUMBER.size
+HEADER_SIZE = _COMMITTED_AT + _COMMITTED.size
+_RECORD = struct.Struct("<QQQQ")
+RECORD_SIZE = _RECORD.size + _NUMBER.size
+_ALL = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One change. place: of the state after it."""
+
+    place: "Place"
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a journal a state is: its last change, when that was made, and the byte after it."""
+
+    sequence: int
+    digest: int
+    time: int
+    end: int = HEADER_SIZE
+
+
+def after(place: Place, time: int, payload: bytes) -> tuple[bytes, Place]:
+    """The record of a change of a state, and the place of the state after it."""
+    digest = xxhash.xxh3_64_intdigest(_NUMBER.pack(place.digest) + payload)
+    head = _RECORD.pack(len(payload), place.sequence + 1, time, digest)
+    record = head + _NUMBER.pack(xxhash.xxh3_64_intdigest(head + payload)) + payload
+    return record, Place(place.sequence + 1, digest, time, place.end + len(record))
+
+
+def create(path: Path, generation: int, start: Place, changes: Iterable[Record] = ()) -> None:
+    """Publish a journal that begins after a state and has these changes already, numbered on from there."""
+    header = _HEADER.pack(MAGIC, VERSION, 0, generation, start.sequence, start.digest, start.time)
+    records, place = [], start
+    for change in changes:
+        record, place = after(place, change.place.time, change.payload)
+        records.append(record)
+    with publish(path) as file:
+        file.write(header + _NUMBER.pack(xxhash.xxh3_64_intdigest(header)))
+        file.write(_COMMITTED.pack(place.end, place.end ^ _ALL) + b"".join(records))
+
+
+class Journal:
+    """An open journal file, to read and, where `writable`, to append to."""
+
+    def __init__(self, path: Path, generation: int, base: int, *, writable: bool = False) -> None:
+        self.path = path
+        try:
+            self._descriptor = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
+        except OSError as error:
+            raise StoreMissing(path, "a readable journal", error.strerror or str(error)) from error
+        try:
+            head = os.pread(self._descriptor, HEADER_SIZE, 0)
+            if len(head) < HEADER_SIZE or head[:8] != MAGIC:
+                raise StoreDamaged(path, "a journal", f"{len(head)} bytes that begin {head[:8]!r}")
+            _, version, _, number, sequence, digest, time = _HEADER.unpack(head[: _HEADER.size])
+            (checksum,) = _NUMBER.unpack_from(head, _HEADER.size)
+            if version > VERSION:
+                raise StoreDamaged(path, f"journal version {VERSION}", f"{version}: update imeiset")
+            found = xxhash.xxh3_64_intdigest(head[: _HEADER.size])
+            if checksum != found:
+                raise StoreDamaged(path, f"checksum {checksum:016x} of the header", f"{found:016x}")
+            if (number, digest) != (generation, base):
+                got = f"of generation {number} and base {digest:016x}"
+                raise StoreDamaged(path, f"the journal of generation {generation} and base {base:016x}", got)
+        except BaseException:
+            self.close()
+            raise
+        self.start = Place(sequence, digest, time)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    @property
+    def nbytes(self) -> int:
+        """Of the file."""
+        return os.fstat(self._descriptor).st_size
+
+    @property
+    def committed(self) -> int:
+        """Bytes that are known to be on the disk."""
+        end, complement = _COMMITTED.unpack(os.pread(self._descriptor, _COMMITTED.size, _COMMITTED_AT))
+        return int(min(end, complement ^ _ALL))  # of a torn one, the older
+
+    def records(self, since: Place) -> Iterator[Record]:
+        """The whole records after a state. StoreDamaged where a committed one is broken."""
+        committed, place = self.committed, since
+        if self.nbytes < since.end:
+            raise StoreDamaged(self.path, f"at least {since.end} bytes, which there were", f"{self.nbytes}")
+        while True:
+            record = self._record(place)
+            if isinstance(record, Record):
+                place = record.place
+                yield record
+            elif place.end < committed:
+                expected = f"whole records up to byte {committed}"
+                raise StoreDamaged(self.path, expected, f"{record} at byte {place.end}: restore a copy")
+            else:
+                return
+
+    def _record(self, before: Place) -> Record | str:
+        """The record after a state, or what is wrong with it."""
+        head = os.pread(self._descriptor, RECORD_SIZE, before.end)
+        if len(head) < RECORD_SIZE:
+            return "a record that is cut off"
+        length, sequence, time, _ = _RECORD.unpack_from(head)
+        payload = None
+        if length <= self.nbytes - before.end - RECORD_SIZE:
+            payload = self._read(length, before.end + RECORD_SIZE)
+        if payload is None:
+            return "a record that is cut off"
+        record, place = after(before, time, payload)
+        if record[:RECORD_SIZE] != head:
+            return f"record {sequence} with other checksums"
+        return Record(place, payload)
+
+    def _read(self, size: int, at: int) -> bytes | None:
+        parts = []
+        while size:
+            part = os.pread(self._descriptor, min(size, 1 << 30), at)
+            if not part:
+                return None
+            parts.append(part)
+            size, at = size - len(part), at + len(part)
+        return b"".join(parts)
+
+    def append(self, record: bytes, at: int) -> None:
+        """Write a record at the end and wait for the disk. OSError; where it says that syncing failed, the
+        record may be there or not."""
+        done = 0
+        try:
+            while done < len(record):
+                done += os.pwrite(self._descriptor, record[done:], at + done)
+        except OSError:
+            os.ftruncate(self._descriptor, at)
+            raise
+        self.sync()
+        end = at + len(record)
+        os.pwrite(self._descriptor, _COMMITTED.pack(end, end ^ _ALL), _COMMITTED_AT)
+
+    def sync(self) -> None:
+        """Wait until all is on the disk."""
+        os.fsync(self._descriptor)

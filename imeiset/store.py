@@ -1,0 +1,768 @@
+"""Store: a directory whose register changes while it serves.
+
+    current             the manifest: which generation serves
+    base-00000001.imei  a register, as `Register.save` writes it
+    journal-00000001    the changes since
+    lock                held by the writer, with its process number
+
+One process writes, any number read. A change is in the journal, on the disk, before `apply` returns;
+readers find it there. Compacting writes base and changes as the next generation. Whatever fails on the way,
+the directory holds the old state or the new one.
+"""
+
+import datetime
+import fcntl
+import json
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from imeiset import _journal, columns, irregular, snapshot
+from imeiset._files import publish
+from imeiset._journal import Journal, Place, Record
+from imeiset._members import NO_PAIRS, NOTHING, Column, Members, Paired, dump, union
+from imeiset._register import Checker, Tables, touch
+from imeiset.columns import Keys
+from imeiset.errors import (
+    SnapshotMissing,
+    StoreBase,
+    StoreDamaged,
+    StoreError,
+    StoreExists,
+    StoreInDoubt,
+    StoreLocked,
+    StoreMissing,
+    StoreSequence,
+    StoreShrunk,
+)
+from imeiset.register import (
+    KIND,
+    List,
+    Policy,
+    Register,
+    check_prefixes,
+    date_text,
+    make_tables,
+    pair_columns,
+    prefix_numbers,
+    tac_set,
+)
+from imeiset.sets import ImeiSet
+
+_CURRENT, _LOCK = "current", "lock"
+_WORD_KEYS = 4  # keys for each 64-bit word of the filter, at most: 16 bits each
+_ATTEMPTS = 100  # to open a generation that is pruned meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Changes of one list: removals, then additions.
+
+    add, remove: by rule, what the methods of `Register` take. "exact": a column of IMEIs or an ImeiSet.
+    "range": (lows, highs). "tac": texts of 8 digits. "pair": (imeis, imsis). "irregular": irregular
+    identities. "imsi": prefixes. rule: None is "pair" or "imsi" for lists of such, "exact" for others.
+    reason, date: of all exact IMEIs that are added. To add what is there or remove what is not is no error.
+    """
+
+    list: str
+    add: Any = None
+    remove: Any = None
+    rule: Literal["exact", "range", "tac", "pair", "irregular", "imsi"] | None = None
+    reason: str | None = None
+    date: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a store is and how old. age: seconds since the last change, or since the base was made.
+
+    counts: see `Register.counts`. digest: tells states apart; the same base and changes have the same.
+    fault: why the last refresh of the watcher failed, if it did.
+    """
+
+    generation: int
+    sequence: int
+    changed: datetime.datetime
+    age: float
+    counts: dict[str, dict[str, int]]
+    journal_records: int
+    journal_bytes: int
+    base_bytes: int
+    digest: str
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Change:
+    """A delta as the journal has it: arrays, or for irregular identities and prefixes texts."""
+
+    about: dict[str, Any]
+    add: tuple[NDArray[Any], ...]
+    remove: tuple[NDArray[Any], ...]
+
+
+_COLUMNS = {"exact": 1, "range": 2, "tac": 2, "pair": 2, "irregular": 0, "imsi": 0}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _State:
+    """What readers see, frozen: a base, and what changed since."""
+
+    generation: int
+    base: Register
+    base_bytes: int
+    base_place: Place
+    place: Place
+    lists: tuple[List, ...]
+    tables: Tables
+    touched: Keys | None = None  # a filter, see `Tables`
+    keys: int = 0  # in it
+    wide: ImeiSet = field(default=NOTHING)
+
+    @property
+    def digest(self) -> str:
+        return f"{self.place.digest:016x}"
+
+
+class Store(Checker):
+    """A register in a directory that changes while it serves.
+
+    `check` and `check_many` answer by the state of the last `refresh`, in this process or of its own
+    changes; each call by one state. Any number of threads. The first change makes this process the writer,
+    until `close`; after a fork the child is a reader.
+    """
+
+    def __init__(self, directory: Path, mode: Literal["mmap", "memory"], generation: int | None) -> None:
+        self._directory = directory
+        self._mode: Literal["mmap", "memory"] = mode
+        self._pinned = generation
+        self._lock: int | None = None  # descriptor of the lock file
+        self._doubt: str | None = None
+        self._fault: str | None = None
+        self._stop: threading.Event | None = None
+        self._start_threads()
+        self._state, self._journal = self._load(generation)
+        self._use(self._state.tables)
+        _STORES.add(self)
+
+    def _start_threads(self) -> None:
+        self._mutex = threading.RLock()
+        self._compaction = threading.Lock()
+
+    @classmethod
+    def create(cls, directory: str | os.PathLike[str], register: Register, /) -> Self:
+        """Make a store of a register, in a new or empty directory, and open it as its writer.
+
+        Raises StoreExists if one is there, OSError if it cannot be written.
+        """
+        path = Path(directory)
+        path.mkdir(parents=True, exist_ok=True)
+        with _locked(path) as lock:
+            if (path / _CURRENT).exists():
+                raise StoreExists(
+                    path, "a directory without a store", "one with a store: open it, or replace()"
+                )
+            _publish(path, 1, register, Place(0, 0, time.time_ns()), ())
+            store = cls(path, "mmap", None)
+            store._lock = os.dup(lock)
+            store._reopened()
+        return store
+
+    @classmethod
+    def open(
+        cls,
+        directory: str | os.PathLike[str],
+        /,
+        mode: Literal["mmap", "memory"] = "mmap",
+        *,
+        generation: int | None = None,
+    ) -> Self:
+        """The store in a directory, in its newest state; or an older generation, with all its changes, as
+        long as its files are kept, which then stays as it is.
+
+        mode: as for `ImeiSet.open`. Raises a kind of StoreError or SnapshotError.
+        """
+        return cls(Path(directory), mode, generation)
+
+    def close(self) -> None:
+        """Stop watching and writing. Checks go on as before."""
+        if self._stop:
+            self._stop.set()
+        with self._mutex:
+            if self._lock is not None:
+                os.close(self._lock)
+                self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = self._state
+        return f"<Store {self._directory}, generation {state.generation}, change {state.place.sequence}>"
+
+    # ---- what it holds ----
+
+    @property
+    def policy(self) -> Policy:
+        """How it decides."""
+        return self._state.base.policy
+
+    @property
+    def lists(self) -> tuple[List, ...]:
+        """The lists in the order of the codes of `check_many`."""
+        return self._state.lists
+
+    @property
+    def generation(self) -> int:
+        """Of the base that serves."""
+        return self._state.generation
+
+    @property
+    def sequence(self) -> int:
+        """The number of the last change that serves."""
+        return self._state.place.sequence
+
+    @property
+    def digest(self) -> str:
+        """Tells states apart: the same base and the same changes have the same."""
+        return self._state.digest
+
+    def __getitem__(self, name: str, /) -> ImeiSet:
+        """The exact IMEIs of a list now. KeyError for a name that no list has."""
+        return Register._of(self._state.lists, self.policy)[name]
+
+    def status(self) -> Status:
+        """Generation, age, counts and sizes."""
+        with self._mutex:
+            state, size = self._state, self._journal.nbytes
+        changed = datetime.datetime.fromtimestamp(state.place.time / 1e9, datetime.UTC)
+        return Status(
+            generation=state.generation,
+            sequence=state.place.sequence,
+            changed=changed,
+            age=max(time.time() - state.place.time / 1e9, 0.0),
+            counts={one.name: one.counts() for one in state.lists},
+            journal_records=state.place.sequence - state.base_place.sequence,
+            journal_bytes=size,
+            base_bytes=state.base_bytes,
+            digest=state.digest,
+            fault=self._fault,
+        )
+
+    # ---- reading ----
+
+    def refresh(self) -> bool:
+        """Move to the newest state; whether there was a newer one. Calls under way end on the old one.
+
+        A state that cannot be read raises, and the old one goes on serving.
+        """
+        if self._pinned is not None:
+            return False
+        with self._mutex:
+            before = self._state
+            try:
+                journal = self._reopened() if _manifest(self._directory) == before.generation else None
+            except StoreMissing:  # pruned
+                journal = None
+            if journal is not None:
+                self._state = self._caught_up(before, journal)
+            else:
+                self._state, journal = self._load(None)
+                self._journal.close()
+                self._journal = journal
+            self._use(self._state.tables)
+            return (self._state.generation, self._state.place) != (before.generation, before.place)
+
+    def _reopened(self) -> Journal:
+        """The journal of this generation as it is now: recovery puts another file in its place."""
+        state = self._state
+        path, writable = self._journal.path, self._lock is not None
+        journal = Journal(path, state.generation, state.base_place.digest, writable=writable)
+        self._journal.close()
+        self._journal = journal
+        return journal
+
+    def watch(self, interval: float = 0.2, on_change: "Callable[[Store], object] | None" = None) -> None:
+        """Refresh every so many seconds, in a thread of this process, until `close`.
+
+        on_change is called after each move to a newer state. An error is kept in `status().fault`, and the
+        next refresh tries again.
+        """
+        if self._stop and not self._stop.is_set():
+            raise RuntimeError("expected a store that is not watched, got one that is")
+        stop = self._stop = threading.Event()
+
+        def follow(store: "weakref.ref[Store]") -> None:
+            while not stop.wait(interval):
+                one = store()
+                if one is None:
+                    return
+                try:
+                    moved = one.refresh()
+                    one._fault = None
+                    if moved and on_change:
+                        on_change(one)
+                except Exception as error:  # whatever it is: the old state serves, and the status says why
+                    one._fault = str(error) or type(error).__name__
+                del one
+
+        threading.Thread(target=follow, args=(weakref.ref(self),), name="imeiset-watch", daemon=True).start()
+
+    def _load(self, generation: int | None) -> tuple[_State, Journal]:
+        """The newest state of a generation; None: of the one that serves."""
+        for attempt in range(_ATTEMPTS):
+            current = _manifest(self._directory)
+            wanted = current if generation is None else generation
+            if not 1 <= wanted <= current:
+                raise StoreMissing(self._directory, f"a generation from 1 to {current}", f"{wanted}")
+            try:
+                file = snapshot.open(_base(self._directory, wanted), self._mode, kind=KIND)
+                journal = Journal(_journal_path(self._directory, wanted), wanted, file.digest)
+            except (SnapshotMissing, StoreMissing):  # pruned meanwhile?
+                if generation is not None or (attempt and _manifest(self._directory) == current):
+                    raise
+                continue
+            register = Register._from(file)
+            start = journal.start
+            state = _State(
+                generation=wanted,
+                base=register,
+                base_bytes=file.nbytes,
+                base_place=start,
+                place=start,
+                lists=register.lists,
+                tables=register._tables(),
+            )
+            return self._caught_up(state, journal), journal
+        raise StoreMissing(self._directory, "a generation that stays", "one that was pruned each time")
+
+    def _caught_up(self, state: _State, journal: Journal) -> _State:
+        """A state with all changes after it."""
+        changes: list[_Change] = []
+        last: Record | None = None
+        for last in journal.records(state.place):
+            changes += _unpacked(last.payload, journal.path)
+        return state if last is None else _changed(state, changes, last.place)
+
+    # ---- writing ----
+
+    def apply(self, *deltas: Delta, sequence: int | None = None, base: str | None = None) -> int:
+        """Make changes, all or none; they are on the disk when this returns. Returns their number.
+
+        sequence: the number they must get. One that was applied before is not applied again; a gap, or
+        other changes under that number, raise StoreSequence. base: the `digest` of the state that they are
+        for; StoreBase if it is another. Raises ImeiError or ValueError for deltas that are wrong, and
+        StoreLocked while another process writes. After StoreInDoubt, reopen.
+        """
+        with self._mutex:
+            self._become_writer()
+            state = self._state
+            changes = [_change(delta, state.lists) for delta in deltas]
+            payload = _packed(changes)
+            number = state.place.sequence + 1 if sequence is None else sequence
+            if number <= state.place.sequence:
+                self._expect_same(number, payload)
+                return number
+            if number > state.place.sequence + 1:
+                raise StoreSequence(self._directory, f"change {state.place.sequence + 1}", f"{number}")
+            if base is not None and base != state.digest:
+                raise StoreBase(self._directory, f"a delta for state {state.digest}", f"one for {base}")
+            record, place = _journal.after(state.place, max(time.time_ns(), state.place.time), payload)
+            after = _changed(state, changes, place)  # all that may be wrong with them, before the disk
+            try:
+                self._journal.append(record, state.place.end)
+            except OSError as error:
+                if self._journal.nbytes > state.place.end:
+                    self._doubt = f"{error.strerror} while change {number} was written"
+                    raise StoreInDoubt(self._directory, "a change on the disk", self._doubt) from error
+                raise OSError(error.errno, error.strerror, str(self._journal.path)) from error
+            self._state = after
+            self._use(after.tables)
+            return number
+
+    def _expect_same(self, number: int, payload: bytes) -> None:
+        """Change `number` was applied before: if the journal still has it, it must be this one."""
+        for record in self._journal.records(self._journal.start):
+            if record.place.sequence == number and record.payload != payload:
+                raise StoreSequence(self._directory, f"change {number} as it was applied", "another")
+
+    def compact(self) -> None:
+        """Write base and changes as the next generation. Checks and changes go on meanwhile."""
+        with self._compaction:
+            with self._mutex:
+                self._become_writer()
+                start = self._state
+            merged = Register._of([one.merged() for one in start.lists], self.policy)
+            path = _base(self._directory, start.generation + 1)
+            merged.save(path, generation=start.generation + 1)
+            with self._mutex:
+                if self._state.generation != start.generation or self._lock is None:
+                    raise StoreError(
+                        self._directory, "a store that this process writes", "another base meanwhile"
+                    )
+
+                self._move_on(None, start.place, self._journal.records(start.place))
+
+    def compact_in_background(self) -> "Future[None]":
+        """`compact` in a thread; its result, or its error, is the future's."""
+        pool = ThreadPoolExecutor(1, thread_name_prefix="imeiset-compact")
+        future = pool.submit(self.compact)
+        pool.shutdown(wait=False)
+        return future
+
+    def replace(self, register: Register, /, *, shrink: float = 25.0, force: bool = False) -> None:
+        """Let another register serve from now on, as the next generation.
+
+        Raises StoreShrunk if a list would lose more than `shrink` percent of what it holds by some rule, or
+        is missing, unless forced.
+        """
+        with self._compaction, self._mutex:
+            self._become_writer()
+            if not force:
+                _expect_no_less(self._directory, self._state.lists, register, shrink)
+            self._move_on(register, replace(self._state.place, time=time.time_ns()), ())
+
+    def _move_on(self, register: Register | None, place: Place, changes: Iterable[Record]) -> None:
+        """Publish the next generation and serve it. register: None where its base is written already."""
+        _publish(self._directory, self._state.generation + 1, register, place, changes)
+        self.refresh()
+        self._reopened()  # to write
+
+    def prune(self, keep: int = 1) -> int:
+        """Remove the files of all but the newest `keep` generations; how many generations went.
+
+        Readers of a removed one go on: their files live until they move.
+        """
+        if keep < 1:
+            raise ValueError(f"keep: expected at least 1, got {keep}")
+        with self._compaction, self._mutex:
+            self._become_writer()
+            current = self._state.generation
+            gone = set()
+            for path in sorted(self._directory.iterdir()):
+                number = _generation_of(path)
+                if number is not None and not current - keep < number <= current:
+                    path.unlink()
+                    gone.add(number)
+            return len(gone)
+
+    def _become_writer(self) -> None:
+        if self._doubt:
+            raise StoreInDoubt(self._directory, "a store that was reopened since", self._doubt)
+        if self._pinned is not None:
+            raise StoreError(self._directory, "the newest generation, to write", f"generation {self._pinned}")
+        if self._lock is not None:
+            return
+        lock = _take_lock(self._directory)
+        try:
+            for path in self._directory.glob(".imeiset-*.tmp"):  # of a writer that died
+                path.unlink(missing_ok=True)
+            self.refresh()
+            state, journal = self._state, self._journal
+            if journal.nbytes != state.place.end or journal.committed != state.place.end:
+                _journal.create(journal.path, state.generation, journal.start, journal.records(journal.start))
+            self._lock = lock
+            self._reopened()
+        except BaseException:
+            self._lock = None
+            os.close(lock)
+            raise
+
+    def _after_fork(self) -> None:
+        """In the child: the lock is the parent's, and threads and what they held are gone."""
+        self._start_threads()
+        self._stop = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+_STORES: "weakref.WeakSet[Store]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for store in list(_STORES):
+        store._after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+# ---- the directory -----------------------------------------------------------------------
+
+
+def _base(directory: Path, generation: int) -> Path:
+    return directory / f"base-{generation:08d}.imei"
+
+
+def _journal_path(directory: Path, generation: int) -> Path:
+    return directory / f"journal-{generation:08d}"
+
+
+def _generation_of(path: Path) -> int | None:
+    """The generation that a file belongs to."""
+    for prefix, suffix in (("base-", ".imei"), ("journal-", "")):
+        number = path.name.removeprefix(prefix).removesuffix(suffix)
+        if path.name == f"{prefix}{number}{suffix}" and number.isascii() and number.isdigit():
+            return int(number)
+    return None
+
+
+def _manifest(directory: Path) -> int:
+    """The generation that serves."""
+    path = directory / _CURRENT
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise StoreMissing(directory, "a store", error.strerror or str(error)) from error
+    try:
+        generation = json.loads(text.partition(b" ")[0])["generation"]
+        if text == _manifest_text(generation):
+            return int(generation)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        pass
+    raise StoreDamaged(path, "a manifest as it was written", repr(text[:100]))
+
+
+def _manifest_text(generation: int) -> bytes:
+    text = dump({"generation": generation, "version": 1})
+    return text + f" {xxhash.xxh3_64_hexdigest(text)}\n".encode()
+
+
+def _publish(
+    directory: Path, generation: int, register: Register | None, place: Place, changes: Iterable[Record]
+) -> None:
+    """Base, journal, and last of all the manifest that names them."""
+    path = _base(directory, generation)
+    if register is not None:
+        register.save(path, generation=generation)
+    start = replace(place, digest=snapshot.open(path, kind=KIND).digest, end=_journal.HEADER_SIZE)
+    _journal.create(_journal_path(directory, generation), generation, start, changes)
+    with publish(directory / _CURRENT) as file:
+        file.write(_manifest_text(generation))
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[int]:
+    lock = _take_lock(directory)
+    try:
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _take_lock(directory: Path) -> int:
+    """The descriptor of the lock file, locked until it is closed or its process ends, however it ends."""
+    lock = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        writer = os.pread(lock, 20, 0).decode(errors="replace").strip()
+        os.close(lock)
+        if not isinstance(error, BlockingIOError):
+            raise
+        raise StoreLocked(directory, "no other writer", f"process {writer or '?'}") from None
+    with suppress(OSError):  # only a help for people
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock
+
+
+def _expect_no_less(directory: Path, lists: Sequence[List], register: Register, shrink: float) -> None:
+    new = register.counts()
+    for one in lists:
+        for rule, count in one.counts().items():
+            left = new.get(one.name, {}).get(rule, 0)
+            if left < count * (1 - shrink / 100):
+                expected = f"at least {100 - shrink:g}% of the {count:,} of list {one.name!r} by {rule}"
+                raise StoreShrunk(directory, expected, f"{left:,}: force it if that is right")
+
+
+# ---- changes -------------------------------------------------------------------------------
+
+
+def _change(delta: Delta, lists: Sequence[List]) -> _Change:
+    """A delta, understood."""
+    one = next((one for one in lists if one.name == delta.list), None)
+    if one is None:
+        raise ValueError(f"list: expected one of {', '.join(x.name for x in lists)}, got {delta.list!r}")
+    rule = delta.rule or {"exempt": "pair", "lock": "pair", "imsis": "imsi"}.get(one.kind, "exact")
+    kinds = {"pair": ("exempt", "lock"), "imsi": ("imsis",)}.get(rule, ("imeis",))
+    if rule not in _COLUMNS or one.kind not in kinds:
+        raise ValueError(
+            f"rule: expected one of list {one.name!r}, which is of kind {one.kind!r}, got {rule!r}"
+        )
+    if rule != "exact" and (delta.reason is not None or delta.date is not None):
+        raise ValueError(f"reason and date: expected with exact IMEIs only, got with rule {rule!r}")
+    about: dict[str, Any] = {"list": one.name, "rule": rule}
+    about["reason"] = "|".join(sorted({text.strip() for text in (delta.reason or "").split("|")} - {""}))
+    about["date"] = date_text(delta.date)
+    add, remove = _arrays(rule, delta.add), _arrays(rule, delta.remove)
+    if not _COLUMNS[rule]:
+        about["add"], about["remove"] = sorted(add), sorted(remove)
+        return _Change(about, (), ())
+    about["add"], about["remove"] = len(add[0]), len(remove[0])
+    return _Change(about, tuple(add), tuple(remove))
+
+
+def _arrays(rule: str, given: Any) -> list[Any]:
+    """What is added or removed: arrays in normal form, or texts."""
+    if given is None:
+        given = ((), ()) if rule in ("range", "pair") else ()
+    if rule == "exact":
+        if isinstance(given, ImeiSet):
+            if given.irregular is not None and len(given.irregular):
+                raise ValueError(
+                    "expected a set without irregular identities: give them with rule 'irregular'"
+                )
+            return [given.to_numpy()]
+        return [ImeiSet.from_keys(columns.keys_of(given)).to_numpy()]
+    if rule in ("range", "tac"):
+        runs = list((tac_set(given) if rule == "tac" else ImeiSet.from_ranges(*given))._runs())
+        return [np.concatenate(ends) for ends in zip(*runs, strict=True)]
+    if rule == "pair":
+        pairs = _flat(*pair_columns(*given))
+        return list(pairs)
+    if rule == "irregular":
+        return [text.decode() for text in irregular.table(given).tolist()]
+    return [str(number)[1:] for number in prefix_numbers(given)]
+
+
+def _flat(keys: Keys, imsis: Keys) -> tuple[Keys, Keys]:
+    order = np.lexsort((imsis, keys))
+    return keys[order], imsis[order]
+
+
+def _packed(changes: Sequence[_Change]) -> bytes:
+    """A payload: what there is as JSON, filled up to 8 bytes, and the arrays one after another."""
+    about = dump([change.about for change in changes])
+    about += b" " * (-len(about) % 8)
+    arrays = [array for change in changes for array in (*change.add, *change.remove)]
+    return b"".join(
+        [len(about).to_bytes(8, "little"), about, *(array.astype("<u8").tobytes() for array in arrays)]
+    )
+
+
+def _unpacked(payload: bytes, path: Path) -> list[_Change]:
+    try:
+        end = 8 + int.from_bytes(payload[:8], "little")
+        numbers = np.frombuffer(payload[end:], "<u8")
+        changes, at = [], 0
+        for about in json.loads(payload[8:end]):
+            sides = []
+            for side in ("add", "remove"):
+                arrays = []
+                for _ in range(_COLUMNS[about["rule"]]):
+                    arrays.append(numbers[at : at + about[side]])
+                    at += about[side]
+                sides.append(tuple(arrays))
+            changes.append(_Change(about, *sides))
+        if at != len(numbers):
+            raise ValueError(f"{len(numbers)} numbers, of which {at} are used")
+        return changes
+    except (ValueError, LookupError, TypeError) as error:
+        raise StoreDamaged(path, "changes", str(error)) from None
+
+
+def _changed(state: _State, changes: Iterable[_Change], place: Place) -> _State:
+    """A state after changes. O(changes so far), however many they come in."""
+    lists = {one.name: one for one in state.lists}
+    exact: dict[str, list[_Change]] = {}
+    keys: list[Keys] = []
+    wide = [state.wide]
+    for change in changes:
+        name, rule = change.about["list"], change.about["rule"]
+        if rule == "exact":  # the last change of an IMEI counts
+            exact.setdefault(name, []).append(change)
+        else:
+            lists[name] = _list_changed(lists[name], rule, change, wide)
+            check_prefixes(lists[name], lists.values())
+        if rule in ("exact", "pair"):
+            keys += [change.add[0], change.remove[0]]
+    for name, some in exact.items():
+        members = lists[name].exact or Members(NOTHING)
+        lists[name] = replace(lists[name], exact=members.changed_by(*_net(some)))
+    frozen = tuple(lists.values())
+    touched, count = _touched(state, frozen, keys)
+    covered = union(wide)
+    known = state.base._tables().known
+    tables = make_tables(frozen, state.base.policy, known, touched, covered if len(covered) else None)
+    return replace(state, place=place, lists=frozen, tables=tables, touched=touched, keys=count, wide=covered)
+
+
+def _net(changes: Sequence[_Change]) -> tuple[ImeiSet, ImeiSet, tuple[Column | None, Column | None]]:
+    """What changes of exact IMEIs come to: added, removed, and the reasons and dates of the added."""
+    sides = [side[0] for change in changes for side in (change.remove, change.add)]
+    keys = np.concatenate(sides)
+    step = np.repeat(np.arange(len(sides)), [len(side) for side in sides])
+    order = np.argsort(keys, kind="stable")
+    keys, step = keys[order], step[order]
+    last = np.append(keys[1:] != keys[:-1], True)[: len(keys)]
+    keys, step = keys[last], step[last]
+    added = step % 2 == 1
+    column_of = []
+    for name in ("reason", "date"):
+        texts = [change.about[name] for change in changes]
+        values = tuple(sorted({*texts} - {""}))
+        code = np.array([values.index(text) + 1 if text else 0 for text in texts])
+        codes = code[step[added] // 2]
+        column_of.append(Column.compact(values, codes) if codes.any() else None)
+    return (
+        ImeiSet.from_keys(keys[added]),
+        ImeiSet.from_keys(keys[~added]),
+        (column_of[0], column_of[1]),
+    )
+
+
+def _list_changed(one: List, rule: str, change: _Change, wide: list[ImeiSet]) -> List:
+    """A list after a change of something other than exact IMEIs; what ranges it touched goes to `wide`."""
+    add, remove = change.about["add"], change.about["remove"]
+    if rule == "imsi":
+        return replace(one, prefixes=(one.prefixes - prefix_numbers(remove)) | prefix_numbers(add))
+    if rule == "irregular":
+        gone, new = ({text.encode() for text in texts} for texts in (remove, add))
+        return replace(one, texts=(one.texts - gone) | new)
+    if rule == "pair":
+        pairs = one.pairs or Paired(NO_PAIRS)
+        return replace(one, pairs=pairs.changed_by(_two(change.add), _two(change.remove)))
+    members: Members = getattr(one, rule) or Members(NOTHING)
+    added, removed = (ImeiSet._from_ranges(*side) for side in (change.add, change.remove))
+    wide += [added, removed]
+    parts: dict[str, Any] = {rule: members.changed_by(added, removed)}
+    return replace(one, **parts)
+
+
+def _two(arrays: tuple[NDArray[Any], ...]) -> tuple[Keys, Keys]:
+    return arrays[0], arrays[1]
+
+
+def _touched(state: _State, lists: Sequence[List], keys: list[Keys]) -> tuple[Keys | None, int]:
+    """The filter of the changed keys, with these."""
+    count = state.keys + sum(map(len, keys))
+    if not count:
+        return None, 0
+    if state.touched is not None and count <= len(state.touched) * _WORD_KEYS:
+        words = state.touched.copy()
+    else:  # twice as large, from all that changed
+        words = np.zeros(max(1 << 10, 1 << (count * 2 // _WORD_KEYS).bit_length()), np.uint64)
+        for one in lists:
+            sets = [one.exact.added, one.exact.removed] if one.exact else []
+            for members in [*sets, *([one.pairs.touched] if one.pairs else [])]:
+                touch(words, members.to_numpy())
+    for some in keys:
+        touch(words, some)
+    return words, count

@@ -1,0 +1,264 @@
+"""Whatever fails, and whenever a writer dies: the old state or the new one, and nothing promised is lost."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import imeiset
+from imeiset import Delta, Store
+from imeiset.errors import StoreDamaged
+from store import scenario
+
+HERE = Path(__file__).parent
+KEYS = [*scenario.MEMBERS, 1, 2, 3, 5]
+
+
+def listed(store):
+    """Which of the keys are listed."""
+    return {key for key, status in zip(KEYS, store.check_many(KEYS).tolist(), strict=True) if status == 1}
+
+
+@pytest.fixture(scope="module")
+def faults(tmp_path_factory):
+    """The library that makes calls fail."""
+    compiler = shutil.which(os.environ.get("CC", "cc"))
+    if not compiler or sys.platform != "linux":
+        pytest.skip("needs Linux and a C compiler")
+    library = tmp_path_factory.mktemp("faults") / "faults.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, HERE / "faults.c", "-ldl"], check=True)
+    return library
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """A store that was just made, to copy."""
+    directory = tmp_path_factory.mktemp("fresh") / "store"
+    Store.create(directory, scenario.register()).close()
+    return directory
+
+
+def run(directory, library, how, at):
+    """Run the scenario with a fault; what it said, and whether the fault was reached."""
+    seen = directory.with_name("seen")
+    environment = {
+        **os.environ,
+        "LD_PRELOAD": f"{os.environ.get('LD_PRELOAD', '')} {library}".strip(),
+        "PYTHONPATH": os.pathsep.join([str(Path(imeiset.__file__).parent.parent), str(HERE.parent)]),
+        "FAULT_DIR": str(directory),
+        "FAULT_AT": str(at),
+        "FAULT_HOW": how,
+        "FAULT_SEEN": str(seen),
+    }
+    found = subprocess.run(
+        [sys.executable, HERE / "scenario.py", directory], env=environment, capture_output=True, text=True
+    )
+    assert "Traceback" not in found.stderr, found.stderr
+    return found.stdout.splitlines(), seen.exists()
+
+
+SLOWER = [pytest.param(how, marks=pytest.mark.long) for how in ("short", "after")]
+
+
+@pytest.mark.parametrize("how", ["error", "kill", *SLOWER])
+def test_every_call_that_changes_the_store_fails_in_turn(tmp_path, faults, fresh, how):
+    def fail(at):
+        directory = tmp_path / f"{at}" / "store"
+        shutil.copytree(fresh, directory)
+        said, reached = run(directory, faults, how, at)
+        done = sum(line.startswith("done") for line in said)
+        if not reached or how in ("error", "short"):  # a step that failed goes well when taken again
+            assert done == len(scenario.STEPS), (at, said)
+            assert sum(line.startswith("failed") for line in said) <= reached, (at, said)
+        for reader in (Store.open(directory), Store.open(directory, mode="memory")):
+            assert listed(reader) in (scenario.state(done), scenario.state(done + 1)), (at, said)
+        before = listed(reader)
+        writer = Store.open(directory)
+        writer.apply(Delta("stolen", add=[1]))
+        assert listed(writer) == before | {1}
+        reader.refresh()
+        assert listed(reader) == before | {1}
+        writer.compact()
+        writer.prune(1)
+        assert listed(Store.open(directory)) == before | {1}
+        assert len(list(directory.iterdir())) == 4, "what the dead writer left is cleared away"
+        writer.close()
+        return reached
+
+    reached = [True]
+    with ThreadPoolExecutor(4) as pool:
+        while all(reached):  # until a run comes to its end undisturbed
+            reached += pool.map(fail, range(len(reached), len(reached) + 8))
+    assert reached.index(False) > 20, "the faults were not where the store writes"
+
+
+FIRST = 1000
+
+
+def cycle(directory, rng):
+    """A child writes without a pause, and is killed; what it was promised, and what is there."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            store = Store.open(directory)
+            while True:
+                number = store.sequence + 1
+                store.apply(
+                    Delta("stolen", add=[FIRST + number], remove=[FIRST + number - 3]), sequence=number
+                )
+                os.write(writing, b"%d\n" % number)
+                if number % 7 == 0:
+                    store.compact()
+                    store.prune(2)
+        finally:
+            os._exit(1)
+    os.close(writing)
+    first = os.read(reading, 100) if rng.random() < 0.5 else b""
+    time.sleep(rng.random() * 0.01)
+    os.kill(child, signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    with os.fdopen(reading, "rb") as pipe:
+        promised = (first + pipe.read()).split()
+    return int(promised[-1]) if promised else 0
+
+
+def kill_cycles(directory, cycles, seed):
+    rng = random.Random(seed)
+    Store.create(directory, scenario.register()).close()
+    reader, before, busy = Store.open(directory), 0, 0
+    for _ in range(cycles):
+        promised = cycle(directory, rng)
+        busy += promised > 0
+        store = Store.open(directory)
+        found = store.sequence
+        assert max(promised, before) <= found <= max(promised, before) + 1
+        reader.refresh()
+        near = list(range(FIRST + found - 10, FIRST + found + 5))
+        expected = [key for key in near if max(found - 3, 0) < key - FIRST <= found]
+        for one in (store, reader):
+            assert one.sequence == found
+            assert [k for k, s in zip(near, one.check_many(near).tolist(), strict=True) if s] == expected
+        before = found
+    assert busy > cycles // 10, "the writer was hardly ever killed at work"
+
+
+def test_a_writer_killed_500_times(tmp_path):
+    kill_cycles(tmp_path / "store", 500, 1)
+
+
+@pytest.mark.long
+def test_a_writer_killed_10000_times(tmp_path):
+    kill_cycles(tmp_path / "store", 10_000, 2)
+
+
+# ---- the tail of the journal
+
+
+def torn(directory):
+    """A store whose writer died before it noted the last of three changes; its journal's path and bytes."""
+    store = Store.create(directory, scenario.register())
+    for key in (1, 2, 3):
+        if key == 3:
+            head = store._journal.path.read_bytes()
+        store.apply(Delta("stolen", add=[key]))
+    store.close()
+    path = store._journal.path
+    data = path.read_bytes()
+    return path, data[:56] + head[56:72] + data[72:], len(head)
+
+
+def test_a_torn_tail_is_cut_wherever_it_is_torn(tmp_path):
+    path, data, whole = torn(tmp_path / "store")
+    for size in range(whole, len(data) + 1):
+        path.write_bytes(data[:size])
+        expected = {*scenario.MEMBERS, 1, 2} | ({3} if size == len(data) else set())
+        assert listed(Store.open(path.parent)) == expected
+        if size % 16 == 0 or size == len(data):
+            with Store.open(path.parent) as writer:
+                writer.apply(Delta("stolen", add=[5]))
+            assert listed(Store.open(path.parent)) == expected | {5}
+
+
+def test_a_flipped_bit_in_the_tail_is_a_torn_tail(tmp_path):
+    path, data, whole = torn(tmp_path / "store")
+    for at in range(whole, len(data)):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :])
+        assert listed(Store.open(path.parent)) == {*scenario.MEMBERS, 1, 2}
+
+
+def test_a_flipped_bit_in_what_is_committed_is_an_error(tmp_path):
+    """Never the silent loss of a change that was promised."""
+    directory = tmp_path / "store"
+    path, _, _ = torn(directory)
+    with Store.open(directory) as writer:
+        writer.apply(Delta("stolen", add=[5]))
+        reader = Store.open(directory)
+        serving = listed(reader)
+    data = path.read_bytes()
+    for at in range(len(data)):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :])
+        if 56 <= at < 72:  # the committed length, of which there are two
+            assert listed(Store.open(directory)) == serving
+            continue
+        with pytest.raises(StoreDamaged) as caught:
+            Store.open(directory)
+        assert str(path) in str(caught.value)
+    for size in range(len(data)):
+        path.write_bytes(data[:size])
+        with pytest.raises(StoreDamaged):
+            Store.open(directory)
+        with pytest.raises(StoreDamaged):
+            reader.refresh()
+        assert listed(reader) == serving
+
+
+def test_a_damaged_manifest_is_an_error(tmp_path):
+    directory = tmp_path / "store"
+    Store.create(directory, scenario.register()).close()
+    path = directory / "current"
+    data = path.read_bytes()
+    for at in range(len(data)):
+        for junk in (data[:at], data[:at] + b"\xff" + data[at + 1 :]):
+            path.write_bytes(junk)
+            with pytest.raises(StoreDamaged):
+                Store.open(directory)
+
+
+def test_a_full_disk(tmp_path):
+    """A real one: a small tmpfs, where one may be mounted."""
+    if shutil.which("mount") is None or os.geteuid() != 0:
+        pytest.skip("only root mounts")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a tmpfs cannot be mounted here")
+    try:
+        store = Store.create(disk / "store", scenario.register())
+        added, failures = 0, 0
+        while failures < 3:
+            try:
+                start = 10**12 + added
+                store.apply(Delta("stolen", add=list(range(start, start + 2000)), remove=[5]))
+                added += 2000
+            except OSError as error:
+                failures += 1
+                said = error.strerror
+        assert said == "No space left on device"
+        with pytest.raises(OSError, match="No space"):
+            store.compact()
+        for one in (store, Store.open(disk / "store")):
+            keys = list(range(10**12, 10**12 + added + 2000))
+            assert one.check_many(keys).sum() == added > 0
+            assert listed(one) == set(scenario.MEMBERS)
+        store.close()
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)  # the store still maps it

@@ -1,0 +1,542 @@
+"""The living store: changes, generations, readers beside a writer, and a model of plain dicts."""
+
+import contextlib
+import datetime
+import errno
+import multiprocessing
+import os
+import shutil
+import tempfile
+import threading
+import time
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import oracle
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from imeiset import Delta, EquipmentStatus, ImeiError, ImeiSet, Policy, Register, Store, Verdict
+from imeiset.errors import (
+    SnapshotError,
+    StoreBase,
+    StoreError,
+    StoreExists,
+    StoreInDoubt,
+    StoreLocked,
+    StoreMissing,
+    StoreSequence,
+    StoreShrunk,
+)
+
+W, B, G, U = EquipmentStatus
+PHONE, OTHER = "490154203237518", "356938035643809"
+HOME, AWAY = "234150999999999", "262011234567890"
+
+
+def register():
+    made = Register(Policy(response_type=1))
+    made.add("stolen", [PHONE], status=B)
+    made.add("good", ["35000000000000"], status=W)
+    made.add_ranges("batches", [100], [200], status=G)
+    made.add_tacs("models", ["35123456"], status=G)
+    made.exempt("pairs", [PHONE], [HOME])
+    made.add_imsis("guests", ["26299"], status=G)
+    return made
+
+
+@pytest.fixture
+def directory(tmp_path):
+    path = tmp_path / "store"
+    Store.create(path, register()).close()
+    return path
+
+
+@pytest.fixture
+def store(directory):
+    with Store.open(directory) as one:
+        yield one
+
+
+def test_a_change_of_every_kind(store, directory):
+    reader = Store.open(directory)
+    store.apply(
+        Delta("stolen", add=[OTHER], remove=[PHONE], reason="lost|found", date="20240229"),
+        Delta("stolen", add=["62#2"], rule="irregular"),
+        Delta("batches", add=([300], [310]), remove=([150], [160]), rule="range"),
+        Delta("models", add=["35999999"], remove=["35123456"], rule="tac"),
+        Delta("pairs", add=([OTHER], [AWAY]), remove=([PHONE], [HOME])),
+        Delta("guests", add=["26201"], remove=["26299"]),
+    )
+    for one in (store, reader, Store.open(directory)):
+        if one is reader:
+            assert (one.sequence, one.check(OTHER).status) == (0, W)
+            assert one.refresh()
+            assert not one.refresh()
+        day = datetime.date(2024, 2, 29)
+        assert one.check(OTHER) == Verdict(B, "stolen", "exact", ("found", "lost"), day)
+        assert one.check(OTHER, AWAY).rule == "imsi"
+        assert one.check(PHONE) == Verdict(W)
+        assert one.check("62#2") == Verdict(B, "stolen", "irregular")
+        answers = [one.check(key).status for key in (149, 150, 160, 161, 299, 300, 310, 311)]
+        assert answers == [G, W, W, G, W, G, G, W]
+        assert [one.check(tac + "123456").status for tac in ("35999999", "35123456")] == [G, W]
+        assert one.check(PHONE, "262991234567890").status == W
+        assert one["stolen"] == ImeiSet([OTHER])
+        assert one.status().counts == {
+            "stolen": {"exact": 1, "irregular": 1},
+            "good": {"exact": 1},
+            "batches": {"range": 101},
+            "models": {"tac": 10**6},
+            "pairs": {"pair": 1},
+            "guests": {"imsi": 1},
+        }
+    store.compact()
+    assert store.generation == 2
+    assert store.status().counts == reader.status().counts
+    assert Register.verify(directory / "base-00000002.imei").check(OTHER).reasons == ("found", "lost")
+
+
+def test_numbers_keep_deltas_in_order(store):
+    first, second = Delta("stolen", add=[1]), Delta("stolen", add=[2])
+    assert store.apply(first, sequence=1) == 1
+    assert store.apply(first, sequence=1) == 1  # again: nothing happens
+    with pytest.raises(StoreSequence, match="expected change 1 as it was applied, got another"):
+        store.apply(second, sequence=1)
+    with pytest.raises(StoreSequence, match="expected change 2, got 3"):
+        store.apply(second, sequence=3)
+    assert store.apply(second) == 2
+    store.compact()
+    assert store.apply(first, sequence=1) == 1  # in the base by now
+    assert store.sequence == 2
+
+
+def test_a_delta_is_for_one_state(store):
+    base = store.digest
+    with pytest.raises(StoreBase, match="a delta for state"):
+        store.apply(Delta("stolen", add=[1]), base="0" * 16)
+    store.apply(Delta("stolen", add=[1]), base=base)
+    with pytest.raises(StoreBase):
+        store.apply(Delta("stolen", add=[2]), base=base)
+    assert store.check(2).status == W
+
+
+@pytest.mark.parametrize(
+    ("delta", "match"),
+    [
+        (Delta("stole", add=[1]), "expected one of stolen, good"),
+        (Delta("stolen", add=["49015420323751x"]), "not a digit"),
+        (Delta("stolen", add=[PHONE], rule="pair"), "of kind 'imeis', got 'pair'"),
+        (Delta("pairs", add=[PHONE], rule="exact"), "of kind 'exempt', got 'exact'"),
+        (Delta("pairs", add=([PHONE], ["x"])), "IMSI"),
+        (Delta("batches", add=([2], [1]), rule="range"), "low <= high"),
+        (Delta("models", add=["1"], rule="tac", reason="x"), "exact IMEIs only"),
+        (Delta("stolen", add=[1], date="soon"), "dates"),
+        (Delta("stolen", add=["123"], rule="irregular"), None),
+    ],
+)
+def test_a_bad_delta_changes_nothing(store, directory, delta, match):
+    before = store.digest
+    if match is None:
+        store.apply(delta)  # a short text of digits is an irregular identity
+        return
+    with pytest.raises((ValueError, ImeiError), match=match):
+        store.apply(Delta("stolen", add=[1, 2]), delta)
+    assert store.digest == before == Store.open(directory).digest
+    assert store.check(1).status == W
+
+
+def test_one_writer(store, directory):
+    store.apply(Delta("stolen", add=[1]))
+    second = Store.open(directory)
+    with pytest.raises(StoreLocked, match=f"expected no other writer, got process {os.getpid()}"):
+        second.apply(Delta("stolen", add=[2]))
+    store.close()
+    second.apply(Delta("stolen", add=[2]))
+    second.close()
+    store.apply(Delta("stolen", add=[3]))  # it takes the lock again, and has seen change 2
+    assert store.sequence == 3
+    assert [store.check(key).status for key in (1, 2, 3)] == [B] * 3
+
+
+def test_a_forked_child_is_a_reader(store):
+    store.apply(Delta("stolen", add=[1]))
+    child = os.fork()
+    if not child:
+        code = 1
+        with contextlib.suppress(BaseException):
+            try:
+                store.apply(Delta("stolen", add=[2]))
+            except StoreLocked:
+                code = 0 if store.check(1).status == B else 2
+        os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    store.apply(Delta("stolen", add=[3]))
+
+
+def test_time_travel_and_pruning(store, directory):
+    store.apply(Delta("stolen", add=[1]))
+    store.compact()
+    store.apply(Delta("stolen", add=[2], remove=[1]))
+    store.compact()
+    first, second = (Store.open(directory, generation=n) for n in (1, 2))
+    assert [first.check(key).status for key in (1, 2)] == [B, W]
+    assert [second.check(key).status for key in (1, 2)] == [W, B]
+    assert not first.refresh()
+    with pytest.raises(StoreError, match="newest generation"):
+        first.apply(Delta("stolen", add=[3]))
+    with pytest.raises(StoreMissing, match="from 1 to 3, got 4"):
+        Store.open(directory, generation=4)
+    assert store.prune(2) == 1
+    with pytest.raises(SnapshotError):
+        Store.open(directory, generation=1)
+    assert first.check(1).status == B  # its file lives until it is let go
+    with pytest.raises(ValueError, match="at least 1"):
+        store.prune(0)
+
+
+def test_a_reader_of_a_pruned_generation_moves_on(store, directory):
+    reader = Store.open(directory)
+    store.apply(Delta("stolen", add=[1]))
+    store.compact()
+    store.prune(1)
+    assert reader.check(1).status == W
+    assert reader.refresh()
+    assert (reader.generation, reader.check(1).status) == (2, B)
+
+
+def test_a_base_that_shrinks_is_refused(store):
+    smaller = Register()
+    for name, status in (("stolen", B), ("good", W)):
+        smaller.add(name, [PHONE], status=status)
+    with pytest.raises(StoreShrunk, match=r"at least 75% of the 101 of list 'batches' by range, got 0"):
+        store.replace(smaller)
+    assert store.generation == 1
+    store.replace(smaller, force=True)
+    assert (store.generation, len(store.lists)) == (2, 2)
+    bigger = Register()
+    bigger.add("stolen", [PHONE, OTHER], status=B)
+    bigger.add("good", [OTHER], status=W)
+    store.replace(bigger, shrink=0)
+    assert store.check(OTHER).status == B
+
+
+def test_status(store):
+    store.apply(Delta("stolen", add=[1, 2]))
+    found = store.status()
+    assert (found.generation, found.sequence, found.journal_records, found.fault) == (1, 1, 1, None)
+    assert 0 <= found.age < 60
+    assert abs(found.changed.timestamp() - time.time()) < 60
+    assert found.journal_bytes > 72
+    assert found.base_bytes > 1000
+    assert found.digest == store.digest
+    store.compact()
+    again = store.status()
+    assert (again.changed, again.journal_records) == (found.changed, 0), "compacting makes nothing newer"
+
+
+def test_what_is_no_store(tmp_path, directory):
+    with pytest.raises(StoreMissing):
+        Store.open(tmp_path / "nowhere")
+    with pytest.raises(StoreExists):
+        Store.create(directory, register())
+    (directory / "journal-00000001").unlink()
+    with pytest.raises(StoreMissing, match="journal"):
+        Store.open(directory)
+
+
+def test_the_watcher(store, directory):
+    reader, seen = Store.open(directory), threading.Event()
+    reader.watch(0.01, lambda one: seen.set())
+    with pytest.raises(RuntimeError):
+        reader.watch()
+    store.apply(Delta("stolen", add=[1]))
+    assert seen.wait(10)
+    assert reader.check(1).status == B
+    (directory / "current").rename(directory / "away")
+    deadline = time.monotonic() + 10
+    while reader.status().fault is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "expected a store" in reader.status().fault
+    assert reader.check(1).status == B
+    reader.close()
+
+
+def test_a_disk_that_fails_to_sync_leaves_doubt(store, directory):
+    store.apply(Delta("stolen", add=[1]))
+    with (
+        mock.patch("os.fsync", side_effect=OSError(errno.EIO, "Input/output error")),
+        pytest.raises(StoreInDoubt),
+    ):
+        store.apply(Delta("stolen", add=[2]))
+    with pytest.raises(StoreInDoubt):
+        store.apply(Delta("stolen", add=[3]))
+    assert store.check(2).status == W
+    store.close()
+    with Store.open(directory) as again:
+        again.apply(Delta("stolen", add=[3]))
+        assert [again.check(key).status for key in (1, 3)] == [B, B]
+        assert again.sequence == 3
+
+
+def test_many_changes_and_the_filter(store, directory):
+    """More keys than the first filter is for, in many deltas; a reader takes them at once."""
+    rng = np.random.default_rng(0)
+    expected, reader = {}, Store.open(directory)
+    for n in range(30):
+        add, remove = rng.integers(10**12, 10**12 + 3000, (2, 400), dtype=np.uint64)
+        expected |= dict.fromkeys(remove.tolist(), "") | dict.fromkeys(add.tolist(), f"{n % 5}")
+        store.apply(Delta("stolen", add=add, remove=remove, reason=f"{n % 5}"))
+    reader.refresh()
+    keys = np.arange(10**12, 10**12 + 3000, dtype=np.uint64)
+    store.compact()
+    for one in (reader, store, Store.open(directory)):
+        assert one.check_many(keys).tolist() == [B if expected.get(key) else W for key in keys.tolist()]
+        for key in keys.tolist()[::50]:
+            assert one.check(key).reasons == ((expected[key],) if expected.get(key) else ())
+
+
+# ---- readers beside a writer ----
+
+GROUPS, SIZE = 50, 40
+
+
+def group(n):
+    """The keys that are listed after change n: those of one group."""
+    return [10**13 + n % GROUPS * 10**6 + i * 7 for i in range(SIZE)]
+
+
+EVERY = [key for n in range(GROUPS) for key in group(n)]
+
+
+def follow(directory, until, faults):
+    """Read without a pause; note whatever was no state that was ever committed."""
+    one, last = Store.open(directory), 0
+    if isinstance(faults, str):
+        faults = Path(faults)
+    while last < until:
+        one.refresh()
+        sequence = one.sequence
+        listed = np.flatnonzero(one.check_many(EVERY) == B)
+        groups = set((listed // SIZE).tolist())
+        if len(listed) != SIZE or len(groups) != 1 or sequence < last:
+            faults.write_text(f"{sequence} after {last}: {len(listed)} of groups {groups}")
+            return
+        if one.sequence == sequence and groups != {sequence % GROUPS}:
+            faults.write_text(f"{sequence}: group {groups}")
+            return
+        last = sequence
+
+
+def test_readers_see_committed_states_only(tmp_path):
+    """Threads and processes read while changes are applied and compactions run."""
+    changes, directory = 120, tmp_path / "store"
+    base = Register()
+    base.add("stolen", group(0), status=B)
+    store = Store.create(directory, base)
+    faults = [tmp_path / f"fault {n}" for n in range(4)]
+    spawn = multiprocessing.get_context("fork")
+    readers = [spawn.Process(target=follow, args=(directory, changes, fault)) for fault in faults[:2]]
+    readers += [threading.Thread(target=follow, args=(directory, changes, fault)) for fault in faults[2:]]
+    for reader in readers:
+        reader.start()
+    compactions = []
+    for n in range(1, changes + 1):
+        store.apply(Delta("stolen", add=group(n), remove=group(n - 1)))
+        assert (store.check_many(EVERY) == B).sum() == SIZE
+        if n % 50 == 25:
+            compactions.append(store.compact_in_background())
+    for compaction in compactions:
+        compaction.result(60)
+    store.prune(1)
+    for reader in readers:
+        reader.join(60)
+    store.close()
+    assert [fault.read_text() for fault in faults if fault.exists()] == []
+    assert store.generation == 1 + len(compactions)
+
+
+# ---- the model ----
+
+KEYS = st.integers(0, 12) | st.integers(10**13, 10**13 + 12)
+IMSIS = st.sampled_from([HOME, AWAY, "001011"])
+PAIRS = st.lists(st.tuples(KEYS, IMSIS), max_size=4)
+NAMES = st.sampled_from(["black", "white", "grey"])
+CALLS = st.sampled_from(["pwrite", "fsync", "replace", "unlink", "ftruncate"])
+REASONS = st.sampled_from(["", "lost", "a|b"])
+
+
+class Living(RuleBasedStateMachine):
+    """A store against a twin of plain dicts: a writer, a reader, and whatever happens to them."""
+
+    @initialize(response_type=st.sampled_from([1, 2, 3]))
+    def create(self, response_type):
+        self.home = Path(tempfile.mkdtemp(prefix="imeiset-"))
+        self.twin = oracle.Equipment(response_type)
+        made = Register(Policy(response_type=response_type))
+        for name, status in (("black", B), ("white", W), ("grey", G)):
+            self.twin.list(name, status)["exact"] = {5: "base", 10**13: "base"}
+            made.add(name, [5, 10**13], status=status, reasons=["base", "base"])
+        for name, kind in (("exempt", "exempt"), ("lock", "lock")):
+            self.twin.list(name, W if kind == "exempt" else B, kind)["pairs"] = {(5, HOME)}
+            getattr(made, kind)(name, [5], [HOME])
+        self.store = Store.create(self.home / "store", made)
+        self.reader, self.seen = Store.open(self.home / "store"), self.answers()
+
+    def answers(self):
+        questions = [
+            (key, imsi) for key in (*range(13), *range(10**13, 10**13 + 13)) for imsi in (None, HOME)
+        ]
+        return [self.twin.check(*question) for question in questions], questions
+
+    @rule(
+        name=NAMES,
+        add=st.lists(KEYS, max_size=5),
+        remove=st.lists(KEYS, max_size=5),
+        reason=REASONS,
+    )
+    def apply_exact(self, name, add, remove, reason):
+        self.store.apply(Delta(name, add=add, remove=remove, reason=reason or None))
+        exact = self.twin.lists[name]["exact"]
+        for key in remove:
+            exact.pop(key, None)
+        exact |= dict.fromkeys(add, reason)
+
+    @rule(
+        name=st.sampled_from(["exempt", "lock"]),
+        add=st.lists(st.tuples(KEYS, IMSIS), max_size=4),
+        data=st.data(),
+    )
+    def apply_pairs(self, name, add, data):
+        pairs = self.twin.lists[name]["pairs"]
+        remove = data.draw(st.lists(st.sampled_from([*sorted(pairs), (5, HOME)]), max_size=3))
+        columns = [tuple(map(list, zip(*some, strict=True))) or ([], []) for some in (add, remove)]
+        self.store.apply(Delta(name, add=columns[0], remove=columns[1]))
+        self.twin.lists[name]["pairs"] = (pairs - set(remove)) | set(add)
+
+    @rule(
+        name=st.sampled_from(["black", "white", "grey"]),
+        bounds=st.tuples(KEYS, KEYS).map(sorted),
+        gone=st.booleans(),
+    )
+    def apply_range(self, name, bounds, gone):
+        low, high = bounds
+        if high - low > 100:
+            high = low
+        ranges = self.twin.lists[name]["range"]
+        change = ([low], [high])
+        self.store.apply(Delta(name, rule="range", **{"remove" if gone else "add": change}))
+        covered = {key for begin, end in ranges for key in range(begin, end + 1)}
+        covered = covered - set(range(low, high + 1)) if gone else covered | set(range(low, high + 1))
+        self.twin.lists[name]["range"] = {(key, key) for key in covered}
+
+    @rule(name=st.sampled_from(["black", "grey"]), add=st.booleans())
+    def apply_tac(self, name, add):
+        self.store.apply(Delta(name, rule="tac", **{"add" if add else "remove": ["10000000"]}))
+        self.twin.lists[name]["tac"] = {10**7} if add else set()
+
+    @rule(kind=st.sampled_from(["gap", "base", "list", "key", "again"]))
+    def bad_apply(self, kind):
+        before, delta = self.store.digest, Delta("black", add=[7])
+        calls = {
+            "gap": lambda: self.store.apply(delta, sequence=self.store.sequence + 2),
+            "base": lambda: self.store.apply(delta, base="f" * 16),
+            "list": lambda: self.store.apply(delta, Delta("none", add=[1])),
+            "key": lambda: self.store.apply(delta, Delta("black", add=["x"])),
+            "again": lambda: self.store.apply(
+                Delta("grey", add=[1, 2, 3]), sequence=max(self.store.sequence, 1)
+            ),
+        }
+        if kind == "again" and not self.store.status().journal_records:
+            return
+        with pytest.raises((StoreError, ValueError)):
+            calls[kind]()
+        assert self.store.digest == before
+
+    @rule(
+        after=st.integers(0, 12),
+        call=st.sampled_from(["pwrite", "fsync", "replace", "unlink", "ftruncate"]),
+        what=st.sampled_from(["apply", "compact"]),
+    )
+    def crash(self, after, call, what):
+        """The writer is copied as it stands at some call: that copy goes on, the process is gone."""
+        copy, left = self.home / "copy", after
+        real = getattr(os, call)
+
+        def dying(*arguments, **names):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt  # not an OSError: nothing cleans up behind it
+            return real(*arguments, **names)
+
+        twin = self.twin.lists["grey"]["exact"]
+        with mock.patch(f"os.{call}", dying):
+            try:
+                if what == "apply":
+                    self.store.apply(Delta("grey", add=[9], remove=[5]))
+                else:
+                    self.store.compact()
+                done = what == "apply"
+            except (KeyboardInterrupt, StoreInDoubt):
+                done = None
+        self.store.close()
+        shutil.copytree(self.home / "store", copy)
+        self.reader.close()
+        shutil.rmtree(self.home / "store")
+        copy.rename(self.home / "store")
+        self.store = Store.open(self.home / "store")
+        if done is None and what == "apply":
+            done = self.store.check(9).list is not None and 9 in {int(x[:14]) for x in self.store["grey"]}
+            done = done and 5 not in {int(x[:14]) for x in self.store["grey"]}
+        if done:
+            twin.pop(5, None)
+            twin[9] = ""
+        self.store.apply()
+        self.reader, self.seen = Store.open(self.home / "store"), self.answers()
+
+    @rule()
+    def compact(self):
+        self.store.compact()
+
+    @rule()
+    def prune(self):
+        self.store.prune(1)
+
+    @rule()
+    def reopen(self):
+        self.store.close()
+        self.store = Store.open(self.home / "store", mode="memory")
+
+    @rule()
+    def refresh(self):
+        self.reader.refresh()
+        self.seen = self.answers()
+        assert self.reader.sequence == self.store.sequence
+
+    @invariant()
+    def the_writer_is_the_twin(self):
+        self.agrees(self.store, *self.answers())
+
+    @invariant()
+    def the_reader_is_what_it_last_saw(self):
+        self.agrees(self.reader, *self.seen)
+
+    @staticmethod
+    def agrees(store, expected, questions):
+        found = [store.check(*question) for question in questions]
+        assert [(v.status, v.list, v.rule, "|".join(v.reasons)) for v in found] == expected
+        keys, imsis = [key for key, _ in questions], [imsi for _, imsi in questions]
+        assert store.check_many(keys, imsis).tolist() == [status for status, *_ in expected]
+
+    def teardown(self):
+        if hasattr(self, "home"):
+            self.store.close()
+            shutil.rmtree(self.home)
+
+
+TestLiving = Living.TestCase
+TestLiving.settings = settings(stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
