@@ -217,8 +217,10 @@ ALWAYS_INLINE int in_spill(const struct index *ix, uint64_t line, uint64_t key, 
 ALWAYS_INLINE int contains_key(const struct index *ix, uint64_t key, int level) {
     uint32_t spilled;
     struct place p = find_key(ix, key);
-    if (line_contains(p.line, &shapes[p.row], p.offset, level, &spilled)) return 1;
-    return spilled && ix->spill_count && in_spill(ix, find_spill(ix, key, level), key, level);
+    int found = line_contains(p.line, &shapes[p.row], p.offset, level, &spilled);
+    if (UNLIKELY(spilled & (uint32_t)!found) && ix->spill_count) /* one branch: `found` alone cannot be predicted */
+        return in_spill(ix, find_spill(ix, key, level), key, level);
+    return found;
 }
 
 /* How many members in lines are below key, which is one. */
