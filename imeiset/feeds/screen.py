@@ -226,6 +226,7 @@ class _Texts:
         rest = b""
         for buffer, start, stop in source:
             text = rest + bytes(memoryview(buffer)[start:stop])
+            source.release(buffer)
             if scanner is None:
                 dialect, title, used = _begin(source.path, text, column)
                 self._start(source.path, dialect, title)
