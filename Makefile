@@ -20,7 +20,11 @@ SOURCES := pyproject.toml setup.py imeiset_command.py README.md LICENSE \
 CYTHON := $(shell find imeiset -name '*.pyx' -o -name '*.pxd')
 STUBBED := $(shell find imeiset -name '*.pyi' | sed 's/\.pyi$$//; s/\//./g; s/\.__init__$$//')
 
+<<<<<<< HEAD
 .PHONY: help demo test lint bench test-long torture test-all test-integrations test-wheel sanitize clean
+=======
+.PHONY: help demo test lint bench test-long test-all test-integrations test-spark test-wheel sanitize clean
+>>>>>>> 64e3106 (Spark: screen on every executor from a mapped file, and lists built in parts by TAC range; tested on a local cluster of two workers)
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
@@ -87,6 +91,17 @@ test-integrations: ## The integrations with the newest and the oldest libraries 
 		$(SAFELY) build/venv-$$age/bin/pytest tests/integrations tests/test_arrow.py tests/test_screening.py \
 			tests/feeds/test_screen.py; \
 	done
+
+test-spark: ## The Spark integration on a local cluster of two workers, if Java 17 is here
+	if ! java -version 2>&1 | grep -Eq 'version "(1[7-9]|[2-9][0-9])'; then echo "Java 17: not found, skipped"; exit 0; fi; \
+	for age in newest oldest; do \
+		[ -e build/venv-spark-$$age/bin/pip ] || $(PYTHON) -m venv build/venv-spark-$$age; \
+		build/venv-spark-$$age/bin/python $(PIP) $(BUILDERS); \
+		if [ $$age = oldest ]; then build/venv-spark-$$age/bin/python $(PIP) $(OLDEST) "numpy<2"; fi; \
+		build/venv-spark-$$age/bin/python $(PIP) --no-build-isolation '.[test,spark]'; \
+		$(SAFELY) build/venv-spark-$$age/bin/pytest -m long tests/integrations/test_spark.py; \
+	done
+test-spark: EXTRAS := arrow,spark
 
 # Each of the following works on a copy of what git tracks, so that nothing else can help it pass.
 COPY = rm -rf $(1) && mkdir -p $(1) && git ls-files -z | xargs -0 cp --parents -t $(1)
