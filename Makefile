@@ -20,11 +20,7 @@ SOURCES := pyproject.toml setup.py imeiset_command.py README.md LICENSE \
 CYTHON := $(shell find imeiset -name '*.pyx' -o -name '*.pxd')
 STUBBED := $(shell find imeiset -name '*.pyi' | sed 's/\.pyi$$//; s/\//./g; s/\.__init__$$//')
 
-<<<<<<< HEAD
-.PHONY: help demo test lint bench test-long torture test-all test-integrations test-wheel sanitize clean
-=======
-.PHONY: help demo test lint bench test-long test-all test-integrations test-spark test-wheel sanitize clean
->>>>>>> 64e3106 (Spark: screen on every executor from a mapped file, and lists built in parts by TAC range; tested on a local cluster of two workers)
+.PHONY: help demo test lint bench test-long torture test-all test-integrations test-spark test-wheel sanitize clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
