@@ -1,11 +1,13 @@
 """Screening columns against a list: one word for every row, also for the rows that are no IMEI."""
 
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,8 @@ from imeiset.errors import ImeiError, ParseStatus
 from imeiset.register import EquipmentStatus, Register
 from imeiset.sets import ImeiSet
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 Codes = NDArray[np.uint8]
 Lists = NDArray[np.int8]
 
@@ -74,14 +78,18 @@ class Screener:
             answers[codes >= self.malformed] = True
         return answers
 
-    def codes(self, column: object) -> Codes:
-        """The code of every row: uint8[n], indices into `words`. No content raises."""
+    def codes(self, column: object, *, threads: int | None = None) -> Codes:
+        """The code of every row: uint8[n], indices into `words`. No content raises. threads: as above."""
         column = columns.settled(column)
         keys, status = columns.parse(column)
-        return self.judge(keys, status, columns.values(column))[0]
+        return self.judge(keys, status, columns.values(column), threads)[0]
 
     def judge(
-        self, keys: columns.Keys, status: columns.Statuses, value: Callable[[int], object]
+        self,
+        keys: columns.Keys,
+        status: columns.Statuses,
+        value: Callable[[int], object],
+        threads: int | None = None,
     ) -> tuple[Codes, Lists]:
         """The codes of parsed rows, and which of the lists decided each, -1 for none.
 
@@ -89,18 +97,18 @@ class Screener:
         they count as.
         """
         if not status.any():
-            return self._judge(keys)
+            return self._judge(keys, threads)
         codes, lists = np.empty(len(keys), np.uint8), np.full(len(keys), -1, np.int8)
         good = status == 0
-        codes[good], lists[good] = self._judge(keys[good])
+        codes[good], lists[good] = self._judge(keys[good], threads)
         codes[~good] = status[~good] + (self.malformed - 1)
         for row in np.flatnonzero(~good).tolist() if self._keeps_texts else ():
             with suppress(ImeiError):  # malformed for the list too
                 codes[row], lists[row] = self._ask(value(row))
         return codes, lists
 
-    def _judge(self, keys: columns.Keys) -> tuple[Codes, Lists]:
-        threads = _threads(keys, None)
+    def _judge(self, keys: columns.Keys, threads: int | None) -> tuple[Codes, Lists]:
+        threads = _threads(keys, threads)
         if isinstance(self.list, ImeiSet):
             codes = self.list.contains(keys, threads).view(np.uint8)
             return codes, codes.view(np.int8) - np.int8(1)
@@ -114,6 +122,19 @@ class Screener:
             return int(listed), int(listed) - 1
         verdict = self.list.check(value)
         return verdict.status, self.lists.index(verdict.list) if verdict.list in self.lists else -1
+
+
+def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """The function of every item, in order, on all cores; a few items are taken ahead."""
+    workers = os.cpu_count() or 1
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="screen") as pool:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _threads(column: Any, threads: int | None) -> int:

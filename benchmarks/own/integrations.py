@@ -3,6 +3,7 @@
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -86,7 +87,7 @@ def pandas(rows: int) -> dict[str, float]:
     dtype = "str" if pd.__version__ >= "3" else "string[pyarrow]"
     series, members = pd.Series(calls, dtype=dtype), pd.Series(texts, dtype=dtype)
     return turns(
-        {"imeiset": lambda: series.imei.isin(blocked).sum(), "isin": lambda: series.isin(members).sum()}
+        {"imeiset": lambda: series.imei.isin(blocked).sum(), "isin": lambda: series.isin(members).sum()}, 1
     )
 
 
@@ -168,8 +169,73 @@ def against_polars(directory: Path, rows: int) -> dict[str, float]:
     return {what: statistics.median(values) for what, values in seen.items()}
 
 
+def tables(directory: Path, rows: int) -> None:
+    """Call records and the list in Parquet, and the list as a snapshot."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts, calls, blocked = data(rows)
+    blocked.save(directory / "list.imei")
+    pq.write_table(
+        pa.table({"imei": texts}), directory / "list.parquet", compression="none", use_dictionary=False
+    )
+    for part in range(8):
+        piece = pa.table({"imei": calls[part * rows // 8 : (part + 1) * rows // 8]})
+        (directory / "calls").mkdir(exist_ok=True)
+        pq.write_table(
+            piece, directory / "calls" / f"{part}.parquet", compression="none", use_dictionary=False
+        )
+
+
+def spark(directory: Path) -> dict[str, float]:
+    """Seconds of `screen` and of a broadcast semi-join on a local cluster of two workers."""
+    from pyspark.sql import SparkSession
+    from pyspark.sql import functions as f
+
+    from imeiset.integrations.spark import screen as screen_frame
+
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    session = (
+        SparkSession.builder.master("local-cluster[2,1,5120]")
+        .config("spark.driver.memory", "5g")
+        .config("spark.executor.memory", "5g")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.adaptive.enabled", "false")
+        .getOrCreate()
+    )
+    calls = session.read.parquet(str(directory / "calls"))
+    listed = session.read.parquet(str(directory / "list.parquet"))
+    calls.count()  # starts the workers
+
+    def ours() -> int:
+        found = screen_frame(calls, "imei", directory / "list.imei").where("status = 'listed'")
+        return int(found.count())
+
+    def theirs() -> int:
+        return int(calls.join(f.broadcast(listed), "imei", "left_semi").count())
+
+    try:
+        return turns({"imeiset": ours, "join": theirs}, 2)
+    finally:
+        session.stop()
+
+
+def spark_bar(rows: int, directory: Path) -> list[Bar]:
+    """The bar of Spark, whose cluster takes its time."""
+    fresh(tables, directory, rows)
+    seen = fresh(spark, directory)
+    note = f"{seen['imeiset']:.1f} against {seen['join']:.1f} s"
+    return [
+        Bar(
+            "Spark: screen against a broadcast semi-join", "times", 1, 1, seen["join"] / seen["imeiset"], note
+        )
+    ]
+
+
 def bars(rows: int, directory: Path) -> list[Bar]:
-    """Measure everything."""
+    """Measure everything but Spark."""
     found = []
     seen = against_polars(directory, 2 * rows)
     ratio = seen["polars seconds"] / seen["imeiset seconds"]
@@ -187,7 +253,9 @@ def bars(rows: int, directory: Path) -> list[Bar]:
     seen = fresh(polars, rows)
     add("polars: isin against is_in", 5, "times", "imeiset", "is_in", seen)
     add("polars: isin against a semi-join", 5, "times", "imeiset", "semi-join", seen)
+    rows //= 10  # isin would take minutes
     add("pandas: accessor against isin", 5, "times", "imeiset", "isin", fresh(pandas, rows))
+    rows *= 10
     seen = fresh(duckdb, rows)
     add("DuckDB: reader against a semi-join", 2, "times", "reader", "semi-join", seen)
     add("DuckDB: function against a semi-join", 1, "times", "function", "semi-join", seen)
@@ -200,11 +268,16 @@ def main() -> None:
     parser.add_argument(
         "--rows", type=int, default=10**7, help="rows to screen, against a list of 10 million"
     )
+    parser.add_argument("--spark", action="store_true", help="only Spark, which needs Java 17 and 12 GB")
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="imeiset-bench-") as directory:
         os.environ.setdefault("IMEISET_BENCH_CACHE", directory)
-        show(bars(options.rows, Path(directory)), options.json)
+        if options.spark:
+            found = spark_bar(2 * options.rows, Path(directory))
+        else:
+            found = bars(options.rows, Path(directory))
+        show(found, options.json)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from csv import reader
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from .. import _parse, columns
 from .._files import publish
 from ..errors import FeedColumn, FeedEmpty, FeedEncoding, FeedLimit, FeedMissing
-from ..screening import Screener
+from ..screening import Screener, in_order
 from ._scan import Scanner, annotate
 from .dialect import Dialect, preamble, sniff, titled_so
 from .loader import MAX_LINE
@@ -141,7 +142,7 @@ class _Tally:
         flaws: NDArray[np.int32] | None = None,
     ) -> tuple[NDArray[np.uint8], "_Counts"]:
         """The codes of parsed rows, and what `add` is to count; from any thread."""
-        codes, lists = self.screener.judge(keys, status, value)
+        codes, lists = self.screener.judge(keys, status, value, 1)
         if flaws is not None and flaws.any():
             codes = np.where(flaws, flaws, codes).astype(np.uint8)
         hits = self.is_hit[codes]
@@ -304,8 +305,10 @@ class _Tables:
         """Screen a file; yields about the bytes of it that were read."""
         try:
             batches = self._parquet(path, column) if _is_table(path) else self._text(path, column)
-            for at, batch, position in batches:
-                self._take(path, batch, at)
+            for batch, codes, counts, position in in_order(partial(self._screen, path), batches):
+                self._tally.add(counts)
+                if self._output:
+                    self._write(path, batch, codes)
                 yield position
         except FileNotFoundError as error:
             raise FeedMissing(path, "a readable file", os.strerror(error.errno or 2)) from error
@@ -346,20 +349,24 @@ class _Tables:
             position += batch.nbytes
             yield dialect.column, batch, position
 
-    def _take(self, path: str, batch: Any, at: int) -> None:
-        pa = self._pa
+    def _screen(
+        self, path: str, given: tuple[int, Any, int]
+    ) -> tuple[Any, NDArray[np.uint8], "_Counts", int]:
+        """A batch, or its hits, their codes, and its counts."""
+        at, batch, position = given
         try:
-            given = columns.settled(batch.column(at))
-            keys, status = columns.parse(given)
+            column = columns.settled(batch.column(at))
+            keys, status = columns.parse(column)
         except TypeError as error:
             raise FeedColumn(path, "a column of texts, or of 14-digit integers", str(error)) from error
-        codes, counts = self._tally.judge(keys, status, columns.values(given))
-        self._tally.add(counts)
-        if not self._output:
-            return
-        if self._only_hits:
+        codes, counts = self._tally.judge(keys, status, columns.values(column))
+        if self._output and self._only_hits:
             rows = np.flatnonzero(self._tally.is_hit[codes])
-            batch, codes = batch.take(pa.array(rows)), codes[rows]
+            batch, codes = batch.take(self._pa.array(rows)), codes[rows]
+        return batch, codes, counts, position
+
+    def _write(self, path: str, batch: Any, codes: NDArray[np.uint8]) -> None:
+        pa = self._pa
         words = pa.DictionaryArray.from_arrays(pa.array(codes), self._words)
         words = words if self._to_table else words.cast(pa.string())
         if self._writer is None:

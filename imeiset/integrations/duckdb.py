@@ -7,13 +7,12 @@ DuckDB calls a function for 2,048 rows at a time and holds the interpreter meanw
 whole batches on all cores.
 """
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from imeiset import Screener
+from imeiset.screening import in_order
 
 try:
     import duckdb
@@ -62,16 +61,12 @@ def screen(
     words = pa.array(screener.words)
     schema = batches.schema.append(pa.field("status", pa.dictionary(pa.uint8(), words.type)))
 
-    def screened() -> Iterator[Any]:
-        with ThreadPoolExecutor(1) as ahead:  # DuckDB makes the next batch while this one is screened
-            coming = ahead.submit(next, batches, None)
-            while (batch := coming.result()) is not None:
-                coming = ahead.submit(next, batches, None)
-                codes = screener.codes(batch.column(column))
-                if only_hits:
-                    rows = np.flatnonzero(np.isin(codes, screener.hits))
-                    batch, codes = batch.take(pa.array(rows)), codes[rows]
-                status = pa.DictionaryArray.from_arrays(pa.array(codes), words)
-                yield pa.RecordBatch.from_arrays([*batch.columns, status], schema=schema)
+    def screened(batch: Any) -> Any:
+        codes = screener.codes(batch.column(column), threads=1)
+        if only_hits:
+            rows = np.flatnonzero(np.isin(codes, screener.hits))
+            batch, codes = batch.take(pa.array(rows)), codes[rows]
+        status = pa.DictionaryArray.from_arrays(pa.array(codes), words)
+        return pa.RecordBatch.from_arrays([*batch.columns, status], schema=schema)
 
-    return pa.RecordBatchReader.from_batches(schema, screened())
+    return pa.RecordBatchReader.from_batches(schema, in_order(screened, batches))
