@@ -76,11 +76,14 @@ $(VENV)/.bench: $(VENV)/.installed
 OLDEST = $(shell $(PYTHON) -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 	print(*{r.replace(">=", "==") for e in extras["optional-dependencies"] if e in "$(EXTRAS)".split(",") \
 	for r in extras["optional-dependencies"][e] if "==" in r.replace(">=", "==")})')
+# They have no wheels for the newest Python.
+OLDEST_PYTHON = $(shell command -v python3.11 || echo $(PYTHON))
 EXTRAS := arrow,parquet,pandas,polars,duckdb
 
 test-integrations: ## The integrations with the newest and the oldest libraries they support
 	for age in newest oldest; do \
-		[ -e build/venv-$$age/bin/pip ] || $(PYTHON) -m venv build/venv-$$age; \
+		python=$(PYTHON); if [ $$age = oldest ]; then python=$(OLDEST_PYTHON); fi; \
+		[ -e build/venv-$$age/bin/pip ] || $$python -m venv build/venv-$$age; \
 		build/venv-$$age/bin/python $(PIP) $(BUILDERS); \
 		if [ $$age = oldest ]; then build/venv-$$age/bin/python $(PIP) $(OLDEST) "numpy<2"; fi; \
 		build/venv-$$age/bin/python $(PIP) --no-build-isolation '.[test,$(EXTRAS)]'; \
@@ -91,7 +94,8 @@ test-integrations: ## The integrations with the newest and the oldest libraries 
 test-spark: ## The Spark integration on a local cluster of two workers, if Java 17 is here
 	if ! java -version 2>&1 | grep -Eq 'version "(1[7-9]|[2-9][0-9])'; then echo "Java 17: not found, skipped"; exit 0; fi; \
 	for age in newest oldest; do \
-		[ -e build/venv-spark-$$age/bin/pip ] || $(PYTHON) -m venv build/venv-spark-$$age; \
+		python=$(PYTHON); if [ $$age = oldest ]; then python=$(OLDEST_PYTHON); fi; \
+		[ -e build/venv-spark-$$age/bin/pip ] || $$python -m venv build/venv-spark-$$age; \
 		build/venv-spark-$$age/bin/python $(PIP) $(BUILDERS); \
 		if [ $$age = oldest ]; then build/venv-spark-$$age/bin/python $(PIP) $(OLDEST) "numpy<2"; fi; \
 		build/venv-spark-$$age/bin/python $(PIP) --no-build-isolation '.[test,spark]'; \
