@@ -1,6 +1,7 @@
 """ImeiSet: an exact, immutable, compressed set of IMEIs. Membership, order, algebra, files."""
 
 import array
+import hashlib
 import operator
 import os
 import threading
@@ -372,6 +373,23 @@ class ImeiSet(_index.Index):
         return mine is None or theirs is None or not irregulars.listed(mine, theirs).any()
 
     # ---- in and out -----------------------------------------------------------------
+
+    def digest(self) -> str:
+        """SHA-256 of what the set holds, as 64 hexadecimal digits; no matter how it was made or stored.
+
+        Of three parts: the SHA-256 of the first keys of all runs of consecutive keys, in order, 8 bytes
+        each, little-endian; that of the first and last keys of runs of two or more; and the irregular
+        identities in order, 16 bytes each, padded with NUL. About 10 ns for each run.
+        """
+        lows_of_all, longer = hashlib.sha256(), hashlib.sha256()
+        for lows, highs in self._runs():
+            lows_of_all.update(lows.astype("<u8", copy=False).data)
+            if (long := lows < highs).any():
+                longer.update(np.stack((lows[long], highs[long]), axis=1).astype("<u8", copy=False).data)
+        hasher = hashlib.sha256(lows_of_all.digest() + longer.digest())
+        if self.irregular is not None:
+            hasher.update(self.irregular.tobytes())
+        return hasher.hexdigest()
 
     def save(self, path: str | os.PathLike[str], /, *, generation: int = 0) -> None:
         """Write the set to a snapshot file, which replaces `path` when it is complete and synced.

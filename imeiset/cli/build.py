@@ -26,6 +26,7 @@ def _column(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.command("build")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="OUT", help="The snapshot to write.")
+@click.option("--format", "form", metavar="NAME", help="What the files have to be: stolen, tacs, ranges, ...")
 @click.option(
     "--column",
     callback=_column,
@@ -70,6 +71,7 @@ def _column(context: click.Context, parameter: click.Parameter, value: str | Non
 def command(
     files: tuple[str, ...],
     output: str,
+    form: str | None,
     column: str | int | None,
     check_digit: str,
     irregular: str,
@@ -84,18 +86,22 @@ def command(
     """Load lists of IMEIs and write a snapshot of the set.
 
     A FILE is a plain list or delimited text (comma, semicolon, tab or pipe; with or without a header),
-    plain, gzip, zstd, xz or zip, local or what fsspec opens; '-' is stdin. Lines that start with '#' are
-    comments.
+    Parquet or Arrow; plain, gzip, zstd, xz or zip; local or what fsspec opens; '-' is stdin. Lines that
+    start with '#' are comments.
 
     OUT appears when everything was read and written, or not at all.
     """
     from imeiset import load
+    from imeiset.feeds.formats import FORMATS
 
+    if form is not None and form not in FORMATS:
+        raise click.UsageError(f"--format: expected one of {', '.join(FORMATS)}, got {form!r}")
     limits: dict[str, Any] = {"max_bytes": max_bytes, "max_ratio": max_ratio}
     _check_outputs(files, output, rejects)
     with _progress() as progress:
         result = load(
             files,
+            format=form,
             column=column,
             check_digit=check_digit,  # type: ignore[arg-type] # click has checked it
             irregular=irregular,  # type: ignore[arg-type]
@@ -161,14 +167,20 @@ def _table(report: "LoadReport", output: str) -> "Table":
     def add(name: str, count: int, note: str = "", style: str = "") -> None:
         table.add_row(name, f"{count:,}", note, style=style)
 
-    add("lines", report.lines, printable(", ".join(report.sources)))
+    names = ", ".join(f"{name} ({form})" for name, form in zip(report.sources, report.formats, strict=True))
+    add("lines", report.lines, printable(names))
     for name in ("headers", "comments", "blank", "continued"):
         if count := getattr(report, name):
             add(f"  {name}", count, "lines inside quoted cells" if name == "continued" else "")
-    add("rows", report.rows, f"{report.bytes:,} bytes in {report.seconds:.2f} s")
+    rate = f"{report.bytes:,} bytes in {report.seconds:.2f} s, {report.rows_per_second:,.0f} rows a second"
+    add("rows", report.rows, rate)
+    for status, count in sorted(report.ignored.items()):
+        add("ignored", count, f"status {printable(status)!r}")
     add("accepted", report.accepted)
     for digits, count in report.forms.items():
         add(f"  {digits} digits", count)
+    if report.ranges:
+        add("  ranges", report.ranges)
     if report.irregular:
         add("  irregular", report.irregular, f"{report.texts:,} different, kept as text")
     if report.wrong_check_digits:
@@ -183,4 +195,5 @@ def _table(report: "LoadReport", output: str) -> "Table":
             lines.setdefault(source, []).append(str(line))
         note = "; ".join(f"{printable(source)}: {', '.join(numbers)}" for source, numbers in lines.items())
         add(f"  {entry.text}", entry.count, note + (", ..." if entry.count > len(entry.first) else ""))
+    table.add_row("digest", "", report.digest)
     return table

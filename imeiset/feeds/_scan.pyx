@@ -37,6 +37,11 @@ cdef extern from "scan.h" nogil:
         int64_t status[256]
         int64_t forms[3]
 
+    enum: SCAN_GROUP_SLOTS
+    int32_t scan_group(const uint8_t *text, const int32_t *starts, const int32_t *ends, int32_t count,
+                       int32_t *slots, int32_t *group, int32_t *first) noexcept
+    void scan_numbers(const uint8_t *text, const int32_t *starts, const int32_t *ends, int32_t count,
+                      int32_t fewest, int32_t most, uint64_t *numbers) noexcept
     void scan_marks(int level, const uint8_t *text, int32_t size, uint8_t delimiter,
                     uint64_t *marks) noexcept
     int32_t scan_rows(const scan_dialect *dialect, const uint8_t *text, int32_t size, bint final,
@@ -222,6 +227,59 @@ cdef class Scanner:
                                    &self._cell_view[column, 0, 0], &self._cell_view[column, 1, 0], count,
                                    &accept[0], &keys[0], &reasons_view[0], &rejected_view[0], &self._tally)
         return accepted, rejected[: count - accepted], reasons[: count - accepted]
+
+    cdef int _cells_of(self, int column, const int32_t** starts, const int32_t** ends) except -1:
+        if not 0 <= column < self._dialect.n_wanted:
+            raise ValueError(f"expected a column below {self._dialect.n_wanted}, got {column}")
+        starts[0] = &self._cell_view[column, 0, 0]
+        ends[0] = &self._cell_view[column, 1, 0]
+        return 0
+
+    def parse(self, int column, uint64_t[::1] keys not None, uint8_t[::1] status not None, /):
+        """The keys and statuses of a wanted cell of every row of the batch, flaws left aside."""
+        cdef const int32_t* starts
+        cdef const int32_t* ends
+        self._cells_of(column, &starts, &ends)
+        count = self._count
+        _parse.spans(self._text, self._cells[column, 0, :count], self._cells[column, 1, :count], keys[:count],
+                     status[:count])
+
+    def groups(self, int column, /):
+        """Equal cells of a wanted column: the group of every row, int32[n], and the text of each group."""
+        cdef const int32_t* starts
+        cdef const int32_t* ends
+        cdef int32_t count = self._count, found = 0, i
+        self._cells_of(column, &starts, &ends)
+        group = np.empty(count, np.int32)
+        if not count:
+            return group, []
+        cdef int32_t[::1] group_view = group
+        cdef int32_t[::1] first = np.empty(count, np.int32)
+        cdef int32_t[::1] slots = np.empty(SCAN_GROUP_SLOTS, np.int32)
+        with nogil:
+            found = scan_group(&self._text[0], starts, ends, count, &slots[0], &group_view[0], &first[0])
+        return group, [bytes(self._text[starts[i] : ends[i]]) for i in first[:found]]
+
+    def numbers(self, int column, int fewest, int most, /):
+        """The numbers in a wanted column, uint64[n]; 2**64 - 1 for a cell that has not `fewest` to `most`
+        digits, at most 18, and nothing else."""
+        cdef const int32_t* starts
+        cdef const int32_t* ends
+        cdef int32_t count = self._count
+        self._cells_of(column, &starts, &ends)
+        if not 0 <= fewest <= most <= 18:
+            raise ValueError(f"expected at most 18 digits, got {fewest} to {most}")
+        numbers = np.empty(count, np.uint64)
+        cdef uint64_t[::1] view = numbers
+        if count:
+            with nogil:
+                scan_numbers(&self._text[0], starts, ends, count, fewest, most, &view[0])
+        return numbers
+
+    @property
+    def skipping(self):
+        """Whether the chunk ended within a line that is too long."""
+        return self._state.skipping
 
     @property
     def one_cell(self):

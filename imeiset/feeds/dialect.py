@@ -4,13 +4,15 @@ import csv
 import io
 import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
 from itertools import islice
 
 from .._parse import is_valid
 from ..errors import FeedColumn
+from .formats import FORMATS, Format, plain, recognise
 
 DELIMITERS = ",;\t|"
 # Column names that mean the IMEI, lower case and without punctuation.
@@ -38,14 +40,26 @@ _NUMBER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """delimiter: one byte, or b"" for one number per line. column: of the IMEI, from 0. header: the
-    first row is one. fewest, most: cells of a row."""
+    """delimiter: one byte, or b"" for one number per line. column: of the IMEI or TAC, from 0, or of the
+    first of a range; last: of the last of a range. header: the first row is one. fewest, most: cells of a
+    row. titles: those of the header."""
 
     delimiter: bytes
     column: int
     header: bool
     fewest: int = 1
     most: int = 1
+    last: int | None = None
+    titles: tuple[str, ...] = ()
+    format: Format = FORMATS["plain"]
+
+    def place(self, *titles: str) -> int | None:
+        """The column with the first of these titles that the header has; None if it has none of them."""
+        names = [plain(title) for title in self.titles]
+        for title in titles:
+            if (name := plain(title)) in names:
+                return names.index(name)
+        return None
 
 
 def preamble(text: bytes | bytearray, column: str | int | None = None) -> tuple[int, int, int]:
@@ -80,8 +94,13 @@ def _heads(line: bytes, below: bytes, column: str | int | None) -> bool:
     return False
 
 
-def sniff(path: str, text: bytes | bytearray, column: str | int | None) -> Dialect:
-    """The layout of a text, from its beginning without preamble.
+def sniff(
+    path: str, text: bytes | bytearray, column: str | int | None, form: Format | None = None
+) -> Dialect:
+    """The layout of a text, from its beginning without preamble, and its format.
+
+    form: what it has to be; raises FeedColumn if its columns are not there, each once. None: what its
+    header says, otherwise a plain list or a table.
 
     column: the name of the column of the IMEIs in the header, its number from 1, or None to find it:
     the one with a known name, or without a header the only one that looks like IMEIs. A first row is a
@@ -90,7 +109,63 @@ def sniff(path: str, text: bytes | bytearray, column: str | int | None) -> Diale
     """
     tables = {delimiter: _rows(text, delimiter) for delimiter in DELIMITERS}
     if not tables[","]:
-        return Dialect(b"", 0, header=False)
+        return Dialect(b"", 0, header=False, format=form or FORMATS["plain"])
+    if form and form.columns and column is None:
+        return _of_format(path, tables, form)
+    if column is None and (other := _of_ranges(path, tables)):
+        return other
+    found = _sniff(path, tables, column)
+    if form is None:
+        form = FORMATS["table" if found.delimiter else "plain"]
+        if found.header:
+            named = recognise(list(found.titles))
+            if named and named.identity == "imei" and found.place(named.columns[0]) == found.column:
+                form = named
+    else:
+        _expect_columns(path, form, found.titles, form.columns[1:])
+    return replace(found, format=form)
+
+
+def _of_format(path: str, tables: dict[str, list[list[str]]], form: Format) -> Dialect:
+    """The layout of a list that has to have the columns of a format."""
+
+    def present(delimiter: str) -> int:
+        names = {plain(title) for title in tables[delimiter][0]}
+        return sum(plain(column) in names for column in form.columns)
+
+    delimiter = max(tables, key=lambda d: (present(d), len(tables[d][0])))
+    titles = tables[delimiter][0]
+    if form.identity != "imei" and not present(delimiter) and not re.search("[^0-9 -]", "".join(titles)):
+        separator, rows = _layout(tables)  # without a header
+        if len(rows[0]) >= form.identities:
+            last = 1 if form.identities == 2 else None
+            width = len(rows[0])
+            return Dialect(separator, 0, False, fewest=width, most=width, last=last, format=form)
+    _expect_columns(path, form, titles, form.columns)
+    names = [plain(title) for title in titles]
+    places = [names.index(plain(column)) for column in form.columns[: form.identities]]
+    found = _titled(delimiter.encode() if len(titles) > 1 else b"", max(places), titles)
+    return replace(found, column=places[0], last=places[1] if len(places) > 1 else None, format=form)
+
+
+def _of_ranges(path: str, tables: dict[str, list[list[str]]]) -> Dialect | None:
+    """The layout of a list of TACs or ranges by its header; None if it is no such list."""
+    for delimiter in sorted(tables, key=lambda d: -len(tables[d][0])):
+        form = recognise(tables[delimiter][0])
+        if form and form.identity != "imei" and not titled_so(tables[delimiter][0], None):
+            return _of_format(path, {delimiter: tables[delimiter]}, form)
+    return None
+
+
+def _expect_columns(path: str, form: Format, titles: Sequence[str], columns: Sequence[str]) -> None:
+    names = [plain(title) for title in titles]
+    for column in columns:
+        if (count := names.count(plain(column))) != 1:
+            got = _nearest(column, list(titles)) if not count else f"{count} of that name"
+            raise FeedColumn(path, f"a column {column!r}, as a {form.name} list has", got)
+
+
+def _sniff(path: str, tables: dict[str, list[list[str]]], column: str | int | None) -> Dialect:
     if not isinstance(column, int):
         found = {d: titled_so(rows[0], column) for d, rows in tables.items()}
         delimiter = max(tables, key=lambda d: (len(found[d]) > 0, len(tables[d][0])))
@@ -119,7 +194,7 @@ def sniff(path: str, text: bytes | bytearray, column: str | int | None) -> Diale
 def _titled(delimiter: bytes, column: int, titles: list[str]) -> Dialect:
     """The layout under a header, where cells at the end may have no title."""
     fewest = max(i for i, title in enumerate(titles) if title.strip() or i == column) + 1
-    return Dialect(delimiter, column, header=True, fewest=fewest, most=len(titles))
+    return Dialect(delimiter, column, True, fewest=fewest, most=len(titles), titles=tuple(titles))
 
 
 def _rows(text: bytes | bytearray, delimiter: str) -> list[list[str]]:
@@ -137,12 +212,8 @@ def _rows(text: bytes | bytearray, delimiter: str) -> list[list[str]]:
 
 def titled_so(titles: list[str], column: str | int | None) -> list[int]:
     """The columns with the title asked for, or with one of IMEIs if none is; a number is no title."""
-    names = _KNOWN if column is None else {_plain(column)} if isinstance(column, str) else ()
-    return [i for i, title in enumerate(titles) if _plain(title) in names]
-
-
-def _plain(title: str) -> str:
-    return re.sub(r"[\W_]", "", title.casefold())
+    names = _KNOWN if column is None else {plain(column)} if isinstance(column, str) else ()
+    return [i for i, title in enumerate(titles) if plain(title) in names]
 
 
 def _is_title(cell: str) -> bool:
@@ -205,7 +276,9 @@ def _is_imei(cell: str) -> bool:
 
 def _nearest(name: str, first_row: list[str]) -> str:
     """The name in the first row that is closest, or all, without showing data of a file with no header."""
-    titles = {_plain(cell): cell.strip() for cell in first_row if not re.search("[0-9]{6}", cell)}
-    if close := get_close_matches(_plain(name), titles, 1):
+    titles = {
+        plain(cell): cell.strip() for cell in first_row if plain(cell) and not re.search("[0-9]{6}", cell)
+    }
+    if close := get_close_matches(plain(name), titles, 1):
         return f"{titles[close[0]]!r} as the nearest"
     return f"a first row of {', '.join(map(repr, titles.values()))}"[:200] if titles else "no header"

@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from ..errors import ParseStatus
 
+IGNORED = 133  # the flaw of a row whose status says that it does not count: no reason to reject it
 FIRST_LINES = 5  # examples kept for each reason
 
 
@@ -19,6 +20,10 @@ class RowFlaw(IntEnum):
     BROKEN_QUOTE = 130
     LONG_ROW = 131
     CELL_COUNT = 132
+    IMSI = 134
+    TAC = 135
+    RANGE = 136
+    CHANGE_TYPE = 137
 
     @property
     def text(self) -> str:
@@ -31,6 +36,10 @@ _TEXTS = {
     RowFlaw.BROKEN_QUOTE: "a stray quote, or one that hides a row",
     RowFlaw.LONG_ROW: "a row longer than allowed",
     RowFlaw.CELL_COUNT: "more or fewer cells than there are columns",
+    RowFlaw.IMSI: "no IMSI of 6 to 15 digits",
+    RowFlaw.TAC: "no TAC of 8 digits",
+    RowFlaw.RANGE: "a range that ends before it begins",
+    RowFlaw.CHANGE_TYPE: "a change other than add, remove and update",
 }
 
 
@@ -52,11 +61,12 @@ class Rejects:
 class LoadReport:
     """What a load read and what became of it.
 
-    rows = accepted + rejected rows, and accepted = keys + texts + duplicates.
+    rows = accepted + ignored + rejected rows. accepted = keys + texts + duplicates, unless there are ranges.
     lines = rows + headers + blank + comments + continued.
     """
 
     sources: list[str] = field(default_factory=list)
+    formats: list[str] = field(default_factory=list)  # of the sources
     bytes: int = 0  # of text, after decompression
     lines: int = 0
     headers: int = 0
@@ -71,10 +81,13 @@ class LoadReport:
     irregular: int = 0  # accepted rows whose identity is kept as text
     wrong_check_digits: int = 0  # rows of 15 digits whose last is neither the Luhn digit nor 0
     spare_check_digits: int = 0  # rows of 15 digits whose last is 0 and not the Luhn digit
+    ranges: int = 0  # accepted rows that are ranges or TACs
+    ignored: dict[str, int] = field(default_factory=dict)  # rows by a status that does not count
     keys: int = 0  # distinct
     texts: int = 0  # distinct irregular identities
     duplicates: int = 0
     rejects: dict[str, Rejects] = field(default_factory=dict)  # by reason code, in lower case
+    digest: str = ""  # of the resulting set, see `ImeiSet.digest`
     seconds: float = 0.0
 
     @property
@@ -82,6 +95,12 @@ class LoadReport:
         """Rejected rows."""
         return sum(reason.count for reason in self.rejects.values())
 
+    @property
+    def rows_per_second(self) -> float:
+        """Rows read in each second."""
+        return self.rows / self.seconds if self.seconds else 0.0
+
     def to_json(self) -> str:
         """The report as one JSON object."""
-        return json.dumps({**asdict(self), "rejected": self.rejected})
+        derived = {"rejected": self.rejected, "rows_per_second": round(self.rows_per_second)}
+        return json.dumps({**asdict(self), **derived})

@@ -335,6 +335,64 @@ unfinished:
     return count;
 }
 
+/* ---- cells that are no identity ---- */
+
+#define SCAN_GROUP_SLOTS 32768 /* twice the rows of a batch */
+
+static inline uint64_t scan_hash(const uint8_t *cell, int32_t length) {
+    uint64_t head = 0, tail = 0;
+    if (length >= 8) {
+        memcpy(&head, cell, 8);
+        memcpy(&tail, cell + length - 8, 8);
+    } else {
+        memcpy(&head, cell, (size_t)length);
+    }
+    return ((head ^ tail * 0x9e3779b97f4a7c15ULL) + (uint64_t)length) * 0xff51afd7ed558ccdULL;
+}
+
+/* Put equal cells into groups, numbered as they come: group[i] is the one of cell i, first[g] a cell of
+ * group g. At most SCAN_GROUP_SLOTS / 2 cells. Returns how many groups. */
+static int32_t scan_group(const uint8_t *text, const int32_t *starts, const int32_t *ends, int32_t count,
+                          int32_t *slots, int32_t *group, int32_t *first) {
+    int32_t groups = 0;
+    memset(slots, 0xff, SCAN_GROUP_SLOTS * sizeof *slots);
+    for (int32_t i = 0; i < count; i++) {
+        const uint8_t *cell = text + starts[i];
+        const int32_t length = ends[i] - starts[i];
+        for (uint64_t at = scan_hash(cell, length) >> 49;; at = (at + 1) % SCAN_GROUP_SLOTS) {
+            int32_t g = slots[at];
+            if (g < 0) {
+                slots[at] = groups;
+                first[groups] = i;
+                group[i] = groups++;
+                break;
+            }
+            if (ends[first[g]] - starts[first[g]] == length &&
+                !memcmp(text + starts[first[g]], cell, (size_t)length)) {
+                group[i] = g;
+                break;
+            }
+        }
+    }
+    return groups;
+}
+
+/* The numbers in cells of `fewest` to `most` (18) digits, UINT64_MAX for another cell. */
+static void scan_numbers(const uint8_t *text, const int32_t *starts, const int32_t *ends, int32_t count,
+                         int32_t fewest, int32_t most, uint64_t *numbers) {
+    for (int32_t i = 0; i < count; i++) {
+        const int32_t length = ends[i] - starts[i];
+        uint64_t number = 0;
+        bool digits = length >= fewest && length <= most;
+        for (int32_t at = 0; digits && at < length; at++) {
+            uint8_t digit = (uint8_t)(text[starts[i] + at] - '0');
+            digits = digit <= 9;
+            number = 10 * number + digit;
+        }
+        numbers[i] = digits ? number : UINT64_MAX;
+    }
+}
+
 /* ---- what became of the rows ---- */
 
 struct scan_tally {

@@ -26,7 +26,7 @@ from ..errors import FeedColumn, FeedEmpty, FeedEncoding, FeedLimit, FeedMissing
 from ..screening import Screener, in_order
 from ._scan import Scanner, annotate
 from .dialect import Dialect, preamble, sniff, titled_so
-from .loader import MAX_LINE
+from .reader import MAX_LINE
 from .report import RowFlaw
 from .sources import Source, size_of
 

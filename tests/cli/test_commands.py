@@ -65,7 +65,7 @@ def test_build_and_its_report(here):
     assert found.stderr == ""
     table = [" ".join(line.split()) for line in found.stdout.splitlines()]
     assert table[0] == "out.imei: 4 IMEIs"
-    assert "lines 11 a.csv.gz, b.txt" in table
+    assert "lines 11 a.csv.gz (table), b.txt (plain)" in table
     for row in (
         "headers 1",
         "comments 1",
@@ -81,10 +81,11 @@ def test_build_and_its_report(here):
         "a row that ends before the IMEI column 1 a.csv.gz: 7",
     ):
         assert row in table
-    assert (here / "rejects.csv").read_text().splitlines()[1:] == [
-        '6,"a.csv.gz",empty,"4;"',
-        '7,"a.csv.gz",short_row,"5"',
-        '8,"a.csv.gz",too_short,"6;12"',
+    assert (here / "rejects.csv").read_text().splitlines() == [
+        "line;source;reason;date;IMEI",
+        '6;"a.csv.gz";empty;4;',
+        '7;"a.csv.gz";short_row;5',
+        '8;"a.csv.gz";too_short;6;12',
     ]
     assert len(ImeiSet.open("out.imei")) == 4
 
@@ -344,7 +345,13 @@ def test_demo(here):
     found = run("demo", "--rows", "5000", "--lookups", "20000", "--keep", "kept")
     assert "contains(uint64 keys)" in found.stdout
     assert "$ imeiset verify blocked.imei\nblocked.imei: whole" in found.stdout
-    assert names("kept") == ["blocked.imei", "operator.txt", "regulator.csv.gz", "rejects.csv"]
+    assert names("kept") == [
+        "blocked.imei",
+        "operator.txt",
+        "regulator.csv.gz",
+        "rejects-2.csv",
+        "rejects.csv",
+    ]
     again = run("demo", "--rows", "5000", "--lookups", "20000", "--keep", "again")
     assert again.exit_code == 0
     for name in ("blocked.imei", "operator.txt"):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from imeiset import errors, load
-from imeiset.feeds import inflate, loader, sources
+from imeiset.feeds import inflate, reader, sources
 from imeiset.feeds.sources import HEADROOM, Source
 
 LINES = b"".join(b"%014d\n" % (49015420000000 + i) for i in range(2_000))
@@ -238,7 +238,7 @@ def test_remote_files(pack):
     [
         (b"PK\x05\x06" + bytes(18), "empty zip archive"),
         (b"BZh91AY", "bzip2"),
-        (b"PAR1\x15\x04", "Parquet"),
+        (gzip.compress(b"PAR1\x15\x04"), "Parquet"),
         (b"%PDF-1.7\n", "PDF"),
         (gzip.compress(gzip.compress(LINES)), "gzip data inside"),
         (lzma.compress(gzip.compress(LINES)), "gzip data inside"),
@@ -319,7 +319,7 @@ def test_a_line_of_gigabytes_takes_no_memory(path, monkeypatch):
 
 
 def test_the_reader_ends_with_the_load(path, monkeypatch):
-    monkeypatch.setattr(loader, "CHUNK", 1000)
+    monkeypatch.setattr(reader, "CHUNK", 1000)
     path.write_bytes(LINES + b"x\n" + LINES)
     with pytest.raises(errors.FeedRejects):
         load(path, max_rejects=0)

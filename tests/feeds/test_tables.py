@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import re
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from imeiset.errors import FeedRejects, ParseStatus
-from imeiset.feeds import load, loader
+from imeiset.feeds import load, reader
 from imeiset.feeds.report import FIRST_LINES
 
 digits = st.text("0123456789", min_size=12, max_size=18)
@@ -51,9 +52,9 @@ def test_equals_csv_and_oracle(
         text = text.removesuffix(ending)
 
     keys, reasons, first = [], Counter(), {}
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    line = 1 + next(reader)[0].count("\n") + 1
-    for row in reader:
+    parsed = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    line = 1 + next(parsed)[0].count("\n") + 1
+    for row in parsed:
         start, line = line, reader_line(row, line)
         key, status = oracle.parse_text(row[column].strip(" \t\r"))
         key, status = oracle.settle((key, status), policy)
@@ -67,7 +68,7 @@ def test_equals_csv_and_oracle(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "table")
         path.write_bytes(gzip.compress(data) if packed else data)
-        before, loader.CHUNK = loader.CHUNK, chunk if by_name else 1 << 20
+        before, reader.CHUNK = reader.CHUNK, chunk if by_name else 1 << 20
         try:
             result = load(
                 path,
@@ -81,9 +82,12 @@ def test_equals_csv_and_oracle(
             assert not keys
             return
         finally:
-            loader.CHUNK = before
+            reader.CHUNK = before
         with Path(folder, "rejects").open(newline="", encoding="utf-8") as file:
-            written = list(csv.reader(file))[1:]
+            _, lines = file.readline(), file.read()
+            written = re.findall(
+                rf'^([0-9]+){re.escape(delimiter)}"[^"]*"{re.escape(delimiter)}(\w+)', lines, re.M
+            )
     report = result.report
     assert result.set.to_numpy().tolist() == sorted(set(keys))
     assert (report.rows, report.accepted, report.headers) == (len(rows), len(keys), 1)
@@ -91,7 +95,7 @@ def test_equals_csv_and_oracle(
     assert {name: [line for _, line in entry.first] for name, entry in report.rejects.items()} == {
         name: lines[:FIRST_LINES] for name, lines in first.items()
     }
-    assert [(int(line), reason) for line, _, reason, _ in written] == sorted(
+    assert [(int(line), reason) for line, reason in written] == sorted(
         (line, reason) for reason, lines in first.items() for line in lines
     )
     assert report.bytes == len(text.encode())

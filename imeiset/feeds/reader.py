@@ -1,0 +1,307 @@
+"""Sources to parts, in order: text is cut into blocks that are scanned on all cores, and accounted for."""
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import BinaryIO
+
+import numpy as np
+
+from .._files import publish
+from ..errors import CheckDigit, FeedColumn, FeedEmpty, FeedLimit, FeedRejects, ParseStatus, mask
+from . import arrow
+from ._scan import MAX_ROW, Scanner
+from .dialect import Dialect, preamble, sniff
+from .formats import CHANGE, FORMATS, Format, plain
+from .report import FIRST_LINES, LoadReport, Rejects, RowFlaw, reason_of
+from .rows import WANTED, Part, Rejected, RowScanner, Values
+from .sources import CHUNK, MAX_BYTES, MAX_RATIO, Source
+
+MAX_LINE = 1 << 20  # bytes
+THREADS = os.cpu_count() or 1
+
+# The statuses whose rows are accepted.
+_POLICIES: dict[str, tuple[ParseStatus, ...]] = {
+    "ignore": (ParseStatus.OK, ParseStatus.CHECK_DIGIT, ParseStatus.CHECK_DIGIT_SPARE),
+    "spare": (ParseStatus.OK, ParseStatus.CHECK_DIGIT_SPARE),
+    "require": (ParseStatus.OK,),
+}
+_REASONS = {int(code): code.name.lower().encode() for code in (*ParseStatus, *RowFlaw)}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to read sources, see `load`. Raises ValueError for a value that none can have."""
+
+    format: str | None = None
+    column: str | int | None = None
+    check_digit: CheckDigit = "ignore"
+    irregular: str = "reject"
+    rejects: str | os.PathLike[str] | None = None
+    max_rejects: int | None = None
+    max_line: int = MAX_LINE
+    max_rows: int | None = None
+    max_bytes: int = MAX_BYTES
+    max_ratio: float = MAX_RATIO
+
+    def __post_init__(self) -> None:
+        if self.format is not None and self.format not in FORMATS:
+            raise ValueError(f"expected format of {', '.join(FORMATS)}, got {self.format!r}")
+        if self.check_digit not in _POLICIES:
+            raise ValueError(f"expected check_digit of {', '.join(_POLICIES)}, got {self.check_digit!r}")
+        if self.irregular not in ("reject", "keep"):
+            raise ValueError(f"expected irregular of 'reject' or 'keep', got {self.irregular!r}")
+        if not 0 < self.max_line <= MAX_ROW:
+            raise ValueError(f"expected max_line from 1 to {MAX_ROW}, got {self.max_line}")
+
+
+class Reader:
+    """Reads sources one after the other; keeps the report of what was read so far.
+
+    wanted: the columns beside the identity, of `rows.WANTED`. The rejects file appears when the context
+    ends without an error.
+    """
+
+    def __init__(self, options: Options, wanted: tuple[str, ...] = ()) -> None:
+        if unknown := set(wanted) - set(WANTED):
+            raise ValueError(f"expected columns of {', '.join(WANTED)}, got {', '.join(sorted(unknown))}")
+        self.report = LoadReport()
+        self.options = options
+        self._wanted = wanted
+        self.accept = np.zeros(256, np.uint8)
+        self.accept[list(_POLICIES[options.check_digit])] = 1
+        self._form = FORMATS[options.format] if options.format else None
+        self.values = Values("")
+        self._stack = ExitStack()
+        self._outputs: dict[bytes, BinaryIO] = {}  # of rejects, by their header
+        self._output: BinaryIO | None = None
+        self._first_line = 1
+
+    def __enter__(self) -> "Reader":
+        self._stack.__enter__()
+        if self.options.rejects is not None:  # so that what cannot be written fails first
+            self._first = self._stack.enter_context(publish(self.options.rejects, private=True))
+        return self
+
+    def __exit__(self, *error: object) -> bool | None:
+        if self.options.rejects is not None and not self._outputs and error[0] is None:
+            self._first.write(b"line,source,reason,imei\n")
+        return self._stack.__exit__(*error)  # type: ignore[arg-type]
+
+    def read(self, path: str, *, delta: bool = False) -> Iterator[tuple[Part, int]]:
+        """The parts of a source in order, with the bytes of the file read so far.
+
+        delta: the source may be one; otherwise one that says so is refused, as its removals would be
+        loaded. Raises a kind of FeedError.
+        """
+        report = self.report
+        report.sources.append(path)
+        rows, accepted, ignored = report.rows, report.accepted, sum(report.ignored.values())
+        self._first_line = 1
+        header = False
+        for part, position, header in arrow.parts(self, path) or self._text_parts(path, delta):  # noqa: B007
+            self._account(path, part)
+            yield part, position
+        if report.rows == rows and not header:
+            raise FeedEmpty(path, "rows", "only comments and blank lines")
+        if report.rows > rows and (report.accepted, sum(report.ignored.values())) == (accepted, ignored):
+            reasons = ", ".join(f"{entry.count:,} {entry.text}" for entry in report.rejects.values())
+            raise FeedRejects(path, "IMEIs", f"none: every row was rejected ({reasons})")
+
+    # ---- text ----------------------------------------------------------------------
+
+    def _text_parts(self, path: str, delta: bool) -> Iterator[tuple[Part, int, bool]]:
+        """Blocks without quotes that begin and end with a row are scanned in any order, on any thread."""
+        report, options = self.report, self.options
+        chunk = max(CHUNK, options.max_line)
+        waiting: deque[tuple[Part | Future[Part], bytearray]] = deque()
+        scanners: list[RowScanner] = []
+        idle: SimpleQueue[RowScanner] = SimpleQueue()
+        rest, last, header = b"", 0, False
+        with (
+            ThreadPoolExecutor(THREADS, thread_name_prefix="scan") as pool,
+            Source(
+                path,
+                chunk=chunk,
+                held=THREADS + 1,
+                max_bytes=options.max_bytes,
+                max_ratio=options.max_ratio,
+            ) as source,
+        ):
+
+            def scan(text: memoryview) -> Part:
+                scanner = idle.get()
+                try:
+                    return scanner.scan(text, final=True)[0]
+                finally:
+                    idle.put(scanner)
+
+            for buffer, start, stop in source:
+                report.bytes += stop - start
+                last = buffer[stop - 1]
+                whole = stop == len(buffer)
+                if not scanners:
+                    dialect, used = self._begin(path, buffer[start:stop], delta)
+                    header = dialect.header
+                    if used == stop - start and whole:
+                        raise FeedLimit(path, f"rows in the first {used:,} bytes", "comments and a header")
+                    scanners = [self._scanner(dialect) for _ in range(THREADS + 1 if whole else 1)]
+                    for scanner in scanners[1:]:
+                        idle.put(scanner)
+                    start += used
+                    text = memoryview(buffer)[start:stop]
+                elif len(rest) <= start:
+                    start -= len(rest)
+                    buffer[start : start + len(rest)] = rest
+                    text = memoryview(buffer)[start:stop]
+                else:
+                    text, start = memoryview(rest + buffer[start:stop]), -1
+                end = buffer.rfind(b"\n", start, stop) + 1 if start >= 0 else 0
+                if whole and end and not scanners[0].skipping and buffer.find(b'"', start, end) < 0:
+                    rest = bytes(buffer[end:stop])
+                    waiting.append((pool.submit(scan, text[: end - start]), buffer))
+                else:
+                    part, unfinished = scanners[0].scan(text, final=False)
+                    rest = bytes(text[len(text) - unfinished :])
+                    waiting.append((part, buffer))
+                while len(waiting) > THREADS or (waiting and isinstance(waiting[0][0], Part)):
+                    done, buffer = waiting.popleft()
+                    yield done if isinstance(done, Part) else done.result(), source.position, header
+                    source.release(buffer)
+            for done, _ in waiting:
+                yield done if isinstance(done, Part) else done.result(), source.position, header
+        if not scanners:
+            raise FeedEmpty(path, "text", "an empty file")
+        yield scanners[0].scan(memoryview(rest), final=True)[0], source.position, header
+
+        for scanner in scanners:
+            for name, count in zip(("blank", "comments", "continued"), scanner.skipped, strict=True):
+                setattr(report, name, getattr(report, name) + count)
+            for digits, count in zip(report.forms, scanner.forms, strict=True):
+                report.forms[digits] += count
+            report.wrong_check_digits += int(scanner.statuses[ParseStatus.CHECK_DIGIT])
+            report.spare_check_digits += int(scanner.statuses[ParseStatus.CHECK_DIGIT_SPARE])
+        report.lines += self._first_line - 1 + (last != ord("\n"))
+
+    def _scanner(self, dialect: Dialect) -> RowScanner:
+        options = self.options
+        return RowScanner(
+            dialect,
+            self.accept,
+            self.values,
+            keep=options.irregular == "keep",
+            wanted=self._wanted,
+            show=options.rejects is not None or options.max_rejects is not None,
+            max_row=options.max_line,
+        )
+
+    def _begin(self, path: str, text: bytearray, delta: bool) -> tuple[Dialect, int]:
+        """The layout of a text that begins like this, and the bytes before the first row of data."""
+        report, column = self.report, self.options.column
+        used, blank, comments = preamble(text, column)
+        report.blank += blank
+        report.comments += comments
+        dialect = sniff(path, text[used:], column, self._form)
+        self.expect_list(path, dialect.titles, delta)
+        titles = b""
+        if dialect.header:
+            scanner = Scanner(dialect.delimiter, (0,), max_row=self.options.max_line)
+            scanner.feed(text[used:], final=True)
+            scanner.batch()
+            if scanner.rows[0, 3] == RowFlaw.LONG_ROW:
+                raise FeedLimit(path, f"a header of at most {self.options.max_line} bytes", "a longer one")
+            end = used + int(scanner.rows[0, 1]) + 1
+            titles = bytes(text[used : end - 1]).rstrip(b"\r").lstrip(b"#")
+            report.headers += 1
+            report.continued += text[used : end - 1].count(b"\n")
+            used = min(end, len(text))
+        self._first_line = text[:used].count(b"\n") + 1
+        report.formats.append(dialect.format.name)
+        self.open_rejects(dialect, titles)
+        return dialect, used
+
+    @staticmethod
+    def expect_list(path: str, titles: tuple[str, ...], delta: bool) -> None:
+        """Raise FeedColumn for a delta where a full list is expected."""
+        named = Path(path).name.lower()
+        if not delta and plain(CHANGE) in map(plain, titles):
+            raise FeedColumn(path, "a full list", "a delta, with changes: use `imeiset apply`")
+        if not delta and "_delta_" in named and any(word in named for word in ("_unblocked", "_removed")):
+            raise FeedColumn(path, "a full list", "a delta, by its name: use `imeiset apply`")
+
+    # ---- accounts --------------------------------------------------------------------
+
+    def _account(self, path: str, part: Part) -> None:
+        """Count what is in the next part of a source."""
+        report, options = self.report, self.options
+        report.rows += part.rows
+        report.accepted += part.accepted
+        report.irregular += len(part.texts)
+        report.forms[14] += part.regular
+        if part.highs:
+            report.ranges += part.accepted
+        for status, count in part.ignored.items():
+            report.ignored[status] = report.ignored.get(status, 0) + count
+        for lines in part.columns.get("line", []) + part.text_columns.get("line", []):
+            lines += self._first_line
+        if options.max_rows is not None and report.rows > options.max_rows:
+            raise FeedLimit(path, f"at most {options.max_rows:,} rows", "more")
+        for rejected in part.rejected:
+            self._reject(path, rejected)
+        self._first_line += part.lines
+
+    def _reject(self, path: str, rejected: Rejected) -> None:
+        report, limit = self.report, self.options.max_rejects
+        lines, reasons = rejected.lines + self._first_line, rejected.reasons
+        counts = np.bincount(reasons)
+        for code in np.flatnonzero(counts).tolist():
+            reason = reason_of(code)
+            entry = report.rejects.setdefault(reason.name.lower(), Rejects(reason.text))
+            entry.count += int(counts[code])
+            first = lines[reasons == code][: FIRST_LINES - len(entry.first)]
+            entry.first += [(path, line) for line in first.tolist()]
+        if self._output:
+            source = _quoted(os.fsencode(path))
+            self._output.writelines(
+                self._delimiter.join((b"%d" % line, source, _REASONS[code], row)) + b"\n"
+                for line, code, row in zip(lines.tolist(), reasons.tolist(), rejected.rows, strict=True)
+            )
+        if limit is not None and report.rejected > limit:
+            at = len(lines) - (report.rejected - limit)
+            cell = f" ('{mask(rejected.cells[at])}')" if rejected.cells[at] else ""
+            got = f"one more: {reason_of(reasons[at]).text}{cell}"
+            raise FeedRejects(path, f"at most {limit} rejected rows", got, line=int(lines[at]))
+
+    def open_rejects(self, dialect: Dialect, titles: bytes) -> None:
+        """Where rejected rows of such a layout are written: below its own header, in its own delimiter, so
+        that what is mended can be loaded again. Each layout has a file of its own."""
+        if self.options.rejects is None:
+            return
+        self._delimiter = dialect.delimiter or b"\t"
+        if not titles:
+            names = [f"column_{place + 1}".encode() for place in range(max(dialect.most, 1))]
+            form: Format = dialect.format
+            names[dialect.column] = form.columns[0].encode() if form.columns else b"imei"
+            if dialect.last is not None:
+                names[dialect.last] = form.columns[1].encode()
+            titles = self._delimiter.join(names)
+        header = self._delimiter.join((b"line", b"source", b"reason", titles)) + b"\n"
+        if header not in self._outputs:
+            number = len(self._outputs) + 1
+            path = Path(self.options.rejects)
+            output = self._first
+            if number > 1:
+                path = path.with_name(f"{path.stem}-{number}{path.suffix}")
+                output = self._stack.enter_context(publish(path, private=True))
+            output.write(header)
+            self._outputs[header] = output
+        self._output = self._outputs[header]
+
+
+def _quoted(text: bytes) -> bytes:
+    return b'"%s"' % text.replace(b'"', b'""')

@@ -1,0 +1,340 @@
+"""Blocks of text to rows: identities as keys, other columns as numbers and codes, and what was refused.
+
+A block may be scanned in any thread. What it gives knows lines by their distance from its first line, so
+blocks are put in order afterwards.
+"""
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import irregular as irregulars
+from ..errors import FeedLimit, ParseStatus
+from ._scan import BATCH_ROWS, Scanner
+from .dialect import Dialect
+from .formats import CHANGE, CHANGES, DATES, NUMBERS
+from .report import IGNORED, RowFlaw
+
+Keys = NDArray[np.uint64]
+Column = NDArray[Any]
+
+WANTED = ("line", "listed", "status", "reasons", "date", "imsi", "msisdn", CHANGE)
+MAX_VALUES = 1 << 16
+_TITLES = {"date": DATES, "reasons": ("reasons", "reason")}
+_DTYPES = {"line": np.int64, "listed": np.bool_, "date": np.int32, "imsi": np.uint64, "msisdn": np.uint64}
+_NUMBER = 2**64 - 1  # no number
+_SERIALS = 1_000_000
+_SIFTED = 4 * BATCH_ROWS  # keys at a time of a text of one cell per line
+
+
+def dtype_of(name: str) -> type[np.generic]:
+    """The dtype of a wanted column: codes are int32."""
+    return _DTYPES.get(name, np.int32)
+
+
+@dataclass(slots=True)
+class Rejected:
+    """Rows of a batch that were refused, in order: lines from the block's first, reasons, and if they are
+    to be written or shown, the rows and their identities as they are."""
+
+    lines: NDArray[np.int64]
+    reasons: NDArray[np.uint8]
+    rows: list[bytes]
+    cells: list[bytes]
+
+
+@dataclass(slots=True)
+class Part:
+    """What is in a block. keys, highs: the accepted identities, the latter of ranges. texts: the irregular
+    ones. columns, text_columns: the wanted columns of both."""
+
+    keys: list[Keys] = field(default_factory=list)
+    highs: list[Keys] = field(default_factory=list)
+    columns: dict[str, list[Column]] = field(default_factory=dict)
+    texts: list[bytes] = field(default_factory=list)
+    text_columns: dict[str, list[Column]] = field(default_factory=dict)
+    rejected: list[Rejected] = field(default_factory=list)
+    ignored: dict[str, int] = field(default_factory=dict)
+    rows: int = 0
+    accepted: int = 0
+    regular: int = 0  # of the accepted, those that begin with 14 digits and end otherwise
+    lines: int = 0
+
+
+class Values:
+    """The different values of columns of codes, shared by threads: a value's place is its code."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._codes: dict[str, dict[bytes, int]] = {}
+        self._lock = threading.Lock()
+
+    def codes(self, column: str, values: list[bytes]) -> NDArray[np.int32]:
+        """The code of each value."""
+        with self._lock:
+            known = self._codes.setdefault(column, {})
+            codes = [known.setdefault(value.replace(b'""', b'"'), len(known)) for value in values]
+        if len(known) > MAX_VALUES:
+            raise FeedLimit(self._path, f"at most {MAX_VALUES:,} different values of {column!r}", "more")
+        return np.array(codes, np.int32)
+
+    def names(self, column: str) -> list[str]:
+        """The values by code."""
+        return [value.decode(errors="replace") for value in self._codes.get(column, {})]
+
+
+class RowScanner:
+    """Scans blocks of one text, for one thread.
+
+    accept: for each status, whether such an identity is accepted. keep: irregular ones are too. wanted:
+    of WANTED; columns that the text does not have are left out. show: keep rejected rows as they are.
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        accept: NDArray[np.uint8],
+        values: Values,
+        *,
+        keep: bool,
+        wanted: tuple[str, ...],
+        show: bool,
+        max_row: int,
+    ) -> None:
+        self._dialect, self._accept, self._values = dialect, accept, values
+        self._keep, self._show = keep, show
+        places = {name: dialect.place(*_TITLES.get(name, (name,))) for name in wanted if name != "line"}
+        if "listed" in wanted or dialect.format.statuses is not None:
+            places["listed"] = dialect.place("status") if dialect.format.statuses is not None else None
+        self.columns = tuple(name for name in wanted if name == "line" or places[name] is not None)
+        self._filter = places.get("listed") is not None and "listed" not in wanted
+        self._signs = CHANGE in wanted and dialect.delimiter == b"" and not dialect.header
+        if self._signs:
+            self.columns = (*(name for name in self.columns if name != CHANGE), CHANGE)
+            places[CHANGE] = 0
+        numbers = {dialect.column} | {place for place in places.values() if place is not None}
+        if dialect.last is not None:
+            numbers.add(dialect.last)
+        wanted_numbers = sorted(numbers)
+        self._places = {
+            name: wanted_numbers.index(place) for name, place in places.items() if place is not None
+        }
+        self._identity = wanted_numbers.index(dialect.column)
+        self._last = None if dialect.last is None else wanted_numbers.index(dialect.last)
+        self._scanner = Scanner(
+            dialect.delimiter,
+            wanted_numbers,
+            comments=True,
+            max_row=max_row,
+            fewest=dialect.fewest,
+            most=dialect.most,
+        )
+        simple = not self.columns and not self._filter and dialect.format.identity == "imei"
+        self._sift = simple and self._scanner.one_cell
+        self._keys = np.empty(_SIFTED if self._sift else BATCH_ROWS, np.uint64)
+        self._others = np.empty(0 if self._sift else BATCH_ROWS, np.uint64)
+        self._status = np.empty(BATCH_ROWS, np.uint8)
+
+    @property
+    def skipping(self) -> bool:
+        """Whether the next block begins in the middle of a line that is too long."""
+        return self._scanner.skipping
+
+    @property
+    def skipped(self) -> tuple[int, int, int]:
+        """Lines that are no row: blank, comments, inside quoted cells."""
+        return self._scanner.skipped
+
+    @property
+    def statuses(self) -> NDArray[np.int64]:
+        """Rows by status, ranges and TACs aside."""
+        return self._scanner.statuses
+
+    @property
+    def forms(self) -> tuple[int, int, int]:
+        """Accepted rows of 14, 15 and 16 digits, ranges and TACs aside."""
+        return self._scanner.forms
+
+    def scan(self, text: memoryview, *, final: bool) -> tuple[Part, int]:
+        """The rows of the next block, and how many bytes at its end belong to an unfinished one.
+
+        final: the block ends with a row. Until it does, the next one begins with these bytes.
+        """
+        scanner, part = self._scanner, Part()
+        scanner.feed(text, final=final)
+        first = scanner.first_line
+        while True:
+            if self._sift:
+                accepted, reasons = scanner.sift(self._accept, self._keys)
+                if not accepted and not len(reasons):
+                    break
+                part.rows += accepted + len(reasons)
+                self._take(part, text, self._keys[:accepted], np.arange(len(reasons)), reasons, {})
+            else:
+                rows = scanner.batch()
+                if not rows:
+                    break
+                part.rows += rows
+                self._batch(part, text, rows)
+        part.lines = scanner.lines - first + 1
+        return part, scanner.unfinished
+
+    def _batch(self, part: Part, text: memoryview, rows: int) -> None:
+        scanner = self._scanner
+        flaws = scanner.rows[:, 3]
+        columns = {name: self._column(name, text, flaws) for name in self.columns}
+        if self._filter:
+            self._ignore(part, flaws)
+        identity = self._dialect.format.identity
+        rejected: NDArray[Any]
+        if identity == "imei":
+            accepted, rejected, reasons = scanner.keys(self._identity, self._accept, self._keys)
+            keys, highs = self._keys[:accepted], None
+        else:
+            keys, highs, rejected, reasons = self._range(identity, flaws)
+        self._take(part, text, keys, rejected, reasons, columns, highs)
+
+    def _range(
+        self, identity: str, flaws: NDArray[np.int32]
+    ) -> tuple[Keys, Keys, NDArray[np.int64], NDArray[np.uint8]]:
+        """The first and last keys of every accepted row, and the other rows."""
+        scanner, rows = self._scanner, len(flaws)
+        status: NDArray[Any]
+        if identity == "tac":
+            tacs = scanner.numbers(self._identity, 8, 8)
+            status = np.where(tacs == _NUMBER, int(RowFlaw.TAC), 0)
+            keys = tacs * np.uint64(_SERIALS)
+            highs = keys + np.uint64(_SERIALS - 1)
+        else:
+            assert self._last is not None
+            keys, highs, codes = self._keys[:rows], self._others[:rows], self._status[:rows]
+            scanner.parse(self._identity, keys, codes)
+            status = np.where(self._accept[codes], 0, codes).astype(np.int64)
+            scanner.parse(self._last, highs, codes)
+            status = np.where((status == 0) & (self._accept[codes] == 0), codes, status)
+            status[(status == 0) & (highs < keys)] = RowFlaw.RANGE
+        status = np.where(flaws != 0, flaws, status).astype(np.int64)
+        good, rejected = status == 0, np.flatnonzero(status)
+        return keys[good], highs[good], rejected, status[rejected].astype(np.uint8)
+
+    def _column(self, name: str, text: memoryview, flaws: NDArray[np.int32]) -> Column:
+        """A wanted column of every row of the batch; rows that it spoils are flawed."""
+        scanner = self._scanner
+        if name == "line":
+            return scanner.rows[:, 2].astype(np.int64)
+        place = self._places[name]
+        if name in ("date", *NUMBERS):
+            fewest, most = NUMBERS.get(name, (8, 8))
+            numbers = scanner.numbers(place, fewest, most)
+            wrong = numbers == _NUMBER
+            if name == "imsi":
+                flaws[wrong & (flaws == 0)] = RowFlaw.IMSI
+            numbers[wrong] = 0
+            return numbers.astype(dtype_of(name))
+        if name == CHANGE and self._signs:
+            starts = scanner.cells[place, 0]
+            codes = np.full(len(starts), -1, np.int32)
+            signs = np.frombuffer(text, np.uint8)[np.minimum(starts, len(text) - 1)]
+            codes[signs == ord("+")] = 0
+            codes[signs == ord("-")] = 1
+            starts[(codes >= 0) & (starts < scanner.cells[place, 1])] += 1
+        else:
+            group, values = scanner.groups(place)
+            if name == "listed":
+                return np.array([self._counts(value) for value in values], bool)[group]
+            if name != CHANGE:
+                return self._values.codes(name, values)[group]
+            known = {change: code for code, change in enumerate(CHANGES)}
+            codes = np.array([known.get(value.lower(), -1) for value in values], np.int32)[group]
+        flaws[(codes < 0) & (flaws == 0)] = RowFlaw.CHANGE_TYPE
+        return codes
+
+    def _counts(self, status: bytes) -> bool:
+        """Whether a row of this status counts."""
+        statuses = self._dialect.format.statuses
+        return statuses is None or status.lower() in statuses
+
+    def _ignore(self, part: Part, flaws: NDArray[np.int32]) -> None:
+        """Flaw the rows whose status does not count."""
+        group, values = self._scanner.groups(self._places["listed"])
+        others = np.array([not self._counts(value) for value in values], bool)
+        if others.any():
+            rows = others[group] & (flaws == 0)
+            flaws[rows] = IGNORED
+            for at, count in enumerate(np.bincount(group[rows], minlength=len(values)).tolist()):
+                if count:
+                    name = values[at].lower().decode(errors="replace")
+                    part.ignored[name] = part.ignored.get(name, 0) + count
+
+    def _take(
+        self,
+        part: Part,
+        text: memoryview,
+        keys: Keys,
+        rejected: NDArray[Any],
+        reasons: NDArray[np.uint8],
+        columns: dict[str, Column],
+        highs: Keys | None = None,
+    ) -> None:
+        """Add the accepted rows of a batch, and explain the others."""
+        accepted = None
+        if columns:
+            accepted = np.ones(len(next(iter(columns.values()))), bool)
+            accepted[rejected] = False
+        keys = keys.copy()  # the buffer is used again
+        columns_of = {name: [values[accepted]] for name, values in columns.items()}
+        if len(reasons):
+            counted = reasons != IGNORED
+            rejected, reasons = rejected[counted], reasons[counted]
+            if self._keep and highs is None and len(reasons):
+                others, more, regular, odd = self._regularise(part, text, rejected, reasons)
+                keys = np.concatenate([keys, more])
+                for name, values in columns.items():
+                    columns_of[name].append(values[regular])
+                    part.text_columns.setdefault(name, []).append(values[odd])
+                rejected, reasons = rejected[others], reasons[others]
+            if len(reasons):
+                part.rejected.append(self._explain(text, rejected, reasons))
+        part.keys.append(keys)
+        if highs is not None:
+            part.highs.append(highs.copy())
+        part.accepted += len(keys)
+        for name, pieces in columns_of.items():
+            part.columns.setdefault(name, []).extend(pieces)
+
+    def _regularise(
+        self, part: Part, text: memoryview, rejected: NDArray[Any], reasons: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.bool_], Keys, NDArray[Any], NDArray[Any]]:
+        """Look again at refused rows: those that stay so, the keys of those that begin with 14 digits, the
+        rows of these, and the rows of irregular identities, which are added."""
+        others = np.ones(len(reasons), bool)
+        wanted = np.flatnonzero(reasons < ParseStatus.CHECK_DIGIT)
+        spans = self._scanner.cells[self._identity][:, rejected[wanted]].T.tolist()
+        keys, regular, odd = [], [], []
+        for row, (start, end) in zip(wanted.tolist(), spans, strict=True):
+            form = irregulars.normalised(bytes(text[start:end]))
+            if form is None:
+                continue
+            others[row] = False
+            if isinstance(form, int):
+                keys.append(form)
+                regular.append(row)
+            else:
+                part.texts.append(form)
+                odd.append(row)
+        part.accepted += len(odd)
+        part.regular += len(regular)
+        return others, np.array(keys, np.uint64), rejected[regular], rejected[odd]
+
+    def _explain(self, text: memoryview, rejected: NDArray[Any], reasons: NDArray[np.uint8]) -> Rejected:
+        rows = self._scanner.rows[rejected]
+        whole: list[bytes] = []
+        cells: list[bytes] = []
+        if self._show:
+            whole = [bytes(text[start:end]).rstrip(b"\r") for start, end, *_ in rows.tolist()]
+            spans = self._scanner.cells[self._identity][:, rejected].T.tolist()
+            cells = [bytes(text[start:end]) for start, end in spans]
+        return Rejected(rows[:, 2].astype(np.int64), reasons, whole, cells)

@@ -1,0 +1,234 @@
+"""Every format as operators send it: small files, and what is found in them."""
+
+import numpy as np
+import pytest
+
+from imeiset import ImeiSet, errors, load
+from imeiset.feeds import Options, read
+from imeiset.feeds.formats import FORMATS, recognise
+
+A, B, C = "49015420323751", "35693803564380", "86012345678901"
+FILES = {
+    "stolen": f"imei,reporting_date,status\n{A}8,20240101,blacklist\n{B},,\n{C},20240102,whitelist\n",
+    "barred": f"IMEI\n{A}\n{B}9\n",
+    "barred-tac": "tac\n49015420\n3569380\n",
+    "pairing": f"imei,imsi,msisdn\n{A},234150999999999,447700900000\n{B},234150999999998,\n",
+    "registration": "approved_imei,make,model,status,model_number,brand_name,device_type,radio_interface,"
+    f"device_id\n{A},x,y,whitelist,,,,,\n{B},x,y,,,,,,\n{C},x,y,pending,,,,,\n",
+    "blacklist": f"imei,block_date,reasons\n{A},20240101,stolen|lost\n{B},20240102,lost\n",
+    "notifications": f"imei,imsi,msisdn,block_date,reasons\n{A},234150999999999,1,20240101,lost\n{B},2,,,\n",
+    "cdr": f"date;imei;imsi;msisdn;rat\n20240101;{A}0;234150999999999;1;4\n;{B};234150999999998;1;4\n",
+    "ranges": f"from,to\n{A},49015420323760\n{B}9,{B}9\n{B},{A}\n{C},{A}\n",
+    "tacs": "49015420\n35693803\n1234567\n",
+    "exceptions": f"imei,imsi,msisdn\n{A},234150999999999,447700900000\n{B},234150999999998,\n",
+    "monitoring": f"imei\n{A}\n{B}9\n",
+    "table": f"x;IMEI;status\n1;{A};no\n1;{B};no\n",
+    "plain": f"# a\n{A}\n{B}9\n",
+}
+LISTED = {
+    "barred-tac": (1_000_000, {"tac": [3]}),
+    "tacs": (2_000_000, {"tac": [3]}),
+    "ranges": (49015420323760 - 35693803564380 + 1, {"range": [5]}),
+}
+IGNORED = {"stolen": {"whitelist": 1}, "registration": {"pending": 1}}
+
+
+@pytest.fixture
+def feed(tmp_path):
+    def write(text, name="feed.csv"):
+        (tmp_path / name).write_text(text, newline="")
+        return tmp_path / name
+
+    return write
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("name", FILES)
+def test_every_format(feed, name, named):
+    if name == "tacs" and not named:
+        pytest.skip("a list of TACs without a header has to be named")
+    members, report = load(feed(FILES[name]), format=name if named else None)
+    count, rejects = LISTED.get(name, (2, {}))
+    assert len(members) == count
+    assert (A in members, C in members) == (True, False)
+    assert report.formats == [
+        name if named else {"exceptions": "pairing", "monitoring": "barred"}.get(name, name)
+    ]
+    assert report.ignored == IGNORED.get(name, {})
+    assert {reason: [line for _, line in one.first] for reason, one in report.rejects.items()} == rejects
+    assert report.rows == report.accepted + report.rejected + sum(report.ignored.values())
+    assert report.digest == members.digest()
+
+
+def test_the_digest_says_what_is_in_a_set():
+    keys = np.concatenate([np.arange(100, 300_000, 3), np.arange(10**6, 10**6 + 200_000)]).astype(np.uint64)
+    one = ImeiSet.from_keys(keys)
+    assert one.digest() == (ImeiSet.from_keys(keys[::2]) | ImeiSet.from_keys(keys[1::2])).digest()
+    assert len(one.digest()) == 64
+    others = [ImeiSet.from_keys(np.delete(keys, at)) for at in (0, 5, len(keys) - 1, len(keys) - 7)]
+    others += [ImeiSet.from_keys(keys, irregular=["A"]), ImeiSet.from_keys(keys, irregular=["B"]), ImeiSet()]
+    assert len({one.digest(), *(other.digest() for other in others)}) == 8
+    assert ImeiSet.from_ranges([0], [10**14 - 1]).digest() != ImeiSet().digest()
+
+
+def test_every_format_has_a_file():
+    assert FILES.keys() == FORMATS.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "match"),
+    [
+        (f"imei,reporting_dat,status\n{A},,\n", "stolen", "'reporting_date'.*'reporting_dat' as the nearest"),
+        (f"imei,status\n{A},\n", "stolen", "'reporting_date'"),
+        (f"{A},20240101,\n", "stolen", "'imei', as a stolen list has, got no header"),
+        (f"imei,imei,reporting_date,status\n{A},{A},,\n", "stolen", "'imei'.*got 2 of that name"),
+        (f"imei,reporting_date,status,status\n{A},,,\n", "stolen", "'status'.*got 2 of that name"),
+        (f"imei,reporting_date,status,change_type\n{A},,,add\n", None, "a full list, got a delta"),
+        (f"imei,change_type\n{A},add\n", "barred", "a full list, got a delta"),
+        ("tac,name\n49015420,x\n", "ranges", "'from'"),
+    ],
+)
+def test_another_header_than_the_format_has(feed, text, form, match):
+    with pytest.raises(errors.FeedColumn, match=match):
+        load(feed(text), format=form)
+
+
+def test_a_delta_by_its_name_is_no_full_list(feed):
+    path = feed(f"imei,block_date,reasons\n{A},,\n", "20240101_blacklist_delta_7_8_unblocked.csv")
+    with pytest.raises(errors.FeedColumn, match="a delta, by its name"):
+        load(path)
+
+
+def test_recognised():
+    assert recognise(["IMEI", "Imsi", "MSISDN", "extra"]).name == "pairing"
+    assert recognise(["imei", "brand"]) is None
+    assert recognise(["tac", "imei"]) is None
+
+
+def test_a_repeated_header_and_bytes_of_any_kind(tmp_path):
+    path = tmp_path / "feed"
+    data = f"imei,note\n{A},caf\u00e9\n".encode("latin-1") + b"imei,note\n" + f"{B}\x00,x\r\n".encode()
+    path.write_bytes(data + b"\xff" + C.encode() + b",x\n" + C.encode() + b',"\xff\xfe"\r\n')
+    members, report = load(path)
+    assert next(iter(members))[:14] == A
+    assert len(members) == 2
+    assert {reason: [line for _, line in one.first] for reason, one in report.rejects.items()} == {
+        "not_digit": [3],
+        "nul": [4],
+        "not_ascii": [5],
+    }
+
+
+@pytest.mark.parametrize("delimiter", ["", ",", ";", "\t"])
+def test_rejects_are_mended_and_loaded_again(feed, tmp_path, delimiter):
+    rows = [f"{A}8", "3569380356438x", f"{C}", "12"]
+    header = ""
+    if delimiter:
+        rows = [delimiter.join((str(at), row, f'"a{delimiter} b"')) for at, row in enumerate(rows)]
+        header = delimiter.join(("n", "imei", "note")) + "\n"
+    rejects = tmp_path / "rejects.csv"
+    _, report = load(feed(header + "\n".join(rows)), rejects=rejects)
+    assert report.rejected == 2
+    assert rejects.stat().st_mode & 0o777 == 0o600
+    rejects.write_text(rejects.read_text().replace("3569380356438x", B))
+    members, report = load(rejects)
+    assert [text[:14] for text in members] == [B]
+    assert report.rejected == 1
+
+
+def test_rejects_of_another_layout_have_a_file_of_their_own(feed, tmp_path):
+    paths = [feed("imei\nx\n" + A, "a"), feed(f"n;imei\n1;x\n2;{A}\n", "b"), feed("imei\ny\n" + A, "c")]
+    load(paths, rejects=tmp_path / "rejects.csv")
+    assert (tmp_path / "rejects.csv").read_text().count("\n") == 3
+    assert (tmp_path / "rejects-2.csv").read_text().splitlines()[0] == "line;source;reason;n;imei"
+
+
+@pytest.mark.parametrize("chunk", [64, 1 << 20])
+def test_further_columns(feed, monkeypatch, chunk):
+    from imeiset.feeds import reader
+
+    monkeypatch.setattr(reader, "CHUNK", chunk)
+    rng = np.random.default_rng(1)
+    keys = rng.integers(0, 10**14, 500)
+    imsis = rng.integers(10**14, 10**15, 500)
+    reasons = rng.choice(["lost", "stolen", 'a ""b"" c', "", "stolen|lost"], 500).tolist()
+    dates = [("20240101", "", "x", "20231231")[at % 4] for at in range(500)]
+    rows = [
+        f'{key:014d},{imsi},,{date},"{reason}"'
+        for key, imsi, date, reason in zip(keys.tolist(), imsis.tolist(), dates, reasons, strict=True)
+    ]
+    rows[7] = "62#222222222222,234150999999999,,20240101,lost"
+    rows[8] = f"{A},none,,,"
+    rows[9] = "x,234150999999999,,,"
+    path = feed("imei,imsi,msisdn,block_date,reasons\n" + "\n".join(rows) + "\n")
+    options = Options(irregular="keep", max_line=4096)
+    table = read(path, ["line", "imsi", "msisdn", "date", "reasons", "status"], options=options)
+    good = np.ones(500, bool)
+    good[7:10] = False
+    assert list(table.columns) == ["line", "imsi", "msisdn", "date", "reasons"]
+    order = np.argsort(table.columns["line"], kind="stable")
+    assert (order == np.arange(497)).all()
+    assert (table.keys == keys[good]).all()
+    assert (table.columns["imsi"] == imsis[good]).all()
+    assert (table.columns["line"] == np.flatnonzero(good) + 2).all()
+    expected = [{"": 0, "x": 0}.get(date) or int(date or 0) if date != "x" else 0 for date in dates]
+    assert (table.columns["date"] == np.array(expected)[good]).all()
+    names = table.values["reasons"]
+    found = [names[code] for code in table.columns["reasons"].tolist()]
+    assert found == [reason.replace('""', '"') for reason, ok in zip(reasons, good, strict=True) if ok]
+    assert table.texts.tolist() == [b"62#222222222222"]
+    assert table.text_columns["line"].tolist() == [9]
+    assert {reason: one.first[0][1] for reason, one in table.report.rejects.items()} == {
+        "imsi": 10,
+        "not_digit": 11,
+    }
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "arrows"])
+@pytest.mark.parametrize("form", ["string", "large_string", "string_view", "dictionary", "binary"])
+def test_parquet_and_arrow(tmp_path, kind, form):
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    types = {
+        "dictionary": pa.dictionary(pa.int32(), pa.string()),
+        **{name: getattr(pa, name)() for name in ("string", "large_string", "string_view", "binary")},
+    }
+    rows = [f"{A}8", B, None, "x", "62#222222222222", "35-693803-564380", f"{C}", "52003020863612#"]
+    values = pa.array([row.encode() if row and form == "binary" else row for row in rows]).cast(types[form])
+    table = pa.table({"imei": values, "reporting_date": [""] * 8, "status": ["blacklist"] * 6 + ["no", None]})
+    path = tmp_path / f"list.{kind}"
+    if kind == "parquet":
+        parquet.write_table(table, path)
+    else:
+        make = pa.ipc.new_file if kind == "arrow" else pa.ipc.new_stream
+        with make(path, table.schema) as writer:
+            writer.write_table(table, max_chunksize=3)
+    members, report = load(path, irregular="keep", rejects=tmp_path / "rejects")
+    assert [text[:14] for text in members] == [B, A, "52003020863612"]
+    assert members.irregular.tolist() == [b"62#222222222222"]
+    assert report.ignored == {"no": 1}
+    assert report.forms == {14: 3, 15: 1, 16: 0}
+    assert {reason: one.first[0][1] for reason, one in report.rejects.items()} == {
+        "missing": 3,
+        "not_digit": 4,
+    }
+    assert report.rows == report.accepted + report.rejected + 1
+
+
+def test_parquet_that_cannot_be_used(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "list.parquet"
+    parquet.write_table(pa.table({"imei": [490154203237518]}), path)
+    with pytest.raises(errors.FeedColumn, match="to be text, got int64"):
+        load(path)
+    parquet.write_table(pa.table({"imie": [A]}), path)
+    with pytest.raises(errors.FeedColumn, match="one column 'imei'"):
+        load(path)
+    assert len(load(path, column="imie").set) == 1
+    parquet.write_table(pa.table({"imei": [A], "change_type": ["remove"]}), path)
+    with pytest.raises(errors.FeedColumn, match="a delta"):
+        load(path)
+    path.write_bytes(path.read_bytes()[:-6])
+    with pytest.raises(errors.FeedEncoding, match="whole Parquet"):
+        load(path)
