@@ -242,6 +242,10 @@ class FeedColumn(FeedError):
     """The column asked for is not there."""
 
 
+class FeedConflict(FeedError):
+    """A delta that does not fit what it is applied to."""
+
+
 class FeedRejects(FeedError):
     """More rejected rows than allowed."""
 

@@ -70,6 +70,9 @@ def command(rows: int, lookups: int, keep: str | None) -> None:
         examples = [f"{key:014d}" for key in keys[:2].tolist()]
         _run(folder, "check", "blocked.imei", *examples, "35-693803-564380-9", "49015420323751")
         _run(folder, "check", "blocked.imei", "3569380356438x", expected=2)
+        _write_national(folder, sorted(set(keys[:2_000].tolist())))
+        _run(folder, "build", "stolen.csv", "-o", "stolen.imei")
+        _run(folder, "apply", "stolen.imei", "delta.csv", "-o", "stolen-2.imei")
         _time(folder / "blocked.imei", lookups, rng)
 
 
@@ -191,6 +194,18 @@ def _write_list(path: Path, keys: "Keys", rng: "np.random.Generator") -> None:
         _constant(n, b" \n", rng.random(n) < 0.001),
     ]
     path.write_bytes(b"# Lost and stolen\n\n" + _join(rows))
+
+
+def _write_national(folder: Path, keys: list[int]) -> None:
+    """A stolen list of DIRBS and a delta for it: some devices found again, some reported."""
+    stolen, reported = keys[:-100], keys[-100:]
+    rows = [
+        f"{key:014d},20240229,{'pending' if i % 50 == 0 else 'blacklist'}\n" for i, key in enumerate(stolen)
+    ]
+    (folder / "stolen.csv").write_text("imei,reporting_date,status\n" + "".join(rows))
+    changes = [f"{key:014d},20240301,,remove\n" for key in stolen[1:300:50]]
+    changes += [f"{key:014d},20240301,blacklist,add\n" for key in reported]
+    (folder / "delta.csv").write_text("imei,reporting_date,status,change_type\n" + "".join(changes))
 
 
 # ---- the lookups ----

@@ -344,13 +344,19 @@ def test_not_a_snapshot(here, command):
 def test_demo(here):
     found = run("demo", "--rows", "5000", "--lookups", "20000", "--keep", "kept")
     assert "contains(uint64 keys)" in found.stdout
+    assert "status 'pending'" in found.stdout
+    assert "106 rows: 100 added, 6 removed, 0 updated" in found.stdout
     assert "$ imeiset verify blocked.imei\nblocked.imei: whole" in found.stdout
     assert names("kept") == [
         "blocked.imei",
+        "delta.csv",
         "operator.txt",
         "regulator.csv.gz",
         "rejects-2.csv",
         "rejects.csv",
+        "stolen-2.imei",
+        "stolen.csv",
+        "stolen.imei",
     ]
     again = run("demo", "--rows", "5000", "--lookups", "20000", "--keep", "again")
     assert again.exit_code == 0
@@ -360,7 +366,7 @@ def test_demo(here):
 
 def test_help_and_version():
     found = run("--help")
-    for name in ("build", "check", "info", "verify", "demo"):
+    for name in ("build", "check", "info", "verify", "apply", "diff", "demo"):
         assert f"  {name} " in found.stdout
         assert run(name, "--help").stdout.startswith("Usage: ")
     assert run("--version").stdout.endswith(f" {imeiset.__version__}\n")

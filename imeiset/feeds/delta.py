@@ -1,0 +1,194 @@
+"""Deltas: what changes from one set to the next, checked as DIRBS checks it, all or nothing."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import FeedConflict, FeedLimit, mask
+from ..sets import ImeiSet
+from .formats import CHANGE, CHANGES
+from .loader import Paths, Progress, Table, read
+from .reader import Options
+from .report import LoadReport
+
+CHECKS = ("add", "remove", "update", "conflict")
+MIN_SIZE = 75  # percent
+_ADD, _REMOVE, _UPDATE = range(3)
+# What a file without a column of changes holds, by its name.
+_NAMED = {"unblocked": _REMOVE, "removed": _REMOVE, "blocked": _ADD, "added": _ADD, "changed": _UPDATE}
+_HEADER = "imei,change_type\n"
+_LINES = 1 << 14
+
+
+@dataclass(slots=True)
+class Applied:
+    """What became of deltas: of each source what was read, and how many identities it had added, removed
+    and updated; the size and the digest of the result."""
+
+    sources: list[LoadReport] = field(default_factory=list)
+    added: int = 0
+    removed: int = 0
+    updated: int = 0
+    keys: int = 0
+    texts: int = 0
+    digest: str = ""
+
+
+def apply(
+    base: ImeiSet,
+    paths: Paths,
+    *,
+    change: str | None = None,
+    checks: Iterable[str] = CHECKS,
+    expect_digest: str | None = None,
+    min_size: float = MIN_SIZE,
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> tuple[ImeiSet, Applied]:
+    """The set after deltas, applied one after the other: the removals of each, then its additions.
+
+    A delta has a column change_type of add, remove and update; or is named ..._blocked, _unblocked,
+    _changed, _added or _removed; or is a list without a header of '+' and '-' before each number; or
+    `change` says what all its rows are. A row of a status that does not count adds nothing, and as an
+    update removes. Irregular identities are kept if the base keeps them.
+
+    checks: of 'add' (no addition of what is there), 'remove' and 'update' (neither of what is not), and
+    'conflict' (no two different changes of one identity in a delta); without 'update', an update of what
+    is not there adds it. expect_digest: of the result. min_size: percent of the base that the result must
+    have. options: as for `load`; a rejected row is an error, unless max_rejects allows it.
+
+    Raises FeedConflict for a check, FeedLimit for the size, and as `load` does. Cost O(base) for each.
+    """
+    names = [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+    checked = set(checks)
+    if unknown := checked - set(CHECKS):
+        raise ValueError(f"expected checks of {', '.join(CHECKS)}, got {', '.join(sorted(unknown))}")
+    if change is not None and change.encode() not in CHANGES:
+        raise ValueError(f"expected a change of add, remove and update, got {change!r}")
+    options = options or Options(max_rejects=0)
+    options = replace(options, irregular="reject" if base.irregular is None else "keep")
+    result, report = base, Applied()
+    for name in names:
+        result = _apply(result, name, change, checked, options, report, progress)
+    report.keys = len(result)
+    report.texts = 0 if result.irregular is None else len(result.irregular)
+    before = len(base) + (0 if base.irregular is None else len(base.irregular))
+    if (report.keys + report.texts) * 100 < before * min_size:
+        expected = f"a result of at least {min_size:g}% of the {before:,} identities of the base"
+        raise FeedLimit(names[-1], expected, f"{report.keys + report.texts:,}")
+    report.digest = result.digest()
+    if expect_digest is not None and report.digest != expect_digest.lower():
+        raise FeedConflict(names[-1], f"a result of digest {expect_digest.lower()}", report.digest)
+    return result, report
+
+
+def _apply(
+    base: ImeiSet,
+    path: str,
+    change: str | None,
+    checks: set[str],
+    options: Options,
+    report: Applied,
+    progress: Progress | None,
+) -> ImeiSet:
+    fixed = _change_of(path, change)
+    wanted = ("line", "listed", *(() if fixed is not None else (CHANGE,)))
+    table = read(path, wanted, options=options, delta=True, progress=progress)
+    if table.report.accepted and fixed is None and CHANGE not in table.columns:
+        raise FeedConflict(path, "a column change_type, or --change", "a list that does not say what changes")
+    adds, removes, updates, gone = _changes(table, fixed, base.irregular is not None)
+    removes |= gone
+    if "conflict" in checks:
+        for one, other in ((adds, removes), (adds, updates), (removes, updates)):
+            _expect_none(path, table, one & other, "one change of an identity", "changed twice, differently")
+    if "add" in checks:
+        _expect_none(path, table, adds & base, "additions of what is not there", "there")
+    if "remove" in checks:
+        _expect_none(path, table, removes - base, "removals of what is there", "not there")
+    if "update" in checks:
+        _expect_none(path, table, updates - base, "updates of what is there", "not there")
+    else:
+        adds |= updates
+    report.sources.append(table.report)
+    report.added += _size(adds - base)
+    report.removed += _size((removes & base) - adds)
+    report.updated += _size(updates & base)
+    return (base - removes) | adds
+
+
+def _change_of(path: str, change: str | None) -> int | None:
+    """The change of all rows: what is asked for, or what the name of the file says."""
+    if change is not None:
+        return CHANGES.index(change.encode())
+    words = Path(path).name.lower().partition(".")[0].split("_")
+    return _NAMED.get(words[-1]) if len(words) > 1 else None
+
+
+def _changes(table: Table, fixed: int | None, keep: bool) -> tuple[ImeiSet, ImeiSet, ImeiSet, ImeiSet]:
+    """What is added, removed, updated, and updated to a status that does not count."""
+
+    def members(change: int, listed: bool | None) -> ImeiSet:
+        rows, odd = np.ones(len(table.keys), bool), np.ones(len(table.texts), bool)
+        for chosen, columns in ((rows, table.columns), (odd, table.text_columns)):
+            if fixed is None and CHANGE in columns:
+                chosen &= columns[CHANGE] == change
+            elif fixed != change:
+                chosen[:] = False
+            if listed is not None and "listed" in columns:
+                chosen &= columns["listed"] == listed
+            elif listed is False:
+                chosen[:] = False
+        if table.highs is not None:
+            return ImeiSet.from_ranges(table.keys[rows], table.highs[rows])
+        return ImeiSet.from_keys(table.keys[rows], irregular=table.texts[odd].tolist() if keep else None)
+
+    return members(_ADD, True), members(_REMOVE, None), members(_UPDATE, True), members(_UPDATE, False)
+
+
+def _size(members: ImeiSet) -> int:
+    return len(members) + (0 if members.irregular is None else len(members.irregular))
+
+
+def _expect_none(path: str, table: Table, wrong: ImeiSet, expected: str, got: str) -> None:
+    """Raise FeedConflict if there are any, with the line of one of them."""
+    if not (count := _size(wrong)):
+        return
+    if len(wrong):
+        text = wrong[0]
+        key = np.uint64(text[:14])
+        highs = table.keys if table.highs is None else table.highs
+        rows, lines = np.flatnonzero((table.keys <= key) & (key <= highs)), table.columns["line"]
+    else:
+        assert wrong.irregular is not None
+        text = wrong.irregular[0].decode()
+        rows, lines = np.flatnonzero(table.texts == wrong.irregular[0]), table.text_columns["line"]
+    raise FeedConflict(path, expected, f"{count:,} {got}: '{mask(text)}'", line=int(lines[rows[-1]]))
+
+
+def diff(old: ImeiSet, new: ImeiSet, form: str = "dirbs") -> Iterator[str]:
+    """The text of a delta from one set to another, in pieces: its removals, then its additions, in order.
+
+    form: 'dirbs' has a header imei,change_type; 'plain' a '-' or '+' before each. Memory: the differences,
+    compressed. A range is written IMEI by IMEI.
+    """
+    if form not in ("dirbs", "plain"):
+        raise ValueError(f"expected a form of dirbs and plain, got {form!r}")
+    if form == "dirbs":
+        yield _HEADER
+    for change, sign, members in (("remove", "-", old - new), ("add", "+", new - old)):
+        before, after = ("", f",{change}\n") if form == "dirbs" else (sign, "\n")
+        lines: list[str] = []
+        for text in members:
+            lines.append(f"{before}{text}{after}")
+            if len(lines) == _LINES:
+                yield "".join(lines)
+                lines.clear()
+        odd = () if members.irregular is None else members.irregular.tolist()
+        for text in map(bytes.decode, odd):  # '#' would begin a comment
+            lines.append(
+                f'{before}"{text}"{after}' if (before + text)[0] == "#" else f"{before}{text}{after}"
+            )
+        yield "".join(lines)

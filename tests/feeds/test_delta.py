@@ -1,0 +1,210 @@
+"""Deltas: applied whole or not at all, checked, and the inverse of diff."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imeiset import ImeiSet, errors
+from imeiset.cli import main
+from imeiset.feeds import Options
+from imeiset.feeds.delta import CHECKS, apply, diff
+
+A, B, C, D = "49015420323751", "35693803564380", "86012345678901", "01234567890123"
+
+
+@pytest.fixture
+def delta(tmp_path):
+    def write(text, name="delta.csv"):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def base():
+    return ImeiSet([A, B])
+
+
+def bodies(members):
+    return {text[:14] for text in members}
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        (f"imei,change_type\n{C},add\n{A},remove\n{B},update\n{C},add\n", "d", {B, C}),
+        (f"change_type;imei\nADD;{C}9\n", "d", {A, B, C}),
+        (f"imei,block_date,reasons\n{C},,\n", "t_blacklist_delta_1_2_blocked.csv", {A, B, C}),
+        (f"imei,block_date,reasons\n{A},,\n", "t_blacklist_delta_1_2_unblocked.csv", {B}),
+        (f"imei,block_date,reasons\n{A},,\n", "t_blacklist_delta_1_2_changed.csv", {A, B}),
+        (f"imei,imsi,msisdn\n{C},1,2\n", "t_exceptions_x_delta_1_2_added.csv", {A, B, C}),
+        (f"imei,imsi,msisdn\n{A},1,2\n", "t_exceptions_x_delta_1_2_removed.csv", {B}),
+        (f"-{A}0\n+{C}0\n", "plain", {B, C}),
+        (
+            f"imei,reporting_date,status,change_type\n{A},,whitelist,update\n{B},,blacklist,update\n"
+            f"{C},,,add\n{D},,pending,add\n",
+            "d",
+            {B, C},
+        ),
+        ("tac,change_type\n86012345,add\n", "d", None),
+        (
+            "from,to,change_type\n1,2,add\n" + f"{C},{C[:-1]}3,add\n",
+            "d",
+            {A, B, C, C[:-1] + "2", C[:-1] + "3"},
+        ),
+    ],
+)
+def test_applied(base, delta, text, name, expected):
+    options = Options(max_rejects=1)
+    result, report = apply(base, delta(text, name), options=options, min_size=0)
+    if expected is None:
+        assert len(result) == 1_000_002
+    else:
+        assert bodies(result) == expected
+    assert report.digest == result.digest()
+    assert report.keys == len(result)
+    assert report.added - report.removed == len(result) - len(base)
+
+
+@pytest.mark.parametrize(
+    ("text", "check", "line", "match"),
+    [
+        (f"imei,change_type\n{C},add\n{A},add\n", "add", 3, "1 there: '49015420"),
+        (f"imei,change_type\n{C},remove\n", "remove", 2, "1 not there"),
+        (f"imei,change_type\n{C},update\n", "update", 2, "1 not there"),
+        (f"imei,change_type\n{C},add\n{C},update\n", "conflict", 3, "1 changed twice, differently"),
+    ],
+)
+def test_checks(base, delta, text, check, line, match):
+    path = delta(text)
+    with pytest.raises(errors.FeedConflict, match=match) as caught:
+        apply(base, path)
+    assert caught.value.line == line
+    assert A[8:] not in str(caught.value)
+    result, _ = apply(base, path, checks=set(CHECKS) - {check, "update"}, min_size=0)
+    assert bodies(result) >= {A, B}
+
+
+def test_the_same_delta_twice_and_one_for_another_base(base, delta):
+    path = delta(f"imei,change_type\n{C},add\n{A},remove\n")
+    once, _ = apply(base, path)
+    with pytest.raises(errors.FeedConflict, match="1 there"):
+        apply(once, path)
+    with pytest.raises(errors.FeedConflict):
+        apply(base, [path, path])
+    with pytest.raises(errors.FeedConflict, match="1 not there"):
+        apply(ImeiSet([B]), path)
+
+
+@pytest.mark.parametrize("row", [f"{C},replace", f"{C},", "x,add", "62#222222222222,add"])
+def test_a_row_that_is_not_understood_applies_nothing(base, delta, row):
+    path = delta(f"imei,change_type\n{D},add\n{row}\n")
+    with pytest.raises(errors.FeedRejects) as caught:
+        apply(base, path)
+    assert caught.value.line == 3
+    assert bodies(apply(base, path, options=Options(max_rejects=1))[0]) == {A, B, D}
+
+
+def test_a_list_that_does_not_say_what_changes(base, delta):
+    path = delta(f"imei,x\n{C},1\n")
+    with pytest.raises(errors.FeedConflict, match="--change"):
+        apply(base, path)
+    assert bodies(apply(base, path, change="add")[0]) == {A, B, C}
+    plain = delta(f"{C}\n", "plain")
+    with pytest.raises(errors.FeedRejects):
+        apply(base, plain)
+    assert bodies(apply(base, plain, change="add")[0]) == {A, B, C}
+
+
+def test_size_and_digest(base, delta):
+    path = delta(f"imei,change_type\n{A},remove\n")
+    with pytest.raises(errors.FeedLimit, match="at least 75% of the 2"):
+        apply(base, path)
+    result, report = apply(base, path, min_size=50)
+    assert apply(base, path, min_size=50, expect_digest=report.digest.upper())[0] == result
+    with pytest.raises(errors.FeedConflict, match="a result of digest"):
+        apply(base, path, min_size=50, expect_digest=base.digest())
+
+
+def test_irregular_identities(delta):
+    base = ImeiSet([A, "abc", "#1"], irregular="keep")
+    path = delta("imei,change_type\nABC,remove\nd,add\n52003020863612#,add\n")
+    result, _ = apply(base, path, min_size=0)
+    assert result.irregular.tolist() == [b"#1", b"D"]
+    assert bodies(result) == {A, "52003020863612"}
+    with pytest.raises(errors.FeedConflict, match="1 there"):
+        apply(base, delta("imei,change_type\nabc,add\n"))
+
+
+@pytest.mark.parametrize("arguments", [{"checks": ["size"]}, {"change": "replace"}])
+def test_bad_arguments(base, arguments):
+    with pytest.raises(ValueError, match="expected"):
+        apply(base, "x", **arguments)
+
+
+sets = st.builds(
+    lambda keys, runs, texts: ImeiSet.from_keys(
+        np.array([*keys, *(key + i for key in runs for i in range(70))], np.uint64), irregular=texts
+    ),
+    st.lists(st.integers(0, 300), max_size=40),
+    st.lists(st.integers(0, 10**6), max_size=2),
+    st.lists(st.sampled_from(["A", "B", "#", "1*"]), max_size=4),
+)
+
+
+@given(sets, sets, st.sampled_from(["dirbs", "plain"]))
+def test_a_diff_applied_gives_the_new_set(tmp_path_factory, old, new, form):
+    folder = tmp_path_factory.mktemp("diff")
+    (folder / "delta").write_text("".join(diff(old, new, form)))
+    if old == new:
+        return
+    result, _ = apply(old, folder / "delta", min_size=0)
+    assert result == new
+    result.save(folder / "result")
+    new.save(folder / "new")
+    assert (folder / "result").read_bytes() == (folder / "new").read_bytes()
+    assert result.digest() == new.digest()
+
+
+def test_the_form_of_a_diff():
+    old, new = ImeiSet([A, "abc"], irregular="keep"), ImeiSet([A, B, "#"], irregular="keep")
+    assert "".join(diff(old, new)) == f'imei,change_type\nABC,remove\n{B}9,add\n"#",add\n'
+    assert "".join(diff(old, new, "plain")) == f"-ABC\n+{B}9\n+#\n"
+    with pytest.raises(ValueError, match="dirbs and plain"):
+        list(diff(old, new, "json"))
+
+
+def run(*arguments, code=0):
+    found = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert found.exit_code == code, (found.output, found.exception)
+    return found
+
+
+def test_commands(tmp_path, monkeypatch, delta, base):
+    monkeypatch.chdir(tmp_path)
+    base.save("old.imei")
+    ImeiSet([B, C]).save("new.imei")
+    run("diff", "old.imei", "new.imei", "-o", "delta.csv")
+    assert run("diff", "old.imei", "new.imei").stdout == (tmp_path / "delta.csv").read_text()
+    found = run("apply", "old.imei", "delta.csv", "-o", "out.imei")
+    assert "out.imei: 2 IMEIs, 2 before" in found.stdout
+    assert "1 added, 1 removed" in found.stdout
+    assert (tmp_path / "out.imei").read_bytes() == (tmp_path / "new.imei").read_bytes()
+    before = (tmp_path / "out.imei").read_bytes()
+    assert "1 there" in run("apply", "out.imei", "delta.csv", "-o", "out.imei", code=2).stderr
+    assert (tmp_path / "out.imei").read_bytes() == before
+    allowed = ("--allow", "add", "--allow", "remove")
+    digest = ImeiSet.open("new.imei").digest()
+    arguments = ("apply", "out.imei", "delta.csv", "-o", "out.imei", *allowed, "--report", "json")
+    assert json.loads(run(*arguments, "--expect-digest", digest).stdout)["digest"] == digest
+    run(*arguments, "--expect-digest", "00", code=2)
+    delta(f"imei,change_type\n{B},remove\n", "small.csv")
+    assert "at least 75%" in run("apply", "out.imei", "small.csv", "-o", "small.imei", code=2).stderr
+    assert not (tmp_path / "small.imei").exists()
+    run("apply", "out.imei", "small.csv", "-o", "small.imei", "--force")
+    assert len(ImeiSet.open("small.imei")) == 1
