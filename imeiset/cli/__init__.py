@@ -18,7 +18,7 @@ import click
 from imeiset import __version__
 from imeiset.errors import ImeisetError
 
-_COMMANDS = ("build", "check", "screen", "merge", "info", "verify", "apply", "diff", "demo")
+_COMMANDS = ("build", "check", "screen", "merge", "info", "verify", "apply", "diff", "export", "demo")
 
 
 class _Commands(click.Group):

@@ -366,7 +366,7 @@ def test_demo(here):
 
 def test_help_and_version():
     found = run("--help")
-    for name in ("build", "check", "info", "verify", "apply", "diff", "demo"):
+    for name in ("build", "check", "info", "verify", "apply", "diff", "export", "demo"):
         assert f"  {name} " in found.stdout
         assert run(name, "--help").stdout.startswith("Usage: ")
     assert run("--version").stdout.endswith(f" {imeiset.__version__}\n")
