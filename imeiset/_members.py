@@ -13,12 +13,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset._register import Part
+from imeiset._register import Part, mark
 from imeiset.columns import Keys
 from imeiset.sets import ImeiSet
 
 NOTHING: ImeiSet = ImeiSet()
 _OR = 0
+_STRETCHES = 6  # for each 64-bit word of their filter
+_ONE, _TAC, _LAST = (np.uint64(n) for n in (1, 10**6, 10**6 - 1))
 
 
 def union(sets: Iterable[ImeiSet]) -> ImeiSet:
@@ -32,6 +34,51 @@ def union(sets: Iterable[ImeiSet]) -> ImeiSet:
 def without_texts(members: ImeiSet) -> ImeiSet:
     """The same index, without the irregular identities beside it."""
     return ImeiSet._from_sections(dict(members._sections())) if members.irregular is not None else members
+
+
+# ---- what most checks ask ----
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """Which IMEIs some list may say something about: a set, and for pieces of TACs in ranges a filter of the
+    stretches of 2**shift keys that they touch. Long runs inside a TAC would slow the set down."""
+
+    imeis: ImeiSet
+    spans: Keys
+    shift: int = 0
+
+    @classmethod
+    def of(cls, sets: Iterable[ImeiSet], ranges: Iterable[ImeiSet]) -> "Known":
+        """The union of sets and of ranges. O(members and runs)."""
+        wholes, lows, highs = list(sets), [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
+        for one in ranges:
+            for low, high in one._runs():
+                first, end = (low + _LAST) // _TAC, (high + _ONE) // _TAC  # whole TACs
+                inside = first < end
+                wholes.append(ImeiSet._from_ranges(first[inside] * _TAC, end[inside] * _TAC - _ONE))
+                before, after = ~inside | (low < first * _TAC), inside & (end * _TAC <= high)
+                lows += [low[before], end[after] * _TAC]
+                highs += [np.where(inside, first * _TAC - _ONE, high)[before], high[after]]
+        low, high = np.concatenate(lows), np.concatenate(highs)
+        for shift in range(4, 48):
+            count = int(((high >> np.uint64(shift)) - (low >> np.uint64(shift)) + _ONE).sum())
+            if count <= 4 * len(low):
+                break
+        words = np.zeros(-(-count // _STRETCHES), np.uint64)
+        for at in range(0, len(low), 1 << 16):
+            rows = slice(at, at + (1 << 16))
+            begin = (low[rows] >> np.uint64(shift)).astype(np.int64)
+            length = (high[rows] >> np.uint64(shift)).astype(np.int64) - begin + 1
+            inside = np.arange(length.sum()) - np.repeat(length.cumsum() - length, length)
+            mark(words, (np.repeat(begin, length) + inside).astype(np.uint64))
+        return cls(union(wholes), words, shift)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Known):
+            return NotImplemented
+        same = self.imeis == other.imeis and self.shift == other.shift
+        return same and np.array_equal(self.spans, other.spans)
 
 
 # ---- columns ---------------------------------------------------------------------------

@@ -14,7 +14,7 @@ NO_IMSI: int
 BAD_IMSI: int
 
 def imsis_of(values: list[Any], out: _Keys) -> None: ...
-def touch(words: _Keys, keys: _Keys) -> None: ...
+def mark(words: _Keys, numbers: _Keys) -> None: ...
 
 @final
 class Part:
@@ -42,6 +42,9 @@ class Tables:
         rules: Rules,
         *,
         prefixes: bool = False,
+        ranges: Level | None = None,
+        spans: _Keys | None = None,
+        shift: int = 0,
         touched: _Keys | None = None,
         wide: ImeiSet | None = None,
     ) -> Tables: ...
@@ -53,7 +56,7 @@ class Tables:
     def unlisted(self) -> Verdict: ...
     @property
     def rules(self) -> Rules: ...
-    def concern(self, keys: _Keys, out: NDArray[np.uint8]) -> None: ...
+    def concerned(self, keys: _Keys) -> NDArray[np.int64]: ...
 
 @disjoint_base
 class Checker:

@@ -4,7 +4,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE
 from cpython.float cimport PyFloat_Check
 from cpython.unicode cimport PyUnicode_Check
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from imeiset._index cimport index_have, index_has, index_pointer
 from imeiset._parse cimport parse_object
@@ -15,6 +15,9 @@ cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(object)
     void* PyUnicode_DATA(object)
     Py_ssize_t PyUnicode_GET_LENGTH(object)
+
+cdef extern from *:
+    void __builtin_prefetch(const void*) noexcept nogil
 
 cdef enum:
     BLOCK = 2048  # keys asked at a time, so that what parts answer stays in cache
@@ -135,6 +138,14 @@ cdef class Level:
                 self.bit[self.count] = bit
                 self.count += 1
 
+    cdef bint has(self, uint64_t key) noexcept nogil:
+        """Does any part have a key?"""
+        cdef int i
+        for i in range(self.count):
+            if (<Part>self.part[i]).has(key):
+                return True
+        return False
+
     def mask(self, uint64_t key):
         """Which parts have a key."""
         cdef uint64_t mask = 0
@@ -162,10 +173,10 @@ cdef class Level:
         return masks
 
 
-# ---- the keys that changed ---------------------------------------------------------
+# ---- filters ----------------------------------------------------------------------
 #
-# A Bloom filter in front of the exact parts: three bits of one word for each key. What it does not know has
-# not changed; what it knows is looked up exactly.
+# Bloom filters in front of the exact parts: three bits of one word for each number. What they do not know
+# is not there; what they know is looked up exactly.
 
 cdef inline uint64_t hashed(uint64_t key) noexcept nogil:
     cdef uint64_t product = key * <uint64_t>0x9E3779B97F4A7C15
@@ -176,22 +187,22 @@ cdef inline uint64_t marks(uint64_t hash) noexcept nogil:
     return <uint64_t>1 << (hash & 63) | <uint64_t>1 << (hash >> 6 & 63) | <uint64_t>1 << (hash >> 12 & 63)
 
 
-def touch(uint64_t[::1] words not None, const uint64_t[::1] keys not None):
-    """Add keys to a filter of 2**k words, k from 1 to 40."""
+cdef inline bint marked(const uint64_t* words, uint64_t count, uint64_t number) noexcept nogil:
+    cdef uint64_t hash = hashed(number)
+    cdef uint64_t wanted = marks(hash)
+    return words[(hash >> 32) * count >> 32] & wanted == wanted
+
+
+def mark(uint64_t[::1] words not None, const uint64_t[::1] numbers not None):
+    """Add numbers to a filter, of 1 to 2**32 words; 8 numbers a word or fewer."""
     cdef Py_ssize_t i
-    cdef uint64_t hash
-    cdef int shift = filter_shift(words.shape[0])
+    cdef uint64_t hash, count = words.shape[0]
+    if not 1 <= count <= <uint64_t>1 << 32:
+        raise ValueError(f"words: expected 1 to 2**32, got {count}")
     with nogil:
-        for i in range(keys.shape[0]):
-            hash = hashed(keys[i])
-            words[<Py_ssize_t>(hash >> shift)] |= marks(hash)
-
-
-cdef int filter_shift(Py_ssize_t words) except -1:
-    cdef int bits = words.bit_length() - 1
-    if not 1 <= bits <= 40 or words != <Py_ssize_t>1 << bits:
-        raise ValueError(f"words: expected a power of two from 2 to 2**40, got {words}")
-    return 64 - bits
+        for i in range(numbers.shape[0]):
+            hash = hashed(numbers[i])
+            words[<Py_ssize_t>((hash >> 32) * count >> 32)] |= marks(hash)
 
 
 # ---- one check ---------------------------------------------------------------------
@@ -201,8 +212,9 @@ cdef int filter_shift(Py_ssize_t words) except -1:
 cdef class Tables:
     """What one check reads. It never changes: whoever changes a register makes another.
 
-    known: the keys that any rule may say something about. touched: a filter of the keys that changed since
-    it was made, or None; wide: an index of the ranges that did, or None. unlisted: the verdict for all
+    known: the keys that any rule may say something about, but for those in ranges. spans: a filter of the
+    stretches of 2**shift keys in which there are ranges, or None; ranges: these, by list. touched: a filter of the keys that changed
+    since both were made, or None; wide: an index of the ranges that did, or None. unlisted: the verdict for all
     others. rules: what decides where the tables cannot tell, a `register.Rules`. prefixes: whether there
     are rules for IMSIs alone.
     """
@@ -212,54 +224,93 @@ cdef class Tables:
     cdef const void* in_known
     cdef const void* in_wide
     cdef const uint64_t[::1] touched
+    cdef const uint64_t[::1] spans
+    cdef Level ranges
+    cdef const uint64_t* in_touched  # NULL where there are none
+    cdef const uint64_t* in_spans
     cdef int shift
     cdef bint prefixes
 
-    def __cinit__(self, known, unlisted, rules, *, bint prefixes=False, touched=None, wide=None):
+    def __cinit__(self, known, unlisted, rules, *, bint prefixes=False, Level ranges=None, spans=None,
+                  int shift=0, touched=None, wide=None):
         self.known, self.unlisted, self.rules = known, unlisted, rules
         self.resolve, self.malformed = rules.resolve, rules.malformed
         self.prefixes = prefixes
         self.in_known = index_pointer(known)
         self.wide = wide
         self.in_wide = index_pointer(wide) if wide is not None else NULL
-        if touched is not None:
+        if not 0 <= shift < 64:
+            raise ValueError(f"shift: expected 0 to 63, got {shift}")
+        self.shift = shift
+        if touched is not None and len(touched):
             self.touched = touched
-            self.shift = filter_shift(self.touched.shape[0])
+            self.in_touched = &self.touched[0]
+        if spans is not None and len(spans):
+            self.ranges = Level(()) if ranges is None else ranges
+            self.spans = spans
+            self.in_spans = &self.spans[0]
 
     cdef bint concerns(self, uint64_t key) noexcept nogil:
         """May a rule say something about this key?"""
-        cdef uint64_t hash, wanted
         if index_has(self.in_known, key):
             return True
-        if self.shift:
-            hash = hashed(key)
-            wanted = marks(hash)
-            if self.touched[<Py_ssize_t>(hash >> self.shift)] & wanted == wanted:
+        if self.in_spans != NULL and marked(self.in_spans, self.spans.shape[0], key >> self.shift):
+            if self.ranges.has(key):
                 return True
+        if self.in_touched != NULL and marked(self.in_touched, self.touched.shape[0], key):
+            return True
         return self.in_wide != NULL and index_has(self.in_wide, key)
 
-    def concern(self, const uint64_t[::1] keys not None, uint8_t[::1] out not None):
-        """out[i] = 1 if a rule may say something about keys[i], else 0."""
-        cdef size_t i, block, start, here, n = keys.shape[0]
-        cdef uint64_t hash, wanted
+    def concerned(self, const uint64_t[::1] keys not None):
+        """The rows of keys that a rule may say something about: int64[m], ascending."""
+        cdef size_t i, block, start, here, m = 0, n = keys.shape[0]
+        cdef uint8_t known[BLOCK]
         cdef uint8_t spare[BLOCK]
-        cdef const uint64_t* words = &self.touched[0] if self.shift else NULL
-        if out.shape[0] != keys.shape[0]:
-            raise ValueError(f"out: expected {n} bytes, got {out.shape[0]}")
+        cdef uint64_t spans = self.spans.shape[0] if self.in_spans != NULL else 0
+        cdef uint64_t touched = self.touched.shape[0] if self.in_touched != NULL else 0
+        cdef const uint64_t* in_spans = self.in_spans
+        cdef const uint64_t* in_touched = self.in_touched
+        cdef int part, shift = self.shift
+        cdef Level ranges = self.ranges
+        cdef uint64_t wanted
+        cdef uint64_t hashes[BLOCK]
+        cdef uint64_t waiting[BLOCK]
+        cdef uint32_t place[BLOCK]
+        cdef uint8_t found[BLOCK]
+        cdef size_t waits
+        rows = np.empty(n, np.int64)  # of what is never written to, no memory is taken
+        cdef int64_t[::1] out = rows
         with nogil:
             for block in range((n + BLOCK - 1) // BLOCK):
                 start = block * BLOCK
                 here = min(<size_t>BLOCK, n - start)
-                index_have(self.in_known, &keys[start], here, &out[start])
-                if words != NULL:
-                    for i in range(start, start + here):
-                        hash = hashed(keys[i])
-                        wanted = marks(hash)
-                        out[i] |= words[hash >> self.shift] & wanted == wanted
+                if in_spans != NULL:  # fetched while the set is asked
+                    for i in range(here):
+                        hashes[i] = hashed(keys[start + i] >> shift)
+                        __builtin_prefetch(in_spans + ((hashes[i] >> 32) * spans >> 32))
+                index_have(self.in_known, &keys[start], here, known)
+                if in_spans != NULL:
+                    waits = 0
+                    for i in range(here):
+                        waiting[waits] = keys[start + i]
+                        place[waits] = i
+                        wanted = marks(hashes[i])
+                        waits += (in_spans[(hashes[i] >> 32) * spans >> 32] & wanted == wanted) & (known[i] ^ 1)
+                    for part in range(ranges.count if waits else 0):
+                        (<Part>ranges.part[part]).have(waiting, waits, found, spare)
+                        for i in range(waits):
+                            known[place[i]] |= found[i]
+                if in_touched != NULL:
+                    for i in range(here):
+                        known[i] |= marked(in_touched, touched, keys[start + i])
                 if self.in_wide != NULL:
                     index_have(self.in_wide, &keys[start], here, spare)
                     for i in range(here):
-                        out[start + i] |= spare[i]
+                        known[i] |= spare[i]
+                for i in range(here):  # without a branch: a later row takes the place of one that is not
+                    out[m] = start + i
+                    m += known[i]
+        return rows[:m]
 
 
 cdef class Checker:

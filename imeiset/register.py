@@ -21,6 +21,7 @@ from imeiset._members import (
     NO_PAIRS,
     NOTHING,
     Column,
+    Known,
     Members,
     Paired,
     Pairs,
@@ -163,9 +164,13 @@ class List:
         return replace(self, pairs=None if self.pairs is None else self.pairs.merged(), **parts)
 
     def sets(self) -> list[ImeiSet]:
-        """The IMEIs that its frozen parts say something about."""
-        found = [part.base for part in self.parts.values()]
+        """The single IMEIs that its frozen parts say something about."""
+        found = [] if self.exact is None else [self.exact.base]
         return found if self.pairs is None else [*found, self.pairs.base.imeis]
+
+    def ranges(self) -> list[ImeiSet]:
+        """Those of its ranges and TACs."""
+        return [part.base for part in (self.range, self.tac) if part is not None]
 
 
 _LEVELS = ("exact", "range", "tac")
@@ -182,6 +187,7 @@ class Rules:
             rule: Level([_part(getattr(one, what)) for one in self.lists])
             for rule, what in (*zip(_LEVELS, _LEVELS, strict=True), ("pair", "pairs"))
         }
+        self.ranges = self._levels["range"]
         self._pairs = [(i, one) for i, one in enumerate(self.lists) if one.pairs is not None]
         self._pairs.sort(key=lambda entry: entry[1].kind)  # 'exempt' before 'lock'
         self._prefixes = {prefix: i for i, one in enumerate(self.lists) for prefix in one.prefixes}
@@ -280,34 +286,35 @@ class Rules:
                     return self._by_lists("irregular", mask, 0)
         return None
 
-    # ---- many: codes, a status and above it one more than the number of the list -----------
+    # ---- many: statuses; or codes, a status and above it one more than the number of the list -----------
 
     def check_many(
         self, tables: Tables, imeis: object, imsis: object, threads: int, lists: bool, digits: int
     ) -> Any:
         """See `Register.check_many`."""
         imeis = columns.settled(imeis)
+        dtype = np.uint16 if lists else np.uint8
         if imsis is None:
 
-            def kernel(keys: Keys, out: NDArray[np.uint16]) -> None:
+            def kernel(keys: Keys, out: NDArray[Any]) -> None:
                 self._answer(tables, keys, None, out)
 
-            codes = tables.known._ask(imeis, kernel, np.uint16, threads, _MALFORMED, digits)
+            codes = tables.known._ask(imeis, kernel, dtype, threads, _MALFORMED, digits)
             texts: list[object] | None = None
         else:
             keys, status = columns.parse(imeis, digits=digits)
             texts = _imsi_texts(imsis, len(keys))
             numbers = np.empty(len(keys), np.uint64)
             imsis_of(texts, numbers)
-            codes = self._ask_pairs(tables, keys, numbers, threads)
+            codes = np.empty(len(keys), dtype)
+            self._ask_pairs(tables, keys, numbers, codes, threads)
             codes[(status != 0) | (numbers == BAD_IMSI)] = _MALFORMED
         self._settle(codes, imeis, texts, digits)
-        statuses = (codes & np.uint16(0xFF)).astype(np.uint8)
-        return (statuses, (codes >> np.uint16(8)).astype(np.int8) - np.int8(1)) if lists else statuses
+        if lists:
+            return (codes & 0xFF).astype(np.uint8), (codes >> 8).astype(np.int8) - np.int8(1)
+        return codes
 
-    def _ask_pairs(self, tables: Tables, keys: Keys, imsis: Keys, threads: int) -> NDArray[np.uint16]:
-        out = np.empty(len(keys), np.uint16)
-
+    def _ask_pairs(self, tables: Tables, keys: Keys, imsis: Keys, out: NDArray[Any], threads: int) -> None:
         def answer(part: slice) -> None:
             for at in range(part.start, part.stop, _ROWS):
                 rows = slice(at, min(at + _ROWS, part.stop))
@@ -318,18 +325,17 @@ class Rules:
         threads = min(threads, _THREADS)
         edges = [len(keys) * part // threads for part in range(threads + 1)]
         in_threads(answer, [slice(*edge) for edge in pairwise(edges)])
-        return out
 
-    def _answer(self, tables: Tables, keys: Keys, imsis: Keys | None, out: NDArray[np.uint16]) -> None:
-        """The codes of keys. Any number where a key is not below 10**14."""
-        concerned = np.empty(len(keys), np.uint8)
-        tables.concern(keys, concerned)
-        if imsis is not None and self.has_prefixes:
-            concerned |= imsis != NO_IMSI
+    def _answer(self, tables: Tables, keys: Keys, imsis: Keys | None, out: NDArray[Any]) -> None:
+        """The codes of keys; of their low bytes where that is all there is room for."""
         out.fill(self.unlisted.status)
-        rows = np.flatnonzero(concerned.view(np.bool_))
-        if rows.size:
-            out[rows] = self._decide(keys[rows], None if imsis is None else imsis[rows])
+        rows = tables.concerned(keys)
+        if imsis is not None and self.has_prefixes:
+            rows = np.union1d(rows, np.flatnonzero(imsis != NO_IMSI))
+        for start in range(0, len(rows), _ROWS):
+            some = rows[start : start + _ROWS]
+            decided = self._decide(keys[some], None if imsis is None else imsis[some])
+            out[some] = decided.astype(out.dtype)  # a status is the low byte
 
     def _decide(self, keys: Keys, imsis: Keys | None) -> NDArray[np.uint16]:
         codes = np.full(len(keys), self.unlisted.status, np.uint16)
@@ -385,9 +391,7 @@ class Rules:
             codes[found & (codes == 0)] = one.status | (i + 1) << 8
         return codes
 
-    def _settle(
-        self, codes: NDArray[np.uint16], imeis: object, imsis: list[object] | None, digits: int
-    ) -> None:
+    def _settle(self, codes: NDArray[Any], imeis: object, imsis: list[object] | None, digits: int) -> None:
         """Decide the malformed rows one by one, as `check` does."""
         rows = np.flatnonzero(codes == _MALFORMED)
         if not rows.size:
@@ -406,7 +410,8 @@ class Rules:
                 raise ImeiError(error.status, imei, position=row) from None
             except ImsiError:
                 raise ImsiError(imsi, position=row) from None
-            codes[row] = found.status | numbers.get(found.list or "", 0) << 8
+            code = found.status | numbers.get(found.list or "", 0) << 8
+            codes[row] = code if codes.itemsize > 1 else found.status
 
 
 def _outcome(policy: Policy, statuses: tuple[EquipmentStatus, ...], mask: int) -> int:
@@ -463,10 +468,10 @@ class Register(Checker):
     def __init__(self, policy: Policy | None = None) -> None:
         self._policy = policy or Policy()
         self._lists: dict[str, List] = {}
-        self._known: ImeiSet | None = None
+        self._known: Known | None = None
 
     @classmethod
-    def _of(cls, lists: Iterable[List], policy: Policy, known: ImeiSet | None = None) -> Self:
+    def _of(cls, lists: Iterable[List], policy: Policy, known: Known | None = None) -> Self:
         self = cls(policy)
         self._lists = {one.name: one for one in lists}
         self._known = known
@@ -625,7 +630,7 @@ class Register(Checker):
     def _prepare(self) -> None:
         lists = [one.merged() for one in self.lists]
         if self._known is None:
-            self._known = union(part for one in lists for part in one.sets())
+            self._known = _known(lists)
         self._use(make_tables(lists, self._policy, self._known))
 
     # ---- in and out ----
@@ -636,7 +641,7 @@ class Register(Checker):
         The same lists and policy give the same bytes. Raises OSError if it cannot be written.
         """
         self._prepare_if_needed()
-        sections, count = _written(self.lists, self._policy, cast(ImeiSet, self._known))
+        sections, count = _written(self.lists, self._policy, cast(Known, self._known))
         snapshot.write(path, KIND, sections, count=count, generation=generation)
 
     def _prepare_if_needed(self) -> None:
@@ -668,21 +673,38 @@ class Register(Checker):
         file = snapshot.open(path, kind=KIND)
         file.verify()
         self = cls._from(file)
-        for fault in _faults(self.lists, cast(ImeiSet, self._known)):
+        for fault in _faults(self.lists, cast(Known, self._known)):
             raise SnapshotBounds(path, fault, "another")
         return self
+
+
+def _known(lists: Sequence[List]) -> Known:
+    """What some list may say something about."""
+    sets = [part for one in lists for part in one.sets()]
+    sets += [one.tac.base for one in lists if one.tac is not None]
+    return Known.of(sets, [one.range.base for one in lists if one.range is not None])
 
 
 def make_tables(
     lists: Sequence[List],
     policy: Policy,
-    known: ImeiSet,
+    known: Known,
     touched: Keys | None = None,
     wide: ImeiSet | None = None,
 ) -> Tables:
     """What checks read; see `Tables` for the arguments."""
     rules = Rules(lists, policy)
-    return Tables(known, rules.unlisted, rules, prefixes=rules.has_prefixes, touched=touched, wide=wide)
+    return Tables(
+        known.imeis,
+        rules.unlisted,
+        rules,
+        prefixes=rules.has_prefixes,
+        ranges=rules.ranges,
+        spans=known.spans,
+        shift=known.shift,
+        touched=touched,
+        wide=wide,
+    )
 
 
 def check_prefixes(one: List, others: Iterable[List]) -> None:
@@ -786,13 +808,14 @@ def _both(base: ImeiSet, new: Members, old: Members) -> tuple[Column | None, Col
 #   N.0 to N.8  the sections of set N, as _index.SECTIONS orders them
 #   N.r, N.d    codes of the reasons and dates at its positions, whose texts are in the JSON
 #   N.s, N.m    starts (uint32) and IMSIs (uint64) of the pairs of its IMEIs, see `Pairs`
+#   spans       the filter of ranges, see `Known`
 #   xL          the irregular identities of list L, one a line
 
 _LAYOUT = 1  # of these; another number is another format
 
 
 def _written(
-    lists: Sequence[List], policy: Policy, known: ImeiSet
+    lists: Sequence[List], policy: Policy, known: Known
 ) -> tuple[list[tuple[str, "ReadableBuffer"]], int]:
     """The sections of a register whose lists are merged, and how many exact IMEIs they hold."""
     sections: list[tuple[str, ReadableBuffer]] = []
@@ -823,12 +846,14 @@ def _written(
         if one.texts:
             sections.append((f"x{number}", b"\n".join(sorted(one.texts))))
         described.append(about)
-    description = {"layout": _LAYOUT, "policy": asdict(policy), "lists": described, "known": put(known)}
+    about = {"known": put(known.imeis), "shift": known.shift}
+    description = {"layout": _LAYOUT, "policy": asdict(policy), "lists": described, **about}
+    sections.append(("spans", known.spans.data))
     count = sum(len(one.exact.base) for one in lists if one.exact is not None)
     return [(_DESCRIPTION, dump(description)), *sections], count
 
 
-def _read(file: snapshot.Snapshot) -> tuple[list[List], Policy, ImeiSet]:
+def _read(file: snapshot.Snapshot) -> tuple[list[List], Policy, Known]:
     """The lists, the policy and the union. Raises whatever comes of sections that are something else."""
     about = json.loads(bytes(file.sections[_DESCRIPTION]))
     if about["layout"] != _LAYOUT:
@@ -878,16 +903,19 @@ def _read(file: snapshot.Snapshot) -> tuple[list[List], Policy, ImeiSet]:
         )
     if len({one.name for one in lists}) < len(lists) or len(lists) > _MAX_LISTS:
         raise ValueError(f"expected at most {_MAX_LISTS} lists of different names, got others")
-    return lists, Policy(**about["policy"]), get(about["known"])
+    shift = about["shift"]
+    if type(shift) is not int or not 0 <= shift < 64:
+        raise ValueError(f"shift: expected 0 to 63, got {shift!r}")
+    return lists, Policy(**about["policy"]), Known(get(about["known"]), array("spans", "<u8", None), shift)
 
 
-def _faults(lists: Sequence[List], known: ImeiSet) -> Iterator[str]:
+def _faults(lists: Sequence[List], known: Known) -> Iterator[str]:
     """What is not as it should be, in words. Reads everything."""
-    every = [members for one in lists for members in one.sets()]
-    for number, members in enumerate([*every, known]):
+    every = [members for one in lists for members in (*one.sets(), *one.ranges())]
+    for number, members in enumerate([*every, known.imeis]):
         if not _rebuilds(members):
             yield f"the sections of set {number} as its members make them"
-    if union(every) != known:
+    if _known(lists) != known:
         yield "the union of all lists"
     for one in lists:
         for part in one.parts.values():

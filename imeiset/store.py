@@ -22,7 +22,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import xxhash
@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 from imeiset import _journal, columns, irregular, snapshot
 from imeiset._files import publish
 from imeiset._journal import Journal, Place, Record
-from imeiset._members import NO_PAIRS, NOTHING, Column, Members, Paired, dump, union
-from imeiset._register import Checker, Tables, touch
+from imeiset._members import NO_PAIRS, NOTHING, Column, Known, Members, Paired, dump, union
+from imeiset._register import Checker, Tables, mark
 from imeiset.columns import Keys
 from imeiset.errors import (
     SnapshotMissing,
@@ -699,7 +699,7 @@ def _changed(state: _State, changes: Iterable[_Change], place: Place) -> _State:
     frozen = tuple(lists.values())
     touched, count = _touched(state, frozen, keys)
     covered = union(wide)
-    known = state.base._tables().known
+    known = cast(Known, state.base._known)
     tables = make_tables(frozen, state.base.policy, known, touched, covered if len(covered) else None)
     return replace(state, place=place, lists=frozen, tables=tables, touched=touched, keys=count, wide=covered)
 
@@ -762,7 +762,7 @@ def _touched(state: _State, lists: Sequence[List], keys: list[Keys]) -> tuple[Ke
         for one in lists:
             sets = [one.exact.added, one.exact.removed] if one.exact else []
             for members in [*sets, *([one.pairs.touched] if one.pairs else [])]:
-                touch(words, members.to_numpy())
+                mark(words, members.to_numpy())
     for some in keys:
-        touch(words, some)
+        mark(words, some)
     return words, count

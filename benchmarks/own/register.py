@@ -1,0 +1,234 @@
+"""The bars of registers and stores: `python -m benchmarks.own.register [--quick]` prints them."""
+
+import argparse
+import os
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imeiset import Delta, EquipmentStatus, ImeiSet, Register, Store
+
+from .. import corpus
+from .__main__ import Bar, show
+from .measure import fresh, list_of
+
+ROUNDS = 9
+QUERIES = 2_000_000
+SCALARS = 200_000
+RANGES = 1_000_000
+STATUSES = (EquipmentStatus.BLACKLISTED, EquipmentStatus.GREYLISTED, EquipmentStatus.WHITELISTED)
+
+
+def _neighbours(keys: corpus.Keys, n: int, rng: np.random.Generator) -> corpus.Keys:
+    """n keys of the TACs of a list, likelier of those with many."""
+    tacs = keys[rng.integers(0, len(keys), n)] // np.uint64(10**6)
+    return tacs * np.uint64(10**6) + rng.integers(0, 10**6, n, dtype=np.uint64)
+
+
+def build(directory: Path, n: int) -> None:
+    """A store with n black, n / 10 grey and n / 100 white IMEIs and a million ranges, and questions."""
+    rng = np.random.default_rng(corpus.SEED)
+    black = list_of("reference", n)
+    register = Register()
+    for name, status, size in zip(("black", "grey", "white"), STATUSES, (n, n // 10, n // 100), strict=True):
+        keys = black if size == n else _neighbours(black, size, rng)
+        register.add(name, ImeiSet.from_keys(keys), status=status)
+    lows = _neighbours(black, RANGES, rng)
+    highs = lows + rng.integers(0, 200, RANGES, dtype=np.uint64)
+    register.add_ranges("ranges", lows, highs.clip(max=10**14 - 1), status=EquipmentStatus.BLACKLISTED)
+    Store.create(directory, register).close()
+    questions = corpus.queries(black, 2 * QUERIES, 0.0)
+    _, lists = register.check_many(questions, lists=True)
+    np.save(directory / "misses.npy", questions[lists < 0][:QUERIES])
+    np.save(directory / "half.npy", corpus.queries(black, QUERIES, 0.5))
+
+
+def _take_turns(calls: dict[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, float]:
+    """The median seconds of each."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds + 1):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(taken[1:]) for name, taken in times.items()}
+
+
+def checks(directory: Path, changes: int) -> dict[str, float]:
+    """ns per question of batches and single questions: of the register, of its black list alone, and of the
+    store with so many changes."""
+    base = Register.open(directory / "base-00000001.imei")
+    store, black = Store.open(directory), base["black"]
+    rng = np.random.default_rng(3)
+    for part in np.array_split(_neighbours(black.to_numpy()[::1000], changes, rng), 10):
+        store.apply(Delta("black", add=part[::2], remove=part[1::2]))
+    store.close()
+    found: dict[str, float] = {}
+    for what in ("misses", "half"):
+        questions = np.load(directory / f"{what}.npy")
+        texts = corpus.texts(questions[:SCALARS]).astype("U15").tolist()
+
+        def look_up(texts: list[str] = texts) -> None:
+            for text in texts:
+                text in black  # noqa: B015
+
+        def one_by_one(check: Callable[[str], object], texts: list[str] = texts) -> None:
+            for text in texts:
+                check(text)
+
+        seen = _take_turns(
+            {
+                "contains": lambda q=questions: black.contains(q),  # type: ignore[misc]
+                "check_many": lambda q=questions: base.check_many(q),  # type: ignore[misc]
+                "changed": lambda q=questions: store.check_many(q),  # type: ignore[misc]
+            }
+        )
+        found |= {f"{name}, {what}": seconds / len(questions) * 1e9 for name, seconds in seen.items()}
+        seen = _take_turns(
+            {
+                "in": look_up,
+                "check": lambda: one_by_one(base.check),
+                "changed check": lambda: one_by_one(store.check),
+            }
+        )
+        found |= {f"{name}, {what}": seconds / len(texts) * 1e9 for name, seconds in seen.items()}
+    return found
+
+
+def applies(directory: Path, changes: int) -> dict[str, float]:
+    """ms of a durable delta, and of a write and fsync of as many bytes in the same directory."""
+    rng, times, syncs = np.random.default_rng(4), [], []
+    with Store.open(directory) as store, (directory / "probe").open("wb", buffering=0) as probe:
+        for _ in range(20):
+            keys = rng.integers(0, 10**14, changes, dtype=np.uint64)
+            start = time.perf_counter()
+            store.apply(Delta("black", add=keys[::2], remove=keys[1::2]))
+            times.append(time.perf_counter() - start)
+            start = time.perf_counter()
+            probe.write(bytes(8 * changes))
+            os.fsync(probe.fileno())
+            syncs.append(time.perf_counter() - start)
+    (directory / "probe").unlink()
+    return {"apply": statistics.median(times) * 1e3, "fsync": statistics.median(syncs) * 1e3}
+
+
+def reading(directory: Path, deltas: int) -> dict[str, float]:
+    """A thread asks batches of 200,000 without a pause while deltas are applied and two compactions run: the
+    slowest batch against the median, and against that of a quiet store."""
+    store, questions = Store.open(directory), np.load(directory / "misses.npy")[:200_000]
+    times: list[float] = []
+    ended = threading.Event()
+    stays = int(questions[0])
+
+    def ask() -> None:
+        while not ended.is_set():
+            start = time.perf_counter()
+            statuses = store.check_many(questions)
+            times.append(time.perf_counter() - start)
+            assert statuses[0] == EquipmentStatus.WHITELISTED
+
+    quiet = _take_turns({"quiet": lambda: store.check_many(questions)})["quiet"]
+    rng = np.random.default_rng(5)
+    thread = threading.Thread(target=ask)
+    thread.start()
+    waits = []
+    for n in range(deltas):
+        keys = rng.integers(0, 10**14, 100, dtype=np.uint64)
+        store.apply(Delta("grey", add=keys[keys != stays]))
+        if n in (deltas // 4, deltas // 2):
+            waits.append(store.compact_in_background())
+    for wait in waits:
+        wait.result()
+    ended.set()
+    thread.join()
+    store.close()
+    median = statistics.median(times)
+    return {"slowest": max(times) / median, "median": median / quiet, "batches": len(times)}
+
+
+def workers(path: Path, questions: Path, count: int) -> dict[str, float]:
+    """MiB of so many forked workers that read all of a register, shared pages counted once, and of one."""
+
+    def resident(number: int) -> float:
+        pipes = []
+        for _ in range(number):
+            reading, writing = os.pipe()
+            back, on = os.pipe()
+            if not os.fork():
+                register = Register.open(path)
+                for name in ("black", "grey", "white", "ranges"):
+                    for part in register[name]._sections():
+                        np.frombuffer(part[1], np.uint8)[::4096].sum()
+                register.check_many(np.load(questions))
+                os.write(writing, b"x")
+                os.read(back, 1)  # until all have read
+                rollup = Path("/proc/self/smaps_rollup").read_text()
+                pss = next(line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:"))
+                os.write(writing, pss.encode())
+                os._exit(0)
+            os.close(writing)
+            pipes.append((reading, on))
+        for reading, _ in pipes:
+            os.read(reading, 1)
+        total = 0
+        for _, on in pipes:
+            os.write(on, b"x")
+        for reading, _ in pipes:
+            total += int(os.read(reading, 20))
+            os.wait()
+        return total / 1024
+
+    return {"one": resident(1), "all": resident(count)}
+
+
+def bars(directory: Path, n: int) -> list[Bar]:
+    """Measure everything."""
+    store, rows = directory / "store", []
+
+    def ratio(what: str, bar: float, ours: float, alone: float, unit: str = "ns") -> None:
+        note = f"{ours:.1f} against {alone:.1f} {unit}"
+        rows.append(Bar(what, "of it", bar, bar - (bar - 1) / 2, ours / alone, note))
+
+    fresh(build, store, n)
+    seen = fresh(workers, store / "base-00000001.imei", store / "misses.npy", 8)
+    ratio("8 forked readers against one, resident", 1.1, seen["all"], seen["one"], "MiB")
+    seen = fresh(checks, store, 100_000)
+    for what in ("misses", "half"):
+        ratio(
+            f"check_many against contains, {what}",
+            1.6,
+            seen[f"check_many, {what}"],
+            seen[f"contains, {what}"],
+        )
+        ratio(f"check against in, {what}", 2.0, seen[f"check, {what}"], seen[f"in, {what}"])
+    ratio("check_many, 100,000 changes", 1.3, seen["changed, misses"], seen["check_many, misses"])
+    ratio("check, 100,000 changes", 1.3, seen["changed check, misses"], seen["check, misses"])
+    seen = fresh(applies, store, 10_000)
+    note = f"a write and fsync takes {seen['fsync']:.1f} ms"
+    rows.append(Bar("apply 10,000 changes", "ms", max(50, 3 * seen["fsync"]), 25, seen["apply"], note))
+    seen = fresh(reading, store, 1000)
+    note = f"{seen['batches']:.0f} batches; median {seen['median']:.2f} of a quiet store's"
+    rows.append(Bar("slowest batch, 1,000 deltas", "medians", 5, 3, seen["slowest"], note))
+    return rows
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.own.register", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="10 million IMEIs instead of 100 million")
+    parser.add_argument("--json", type=Path, help="also write the rows to this file")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="imeiset-bench-") as directory:
+        os.environ.setdefault("IMEISET_BENCH_CACHE", directory)
+        rows = bars(Path(directory), 10**7 if options.quick else 10**8)
+    show(rows, options.json)
+
+
+if __name__ == "__main__":
+    main()
