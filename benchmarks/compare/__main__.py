@@ -137,8 +137,10 @@ def full(directory: Path, size: int, kinds: list[type[peers.Peer]]) -> dict[str,
             found[what] = rounds(f"one by one, {what}", measures)
         measures = {form: _moving(ours, "texts", form) for form in ("keys", "S15", "lines")}
         found["forms"] = rounds("texts", measures)
-        measures = {str(threads): _asks(ours, "call", "many", MANY, threads) for threads in (1, 2)}
-        found["threads"] = rounds("threads", measures)
+        found["threads"] = {}
+        for one in those_of((peers.Imeiset, peers.ImeisetInMemory)):
+            measures = {str(threads): _asks(one, "call", "many", MANY, threads) for threads in (1, 2)}
+            found["threads"][one.name] = rounds(f"threads, {one.name}", measures)
         both = {ours.name: ours, "memcpy": limit}
         measures = {name: _asks(one, "call", "parse", job.lines) for name, one in both.items()}
         found["parse"] = rounds("parse", measures)

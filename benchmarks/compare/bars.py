@@ -82,9 +82,9 @@ def judge(found: dict[str, Any]) -> list[Bar]:
     if others := _peers(found["open"], lambda kind: True):
         what = f"open {size} and answer once, against deserialize"
         bars.append(_more(what, 100, 1000, found["open"][OURS], others))
-    seen = found["threads"]
-    what = f"{short(MANY)} lookups, {size}, two threads against one"
-    bars.append(_more(what, 1.7, 1.95, seen["2"], {"one thread": seen["1"]}))
+    for ours, seen in found["threads"].items():
+        what = f"{short(MANY)} lookups, {size}, {_where(ours)}, two threads against one"
+        bars.append(_more(what, 1.7, 1.95, seen["2"], {"one thread": seen["1"]}))
     if exact := _peers(resident, lambda kind: kind.in_memory):
         what = f"resident bytes per IMEI, {size}, against the smallest exact peer in memory"
         bars.append(_more(what, 3, 5, resident[OURS], exact))

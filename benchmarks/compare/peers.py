@@ -236,7 +236,10 @@ class Isin(Searchsorted):
 
 
 class Pandas(Peer):
-    """`Index.get_indexer`; the index keeps its hash table."""
+    """`Index.get_indexer`; the index keeps its hash table.
+
+    It makes one when it is first asked about many keys, and searches its sorted array until then.
+    """
 
     name = "pandas get_indexer"
     needs = ("pandas",)
@@ -246,6 +249,7 @@ class Pandas(Peer):
         import pandas
 
         self.table = pandas.Index(keys)
+        self.table.get_indexer(keys[::-1])  # of ascending ones it would merge
 
     def contains(self, queries: corpus.Keys) -> Any:
         return self.table.get_indexer(queries) >= 0
