@@ -143,9 +143,6 @@ def test_offsets_that_lead_outside(given, span, wide):
         parse(pa.Array.from_buffers(kind, 2, buffers))
 
 
-@pytest.mark.skipif(
-    int(pa.__version__.split(".")[0]) < 18, reason="pyarrow cannot make views of given buffers"
-)
 @pytest.mark.parametrize(
     "view", [(15, 0, 7, 0), (15, 0, -1, 0), (15, 0, 0, 31), (15, 0, 0, -1), (-15, 0, 0, 0)]
 )
@@ -154,6 +151,10 @@ def test_views_that_lead_outside(view):
     views[1] = view
     data = pa.py_buffer(GOOD.encode() * 3)
     kind = pa.string_view()
+    try:
+        pa.Array.from_buffers(kind, 1, [None, pa.py_buffer(bytes(16)), data])
+    except ValueError:
+        pytest.skip("this pyarrow cannot make views of given buffers")
     with pytest.raises(ValueError, match="view 1: expected within the 1 buffers"):
         parse(pa.Array.from_buffers(kind, 3, [None, pa.py_buffer(views), data]))
     null = pa.Array.from_buffers(kind, 3, [pa.py_buffer(b"\x05"), pa.py_buffer(views), data])
