@@ -213,10 +213,10 @@ cdef class Tables:
     """What one check reads. It never changes: whoever changes a register makes another.
 
     known: the keys that any rule may say something about, but for those in ranges. spans: a filter of the
-    stretches of 2**shift keys in which there are ranges, or None; ranges: these, by list. touched: a filter of the keys that changed
-    since both were made, or None; wide: an index of the ranges that did, or None. unlisted: the verdict for all
-    others. rules: what decides where the tables cannot tell, a `register.Rules`. prefixes: whether there
-    are rules for IMSIs alone.
+    stretches of 2**shift keys in which there are ranges, or None; ranges: these, by list. touched: a filter
+    of the keys that changed since both were made, or None; wide: an index of the ranges that did, or None.
+    unlisted: the verdict for all others. rules: what decides where the tables cannot tell, a
+    `register.Rules`. prefixes: whether there are rules for IMSIs alone.
     """
 
     cdef readonly object known, wide, unlisted, rules
@@ -273,6 +273,7 @@ cdef class Tables:
         cdef int part, shift = self.shift
         cdef Level ranges = self.ranges
         cdef uint64_t wanted
+        cdef bint here_too
         cdef uint64_t hashes[BLOCK]
         cdef uint64_t waiting[BLOCK]
         cdef uint32_t place[BLOCK]
@@ -295,7 +296,8 @@ cdef class Tables:
                         waiting[waits] = keys[start + i]
                         place[waits] = i
                         wanted = marks(hashes[i])
-                        waits += (in_spans[(hashes[i] >> 32) * spans >> 32] & wanted == wanted) & (known[i] ^ 1)
+                        here_too = in_spans[(hashes[i] >> 32) * spans >> 32] & wanted == wanted
+                        waits += here_too & (known[i] ^ 1)
                     for part in range(ranges.count if waits else 0):
                         (<Part>ranges.part[part]).have(waiting, waits, found, spare)
                         for i in range(waits):
