@@ -379,7 +379,7 @@ class ImeiSet(_index.Index):
 
         Of three parts: the SHA-256 of the first keys of all runs of consecutive keys, in order, 8 bytes
         each, little-endian; that of the first and last keys of runs of two or more; and the irregular
-        identities in order, 16 bytes each, padded with NUL. About 10 ns for each run.
+        identities in order, 16 bytes each, padded with NUL. About 25 ns for each run.
         """
         lows_of_all, longer = hashlib.sha256(), hashlib.sha256()
         for lows, highs in self._runs():

@@ -15,7 +15,7 @@ def export(members: ImeiSet, form: str, file: BinaryIO) -> None:
 
     form: 'plain', one a line; 'dirbs', a blacklist imei,block_date,reasons; 'parquet', a column of text
     (extra `parquet`); 'roaring', the keys as portable 64-bit Roaring. Irregular identities come last;
-    Roaring cannot hold them: ValueError. About 200 ns for each, and memory for some thousands; Roaring
+    Roaring cannot hold them: ValueError. Memory for some thousands; Roaring
     takes memory for all.
     """
     if form == "roaring":
