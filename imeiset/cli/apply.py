@@ -6,7 +6,7 @@ from dataclasses import asdict
 import click
 
 from imeiset.cli import printable
-from imeiset.cli.build import _check_outputs, _column, _progress
+from imeiset.cli.files import check_outputs, column_option, progress_bar
 from imeiset.feeds.delta import CHECKS, MIN_SIZE
 
 
@@ -15,7 +15,7 @@ from imeiset.feeds.delta import CHECKS, MIN_SIZE
 @click.argument("deltas", metavar="DELTA...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="OUT", help="The snapshot to write; may be BASE.")
 @click.option("--format", "form", metavar="NAME", help="What the deltas have to be, as for build.")
-@click.option("--column", callback=_column, metavar="NAME|N", help="The column of the IMEIs.")
+@column_option
 @click.option("--change", type=click.Choice(["add", "remove", "update"]), help="What all rows are.")
 @click.option("--allow", multiple=True, type=click.Choice(CHECKS), help="Leave out a check; may be repeated.")
 @click.option("--expect-digest", metavar="HEX", help="Refuse another result.")
@@ -51,13 +51,13 @@ def command(
     from imeiset.feeds import Options
     from imeiset.feeds.delta import apply
 
-    _check_outputs(deltas, output, rejects)
+    check_outputs(deltas, output, rejects)
     old = ImeiSet.open(base)
     try:
         options = Options(format=form, column=column, rejects=rejects, max_rejects=max_rejects)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    with _progress() as progress:
+    with progress_bar() as progress:
         result, applied = apply(
             old,
             deltas,

@@ -1,15 +1,11 @@
 """`imeiset build`: lists of IMEIs to a snapshot."""
 
-import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from imeiset.cli import printable
+from imeiset.cli.files import check_outputs, column_option, progress_bar
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,22 +13,11 @@ if TYPE_CHECKING:
     from imeiset import LoadReport
 
 
-def _column(context: click.Context, parameter: click.Parameter, value: str | None) -> str | int | None:
-    if value is not None and not value.strip():
-        raise click.BadParameter("expected a name or a number")
-    return int(value) if value and value.isascii() and value.isdecimal() else value
-
-
 @click.command("build")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="OUT", help="The snapshot to write.")
 @click.option("--format", "form", metavar="NAME", help="What the files have to be: stolen, tacs, ranges, ...")
-@click.option(
-    "--column",
-    callback=_column,
-    metavar="NAME|N",
-    help="The column of the IMEIs, by its header or its number.",
-)
+@column_option
 @click.option(
     "--check-digit",
     type=click.Choice(["ignore", "spare", "require"]),
@@ -97,8 +82,8 @@ def command(
     if form is not None and form not in FORMATS:
         raise click.UsageError(f"--format: expected one of {', '.join(FORMATS)}, got {form!r}")
     limits: dict[str, Any] = {"max_bytes": max_bytes, "max_ratio": max_ratio}
-    _check_outputs(files, output, rejects)
-    with _progress() as progress:
+    check_outputs(files, output, rejects)
+    with progress_bar() as progress:
         result = load(
             files,
             format=form,
@@ -119,39 +104,6 @@ def command(
         from rich.console import Console
 
         Console(markup=False, emoji=False).print(_table(result.report, output))
-
-
-def _check_outputs(files: tuple[str, ...], output: str, rejects: str | None) -> None:
-    """Say now what would go wrong after the work is done, and protect the sources."""
-    if "-" in (output, rejects):
-        raise click.UsageError("a snapshot or rejects cannot go to stdout; for a file of that name: ./-")
-    outputs = [Path(os.path.realpath(name)) for name in (output, rejects) if name is not None]
-    if len(set(outputs)) < len(outputs):
-        raise click.UsageError("OUT and --rejects are the same file")
-    for path in outputs:
-        if not path.parent.is_dir():
-            raise click.UsageError(f"{path}: no such directory")
-        if path.is_dir():
-            raise click.UsageError(f"{path}: is a directory")
-        if not os.access(path.parent, os.W_OK | os.X_OK):
-            raise click.UsageError(f"{path}: the directory is not writable")
-        if path in (Path(os.path.realpath(name)) for name in files):
-            raise click.UsageError(f"{path}: is a source and would be replaced")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int | None], None] | None]:
-    """A callback that draws a bar on stderr, if that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _table(report: "LoadReport", output: str) -> "Table":

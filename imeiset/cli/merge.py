@@ -2,7 +2,7 @@
 
 import click
 
-from imeiset.cli.build import _check_outputs, _progress
+from imeiset.cli.files import check_outputs, progress_bar
 
 
 @click.command("merge")
@@ -17,7 +17,7 @@ def command(parts: tuple[str, ...], output: str) -> None:
     """
     from imeiset import merge
 
-    _check_outputs(parts, output, None)
-    with _progress() as progress:
+    check_outputs(parts, output, None)
+    with progress_bar() as progress:
         count = merge(parts, output, progress=progress)
     click.echo(f"{output}: {count:,} IMEIs")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imeiset.cli import printable
-from imeiset.cli.build import _check_outputs, _column, _progress
+from imeiset.cli.files import check_outputs, column_option, progress_bar
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 @click.command("screen")
 @click.argument("snapshot")
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
-@click.option(
-    "--column",
-    callback=_column,
-    metavar="NAME|N",
-    help="The column of the IMEIs, by its header or its number.",
-)
+@column_option
 @click.option(
     "-o", "--output", metavar="OUT", help="Write the rows and their status to this file, CSV or Parquet."
 )
@@ -52,8 +47,8 @@ def command(
     if only and not output:
         raise click.UsageError("--only needs -o")
     if output:
-        _check_outputs((snapshot, *inputs), output, None)
-    with _progress() as progress:
+        check_outputs((snapshot, *inputs), output, None)
+    with progress_bar() as progress:
         result = screen(
             inputs, snapshot, column=column, output=output, only_hits=only == "hits", progress=progress
         )

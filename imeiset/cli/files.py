@@ -1,0 +1,56 @@
+"""What the commands that read and write files share."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+
+def _column(context: click.Context, parameter: click.Parameter, value: str | None) -> str | int | None:
+    if value is not None and not value.strip():
+        raise click.BadParameter("expected a name or a number")
+    return int(value) if value and value.isascii() and value.isdecimal() else value
+
+
+column_option = click.option(
+    "--column",
+    callback=_column,
+    metavar="NAME|N",
+    help="The column of the IMEIs, by its header or its number.",
+)
+
+
+def check_outputs(files: tuple[str, ...], output: str, rejects: str | None) -> None:
+    """Say now what would go wrong after the work is done, and protect the sources."""
+    if "-" in (output, rejects):
+        raise click.UsageError("a snapshot or rejects cannot go to stdout; for a file of that name: ./-")
+    outputs = [Path(os.path.realpath(name)) for name in (output, rejects) if name is not None]
+    if len(set(outputs)) < len(outputs):
+        raise click.UsageError("OUT and --rejects are the same file")
+    for path in outputs:
+        if not path.parent.is_dir():
+            raise click.UsageError(f"{path}: no such directory")
+        if path.is_dir():
+            raise click.UsageError(f"{path}: is a directory")
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise click.UsageError(f"{path}: the directory is not writable")
+        if path in (Path(os.path.realpath(name)) for name in files):
+            raise click.UsageError(f"{path}: is a source and would be replaced")
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[int, int | None], None] | None]:
+    """A callback that draws a bar on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
