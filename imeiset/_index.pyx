@@ -68,6 +68,14 @@ cdef extern from "_merge.h" nogil:
         void (*positions)(const index*, const uint64_t*, size_t, int64_t*) noexcept nogil
     const index_kernels* index_levels
 
+cdef extern from "_encode.h" nogil:
+    enum: ENCODED_KEY, ENCODED_RUN, ENCODED_ROOM
+    struct encoder:
+        pass
+    uint8_t* encode_keys(encoder*, const uint64_t*, size_t, uint8_t*) noexcept
+    uint8_t* encode_runs(encoder*, const uint64_t*, const uint64_t*, size_t, uint8_t*) noexcept
+    uint8_t* encode_flush(encoder*, uint8_t*) noexcept
+
 index_init()
 
 cdef int _level
@@ -467,6 +475,49 @@ cdef class Reader:
             with nogil:
                 got = reader_runs(&self.state, &lows[0], &highs[0], n)
         return got
+
+
+@cython.final
+cdef class Encoder:
+    """Runs of keys as the bytes of _encode.h, whether they come as keys or as runs, and in what pieces."""
+
+    cdef encoder state
+    cdef object room
+
+    def __cinit__(self):
+        self.room = np.empty(0, np.uint8)
+
+    cdef uint8_t* more(self, size_t size) except NULL:
+        cdef uint8_t[::1] view
+        if <size_t>len(self.room) < size + ENCODED_ROOM:
+            self.room = np.empty(size + ENCODED_ROOM, np.uint8)
+        view = self.room
+        return &view[0]
+
+    def keys(self, const uint64_t[::1] keys not None):
+        """What the next ascending keys add, valid until the next call. Repeats are nothing."""
+        cdef size_t n = keys.shape[0]
+        cdef uint8_t* start = self.more(n * ENCODED_KEY + ENCODED_KEY)
+        cdef uint8_t* end = start
+        if n:
+            with nogil:
+                end = encode_keys(&self.state, &keys[0], n, start)
+        return self.room[: end - start]
+
+    def runs(self, const uint64_t[::1] lows not None, const uint64_t[::1] highs not None):
+        """What the next ascending inclusive runs add, valid until the next call."""
+        cdef size_t n = min(lows.shape[0], highs.shape[0])
+        cdef uint8_t* start = self.more(n * ENCODED_RUN + ENCODED_RUN)
+        cdef uint8_t* end = start
+        if n:
+            with nogil:
+                end = encode_runs(&self.state, &lows[0], &highs[0], n, start)
+        return self.room[: end - start]
+
+    def finish(self):
+        """What is left."""
+        cdef uint8_t* start = self.more(ENCODED_RUN)
+        return self.room[: encode_flush(&self.state, start) - start]
 
 
 DRAIN = 1 << 22  # bytes of lines kept in memory by a Builder

@@ -24,6 +24,23 @@ struct cursor {
     uint64_t start, length; /* the next entry; length 0 at the end */
 };
 
+/* The same as line_decode, a serial at a time instead of a bit at a time. */
+static inline uint32_t line_offsets(const uint8_t *line, const struct shape *s, uint32_t *offsets) {
+    if (s->capacity == 0) return line_decode(line, s, offsets);
+    const uint32_t unary = s->buckets + s->capacity + 1u, low_bits = s->low_bits, capacity = s->capacity;
+    const uint64_t mask = low_mask(low_bits);
+    uint32_t n = 0, low_at = s->low_at;
+    for (uint32_t first = 0; first < unary; first += 64) {
+        uint64_t zeros = ~load64(line + 1 + first / 8);
+        if (unary - first < 64) zeros &= low_mask(unary - first);
+        for (; zeros && n < capacity; zeros &= zeros - 1, n++, low_at += low_bits) {
+            uint32_t ones = first + (uint32_t)__builtin_ctzll(zeros) - n; /* before it */
+            offsets[n] = (ones ? ones - 1 : 0) << low_bits | (uint32_t)(line_bits(line, low_at) & mask);
+        }
+    }
+    return n;
+}
+
 /* Decode lines until one has serials. */
 static inline void cursor_lines(struct cursor *c) {
     const struct index *ix = c->ix;
@@ -38,7 +55,7 @@ static inline void cursor_lines(struct cursor *c) {
         c->at = c->n = 0;
         c->base = (uint64_t)ix->tacs[c->tac] * SERIALS + (uint64_t)c->nth * s->width;
         if (c->nth < s->lines && line < ix->line_count)
-            c->n = line_decode(ix->lines + line * LINE_BYTES, s, c->offsets);
+            c->n = line_offsets(ix->lines + line * LINE_BYTES, s, c->offsets);
         if (++c->nth >= s->lines) c->nth = 0, c->tac++;
     }
 }

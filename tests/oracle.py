@@ -1,5 +1,6 @@
 """The slow, obvious twin of everything native. Written from the standards, not from the kernels."""
 
+import hashlib
 from bisect import bisect_left
 from collections import Counter
 
@@ -217,3 +218,24 @@ class Equipment:
         if rule == "range":
             return any(low <= key <= high for low, high in one["range"])
         return key // SERIALS in one["tac"]
+
+
+def leb128(number):
+    """A number in 7 bits a byte, the lowest first; all bytes but the last have the eighth."""
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes(out) + bytes([number])
+
+
+def digest(runs, texts):
+    """The digest of a set: of its runs as (lowest, highest), in order and not touching, and its texts."""
+    encoded, after = b"", 0
+    for low, high in runs:
+        encoded += leb128(2 * (low - after) + (high > low))
+        if high > low:
+            encoded += leb128(high - low - 1)
+        after = high + 1
+    rest = b"".join(text.encode().ljust(16, b"\0") for text in texts)
+    return hashlib.sha256(hashlib.sha256(encoded).digest() + rest).hexdigest()

@@ -11,6 +11,7 @@ from imeiset import _parse
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.string cimport memset
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 
@@ -57,6 +58,19 @@ cdef extern from "plain.h" nogil:
                       int32_t room, scan_row *rows, int32_t *cells, uint8_t *status, int32_t *refused,
                       scan_state *state, scan_tally *tally) noexcept
 
+cdef extern from "table.h" nogil:
+    struct table_shapes:
+        int64_t learned
+    struct table_wanted:
+        int32_t identity, status, n_words
+        const uint8_t *words
+        const int32_t *at
+    size_t table_rows(int level, const scan_dialect *dialect, const table_wanted *wanted, const uint8_t *text,
+                      int32_t size, bint final, uint64_t *marks, bint *marked, const uint8_t *accept,
+                      size_t capacity, uint64_t *keys, int32_t room, scan_row *rows, int32_t *cells,
+                      uint8_t *status, int32_t *refused, scan_state *state, scan_tally *tally,
+                      table_shapes *shapes) noexcept
+
 cdef extern from "annotate.h" nogil:
     struct annotate_words:
         const uint8_t *words
@@ -102,7 +116,9 @@ cdef class Scanner:
     delimiter: one byte, or b"" for one cell per line. columns: ascending numbers of the wanted cells,
     from 0. comments: lines that start with '#' are not rows. max_row: the bytes of a row; a longer one
     is yielded as flawed, see scan.h. first_line: the number of the text's first line. fewest, most: the
-    cells of a row, other rows being flawed; empty cells at its end may be more.
+    cells of a row, other rows being flawed; empty cells at its end may be more. For `sift`, identity and
+    status: places among the wanted columns, of that which is parsed and of that which has to be one of
+    `counting`, lower case; None: every row counts.
 
     Call `feed` with a chunk, then `batch` until it returns 0. The next chunk begins with the last
     `unfinished` bytes of this one.
@@ -111,7 +127,10 @@ cdef class Scanner:
     cdef scan_dialect _dialect
     cdef scan_state _state
     cdef scan_tally _tally
-    cdef int32_t[::1] _wanted
+    cdef table_wanted _sifted
+    cdef table_shapes _shapes
+    cdef int32_t[::1] _wanted, _word_ends
+    cdef const uint8_t[::1] _words
     cdef const uint8_t[::1] _text
     cdef uint64_t[::1] _marks
     cdef object _rows, _cells, _reasons
@@ -123,7 +142,8 @@ cdef class Scanner:
     cdef bint _final, _marked
 
     def __cinit__(self, bytes delimiter not None, columns, *, bint comments=False, max_row=1 << 20,
-                  int64_t first_line=1, int32_t fewest=0, int32_t most=MAX_ROW):
+                  int64_t first_line=1, int32_t fewest=0, int32_t most=MAX_ROW, int32_t identity=0,
+                  status=None, counting=()):
         wanted = np.array(columns, np.int32)
         if len(delimiter) > 1 or delimiter in (b"\n", b"\r", b'"', b"\0"):
             raise ValueError(f"expected a one-byte delimiter, got {delimiter!r}")
@@ -131,7 +151,18 @@ cdef class Scanner:
             raise ValueError(f"expected ascending column numbers from 0, got {columns!r}")
         if not 0 < max_row <= MAX_ROW:
             raise ValueError(f"expected max_row from 1 to {MAX_ROW}, got {max_row}")
+        for place in (identity, 0 if status is None else status):
+            if not 0 <= place < wanted.size:
+                raise ValueError(f"expected places below {wanted.size}, got {place}")
         self._wanted = wanted
+        self._sifted.identity = identity
+        self._sifted.status = -1 if status is None else status
+        words = [b"", *sorted(counting)]
+        self._words = b"".join(words) + b"\0"
+        self._word_ends = np.cumsum([len(word) for word in words], dtype=np.int32)
+        self._sifted.words = &self._words[0]
+        self._sifted.at = &self._word_ends[0]
+        self._sifted.n_words = len(words) - 1
         self._dialect.delimiter = ord(delimiter or b"\n")
         self._dialect.comments = comments
         self._dialect.max_row = max_row
@@ -181,25 +212,33 @@ cdef class Scanner:
         return self._count
 
     def sift(self, const uint8_t[::1] accept not None, uint64_t[::1] keys not None, /):
-        """Instead of `batch` and `keys`, and faster, for a text of one cell per line.
+        """Instead of `batch` and `keys`, and faster where rows look alike.
 
         accept: as for `keys`. keys: receives the keys of accepted rows in order. Returns their number, and
-        for the other rows, which are the batch, their statuses or flaws, uint8[n]. Stops where `keys` is
-        full or BATCH_ROWS others were found; (0, nothing): the chunk is finished.
+        for the other rows, which are the batch, their statuses or flaws, uint8[n]; a row whose status does
+        not count has the flaw IGNORED. Stops where `keys` is full or BATCH_ROWS others were found;
+        (0, nothing): the chunk is finished.
         """
         cdef int32_t size = <int32_t>len(self._text), room = <int32_t>len(self._row_view)
         cdef size_t accepted = 0
-        if not self.one_cell:
-            raise ValueError("expected a scanner of one cell per line")
+        cdef bint plain = (self._dialect.delimiter == c"\n" and self._dialect.n_wanted == 1
+                           and self._wanted[0] == 0)
         if len(accept) != 256 or not len(keys):
             raise ValueError(f"expected 256 flags and room for keys, got {len(accept)} and {len(keys)}")
         self._count = 0
         if self._state.position < size:
             with nogil:
-                accepted = plain_rows(_level, &self._dialect, &self._text[0], size, self._final,
-                                      &self._marks[0], &self._marked, &accept[0], len(keys), &keys[0], room,
-                                      <scan_row*>&self._row_view[0, 0], &self._cell_view[0, 0, 0],
-                                      &self._reason_view[0], &self._count, &self._state, &self._tally)
+                if plain:
+                    accepted = plain_rows(_level, &self._dialect, &self._text[0], size, self._final,
+                                          &self._marks[0], &self._marked, &accept[0], len(keys), &keys[0],
+                                          room, <scan_row*>&self._row_view[0, 0], &self._cell_view[0, 0, 0],
+                                          &self._reason_view[0], &self._count, &self._state, &self._tally)
+                else:
+                    accepted = table_rows(_level, &self._dialect, &self._sifted, &self._text[0], size,
+                                          self._final, &self._marks[0], &self._marked, &accept[0], len(keys),
+                                          &keys[0], room, <scan_row*>&self._row_view[0, 0],
+                                          &self._cell_view[0, 0, 0], &self._reason_view[0], &self._count,
+                                          &self._state, &self._tally, &self._shapes)
         return accepted, self._reasons[: self._count]
 
     def keys(self, int column, const uint8_t[::1] accept not None, uint64_t[::1] keys not None, /):
@@ -237,8 +276,8 @@ cdef class Scanner:
 
     def parse(self, int column, uint64_t[::1] keys not None, uint8_t[::1] status not None, /):
         """The keys and statuses of a wanted cell of every row of the batch, flaws left aside."""
-        cdef const int32_t* starts
-        cdef const int32_t* ends
+        cdef const int32_t* starts = NULL
+        cdef const int32_t* ends = NULL
         self._cells_of(column, &starts, &ends)
         count = self._count
         _parse.spans(self._text, self._cells[column, 0, :count], self._cells[column, 1, :count], keys[:count],
@@ -246,8 +285,8 @@ cdef class Scanner:
 
     def groups(self, int column, /):
         """Equal cells of a wanted column: the group of every row, int32[n], and the text of each group."""
-        cdef const int32_t* starts
-        cdef const int32_t* ends
+        cdef const int32_t* starts = NULL
+        cdef const int32_t* ends = NULL
         cdef int32_t count = self._count, found = 0, i
         self._cells_of(column, &starts, &ends)
         group = np.empty(count, np.int32)
@@ -263,8 +302,8 @@ cdef class Scanner:
     def numbers(self, int column, int fewest, int most, /):
         """The numbers in a wanted column, uint64[n]; 2**64 - 1 for a cell that has not `fewest` to `most`
         digits, at most 18, and nothing else."""
-        cdef const int32_t* starts
-        cdef const int32_t* ends
+        cdef const int32_t* starts = NULL
+        cdef const int32_t* ends = NULL
         cdef int32_t count = self._count
         self._cells_of(column, &starts, &ends)
         if not 0 <= fewest <= most <= 18:
@@ -282,9 +321,9 @@ cdef class Scanner:
         return self._state.skipping
 
     @property
-    def one_cell(self):
-        """Whether the text has one cell per line, and that is the one wanted."""
-        return self._dialect.delimiter == c"\n" and self._dialect.n_wanted == 1 and self._wanted[0] == 0
+    def learned(self):
+        """How many rows of a delimited text `sift` found no likeness for."""
+        return self._shapes.learned
 
     @property
     def rows(self):
@@ -311,20 +350,18 @@ cdef class Scanner:
         """How many bytes at the end of the chunk are not done with."""
         return len(self._text) - self._state.position
 
-    @property
-    def skipped(self):
-        """Lines that are no row of their own so far: blank, comments, inside quoted cells."""
-        return self._state.blank, self._state.comments, self._state.continued
-
-    @property
-    def statuses(self):
-        """int64[256]: the rows parsed by `keys` so far, by status or flaw."""
-        return np.array(self._tally.status)
-
-    @property
-    def forms(self):
-        """Accepted rows of 14, 15 and 16 digits so far."""
-        return tuple(self._tally.forms)
+    def tally(self):
+        """What was counted since the last call: lines that are no row of their own (blank, comments, inside
+        quoted cells); rows parsed by `keys` or `sift` by status or flaw, int64[256]; accepted rows of 14, 15
+        and 16 digits."""
+        found = (
+            (self._state.blank, self._state.comments, self._state.continued),
+            np.array(self._tally.status),
+            tuple(self._tally.forms),
+        )
+        self._state.blank = self._state.comments = self._state.continued = 0
+        memset(&self._tally, 0, sizeof(self._tally))
+        return found
 
 
 def annotate(const uint8_t[::1] text not None, const int32_t[:, ::1] rows not None,

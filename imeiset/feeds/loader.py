@@ -110,7 +110,8 @@ def load(
             (lows if part.highs else keys).extend(part.keys)
             highs.extend(part.highs)
             texts.update(part.texts)
-        result = ImeiSet._from_parts(keys, threads=THREADS, irregular=texts if irregular == "keep" else None)
+        kept = texts if irregular == "keep" else None
+        result = ImeiSet._from_parts(keys, threads=THREADS, irregular=kept, digest=not lows)
         if lows:
             result |= ImeiSet.from_ranges(np.concatenate(lows), np.concatenate(highs))
         report = reader.report

@@ -116,13 +116,15 @@ class Reader:
     # ---- text ----------------------------------------------------------------------
 
     def _text_parts(self, path: str, delta: bool) -> Iterator[tuple[Part, int, bool]]:
-        """Blocks without quotes that begin and end with a row are scanned in any order, on any thread."""
+        """Blocks that end with a line are scanned in any order, on any thread, as if they began with a row.
+        One that does not, because the block before ends inside a quoted cell, is scanned again."""
         report, options = self.report, self.options
         chunk = max(CHUNK, options.max_line)
-        waiting: deque[tuple[Part | Future[Part], bytearray]] = deque()
+        waiting: deque[tuple[Future[tuple[Part, int]], bytearray, memoryview]] = deque()
         scanners: list[RowScanner] = []
         idle: SimpleQueue[RowScanner] = SimpleQueue()
-        rest, last, header = b"", 0, False
+        # What is still to be scanned: of the blocks that are done, and after those that wait.
+        left, rest, last, header = b"", b"", 0, False
         with (
             ThreadPoolExecutor(THREADS, thread_name_prefix="scan") as pool,
             Source(
@@ -134,12 +136,23 @@ class Reader:
             ) as source,
         ):
 
-            def scan(text: memoryview) -> Part:
+            def scan(text: memoryview) -> tuple[Part, int]:
                 scanner = idle.get()
                 try:
-                    return scanner.scan(text, final=True)[0]
+                    return scanner.scan(text, final=False)
                 finally:
                     idle.put(scanner)
+
+            def settle() -> Part:
+                nonlocal left
+                future, buffer, text = waiting.popleft()
+                part, unfinished = future.result()
+                if left:
+                    text = memoryview(left + text)
+                    part, unfinished = scanners[0].scan(text, final=False)
+                left = bytes(text[len(text) - unfinished :])
+                source.release(buffer)
+                return part
 
             for buffer, start, stop in source:
                 report.bytes += stop - start
@@ -154,38 +167,35 @@ class Reader:
                     for scanner in scanners[1:]:
                         idle.put(scanner)
                     start += used
-                    text = memoryview(buffer)[start:stop]
                 elif len(rest) <= start:
                     start -= len(rest)
                     buffer[start : start + len(rest)] = rest
-                    text = memoryview(buffer)[start:stop]
-                else:
-                    text, start = memoryview(rest + buffer[start:stop]), -1
-                end = buffer.rfind(b"\n", start, stop) + 1 if start >= 0 else 0
-                if whole and end and not scanners[0].skipping and buffer.find(b'"', start, end) < 0:
+                    rest = b""
+                text = memoryview(buffer)[start:stop]
+                end = 0 if rest or scanners[0].skipping else buffer.rfind(b"\n", start, stop) + 1
+                # Values of columns are numbered as they come, so what may be no row must not be looked at.
+                if whole and end and (not self._wanted or buffer.find(b'"', start, end) < 0):
                     rest = bytes(buffer[end:stop])
-                    waiting.append((pool.submit(scan, text[: end - start]), buffer))
-                else:
-                    part, unfinished = scanners[0].scan(text, final=False)
-                    rest = bytes(text[len(text) - unfinished :])
-                    waiting.append((part, buffer))
-                while len(waiting) > THREADS or (waiting and isinstance(waiting[0][0], Part)):
-                    done, buffer = waiting.popleft()
-                    yield done if isinstance(done, Part) else done.result(), source.position, header
-                    source.release(buffer)
-            for done, _ in waiting:
-                yield done if isinstance(done, Part) else done.result(), source.position, header
+                    text = text[: end - start]
+                    waiting.append((pool.submit(scan, text), buffer, text))
+                    if len(waiting) <= THREADS:
+                        continue
+                    yield settle(), source.position, header
+                    continue
+                while waiting:
+                    yield settle(), source.position, header
+                if left or rest:
+                    text = memoryview(left + rest + text)
+                    left = b""
+                part, unfinished = scanners[0].scan(text, final=False)
+                rest = bytes(text[len(text) - unfinished :])
+                yield part, source.position, header
+                source.release(buffer)
+            while waiting:
+                yield settle(), source.position, header
         if not scanners:
             raise FeedEmpty(path, "text", "an empty file")
-        yield scanners[0].scan(memoryview(rest), final=True)[0], source.position, header
-
-        for scanner in scanners:
-            for name, count in zip(("blank", "comments", "continued"), scanner.skipped, strict=True):
-                setattr(report, name, getattr(report, name) + count)
-            for digits, count in zip(report.forms, scanner.forms, strict=True):
-                report.forms[digits] += count
-            report.wrong_check_digits += int(scanner.statuses[ParseStatus.CHECK_DIGIT])
-            report.spare_check_digits += int(scanner.statuses[ParseStatus.CHECK_DIGIT_SPARE])
+        yield scanners[0].scan(memoryview(left + rest), final=True)[0], source.position, header
         report.lines += self._first_line - 1 + (last != ord("\n"))
 
     def _scanner(self, dialect: Dialect) -> RowScanner:
@@ -247,6 +257,13 @@ class Reader:
             report.ranges += part.accepted
         for status, count in part.ignored.items():
             report.ignored[status] = report.ignored.get(status, 0) + count
+        for name, count in zip(("blank", "comments", "continued"), part.skipped, strict=True):
+            setattr(report, name, getattr(report, name) + count)
+        for digits, count in zip(report.forms, part.forms, strict=True):
+            report.forms[digits] += count
+        if part.statuses is not None:
+            report.wrong_check_digits += int(part.statuses[ParseStatus.CHECK_DIGIT])
+            report.spare_check_digits += int(part.statuses[ParseStatus.CHECK_DIGIT_SPARE])
         for lines in part.columns.get("line", []) + part.text_columns.get("line", []):
             lines += self._first_line
         if options.max_rows is not None and report.rows > options.max_rows:

@@ -27,7 +27,9 @@ _TITLES = {"date": DATES, "reasons": ("reasons", "reason")}
 _DTYPES = {"line": np.int64, "listed": np.bool_, "date": np.int32, "imsi": np.uint64, "msisdn": np.uint64}
 _NUMBER = 2**64 - 1  # no number
 _SERIALS = 1_000_000
-_SIFTED = 4 * BATCH_ROWS  # keys at a time of a text of one cell per line
+_SLAB = 1 << 19  # keys that memory is taken for at a time, at most: 4 MB has large pages
+_UNLIKE = 15  # blocks that are not sifted after one whose rows were not alike
+SIFTS = True  # a test compares with what is found without
 
 
 def dtype_of(name: str) -> type[np.generic]:
@@ -49,7 +51,9 @@ class Rejected:
 @dataclass(slots=True)
 class Part:
     """What is in a block. keys, highs: the accepted identities, the latter of ranges. texts: the irregular
-    ones. columns, text_columns: the wanted columns of both."""
+    ones. columns, text_columns: the wanted columns of both. skipped: lines that are no row: blank, comments,
+    inside quoted cells. statuses: rows by status; forms: accepted rows of 14, 15 and 16 digits; of both,
+    ranges and TACs aside."""
 
     keys: list[Keys] = field(default_factory=list)
     highs: list[Keys] = field(default_factory=list)
@@ -62,6 +66,9 @@ class Part:
     accepted: int = 0
     regular: int = 0  # of the accepted, those that begin with 14 digits and end otherwise
     lines: int = 0
+    skipped: tuple[int, int, int] = (0, 0, 0)
+    statuses: NDArray[np.int64] | None = None
+    forms: tuple[int, int, int] = (0, 0, 0)
 
 
 class Values:
@@ -131,32 +138,22 @@ class RowScanner:
             max_row=max_row,
             fewest=dialect.fewest,
             most=dialect.most,
+            identity=self._identity,
+            status=self._places["listed"] if self._filter else None,
+            counting=dialect.format.statuses or (),
         )
-        simple = not self.columns and not self._filter and dialect.format.identity == "imei"
-        self._sift = simple and self._scanner.one_cell
-        self._keys = np.empty(_SIFTED if self._sift else BATCH_ROWS, np.uint64)
-        self._others = np.empty(0 if self._sift else BATCH_ROWS, np.uint64)
-        self._status = np.empty(BATCH_ROWS, np.uint8)
+        self._sifts = SIFTS and not self.columns and dialect.format.identity == "imei"
+        self._unlike = 0  # blocks for which sifting does not pay
+        self._slab = np.empty(0, np.uint64)  # what is left of memory for keys
+        self._size = BATCH_ROWS
+        if dialect.format.identity != "imei":
+            self._lows, self._highs = np.empty(BATCH_ROWS, np.uint64), np.empty(BATCH_ROWS, np.uint64)
+            self._status = np.empty(BATCH_ROWS, np.uint8)
 
     @property
     def skipping(self) -> bool:
         """Whether the next block begins in the middle of a line that is too long."""
         return self._scanner.skipping
-
-    @property
-    def skipped(self) -> tuple[int, int, int]:
-        """Lines that are no row: blank, comments, inside quoted cells."""
-        return self._scanner.skipped
-
-    @property
-    def statuses(self) -> NDArray[np.int64]:
-        """Rows by status, ranges and TACs aside."""
-        return self._scanner.statuses
-
-    @property
-    def forms(self) -> tuple[int, int, int]:
-        """Accepted rows of 14, 15 and 16 digits, ranges and TACs aside."""
-        return self._scanner.forms
 
     def scan(self, text: memoryview, *, final: bool) -> tuple[Part, int]:
         """The rows of the next block, and how many bytes at its end belong to an unfinished one.
@@ -166,21 +163,41 @@ class RowScanner:
         scanner, part = self._scanner, Part()
         scanner.feed(text, final=final)
         first = scanner.first_line
+        sifts = self._sifts and not self._unlike
+        self._unlike -= self._unlike > 0
+        learned = scanner.learned
         while True:
-            if self._sift:
-                accepted, reasons = scanner.sift(self._accept, self._keys)
+            if sifts:
+                accepted, reasons = scanner.sift(self._accept, self._room())
                 if not accepted and not len(reasons):
                     break
                 part.rows += accepted + len(reasons)
-                self._take(part, text, self._keys[:accepted], np.arange(len(reasons)), reasons, {})
+                if self._filter and (reasons == IGNORED).any():
+                    self._count_ignored(part, reasons == IGNORED)
+                self._take(part, text, self._kept(accepted), np.arange(len(reasons)), reasons, {})
             else:
                 rows = scanner.batch()
                 if not rows:
                     break
                 part.rows += rows
                 self._batch(part, text, rows)
+        if sifts and (scanner.learned - learned) * 4 > part.rows:
+            self._unlike = _UNLIKE
         part.lines = scanner.lines - first + 1
+        part.skipped, part.statuses, part.forms = scanner.tally()
         return part, scanner.unfinished
+
+    def _room(self) -> Keys:
+        """Memory for the keys of a batch, which is used again unless they are kept."""
+        if len(self._slab) < BATCH_ROWS:
+            self._slab = np.empty(self._size, np.uint64)
+            self._size = min(4 * self._size, _SLAB)
+        return self._slab
+
+    def _kept(self, count: int) -> Keys:
+        """The first keys of that memory, now those of a part."""
+        keys, self._slab = self._slab[:count], self._slab[count:]
+        return keys
 
     def _batch(self, part: Part, text: memoryview, rows: int) -> None:
         scanner = self._scanner
@@ -191,8 +208,8 @@ class RowScanner:
         identity = self._dialect.format.identity
         rejected: NDArray[Any]
         if identity == "imei":
-            accepted, rejected, reasons = scanner.keys(self._identity, self._accept, self._keys)
-            keys, highs = self._keys[:accepted], None
+            accepted, rejected, reasons = scanner.keys(self._identity, self._accept, self._room())
+            keys, highs = self._kept(accepted), None
         else:
             keys, highs, rejected, reasons = self._range(identity, flaws)
         self._take(part, text, keys, rejected, reasons, columns, highs)
@@ -210,7 +227,7 @@ class RowScanner:
             highs = keys + np.uint64(_SERIALS - 1)
         else:
             assert self._last is not None
-            keys, highs, codes = self._keys[:rows], self._others[:rows], self._status[:rows]
+            keys, highs, codes = self._lows[:rows], self._highs[:rows], self._status[:rows]
             scanner.parse(self._identity, keys, codes)
             status = np.where(self._accept[codes], 0, codes).astype(np.int64)
             scanner.parse(self._last, highs, codes)
@@ -264,10 +281,15 @@ class RowScanner:
         if others.any():
             rows = others[group] & (flaws == 0)
             flaws[rows] = IGNORED
-            for at, count in enumerate(np.bincount(group[rows], minlength=len(values)).tolist()):
-                if count:
-                    name = values[at].lower().decode(errors="replace")
-                    part.ignored[name] = part.ignored.get(name, 0) + count
+            self._count_ignored(part, rows)
+
+    def _count_ignored(self, part: Part, rows: NDArray[np.bool_]) -> None:
+        """Count these rows of the batch by status."""
+        group, values = self._scanner.groups(self._places["listed"])
+        for at, count in enumerate(np.bincount(group[rows], minlength=len(values)).tolist()):
+            if count:
+                name = values[at].lower().decode(errors="replace")
+                part.ignored[name] = part.ignored.get(name, 0) + count
 
     def _take(
         self,
@@ -284,7 +306,6 @@ class RowScanner:
         if columns:
             accepted = np.ones(len(next(iter(columns.values()))), bool)
             accepted[rejected] = False
-        keys = keys.copy()  # the buffer is used again
         columns_of = {name: [values[accepted]] for name, values in columns.items()}
         if len(reasons):
             counted = reasons != IGNORED
@@ -300,7 +321,7 @@ class RowScanner:
                 part.rejected.append(self._explain(text, rejected, reasons))
         part.keys.append(keys)
         if highs is not None:
-            part.highs.append(highs.copy())
+            part.highs.append(highs)
         part.accepted += len(keys)
         for name, pieces in columns_of.items():
             part.columns.setdefault(name, []).extend(pieces)

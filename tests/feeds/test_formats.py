@@ -1,7 +1,10 @@
 """Every format as operators send it: small files, and what is found in them."""
 
 import numpy as np
+import oracle
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from imeiset import ImeiSet, errors, load
 from imeiset.feeds import Options, read
@@ -69,6 +72,36 @@ def test_the_digest_says_what_is_in_a_set():
     others += [ImeiSet.from_keys(keys, irregular=["A"]), ImeiSet.from_keys(keys, irregular=["B"]), ImeiSet()]
     assert len({one.digest(), *(other.digest() for other in others)}) == 8
     assert ImeiSet.from_ranges([0], [10**14 - 1]).digest() != ImeiSet().digest()
+
+
+@settings(max_examples=60)
+@given(
+    runs=st.lists(
+        st.tuples(st.integers(0, 10**14 - 1), st.sampled_from([1, 1, 2, 3, 40, 10**6])), max_size=40
+    ),
+    near=st.lists(st.integers(0, 300), max_size=60),
+    texts=st.sets(st.text("ABCDEF*", min_size=1), max_size=3),
+)
+def test_the_digest_by_the_oracle(runs, near, texts):
+    highs = [min(low + length, 10**14) - 1 for low, length in runs]
+    texts = sorted(text[:16] for text in texts)
+    members = ImeiSet.from_ranges([low for low, _ in runs] + near, highs + near)
+    if texts:
+        members |= ImeiSet.from_keys([], irregular=texts)
+    keys = ImeiSet.from_keys(near)._runs() if not runs else members._runs()
+    pairs = [pair for lows, tops in keys for pair in zip(lows.tolist(), tops.tolist(), strict=True)]
+    assert members.digest() == oracle.digest(pairs, texts)
+    # taken on the way, from keys in any order and any pieces
+    parts = [np.array(near[::-1], np.uint64), np.array(near, np.uint64)]
+    expected = ImeiSet.from_keys(near)
+    for threads in (1, 2):
+        assert ImeiSet._from_parts(list(parts), threads, digest=True).digest() == expected.digest()
+    assert ImeiSet._from_parts([], digest=True).digest() == ImeiSet().digest()
+
+
+def test_a_digest_taken_beside_fails_with_the_set():
+    with pytest.raises(ValueError, match="0 to"):
+        ImeiSet._from_parts([np.array([5, 10**14], np.uint64)], digest=True)
 
 
 def test_every_format_has_a_file():

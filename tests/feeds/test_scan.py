@@ -33,7 +33,7 @@ def scan(text, delimiter=b",", columns=(0,), cuts=(), **options):
                 found.append((*row, [chunk[at:end] for at, end in cells]))
         rest = chunk[len(chunk) - scanner.unfinished :]
     assert rest == b""
-    return found, scanner.skipped, scanner.lines
+    return found, scanner.tally()[0], scanner.lines
 
 
 @pytest.fixture(params=_scan.simd_levels(), autouse=True)
@@ -209,8 +209,10 @@ def test_keys_and_tally():
     assert keys.tolist()[:4] == [49015420323751, 49015420323751, 35693803564380, 12345678901234]
     assert rejected.tolist() == [2, 4, 5]
     assert reasons.tolist() == [14, 4, 1]
-    assert scanner.forms == (1, 2, 1)
-    assert scanner.statuses[[0, 1, 4, 14, 15]].tolist() == [3, 1, 1, 1, 1]
+    _, statuses, forms = scanner.tally()
+    assert forms == (1, 2, 1)
+    assert statuses[[0, 1, 4, 14, 15]].tolist() == [3, 1, 1, 1, 1]
+    assert not scanner.tally()[1].any()  # each row once
 
 
 @pytest.mark.parametrize(
@@ -224,6 +226,8 @@ def test_keys_and_tally():
         (b",", (1, 0), {}),
         (b",", (0,), {"max_row": 0}),
         (b",", (0,), {"max_row": 1 << 31}),
+        (b",", (0,), {"identity": 1}),
+        (b",", (0,), {"status": 1}),
     ],
 )
 def test_bad_arguments(delimiter, columns, options):
