@@ -1,7 +1,7 @@
 """Texts and buffers to keys and status codes: one value, or whole columns without the GIL."""
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.float cimport PyFloat_Check
 from cpython.long cimport PyLong_Check
@@ -59,6 +59,13 @@ cdef extern from "_digits_simd.h" nogil:
                         uint8_t*) noexcept nogil
         size_t (*lines)(const uint8_t*, size_t, bint, size_t, uint64_t*, uint8_t*, size_t*) noexcept nogil
     const digit_kernels* digit_levels
+
+cdef extern from "_write.h" nogil:
+    enum: WRITE_DIGITS
+    void write_init() noexcept
+    size_t write_rows(const uint64_t*, size_t, const char*, size_t, const char*, size_t, char*) noexcept
+
+write_init()
 
 NO_KEY = IMEI_NO_KEY  # the key of a malformed row
 
@@ -218,6 +225,24 @@ def text_of(key, /):
     if status:
         raise parse_error(status, key, -1)
     return text_of_key(number)
+
+
+def rows_of(const uint64_t[::1] keys not None, bytes before=b"", bytes after=b""):
+    """The text of rows: of each key the 15 digits with the check digit, between these bytes. Raises ImeiError
+    for one that is no key. About NN ns a row."""
+    cdef size_t n = keys.shape[0], done = 0, size = len(before) + WRITE_DIGITS + len(after)
+    if n == 0:
+        return b""
+    out = PyBytes_FromStringAndSize(NULL, n * size)
+    cdef char* to = PyBytes_AS_STRING(out)
+    cdef const char* first = PyBytes_AS_STRING(before)
+    cdef const char* last = PyBytes_AS_STRING(after)
+    cdef size_t first_size = len(before), last_size = len(after)
+    with nogil:
+        done = write_rows(&keys[0], n, first, first_size, last, last_size, to)
+    if done < n:
+        raise parse_error(IMEI_OUT_OF_RANGE, keys[done], done)
+    return out
 
 
 # ---- columns ----

@@ -1,13 +1,11 @@
 """Screening columns against a list: one word for every row, also for the rows that are no IMEI."""
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +16,6 @@ from imeiset.errors import ImeiError, ParseStatus
 from imeiset.register import EquipmentStatus, Register
 from imeiset.sets import ImeiSet
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 Codes = NDArray[np.uint8]
 Lists = NDArray[np.int8]
 
@@ -122,19 +118,6 @@ class Screener:
             return int(listed), int(listed) - 1
         verdict = self.list.check(value)
         return verdict.status, self.lists.index(verdict.list) if verdict.list in self.lists else -1
-
-
-def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """The function of every item, in order, on all cores; a few items are taken ahead."""
-    workers = os.cpu_count() or 1
-    waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="screen") as pool:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def _threads(column: Any, threads: int | None) -> int:

@@ -5,9 +5,10 @@ import hashlib
 import operator
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import chain, islice
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice, pairwise
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex, TypeVar, final, overload
 
@@ -32,9 +33,11 @@ _ROWS = 1 << 14  # rows at a time: keys, statuses and results stay in cache
 _RUNS = 1 << 16
 _THREADS = 256  # at most; more would only make more work
 _SERIALS = 1_000_000
+_SPAN = 1 << 19  # keys of a set that are compared with another's at a time
 _EXPANDED = 1 << 28  # keys of a Roaring bitmap that are laid out at once
 _OR, _AND, _SUB, _XOR = range(4)
 _OF_TEXTS = (np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d)
+_Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
@@ -280,14 +283,25 @@ class ImeiSet(_index.Index):
             lows, highs = np.empty(_RUNS, np.uint64), np.empty(_RUNS, np.uint64)
             n = reader.runs(lows, highs)
             lows, highs = lows[:n], highs[:n]
-            if n:
-                ascending = (lows <= highs).all() and (highs[:-1] < lows[1:]).all()
-                if not ascending or int(lows[0]) <= below or highs[-1] >= 10**14:
-                    raise _damaged("members in order, below 10**14", "others")
-                below = int(highs[-1])
+            below = _top(lows, highs, below)
             yield lows, highs
             if n < _RUNS:
                 return
+
+    def _changes(self, other: "ImeiSet") -> Iterator[tuple[tuple[Keys, Keys], tuple[Keys, Keys], float]]:
+        """What only this set has, and what only the other has, as arrays of lowest and highest keys of runs;
+        in pieces, in order, with how much of both was looked at, up to 1. On all cores; what is equal is
+        skipped, see _diff.h. Memory: some MB."""
+        cuts = {0, 10**8}
+        for one in (self, other):
+            step = max(_SPAN, len(one) >> 10)
+            cuts |= {one._select(at) // _SERIALS for at in range(step, len(one), step)}
+        spans = list(pairwise(sorted(cuts)))
+        below = [-1, -1]
+        for number, found in enumerate(in_order(lambda span: self._difference(other, *span), spans), 1):
+            mine, theirs = ((pairs[:, 0].copy(), pairs[:, 1].copy()) for pairs in found)
+            below = [_top(*mine, below[0]), _top(*theirs, below[1])]
+            yield mine, theirs, number / len(spans)
 
     def tac_counts(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
         """The TACs in the set, ascending, and how many IMEIs each has: two uint32 arrays, 8 bytes a TAC."""
@@ -591,6 +605,16 @@ def _roaring_runs(bitmap: Any, start: int, end: int) -> Iterator[tuple[Keys, Key
         yield keys[np.append(0, edge + 1)], keys[np.append(edge, len(keys) - 1)]
 
 
+def _top(lows: Keys, highs: Keys, below: int) -> int:
+    """The last of runs, which must be in order and above `below`."""
+    if not len(lows):
+        return below
+    ascending = (lows <= highs).all() and (highs[:-1] < lows[1:]).all()
+    if not ascending or int(lows[0]) <= below or highs[-1] >= 10**14:
+        raise _damaged("members in order, below 10**14", "others")
+    return int(highs[-1])
+
+
 def _damaged(expected: str, got: str) -> SnapshotBounds:
     """Only an index from a damaged file, opened without `verify`, gets here."""
     return SnapshotBounds("an open set", expected, got)
@@ -612,6 +636,19 @@ def _pool() -> ThreadPoolExecutor:
 def in_threads(work: Callable[[Any], _Result], parts: Sequence[Any]) -> list[_Result]:
     """What `work` gives for each part, in order; several parts go to threads that all calls share."""
     return [work(parts[0])] if len(parts) == 1 else list(_pool().map(work, parts))
+
+
+def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
+    """The function of every item, in order, on all cores; a few items are taken ahead."""
+    workers = os.cpu_count() or 1
+    waiting: deque[Future[_Result]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="work") as pool:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _forget_pool() -> None:

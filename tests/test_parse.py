@@ -690,3 +690,20 @@ def test_mask():
     assert mask(None) == "<NoneType>"
     assert mask("\x1b[31m") == "\\x1b[31m"
     assert mask("9" * 1000) == "9" * 8 + "*" * 24 + "... (1000 characters)"
+
+
+@given(
+    keys=st.lists(st.one_of(st.integers(0, 10**14 - 1), st.sampled_from([0, 9, 10**8, 10**14 - 1]))),
+    before=st.binary(max_size=9),
+    after=st.binary(max_size=20),
+)
+def test_rows_of_keys(keys, before, after):
+    texts = [f"{key:014d}" for key in keys]
+    rows = [before + f"{text}{oracle.luhn_digit(text)}".encode() + after for text in texts]
+    assert _parse.rows_of(np.array(keys, np.uint64), before, after) == b"".join(rows)
+
+
+def test_rows_of_what_is_no_key():
+    with pytest.raises(ImeiError) as caught:
+        _parse.rows_of(np.array([5, 10**14, 6], np.uint64))
+    assert (caught.value.position, caught.value.status) == (1, ParseStatus.OUT_OF_RANGE)

@@ -1,16 +1,18 @@
 """`imeiset build`: lists of IMEIs to a snapshot."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from imeiset.cli import printable
 from imeiset.cli.files import check_outputs, column_option, progress_bar
+from imeiset.feeds.delta import MIN_SIZE
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from imeiset import LoadReport
+    from imeiset import ImeiSet, LoadReport
 
 
 @click.command("build")
@@ -50,6 +52,11 @@ if TYPE_CHECKING:
     metavar="N",
     help="Refuse text N times its compressed size (250).",
 )
+@click.option("--against", metavar="FILE", help="The last list, for --min-size; OUT as it is if left out.")
+@click.option(
+    "--min-size", type=float, default=MIN_SIZE, show_default=True, metavar="PERCENT", help="Of the last list."
+)
+@click.option("--force", is_flag=True, help="Whatever the size.")
 @click.option(
     "--report", type=click.Choice(["table", "json"]), default="table", show_default=True, help="On stdout."
 )
@@ -66,6 +73,9 @@ def command(
     max_rows: int | None,
     max_bytes: int | None,
     max_ratio: float | None,
+    against: str | None,
+    min_size: float,
+    force: bool,
     report: str,
 ) -> None:
     """Load lists of IMEIs and write a snapshot of the set.
@@ -74,15 +84,18 @@ def command(
     Parquet or Arrow; plain, gzip, zstd, xz or zip; local or what fsspec opens; '-' is stdin. Lines that
     start with '#' are comments.
 
-    OUT appears when everything was read and written, or not at all.
+    OUT appears when everything was read and written, or not at all. A set with less than 75% of the
+    identities of the last one is refused.
     """
-    from imeiset import load
+    from imeiset import ImeiSet, load
+    from imeiset.feeds.delta import expect_size
     from imeiset.feeds.formats import FORMATS
 
     if form is not None and form not in FORMATS:
         raise click.UsageError(f"--format: expected one of {', '.join(FORMATS)}, got {form!r}")
     limits: dict[str, Any] = {"max_bytes": max_bytes, "max_ratio": max_ratio}
     check_outputs(files, output, rejects)
+    last = None if force or against is None else ImeiSet.open(against)
     with progress_bar() as progress:
         result = load(
             files,
@@ -97,6 +110,10 @@ def command(
             **{name: value for name, value in limits.items() if value is not None},
             progress=progress,
         )
+    if last is None and not force:
+        last = _last(output)
+    if last is not None:
+        expect_size(output, result.set, last, min_size)
     result.set.save(output)
     if report == "json":
         click.echo(result.report.to_json())
@@ -104,6 +121,19 @@ def command(
         from rich.console import Console
 
         Console(markup=False, emoji=False).print(_table(result.report, output))
+
+
+def _last(output: str) -> "ImeiSet | None":
+    """The list that the new one replaces, if there is one."""
+    from imeiset import ImeiSet
+    from imeiset.errors import SnapshotError
+
+    if not Path(output).is_file():
+        return None
+    try:
+        return ImeiSet.open(output)
+    except SnapshotError as error:
+        raise click.ClickException(f"{error}; --force replaces it all the same") from None
 
 
 def _table(report: "LoadReport", output: str) -> "Table":

@@ -4,6 +4,8 @@ import sys
 
 import click
 
+from imeiset.cli.files import progress_bar
+
 
 @click.command("diff")
 @click.argument("old")
@@ -16,11 +18,11 @@ def command(old: str, new: str, form: str, output: str | None) -> None:
     from imeiset._files import publish
     from imeiset.feeds.delta import diff
 
-    pieces = diff(ImeiSet.open(old), ImeiSet.open(new), form)
+    before, after = ImeiSet.open(old), ImeiSet.open(new)
     if output is None:
-        for piece in pieces:
-            sys.stdout.write(piece)
+        sys.stdout.flush()
+        for piece in diff(before, after, form):
+            sys.stdout.buffer.write(piece)
         return
-    with publish(output, private=True) as file:
-        for piece in pieces:
-            file.write(piece.encode())
+    with progress_bar() as progress, publish(output, private=True) as file:
+        file.writelines(diff(before, after, form, progress=progress))

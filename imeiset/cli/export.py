@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from imeiset.cli import printable
+from imeiset.cli.files import progress_bar
 
 _BY_NAME = {".parquet": "parquet", ".roaring": "roaring", ".csv": "dirbs"}
 
@@ -27,8 +28,8 @@ def command(snapshot: str, output: str, form: str | None) -> None:
     members = ImeiSet.open(snapshot)
     form = form or _BY_NAME.get(Path(output).suffix, "plain")
     try:
-        with publish(output, private=True) as file:
-            export(members, form, file)
+        with progress_bar() as progress, publish(output, private=True) as file:
+            export(members, form, file, progress=progress)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     click.echo(f"{printable(output)}: {len(members):,} IMEIs, {form}")

@@ -38,6 +38,7 @@ cdef extern from "scan.h" nogil:
         int64_t status[256]
         int64_t forms[3]
 
+    int32_t scan_returns(const uint8_t *text, const scan_row *row) noexcept
     enum: SCAN_GROUP_SLOTS
     int32_t scan_group(const uint8_t *text, const int32_t *starts, const int32_t *ends, int32_t count,
                        int32_t *slots, int32_t *group, int32_t *first) noexcept
@@ -314,6 +315,17 @@ cdef class Scanner:
             with nogil:
                 scan_numbers(&self._text[0], starts, ends, count, fewest, most, &view[0])
         return numbers
+
+    def returns(self, const int64_t[::1] rows not None, /):
+        """How many CRs stand inside each of these rows of the batch, out of quotes: int32[n]."""
+        cdef Py_ssize_t i
+        counts = np.zeros(rows.shape[0], np.int32)
+        cdef int32_t[::1] view = counts
+        for i in range(rows.shape[0]):
+            if not 0 <= rows[i] < self._count:
+                raise ValueError(f"expected rows below {self._count}, got {rows[i]}")
+            view[i] = scan_returns(&self._text[0], <scan_row*>&self._row_view[rows[i], 0])
+        return counts
 
     @property
     def skipping(self):

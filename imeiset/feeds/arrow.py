@@ -141,7 +141,9 @@ def _part(reader: "Reader", batch: Any, form: Format | None) -> Part:
     bad = np.flatnonzero(~accept & counts)
     if len(bad):
         cells = [_bytes(rows.value(row)) for row in bad.tolist()]
-        part.rejected = [Rejected(bad.astype(np.int64), status[bad], cells, cells)]
+        part.rejected = [
+            Rejected(bad.astype(np.int64), status[bad], np.zeros(len(bad), np.int32), cells, cells)
+        ]
     return part
 
 

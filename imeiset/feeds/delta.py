@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from .._parse import rows_of
+from ..columns import Keys
 from ..errors import FeedConflict, FeedLimit, mask
 from ..sets import ImeiSet
+from .export import expanded, irregular_rows
 from .formats import CHANGE, CHANGES
 from .loader import Paths, Progress, Table, read
 from .reader import Options
@@ -19,8 +22,7 @@ MIN_SIZE = 75  # percent
 _ADD, _REMOVE, _UPDATE = range(3)
 # What a file without a column of changes holds, by its name.
 _NAMED = {"unblocked": _REMOVE, "removed": _REMOVE, "blocked": _ADD, "added": _ADD, "changed": _UPDATE}
-_HEADER = "imei,change_type\n"
-_LINES = 1 << 14
+HELD = 1 << 22  # runs that are added: 64 MB
 
 
 @dataclass(slots=True)
@@ -75,14 +77,19 @@ def apply(
         result = _apply(result, name, change, checked, options, report, progress)
     report.keys = len(result)
     report.texts = 0 if result.irregular is None else len(result.irregular)
-    before = len(base) + (0 if base.irregular is None else len(base.irregular))
-    if (report.keys + report.texts) * 100 < before * min_size:
-        expected = f"a result of at least {min_size:g}% of the {before:,} identities of the base"
-        raise FeedLimit(names[-1], expected, f"{report.keys + report.texts:,}")
+    expect_size(names[-1], result, base, min_size)
     report.digest = result.digest()
     if expect_digest is not None and report.digest != expect_digest.lower():
         raise FeedConflict(names[-1], f"a result of digest {expect_digest.lower()}", report.digest)
     return result, report
+
+
+def expect_size(path: str, result: ImeiSet, last: ImeiSet, min_size: float) -> None:
+    """Raise FeedLimit for a result that has less than so many percent of the identities of the last."""
+    before, after = _size(last), _size(result)
+    if after * 100 < before * min_size:
+        expected = f"a result of at least {min_size:g}% of the {before:,} identities before"
+        raise FeedLimit(path, expected, f"{after:,}: --force takes it all the same")
 
 
 def _apply(
@@ -168,27 +175,57 @@ def _expect_none(path: str, table: Table, wrong: ImeiSet, expected: str, got: st
     raise FeedConflict(path, expected, f"{count:,} {got}: '{mask(text)}'", line=int(lines[rows[-1]]))
 
 
-def diff(old: ImeiSet, new: ImeiSet, form: str = "dirbs") -> Iterator[str]:
+def diff(
+    old: ImeiSet, new: ImeiSet, form: str = "dirbs", *, progress: Progress | None = None
+) -> Iterator[bytes]:
     """The text of a delta from one set to another, in pieces: its removals, then its additions, in order.
 
-    form: 'dirbs' has a header imei,change_type; 'plain' a '-' or '+' before each. Memory: the differences,
-    compressed. A range is written IMEI by IMEI.
+    form: 'dirbs' has a header imei,change_type; 'plain' a '-' or '+' before each. progress: called with the
+    bytes of both that were compared so far, and all. A range is written IMEI by IMEI. Memory: some MB, and
+    16 bytes for each run that is added, up to HELD of them; beyond that, the sets are compared twice.
     """
     if form not in ("dirbs", "plain"):
         raise ValueError(f"expected a form of dirbs and plain, got {form!r}")
+    size, held, additions = old.nbytes + new.nbytes, 0, list[tuple[Keys, Keys]]()
     if form == "dirbs":
-        yield _HEADER
-    for change, sign, members in (("remove", "-", old - new), ("add", "+", new - old)):
-        before, after = ("", f",{change}\n") if form == "dirbs" else (sign, "\n")
-        lines: list[str] = []
-        for text in members:
-            lines.append(f"{before}{text}{after}")
-            if len(lines) == _LINES:
-                yield "".join(lines)
-                lines.clear()
-        odd = () if members.irregular is None else members.irregular.tolist()
-        for text in map(bytes.decode, odd):  # '#' would begin a comment
-            lines.append(
-                f'{before}"{text}"{after}' if (before + text)[0] == "#" else f"{before}{text}{after}"
-            )
-        yield "".join(lines)
+        yield b"imei,change_type\n"
+    for gone, come, share in old._changes(new):
+        yield from _lines(form, 0, *gone)
+        held += len(come[0])
+        if held <= HELD:
+            additions.append(come)
+        elif additions:
+            additions.clear()
+        if progress:
+            progress(int(size * share), size)
+    yield _irregular_lines(form, 0, old, new)
+    if held <= HELD:
+        for come in additions:
+            yield from _lines(form, 1, *come)
+    else:
+        for _, come, share in old._changes(new):
+            yield from _lines(form, 1, *come)
+            if progress:
+                progress(int(size * share), size)
+    yield _irregular_lines(form, 1, new, old)
+
+
+def _around(form: str, change: int) -> tuple[bytes, bytes]:
+    """What stands before and after an identity."""
+    return ((b"", b",remove\n"), (b"", b",add\n"), (b"-", b"\n"), (b"+", b"\n"))[
+        change + 2 * (form == "plain")
+    ]
+
+
+def _lines(form: str, change: int, lows: Keys, highs: Keys) -> Iterator[bytes]:
+    for keys in expanded(lows, highs):
+        yield rows_of(keys, *_around(form, change))
+
+
+def _irregular_lines(form: str, change: int, one: ImeiSet, other: ImeiSet) -> bytes:
+    """The irregular identities that one set has and the other has not."""
+    if one.irregular is None:
+        return b""
+    texts = one.irregular if other.irregular is None else np.setdiff1d(one.irregular, other.irregular)
+    before, after = _around(form, change)
+    return irregular_rows(texts.tolist(), before, after)

@@ -13,7 +13,16 @@ from typing import BinaryIO
 import numpy as np
 
 from .._files import publish
-from ..errors import CheckDigit, FeedColumn, FeedEmpty, FeedLimit, FeedRejects, ParseStatus, mask
+from ..errors import (
+    CheckDigit,
+    FeedColumn,
+    FeedEmpty,
+    FeedEncoding,
+    FeedLimit,
+    FeedRejects,
+    ParseStatus,
+    mask,
+)
 from . import arrow
 from ._scan import MAX_ROW, Scanner
 from .dialect import Dialect, preamble, sniff
@@ -23,6 +32,7 @@ from .rows import WANTED, Part, Rejected, RowScanner, Values
 from .sources import CHUNK, MAX_BYTES, MAX_RATIO, Source
 
 MAX_LINE = 1 << 20  # bytes
+MAX_RETURNS = 16  # CRs inside a row; one with more hides rows, which must not be lost as one
 THREADS = os.cpu_count() or 1
 
 # The statuses whose rows are accepted.
@@ -64,7 +74,7 @@ class Reader:
     """Reads sources one after the other; keeps the report of what was read so far.
 
     wanted: the columns beside the identity, of `rows.WANTED`. The rejects file appears when the context
-    ends without an error.
+    ends without an error, or because of rejected rows, which it then has up to there.
     """
 
     def __init__(self, options: Options, wanted: tuple[str, ...] = ()) -> None:
@@ -88,10 +98,12 @@ class Reader:
             self._first = self._stack.enter_context(publish(self.options.rejects, private=True))
         return self
 
-    def __exit__(self, *error: object) -> bool | None:
+    def __exit__(self, *error: object) -> None:
         if self.options.rejects is not None and not self._outputs and error[0] is None:
             self._first.write(b"line,source,reason,imei\n")
-        return self._stack.__exit__(*error)  # type: ignore[arg-type]
+        if isinstance(error[1], FeedRejects):
+            error = (None, None, None)
+        self._stack.__exit__(*error)  # type: ignore[arg-type]
 
     def read(self, path: str, *, delta: bool = False) -> Iterator[tuple[Part, int]]:
         """The parts of a source in order, with the bytes of the file read so far.
@@ -275,6 +287,9 @@ class Reader:
     def _reject(self, path: str, rejected: Rejected) -> None:
         report, limit = self.report, self.options.max_rejects
         lines, reasons = rejected.lines + self._first_line, rejected.reasons
+        if (many := np.flatnonzero(rejected.returns > MAX_RETURNS)).size:
+            got = f"lines that end in CR, from line {lines[many[0]]} on"
+            raise FeedEncoding(path, "lines that end in LF or CRLF", got)
         counts = np.bincount(reasons)
         for code in np.flatnonzero(counts).tolist():
             reason = reason_of(code)

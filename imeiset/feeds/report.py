@@ -24,6 +24,7 @@ class RowFlaw(IntEnum):
     TAC = 135
     RANGE = 136
     CHANGE_TYPE = 137
+    CARRIAGE_RETURN = 138
 
     @property
     def text(self) -> str:
@@ -40,6 +41,7 @@ _TEXTS = {
     RowFlaw.TAC: "no TAC of 8 digits",
     RowFlaw.RANGE: "a range that ends before it begins",
     RowFlaw.CHANGE_TYPE: "a change other than add, remove and update",
+    RowFlaw.CARRIAGE_RETURN: "a CR inside the row: it ends no line",
 }
 
 

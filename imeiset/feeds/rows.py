@@ -39,11 +39,12 @@ def dtype_of(name: str) -> type[np.generic]:
 
 @dataclass(slots=True)
 class Rejected:
-    """Rows of a batch that were refused, in order: lines from the block's first, reasons, and if they are
-    to be written or shown, the rows and their identities as they are."""
+    """Rows of a batch that were refused, in order: lines from the block's first, reasons, how many CRs they
+    hold, and if they are to be written or shown, the rows and their identities as they are."""
 
     lines: NDArray[np.int64]
     reasons: NDArray[np.uint8]
+    returns: NDArray[np.int32]
     rows: list[bytes]
     cells: list[bytes]
 
@@ -352,10 +353,12 @@ class RowScanner:
 
     def _explain(self, text: memoryview, rejected: NDArray[Any], reasons: NDArray[np.uint8]) -> Rejected:
         rows = self._scanner.rows[rejected]
+        returns = self._scanner.returns(rejected.astype(np.int64))
+        reasons = np.where((returns > 0) & (reasons != RowFlaw.LONG_ROW), RowFlaw.CARRIAGE_RETURN, reasons)
         whole: list[bytes] = []
         cells: list[bytes] = []
         if self._show:
             whole = [bytes(text[start:end]).rstrip(b"\r") for start, end, *_ in rows.tolist()]
             spans = self._scanner.cells[self._identity][:, rejected].T.tolist()
             cells = [bytes(text[start:end]) for start, end in spans]
-        return Rejected(rows[:, 2].astype(np.int64), reasons, whole, cells)
+        return Rejected(rows[:, 2].astype(np.int64), reasons.astype(np.uint8), returns, whole, cells)

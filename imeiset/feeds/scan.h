@@ -335,6 +335,20 @@ unfinished:
     return count;
 }
 
+/* How many CRs stand inside a row, out of quotes and not at its end. */
+static int32_t scan_returns(const uint8_t *text, const struct scan_row *row) {
+    const uint8_t *p = text + row->start, *end = text + row->end;
+    int32_t count = 0;
+    bool quoted = false;
+    if (!memchr(p, '\r', (size_t)(end - p))) return 0;
+    while (end > p && end[-1] == '\r') end--;
+    for (; p < end; p++) {
+        quoted ^= *p == '"';
+        count += *p == '\r' && !quoted;
+    }
+    return count;
+}
+
 /* ---- cells that are no identity ---- */
 
 #define SCAN_GROUP_SLOTS 32768 /* twice the rows of a batch */

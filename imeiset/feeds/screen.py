@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from .. import _parse, columns
 from .._files import publish
 from ..errors import FeedColumn, FeedEmpty, FeedEncoding, FeedLimit, FeedMissing
-from ..screening import Screener, in_order
+from ..screening import Screener
+from ..sets import in_order
 from ._scan import Scanner, annotate
 from .dialect import Dialect, preamble, sniff, titled_so
 from .reader import MAX_LINE

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from imeiset import Screener
-from imeiset.screening import in_order
+from imeiset.sets import in_order
 
 try:
     import duckdb

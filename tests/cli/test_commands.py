@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -134,8 +136,39 @@ def test_build_of_something_wrong_publishes_nothing(here, data, match):
     (here / "in").write_bytes(data)
     (here / "out.imei").write_text("the old one")
     fails("build", "in", "-o", "out.imei", "--rejects", "rejects", "--max-rejects", "1", match=match)
-    assert names() == ["in", "out.imei"]
+    kept = ["rejects"] * ("rejected" in match)  # they are to be mended
+    assert names() == ["in", "out.imei", *kept]
     assert (here / "out.imei").read_text() == "the old one"
+
+
+def test_build_refuses_a_list_that_shrank(here):
+    imeis = [f"490154203237{i}" for i in range(10, 14)]
+    (here / "four").write_text("\n".join(imeis))
+    (here / "three").write_text("\n".join(imeis[:3]))
+    (here / "two").write_text("\n".join(imeis[:2]))
+    run("build", "four", "-o", "set.imei")
+    before = (here / "set.imei").read_bytes()
+    fails("build", "two", "-o", "set.imei", match="at least 75% of the 4 identities before, got 2: --force")
+    fails("build", "two", "-o", "other.imei", "--against", "set.imei", match="other.imei: expected a result")
+    assert (here / "set.imei").read_bytes() == before
+    assert not (here / "other.imei").exists()
+    run("build", "three", "-o", "set.imei")
+    fails("build", "two", "-o", "set.imei", "--min-size", "67", match="at least 67% of the 3")
+    run("build", "two", "-o", "set.imei", "--min-size", "66")
+    (here / "one").write_text(imeis[0])
+    run("build", "one", "-o", "set.imei", "--force")
+    assert len(ImeiSet.open("set.imei")) == 1
+    run("build", "four", "-o", "other.imei")
+    fails("build", "two", "-o", "new.imei", "--against", "missing", match="missing")
+
+
+def test_build_compares_with_a_list_only(here):
+    (here / "list").write_text(LISTED)
+    (here / "set.imei").write_text("not a snapshot")
+    fails("build", "list", "-o", "set.imei", match="--force replaces it all the same")
+    assert (here / "set.imei").read_text() == "not a snapshot"
+    run("build", "list", "-o", "set.imei", "--force")
+    assert len(ImeiSet.open("set.imei")) == 1
 
 
 def test_build_protects_its_sources(here):
@@ -191,6 +224,65 @@ def test_an_interrupt_leaves_nothing(here):
         assert process.wait(10) == 130
         assert process.stderr.read() == b"imeiset: interrupted\n"
     assert names() == []
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Progress as on a terminal: what it was told; `stop` interrupts it."""
+    told, stop = [], []
+
+    @contextmanager
+    def bar():
+        def tell(done, total):
+            told.append((done, total))
+            if stop:
+                raise KeyboardInterrupt
+
+        yield tell
+
+    for module in ("diff", "export"):
+        monkeypatch.setattr(import_module(f"imeiset.cli.{module}"), "progress_bar", bar)
+    return told, stop
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["diff old.imei new.imei -o out", "export new.imei -o out", "export new.imei -o out --format dirbs"],
+)
+def test_progress_of_diff_and_export(here, terminal, arguments):
+    told, stop = terminal
+    ImeiSet.from_ranges([0], [10**6]).save("old.imei")
+    ImeiSet.from_keys(list(range(10**6, 3 * 10**6, 2))).save("new.imei")
+    (here / "out").write_text("before")
+    stop.append(True)
+    with pytest.raises(SystemExit) as caught:
+        main(arguments.split(), standalone_mode=True)
+    assert caught.value.code == 130
+    assert (here / "out").read_text() == "before"
+    assert names() == ["new.imei", "old.imei", "out"]
+    told.clear()
+    stop.clear()
+    run(*arguments.split())
+    dones, totals = zip(*told, strict=True)
+    assert list(dones) == sorted(dones)
+    assert len(dones) > 1
+    assert set(totals) == {dones[-1]}
+    assert (here / "out").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("arguments", ["diff old.imei new.imei -o out", "export new.imei -o out"])
+def test_an_interrupted_diff_or_export_leaves_nothing(here, arguments):
+    ImeiSet().save("old.imei")
+    ImeiSet.from_ranges([0], [10**13]).save("new.imei")  # without end
+    with subprocess.Popen([*RUN, *arguments.split()], stderr=subprocess.PIPE, env=ENVIRONMENT) as process:
+        for _ in range(1000):
+            if len(names()) > 2:
+                break
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        assert process.stderr.read() == b"imeiset: interrupted\n"
+    assert names() == ["new.imei", "old.imei"]
 
 
 # ---- check ----

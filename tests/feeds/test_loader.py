@@ -119,13 +119,33 @@ def test_rejects_of_any_bytes_survive(feed, tmp_path):
 @pytest.mark.parametrize("allowed", [0, 1, 2])
 def test_too_many_rejects_publish_nothing(feed, tmp_path, allowed):
     path = feed(f"{GOOD}\nx1\n3569380356438090000\n+49015420323751\n{GOOD}\n")
-    before = sorted(tmp_path.iterdir())
+    before, rejects = sorted(tmp_path.iterdir()), tmp_path / "rejects.csv"
     with pytest.raises(errors.FeedRejects) as caught:
-        load(path, max_rejects=allowed, rejects=tmp_path / "rejects.csv")
+        load(path, max_rejects=allowed, rejects=rejects)
     assert caught.value.line == allowed + 2
     assert "64380" not in str(caught.value)
+    # but the rejects, which are to be mended, up to there
+    assert [line.split("\t")[0] for line in rejects.read_text().splitlines()[: allowed + 2]] == [
+        "line",
+        *map(str, range(2, allowed + 3)),
+    ]
+    assert rejects.stat().st_mode & 0o777 == 0o600
+    rejects.unlink()
     assert sorted(tmp_path.iterdir()) == before
     assert load(path, max_rejects=3).report.rejected == 3
+
+
+def test_another_error_keeps_no_rejects(feed, tmp_path):
+    path, rejects = feed(gzip.compress(b"x\n" + f"{GOOD}\n".encode() * 50)[:-3]), tmp_path / "rejects.csv"
+    with pytest.raises(errors.FeedTruncated):
+        load(path, rejects=rejects)
+    assert not rejects.exists()
+
+
+def test_rejects_are_kept_where_every_row_is_rejected(feed, tmp_path):
+    with pytest.raises(errors.FeedRejects):
+        load(feed("x1\nx2\n"), rejects=tmp_path / "rejects.csv")
+    assert len((tmp_path / "rejects.csv").read_text().splitlines()) == 3
 
 
 def test_a_file_without_any_imei_is_an_error(feed):
@@ -243,3 +263,18 @@ def test_irregular_identities(feed, tmp_path):
     assert (blocked.irregular, account(report).rejected, report.irregular) == (None, 8, 0)
     with pytest.raises(errors.FeedRejects):
         load(feed("490154203237517\n"), irregular="keep", check_digit="require")
+
+
+@pytest.mark.parametrize("irregular", ["reject", "keep"])
+def test_lines_that_come_to_end_in_cr(feed, irregular):
+    """After what is looked at first: rows that would hide in one that is rejected."""
+    head, rows = f"{GOOD},x\n" * 9000, "356938035643809,y\r" * 18
+    for text in (rows, rows + "\n", rows * 10_000):
+        with pytest.raises(errors.FeedEncoding, match=r"LF or CRLF.*end in CR, from line 9002 on"):
+            load(feed(f"imei,note\n{head}{text}{head}"), irregular=irregular)
+    path = feed(f'imei,note\n{head}{rows[:36]}\n"x","a\rb"\nx,y\r\rz\r\n{GOOD},"{rows}"\n')
+    report = account(load(path).report)
+    assert {name: entry.first for name, entry in report.rejects.items()} == {
+        "carriage_return": [(str(path), 9002), (str(path), 9004)],
+        "not_digit": [(str(path), 9003)],
+    }

@@ -3,9 +3,9 @@
 import random
 
 import pytest
+from feeds.test_plain import compare, level  # noqa: F401
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from feeds.test_plain import compare, level  # noqa: F401
 
 from imeiset.feeds import _scan, load, reader, rows
 
@@ -40,7 +40,7 @@ STATUSES = [
     " blacklist",
     '"blacklist"',
     "pending",
-    "blackliſt",
+    "black list",
     "9",
 ]
 ROWS = st.one_of(
