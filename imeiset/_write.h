@@ -36,15 +36,30 @@ static inline void write_key(uint64_t key, char *text) {
     text[14] = (char)('0' + (40 - sum) % 10);
 }
 
+#define WRITE_AROUND 16 /* bytes before or after a key that are copied at once */
+
 /* Write n rows, or as many as have keys below 10^14; returns how many. */
 static size_t write_rows(const uint64_t *keys, size_t n, const char *before, size_t before_size,
                          const char *after, size_t after_size, char *to) {
-    for (size_t i = 0; i < n; i++) {
+    const size_t size = before_size + WRITE_DIGITS + after_size;
+    char first[WRITE_AROUND] = {0}, last[WRITE_AROUND] = {0};
+    size_t whole = 0; /* rows after which there is room for more than is to be written */
+    if (before_size <= WRITE_AROUND && after_size <= WRITE_AROUND) {
+        memcpy(first, before, before_size);
+        memcpy(last, after, after_size);
+        whole = n > 2 ? n - 2 : 0;
+    }
+    for (size_t i = 0; i < n; i++, to += size) {
         if (keys[i] >= UINT64_C(100000000000000)) return i;
-        memcpy(to, before, before_size);
-        write_key(keys[i], to + before_size);
-        memcpy(to + before_size + WRITE_DIGITS, after, after_size);
-        to += before_size + WRITE_DIGITS + after_size;
+        if (i < whole) {
+            memcpy(to, first, WRITE_AROUND);
+            write_key(keys[i], to + before_size);
+            memcpy(to + before_size + WRITE_DIGITS, last, WRITE_AROUND);
+        } else {
+            memcpy(to, before, before_size);
+            write_key(keys[i], to + before_size);
+            memcpy(to + before_size + WRITE_DIGITS, after, after_size);
+        }
     }
     return n;
 }

@@ -1,6 +1,7 @@
 """Parquet and Arrow files, read a batch of rows at a time. Columns of text are text: nothing is a number.
 
-A row's line is its number in the file, from 1.
+A row's line is its number in the file, from 1. Where further columns than the IMEI are wanted, a batch is
+written as delimited text and read as such, so that it means what the same list means as text.
 """
 
 from collections.abc import Iterator
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 from .. import columns
 from ..errors import FeedColumn, FeedEncoding, FeedMissing, ParseStatus
 from .dialect import Dialect
-from .formats import FORMATS, Format, plain, recognise
-from .rows import Part, Rejected
+from .formats import FORMATS, NUMBERS, Format, plain, recognise
+from .rows import Part, Rejected, RowScanner, titles_of
 from .sources import is_remote
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _ROWS = 1 << 16
 _KNOWN = ("imei", "approved_imei")
 
 
-def parts(reader: "Reader", path: str) -> Iterator[tuple[Part, int, bool]] | None:
+def parts(reader: "Reader", path: str, delta: bool) -> Iterator[tuple[Part, int, bool]] | None:
     """The parts of a local Parquet or Arrow file; None of anything else."""
     if path == "-" or is_remote(path) or not Path(path).is_file():
         return None  # to look into a pipe would take from it
@@ -38,11 +39,11 @@ def parts(reader: "Reader", path: str) -> Iterator[tuple[Part, int, bool]] | Non
     if head.startswith((_PARQUET, _ARROW)) or (
         head.startswith(_STREAM) and path.endswith((".arrows", ".ipc"))
     ):
-        return _parts(reader, path, head)
+        return _parts(reader, path, head, delta)
     return None
 
 
-def _parts(reader: "Reader", path: str, head: bytes) -> Iterator[tuple[Part, int, bool]]:
+def _parts(reader: "Reader", path: str, head: bytes, delta: bool) -> Iterator[tuple[Part, int, bool]]:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -52,7 +53,7 @@ def _parts(reader: "Reader", path: str, head: bytes) -> Iterator[tuple[Part, int
     try:
         if head.startswith(_PARQUET):
             with pq.ParquetFile(path) as parquet:
-                names = _choose(reader, path, parquet.schema_arrow)
+                names = _choose(reader, path, parquet.schema_arrow, delta)
                 yield from _batches(reader, path, parquet.iter_batches(_ROWS, columns=names), names)
         else:
             with pa.memory_map(path) as file:
@@ -61,18 +62,18 @@ def _parts(reader: "Reader", path: str, head: bytes) -> Iterator[tuple[Part, int
                     batches = (opened.get_batch(i) for i in range(opened.num_record_batches))
                 else:
                     batches = opened = pa.ipc.open_stream(file)
-                names = _choose(reader, path, opened.schema)
-                yield from _batches(reader, path, (batch.select(names) for batch in batches), names)
+                names = _choose(reader, path, opened.schema, delta)
+                yield from _batches(reader, path, batches, names)
     except pa.ArrowInvalid as error:
         raise FeedEncoding(path, "a whole Parquet or Arrow file", str(error)) from error
     except OSError as error:
         raise FeedMissing(path, "a readable file", error.strerror or str(error)) from error
 
 
-def _choose(reader: "Reader", path: str, schema: Any) -> list[str]:
-    """The columns to read: the IMEIs, and the status if it decides."""
+def _choose(reader: "Reader", path: str, schema: Any, delta: bool) -> list[str]:
+    """The columns to read: the IMEIs, the status if it decides, and what else is wanted."""
     titles = tuple(schema.names)
-    reader.expect_list(path, titles, delta=False)
+    reader.expect_list(path, titles, delta=delta)
     wanted, form = reader.options.column, FORMATS.get(reader.options.format or "")
     if isinstance(wanted, int):
         if not 1 <= wanted <= len(titles):
@@ -84,8 +85,8 @@ def _choose(reader: "Reader", path: str, schema: Any) -> list[str]:
     if len(found) != 1:
         expected = f"one column {wanted!r}" if wanted else "one column 'imei', or --column"
         raise FeedColumn(path, expected, f"columns {', '.join(map(repr, titles))}"[:200])
-    kind = str(schema.types[found[0]])
-    if not any(word in kind for word in ("string", "binary")):
+    kind = schema.types[found[0]]
+    if not _is_text(kind):
         raise FeedColumn(
             path, f"column {titles[found[0]]!r} to be text", f"{kind}: leading zeros may be lost"
         )
@@ -93,20 +94,66 @@ def _choose(reader: "Reader", path: str, schema: Any) -> list[str]:
     if form.identity != "imei":
         raise FeedColumn(path, "a column of IMEIs", f"a {form.name} list, which is read from text only")
     reader.report.formats.append(form.name)
-    reader.open_rejects(Dialect(b",", 0, header=True, format=form), b"imei")
-    status = [title for title in titles if plain(title) == "status"] if form.statuses else []
-    return [titles[found[0]], *status]
+    dialect = Dialect(b",", found[0], header=True, titles=titles, format=form)
+    status = {"status"} if form.statuses else set()
+    places = {dialect.place(title) for name in {*reader.wanted, *status} for title in titles_of(name)}
+    others = sorted(place for place in places if place is not None and place != found[0])
+    names = [titles[found[0]], *(titles[place] for place in others)]
+    for name in names:
+        if plain(name) in NUMBERS and not _is_text(schema.field(name).type):
+            got = f"{schema.field(name).type}: leading zeros may be lost"
+            raise FeedColumn(path, f"column {name!r} to be text", got)
+    reader.open_rejects(dialect, b",".join(map(str.encode, names)) if reader.wanted else b"imei")
+    return names
+
+
+def _is_text(kind: Any) -> bool:
+    return any(word in str(kind) for word in ("string", "binary"))
 
 
 def _batches(reader: "Reader", path: str, batches: Any, names: list[str]) -> Iterator[tuple[Part, int, bool]]:
     size = Path(path).stat().st_size
     form = FORMATS[reader.report.formats[-1]]
-    for batch in batches:
-        yield _part(reader, batch, form if len(names) > 1 else None), size, True
+    scanner: RowScanner | None = None
+    if reader.wanted:
+        count = len(names)
+        scanner = reader.scanner(
+            Dialect(b",", 0, header=True, fewest=count, most=count, titles=tuple(names), format=form)
+        )
+    for batch in (given.select(names) for given in batches):  # Parquet's are in the order of the file
+        if scanner is not None:
+            part, _ = scanner.scan(memoryview(_text(batch)), final=True)
+        else:
+            part = _part(reader, batch, form if len(names) > 1 else None)
+        yield part, size, True
         reader.report.bytes += batch.nbytes
         reader.report.lines += batch.num_rows
     if not reader.report.lines:
         yield Part(), size, True
+
+
+def _text(batch: Any) -> bytes:
+    """A batch as delimited text, a line for each row: all cells quoted, missing ones empty."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import csv
+
+    columns_of = []
+    for column in batch.columns:
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if pa.types.is_temporal(kind):
+            column = pc.strftime(column.cast(kind), format="%Y%m%d")
+        if _is_text(kind):
+            column = column.cast(kind).cast(pa.large_binary()).view(pa.large_string())
+        column = pc.fill_null(column.cast(pa.large_string()), "")
+        for end in "\n\r":  # no identity has one, and nothing else that counts
+            column = pc.replace_substring(column, end, "\x1f")
+        columns_of.append(column)
+    out = pa.BufferOutputStream()
+    options = csv.WriteOptions(include_header=False, quoting_style="all_valid")
+    csv.write_csv(pa.record_batch(columns_of, batch.schema.names), out, options)
+    text: bytes = out.getvalue().to_pybytes()
+    return text
 
 
 def _part(reader: "Reader", batch: Any, form: Format | None) -> Part:
@@ -114,6 +161,9 @@ def _part(reader: "Reader", batch: Any, form: Format | None) -> Part:
     rows = columns.source(batch.column(0))
     keys, status = np.empty(batch.num_rows, np.uint64), np.empty(batch.num_rows, np.uint8)
     rows.read(keys, status)
+    if not reader.accept[status].all():  # blanks around a text are no part of it, as in delimited text
+        rows = columns.source(_trimmed(batch.column(0)))
+        rows.read(keys, status)
     counts = np.ones(batch.num_rows, bool)
     if form:
         coded = batch.column(1).dictionary_encode()
@@ -145,6 +195,16 @@ def _part(reader: "Reader", batch: Any, form: Format | None) -> Part:
             Rejected(bad.astype(np.int64), status[bad], np.zeros(len(bad), np.int32), cells, cells)
         ]
     return part
+
+
+def _trimmed(column: Any) -> Any:
+    """A column of texts without the blanks around them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    text = column.cast(kind).cast(pa.large_binary()).view(pa.large_string())
+    return pc.ascii_trim(text, " \t\r")
 
 
 def _forms(column: Any, rows: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -82,7 +82,7 @@ class Reader:
             raise ValueError(f"expected columns of {', '.join(WANTED)}, got {', '.join(sorted(unknown))}")
         self.report = LoadReport()
         self.options = options
-        self._wanted = wanted
+        self.wanted = wanted
         self.accept = np.zeros(256, np.uint8)
         self.accept[list(_POLICIES[options.check_digit])] = 1
         self._form = FORMATS[options.format] if options.format else None
@@ -116,7 +116,7 @@ class Reader:
         rows, accepted, ignored = report.rows, report.accepted, sum(report.ignored.values())
         self._first_line = 1
         header = False
-        for part, position, header in arrow.parts(self, path) or self._text_parts(path, delta):  # noqa: B007
+        for part, position, header in arrow.parts(self, path, delta) or self._text_parts(path, delta):  # noqa: B007
             self._account(path, part)
             yield part, position
         if report.rows == rows and not header:
@@ -175,7 +175,7 @@ class Reader:
                     header = dialect.header
                     if used == stop - start and whole:
                         raise FeedLimit(path, f"rows in the first {used:,} bytes", "comments and a header")
-                    scanners = [self._scanner(dialect) for _ in range(THREADS + 1 if whole else 1)]
+                    scanners = [self.scanner(dialect) for _ in range(THREADS + 1 if whole else 1)]
                     for scanner in scanners[1:]:
                         idle.put(scanner)
                     start += used
@@ -186,7 +186,7 @@ class Reader:
                 text = memoryview(buffer)[start:stop]
                 end = 0 if rest or scanners[0].skipping else buffer.rfind(b"\n", start, stop) + 1
                 # Values of columns are numbered as they come, so what may be no row must not be looked at.
-                if whole and end and (not self._wanted or buffer.find(b'"', start, end) < 0):
+                if whole and end and (not self.wanted or buffer.find(b'"', start, end) < 0):
                     rest = bytes(buffer[end:stop])
                     text = text[: end - start]
                     waiting.append((pool.submit(scan, text), buffer, text))
@@ -210,14 +210,15 @@ class Reader:
         yield scanners[0].scan(memoryview(left + rest), final=True)[0], source.position, header
         report.lines += self._first_line - 1 + (last != ord("\n"))
 
-    def _scanner(self, dialect: Dialect) -> RowScanner:
+    def scanner(self, dialect: Dialect) -> RowScanner:
+        """A scanner of rows laid out like this, for one thread."""
         options = self.options
         return RowScanner(
             dialect,
             self.accept,
             self.values,
             keep=options.irregular == "keep",
-            wanted=self._wanted,
+            wanted=self.wanted,
             show=options.rejects is not None or options.max_rejects is not None,
             max_row=options.max_line,
         )

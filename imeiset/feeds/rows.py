@@ -32,6 +32,11 @@ _UNLIKE = 15  # blocks that are not sifted after one whose rows were not alike
 SIFTS = True  # a test compares with what is found without
 
 
+def titles_of(name: str) -> tuple[str, ...]:
+    """The titles that a wanted column may have."""
+    return ("status",) if name == "listed" else _TITLES.get(name, (name,))
+
+
 def dtype_of(name: str) -> type[np.generic]:
     """The dtype of a wanted column: codes are int32."""
     return _DTYPES.get(name, np.int32)
@@ -114,7 +119,7 @@ class RowScanner:
     ) -> None:
         self._dialect, self._accept, self._values = dialect, accept, values
         self._keep, self._show = keep, show
-        places = {name: dialect.place(*_TITLES.get(name, (name,))) for name in wanted if name != "line"}
+        places = {name: dialect.place(*titles_of(name)) for name in wanted if name != "line"}
         if "listed" in wanted or dialect.format.statuses is not None:
             places["listed"] = dialect.place("status") if dialect.format.statuses is not None else None
         self.columns = tuple(name for name in wanted if name == "line" or places[name] is not None)

@@ -1,5 +1,8 @@
 """Every format as operators send it: small files, and what is found in them."""
 
+import csv
+import datetime
+
 import numpy as np
 import oracle
 import pytest
@@ -8,6 +11,7 @@ from hypothesis import strategies as st
 
 from imeiset import ImeiSet, errors, load
 from imeiset.feeds import Options, read
+from imeiset.feeds.delta import apply
 from imeiset.feeds.formats import FORMATS, recognise
 
 A, B, C = "49015420323751", "35693803564380", "86012345678901"
@@ -246,6 +250,103 @@ def test_parquet_and_arrow(tmp_path, kind, form):
         "not_digit": 4,
     }
     assert report.rows == report.accepted + report.rejected + 1
+
+
+TITLES = ["status", "imei", "reporting_date", "imsi", "change_type", "note"]
+WANTED = ["line", "listed", "status", "date", "imsi", "change_type"]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+@pytest.mark.parametrize("irregular", ["reject", "keep"])
+@settings(max_examples=30)
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.sampled_from(["blacklist", "Blacklist", "", "pending", None]),
+            st.sampled_from(
+                [f"{A}8", B, f" {B} ", "x", "62#222222222222", "", f"{A}\n8", f"{A},{B}", "#1", None]
+            ),
+            st.sampled_from(["20240229", "", "x", None]),
+            st.sampled_from(["234150999999999", "001010123456789", "", "x"]),
+            st.sampled_from(["add", "remove", "update", "Add", "drop", None]),
+            st.sampled_from(["a", '"', f"\n{A},1\n", None]),
+        ),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_further_columns_are_those_of_the_same_text(tmp_path_factory, kind, irregular, rows):
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    folder = tmp_path_factory.mktemp("columns")
+    table = pa.table(
+        {
+            name: pa.array(cells, pa.string())
+            for name, cells in zip(TITLES, zip(*rows, strict=True), strict=True)
+        }
+    )
+    if kind == "parquet":
+        parquet.write_table(table, folder / "list.parquet")
+    else:
+        with pa.ipc.new_file(folder / "list.arrow", table.schema) as writer:
+            writer.write_table(table, max_chunksize=3)
+    with (folder / "list.csv").open("w", newline="") as file:
+        lines = [[(cell or "").replace("\n", "\x1f") for cell in row] for row in rows]
+        csv.writer(file, quoting=csv.QUOTE_ALL).writerows([TITLES, *lines])
+    options = Options(format="stolen", irregular=irregular)
+    found = []
+    for name in (f"list.{kind}", "list.csv"):
+        try:
+            found.append(read(folder / name, WANTED, options=options, delta=True))
+        except errors.FeedRejects as error:
+            reasons = str(error).partition("(")[2].rstrip(")").split(", ")  # as they came, in a batch
+            found.append(sorted(reasons))
+    one, other = found
+    if isinstance(one, list):
+        assert one == other
+        return
+    assert one.keys.tolist() == other.keys.tolist()
+    assert one.texts.tolist() == other.texts.tolist()
+    assert one.columns.keys() == other.columns.keys() == set(WANTED)
+    for name in WANTED:
+        header = int(name == "line")  # which only text has
+        assert (one.columns[name] + header).tolist() == (other.columns[name] + 0).tolist()
+        assert (one.text_columns[name] + header).tolist() == (other.text_columns[name] + 0).tolist()
+    assert one.values == other.values
+    for name in ("rows", "accepted", "ignored", "forms", "rejected"):
+        assert getattr(one.report, name) == getattr(other.report, name)
+    assert (one.report.lines, one.report.headers) == (len(rows), 0)
+
+
+def test_dates_and_deltas_of_parquet(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "list.parquet"
+    days = [datetime.date(2024, 2, 29), None]
+    for kind in (pa.date32(), pa.date64(), pa.timestamp("us")):
+        parquet.write_table(pa.table({"imei": [A, B], "block_date": pa.array(days).cast(kind)}), path)
+        assert read(path, ["date"]).columns["date"].tolist() == [20240229, 0]
+    parquet.write_table(pa.table({"imei": [A, B], "block_date": [20240229, 1]}), path)
+    assert read(path, ["date"]).columns["date"].tolist() == [20240229, 0]
+    parquet.write_table(pa.table({"imei": [A], "imsi": [234150999999999]}), path)
+    assert load(path).report.accepted == 1
+    with pytest.raises(errors.FeedColumn, match="'imsi' to be text, got int64"):
+        read(path, ["imsi"])
+    parquet.write_table(pa.table({"change_type": ["remove", "add"], "imei": [A, B]}), path)
+    result, _ = apply(ImeiSet([A, C]), path)
+    assert result == ImeiSet([B, C])
+
+
+def test_blanks_around_texts_of_parquet(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "list.parquet"
+    for kind in (pa.string(), pa.binary(), pa.dictionary(pa.int8(), pa.string())):
+        texts = pa.array([f" {A}", f"{B}\t ", None, "x"]).cast(kind)
+        parquet.write_table(pa.table({"status": ["", "", "", ""], "imei": texts}), path)
+        members, report = load(path)
+        assert members == ImeiSet([A, B])
+        assert report.rejected == 2
 
 
 def test_parquet_that_cannot_be_used(tmp_path):
