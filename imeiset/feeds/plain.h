@@ -12,27 +12,20 @@
 
 #define PLAIN_LINE 18 /* bytes: the longest, with its end */
 
-#define LEVEL(name) name##_portable
-#define LEVEL_TARGET
-#include "plain_loops.h"
-#undef LEVEL
-#undef LEVEL_TARGET
+/* Count eight rows by their statuses; false, and nothing is counted, if one is not accepted. */
+static inline bool plain_count8(const uint8_t codes[8], const uint8_t *accept, int64_t *statuses) {
+    uint64_t eight;
+    memcpy(&eight, codes, 8);
+    unsigned refused = !accept[IMEI_OK];
+    for (int k = 0; eight && k < 8; k++) refused |= !accept[codes[k]];
+    if (refused) return false;
+    if (!eight) statuses[IMEI_OK] += 8;
+    for (int k = 0; eight && k < 8; k++) statuses[codes[k]]++;
+    return true;
+}
 
-#if SIMD_X86
-#define LEVEL(name) name##_sse4
-#define LEVEL_TARGET TARGET_SSE4
-#include "plain_loops.h"
-#undef LEVEL
-#undef LEVEL_TARGET
-
-#define LEVEL(name) name##_avx2
-#define LEVEL_TARGET TARGET_AVX2
-#define LEVEL_GROUPS
-#include "plain_loops.h"
-#undef LEVEL
-#undef LEVEL_TARGET
-#undef LEVEL_GROUPS
-#endif
+#define LEVEL_LOOPS "plain_loops.h"
+#include "levels.h"
 
 static size_t (*const plain_levels[SIMD_LEVELS])(const uint8_t *text, size_t size, const uint8_t *accept,
                                                  size_t capacity, uint64_t *keys, int64_t *statuses,

@@ -27,13 +27,7 @@ LEVEL_TARGET static size_t LEVEL(plain)(const uint8_t *text, size_t size, const 
                 if (shape.afters == 2) differ |= rows[k][17] ^ shape.after[1];
             }
             if (!differ && group8_avx2(rows, &shape, keys + i, codes)) {
-                uint64_t eight;
-                memcpy(&eight, codes, 8);
-                unsigned refused = !accept[IMEI_OK];
-                for (int k = 0; eight && k < 8; k++) refused |= !accept[codes[k]];
-                if (!refused) {
-                    if (!eight) statuses[IMEI_OK] += 8;
-                    for (int k = 0; eight && k < 8; k++) statuses[codes[k]]++;
+                if (plain_count8(codes, accept, statuses)) {
                     forms[digits - 14] += 8;
                     i += 8;
                     p += 8 * shape.stride;

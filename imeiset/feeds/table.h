@@ -39,27 +39,8 @@ struct table_wanted {
     int32_t n_words;
 };
 
-#define LEVEL(name) name##_portable
-#define LEVEL_TARGET
-#include "table_loops.h"
-#undef LEVEL
-#undef LEVEL_TARGET
-
-#if SIMD_X86
-#define LEVEL(name) name##_sse4
-#define LEVEL_TARGET TARGET_SSE4
-#include "table_loops.h"
-#undef LEVEL
-#undef LEVEL_TARGET
-
-#define LEVEL(name) name##_avx2
-#define LEVEL_TARGET TARGET_AVX2
-#define LEVEL_GROUPS
-#include "table_loops.h"
-#undef LEVEL
-#undef LEVEL_TARGET
-#undef LEVEL_GROUPS
-#endif
+#define LEVEL_LOOPS "table_loops.h"
+#include "levels.h"
 
 static size_t (*const table_levels[SIMD_LEVELS])(struct table_shapes *shapes, const uint8_t *text, size_t size,
                                                  const uint8_t *accept, size_t capacity, uint64_t *keys,

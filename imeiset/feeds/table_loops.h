@@ -56,13 +56,7 @@ LEVEL_TARGET static size_t LEVEL(table)(struct table_shapes *shapes, const uint8
             uint8_t codes[8];
             for (int k = 0; k < 8; k++) rows[k] = p + k * shape->bytes, cells[k] = rows[k] + shape->identity;
             if (LEVEL(table_fit)(shape, rows) && group8_avx2(cells, &shape->key, keys + i, codes)) {
-                uint64_t eight;
-                memcpy(&eight, codes, 8);
-                unsigned refused = !accept[IMEI_OK];
-                for (int k = 0; eight && k < 8; k++) refused |= !accept[codes[k]];
-                if (!refused) {
-                    if (!eight) statuses[IMEI_OK] += 8;
-                    for (int k = 0; eight && k < 8; k++) statuses[codes[k]]++;
+                if (plain_count8(codes, accept, statuses)) {
                     forms[shape->digits - 14] += 8;
                     i += 8;
                     p += 8 * shape->bytes;

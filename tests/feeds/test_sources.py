@@ -297,12 +297,12 @@ def test_stdin():
 
 
 def test_a_line_of_gigabytes_takes_no_memory(path, monkeypatch):
-    """A row of 1 GB, from a gzip of 1 MB."""
+    """A row of more than 2 GB, from a gzip of 9 MB."""
     monkeypatch.setattr(sources, "_SAMPLE", 10)
     packer = zlib.compressobj(1, wbits=31)
     with path.open("wb") as file:
         file.write(packer.compress(b"490154203237518\n"))
-        for _ in range(64):
+        for _ in range(513):
             file.write(packer.compress(b"7" * (1 << 22)))
         file.write(packer.compress(b"\n356938035643809\n") + packer.flush())
     code = (
