@@ -23,8 +23,8 @@ def export(members: ImeiSet, form: str, file: BinaryIO, *, progress: Progress | 
     form: 'plain', one a line; 'dirbs', a blacklist imei,block_date,reasons; 'parquet', a column of text
     (extra `parquet`); 'roaring', the keys as portable 64-bit Roaring. Irregular identities come last;
     Roaring cannot hold them: ValueError. progress: called with the bytes of text written so far, and all
-    but those of irregular identities; not for Roaring. About 16 ns an IMEI as text. Memory: some MB, 60 for Parquet;
-    Roaring takes memory for all.
+    but those of irregular identities; not for Roaring. About 16 ns an IMEI as
+    text. Memory: some MB, 60 for Parquet; Roaring takes memory for all.
     """
     if form == "roaring":
         if members.irregular is not None and len(members.irregular):

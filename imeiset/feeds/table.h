@@ -97,6 +97,7 @@ static size_t table_rows(int level, const struct scan_dialect *dialect, const st
                          struct scan_row *rows, int32_t *cells, uint8_t *status, int32_t *refused,
                          struct scan_state *state, struct scan_tally *tally, struct table_shapes *shapes) {
     const bool learns = (uint8_t)(dialect->delimiter - '0') > 9 && dialect->max_row >= TABLE_REACH;
+    const int best = level < SIMD_AVX2 ? level : SIMD_AVX2; /* of the levels, the last that differs here */
     size_t accepted = 0;
     *refused = 0;
     while (accepted < capacity && *refused < room && state->position < size) {
@@ -105,7 +106,7 @@ static size_t table_rows(int level, const struct scan_dialect *dialect, const st
         uint64_t key;
         if (!state->skipping) {
             size_t consumed;
-            size_t lines = table_levels[level](shapes, text + state->position, (size_t)(size - state->position),
+            size_t lines = table_levels[best](shapes, text + state->position, (size_t)(size - state->position),
                                                accept, capacity - accepted, keys + accepted, tally->status,
                                                tally->forms, &consumed);
             accepted += lines;
