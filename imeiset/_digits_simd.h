@@ -271,6 +271,7 @@ static const digit_kernels digit_levels[SIMD_LEVELS] = {
 #if SIMD_X86
     {fixed_sse4, ucs4_sse4, spans_sse4, views_sse4, lines_sse4},
     {fixed_avx2, ucs4_avx2, spans_avx2, views_avx2, lines_avx2},
+    {fixed_avx2, ucs4_avx2, spans_avx2, views_avx2, lines_avx2}, /* AVX-512: they wait for memory already */
 #endif
 };
 

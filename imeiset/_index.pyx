@@ -62,6 +62,8 @@ cdef extern from "_merge.h" nogil:
     size_t reader_keys(reader*, uint64_t*, size_t) noexcept
     size_t reader_runs(reader*, uint64_t*, uint64_t*, size_t) noexcept
     int combine(const index*, const index*, int, builder*) noexcept
+
+cdef extern from "_lookups.h" nogil:
     struct index_kernels:
         void (*contains)(const index*, const uint64_t*, size_t, uint8_t*) noexcept nogil
         int (*contains_one)(const index*, uint64_t) noexcept nogil

@@ -41,6 +41,7 @@ static size_t (*const plain_levels[SIMD_LEVELS])(const uint8_t *text, size_t siz
 #if SIMD_X86
     plain_sse4,
     plain_avx2,
+    plain_avx2, /* AVX-512 */
 #endif
 };
 
