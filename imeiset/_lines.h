@@ -33,7 +33,7 @@
 #if defined(__GNUC__)
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define PREFETCH(p) __builtin_prefetch(p)
+#define PREFETCH(p) __builtin_prefetch(p, 0, 2) /* to the second-level cache: more of them can be under way */
 #else
 #define ALWAYS_INLINE static inline
 #define UNLIKELY(x) (x)

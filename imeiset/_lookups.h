@@ -1,7 +1,8 @@
 /* Many lookups: 64 keys at a time, so that what they wait for arrives together.
  *
- * The places of a group are found first (hash, pilot, slot, shape) and their lines prefetched while the
- * group before is probed. A key that has to ask the spill waits with others of its block.
+ * The places of a group are found first (hash, pilot, slot, shape). Its lines are prefetched while the
+ * places of the next group are found and the group before is probed: a few at a time, because all at once
+ * would wait for each other. A key that has to ask the spill waits with others of its block.
  *
  * With AVX2 and AVX-512 vectors compute for several keys at once, and loops of plain loads look up in
  * between, which is faster than gathers. Each step goes through the whole group before the next, so
@@ -20,6 +21,11 @@ struct places {
     const uint8_t *line[GROUP];
     uint32_t offset[GROUP], word[GROUP];
 };
+
+/* Ask for some of the lines of a group. */
+ALWAYS_INLINE void fetch_lines(const struct places *places, uint32_t from, uint32_t to) {
+    for (uint32_t i = from; i < to; i++) PREFETCH(places->line[i]);
+}
 
 /* ---- finding the places --------------------------------------------------------- */
 
@@ -62,8 +68,9 @@ struct tacs {
     uint64_t slot[GROUP];
 };
 
-/* The slots of a whole group. */
-TARGET_AVX2 static inline void find_slots(const struct index *ix, const uint64_t *keys, struct tacs *t) {
+/* The slots of a whole group; meanwhile, half of the lines of another are fetched. */
+TARGET_AVX2 static inline void find_slots(const struct index *ix, const uint64_t *keys, struct tacs *t,
+                                          const struct places *fetch) {
     const __m256i pilot_count = _mm256_set1_epi64x(ix->pilot_count), slot_count = _mm256_set1_epi64x(ix->slot_count);
     const __m256i multiplier = _mm256_set1_epi32((int)ix->multiplier);
     for (uint32_t i = 0; i < GROUP; i += 8) {
@@ -82,7 +89,10 @@ TARGET_AVX2 static inline void find_slots(const struct index *ix, const uint64_t
         _mm256_storeu_si256((__m256i *)(t->hash + i), hashes);
         _mm256_storeu_si256((__m256i *)(t->at + i), reduce8(hashes, pilot_count));
     }
-    for (uint32_t i = 0; i < GROUP; i++) t->at[i] = ix->pilots[t->at[i]];
+    for (uint32_t i = 0; i < GROUP; i += 4) {
+        fetch_lines(fetch, i / 4, i / 4 + 1);
+        for (uint32_t j = i; j < i + 4; j++) t->at[j] = ix->pilots[t->at[j]];
+    }
     for (uint32_t i = 0; i < GROUP; i += 8) {
         __m256i pilots = _mm256_loadu_si256((const __m256i *)(t->at + i));
         __m256i hashes = _mm256_loadu_si256((const __m256i *)(t->hash + i));
@@ -90,14 +100,18 @@ TARGET_AVX2 static inline void find_slots(const struct index *ix, const uint64_t
         hashes = _mm256_mullo_epi32(hashes, _mm256_set1_epi32((int)SLOT_MULTIPLIER));
         _mm256_storeu_si256((__m256i *)(t->at + i), reduce8(hashes, slot_count));
     }
-    for (uint32_t i = 0; i < GROUP; i++) t->slot[i] = ix->slots[t->at[i]];
+    for (uint32_t i = 0; i < GROUP; i += 4) {
+        fetch_lines(fetch, GROUP / 4 + i / 4, GROUP / 4 + i / 4 + 1);
+        for (uint32_t j = i; j < i + 4; j++) t->slot[j] = ix->slots[t->at[j]];
+    }
 }
 
 /* find_places for a whole group. */
-TARGET_AVX2 static inline void find_places_avx2(const struct index *ix, const uint64_t *keys, struct places *places) {
+TARGET_AVX2 static inline void find_places_avx2(const struct index *ix, const uint64_t *keys, struct places *places,
+                                                const struct places *fetch) {
     struct tacs t;
     uint64_t word[GROUP];
-    find_slots(ix, keys, &t);
+    find_slots(ix, keys, &t, fetch);
     for (uint32_t i = 0; i < GROUP; i += 4) {
         __m256i slots = _mm256_loadu_si256((const __m256i *)(t.slot + i));
         __m256i wanted = _mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)(t.tac + i)));
@@ -134,10 +148,11 @@ TARGET_AVX2 static inline void find_places_avx2(const struct index *ix, const ui
     }
 }
 
-TARGET_AVX512 static inline void find_places_avx512(const struct index *ix, const uint64_t *keys, struct places *places) {
+TARGET_AVX512 static inline void find_places_avx512(const struct index *ix, const uint64_t *keys, struct places *places,
+                                                    const struct places *fetch) {
     struct tacs t;
     uint64_t word[GROUP];
-    find_slots(ix, keys, &t);
+    find_slots(ix, keys, &t, fetch);
     for (uint32_t i = 0; i < GROUP; i += 8) {
         __m512i slots = _mm512_loadu_si512(t.slot + i);
         __m512i wanted = _mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)(t.tac + i)));
@@ -167,11 +182,11 @@ TARGET_AVX512 static inline void find_places_avx512(const struct index *ix, cons
 
 /* ---- probing the lines ---------------------------------------------------------- */
 
-/* line_contains for a group, bit i of what is returned, and of *spilled, for key i. The lines that come next
- * are prefetched here and there: all at once would wait for each other. */
+/* line_contains for a group, bit i of what is returned, and of *spilled, for key i; meanwhile, the other half
+ * of the lines of another is fetched. */
 #if SIMD_X86
 
-TARGET_AVX2 static inline uint64_t probe_avx2(const struct places *p, const struct places *next, uint64_t *spilled) {
+TARGET_AVX2 static inline uint64_t probe_avx2(const struct places *p, const struct places *fetch, uint64_t *spilled) {
     uint64_t ones0[GROUP], ones1[GROUP], head[GROUP]; /* ones in the first words of the unary part */
     uint64_t bit[GROUP], before[GROUP], count[GROUP], shift[GROUP], end[GROUP];
     const uint8_t *at[GROUP];
@@ -179,7 +194,7 @@ TARGET_AVX2 static inline uint64_t probe_avx2(const struct places *p, const stru
     const __m256i one = _mm256_set1_epi64x(1), all = _mm256_set1_epi64x(-1), fifteen = _mm256_set1_epi64x(15);
     for (uint32_t i = 0; i < GROUP; i++) {
         const uint8_t *line = p->line[i];
-        PREFETCH(next->line[i]);
+        if (i % 4 == 0) fetch_lines(fetch, GROUP / 2 + i / 4, GROUP / 2 + i / 4 + 1);
         head[i] = line[0];
         ones0[i] = (uint64_t)__builtin_popcountll(load64(line + 1));
         ones1[i] = (uint64_t)__builtin_popcountll(load64(line + 9));
@@ -228,6 +243,7 @@ TARGET_AVX2 static inline uint64_t probe_avx2(const struct places *p, const stru
         _mm256_storeu_si256((__m256i *)(end + i), bits);
     }
     for (uint32_t i = 0; i < GROUP; i++) {
+        if (i % 4 == 0) fetch_lines(fetch, GROUP * 3 / 4 + i / 4, GROUP * 3 / 4 + i / 4 + 1);
         bit[i] = load64(at[i]);
         count[i] = field_ones[word_low_bits(p->word[i])];
     }
@@ -256,14 +272,14 @@ TARGET_AVX2 static inline uint64_t probe_avx2(const struct places *p, const stru
 #define LOAD256(p) _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(p)))
 #define LOAD256_ABOVE(low, p) _mm512_inserti64x4(low, _mm256_loadu_si256((const __m256i *)(p)), 1)
 
-TARGET_AVX512 static inline uint64_t probe_avx512(const struct places *p, const struct places *next, uint64_t *spilled) {
+TARGET_AVX512 static inline uint64_t probe_avx512(const struct places *p, const struct places *fetch, uint64_t *spilled) {
     uint64_t word[GROUP], after[GROUP], bit[GROUP], before[GROUP], shift[GROUP], end[GROUP];
     const uint8_t *at[GROUP];
     uint64_t hits = 0, spills = 0;
     const __m512i one = _mm512_set1_epi64(1), all = _mm512_set1_epi64(-1), fifteen = _mm512_set1_epi64(15);
     for (uint32_t i = 0; i < GROUP; i += 8) { /* which word has the h-th 1, and which of its 1s that is */
         const uint8_t *const *l = p->line + i;
-        for (uint32_t j = 0; j < 8; j++) PREFETCH(next->line[i + j]);
+        fetch_lines(fetch, GROUP / 2 + i / 4, GROUP / 2 + i / 4 + 2);
         __m512i r0 = LOAD256_ABOVE(LOAD256(l[0]), l[2]), r1 = LOAD256_ABOVE(LOAD256(l[1]), l[3]);
         __m512i r2 = LOAD256_ABOVE(LOAD256(l[4]), l[6]), r3 = LOAD256_ABOVE(LOAD256(l[5]), l[7]);
         __m512i even0 = _mm512_unpacklo_epi64(r0, r1), odd0 = _mm512_unpackhi_epi64(r0, r1);
@@ -324,6 +340,7 @@ TARGET_AVX512 static inline uint64_t probe_avx512(const struct places *p, const 
     for (uint32_t i = 0; i < GROUP; i++) bit[i] = load64(at[i]);
     const __m512i ones0 = _mm512_loadu_si512(field_ones), ones1 = _mm512_loadu_si512(field_ones + 8);
     for (uint32_t i = 0; i < GROUP; i += 8) { /* as in line_contains */
+        fetch_lines(fetch, GROUP * 3 / 4 + i / 4, GROUP * 3 / 4 + i / 4 + 2);
         __m512i x = _mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)(p->offset + i)));
         __m512i words = _mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)(p->word + i)));
         __m512i low_bits = _mm512_and_si512(_mm512_srli_epi64(words, 20), fifteen);
@@ -400,45 +417,45 @@ ALWAYS_INLINE void spill_block(const struct index *ix, const uint64_t *keys, con
 
 /* ---- a block of keys ---------------------------------------------------------------- */
 
+/* Three groups are under way: one is found, the lines of one are fetched, one is probed. */
 ALWAYS_INLINE void contains_block(const struct index *ix, const uint64_t *keys, uint32_t n, uint8_t *out, int level) {
     uint32_t waiting[BLOCK + 16], waits = 0; /* and 16: settle_avx512 */
-    struct places ring[2];
-    for (uint32_t i = 0; i < GROUP; i++) ring[0].line[i] = ring[1].line[i] = no_line;
-    for (uint32_t base = 0; base < n + GROUP; base += GROUP) {
-        struct places *next = &ring[base / GROUP & 1], *ready = &ring[~base / GROUP & 1];
+    struct places ring[3];
+    for (uint32_t i = 0; i < GROUP; i++) ring[0].line[i] = ring[1].line[i] = ring[2].line[i] = no_line;
+    for (uint32_t base = 0, turn = 0; base < n + 2 * GROUP; base += GROUP, turn = turn < 2 ? turn + 1 : 0) {
+        struct places *find = &ring[turn], *fetch = &ring[turn ? turn - 1 : 2], *probe = &ring[turn < 2 ? turn + 1 : 0];
         uint32_t coming = base >= n ? 0 : n - base < GROUP ? n - base : GROUP;
 #if SIMD_X86
-        if (level >= SIMD_AVX512 && coming == GROUP)
-            find_places_avx512(ix, keys + base, next);
-        else if (level == SIMD_AVX2 && coming == GROUP)
-            find_places_avx2(ix, keys + base, next);
-        else
+        if (level >= SIMD_AVX512 && coming == GROUP) {
+            find_places_avx512(ix, keys + base, find, fetch);
+        } else if (level == SIMD_AVX2 && coming == GROUP) {
+            find_places_avx2(ix, keys + base, find, fetch);
+        } else
 #endif
-            find_places(ix, keys + base, coming, next);
-        if (base == 0) {
-            for (uint32_t i = 0; i < coming; i++) PREFETCH(next->line[i]);
-            continue;
+        {
+            fetch_lines(fetch, 0, GROUP / 2);
+            find_places(ix, keys + base, coming, find);
         }
-        uint32_t at = base - GROUP, here = n - at < GROUP ? n - at : GROUP;
+        uint32_t at = base - 2 * GROUP, here = base < 2 * GROUP ? 0 : n - at < GROUP ? n - at : GROUP;
 #if SIMD_X86
         uint64_t hits, spilled;
         if (level >= SIMD_AVX512 && here == GROUP) {
-            hits = probe_avx512(ready, next, &spilled);
+            hits = probe_avx512(probe, fetch, &spilled);
             waits = settle_avx512(hits, spilled, at, out, waiting, waits);
             continue;
         }
         if (level == SIMD_AVX2 && here == GROUP) {
-            hits = probe_avx2(ready, next, &spilled);
+            hits = probe_avx2(probe, fetch, &spilled);
             waits = settle_avx2(hits, spilled, at, out, waiting, waits);
             continue;
         }
 #endif
+        fetch_lines(fetch, GROUP / 2, GROUP);
         for (uint32_t i = 0; i < here; i++) {
-            PREFETCH(next->line[i]); /* where none is coming, of a line there was before */
-            uint32_t waits_too, found = (uint32_t)line_contains(ready->line[i], ready->word[i], ready->offset[i], level, &waits_too);
+            uint32_t spills, found = (uint32_t)line_contains(probe->line[i], probe->word[i], probe->offset[i], level, &spills);
             out[at + i] = (uint8_t)found;
             waiting[waits] = at + i;
-            waits += waits_too & ~found;
+            waits += spills & ~found;
         }
     }
     if (ix->spill_count) spill_block(ix, keys, waiting, waits, out, level);

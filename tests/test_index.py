@@ -999,6 +999,30 @@ VICTIMS = {
 }
 
 
+def test_batches_at_page_ends_and_every_alignment(mixed):
+    """Keys and answers that end, or begin, where memory does; answers at any address."""
+    index, keys = mixed
+    asked = around(keys, np.random.default_rng(12), 3000)
+    found = np.isin(asked, keys)
+    fenced_keys, fenced_out = Fenced(4096 * 8), Fenced(4096)
+    for length in (*range(201), 2047, 2048, 2049, 2112, 4096):
+        for place in ("at_start", "at_end"):
+            given = getattr(fenced_keys, place)(length * 8).view(np.uint64)
+            given[:] = asked[:length]
+            out = fenced_out.bytes[:length] if place == "at_start" else fenced_out.bytes[4096 - length :]
+            for level in LEVELS:
+                _index.use_simd(level)
+                out[:] = 0xA5
+                index._contains_keys(given, out)
+                np.testing.assert_array_equal(out, found[:length])
+    memory = np.zeros(64 + 200, np.uint8)
+    for shift in range(64):
+        for level in LEVELS:
+            _index.use_simd(level)
+            index._contains_keys(asked[shift : shift + 200], memory[shift : shift + 200])
+            np.testing.assert_array_equal(memory[shift : shift + 200], found[shift : shift + 200])
+
+
 def named_tacs(sections):
     """The TACs that slots name: what a lookup must ask to be led astray."""
     slots = np.frombuffer(sections["slots"], np.uint64)[:500]
