@@ -137,15 +137,19 @@ ALWAYS_INLINE unsigned select64(uint64_t w, unsigned k, int level) {
     }
 #endif
     (void)level;
-    unsigned at = 0;
-    for (unsigned half = 32; half; half >>= 1) { /* which half holds it? */
-        unsigned in = (unsigned)__builtin_popcountll(w & low_mask(half));
-        unsigned up = k >= in;
-        k -= up ? in : 0;
-        w = up ? w >> half : w;
-        at += up ? half : 0;
-    }
-    return k == 0 && w & 1 ? at : 64;
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
+    uint64_t sums = w - (w >> 1 & UINT64_C(0x5555555555555555));
+    sums = (sums & UINT64_C(0x3333333333333333)) + (sums >> 2 & UINT64_C(0x3333333333333333));
+    sums = ((sums + (sums >> 4)) & UINT64_C(0x0F0F0F0F0F0F0F0F)) * ones; /* byte i: 1s up to its end */
+    k = k < 64 ? k : 64;
+    uint64_t past = ((k * ones | tops) - sums) & tops; /* a bit for each byte that ends at or before it */
+    unsigned at = (unsigned)((past >> 7) * ones >> 56) * 8;
+    k -= (unsigned)(sums << 8 >> (at & 63)) & 0xFF;
+    /* the same inside the byte: a bit to a byte */
+    uint64_t bits = (w >> (at & 63) & 0xFF) * ones & UINT64_C(0x8040201008040201);
+    sums = ((bits + ones * 0x7F) >> 7 & ones) * ones;
+    past = ((k * ones | tops) - sums) & tops;
+    return at < 64 ? at + (unsigned)((past >> 7) * ones >> 56) : 64;
 }
 
 #define UNARY_BITS 192u /* at most */
