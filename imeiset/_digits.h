@@ -43,8 +43,6 @@ enum imei_status {
 #define IMEI_LONGEST 31
 #define IMEI_DECISIVE (IMEI_LONGEST + 2)
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-
 /* ---- 16 bytes at a time, in plain C ---- */
 
 #define BYTES_7F UINT64_C(0x7F7F7F7F7F7F7F7F)
@@ -155,6 +153,16 @@ ALWAYS_INLINE uint8_t imei_scalar(const uint8_t *text, size_t n, uint64_t *key) 
         }
     }
     return imei_text(text, n, key);
+}
+
+/* The TAC and the serial number of 14, 15 or 16 digits and nothing else, 0 of any other text. Neither waits for
+ * the other, and the check digit is not looked at. */
+ALWAYS_INLINE int imei_parts(const uint8_t *text, size_t n, uint32_t *tac, uint32_t *serial) {
+    if (n - 14 > 2) return 0;
+    uint64_t first = load8(text) ^ BYTES_0, rest = (load8(text + 6) ^ BYTES_0) >> 16;
+    *tac = (uint32_t)value8(first);
+    *serial = (uint32_t)value8(rest << 16);
+    return (over9(first) | over9(rest) | over9(load8(text + n - 8) ^ BYTES_0)) == 0;
 }
 
 /* Whether n integers, signed or not, are all 14-digit keys. */

@@ -159,9 +159,14 @@ ALWAYS_INLINE struct place find_line(const struct index *ix, uint64_t slot, uint
 /* The key, or 10^14 for a number that is none: its TAC is 10^8, which is in no slot of a sound index. */
 ALWAYS_INLINE uint64_t bounded(uint64_t key) { return key < KEYS ? key : KEYS; }
 
+/* The place of a TAC and a serial number, both of any size a key may have. */
+ALWAYS_INLINE struct place find_parts(const struct index *ix, uint32_t tac, uint32_t serial) {
+    return find_line(ix, *directory_slot(ix, tac), tac, serial);
+}
+
 ALWAYS_INLINE struct place find_key(const struct index *ix, uint64_t key) {
     uint64_t known = bounded(key), tac = known / SERIALS;
-    return find_line(ix, *directory_slot(ix, tac), tac, (uint32_t)(known - tac * SERIALS));
+    return find_parts(ix, (uint32_t)tac, (uint32_t)(known - tac * SERIALS));
 }
 
 #if SIMD_X86
@@ -217,12 +222,14 @@ ALWAYS_INLINE int in_spill(const struct index *ix, uint64_t line, uint64_t key, 
     return key >= fence && spill_contains(at, fence, key, spill_match(at, (uint32_t)(key % SERIALS), level));
 }
 
-ALWAYS_INLINE int contains_key(const struct index *ix, uint64_t key, int level) {
+ALWAYS_INLINE int contains_parts(const struct index *ix, uint32_t tac, uint32_t serial, int level) {
     uint32_t spilled;
-    struct place p = find_key(ix, key);
+    struct place p = find_parts(ix, tac, serial);
     int found = line_contains(p.line, p.word, p.offset, level, &spilled);
-    if (UNLIKELY(spilled & (uint32_t)!found) && ix->spill_count) /* one branch: `found` alone cannot be predicted */
+    if (UNLIKELY(spilled & (uint32_t)!found) && ix->spill_count) { /* one branch: `found` alone cannot be predicted */
+        uint64_t key = (uint64_t)tac * SERIALS + serial;
         return in_spill(ix, find_spill(ix, key, level), key, level);
+    }
     return found;
 }
 

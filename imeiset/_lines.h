@@ -30,16 +30,6 @@
 #define NO_SPILL 255
 #define BITMAP_WIDTH 504u
 
-#if defined(__GNUC__)
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-#define UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define PREFETCH(p) __builtin_prefetch(p, 0, 2) /* to the second-level cache: more of them can be under way */
-#else
-#define ALWAYS_INLINE static inline
-#define UNLIKELY(x) (x)
-#define PREFETCH(p) ((void)0)
-#endif
-
 /* How one row of SHAPE_ROWS lays out its lines, worked out once. */
 struct shape {
     uint32_t width;      /* serials in the stretch of a line */

@@ -512,7 +512,7 @@ ALWAYS_INLINE void positions_keys(const struct index *ix, const uint64_t *keys, 
 
 struct index_kernels {
     void (*contains)(const struct index *, const uint64_t *keys, size_t n, uint8_t *out);
-    int (*contains_one)(const struct index *, uint64_t key);
+    int (*contains_parts)(const struct index *, uint32_t tac, uint32_t serial);
     void (*positions)(const struct index *, const uint64_t *keys, size_t n, int64_t *out);
 };
 
@@ -520,7 +520,9 @@ struct index_kernels {
     target static void contains_##name(const struct index *ix, const uint64_t *keys, size_t n, uint8_t *out) {   \
         contains_keys(ix, keys, n, out, level);                                                                   \
     }                                                                                                             \
-    target static int contains_one_##name(const struct index *ix, uint64_t key) { return contains_key(ix, key, level); } \
+    target static int contains_parts_##name(const struct index *ix, uint32_t tac, uint32_t serial) {              \
+        return contains_parts(ix, tac, serial, level);                                                            \
+    }                                                                                                             \
     target static void positions_##name(const struct index *ix, const uint64_t *keys, size_t n, int64_t *out) {  \
         positions_keys(ix, keys, n, out, level);                                                                  \
     }
@@ -533,11 +535,11 @@ INDEX_KERNELS(avx512, TARGET_AVX512, SIMD_AVX512)
 #endif
 
 static const struct index_kernels index_levels[SIMD_LEVELS] = {
-    {contains_portable, contains_one_portable, positions_portable},
+    {contains_portable, contains_parts_portable, positions_portable},
 #if SIMD_X86
-    {contains_sse4, contains_one_sse4, positions_sse4},
-    {contains_avx2, contains_one_avx2, positions_avx2},
-    {contains_avx512, contains_one_avx512, positions_avx512},
+    {contains_sse4, contains_parts_sse4, positions_sse4},
+    {contains_avx2, contains_parts_avx2, positions_avx2},
+    {contains_avx512, contains_parts_avx512, positions_avx512},
 #endif
 };
 

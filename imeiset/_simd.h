@@ -2,7 +2,8 @@
  *
  * A level includes every level below it. Kernels are compiled for all levels of the
  * target architecture (function attributes, no -march) and one is chosen at import
- * through a table of function pointers; see _parse.pyx and _index.pyx.
+ * through a table of function pointers; see _parse.pyx and _index.pyx. What kernels want of the
+ * compiler is here too.
  */
 #ifndef IMEISET_SIMD_H
 #define IMEISET_SIMD_H
@@ -16,6 +17,16 @@ enum simd_level {
     SIMD_AVX512 = 3,   /* and AVX-512 F, BW, DQ, VL, VBMI, VBMI2, VPOPCNTDQ: Ice Lake, Zen 4 and later */
     SIMD_LEVELS = 4
 };
+
+#if defined(__GNUC__)
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define PREFETCH(p) __builtin_prefetch(p, 0, 2) /* to the second-level cache: more of them can be under way */
+#else
+#define ALWAYS_INLINE static inline
+#define UNLIKELY(x) (x)
+#define PREFETCH(p) ((void)0)
+#endif
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #define SIMD_X86 1
