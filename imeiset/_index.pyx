@@ -371,7 +371,7 @@ cdef class Index:
         if PyUnicode_Check(value) and PyUnicode_IS_COMPACT_ASCII(value) and imei_parts(
             <const uint8_t*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value), &tac, &serial
         ):
-            return _kernels.contains_parts(&self.ix, tac, serial) != 0  # nearly always: digits and nothing else
+            return _kernels.contains_parts(&self.ix, tac, serial) != 0  # nearly always
         status = parse_object(value, &key)
         if status:
             return self._contains_malformed(value, status)
