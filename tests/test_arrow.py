@@ -1,6 +1,10 @@
 """Arrow columns from whoever makes them: every type, offset, chunking and null, and hostile buffers."""
 
 import builtins
+import gc
+import sys
+from importlib import import_module
+from importlib.util import find_spec
 
 import numpy as np
 import oracle
@@ -8,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imeiset import ImeiError, ImeiSet, parse
+from imeiset import EquipmentStatus, ImeiError, ImeiSet, Policy, Register, are_valid, parse, tacs
 from imeiset.columns import keys_of, settled, split
 
 nanoarrow = pytest.importorskip("nanoarrow")
@@ -56,6 +60,90 @@ def test_columns_equal_the_oracle(values, start, length, chunk):
         table = pa.table({"imei": array}).slice(start, length)
         assert rows(table) == rows(table.to_reader(chunk)) == want[start : start + length]
         assert [row for part in split(array, chunk) for row in rows(part)] == want
+
+
+def test_valid_rows_and_tacs():
+    for array in arrays(DIRTY):
+        assert are_valid(array).tolist() == [oracle.is_valid(value) for value in DIRTY]
+        assert tacs(array).tolist() == [oracle.tac(value) for value in DIRTY]
+        assert are_valid(array[5:20]).tolist() == [oracle.is_valid(value) for value in DIRTY[5:20]]
+    numbers = [490154203237518, 490154203237510, None, 1, 10**15]
+    for array in (pa.array(numbers), pa.array(numbers, pa.uint64()), pa.array(numbers).dictionary_encode()):
+        for digits in (14, 15):
+            valid = are_valid(array, digits=digits)
+            assert valid.tolist() == [oracle.is_valid(value, digits) for value in numbers]
+            parse(array, digits=digits)  # a dictionary that was parsed for one is not taken for the other
+
+
+def readers(given):
+    """The values of an Arrow array, as each library reads them."""
+    yield pa.array(given).to_pylist()
+    yield pa.chunked_array(given).to_pylist()
+    yield nanoarrow.Array(given).to_pylist()
+    if polars := sys.modules.get("polars") or (find_spec("polars") and import_module("polars")):
+        yield polars.Series(given).to_list()
+
+
+@given(st.lists(st.sampled_from(DIRTY), max_size=40), st.integers(1, 3))
+def test_results_in_arrow(values, threads):
+    """The same as in NumPy, with null for what has no answer, whoever reads them."""
+    members = ImeiSet([GOOD, "35-809101-685355-0"])
+    column = pa.array(values, pa.string())
+    keys, status = parse(column)
+    bad = (status != 0).tolist()
+    given = parse(column, arrow=True)
+    for found in readers(given[0]):
+        assert found == [None if wrong else key for key, wrong in zip(keys.tolist(), bad, strict=True)]
+    for found in readers(given[1]):
+        assert found == status.tolist()
+    for found in readers(are_valid(column, arrow=True)):
+        assert found == are_valid(column).tolist()
+    for found in readers(tacs(column, arrow=True)):
+        assert found == [tac.decode() or None for tac in tacs(column).tolist()]
+    for malformed in (False, True):
+        for found in readers(members.contains(column, threads, malformed, arrow=True)):
+            assert found == members.contains(column, threads, malformed).tolist()
+    answers = members.contains(column, threads, False).tolist()
+    for found in readers(members.contains(column, threads, "null", arrow=True)):
+        assert found == [None if wrong else answer for answer, wrong in zip(answers, bad, strict=True)]
+    good = [value for value, wrong in zip(values, bad, strict=True) if not wrong]
+    for found in readers(members.positions(good, threads, arrow=True)):
+        assert found == [None if at < 0 else at for at in members.positions(good).tolist()]
+    register = Register(Policy(malformed=EquipmentStatus.GREYLISTED))
+    register.add("stolen", members, status=EquipmentStatus.BLACKLISTED)
+    codes, lists = register.check_many(column, threads=threads, lists=True)
+    for found in readers(register.check_many(column, threads=threads, arrow=True)):
+        assert found == codes.tolist()
+    both = register.check_many(column, threads=threads, lists=True, arrow=True)
+    for found in readers(both[0]):
+        assert found == codes.tolist()
+    for found in readers(both[1]):
+        assert found == [None if number < 0 else number for number in lists.tolist()]
+
+
+def test_types_of_results():
+    members, column = ImeiSet([GOOD]), pa.array([GOOD])
+    given = [*parse(column, arrow=True), are_valid(column, arrow=True), tacs(column, arrow=True),
+             members.contains(column, arrow=True), members.positions(column, arrow=True)]  # fmt: skip
+    kinds = [pa.uint64(), pa.uint8(), pa.bool_(), pa.large_string(), pa.bool_(), pa.int64()]
+    assert [pa.array(one).type for one in given] == kinds
+    numbers = pa.array(parse(column, arrow=True)[0])
+    gc.collect()
+    assert numbers.to_pylist() == [49015420323751]  # its memory is kept by whoever reads it
+
+
+def test_malformed_rows_in_arrow():
+    """Null only where that was asked for; and irregular identities are no nulls where they are kept."""
+    members = ImeiSet([GOOD, "62#222222222222"], irregular="keep")
+    column = pa.array([GOOD, None, "62#222222222222", "63#222222222222", "x"])
+    answers = pa.array(members.contains(column, malformed="null", arrow=True)).to_pylist()
+    assert answers == [True, None, True, False, None]
+    with pytest.raises(ImeiError, match="row 1: no value"):
+        members.contains(column, arrow=True)
+    with pytest.raises(TypeError, match="with arrow=True 'null', got 'null'"):
+        members.contains(column, malformed="null")
+    with pytest.raises(ImeiError, match="row 1: no value"):
+        members.positions(column, arrow=True)
 
 
 def test_dirty_columns_at_the_set():
@@ -211,5 +299,9 @@ def test_without_nanoarrow(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     assert rows(pa.array([GOOD, None])) == expected([GOOD, None])
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'imeiset\[arrow\]'"):
-        parse(pa.table({"imei": [GOOD]}).to_reader())
+    for call in (
+        lambda: parse(pa.table({"imei": [GOOD]}).to_reader()),
+        lambda: are_valid([GOOD], arrow=True),
+    ):
+        with pytest.raises(ModuleNotFoundError, match=r"pip install 'imeiset\[arrow\]'"):
+            call()

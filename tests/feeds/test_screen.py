@@ -3,7 +3,10 @@
 import csv
 import gzip
 import io
+import lzma
 import random
+import sys
+import zipfile
 
 import dirty
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imeiset import FeedError, ImeiSet, screen
+from imeiset import FeedError, ImeiSet, Store, screen
 from imeiset.errors import FeedColumn, FeedEmpty, FeedLimit, FeedMissing, FeedTruncated
 from imeiset.feeds._scan import annotate
 
@@ -143,9 +146,55 @@ def test_directories(tmp_path):
     assert screen(tmp_path / "in", LISTED).rows == 3 * len(WORDS) + 1
     with pytest.raises(FeedColumn, match="expected the header of the first file"):
         screen(tmp_path / "in", LISTED, output=tmp_path / "out.csv")
+    assert [name.rpartition("/")[2] for name in report.skipped] == ["README"]
     (tmp_path / "none").mkdir()
     with pytest.raises(FeedEmpty, match=r"expected files that end in \.csv"):
         screen(tmp_path / "none", LISTED)
+
+
+@pytest.fixture(params=["gz", "zst", "xz", "zip"])
+def packed(request):
+    """A way to compress, with its suffix."""
+    if request.param == "zip":
+
+        def pack(data):
+            out = io.BytesIO()
+            with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+                archive.writestr("calls.csv", data)
+            return out.getvalue()
+
+        return request.param, pack
+    if request.param == "zst":
+        name = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+        return request.param, pytest.importorskip(name).compress
+    return request.param, {"gz": gzip.compress, "xz": lzma.compress}[request.param]
+
+
+def test_directories_of_compressed_files(tmp_path, packed):
+    suffix, pack = packed
+    here = tmp_path / "in"
+    here.mkdir()
+    (here / f"1.csv.{suffix}").write_bytes(pack(table()))
+    (here / f"2.{suffix}").write_bytes(pack(b"\xef\xbb\xbf" + table()))
+    (here / f"3.CSV.{suffix.upper()}").write_bytes(pack(table()))
+    (here / "4.csv").write_bytes(table())
+    report = screen(here, LISTED, output=tmp_path / "out.csv")
+    assert [row[3] for row in rows(tmp_path / "out.csv")] == ["status", *WORDS * 4]
+    assert report.rows == 4 * len(WORDS)
+    cut = pack(table(VALUES * 200))[:-30]
+    (here / f"5.csv.{suffix}").write_bytes(cut)
+    with pytest.raises(FeedTruncated):
+        screen(here, LISTED, output=tmp_path / "out.csv")
+    assert [row[3] for row in rows(tmp_path / "out.csv")] == ["status", *WORDS * 4]
+
+
+def test_a_store(tmp_path):
+    (tmp_path / "in.csv").write_bytes(table())
+    with Store.create(tmp_path / "eir", dirty.register()) as store:
+        for listed in (tmp_path / "eir", store):
+            report = screen(tmp_path / "in.csv", listed, output=tmp_path / "out.csv")
+            assert [row[3] for row in rows(tmp_path / "out.csv")[1:]] == dirty.register_words(VALUES)
+            assert report.hits == WORDS.count("listed") == report.lists["stolen"]
 
 
 def test_registers(tmp_path):
@@ -219,9 +268,35 @@ def test_text_to_parquet_and_both(tmp_path, parquet):
     assert both.rows == 2 * len(VALUES)
     with pytest.raises(FeedColumn, match="the columns of the first file"):
         screen([tmp_path / "in.csv", tmp_path / "in.parquet"], LISTED, output=tmp_path / "b.parquet")
+    (tmp_path / "empty.csv").write_bytes(b"")
+    with pytest.raises(FeedEmpty):
+        screen(tmp_path / "empty.csv", LISTED, output=tmp_path / "b.parquet")
     (tmp_path / "bare.csv").write_bytes(table(header=False))
     with pytest.raises(FeedColumn, match="a header, to make Parquet of it"):
         screen(tmp_path / "bare.csv", LISTED, column=2, output=tmp_path / "b.parquet")
+
+
+def test_compressed_text_to_parquet(tmp_path, parquet, packed):
+    _, read = parquet
+    suffix, pack = packed
+    values = VALUES * 4000  # several chunks of it
+    text = b"\xef\xbb\xbf# calls\n" + table(values, delimiter=";")
+    (tmp_path / f"in.csv.{suffix}").write_bytes(pack(text))
+    positions = []
+    screen(
+        tmp_path / f"in.csv.{suffix}", LISTED, output=tmp_path / "out.parquet",
+        progress=lambda *p: positions.append(p)
+    )  # fmt: skip
+    found = read(tmp_path / "out.parquet")
+    assert [row["IMEI"] for row in found] == values
+    assert [row["status"] for row in found] == WORDS * 4000
+    size = (tmp_path / f"in.csv.{suffix}").stat().st_size
+    assert positions == sorted(positions)
+    assert positions[-1] == (size, size)
+    (tmp_path / f"cut.{suffix}").write_bytes(pack(text)[:-30])
+    with pytest.raises(FeedTruncated):
+        screen(tmp_path / f"cut.{suffix}", LISTED, output=tmp_path / "cut.parquet")
+    assert not (tmp_path / "cut.parquet").exists()
 
 
 def test_parquet_that_cannot_be_screened(tmp_path, parquet):
