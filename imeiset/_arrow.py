@@ -39,7 +39,7 @@ def exported(values: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> An
     if valid is not None and valid.all():
         valid = None
     nulls = 0 if valid is None else len(valid) - int(np.count_nonzero(valid))
-    buffers = [None if valid is None else _packed(valid)]
+    buffers: list[Any] = [None if valid is None else _packed(valid)]
     if values.dtype.kind == "S":
         ends = np.arange(len(values) + 1, dtype=np.int64) * values.itemsize
         kind, buffers = na.large_string(), [*buffers, ends, values.view(np.uint8)]

@@ -219,7 +219,7 @@ static void imei_write_tacs(size_t n, const uint64_t *keys, uint8_t *texts) {
     const uint64_t bytes = UINT64_C(0x000F000F000F000F);
     for (size_t i = 0; i < n; i++) {
         uint64_t tac = keys[i] / 1000000, high = tac / 10000;
-        uint64_t fours = high | (tac - high * 10000) << 32; /* two numbers of four digits, the first one lowest */
+        uint64_t fours = high | (tac - high * 10000) << 32; /* two of four digits, the first one lowest */
         uint64_t over = (fours * 10486 >> 20) & UINT64_C(0x0000007F0000007F);
         uint64_t pairs = over + ((fours - 100 * over) << 16);
         uint64_t tens = (pairs * 103 >> 10) & bytes;

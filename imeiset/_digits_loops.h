@@ -70,7 +70,8 @@ LEVEL_TARGET static void LEVEL(ucs4)(const uint8_t *base, ptrdiff_t stride, size
         }
         if (width <= 16) LEVEL(fixed)(narrow[0], 16, width, rows, bare, keys + i, status + i);
         for (size_t k = 0; k < rows; k++)
-            if (other >> k & 1) status[i + k] = ucs4_text(row_at(base, stride, i + k), width, bare, &keys[i + k]);
+            if (other >> k & 1)
+                status[i + k] = ucs4_text(row_at(base, stride, i + k), width, bare, &keys[i + k]);
         i += rows;
     }
 }

@@ -293,6 +293,8 @@ class _File(io.RawIOBase):
 
     def __init__(self, source: Source) -> None:
         self._source, self._chunks = source, iter(source)
+        self._buffer: bytearray
+        self._left: memoryview
         self._next()
         self.head = bytes(self._left)
         if not self.head:
