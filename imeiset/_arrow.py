@@ -76,8 +76,11 @@ class ArrowColumn:
     def of(cls, column: Any) -> "ArrowColumn":
         """The column that an object gives; ImportError without nanoarrow, TypeError for another type."""
         na = _nanoarrow()
-        if type(column).__module__.startswith("pyarrow.") and hasattr(column, "validate"):
-            column.validate()  # it knows the sizes of its buffers, which the protocol does not pass on
+        if type(column).__module__.startswith("pyarrow."):
+            # It knows the sizes of its buffers, which the protocol does not pass on.
+            column = column.read_all() if hasattr(column, "read_all") else column
+            if hasattr(column, "validate"):
+                column.validate()
         try:
             if hasattr(column, "__arrow_c_array__"):
                 arrays = [na.c_array(column)]

@@ -70,6 +70,8 @@ class Screener:
         malformed: None raises ImeiError for the first malformed row; False counts them as out, True as
         in. threads: None uses all cores for a column of many rows.
         """
+        if malformed not in (None, False, True):
+            raise TypeError(f"malformed: expected None, False or True, got {malformed!r}")
         column = columns.settled(column)
         if isinstance(self.list, ImeiSet):
             return self.list.contains(column, _threads(column, threads), malformed)

@@ -214,6 +214,61 @@ def test_refused_types(column):
         parse(column)
 
 
+class Device(pa.ExtensionType):
+    def __init__(self, storage=None):
+        super().__init__(storage or pa.string(), "imeiset.test-device")
+
+    def __arrow_ext_serialize__(self):
+        return b""
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage, serialized):
+        return cls(storage)
+
+
+def test_extension_types_are_what_they_are_stored_as():
+    plain = pa.array(DIRTY)
+    for storage in (plain, plain.dictionary_encode(), pa.array([1, None, 10**14])):
+        column = pa.ExtensionArray.from_storage(Device(storage.type), storage)
+        for one in (column, pa.chunked_array([column]), pa.table({"imei": column})):
+            assert rows(one) == expected(storage.to_pylist())
+    of_devices = pa.DictionaryArray.from_arrays(
+        pa.array([1, 0, None]), pa.ExtensionArray.from_storage(Device(), pa.array([GOOD, "x"]))
+    )
+    assert rows(of_devices) == expected(["x", GOOD, None])
+    with pytest.raises(TypeError, match=r"expected an Arrow column of string, .*, got one of double"):
+        parse(pa.ExtensionArray.from_storage(Device(pa.float64()), pa.array([1.5])))
+
+
+def test_a_stream_that_breaks_off():
+    """What came before is no answer."""
+
+    def batches():
+        yield pa.record_batch({"imei": [GOOD]})
+        raise OSError("the link is down")
+
+    reader = pa.RecordBatchReader.from_batches(pa.schema({"imei": pa.string()}), batches())
+    with pytest.raises(OSError, match="the link is down"):
+        ImeiSet([GOOD]).contains(reader)
+
+
+def test_lies_that_pyarrow_can_see(tmp_path):
+    """The last offset says how long the data are; only the maker of the array knows better."""
+    true = np.array([0, 15, 30], np.int32).tobytes()
+    with pa.ipc.new_stream(tmp_path / "x", pa.schema({"imei": pa.string()})) as writer:
+        writer.write_table(pa.table({"imei": [GOOD, GOOD]}))
+    data = (tmp_path / "x").read_bytes()
+    assert data.count(true) == 1
+    for lie in ([0, 15, 2**30], [0, 2**30, 2**30 + 15]):
+        lying = data.replace(true, np.array(lie, np.int32).tobytes())
+        with pa.ipc.open_stream(lying) as stream:
+            table = stream.read_all()
+        stream = pa.ipc.open_stream(lying)
+        for column in (table, table["imei"], table["imei"].chunk(0), table.to_batches()[0], stream):
+            with pytest.raises(ValueError, match="larger than values array"):
+                parse(column)
+
+
 def offsets(*values, dtype=np.int32):
     return pa.py_buffer(np.array(values, dtype))
 

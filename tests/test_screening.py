@@ -144,6 +144,12 @@ def test_stores_that_were_dropped_let_go_of_their_files(tmp_path):
         assert len(list(Path("/proc/self/fd").iterdir())) <= open_before + 10  # those it keeps for the next
 
 
+def test_what_malformed_rows_count_as_is_checked():
+    for listed in (ImeiSet(dirty.LISTED), dirty.register()):
+        with pytest.raises(TypeError, match="malformed: expected None, False or True, got 'null'"):
+            Screener(listed).listed(dirty.COLUMN, malformed="null")
+
+
 def test_what_is_no_list(tmp_path):
     with pytest.raises(TypeError, match="expected an ImeiSet, a Register, a Store or a path, got list"):
         Screener([dirty.GOOD])
