@@ -139,7 +139,8 @@ cdef uint8_t _other(object value, int digits, uint8_t bare, uint64_t* key) noexc
     return IMEI_WRONG_TYPE
 
 
-cdef inline uint8_t _text(str value, uint8_t bare, uint64_t* key) noexcept:
+cdef inline uint8_t _text(object value, uint8_t bare, uint64_t* key) noexcept:
+    """Those of a str, of a class derived from it too."""
     cdef uint8_t buffer[64]
     if PyUnicode_IS_COMPACT_ASCII(value):
         return imei_scalar(<const uint8_t*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value), bare, key)

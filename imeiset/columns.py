@@ -287,7 +287,8 @@ def are_valid(column: object, *, digits: int = 14, arrow: bool = False) -> Any:
     """Which rows of a column have exactly 15 digits, the last of them the check digit: bool[n].
 
     What `is_valid` says of each text; nulls and malformed rows are not valid, and no content raises.
-    Integers have no check digit, unless with digits=15 they carry it. arrow: return an Arrow array.
+    Integers have no check digit, unless with digits=15 they carry it. arrow: return an Arrow array. Costs
+    what `parse` costs.
     """
     rows = source(column, digits=digits, exact=True)
     keys, status = _buffers(_ROWS)

@@ -96,6 +96,9 @@ def test_valid_rows_and_tacs_of_other_columns():
         numbers = values[6:-1]
         for dtype in (np.int64, np.dtype(">i8")):
             assert are_valid(np.array(numbers, dtype), digits=digits).tolist() == bare[3:-1]
+    derived = [np.str_(TEXTS[0]), np.bytes_(TEXTS[0].encode()), np.str_("x")]
+    assert are_valid(derived).tolist() == [True, True, False]
+    assert tacs(derived).tolist() == [b"49015420", b"49015420", b""]
     many = np.array(TEXTS * 2000, "S16")  # more than one buffer
     assert are_valid(many).tolist() == [oracle.is_valid(text) for text in TEXTS] * 2000
     for empty in ([], b"", np.empty(0, "S15")):
