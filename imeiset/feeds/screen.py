@@ -289,12 +289,17 @@ def _begin(path: str, text: bytes, column: str | int | None) -> tuple[Dialect, b
 
 
 class _File(io.RawIOBase):
-    """The text of a source as a file, which pyarrow reads. head: its first chunk, still to be read."""
+    """The text of a source as a file, which pyarrow reads. head: its first chunk, still to be read.
 
-    def __init__(self, source: Source) -> None:
-        self._source, self._chunks = source, iter(source)
-        self._buffer: bytearray
-        self._left: memoryview
+    What pyarrow reads at once is a block to it. It loses the LF of a CRLF in quotes that two blocks share
+    (apache/arrow#51368), so no block ends between them; and before version 26 it overlooks line ends after
+    a NUL (apache/arrow#50481), which is refused there.
+    """
+
+    def __init__(self, source: Source, nul: bool) -> None:
+        self._source, self._chunks, self._nul = source, iter(source), nul
+        self._buffer = bytearray()
+        self._left = memoryview(b"")
         self._next()
         self.head = bytes(self._left)
         if not self.head:
@@ -304,17 +309,30 @@ class _File(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        if not self._left and self._buffer:
-            self._source.release(self._buffer)
+        if self._buffer and bytes(self._left[:2]) in (b"", b"\r"):
             self._next()
         n = min(len(buffer), len(self._left))
+        if n > 1 and self._left[n - 1] == ord("\r"):
+            n -= 1
         buffer[:n] = self._left[:n]
         self._left = self._left[n:]
         return n
 
     def _next(self) -> None:
+        """The next chunk, after a CR that was kept back."""
+        kept, before = bytes(self._left), self._buffer
         self._buffer, start, stop = next(self._chunks, (bytearray(), 0, 0))
-        self._left = memoryview(self._buffer)[start:stop]
+        if not self._nul and self._buffer.find(b"\0", start, stop) >= 0:
+            raise FeedEncoding(
+                self._source.path, "text without NUL bytes, for pyarrow before version 26 to read", "one"
+            )
+        if self._buffer:
+            self._buffer[start - len(kept) : start] = kept  # there is headroom
+            self._left = memoryview(self._buffer)[start - len(kept) : stop]
+        else:
+            self._left = memoryview(kept)
+        if before:
+            self._source.release(before)
 
 
 class _Tables:
@@ -360,7 +378,7 @@ class _Tables:
     def _text(self, path: str, column: str | int | None) -> Iterator[tuple[int, Any, int]]:
         csv = _pyarrow("pyarrow.csv")
         with Source(path) as source:
-            file = _File(source)
+            file = _File(source, nul=int(self._pa.__version__.partition(".")[0]) >= 26)
             dialect, title, used = _begin(path, file.head, column)
             if not dialect.header:
                 raise FeedColumn(path, "a header, to make Parquet of it", "none")
