@@ -7,7 +7,7 @@ True
 """
 
 from imeiset._parse import check_digit, is_valid
-from imeiset.columns import parse
+from imeiset.columns import are_valid, parse, tacs
 from imeiset.errors import (
     FeedError,
     ImeiError,
@@ -45,11 +45,13 @@ __all__ = [
     "Store",
     "StoreError",
     "Verdict",
+    "are_valid",
     "check_digit",
     "is_valid",
     "load",
     "merge",
     "parse",
     "screen",
+    "tacs",
 ]
 __version__ = "0.1.0"

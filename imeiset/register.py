@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import columns, irregular, snapshot
+from imeiset._arrow import exported
 from imeiset._members import (
     NO_PAIRS,
     NOTHING,
@@ -289,7 +290,14 @@ class Rules:
     # ---- many: statuses; or codes, a status and above it one more than the number of the list -----------
 
     def check_many(
-        self, tables: Tables, imeis: object, imsis: object, threads: int, lists: bool, digits: int
+        self,
+        tables: Tables,
+        imeis: object,
+        imsis: object,
+        threads: int,
+        lists: bool,
+        digits: int,
+        arrow: bool,
     ) -> Any:
         """See `Register.check_many`."""
         imeis = columns.settled(imeis)
@@ -310,9 +318,11 @@ class Rules:
             self._ask_pairs(tables, keys, numbers, codes, threads)
             codes[(status != 0) | (numbers == BAD_IMSI)] = _MALFORMED
         self._settle(codes, imeis, texts, digits)
-        if lists:
-            return (codes & 0xFF).astype(np.uint8), (codes >> 8).astype(np.int8) - np.int8(1)
-        return codes
+        if not lists:
+            return exported(codes) if arrow else codes
+        deciding = (codes >> 8).astype(np.int8) - np.int8(1)
+        codes = (codes & 0xFF).astype(np.uint8)
+        return (exported(codes), exported(deciding, deciding >= 0)) if arrow else (codes, deciding)
 
     def _ask_pairs(self, tables: Tables, keys: Keys, imsis: Keys, out: NDArray[Any], threads: int) -> None:
         def answer(part: slice) -> None:

@@ -245,6 +245,13 @@ class Store(Checker):
         """The exact IMEIs of a list now. KeyError for a name that no list has."""
         return Register._of(self._state.lists, self.policy)[name]
 
+    def save(self, path: str | os.PathLike[str], /) -> None:
+        """Write the lists as they are now to a snapshot file, as `Register.save` does; the store stays."""
+        self._merged(self._state).save(path)
+
+    def _merged(self, state: _State) -> Register:
+        return Register._of([one.merged() for one in state.lists], state.base.policy)
+
     def status(self) -> Status:
         """Generation, age, counts and sizes."""
         with self._mutex:
@@ -406,9 +413,8 @@ class Store(Checker):
             with self._mutex:
                 self._become_writer()
                 start = self._state
-            merged = Register._of([one.merged() for one in start.lists], self.policy)
             path = _base(self._directory, start.generation + 1)
-            merged.save(path, generation=start.generation + 1)
+            self._merged(start).save(path, generation=start.generation + 1)
             with self._mutex:
                 if self._state.generation != start.generation or self._lock is None:
                     raise StoreError(

@@ -62,11 +62,17 @@ def _parts(reader: "Reader", path: str, head: bytes) -> Iterator[tuple[Part, int
                 else:
                     batches = opened = pa.ipc.open_stream(file)
                 names = _choose(reader, path, opened.schema)
-                yield from _batches(reader, path, (batch.select(names) for batch in batches), names)
+                yield from _batches(reader, path, (_sound(batch.select(names)) for batch in batches), names)
     except pa.ArrowInvalid as error:
         raise FeedEncoding(path, "a whole Parquet or Arrow file", str(error)) from error
     except OSError as error:
         raise FeedMissing(path, "a readable file", error.strerror or str(error)) from error
+
+
+def _sound(batch: Any) -> Any:
+    """The batch, if no offset or index in it leads outside: a file may hold any. ArrowInvalid if one does."""
+    batch.validate(full=True)
+    return batch
 
 
 def _choose(reader: "Reader", path: str, schema: Any) -> list[str]:

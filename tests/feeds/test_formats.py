@@ -215,6 +215,22 @@ def test_parquet_and_arrow(tmp_path, kind, form):
     assert report.rows == report.accepted + report.rejected + 1
 
 
+@pytest.mark.parametrize("kind", ["arrow", "arrows"])
+@pytest.mark.parametrize("lie", [(0, 10**9, 28), (0, -5, 28), (28, 14, 0), (0, 14, 10**9)])
+def test_an_arrow_file_whose_offsets_lead_outside(tmp_path, kind, lie):
+    pa = pytest.importorskip("pyarrow")
+    pytest.importorskip("nanoarrow")
+    table = pa.table({"imei": [A, B]})
+    path = tmp_path / f"list.{kind}"
+    with (pa.ipc.new_file if kind == "arrow" else pa.ipc.new_stream)(path, table.schema) as writer:
+        writer.write_table(table)
+    true = np.array([0, len(A), len(A) + len(B)], np.int32).tobytes()
+    assert path.read_bytes().count(true) == 1
+    path.write_bytes(path.read_bytes().replace(true, np.array(lie, np.int32).tobytes()))
+    with pytest.raises(errors.FeedEncoding, match="a whole Parquet or Arrow file"):
+        load(path)
+
+
 def test_parquet_that_cannot_be_used(tmp_path):
     pa = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
