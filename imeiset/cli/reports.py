@@ -30,7 +30,7 @@ def load_table(report: "LoadReport", title: str) -> Table:
     for status, count in sorted(report.ignored.items()):
         add("ignored", count, f"status {printable(status)!r}")
     add("accepted", report.accepted)
-    for digits, count in report.forms.items():
+    for digits, count in report.forms.items() if any(report.forms.values()) else ():
         add(f"  {digits} digits", count)
     if report.ranges:
         add("  ranges", report.ranges)

@@ -347,13 +347,29 @@ def test_demo(here):
     assert "status 'pending'" in found.stdout
     assert "106 rows: 100 added, 6 removed, 0 updated" in found.stdout
     assert "$ imeiset verify blocked.imei\nblocked.imei: whole" in found.stdout
+    for line in (
+        "with the thief's IMSI: blacklisted by exact, ",
+        "with the owner's IMSI: whitelisted by pair, ",
+        "eir: change 3, stolen",
+        "eir: whole, generation 2, change 3",
+    ):
+        assert line in found.stdout
+    assert found.stdout.count("ms after the command began") == 6
     assert names("kept") == [
         "blocked.imei",
         "delta.csv",
+        "eir",
+        "exceptions.csv",
+        "exempted.csv",
+        "models.csv",
         "operator.txt",
+        "register.imei",
+        "register.toml",
         "regulator.csv.gz",
         "rejects-2.csv",
         "rejects.csv",
+        "released.csv",
+        "reported.csv",
         "stolen-2.imei",
         "stolen.csv",
         "stolen.imei",
