@@ -162,7 +162,7 @@ def changes_of(table: Table, fixed: int | None, keep: bool) -> tuple[ImeiSet, Im
     """What is added, removed, updated, and updated to a status that does not count."""
 
     def members(change: int, listed: bool | None) -> ImeiSet:
-        rows, odd = rows_of(table, fixed, change, listed)
+        rows, odd = chosen_rows(table, fixed, change, listed)
         if table.highs is not None:
             return ImeiSet.from_ranges(table.keys[rows], table.highs[rows])
         return ImeiSet.from_keys(table.keys[rows], irregular=table.texts[odd].tolist() if keep else None)
@@ -170,7 +170,7 @@ def changes_of(table: Table, fixed: int | None, keep: bool) -> tuple[ImeiSet, Im
     return members(ADD, True), members(REMOVE, None), members(UPDATE, True), members(UPDATE, False)
 
 
-def rows_of(
+def chosen_rows(
     table: Table, fixed: int | None, change: int, listed: bool | None
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """The rows of that change, and those of irregular identities. listed: only those of such a status."""

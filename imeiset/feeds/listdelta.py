@@ -21,8 +21,8 @@ from .delta import (
     change_of,
     changes_of,
     checked,
+    chosen_rows,
     read_delta,
-    rows_of,
     understood,
 )
 from .details import DETAILS, described
@@ -131,7 +131,9 @@ class ListDelta:
         if not says:
             found[-1]["add"] = without_texts(adds)
             return found
-        rows = rows_of(table, self._fixed, ADD, True)[0] | rows_of(table, self._fixed, UPDATE, True)[0]
+        rows = (
+            chosen_rows(table, self._fixed, ADD, True)[0] | chosen_rows(table, self._fixed, UPDATE, True)[0]
+        )
         members, reasons, dates = described(table, rows)
         keys, codes = members.to_numpy(), np.zeros((2, len(members)), np.int64)
         for row, column in enumerate((reasons, dates)):
@@ -174,7 +176,7 @@ class ListDelta:
             raise FeedConflict(self.path, f"a list of digest {expected.lower()}", got)
 
     def _pairs(self, change: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        rows, _ = rows_of(self._table, self._fixed, change, None)
+        rows, _ = chosen_rows(self._table, self._fixed, change, None)
         none = np.empty(0, np.uint64)
         return self._table.keys[rows], self._table.columns["imsi"][rows] if rows.any() else none
 
@@ -201,7 +203,7 @@ class ListDelta:
 
     def _expect_no_pair(self, change: int, wrong: NDArray[np.bool_], expected: str, got: str) -> None:
         if wrong.any():
-            rows = np.flatnonzero(rows_of(self._table, self._fixed, change, None)[0])[wrong]
+            rows = np.flatnonzero(chosen_rows(self._table, self._fixed, change, None)[0])[wrong]
             line, key = int(self._table.columns["line"][rows[0]]), int(self._table.keys[rows[0]])
             raise FeedConflict(self.path, expected, f"{len(rows):,} {got}: '{mask(key)}'", line=line)
 
