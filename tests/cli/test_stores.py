@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -300,10 +301,7 @@ def test_verify_reads_everything(register, store):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_watch_follows_and_ends_cleanly(store, here, number):
-    command = [*RUN, "watch", store, "--json", "--interval", "0.01", "--imei", STOLEN, "--imsi", AWAY]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
-    ) as process:
+    with watching(store, "--json", "--interval", "0.01", "--imei", STOLEN, "--imsi", AWAY) as process:
         first = json.loads(process.stdout.readline())
         assert (first["generation"], first["sequence"], first["verdict"]["status"]) == (1, 0, "blacklisted")
         with Store.open(store) as writer:
@@ -325,15 +323,26 @@ def test_watch_follows_and_ends_cleanly(store, here, number):
         assert "Traceback" not in rest[1]
 
 
+@contextmanager
+def watching(store, *options):
+    """`imeiset watch`, in a process that ends with the test."""
+    command = [*RUN, "watch", store, *options]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def _remove(folder):
     (folder / "found_removed.csv").write_text(f"imei\n{STOLEN}\n")
     return folder / "found_removed.csv"
 
 
 def test_watch_for_people(store):
-    with subprocess.Popen(
-        [*RUN, "watch", store, "--imei", STOLEN], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
-    ) as process:
+    with watching(store, "--imei", STOLEN) as process:
         line, verdict = process.stdout.readline(), process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0
