@@ -435,24 +435,18 @@ class Store(Checker):
 
         if name is None and len(self.lists) == 1:
             name = self.lists[0].name
-        delta = ListDelta(path, self._list(name), change=change, options=options, progress=progress)
+        delta = ListDelta(path, _named(self.lists, name), change=change, options=options, progress=progress)
         changes = [Delta(cast(str, name), **some) for some in delta.changes(checks)]
         with self._mutex:
             self._become_writer()
             applied = Applied(sources=[delta.report])
             if sequence is None or sequence == self.sequence + 1:
                 applied = delta.check(
-                    self._list(name), checks, min_size=min_size, expect_digest=expect_digest
+                    _named(self.lists, name), checks, min_size=min_size, expect_digest=expect_digest
                 )
             number = self.apply(*changes, sequence=sequence, base=base)
             applied.digest = self.digest
             return number, applied
-
-    def _list(self, name: str | None) -> List:
-        for one in self.lists:
-            if one.name == name:
-                return one
-        raise ValueError(f"list: expected one of {', '.join(one.name for one in self.lists)}, got {name!r}")
 
     def _expect_same(self, number: int, payload: bytes) -> None:
         """Change `number` was applied before: if the journal still has it, it must be this one."""
@@ -655,11 +649,17 @@ def _expect_no_less(directory: Path, lists: Sequence[List], register: Register, 
 # ---- changes -------------------------------------------------------------------------------
 
 
+def _named(lists: Sequence[List], name: str | None) -> List:
+    """The list of that name."""
+    for one in lists:
+        if one.name == name:
+            return one
+    raise ValueError(f"list: expected one of {', '.join(one.name for one in lists)}, got {name!r}")
+
+
 def _change(delta: Delta, lists: Sequence[List]) -> _Change:
     """A delta, understood."""
-    one = next((one for one in lists if one.name == delta.list), None)
-    if one is None:
-        raise ValueError(f"list: expected one of {', '.join(x.name for x in lists)}, got {delta.list!r}")
+    one = _named(lists, delta.list)
     rule = delta.rule or {"exempt": "pair", "lock": "pair", "imsis": "imsi"}.get(one.kind, "exact")
     kinds = {"pair": ("exempt", "lock"), "imsi": ("imsis",)}.get(rule, ("imeis",))
     if rule not in _COLUMNS or one.kind not in kinds:

@@ -3,6 +3,7 @@
 import click
 
 from imeiset.cli import printable
+from imeiset.cli.files import working
 
 
 @click.command("compact")
@@ -16,7 +17,8 @@ def command(store: str) -> None:
 
     with Store.open(store) as opened:
         before = opened.status()
-        opened.compact()
+        with working("compacting"):
+            opened.compact()
         after = opened.status()
     click.echo(
         f"{printable(store)}: generation {after.generation}, {before.journal_records:,} changes put into its "

@@ -2,6 +2,7 @@
 
 import click
 
+from imeiset.cli.files import working
 from imeiset.cli.registers import load_source, show, source_options
 
 
@@ -24,5 +25,7 @@ def command(store: str, source: str, rejects: str | None, max_rejects: int | Non
     else:
         raise StoreExists(store, "a directory without a store", "one with a store: imeiset replace")
     register, loaded = load_source(source, rejects, max_rejects)
-    with Store.create(store, register) as made:
+    with working("writing"):
+        made = Store.create(store, register)
+    with made:
         show(loaded, store, report, generation=made.generation, digest=made.digest)

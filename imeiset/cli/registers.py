@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from imeiset.cli import printable
-from imeiset.cli.files import check_outputs, progress_bar
+from imeiset.cli.files import check_outputs, progress_bar, working
 
 if TYPE_CHECKING:
     from imeiset import ImeiSet, LoadedRegister, Policy, Register, Store, Verdict
@@ -41,7 +41,8 @@ def build(context: click.Context, files: tuple[str, ...], output: str) -> None:
             why = f"write {_WITHIN[name]} = ... in its lists" if name in _WITHIN else "leave it out"
             raise click.UsageError(f"{option} does not go with a description: {why}")
     loaded = load(files[0], output, given["rejects"], given["max_rejects"], given["max_rows"])
-    loaded.register.save(output)
+    with working("writing"):
+        loaded.register.save(output)
     show(loaded, output, given["report"])
 
 

@@ -2,6 +2,7 @@
 
 import click
 
+from imeiset.cli.files import working
 from imeiset.cli.registers import load_source, show, source_options
 
 
@@ -36,5 +37,6 @@ def command(
 
     with Store.open(store) as opened:
         register, loaded = load_source(source, rejects, max_rejects)
-        opened.replace(register, shrink=shrink, force=force)
+        with working("writing"):
+            opened.replace(register, shrink=shrink, force=force)
         show(loaded, store, report, generation=opened.generation, digest=opened.digest)

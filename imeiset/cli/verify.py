@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from imeiset.cli import printable
+from imeiset.cli.files import working
 from imeiset.cli.registers import opened
 
 
@@ -15,11 +16,12 @@ def command(snapshots: tuple[str, ...]) -> None:
     from imeiset import ImeiSet, Register, Store
 
     for path in snapshots:
-        if Path(path).is_dir():
-            store = Store.verify(path)
-            what = f"generation {store.generation}, change {store.sequence}"
-        elif isinstance(opened(path), Register):
-            what = f"a register of {len(Register.verify(path))} lists"
-        else:
-            what = f"{len(ImeiSet.verify(path)):,} IMEIs"
+        with working(f"reading {printable(path)}"):
+            if Path(path).is_dir():
+                store = Store.verify(path)
+                what = f"generation {store.generation}, change {store.sequence}"
+            elif isinstance(opened(path), Register):
+                what = f"a register of {len(Register.verify(path))} lists"
+            else:
+                what = f"{len(ImeiSet.verify(path)):,} IMEIs"
         click.echo(f"{printable(path)}: whole, {what}")

@@ -12,6 +12,7 @@
     files = ["stolen.csv.gz"]   # beside the description, or anywhere; whatever `load` reads
     kind = "imeis"              # or ranges, tacs, exempt, lock, imsis
     reason = "stolen"           # of what has none in its feed
+    details = "keep"            # or ignore: reasons and dates of feeds
     format = "stolen"           # these as for `load`: also column, check_digit, irregular, max_rejects
 
 A list may come in several tables, of different kinds or options. Lists of kind exempt have no status, those
@@ -48,7 +49,7 @@ Kind = Literal["imeis", "ranges", "tacs", "exempt", "lock", "imsis"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _POLICY = ("response_type", "unlisted", "malformed", "precedence")
 _OPTIONS = ("format", "column", "check_digit", "irregular", "max_rejects")
-_LIST = ("name", "status", "kind", "reason", "files", "prefixes", *_OPTIONS)
+_LIST = ("name", "status", "kind", "reason", "files", "prefixes", "details", *_OPTIONS)
 _STATUSES = tuple(status.name.lower() for status in EquipmentStatus)
 _IDENTITY = {"ranges": "range", "tacs": "tac"}
 _WORDS: dict[Any, str] = {
@@ -71,6 +72,7 @@ class Listing:
     reason: str | None = None
     files: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
+    details: bool = True
     options: Options = field(default_factory=Options)
 
 
@@ -232,7 +234,9 @@ def _listing(table: _Table, folder: Path) -> Listing:
     found = tuple(
         one if one == "-" or is_remote(one) else os.fspath(folder / Path(one).expanduser()) for one in files
     )
-    return Listing(name, kind, status, table.get("reason", str), found, prefixes, Options(**given))
+    details = table.one_of("details", ("keep", "ignore"), "keep") == "keep"
+    reason = table.get("reason", str)
+    return Listing(name, kind, status, reason, found, prefixes, details, Options(**given))
 
 
 @contextmanager
@@ -345,7 +349,8 @@ def _load(register: Register, one: Listing, options: Options, progress: _Progres
             return _load_prefixes(register, one)
     if one.kind in ("exempt", "lock"):
         return _load_pairs(register, one, options, progress)
-    table = read(one.files, DETAILS if one.kind == "imeis" else (), options=options, progress=progress)
+    columns = DETAILS if one.kind == "imeis" and one.details else ()
+    table = read(one.files, columns, options=options, progress=progress)
     _expect_identity(one, table)
     report = table.report
     if table.highs is not None:

@@ -208,6 +208,17 @@ def test_what_is_not_understood_is_said(describe, change, expected):
     assert str(caught.value).startswith(f"{path}: expected ")
 
 
+def test_reasons_and_dates_may_be_left_out(describe):
+    text = TEXT.replace('irregular = "keep"', 'irregular = "keep"\ndetails = "ignore"')
+    register, reports = load_register(describe(text))
+    assert register.check(A) == Verdict(B, "stolen", "exact", ("reported",))
+    with_them = load_register(describe()).reports[0].report
+    assert (reports[0].report.digest, reports[0].report.duplicates) == (
+        with_them.digest,
+        with_them.duplicates,
+    )
+
+
 def test_files_are_looked_for_before_anything_is_read(describe, monkeypatch):
     path = describe(TEXT.replace('"white"', '"whit"'))
     monkeypatch.setattr("imeiset.feeds.description.read", lambda *_, **__: pytest.fail("was read"))
