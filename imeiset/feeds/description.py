@@ -119,7 +119,7 @@ def read_description(path: str | os.PathLike[str]) -> Description:
         found = tomllib.loads(text.decode())
     except OSError as error:
         raise FeedMissing(name, "a readable file", error.strerror or str(error)) from error
-    except ValueError as error:  # TOML, or no UTF-8
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, or nested without end
         raise FeedDescription(name, "TOML", str(error)) from None
     top = _Table(name, "the description", found, ("policy", "lists"))
     policy = _policy(_Table(name, "policy", top.get("policy", dict, {}), _POLICY))

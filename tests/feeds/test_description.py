@@ -3,9 +3,12 @@
 import datetime
 import gzip
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from imeiset import EquipmentStatus, FeedError, ImeiSet, Policy, Register, Verdict, load_register
 from imeiset.errors import FeedColumn, FeedDescription, FeedMissing, FeedRejects
@@ -206,6 +209,70 @@ def test_what_is_not_understood_is_said(describe, change, expected):
     with pytest.raises(FeedDescription, match=re.escape(expected)) as caught:
         load_register(path)
     assert str(caught.value).startswith(f"{path}: expected ")
+
+
+PIECES = st.sampled_from(
+    [
+        "",
+        "\x00",
+        '"',
+        "[",
+        "]",
+        "[[lists]]",
+        "=",
+        "\n",
+        "1",
+        "-1",
+        "1e999",
+        "true",
+        "[1]",
+        "{}",
+        "'x'",
+        '"\\u0000"',
+    ]
+    + [
+        "name",
+        "kind",
+        "files",
+        "status",
+        "column",
+        '""',
+        '"imsis"',
+        '"tacs"',
+        "1979-05-27",
+        "\udcff",
+        "#",
+        "a.b = 1",
+    ]
+)
+
+
+@given(
+    edits=st.lists(st.tuples(st.integers(0, len(TEXT)), st.integers(0, 12), PIECES), min_size=1, max_size=4)
+)
+@example(edits=[(0, 0, "x = " + "[" * 100_000)])
+def test_whatever_it_says_is_understood_or_refused(tmp_path_factory, edits):
+    """Never with another error, nor with what would be answered otherwise than it says."""
+    text = TEXT
+    for at, length, piece in edits:
+        text = text[:at] + piece + text[at + length :]
+    path = tmp_path_factory.getbasetemp() / "any" / "register.toml"
+    for name in FILES:
+        (path.parent / name).parent.mkdir(parents=True, exist_ok=True)
+        (path.parent / name).touch()
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    try:
+        found = read_description(path)
+    except FeedError as error:
+        assert str(error).startswith(str(path.parent))  # noqa: PT017 (or a description that is right)
+        return
+    told = tomllib.loads(text)
+    assert [one.name for one in found.lists] == [table["name"] for table in told["lists"]]
+    for one, table in zip(found.lists, told["lists"], strict=True):
+        assert (
+            one.status.name
+            == table.get("status", {"exempt": "WHITELISTED"}.get(one.kind, "BLACKLISTED")).upper()
+        )
 
 
 def test_reasons_and_dates_may_be_left_out(describe):
