@@ -17,7 +17,7 @@ from imeiset.errors import (
     SnapshotError,
     StoreError,
 )
-from imeiset.feeds import LoadReport, LoadResult, ScreenReport, load, screen
+from imeiset.feeds import LoadedRegister, LoadReport, LoadResult, ScreenReport, load, load_register, screen
 from imeiset.imei import Imei
 from imeiset.merging import merge
 from imeiset.register import EquipmentStatus, Policy, Register, Verdict
@@ -36,6 +36,7 @@ __all__ = [
     "ImsiError",
     "LoadReport",
     "LoadResult",
+    "LoadedRegister",
     "ParseStatus",
     "Policy",
     "Register",
@@ -49,6 +50,7 @@ __all__ = [
     "check_digit",
     "is_valid",
     "load",
+    "load_register",
     "merge",
     "parse",
     "screen",
