@@ -87,7 +87,7 @@ test-integrations: ## The integrations with the newest and the oldest libraries 
 		build/venv-$$age/bin/python $(PIP) $(BUILDERS); \
 		if [ $$age = oldest ]; then build/venv-$$age/bin/python $(PIP) $(OLDEST) "numpy<2"; fi; \
 		build/venv-$$age/bin/python $(PIP) --no-build-isolation '.[test,$(EXTRAS)]'; \
-		$(SAFELY) build/venv-$$age/bin/pytest tests/integrations tests/test_arrow.py tests/test_screening.py \
+		$(SAFELY) build/venv-$$age/bin/pytest tests/integrations tests/test_arrow*.py tests/test_screening.py \
 			tests/feeds/test_screen.py; \
 	done
 

@@ -7,7 +7,7 @@ True
 """
 
 from imeiset._parse import check_digit, is_valid
-from imeiset.columns import parse
+from imeiset.columns import are_valid, parse, tacs
 from imeiset.errors import (
     FeedError,
     ImeiError,
@@ -17,7 +17,7 @@ from imeiset.errors import (
     SnapshotError,
     StoreError,
 )
-from imeiset.feeds import LoadReport, LoadResult, ScreenReport, load, screen
+from imeiset.feeds import LoadedRegister, LoadReport, LoadResult, ScreenReport, load, load_register, screen
 from imeiset.imei import Imei
 from imeiset.merging import merge
 from imeiset.register import EquipmentStatus, Policy, Register, Verdict
@@ -36,6 +36,7 @@ __all__ = [
     "ImsiError",
     "LoadReport",
     "LoadResult",
+    "LoadedRegister",
     "ParseStatus",
     "Policy",
     "Register",
@@ -45,11 +46,14 @@ __all__ = [
     "Store",
     "StoreError",
     "Verdict",
+    "are_valid",
     "check_digit",
     "is_valid",
     "load",
+    "load_register",
     "merge",
     "parse",
     "screen",
+    "tacs",
 ]
 __version__ = "0.1.0"

@@ -16,6 +16,7 @@ from imeiset.errors import ParseStatus
 
 _Keys = NDArray[np.uint64]
 _Statuses = NDArray[np.uint8]
+_How = tuple[int, bool]  # digits and exact, as of `columns.source`
 
 ACCEPTED = (
     "an Arrow column of string, binary, their large and view forms, a dictionary of those, int64 or uint64"
@@ -28,6 +29,43 @@ def speaks(column: object) -> bool:
     return given and not isinstance(getattr(column, "dtype", None), np.dtype)
 
 
+def exported(values: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> Any:
+    """A NumPy array as one of Arrow, null where it is not valid; ImportError without nanoarrow.
+
+    Numbers, truth values, or texts (S) that all are full where valid. Nothing is copied but truth values,
+    which Arrow packs eight to a byte.
+    """
+    na = _nanoarrow()
+    if valid is not None and valid.all():
+        valid = None
+    nulls = 0 if valid is None else len(valid) - int(np.count_nonzero(valid))
+    buffers: list[Any] = [None if valid is None else _packed(valid)]
+    if values.dtype.kind == "S":
+        ends = np.arange(len(values) + 1, dtype=np.int64) * values.itemsize
+        kind, buffers = na.large_string(), [*buffers, ends, values.view(np.uint8)]
+    elif values.dtype.kind == "b":
+        kind, buffers = na.bool_(), [*buffers, _packed(values)]
+    else:
+        kind, buffers = getattr(na, values.dtype.name)(), [*buffers, values]
+    return na.Array(na.c_array_from_buffers(kind, len(values), buffers, null_count=nulls))
+
+
+def _packed(flags: NDArray[np.bool_]) -> _Statuses:
+    return np.packbits(flags, bitorder="little")
+
+
+def _nanoarrow() -> Any:
+    try:
+        import nanoarrow
+    except ModuleNotFoundError as error:
+        if error.name != "nanoarrow":
+            raise
+        raise ModuleNotFoundError(
+            "Arrow columns need nanoarrow: pip install 'imeiset[arrow]'", name="nanoarrow"
+        ) from None
+    return nanoarrow
+
+
 class ArrowColumn:
     """The chunks of an Arrow column, or rows `start` to `stop` of them. A stream is read to its end."""
 
@@ -37,14 +75,12 @@ class ArrowColumn:
     @classmethod
     def of(cls, column: Any) -> "ArrowColumn":
         """The column that an object gives; ImportError without nanoarrow, TypeError for another type."""
-        try:
-            import nanoarrow as na
-        except ModuleNotFoundError as error:
-            if error.name != "nanoarrow":
-                raise
-            raise ModuleNotFoundError(
-                "Arrow columns need nanoarrow: pip install 'imeiset[arrow]'", name="nanoarrow"
-            ) from None
+        na = _nanoarrow()
+        if type(column).__module__.startswith("pyarrow."):
+            # It knows the sizes of its buffers, which the protocol does not pass on.
+            column = column.read_all() if hasattr(column, "read_all") else column
+            if hasattr(column, "validate"):
+                column.validate()
         try:
             if hasattr(column, "__arrow_c_array__"):
                 arrays = [na.c_array(column)]
@@ -53,7 +89,7 @@ class ArrowColumn:
                     arrays = list(stream)
             known: _Known = {}
             chunks = [_chunk(array, known) for array in arrays]
-        except RuntimeError as error:  # nanoarrow's
+        except (RuntimeError, SystemError) as error:  # nanoarrow's, the latter for a negative length
             raise ValueError(f"expected a sound Arrow column, got {error}") from None
         return cls(chunks, 0, sum(chunk.length for chunk in chunks))
 
@@ -65,8 +101,8 @@ class ArrowColumn:
         edges = [self.start + len(self) * part // parts for part in range(parts + 1)]
         return [ArrowColumn(self._chunks, start, stop) for start, stop in pairwise(edges)]
 
-    def read(self, start: int, digits: int, keys: _Keys, status: _Statuses) -> int:
-        """Parse rows from `start` on into both; returns how many."""
+    def read(self, start: int, digits: int, keys: _Keys, status: _Statuses, exact: bool = False) -> int:
+        """Parse rows from `start` on into both; returns how many. exact: see `columns.source`."""
         wanted = min(len(keys), len(self) - start)
         start += self.start
         done = 0
@@ -76,7 +112,7 @@ class ArrowColumn:
             if start < chunk.length:
                 rows = slice(start, min(start + wanted - done, chunk.length))
                 into = slice(done, done + rows.stop - rows.start)
-                chunk.read(rows, digits, keys[into], status[into])
+                chunk.read(rows, (digits, exact), keys[into], status[into])
                 done, start = into.stop, chunk.length
             start -= chunk.length
         return done
@@ -89,10 +125,6 @@ class ArrowColumn:
                 return chunk.value(row)
             row -= chunk.length
         raise IndexError(f"row: expected one of {len(self)}")
-
-
-def _buffer(view: Any, dtype: Any) -> NDArray[Any]:
-    return np.frombuffer(view, dtype) if view.size_bytes else np.empty(0, dtype)
 
 
 def _chunk(array: Any, known: "_Known", start: int = 0, stop: int | None = None) -> "_Chunk":
@@ -123,9 +155,17 @@ class _Chunk:
             raise ValueError(f"rows: expected some of {array.length}, got {start} to {stop}")
         self.length: int = stop - start
         self.at = slice(array.offset + start, array.offset + stop)  # in the buffers
-        self._array = array  # keeps the buffers
-        bits = _buffer(view.buffer(0), np.uint8) if view and view.n_buffers and array.null_count else None
+        self._array, self._view, self._addresses = array, view, array.buffers  # the array keeps them
+        bits = self._buffer(0, np.uint8) if view and view.n_buffers and array.null_count else None
         self._valid = bits if bits is not None and len(bits) else None
+
+    def _buffer(self, i: int, dtype: Any) -> NDArray[Any]:
+        buffer = self._view.buffer(i)
+        if not buffer.size_bytes:
+            return np.empty(0, dtype)
+        if not self._addresses[i]:
+            raise ValueError(f"buffer {i}: expected {buffer.size_bytes} bytes, got a null pointer")
+        return np.frombuffer(buffer, dtype)
 
     def valid(self, rows: slice) -> NDArray[np.bool_] | None:
         """Which rows hold a value; None if all do."""
@@ -137,9 +177,9 @@ class _Chunk:
         flags = np.unpackbits(bits, bitorder="little")[start - 8 * first :][: rows.stop - rows.start]
         return flags.view(np.bool_)
 
-    def read(self, rows: slice, digits: int, keys: _Keys, status: _Statuses) -> None:
+    def read(self, rows: slice, how: _How, keys: _Keys, status: _Statuses) -> None:
         """Parse rows into both, which have room for exactly these."""
-        self._read(rows, digits, keys, status)
+        self._read(rows, how, keys, status)
         if (valid := self.valid(rows)) is not None:
             keys[~valid] = _parse.NO_KEY
             status[~valid] = ParseStatus.MISSING
@@ -149,7 +189,7 @@ class _Chunk:
         valid = self.valid(slice(row, row + 1))
         return self._value(row) if valid is None or valid[0] else None
 
-    def _read(self, rows: slice, digits: int, keys: _Keys, status: _Statuses) -> None:
+    def _read(self, rows: slice, how: _How, keys: _Keys, status: _Statuses) -> None:
         raise NotImplementedError
 
     def _value(self, row: int) -> object:
@@ -160,12 +200,12 @@ class _Texts(_Chunk):
     def __init__(self, array: Any, view: Any, start: int, stop: int) -> None:
         super().__init__(array, view, start, stop)
         width = np.int64 if view.storage_type.startswith("large") else np.int32
-        offsets = _buffer(view.buffer(1), width)[self.at.start : self.at.stop + 1]
+        offsets = self._buffer(1, width)[self.at.start : self.at.stop + 1]
         self._starts, self._ends = offsets[:-1], offsets[1:]
-        self._data = _buffer(view.buffer(2), np.uint8)
+        self._data = self._buffer(2, np.uint8)
 
-    def _read(self, rows: slice, digits: int, keys: _Keys, status: _Statuses) -> None:
-        _parse.spans(self._data, self._starts[rows], self._ends[rows], keys, status)
+    def _read(self, rows: slice, how: _How, keys: _Keys, status: _Statuses) -> None:
+        _parse.spans(self._data, self._starts[rows], self._ends[rows], keys, status, how[1])
 
     def _value(self, row: int) -> object:
         return bytes(self._data[self._starts[row] : self._ends[row]])
@@ -174,16 +214,16 @@ class _Texts(_Chunk):
 class _Views(_Chunk):
     def __init__(self, array: Any, view: Any, start: int, stop: int) -> None:
         super().__init__(array, view, start, stop)
-        self._views = _buffer(view.buffer(1), np.uint8).reshape(-1, 16)[self.at]
-        self._data = [_buffer(view.buffer(i), np.uint8) for i in range(2, view.n_buffers - 1)]
+        self._views = self._buffer(1, np.uint8).reshape(-1, 16)[self.at]
+        self._data = [self._buffer(i, np.uint8) for i in range(2, view.n_buffers - 1)]
         self._buffers = _parse.Buffers(self._data)
 
-    def _read(self, rows: slice, digits: int, keys: _Keys, status: _Statuses) -> None:
+    def _read(self, rows: slice, how: _How, keys: _Keys, status: _Statuses) -> None:
         views = self._views[rows]
         if (valid := self.valid(rows)) is not None:  # the view of a null may hold anything
             views = views.copy()
             views[~valid] = 0
-        _parse.views(views.reshape(-1), self._buffers, keys, status)
+        _parse.views(views.reshape(-1), self._buffers, keys, status, how[1])
 
     def _value(self, row: int) -> object:
         view = self._views[row].tobytes()
@@ -194,17 +234,17 @@ class _Views(_Chunk):
 class _Integers(_Chunk):
     def __init__(self, array: Any, view: Any, start: int, stop: int) -> None:
         super().__init__(array, view, start, stop)
-        self._values = _buffer(view.buffer(1), view.storage_type)[self.at]
+        self._values = self._buffer(1, view.storage_type)[self.at]
 
-    def _read(self, rows: slice, digits: int, keys: _Keys, status: _Statuses) -> None:
-        _parse.integers(self._values[rows], digits, 0, keys, status)
+    def _read(self, rows: slice, how: _How, keys: _Keys, status: _Statuses) -> None:
+        _parse.integers(self._values[rows], how[0], 0, keys, status, how[1])
 
     def _value(self, row: int) -> object:
         return int(self._values[row])
 
 
 class _Missing(_Chunk):
-    def _read(self, rows: slice, digits: int, keys: _Keys, status: _Statuses) -> None:
+    def _read(self, rows: slice, how: _How, keys: _Keys, status: _Statuses) -> None:
         keys[:] = _parse.NO_KEY
         status[:] = ParseStatus.MISSING
 
@@ -217,24 +257,26 @@ class _Dictionary(_Chunk):
 
     def __init__(self, array: Any, view: Any, start: int, stop: int, known: "_Known") -> None:
         super().__init__(array, view, start, stop)
-        self._indices = _buffer(view.buffer(1), view.storage_type)[self.at]
+        self._indices = self._buffer(1, view.storage_type)[self.at]
         entries = array.dictionary
+        if entries.dictionary is not None or entries.n_children:  # its buffers do not say what it holds
+            raise TypeError(f"expected {ACCEPTED}, got a dictionary of {view.dictionary.storage_type}")
         place = entries.schema.format, entries.offset, entries.length, *entries.buffers
         # Chunks often have one dictionary in common: it is parsed for the first.
         self._entries, self._parsed = known.setdefault(place, (_chunk(entries, known), {}))
 
-    def _parse_entries(self, digits: int) -> tuple[_Keys, _Statuses]:
+    def _parse_entries(self, how: _How) -> tuple[_Keys, _Statuses]:
         """Keys and statuses of the entries, and then those of a null."""
-        if digits not in self._parsed:  # two threads may both do it, and get the same
+        if how not in self._parsed:  # two threads may both do it, and get the same
             n = self._entries.length
             keys = np.full(n + 1, _parse.NO_KEY, np.uint64)
             status = np.full(n + 1, ParseStatus.MISSING, np.uint8)
-            self._entries.read(slice(0, n), digits, keys[:n], status[:n])
-            self._parsed[digits] = keys, status
-        return self._parsed[digits]
+            self._entries.read(slice(0, n), how, keys[:n], status[:n])
+            self._parsed[how] = keys, status
+        return self._parsed[how]
 
-    def _read(self, rows: slice, digits: int, keys: _Keys, status: _Statuses) -> None:
-        of_entries, status_of_entries = self._parse_entries(digits)
+    def _read(self, rows: slice, how: _How, keys: _Keys, status: _Statuses) -> None:
+        of_entries, status_of_entries = self._parse_entries(how)
         entries = self._entries.length
         at = self._indices[rows].astype(np.int64)
         outside = (at < 0) | (at >= entries)
@@ -249,8 +291,8 @@ class _Dictionary(_Chunk):
         return self._entries.value(int(self._indices[row]))
 
 
-# Dictionaries by the place of their buffers, with what was parsed of them by the digits of integers.
-_Known = dict[tuple[Any, ...], tuple[_Chunk, dict[int, tuple[_Keys, _Statuses]]]]
+# Dictionaries by the place of their buffers, with what was parsed of them.
+_Known = dict[tuple[Any, ...], tuple[_Chunk, dict[_How, tuple[_Keys, _Statuses]]]]
 
 _KINDS: dict[Callable[[Any, Any, int, int], _Chunk], tuple[str, ...]] = {
     _Texts: ("string", "large_string", "binary", "large_binary"),

@@ -43,8 +43,6 @@ enum imei_status {
 #define IMEI_LONGEST 31
 #define IMEI_DECISIVE (IMEI_LONGEST + 2)
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-
 /* ---- 16 bytes at a time, in plain C ---- */
 
 #define BYTES_7F UINT64_C(0x7F7F7F7F7F7F7F7F)
@@ -98,11 +96,12 @@ ALWAYS_INLINE unsigned digits16_portable(const uint8_t *p) {
     return high ? 8 + (unsigned)__builtin_ctzll(high) / 8 : 16;
 }
 
-/* The key and status of the n digits (14, 15 or 16) at p, where 16 bytes can be read. */
-ALWAYS_INLINE uint8_t value16_portable(const uint8_t *p, unsigned n, uint64_t *key) {
+/* The key and status of the n digits (14, 15 or 16) at p, where 16 bytes can be read. `bare`, here and
+ * below: the status of well-formed numbers that have no check digit. */
+ALWAYS_INLINE uint8_t value16_portable(const uint8_t *p, unsigned n, uint8_t bare, uint64_t *key) {
     uint64_t tac = load8(p) ^ BYTES_0, rest = load8(p + 8) ^ BYTES_0;
     *key = value8(tac) * 1000000 + value8(rest << 16);
-    if (n != 15) return IMEI_OK;
+    if (n != 15) return bare;
     return check_status(sum4(luhn8(tac) + luhn8(rest & UINT64_C(0x00FFFFFFFFFFFFFF))), p[14] - '0');
 }
 
@@ -134,16 +133,16 @@ static uint8_t imei_compact(const uint8_t *text, size_t n, uint8_t digits[16], u
 }
 
 /* The key and status of any n bytes. */
-static uint8_t imei_text(const uint8_t *text, size_t n, uint64_t *key) {
+static uint8_t imei_text(const uint8_t *text, size_t n, uint8_t bare, uint64_t *key) {
     uint8_t digits[16] = {0};
     unsigned count;
     uint8_t status = imei_compact(text, n, digits, &count);
     *key = IMEI_NO_KEY;
-    return status == IMEI_OK ? value16_portable(digits, count, key) : status;
+    return status == IMEI_OK ? value16_portable(digits, count, bare, key) : status;
 }
 
 /* The same, at once for the common case: 14, 15 or 16 digits and nothing else. Reads only n bytes. */
-ALWAYS_INLINE uint8_t imei_scalar(const uint8_t *text, size_t n, uint64_t *key) {
+ALWAYS_INLINE uint8_t imei_scalar(const uint8_t *text, size_t n, uint8_t bare, uint64_t *key) {
     if (n - 14 <= 2) {
         uint64_t tac = load8(text) ^ BYTES_0;
         uint64_t rest = (load8(text + 6) ^ BYTES_0) >> 16; /* digits 9 to 14 */
@@ -151,10 +150,20 @@ ALWAYS_INLINE uint8_t imei_scalar(const uint8_t *text, size_t n, uint64_t *key) 
         if ((over9(tac) | over9(rest) | over9(last)) == 0) {
             unsigned digit = (unsigned)(last >> 56);
             *key = value8(tac) * 1000000 + value8(rest << 16);
-            return n == 15 ? check_status(sum4(luhn8(tac) + luhn8(rest)) + digit, digit) : IMEI_OK;
+            return n == 15 ? check_status(sum4(luhn8(tac) + luhn8(rest)) + digit, digit) : bare;
         }
     }
-    return imei_text(text, n, key);
+    return imei_text(text, n, bare, key);
+}
+
+/* The TAC and the serial number of 14, 15 or 16 digits and nothing else, 0 of any other text. Neither waits for
+ * the other, and the check digit is not looked at. */
+ALWAYS_INLINE int imei_parts(const uint8_t *text, size_t n, uint32_t *tac, uint32_t *serial) {
+    if (n - 14 > 2) return 0;
+    uint64_t first = load8(text) ^ BYTES_0, rest = (load8(text + 6) ^ BYTES_0) >> 16;
+    *tac = (uint32_t)value8(first);
+    *serial = (uint32_t)value8(rest << 16);
+    return (over9(first) | over9(rest) | over9(load8(text + n - 8) ^ BYTES_0)) == 0;
 }
 
 /* Whether n integers, signed or not, are all 14-digit keys. */
@@ -213,8 +222,25 @@ static inline void imei_write(uint64_t key, char *text) {
     for (int i = 13; i >= 0; i--, key /= 10) text[i] = (char)('0' + key % 10);
 }
 
+/* The eight characters of the TACs of n keys, none where a row is malformed: NULs. */
+static void imei_write_tacs(size_t n, const uint64_t *keys, uint8_t *texts) {
+    const uint64_t bytes = UINT64_C(0x000F000F000F000F);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t tac = keys[i] / 1000000, high = tac / 10000;
+        uint64_t fours = high | (tac - high * 10000) << 32; /* two of four digits, the first one lowest */
+        uint64_t over = (fours * 10486 >> 20) & UINT64_C(0x0000007F0000007F);
+        uint64_t pairs = over + ((fours - 100 * over) << 16);
+        uint64_t tens = (pairs * 103 >> 10) & bytes;
+        uint64_t text = keys[i] < IMEI_KEYS ? (tens + ((pairs - 10 * tens) << 8)) | BYTES_0 : 0;
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        text = __builtin_bswap64(text);
+#endif
+        memcpy(texts + 8 * i, &text, 8);
+    }
+}
+
 /* The key and status of an integer of the given number of digits: 14, or 15 with the check digit. */
-static inline uint8_t imei_integer(uint64_t value, int digits, uint64_t *key) {
+static inline uint8_t imei_integer(uint64_t value, int digits, uint8_t bare, uint64_t *key) {
     *key = IMEI_NO_KEY;
     if (digits == 15) {
         if (value >= IMEI_FIFTEEN) return IMEI_OUT_OF_RANGE;
@@ -224,7 +250,7 @@ static inline uint8_t imei_integer(uint64_t value, int digits, uint64_t *key) {
     }
     if (value >= IMEI_KEYS) return value < IMEI_FIFTEEN ? IMEI_FIFTEEN_DIGITS : IMEI_OUT_OF_RANGE;
     *key = value;
-    return IMEI_OK;
+    return bare;
 }
 
 #endif

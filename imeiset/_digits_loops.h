@@ -5,25 +5,25 @@
  */
 
 /* n digits and nothing else, 16 bytes readable: the key and its status. Anything else: the slow way. */
-LEVEL_TARGET ALWAYS_INLINE uint8_t LEVEL(row)(const uint8_t *p, size_t n, uint64_t *key) {
-    if (n - 14 <= 2 && LEVEL(digits16)(p) >= n) return LEVEL(value16)(p, (unsigned)n, key);
-    return imei_text(p, n < IMEI_DECISIVE ? n : IMEI_DECISIVE, key);
+LEVEL_TARGET ALWAYS_INLINE uint8_t LEVEL(row)(const uint8_t *p, size_t n, uint8_t bare, uint64_t *key) {
+    if (n - 14 <= 2 && LEVEL(digits16)(p) >= n) return LEVEL(value16)(p, (unsigned)n, bare, key);
+    return imei_text(p, n < IMEI_DECISIVE ? n : IMEI_DECISIVE, bare, key);
 }
 
 /* The same where only n bytes can be read. */
-LEVEL_TARGET static inline uint8_t LEVEL(edge_row)(const uint8_t *p, size_t n, uint64_t *key) {
+LEVEL_TARGET static inline uint8_t LEVEL(edge_row)(const uint8_t *p, size_t n, uint8_t bare, uint64_t *key) {
     uint8_t copy[16] = {0};
-    if (n - 14 > 2) return imei_text(p, n < IMEI_DECISIVE ? n : IMEI_DECISIVE, key);
+    if (n - 14 > 2) return imei_text(p, n < IMEI_DECISIVE ? n : IMEI_DECISIVE, bare, key);
     memcpy(copy, p, n);
-    return LEVEL(row)(copy, n, key);
+    return LEVEL(row)(copy, n, bare, key);
 }
 
 LEVEL_TARGET static void LEVEL(fixed)(const uint8_t *base, ptrdiff_t stride, size_t width, size_t n,
-                                      uint64_t *keys, uint8_t *status) {
+                                      uint8_t bare, uint64_t *keys, uint8_t *status) {
     const uint8_t *end = rows_end(base, stride, width, n);
     size_t i = 0;
 #ifdef LEVEL_GROUPS
-    row_shape shape = {.digits = 0};
+    row_shape shape = {.digits = 0, .bare = bare};
     unsigned digits = 0, singles = 0; /* the last row's shape; how many to do alone before the next group */
 #endif
     while (i < n) {
@@ -45,9 +45,9 @@ LEVEL_TARGET static void LEVEL(fixed)(const uint8_t *base, ptrdiff_t stride, siz
 #endif
         size_t length = unpadded(p, width);
         if (end - p >= 16)
-            status[i] = LEVEL(row)(p, length, &keys[i]);
+            status[i] = LEVEL(row)(p, length, bare, &keys[i]);
         else
-            status[i] = LEVEL(edge_row)(p, length, &keys[i]);
+            status[i] = LEVEL(edge_row)(p, length, bare, &keys[i]);
         i++;
 #ifdef LEVEL_GROUPS
         singles -= singles > 0;
@@ -58,7 +58,7 @@ LEVEL_TARGET static void LEVEL(fixed)(const uint8_t *base, ptrdiff_t stride, siz
 }
 
 LEVEL_TARGET static void LEVEL(ucs4)(const uint8_t *base, ptrdiff_t stride, size_t width, size_t n,
-                                     uint64_t *keys, uint8_t *status) {
+                                     uint8_t bare, uint64_t *keys, uint8_t *status) {
     const uint8_t *end = rows_end(base, stride, 4 * width, n);
     uint8_t narrow[64][16] = {{0}}; /* a block of rows as bytes */
     for (size_t i = 0; i < n;) {
@@ -68,18 +68,20 @@ LEVEL_TARGET static void LEVEL(ucs4)(const uint8_t *base, ptrdiff_t stride, size
             const uint8_t *p = row_at(base, stride, i + k);
             if (width > 16 || end - p < 64 || !LEVEL(narrow16)(p, narrow[k])) other |= UINT64_C(1) << k;
         }
-        if (width <= 16) LEVEL(fixed)(narrow[0], 16, width, rows, keys + i, status + i);
+        if (width <= 16) LEVEL(fixed)(narrow[0], 16, width, rows, bare, keys + i, status + i);
         for (size_t k = 0; k < rows; k++)
-            if (other >> k & 1) status[i + k] = ucs4_text(row_at(base, stride, i + k), width, &keys[i + k]);
+            if (other >> k & 1)
+                status[i + k] = ucs4_text(row_at(base, stride, i + k), width, bare, &keys[i + k]);
         i += rows;
     }
 }
 
 LEVEL_TARGET static size_t LEVEL(spans)(const uint8_t *data, size_t size, const void *starts, const void *ends,
-                                        int wide, size_t n, uint64_t *keys, uint8_t *status) {
+                                        int wide, size_t n, uint8_t bare, uint64_t *keys,
+                                        uint8_t *status) {
     size_t i = 0;
 #ifdef LEVEL_GROUPS
-    row_shape shape = {.digits = 0};
+    row_shape shape = {.digits = 0, .bare = bare};
     unsigned digits = 0, singles = 0;
 #endif
     while (i < n) {
@@ -104,9 +106,9 @@ LEVEL_TARGET static size_t LEVEL(spans)(const uint8_t *data, size_t size, const 
         if (start < 0 || stop < start || stop > (int64_t)size) return i;
         size_t length = (size_t)(stop - start);
         if ((int64_t)size - start >= 16)
-            status[i] = LEVEL(row)(data + start, length, &keys[i]);
+            status[i] = LEVEL(row)(data + start, length, bare, &keys[i]);
         else
-            status[i] = LEVEL(edge_row)(data + start, length, &keys[i]);
+            status[i] = LEVEL(edge_row)(data + start, length, bare, &keys[i]);
         i++;
 #ifdef LEVEL_GROUPS
         singles -= singles > 0;
@@ -118,10 +120,11 @@ LEVEL_TARGET static size_t LEVEL(spans)(const uint8_t *data, size_t size, const 
 }
 
 LEVEL_TARGET static size_t LEVEL(views)(const uint8_t *views, const uint8_t *const *data, const int64_t *sizes,
-                                        size_t buffers, size_t n, uint64_t *keys, uint8_t *status) {
+                                        size_t buffers, size_t n, uint8_t bare, uint64_t *keys,
+                                        uint8_t *status) {
     size_t i = 0;
 #ifdef LEVEL_GROUPS
-    row_shape shape = {.digits = 0};
+    row_shape shape = {.digits = 0, .bare = bare};
     unsigned digits = 0, singles = 0;
 #endif
     while (i < n) {
@@ -155,9 +158,9 @@ LEVEL_TARGET static size_t LEVEL(views)(const uint8_t *views, const uint8_t *con
         }
         if (length < 0) return i;
         if (readable >= 16)
-            status[i] = LEVEL(row)(text, (size_t)length, &keys[i]);
+            status[i] = LEVEL(row)(text, (size_t)length, bare, &keys[i]);
         else
-            status[i] = LEVEL(edge_row)(text, (size_t)length, &keys[i]);
+            status[i] = LEVEL(edge_row)(text, (size_t)length, bare, &keys[i]);
         i++;
 #ifdef LEVEL_GROUPS
         singles -= singles > 0;
@@ -169,11 +172,11 @@ LEVEL_TARGET static size_t LEVEL(views)(const uint8_t *views, const uint8_t *con
 }
 
 LEVEL_TARGET static size_t LEVEL(lines)(const uint8_t *text, size_t size, int final, size_t capacity,
-                                        uint64_t *keys, uint8_t *status, size_t *consumed) {
+                                        uint8_t bare, uint64_t *keys, uint8_t *status, size_t *consumed) {
     const uint8_t *p = text, *end = text + size;
     size_t i = 0;
 #ifdef LEVEL_GROUPS
-    row_shape shape = {.digits = 0};
+    row_shape shape = {.digits = 0, .bare = bare};
     unsigned digits = 0, ends = 0, singles = 0;
 #endif
     while (i < capacity && p < end) {
@@ -202,7 +205,7 @@ LEVEL_TARGET static size_t LEVEL(lines)(const uint8_t *text, size_t size, int fi
             const uint8_t *stop = p + count;
             unsigned end_bytes = stop[0] == '\n' ? 1 : stop[0] == '\r' && stop[1] == '\n' ? 2 : 0;
             if (count >= 14 && end_bytes) {
-                status[i] = LEVEL(value16)(p, count, &keys[i]);
+                status[i] = LEVEL(value16)(p, count, bare, &keys[i]);
                 i++;
                 p = stop + end_bytes;
 #ifdef LEVEL_GROUPS
@@ -218,7 +221,7 @@ LEVEL_TARGET static size_t LEVEL(lines)(const uint8_t *text, size_t size, int fi
         const uint8_t *next = stop ? stop + 1 : end;
         size_t length = (size_t)((stop ? stop : end) - p);
         if (length && p[length - 1] == '\r') length--;
-        status[i] = LEVEL(edge_row)(p, length, &keys[i]);
+        status[i] = LEVEL(edge_row)(p, length, bare, &keys[i]);
         i++;
         p = next;
 #ifdef LEVEL_GROUPS

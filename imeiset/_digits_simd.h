@@ -17,6 +17,7 @@ typedef struct {
     uint8_t after[2];  /* expected bytes 17 and 18 */
     unsigned afters;   /* how many of them */
     unsigned digits, stride;
+    uint8_t bare; /* the status of 14 and 16 digits */
 } row_shape;
 
 static void set_shape(row_shape *shape, unsigned digits, const char *follow, unsigned follows) {
@@ -80,7 +81,7 @@ ALWAYS_INLINE uint32_t code_point(const uint8_t *p, size_t i) {
 }
 
 /* A text of code points, up to `width` of them and without its trailing NULs. */
-static uint8_t ucs4_text(const uint8_t *p, size_t width, uint64_t *key) {
+static uint8_t ucs4_text(const uint8_t *p, size_t width, uint8_t bare, uint64_t *key) {
     uint8_t text[IMEI_DECISIVE];
     while (width && code_point(p, width - 1) == 0) width--;
     if (width > IMEI_DECISIVE) width = IMEI_DECISIVE;
@@ -88,7 +89,7 @@ static uint8_t ucs4_text(const uint8_t *p, size_t width, uint64_t *key) {
         uint32_t c = code_point(p, i);
         text[i] = c < 0x80 ? (uint8_t)c : 0xFF;
     }
-    return imei_text(text, width, key);
+    return imei_text(text, width, bare, key);
 }
 
 /* 16 code points to 16 bytes; false if one is not ASCII. */
@@ -104,23 +105,23 @@ ALWAYS_INLINE int narrow16_portable(const uint8_t *p, uint8_t *bytes) {
 
 typedef struct {
     /* n rows of `width` bytes, NUL-padded, `stride` bytes apart. */
-    void (*fixed)(const uint8_t *base, ptrdiff_t stride, size_t width, size_t n, uint64_t *keys,
-                  uint8_t *status);
+    void (*fixed)(const uint8_t *base, ptrdiff_t stride, size_t width, size_t n, uint8_t bare,
+                  uint64_t *keys, uint8_t *status);
     /* n rows of `width` native code points of 4 bytes, NUL-padded, `stride` bytes apart. */
-    void (*ucs4)(const uint8_t *base, ptrdiff_t stride, size_t width, size_t n, uint64_t *keys,
-                 uint8_t *status);
+    void (*ucs4)(const uint8_t *base, ptrdiff_t stride, size_t width, size_t n, uint8_t bare,
+                 uint64_t *keys, uint8_t *status);
     /* n texts data[starts[i]:ends[i]], offsets of 4 or (wide) 8 bytes. Returns how many were done: less
      * than n where a span lies outside the data. */
     size_t (*spans)(const uint8_t *data, size_t size, const void *starts, const void *ends, int wide,
-                    size_t n, uint64_t *keys, uint8_t *status);
+                    size_t n, uint8_t bare, uint64_t *keys, uint8_t *status);
     /* n Arrow string views of 16 bytes (the length; up to 12 bytes of text, or a prefix, which of the
      * `buffers`, and where in it). Returns how many were done, as `spans`. */
     size_t (*views)(const uint8_t *views, const uint8_t *const *data, const int64_t *sizes, size_t buffers,
-                    size_t n, uint64_t *keys, uint8_t *status);
+                    size_t n, uint8_t bare, uint64_t *keys, uint8_t *status);
     /* Lines ended by LF or CRLF, at most `capacity`; the last may lack its end if `final`. Returns how
      * many, and in *consumed the bytes they took. */
-    size_t (*lines)(const uint8_t *text, size_t size, int final, size_t capacity, uint64_t *keys,
-                    uint8_t *status, size_t *consumed);
+    size_t (*lines)(const uint8_t *text, size_t size, int final, size_t capacity, uint8_t bare,
+                    uint64_t *keys, uint8_t *status, size_t *consumed);
 } digit_kernels;
 
 /* ---- portable ---- */
@@ -150,14 +151,14 @@ TARGET_SSE4 ALWAYS_INLINE unsigned digits16_sse4(const uint8_t *p) {
 #define WEIGHT_QUADS 100, 1, 100, 1, 100, 1, 1, 0
 #define WEIGHT_HALVES 10000, 1, 100, 1, 10000, 1, 100, 1
 
-TARGET_SSE4 ALWAYS_INLINE uint8_t value16_sse4(const uint8_t *p, unsigned n, uint64_t *key) {
+TARGET_SSE4 ALWAYS_INLINE uint8_t value16_sse4(const uint8_t *p, unsigned n, uint8_t bare, uint64_t *key) {
     __m128i x = _mm_xor_si128(_mm_loadu_si128((const __m128i *)p), _mm_set1_epi8('0'));
     __m128i pairs = _mm_maddubs_epi16(x, _mm_setr_epi8(WEIGHT_PAIRS));
     __m128i quads = _mm_madd_epi16(pairs, _mm_setr_epi16(WEIGHT_QUADS));
     __m128i halves = _mm_madd_epi16(_mm_packus_epi32(quads, quads), _mm_setr_epi16(WEIGHT_HALVES));
     uint64_t both = (uint64_t)_mm_cvtsi128_si64(halves);
     *key = (both & 0xFFFFFFFF) * 1000000 + (both >> 32);
-    if (n != 15) return IMEI_OK;
+    if (n != 15) return bare;
     x = _mm_srli_si128(_mm_slli_si128(x, 1), 1); /* the 16th byte is no digit */
     __m128i extra = _mm_shuffle_epi8(_mm_setr_epi8(LUHN_EXTRA), _mm_or_si128(x, _mm_setr_epi8(LUHN_EVEN)));
     __m128i sums = _mm_sad_epu8(_mm_add_epi8(x, extra), _mm_setzero_si128());
@@ -230,7 +231,7 @@ TARGET_AVX2 ALWAYS_INLINE int group8_avx2(const uint8_t *const row[8], const row
     store_keys(_mm256_madd_epi16(pairs_a, to_quads), _mm256_madd_epi16(pairs_b, to_quads), keys);
     store_keys(_mm256_madd_epi16(pairs_c, to_quads), _mm256_madd_epi16(pairs_d, to_quads), keys + 4);
     if (shape->digits != 15) {
-        memset(status, IMEI_OK, 8);
+        memset(status, shape->bare, 8);
         return 1;
     }
     /* The sums of rows 0, 1, 4, 5 and 2, 3, 6, 7, as words, twice in each lane. */
@@ -271,6 +272,7 @@ static const digit_kernels digit_levels[SIMD_LEVELS] = {
 #if SIMD_X86
     {fixed_sse4, ucs4_sse4, spans_sse4, views_sse4, lines_sse4},
     {fixed_avx2, ucs4_avx2, spans_avx2, views_avx2, lines_avx2},
+    {fixed_avx2, ucs4_avx2, spans_avx2, views_avx2, lines_avx2}, /* AVX-512: they wait for memory already */
 #endif
 };
 

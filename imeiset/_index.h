@@ -117,11 +117,8 @@ ALWAYS_INLINE const uint64_t *directory_slot(const struct index *ix, uint64_t ta
 
 /* ---- one lookup ------------------------------------------------------------ */
 
-/* The line of a TAC that has none: empty, and everything may be in the spill (index_init). */
-static uint8_t no_line[LINE_BYTES];
-
-/* What find_lines needs of a shape, small enough to gather: width, and its reciprocal above it. */
-static uint64_t shape_widths[256];
+/* The line of a TAC that has none: all its buckets are empty, and everything may be in the spill (index_init). */
+static _Alignas(LINE_BYTES) uint8_t no_line[LINE_BYTES];
 
 static const uint64_t no_slot = EMPTY_SLOT;
 
@@ -132,17 +129,15 @@ static inline void index_without_lines(struct index *ix) {
 }
 
 static inline void index_init(void) {
-    uint32_t kept;
     shapes_init();
-    for (int row = 0; row < 256; row++) shape_widths[row] = shapes[row].width | (uint64_t)shapes[row].reciprocal << 32;
-    line_write(no_line, &shapes[0], 0, NULL, 0, &kept, NULL);
-    line_mark(no_line, &shapes[0], 0);
+    memset(no_line, 0xFF, sizeof no_line);
+    no_line[0] = 0;
 }
 
-/* Where a key is looked for: a line, the row of its shape, and the offset in its stretch. */
+/* Where a key is looked for: a line, the offset in its stretch, and the low half of the word of its shape. */
 struct place {
     const uint8_t *line;
-    uint32_t offset, row;
+    uint32_t offset, word;
 };
 
 /* The place of a serial, by what stands in the slot of its TAC. No branches: that a TAC is listed
@@ -150,10 +145,10 @@ struct place {
 ALWAYS_INLINE struct place find_line(const struct index *ix, uint64_t slot, uint64_t tac, uint32_t serial) {
     uint64_t listed = -(uint64_t)(slot_tac(slot) == tac);
     struct place p;
-    p.row = slot_row(slot) & (uint32_t)listed;
-    uint64_t widths = shape_widths[p.row];
-    uint32_t nth = (uint32_t)(serial * (widths >> 32) >> 40);
-    p.offset = serial - nth * (uint32_t)widths;
+    uint64_t word = shape_words[slot_row(slot) & (uint32_t)listed];
+    uint32_t nth = (uint32_t)(serial * word_reciprocal(word) >> 40);
+    p.offset = serial - nth * word_width(word);
+    p.word = (uint32_t)word;
     uint64_t line = slot_line(slot) + nth;
     line = line < ix->line_count ? line : ix->line_count - 1;
     uintptr_t at = (uintptr_t)ix->lines + line * LINE_BYTES;
@@ -164,9 +159,14 @@ ALWAYS_INLINE struct place find_line(const struct index *ix, uint64_t slot, uint
 /* The key, or 10^14 for a number that is none: its TAC is 10^8, which is in no slot of a sound index. */
 ALWAYS_INLINE uint64_t bounded(uint64_t key) { return key < KEYS ? key : KEYS; }
 
+/* The place of a TAC and a serial number, both of any size a key may have. */
+ALWAYS_INLINE struct place find_parts(const struct index *ix, uint32_t tac, uint32_t serial) {
+    return find_line(ix, *directory_slot(ix, tac), tac, serial);
+}
+
 ALWAYS_INLINE struct place find_key(const struct index *ix, uint64_t key) {
     uint64_t known = bounded(key), tac = known / SERIALS;
-    return find_line(ix, *directory_slot(ix, tac), tac, (uint32_t)(known - tac * SERIALS));
+    return find_parts(ix, (uint32_t)tac, (uint32_t)(known - tac * SERIALS));
 }
 
 #if SIMD_X86
@@ -179,9 +179,17 @@ TARGET_AVX2 static inline uint32_t fences_upto_avx2(const int64_t *fences, uint6
 }
 #endif
 
+#if SIMD_X86
+TARGET_AVX512 static inline uint32_t fences_upto_avx512(const int64_t *fences, uint64_t key) {
+    __m512i keys = _mm512_set1_epi64((int64_t)key);
+    return (uint32_t)__builtin_popcount(_mm512_cmple_epi64_mask(_mm512_loadu_si512(fences), keys));
+}
+#endif
+
 /* How many of the eight fences of a node are at or below key. */
 ALWAYS_INLINE uint32_t fences_upto(const int64_t *fences, uint64_t key, int level) {
 #if SIMD_X86
+    if (level >= SIMD_AVX512) return fences_upto_avx512(fences, key);
     if (level >= SIMD_AVX2) return fences_upto_avx2(fences, key);
 #endif
     (void)level;
@@ -214,12 +222,14 @@ ALWAYS_INLINE int in_spill(const struct index *ix, uint64_t line, uint64_t key, 
     return key >= fence && spill_contains(at, fence, key, spill_match(at, (uint32_t)(key % SERIALS), level));
 }
 
-ALWAYS_INLINE int contains_key(const struct index *ix, uint64_t key, int level) {
+ALWAYS_INLINE int contains_parts(const struct index *ix, uint32_t tac, uint32_t serial, int level) {
     uint32_t spilled;
-    struct place p = find_key(ix, key);
-    int found = line_contains(p.line, &shapes[p.row], p.offset, level, &spilled);
-    if (UNLIKELY(spilled & (uint32_t)!found) && ix->spill_count) /* one branch: `found` alone cannot be predicted */
+    struct place p = find_parts(ix, tac, serial);
+    int found = line_contains(p.line, p.word, p.offset, level, &spilled);
+    if (UNLIKELY(spilled & (uint32_t)!found) && ix->spill_count) { /* one branch: `found` alone cannot be predicted */
+        uint64_t key = (uint64_t)tac * SERIALS + serial;
         return in_spill(ix, find_spill(ix, key, level), key, level);
+    }
     return found;
 }
 
@@ -230,8 +240,9 @@ static inline uint64_t rank_in_lines(const struct index *ix, uint64_t key) {
     uint64_t slot = *directory_slot(ix, tac);
     if (slot_tac(slot) == tac) {
         struct place p = find_key(ix, key);
+        const struct shape *s = &shapes[slot_row(slot)];
         uint64_t rank = lines_rank(ix, (uint64_t)(p.line - ix->lines) / LINE_BYTES);
-        return rank + (shapes[p.row].lines ? line_rank(p.line, &shapes[p.row], p.offset) : 0);
+        return rank + (s->lines ? line_rank(p.line, s, p.offset) : 0);
     }
     const uint32_t *first = ix->tacs; /* all lines of the TACs below */
     uint32_t n = ix->tac_count;
@@ -260,233 +271,5 @@ static inline uint64_t rank_key(const struct index *ix, uint64_t key) {
     uint64_t rank = rank_in_lines(ix, key);
     return ix->spill_count ? rank + rank_in_spill(ix, find_spill(ix, key, SIMD_PORTABLE), key) : rank;
 }
-
-/* ---- many lookups ---------------------------------------------------------- */
-
-#define GROUP 64   /* lookups in flight */
-#define BLOCK 2048 /* keys whose spill lookups wait for each other */
-
-/* find_spill of up to a group of keys, a level of the fences at a time. */
-ALWAYS_INLINE void find_spills(const struct index *ix, const uint64_t *keys, uint32_t n, uint64_t *lines, int level) {
-    memset(lines, 0, n * sizeof *lines);
-    for (uint32_t tier = 0; tier < ix->levels; tier++) {
-        const uint8_t *next = tier + 1 < ix->levels ? (const uint8_t *)(ix->fences + ix->level_at[tier + 1]) : ix->spill;
-        for (uint32_t i = 0; i < n; i++) {
-            lines[i] = fence_step(ix, tier, lines[i], keys[i], level);
-            PREFETCH(next + lines[i] * 64);
-        }
-    }
-}
-
-/* Look the waiting keys up in the spill. */
-ALWAYS_INLINE void spill_block(const struct index *ix, const uint64_t *keys, const uint32_t *waiting, uint32_t waits,
-                               uint8_t *out, int level) {
-    for (uint32_t base = 0; base < waits; base += GROUP) {
-        uint64_t node[GROUP], key[GROUP];
-        uint32_t n = waits - base < GROUP ? waits - base : GROUP;
-        for (uint32_t i = 0; i < n; i++) key[i] = keys[waiting[base + i]];
-        find_spills(ix, key, n, node, level);
-        for (uint32_t i = 0; i < n; i++) out[waiting[base + i]] = (uint8_t)in_spill(ix, node[i], key[i], level);
-    }
-}
-
-/* Find the places of n keys, in two short loops, so that many lookups overlap in each. */
-ALWAYS_INLINE void find_places(const struct index *ix, const uint64_t *keys, uint32_t n, struct place *places) {
-    const uint64_t *slot[GROUP];
-    for (uint32_t i = 0; i < n; i++) slot[i] = directory_slot(ix, bounded(keys[i]) / SERIALS);
-    for (uint32_t i = 0; i < n; i++) {
-        uint64_t key = bounded(keys[i]), tac = key / SERIALS;
-        places[i] = find_line(ix, *slot[i], tac, (uint32_t)(key - tac * SERIALS));
-    }
-}
-
-#if SIMD_X86
-/* reduce32 of eight hashes. */
-TARGET_AVX2 static inline __m256i reduce8(__m256i hash, __m256i n) {
-    __m256i even = _mm256_srli_epi64(_mm256_mul_epu32(hash, n), 32);
-    __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(hash, 32), n);
-    return _mm256_blend_epi32(even, odd, 0xAA);
-}
-
-/* The TACs of four keys, bounded. */
-TARGET_AVX2 static inline __m128i tacs4(__m256i *keys) {
-    const __m256i sign = _mm256_set1_epi64x(INT64_MIN), limit = _mm256_set1_epi64x((int64_t)KEYS);
-    const __m256i exponent = _mm256_set1_epi64x(0x4330000000000000); /* 2^52 as a double */
-    __m256i good = _mm256_cmpgt_epi64(_mm256_xor_si256(limit, sign), _mm256_xor_si256(*keys, sign));
-    *keys = _mm256_blendv_epi8(limit, *keys, good);
-    /* key + 1/2, so that rounding the product cannot cross a whole number */
-    __m256d half = _mm256_sub_pd(_mm256_castsi256_pd(_mm256_or_si256(*keys, exponent)), _mm256_set1_pd(0x1p52 - 0.5));
-    return _mm256_cvttpd_epi32(_mm256_mul_pd(half, _mm256_set1_pd(1e-6)));
-}
-
-/* find_places for a whole group. Vectors compute, loops of plain loads look up: faster than gathers. */
-TARGET_AVX2 static inline void find_places_avx2(const struct index *ix, const uint64_t *keys, struct place *places) {
-    uint32_t tac[GROUP], serial[GROUP], hash[GROUP], at[GROUP];
-    uint64_t slot[GROUP], row[GROUP];
-    const __m256i pilot_count = _mm256_set1_epi64x(ix->pilot_count), slot_count = _mm256_set1_epi64x(ix->slot_count);
-    const __m256i multiplier = _mm256_set1_epi32((int)ix->multiplier);
-    for (uint32_t i = 0; i < GROUP; i += 8) {
-        __m256i key0 = _mm256_loadu_si256((const __m256i *)(keys + i));
-        __m256i key1 = _mm256_loadu_si256((const __m256i *)(keys + i + 4));
-        __m128i tac0 = tacs4(&key0), tac1 = tacs4(&key1);
-        __m256i tacs = _mm256_inserti128_si256(_mm256_castsi128_si256(tac0), tac1, 1);
-        __m256i low = _mm256_castps_si256(
-            _mm256_shuffle_ps(_mm256_castsi256_ps(key0), _mm256_castsi256_ps(key1), 0x88)); /* keys 0 1 4 5 2 3 6 7 */
-        low = _mm256_permute4x64_epi64(low, 0xD8);
-        __m256i hashes = _mm256_mullo_epi32(tacs, multiplier);
-        hashes = _mm256_xor_si256(hashes, _mm256_srli_epi32(hashes, 15));
-        _mm256_storeu_si256((__m256i *)(tac + i), tacs);
-        _mm256_storeu_si256((__m256i *)(serial + i),
-                            _mm256_sub_epi32(low, _mm256_mullo_epi32(tacs, _mm256_set1_epi32(SERIALS))));
-        _mm256_storeu_si256((__m256i *)(hash + i), hashes);
-        _mm256_storeu_si256((__m256i *)(at + i), reduce8(hashes, pilot_count));
-    }
-    for (uint32_t i = 0; i < GROUP; i++) at[i] = ix->pilots[at[i]];
-    for (uint32_t i = 0; i < GROUP; i += 8) {
-        __m256i pilot = _mm256_loadu_si256((const __m256i *)(at + i)), hashes = _mm256_loadu_si256((const __m256i *)(hash + i));
-        hashes = _mm256_xor_si256(hashes, _mm256_mullo_epi32(pilot, _mm256_set1_epi32((int)PILOT_MULTIPLIER)));
-        hashes = _mm256_mullo_epi32(hashes, _mm256_set1_epi32((int)SLOT_MULTIPLIER));
-        _mm256_storeu_si256((__m256i *)(at + i), reduce8(hashes, slot_count));
-    }
-    for (uint32_t i = 0; i < GROUP; i++) slot[i] = ix->slots[at[i]];
-    for (uint32_t i = 0; i < GROUP; i += 4) {
-        __m256i slots = _mm256_loadu_si256((const __m256i *)(slot + i));
-        __m256i wanted = _mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)(tac + i)));
-        __m256i listed = _mm256_cmpeq_epi64(_mm256_and_si256(slots, _mm256_set1_epi64x(EMPTY_TAC)), wanted);
-        __m256i rows = _mm256_and_si256(_mm256_srli_epi64(slots, 27), _mm256_set1_epi64x(255));
-        /* what is not listed has row 0, and line 0 of its own */
-        _mm256_storeu_si256((__m256i *)(row + i), _mm256_and_si256(rows, listed));
-        _mm256_storeu_si256((__m256i *)(slot + i), _mm256_or_si256(_mm256_srli_epi64(slots, 35), _mm256_xor_si256(listed, _mm256_set1_epi64x(-1))));
-    }
-    uint64_t widths[GROUP];
-    for (uint32_t i = 0; i < GROUP; i++) widths[i] = shape_widths[row[i]];
-    const __m256i last_line = _mm256_set1_epi64x((int64_t)ix->line_count - 1);
-    const __m256i lines = _mm256_set1_epi64x((int64_t)(uintptr_t)ix->lines);
-    const __m256i none = _mm256_set1_epi64x((int64_t)(uintptr_t)no_line);
-    for (uint32_t i = 0; i < GROUP; i += 4) {
-        __m256i offset = _mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)(serial + i)));
-        __m256i width = _mm256_loadu_si256((const __m256i *)(widths + i)), first = _mm256_loadu_si256((const __m256i *)(slot + i));
-        __m256i nth = _mm256_srli_epi64(_mm256_mul_epu32(offset, _mm256_srli_epi64(width, 32)), 40);
-        offset = _mm256_sub_epi64(offset, _mm256_mul_epu32(nth, width));
-        __m256i line = _mm256_add_epi64(first, nth);
-        line = _mm256_blendv_epi8(line, last_line, _mm256_cmpgt_epi64(line, last_line));
-        line = _mm256_add_epi64(lines, _mm256_slli_epi64(line, 6));
-        line = _mm256_castpd_si256(_mm256_blendv_pd(_mm256_castsi256_pd(line), _mm256_castsi256_pd(none), _mm256_castsi256_pd(first)));
-        __m256i rest = _mm256_or_si256(offset, _mm256_slli_epi64(_mm256_loadu_si256((const __m256i *)(row + i)), 32));
-        __m256i even = _mm256_unpacklo_epi64(line, rest), odd = _mm256_unpackhi_epi64(line, rest);
-        _mm256_storeu_si256((__m256i *)(places + i), _mm256_permute2x128_si256(even, odd, 0x20));
-        _mm256_storeu_si256((__m256i *)(places + i + 2), _mm256_permute2x128_si256(even, odd, 0x31));
-    }
-}
-#endif
-
-/* Lookups of a block, a group at a time: find the places of the next group, then probe the lines of
- * this one while the next one's are being fetched. */
-ALWAYS_INLINE void contains_block(const struct index *ix, const uint64_t *keys, uint32_t n, uint8_t *out, int level) {
-    uint32_t waiting[BLOCK + 1], waits = 0;
-    struct place ring[2][GROUP] = {{{no_line, 0, 0}}};
-    for (uint32_t base = 0; base < n + GROUP; base += GROUP) {
-        struct place *next = ring[base / GROUP & 1], *ready = ring[~base / GROUP & 1];
-        uint32_t coming = base >= n ? 0 : n - base < GROUP ? n - base : GROUP;
-#if SIMD_X86
-        if (level >= SIMD_AVX2 && coming == GROUP)
-            find_places_avx2(ix, keys + base, next);
-        else
-#endif
-            find_places(ix, keys + base, coming, next);
-        if (base == 0) {
-            for (uint32_t i = 0; i < coming; i++) PREFETCH(next[i].line);
-            continue;
-        }
-        uint32_t at = base - GROUP, here = n - at < GROUP ? n - at : GROUP;
-        for (uint32_t i = 0; i < here; i++) {
-            const struct place *p = &ready[i];
-            PREFETCH(next[i].line); /* where none is coming, of a line there was before */
-            uint32_t spilled, found = (uint32_t)line_contains(p->line, &shapes[p->row], p->offset, level, &spilled);
-            out[at + i] = (uint8_t)found;
-            waiting[waits] = at + i;
-            waits += spilled & ~found;
-        }
-    }
-    if (ix->spill_count) spill_block(ix, keys, waiting, waits, out, level);
-}
-
-ALWAYS_INLINE void contains_keys(const struct index *shared, const uint64_t *keys, size_t n, uint8_t *out, int level) {
-    const struct index copy = *shared, *ix = &copy; /* that writes to out cannot change */
-    for (size_t at = 0; at < n; at += BLOCK)
-        contains_block(ix, keys + at, (uint32_t)(n - at < BLOCK ? n - at : BLOCK), out + at, level);
-}
-
-/* Ranks of up to a group of keys: what all of them need is asked for before any is used. */
-ALWAYS_INLINE void rank_group(const struct index *ix, const uint64_t *keys, uint32_t n, uint64_t *ranks, int level) {
-    uint64_t lines[GROUP];
-    for (uint32_t i = 0; i < n; i++) {
-        struct place p = find_key(ix, keys[i]);
-        uint64_t line = (uint64_t)(p.line - ix->lines) / LINE_BYTES;
-        if (line < ix->line_count) PREFETCH(ix->ranks + line / RANK_LINES * RANK_BYTES);
-        PREFETCH(p.line);
-    }
-    if (ix->spill_count) {
-        find_spills(ix, keys, n, lines, level);
-        for (uint32_t i = 0; i < n; i++) {
-            PREFETCH(ix->spill_ranks + lines[i] / 8);
-            for (uint64_t line = lines[i] & ~7ull; line < lines[i]; line++) PREFETCH(ix->spill + line * LINE_BYTES);
-        }
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        ranks[i] = rank_in_lines(ix, keys[i]);
-        if (ix->spill_count) ranks[i] += rank_in_spill(ix, lines[i], keys[i]);
-    }
-}
-
-ALWAYS_INLINE void positions_keys(const struct index *ix, const uint64_t *keys, size_t n, int64_t *out, int level) {
-    for (size_t at = 0; at < n; at += BLOCK) {
-        uint8_t found[BLOCK];
-        uint64_t members[GROUP], ranks[GROUP];
-        uint32_t here = (uint32_t)(n - at < BLOCK ? n - at : BLOCK), row[GROUP];
-        contains_block(ix, keys + at, here, found, level);
-        for (uint32_t i = 0, gathered = 0; i < here; i++) {
-            out[at + i] = -1;
-            row[gathered] = i;
-            members[gathered] = bounded(keys[at + i]);
-            gathered += found[i];
-            if (gathered < GROUP && i + 1 < here) continue;
-            rank_group(ix, members, gathered, ranks, level);
-            for (uint32_t j = 0; j < gathered; j++) out[at + row[j]] = (int64_t)ranks[j];
-            gathered = 0;
-        }
-    }
-}
-
-/* ---- the SIMD levels --------------------------------------------------------- */
-
-struct index_kernels {
-    void (*contains)(const struct index *, const uint64_t *keys, size_t n, uint8_t *out);
-    int (*contains_one)(const struct index *, uint64_t key);
-    void (*positions)(const struct index *, const uint64_t *keys, size_t n, int64_t *out);
-};
-
-#define INDEX_KERNELS(name, target, level)                                                                        \
-    target static void contains_##name(const struct index *ix, const uint64_t *keys, size_t n, uint8_t *out) {   \
-        contains_keys(ix, keys, n, out, level);                                                                   \
-    }                                                                                                             \
-    target static int contains_one_##name(const struct index *ix, uint64_t key) { return contains_key(ix, key, level); } \
-    target static void positions_##name(const struct index *ix, const uint64_t *keys, size_t n, int64_t *out) {  \
-        positions_keys(ix, keys, n, out, level);                                                                  \
-    }
-
-INDEX_KERNELS(portable, , SIMD_PORTABLE)
-#if SIMD_X86
-INDEX_KERNELS(sse4, TARGET_SSE4, SIMD_SSE4)
-INDEX_KERNELS(avx2, TARGET_AVX2, SIMD_AVX2)
-#endif
-
-static const struct index_kernels index_levels[SIMD_LEVELS] = {
-    {contains_portable, contains_one_portable, positions_portable},
-#if SIMD_X86
-    {contains_sse4, contains_one_sse4, positions_sse4},
-    {contains_avx2, contains_one_avx2, positions_avx2},
-#endif
-};
 
 #endif

@@ -6,6 +6,7 @@ alike: `Index._sections` gives them out, `Index._from_sections` takes them in.
 
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.unicode cimport PyUnicode_Check
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove, memset
@@ -16,6 +17,11 @@ import numpy as np
 
 from imeiset._parse cimport parse_error, parse_object
 
+cdef extern from "Python.h":
+    bint PyUnicode_IS_COMPACT_ASCII(object)
+    void* PyUnicode_DATA(object)
+    Py_ssize_t PyUnicode_GET_LENGTH(object)
+
 cdef extern from "_simd.h" nogil:
     const char* const* simd_names
     int simd_supported() noexcept
@@ -23,7 +29,7 @@ cdef extern from "_simd.h" nogil:
 
 cdef extern from "_merge.h" nogil:
     enum: BUILD_OK, BUILD_NO_MEMORY, BUILD_NOT_ASCENDING, BUILD_OUT_OF_RANGE, BUILD_TOO_LARGE
-    enum: LINE_BYTES, RANK_BYTES, RANK_LINES, MAX_LINES, OP_AND, OP_SUB
+    enum: SERIALS, LINE_BYTES, RANK_BYTES, RANK_LINES, MAX_LINES, OP_AND, OP_SUB
     const uint64_t KEYS
     struct index:
         const uint8_t* pilots
@@ -62,9 +68,14 @@ cdef extern from "_merge.h" nogil:
     size_t reader_keys(reader*, uint64_t*, size_t) noexcept
     size_t reader_runs(reader*, uint64_t*, uint64_t*, size_t) noexcept
     int combine(const index*, const index*, int, builder*) noexcept
+
+cdef extern from "_digits.h" nogil:
+    bint imei_parts(const uint8_t*, size_t, uint32_t* tac, uint32_t* serial) noexcept
+
+cdef extern from "_lookups.h" nogil:
     struct index_kernels:
         void (*contains)(const index*, const uint64_t*, size_t, uint8_t*) noexcept nogil
-        int (*contains_one)(const index*, uint64_t) noexcept nogil
+        int (*contains_parts)(const index*, uint32_t, uint32_t) noexcept nogil
         void (*positions)(const index*, const uint64_t*, size_t, int64_t*) noexcept nogil
     const index_kernels* index_levels
 
@@ -366,10 +377,16 @@ cdef class Index:
     def __contains__(self, value):
         """Is this IMEI in the set? str, bytes, an integer key or an Imei. Raises ImeiError."""
         cdef uint64_t key = 0
-        cdef uint8_t status = parse_object(value, &key)
+        cdef uint32_t tac = 0, serial = 0
+        cdef uint8_t status
+        if PyUnicode_Check(value) and PyUnicode_IS_COMPACT_ASCII(value) and imei_parts(
+            <const uint8_t*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value), &tac, &serial
+        ):
+            return _kernels.contains_parts(&self.ix, tac, serial) != 0  # nearly always
+        status = parse_object(value, &key)
         if status:
             return self._contains_malformed(value, status)
-        return _kernels.contains_one(&self.ix, key) != 0
+        return contains_key(&self.ix, key)
 
     def _contains_malformed(self, value, uint8_t status, /):
         """What `in` says of a value that is no IMEI: here, ImeiError."""
@@ -466,8 +483,13 @@ cdef const void* index_pointer(object index) except NULL:
     return &(<Index>index).ix
 
 
+cdef inline bint contains_key(const index* ix, uint64_t key) noexcept nogil:
+    key = min(key, KEYS)
+    return _kernels.contains_parts(ix, <uint32_t>(key // SERIALS), <uint32_t>(key % SERIALS)) != 0
+
+
 cdef bint index_has(const void* pointer, uint64_t key) noexcept nogil:
-    return _kernels.contains_one(<const index*>pointer, key) != 0
+    return contains_key(<const index*>pointer, key)
 
 
 cdef void index_have(const void* pointer, const uint64_t* keys, size_t n, uint8_t* out) noexcept nogil:

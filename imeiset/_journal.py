@@ -90,6 +90,7 @@ class Journal:
 
     def __init__(self, path: Path, generation: int, base: int, *, writable: bool = False) -> None:
         self.path = path
+        self._descriptor = -1
         try:
             self._descriptor = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
         except OSError as error:
@@ -118,6 +119,9 @@ class Journal:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def __del__(self) -> None:
+        self.close()
 
     @property
     def nbytes(self) -> int:

@@ -30,19 +30,8 @@
 #define NO_SPILL 255
 #define BITMAP_WIDTH 504u
 
-#if defined(__GNUC__)
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-#define UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define PREFETCH(p) __builtin_prefetch(p)
-#else
-#define ALWAYS_INLINE static inline
-#define UNLIKELY(x) (x)
-#define PREFETCH(p) ((void)0)
-#endif
-
 /* How one row of SHAPE_ROWS lays out its lines, worked out once. */
 struct shape {
-    uint64_t ones, tops; /* a 1 at the bottom, or the top, of every field of low_bits bits */
     uint32_t width;      /* serials in the stretch of a line */
     uint32_t reciprocal; /* ceil(2^40 / width): serial / width by multiplication */
     uint16_t lines;      /* lines of a TAC; 0: none, every serial is in the spill */
@@ -55,7 +44,22 @@ struct shape {
 
 static struct shape shapes[256];
 
+/* What a lookup needs of a shape, in one word: width in bits 0..19, low_bits in 20..23, in 24..31 where the
+ * low parts begin (of a bitmap: its bits), reciprocal in 32..63. */
+static uint64_t shape_words[256];
+#define word_width(word) ((uint32_t)(word) & 0xFFFFF)
+#define word_low_bits(word) ((uint32_t)(word) >> 20 & 15)
+#define word_low_at(word) ((uint32_t)(word) >> 24)
+#define word_reciprocal(word) ((word) >> 32)
+#define BITMAP_LOW_BITS 1u /* of bitmaps, and of nothing else */
+#define NO_LOW_BITS 14u    /* of rows without lines; any that a line may have would do */
+
+/* A 1 at the bottom of every field of so many bits. */
+static uint64_t field_ones[16];
+
 static inline void shapes_init(void) {
+    for (int bits = 1; bits < 16; bits++)
+        for (int at = 0; at + bits <= 64; at += bits) field_ones[bits] |= 1ull << at;
     for (int row = 0; row < 256; row++) {
         struct shape *s = &shapes[row];
         memset(s, 0, sizeof *s);
@@ -63,12 +67,12 @@ static inline void shapes_init(void) {
         s->width = s->lines ? (SERIALS + s->lines - 1) / s->lines : SERIALS;
         s->reciprocal = (uint32_t)(((1ull << 40) + s->width - 1) / s->width);
         s->capacity = s->lines ? SHAPE_ROWS[row].capacity : 1;
-        s->low_bits = !s->lines ? 20 : s->capacity ? SHAPE_ROWS[row].low_bits : 1;
+        s->low_bits = !s->lines ? NO_LOW_BITS : s->capacity ? SHAPE_ROWS[row].low_bits : BITMAP_LOW_BITS;
         s->buckets = (uint8_t)(s->capacity ? ((s->width - 1) >> s->low_bits) + 1 : 0);
         s->low_at = (uint16_t)(8 + s->buckets + s->capacity + 1);
         s->bucket_capacity = (uint8_t)(57 / s->low_bits);
-        for (int at = 0; at + s->low_bits <= 64; at += s->low_bits) s->ones |= 1ull << at;
-        s->tops = s->ones << (s->low_bits - 1);
+        shape_words[row] = s->width | (uint64_t)s->low_bits << 20 | (uint64_t)(s->capacity ? s->low_at : 8) << 24 |
+                           (uint64_t)s->reciprocal << 32;
     }
 }
 
@@ -112,29 +116,36 @@ static inline void line_or(uint8_t *line, uint32_t at, uint64_t field) {
 
 static inline uint64_t low_mask(unsigned bits) { return (1ull << (bits & 63)) - 1; }
 
-/* The position of the k-th 1 (from 0) of w; k is below the number of 1s. */
+/* The position of the k-th 1 (from 0) of w, 64 where it has none; k is below 64 where it has. */
 ALWAYS_INLINE unsigned select64(uint64_t w, unsigned k, int level) {
 #if SIMD_X86
     if (level >= SIMD_AVX2) {
-        uint64_t bit;
-        __asm__("pdep %2, %1, %0" : "=r"(bit) : "r"(1ull << (k & 63)), "r"(w));
-        return (unsigned)__builtin_ctzll(bit | 1ull << 63);
+        uint64_t bit, at;
+        __asm__("pdep %2, %1, %0" : "=r"(bit) : "r"(k < 64 ? 1ull << k : 0), "r"(w));
+        __asm__("tzcnt %1, %0" : "=r"(at) : "r"(bit) : "cc");
+        return (unsigned)at;
     }
 #endif
     (void)level;
-    unsigned at = 0;
-    for (unsigned half = 32; half; half >>= 1) { /* which half holds it? */
-        unsigned in = (unsigned)__builtin_popcountll(w & low_mask(half));
-        unsigned up = k >= in;
-        k -= up ? in : 0;
-        w = up ? w >> half : w;
-        at += up ? half : 0;
-    }
-    return at;
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
+    uint64_t sums = w - (w >> 1 & UINT64_C(0x5555555555555555));
+    sums = (sums & UINT64_C(0x3333333333333333)) + (sums >> 2 & UINT64_C(0x3333333333333333));
+    sums = ((sums + (sums >> 4)) & UINT64_C(0x0F0F0F0F0F0F0F0F)) * ones; /* byte i: 1s up to its end */
+    k = k < 64 ? k : 64;
+    uint64_t past = ((k * ones | tops) - sums) & tops; /* a bit for each byte that ends at or before it */
+    unsigned at = (unsigned)((past >> 7) * ones >> 56) * 8;
+    k -= (unsigned)(sums << 8 >> (at & 63)) & 0xFF;
+    /* the same inside the byte: a bit to a byte */
+    uint64_t bits = (w >> (at & 63) & 0xFF) * ones & UINT64_C(0x8040201008040201);
+    sums = ((bits + ones * 0x7F) >> 7 & ones) * ones;
+    past = ((k * ones | tops) - sums) & tops;
+    return at < 64 ? at + (unsigned)((past >> 7) * ones >> 56) : 64;
 }
 
+#define UNARY_BITS 192u /* at most */
+
 /* Where a bucket lies: its first serial's index in the line and how many it has. In a damaged line
- * these may be any numbers. */
+ * these may be any numbers, but it has none where the unary part does not come to it. */
 struct bucket {
     uint32_t first, count;
 };
@@ -148,23 +159,24 @@ ALWAYS_INLINE struct bucket line_bucket(const uint8_t *line, uint32_t h, int lev
     uint32_t at = select64(load64(line + 1 + words * 8), k, level) + words * 64;
     uint64_t rest = load64(line + 1 + ((at + 1) >> 3)) >> ((at + 1) & 7);
     struct bucket b;
-    b.count = (uint32_t)__builtin_ctzll(rest | 1ull << 63);
+    b.count = at < UNARY_BITS ? (uint32_t)__builtin_ctzll(rest | 1ull << 63) : 0;
     b.first = at - h;
     return b;
 }
 
-/* Is offset x in the line? *spilled: it may be in the spill instead. */
-ALWAYS_INLINE int line_contains(const uint8_t *line, const struct shape *s, uint32_t x, int level, uint32_t *spilled) {
-    uint32_t h = x >> s->low_bits;
+/* Is offset x in the line, whose shape has the low half of this word? *spilled: it may be in the spill instead. */
+ALWAYS_INLINE int line_contains(const uint8_t *line, uint32_t word, uint32_t x, int level, uint32_t *spilled) {
+    uint32_t low_bits = word_low_bits(word), h = x >> low_bits;
     *spilled = h >= line[0];
-    if (UNLIKELY(s->capacity == 0)) return line[1 + (x >> 3)] >> (x & 7) & 1;
+    if (UNLIKELY(low_bits == BITMAP_LOW_BITS)) return line[1 + (x >> 3)] >> (x & 7) & 1;
     struct bucket b = line_bucket(line, h, level);
-    uint64_t lows = line_bits(line, s->low_at + b.first * s->low_bits);
+    uint64_t lows = line_bits(line, word_low_at(word) + b.first * low_bits), ones = field_ones[low_bits];
     /* Compare every candidate at once: a field of `differ` is zero where it equals x's low part, and
      * the lowest such field sets its top bit in `zero`. */
-    uint64_t differ = lows ^ (x & low_mask(s->low_bits)) * s->ones;
-    uint64_t zero = (differ - s->ones) & ~differ & s->tops;
-    return (zero & low_mask(b.count * s->low_bits)) != 0;
+    uint64_t differ = lows ^ (x & low_mask(low_bits)) * ones;
+    uint64_t zero = (differ - ones) & ~differ & (ones << (low_bits - 1));
+    uint32_t bits = b.count * low_bits;
+    return (bits < 64 ? zero & low_mask(bits) : zero) != 0;
 }
 
 /* How many serials of the line are below offset x < width. */

@@ -36,14 +36,15 @@ cdef extern from "_digits.h" nogil:
     const uint8_t IMEI_WRONG_TYPE
     const uint8_t IMEI_CHECK_DIGIT
     const uint8_t IMEI_CHECK_DIGIT_SPARE
-    uint8_t imei_scalar(const uint8_t*, size_t, uint64_t*) noexcept
-    uint8_t imei_text(const uint8_t*, size_t, uint64_t*) noexcept
+    uint8_t imei_scalar(const uint8_t*, size_t, uint8_t, uint64_t*) noexcept
+    uint8_t imei_text(const uint8_t*, size_t, uint8_t, uint64_t*) noexcept
     uint8_t imei_compact(const uint8_t*, size_t, uint8_t*, unsigned*) noexcept
-    uint8_t imei_integer(uint64_t, int, uint64_t*) noexcept
+    uint8_t imei_integer(uint64_t, int, uint8_t, uint64_t*) noexcept
     bint imei_all_keys(const uint64_t*, size_t) noexcept
     bint imei_copy_keys(const void*, size_t, uint64_t*) noexcept
     unsigned imei_check_digit(uint64_t) noexcept
     void imei_write(uint64_t, char*) noexcept
+    void imei_write_tacs(size_t, const uint64_t*, uint8_t*) noexcept
     void imei_settle(int, size_t, uint64_t*, uint8_t*, size_t*, size_t*) noexcept
 
 cdef extern from "_digits_simd.h" nogil:
@@ -51,13 +52,14 @@ cdef extern from "_digits_simd.h" nogil:
     int simd_supported() noexcept
     int simd_by_name(const char*) noexcept
     ctypedef struct digit_kernels:
-        void (*fixed)(const uint8_t*, ptrdiff_t, size_t, size_t, uint64_t*, uint8_t*) noexcept nogil
-        void (*ucs4)(const uint8_t*, ptrdiff_t, size_t, size_t, uint64_t*, uint8_t*) noexcept nogil
-        size_t (*spans)(const uint8_t*, size_t, const void*, const void*, bint, size_t, uint64_t*,
+        void (*fixed)(const uint8_t*, ptrdiff_t, size_t, size_t, uint8_t, uint64_t*, uint8_t*) noexcept nogil
+        void (*ucs4)(const uint8_t*, ptrdiff_t, size_t, size_t, uint8_t, uint64_t*, uint8_t*) noexcept nogil
+        size_t (*spans)(const uint8_t*, size_t, const void*, const void*, bint, size_t, uint8_t, uint64_t*,
                         uint8_t*) noexcept nogil
-        size_t (*views)(const uint8_t*, const uint8_t* const*, const int64_t*, size_t, size_t, uint64_t*,
-                        uint8_t*) noexcept nogil
-        size_t (*lines)(const uint8_t*, size_t, bint, size_t, uint64_t*, uint8_t*, size_t*) noexcept nogil
+        size_t (*views)(const uint8_t*, const uint8_t* const*, const int64_t*, size_t, size_t, uint8_t,
+                        uint64_t*, uint8_t*) noexcept nogil
+        size_t (*lines)(const uint8_t*, size_t, bint, size_t, uint8_t, uint64_t*, uint8_t*,
+                        size_t*) noexcept nogil
     const digit_kernels* digit_levels
 
 cdef extern from "_write.h" nogil:
@@ -112,7 +114,7 @@ cdef Py_ssize_t _copy_text(object text, uint8_t* buffer) noexcept:
     return n
 
 
-cdef uint8_t _integer(object value, int digits, uint64_t* key) noexcept:
+cdef uint8_t _integer(object value, int digits, uint8_t bare, uint64_t* key) noexcept:
     cdef int overflow = 0
     cdef long long number = PyLong_AsLongLongAndOverflow(value, &overflow)
     key[0] = IMEI_NO_KEY
@@ -120,10 +122,10 @@ cdef uint8_t _integer(object value, int digits, uint64_t* key) noexcept:
         return IMEI_OUT_OF_RANGE if overflow > 0 else IMEI_NEGATIVE
     if number < 0:
         return IMEI_NEGATIVE
-    return imei_integer(<uint64_t>number, digits, key)
+    return imei_integer(<uint64_t>number, digits, bare, key)
 
 
-cdef uint8_t _other(object value, int digits, uint64_t* key) noexcept:
+cdef uint8_t _other(object value, int digits, uint8_t bare, uint64_t* key) noexcept:
     """What is neither text nor int: nothing at all, an integer of another make, an Imei, or wrong."""
     key[0] = IMEI_NO_KEY
     if value is None:
@@ -132,9 +134,11 @@ cdef uint8_t _other(object value, int digits, uint64_t* key) noexcept:
         if PyFloat_Check(value):
             return IMEI_MISSING if value != value else IMEI_WRONG_TYPE
         if PyIndex_Check(value) and not PyBool_Check(value):
-            return _integer(value.__index__(), digits, key)
+            return _integer(value.__index__(), digits, bare, key)
         if hasattr(value, "__imei_key__"):
-            return _integer(value.__imei_key__(), 14, key)
+            if bare:  # the key says nothing of the check digit
+                return _text(str(value), bare, key)
+            return _integer(value.__imei_key__(), 14, bare, key)
         if type(value).__name__ in ("NAType", "NaTType"):  # pandas is not imported for its nulls
             return IMEI_MISSING
     except BaseException:  # whatever that object's own code raises: a status of 0 would say it is fine
@@ -142,22 +146,27 @@ cdef uint8_t _other(object value, int digits, uint64_t* key) noexcept:
     return IMEI_WRONG_TYPE
 
 
-cdef inline uint8_t _parse(object value, int digits, uint64_t* key) noexcept:
-    """The key and status, check digit codes included."""
+cdef inline uint8_t _text(object value, uint8_t bare, uint64_t* key) noexcept:
+    """Those of a str, of a class derived from it too."""
     cdef uint8_t buffer[64]
+    if PyUnicode_IS_COMPACT_ASCII(value):
+        return imei_scalar(<const uint8_t*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value), bare, key)
+    return imei_text(buffer, _copy_text(value, buffer), bare, key)
+
+
+cdef inline uint8_t _parse(object value, int digits, uint8_t bare, uint64_t* key) noexcept:
+    """The key and status, check digit codes included. bare: the status of what has no check digit."""
     if PyUnicode_Check(value):
-        if PyUnicode_IS_COMPACT_ASCII(value):
-            return imei_scalar(<const uint8_t*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value), key)
-        return imei_text(buffer, _copy_text(value, buffer), key)
+        return _text(value, bare, key)
     if PyBytes_Check(value):
-        return imei_scalar(<const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), key)
+        return imei_scalar(<const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), bare, key)
     if PyLong_Check(value) and not PyBool_Check(value):
-        return _integer(value, digits, key)
-    return _other(value, digits, key)
+        return _integer(value, digits, bare, key)
+    return _other(value, digits, bare, key)
 
 
 cdef uint8_t parse_object(object value, uint64_t* key) noexcept:
-    cdef uint8_t status = _parse(value, 14, key)
+    cdef uint8_t status = _parse(value, 14, IMEI_OK, key)
     return IMEI_OK if status == IMEI_CHECK_DIGIT or status == IMEI_CHECK_DIGIT_SPARE else status
 
 
@@ -193,14 +202,10 @@ def is_valid(text, /):
 
     Separators are allowed as everywhere. Whatever the content, no error; TypeError for another type.
     """
-    cdef uint8_t buffer[64]
-    cdef uint8_t digits[16]
-    cdef unsigned count = 0
     cdef uint64_t key = IMEI_NO_KEY
     if not isinstance(text, (str, bytes)):
         raise TypeError(f"expected str or bytes, got {type(text).__name__}")
-    imei_compact(buffer, _copy_text(text, buffer), digits, &count)
-    return count == 15 and _parse(text, 14, &key) == IMEI_OK
+    return _parse(text, 14, IMEI_CHECK_DIGIT, &key) == IMEI_OK
 
 
 def compact(value, /):
@@ -221,7 +226,7 @@ def text_of(key, /):
     cdef uint64_t number = IMEI_NO_KEY
     cdef uint8_t status = IMEI_WRONG_TYPE
     if not isinstance(key, (str, bytes)):
-        status = _parse(key, 14, &number)
+        status = _parse(key, 14, IMEI_OK, &number)
     if status:
         raise parse_error(status, key, -1)
     return text_of_key(number)
@@ -248,7 +253,7 @@ def rows_of(const uint64_t[::1] keys not None, bytes before=b"", bytes after=b""
 # ---- columns ----
 #
 # Each call parses rows from `start` on into keys[:] and status[:], as many as these hold. The check
-# digit codes are left for `settle`.
+# digit codes are left for `settle`. exact: what has no check digit is not OK either.
 
 cdef Py_ssize_t _rows(Py_ssize_t start, Py_ssize_t total, uint64_t[::1] keys, uint8_t[::1] status) except -1:
     """How many rows to parse."""
@@ -259,7 +264,8 @@ cdef Py_ssize_t _rows(Py_ssize_t start, Py_ssize_t total, uint64_t[::1] keys, ui
     return min(total - start, keys.shape[0])
 
 
-def fixed(array not None, Py_ssize_t start, uint64_t[::1] keys not None, uint8_t[::1] status not None):
+def fixed(array not None, Py_ssize_t start, uint64_t[::1] keys not None, uint8_t[::1] status not None,
+          bint exact=False):
     """Rows of a one-dimensional NumPy array of dtype S or native U, any strides. Returns how many."""
     cdef Py_buffer view
     cdef Py_ssize_t n
@@ -268,6 +274,7 @@ def fixed(array not None, Py_ssize_t start, uint64_t[::1] keys not None, uint8_t
     if kind not in "SU" or not array.dtype.isnative or array.ndim != 1:
         raise TypeError(f"expected a one-dimensional array of native S or U, got {array.dtype!r}")
     cdef bint wide = kind == "U"
+    cdef uint8_t bare = IMEI_CHECK_DIGIT if exact else IMEI_OK
     PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
     try:
         n = _rows(start, view.shape[0], keys, status)
@@ -275,16 +282,16 @@ def fixed(array not None, Py_ssize_t start, uint64_t[::1] keys not None, uint8_t
             base = <const uint8_t*>view.buf + start * view.strides[0]
             with nogil:
                 if wide:
-                    _kernels.ucs4(base, view.strides[0], view.itemsize // 4, n, &keys[0], &status[0])
+                    _kernels.ucs4(base, view.strides[0], view.itemsize // 4, n, bare, &keys[0], &status[0])
                 else:
-                    _kernels.fixed(base, view.strides[0], view.itemsize, n, &keys[0], &status[0])
+                    _kernels.fixed(base, view.strides[0], view.itemsize, n, bare, &keys[0], &status[0])
     finally:
         PyBuffer_Release(&view)
     return n
 
 
 def lines(const uint8_t[::1] text not None, Py_ssize_t start, uint64_t[::1] keys not None,
-          uint8_t[::1] status not None, bint final=True):
+          uint8_t[::1] status not None, bint final=True, bint exact=False):
     """Lines of text from the byte `start` on, ended by LF or CRLF; the last may lack its end if `final`.
 
     A blank line is an EMPTY row; what follows the last line end is a row only if it is not empty.
@@ -292,10 +299,11 @@ def lines(const uint8_t[::1] text not None, Py_ssize_t start, uint64_t[::1] keys
     """
     cdef size_t consumed = 0
     cdef Py_ssize_t n = 0
+    cdef uint8_t bare = IMEI_CHECK_DIGIT if exact else IMEI_OK
     _rows(start, text.shape[0], keys, status)
     if start < text.shape[0] and keys.shape[0]:
         with nogil:
-            n = _kernels.lines(&text[start], text.shape[0] - start, final, keys.shape[0], &keys[0],
+            n = _kernels.lines(&text[start], text.shape[0] - start, final, keys.shape[0], bare, &keys[0],
                                &status[0], &consumed)
     return n, start + <Py_ssize_t>consumed
 
@@ -306,17 +314,18 @@ ctypedef fused offset_t:
 
 
 def spans(const uint8_t[::1] data not None, const offset_t[::1] starts not None,
-          const offset_t[::1] ends not None, uint64_t[::1] keys not None, uint8_t[::1] status not None):
+          const offset_t[::1] ends not None, uint64_t[::1] keys not None, uint8_t[::1] status not None,
+          bint exact=False):
     """Texts data[starts[i]:ends[i]], one for each row. Raises ValueError for a span outside the data."""
     cdef Py_ssize_t n = _rows(0, starts.shape[0], keys, status), done = 0
     cdef const uint8_t* base = &data[0] if data.shape[0] else NULL
-    cdef uint8_t nothing = 0
+    cdef uint8_t nothing = 0, bare = IMEI_CHECK_DIGIT if exact else IMEI_OK
     if ends.shape[0] != starts.shape[0] or keys.shape[0] != starts.shape[0]:
         raise ValueError(f"spans: got {starts.shape[0]} starts, {ends.shape[0]} ends, {keys.shape[0]} rows")
     if n:
         with nogil:
             done = _kernels.spans(base if base else &nothing, data.shape[0], &starts[0], &ends[0],
-                                  sizeof(offset_t) == 8, n, &keys[0], &status[0])
+                                  sizeof(offset_t) == 8, n, bare, &keys[0], &status[0])
     if done < n:
         got = f"{starts[done]}:{ends[done]}"
         raise ValueError(f"span {done}: expected within {data.shape[0]} bytes, got {got}")
@@ -348,14 +357,16 @@ cdef class Buffers:
 
 
 def views(const uint8_t[::1] views not None, Buffers buffers not None, uint64_t[::1] keys not None,
-          uint8_t[::1] status not None):
+          uint8_t[::1] status not None, bint exact=False):
     """Arrow string views, 16 bytes for each row. Raises ValueError for one outside the buffers."""
     cdef Py_ssize_t n = _rows(0, views.shape[0] // 16, keys, status), count = len(buffers.views), done = 0
+    cdef uint8_t bare = IMEI_CHECK_DIGIT if exact else IMEI_OK
     if views.shape[0] != 16 * keys.shape[0]:
         raise ValueError(f"views: expected {16 * keys.shape[0]} bytes, got {views.shape[0]}")
     if n:
         with nogil:
-            done = _kernels.views(&views[0], buffers.data, buffers.sizes, count, n, &keys[0], &status[0])
+            done = _kernels.views(&views[0], buffers.data, buffers.sizes, count, n, bare, &keys[0],
+                                  &status[0])
     if done < n:
         raise ValueError(f"view {done}: expected within the {count} buffers, got one outside")
 
@@ -376,16 +387,17 @@ def all_keys(const uint64_t[::1] values not None, /):
 
 
 def integers(const integer_t[:] values not None, int digits, Py_ssize_t start, uint64_t[::1] keys not None,
-             uint8_t[::1] status not None):
+             uint8_t[::1] status not None, bint exact=False):
     """Integers of 14 digits, or of 15 with the check digit. Returns how many."""
     cdef Py_ssize_t i, begin, end, n = _rows(start, values.shape[0], keys, status)
     cdef bint plain = digits == 14 and values.strides[0] == sizeof(integer_t)
     cdef integer_t value
+    cdef uint8_t bare = IMEI_CHECK_DIGIT if exact else IMEI_OK
     with nogil:
         for begin in range(0, n, 1024):
             end = min(begin + 1024, n)
             if plain and imei_copy_keys(&values[start + begin], end - begin, &keys[begin]):
-                memset(&status[begin], IMEI_OK, end - begin)
+                memset(&status[begin], bare, end - begin)
                 continue
             for i in range(begin, end):
                 value = values[start + i]
@@ -393,18 +405,19 @@ def integers(const integer_t[:] values not None, int digits, Py_ssize_t start, u
                     keys[i] = IMEI_NO_KEY
                     status[i] = IMEI_NEGATIVE
                 else:
-                    status[i] = imei_integer(<uint64_t>value, digits, &keys[i])
+                    status[i] = imei_integer(<uint64_t>value, digits, bare, &keys[i])
     return n
 
 
 def objects(values not None, int digits, Py_ssize_t start, uint64_t[::1] keys not None,
-            uint8_t[::1] status not None):
+            uint8_t[::1] status not None, bint exact=False):
     """Items of a list or tuple: whatever `key_of` accepts, and nulls. Returns how many."""
     cdef Py_ssize_t i, n = _rows(start, len(values), keys, status)
     cdef uint64_t* to = &keys[0] if n else NULL
+    cdef uint8_t bare = IMEI_CHECK_DIGIT if exact else IMEI_OK
     if isinstance(values, tuple):
         for i in range(n):
-            status[i] = _parse((<tuple>values)[start + i], digits, to + i)
+            status[i] = _parse((<tuple>values)[start + i], digits, bare, to + i)
     elif not isinstance(values, list):
         raise TypeError(f"expected a list or tuple, got {type(values).__name__}")
     else:
@@ -412,8 +425,18 @@ def objects(values not None, int digits, Py_ssize_t start, uint64_t[::1] keys no
             # An item's own code may run, and shorten the list.
             if start + i >= len(<list>values):
                 raise RuntimeError("list changed size while it was parsed")
-            status[i] = _parse((<list>values)[start + i], digits, to + i)
+            status[i] = _parse((<list>values)[start + i], digits, bare, to + i)
     return n
+
+
+def tacs(const uint64_t[::1] keys not None, uint8_t[:, ::1] texts not None):
+    """The TACs of keys, 8 characters for each row; NULs where it has no key."""
+    cdef Py_ssize_t n = keys.shape[0]
+    if texts.shape[0] != n or texts.shape[1] != 8:
+        raise ValueError(f"texts: expected {n} rows of 8 bytes, got {texts.shape[0]} of {texts.shape[1]}")
+    if n:
+        with nogil:
+            imei_write_tacs(n, &keys[0], &texts[0, 0])
 
 
 cpdef int check_policy(str policy) except -1:

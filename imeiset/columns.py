@@ -9,7 +9,7 @@ import array
 import mmap
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, overload
 
 import numpy as np
 import numpy.ma as ma  # now: numpy would import it in a thread, and a fork meanwhile would wait for ever
@@ -21,6 +21,7 @@ from imeiset.errors import CheckDigit, ImeiError, ParseStatus
 Keys = NDArray[np.uint64]
 Statuses = NDArray[np.uint8]
 
+_ROWS = 1 << 14  # rows at a time: keys and statuses stay in cache
 _ACCEPTED = (
     "a list or tuple, a NumPy array of uint64, int64, S or U, an Arrow column, "
     "or bytes or an mmap of newline-separated numbers"
@@ -47,9 +48,10 @@ class Source(Protocol):
 class _Rows:
     """A column whose rows are numbered: integers, fixed-width texts, objects."""
 
-    def __init__(self, values: Any, digits: int) -> None:
+    def __init__(self, values: Any, digits: int, exact: bool) -> None:
         self._values = values
         self._digits = digits
+        self._exact = exact
         self._first = self._next = 0
 
     @property
@@ -74,22 +76,22 @@ class _Rows:
 
 class _Integers(_Rows):
     def _read(self, keys: Keys, status: Statuses) -> int:
-        return _parse.integers(self._values, self._digits, self._next, keys, status)
+        return _parse.integers(self._values, self._digits, self._next, keys, status, self._exact)
 
 
 class _Fixed(_Rows):
     def _read(self, keys: Keys, status: Statuses) -> int:
-        return _parse.fixed(self._values, self._next, keys, status)
+        return _parse.fixed(self._values, self._next, keys, status, self._exact)
 
 
 class _Objects(_Rows):
     def _read(self, keys: Keys, status: Statuses) -> int:
-        return _parse.objects(self._values, self._digits, self._next, keys, status)
+        return _parse.objects(self._values, self._digits, self._next, keys, status, self._exact)
 
 
 class _ArrowRows(_Rows):
     def _read(self, keys: Keys, status: Statuses) -> int:
-        rows: int = self._values.read(self._next, self._digits, keys, status)
+        rows: int = self._values.read(self._next, self._digits, keys, status, self._exact)
         return rows
 
     def value(self, row: int) -> object:
@@ -101,8 +103,9 @@ class _Lines:
 
     _SAMPLE = 1 << 16
 
-    def __init__(self, text: memoryview) -> None:
+    def __init__(self, text: memoryview, exact: bool) -> None:
         self._text = text
+        self._exact = exact
         self._first = self._next = 0
 
     @property
@@ -114,7 +117,7 @@ class _Lines:
 
     def read(self, keys: Keys, status: Statuses) -> int:
         self._first = self._next
-        rows, self._next = _parse.lines(self._text, self._next, keys, status)
+        rows, self._next = _parse.lines(self._text, self._next, keys, status, exact=self._exact)
         return rows
 
     def latest(self, rows: NDArray[np.intp]) -> list[object]:
@@ -132,26 +135,27 @@ class _Lines:
         return line.partition(b"\n")[0].removesuffix(b"\r")
 
 
-def source(column: object, *, digits: int = 14) -> Source:
+def source(column: object, *, digits: int = 14, exact: bool = False) -> Source:
     """A source for any accepted column.
 
-    digits: what integers are, 14-digit keys or (15) keys with their check digit. Raises TypeError for a
-    column that is not accepted, ValueError for an array that is not one-dimensional.
+    digits: what integers are, 14-digit keys or (15) keys with their check digit. exact: rows without a
+    check digit are not OK. Raises TypeError for a column that is not accepted, ValueError for an array that
+    is not one-dimensional.
     """
     if digits not in (14, 15):
         raise ValueError(f"digits: expected 14 or 15, got {digits!r}")
     if isinstance(column, list | tuple):
         # A subclass may say anything of its length.
-        return _Objects(column if type(column) in (list, tuple) else [*column], digits)
+        return _Objects(column if type(column) in (list, tuple) else [*column], digits, exact)
     column = settled(column)
     if isinstance(column, _arrow.ArrowColumn):
-        return _ArrowRows(column, digits)
+        return _ArrowRows(column, digits, exact)
     if hasattr(column, "__array__") and not isinstance(column, np.generic):
-        return _array(np.asanyarray(column), digits)
+        return _array(np.asanyarray(column), digits, exact)
     if (text := _text(column)) is not None:
-        return _Lines(text)
+        return _Lines(text, exact)
     if isinstance(column, memoryview | array.array):
-        return _array(np.asarray(column), digits)
+        return _array(np.asarray(column), digits, exact)
     raise TypeError(f"expected {_ACCEPTED}, got {type(column).__name__}")
 
 
@@ -206,16 +210,16 @@ def _after_newline(text: memoryview, start: int) -> int:
     return len(text)
 
 
-def _array(values: NDArray[Any], digits: int) -> Source:
+def _array(values: NDArray[Any], digits: int, exact: bool) -> Source:
     if values.ndim != 1:
         raise ValueError(f"expected an array of one dimension, got {values.ndim}")
     kind = values.dtype.kind
     if not (kind in "SUOT" or (kind in "iu" and values.dtype.itemsize == 8)):
         raise TypeError(f"expected {_ACCEPTED}, got an array of {values.dtype}")
     if kind in "OT" or isinstance(values, ma.MaskedArray):
-        return _Objects(values.tolist(), digits)  # None where masked
+        return _Objects(values.tolist(), digits, exact)  # None where masked
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
-    return _Fixed(values, digits) if kind in "SU" else _Integers(values, digits)
+    return (_Fixed if kind in "SU" else _Integers)(values, digits, exact)
 
 
 def ready_keys(column: object, *, digits: int = 14) -> Keys | None:
@@ -232,7 +236,17 @@ def _buffers(rows: int) -> tuple[Keys, Statuses]:
     return np.empty(rows, np.uint64), np.empty(rows, np.uint8)
 
 
-def parse(column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore") -> tuple[Keys, Statuses]:
+@overload
+def parse(
+    column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore", arrow: Literal[False] = False
+) -> tuple[Keys, Statuses]: ...
+@overload
+def parse(
+    column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore", arrow: bool
+) -> tuple[Any, Any]: ...
+def parse(
+    column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore", arrow: bool = False
+) -> tuple[Any, Any]:
     """Keys and statuses of a column: uint64[n] and uint8[n] of ParseStatus, 0 where the row is well formed.
 
     Never raises on content: a malformed row has its code, and 2**64 - 1 as its key, which is no key.
@@ -243,7 +257,7 @@ def parse(column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore
 
     Arrow columns (string, binary, their large and view forms, dictionaries of those, int64, uint64; sliced,
     chunked, or the only column of a table) are read in place. A null is MISSING. Raises ValueError for
-    one whose offsets lead outside its buffers.
+    one whose offsets lead outside its buffers. arrow: return Arrow arrays, the keys of malformed rows null.
 
     NumPy drops trailing NULs from S and U items, so a text that ends in NUL cannot be told from one
     that does not.
@@ -260,7 +274,45 @@ def parse(column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore
     keys.resize(done, refcheck=False)
     status.resize(done, refcheck=False)
     _parse.settle(check_digit, keys, status)
+    if arrow:
+        return _arrow.exported(keys, status == ParseStatus.OK), _arrow.exported(status)
     return keys, status
+
+
+@overload
+def are_valid(column: object, *, digits: int = 14, arrow: Literal[False] = False) -> NDArray[np.bool_]: ...
+@overload
+def are_valid(column: object, *, digits: int = 14, arrow: bool) -> Any: ...
+def are_valid(column: object, *, digits: int = 14, arrow: bool = False) -> Any:
+    """Which rows of a column have exactly 15 digits, the last of them the check digit: bool[n].
+
+    What `is_valid` says of each text; nulls and malformed rows are not valid, and no content raises.
+    Integers have no check digit, unless with digits=15 they carry it. arrow: return an Arrow array. Costs
+    what `parse` costs.
+    """
+    rows = source(column, digits=digits, exact=True)
+    keys, status = _buffers(_ROWS)
+    found = [np.empty(0, np.bool_)]
+    while n := rows.read(keys, status):
+        found.append(status[:n] == ParseStatus.OK)
+    valid = np.concatenate(found)
+    return _arrow.exported(valid) if arrow else valid
+
+
+@overload
+def tacs(column: object, *, digits: int = 14, arrow: Literal[False] = False) -> NDArray[np.bytes_]: ...
+@overload
+def tacs(column: object, *, digits: int = 14, arrow: bool) -> Any: ...
+def tacs(column: object, *, digits: int = 14, arrow: bool = False) -> Any:
+    """The Type Allocation Codes of a column, the first 8 digits: S8[n], b'' where a row is malformed.
+
+    No content raises. digits: what integers are. arrow: return an Arrow array of texts, null instead of b''.
+    """
+    keys, status = parse(column, digits=digits)
+    texts = np.empty((len(keys), 8), np.uint8)
+    _parse.tacs(keys, texts)
+    codes = texts.reshape(-1).view("S8")
+    return _arrow.exported(codes, status == ParseStatus.OK) if arrow else codes
 
 
 def keys_of(column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore") -> Keys:

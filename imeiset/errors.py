@@ -246,6 +246,10 @@ class FeedConflict(FeedError):
     """A delta that does not fit what it is applied to."""
 
 
+class FeedDescription(FeedError):
+    """A description of a register that is not understood."""
+
+
 class FeedRejects(FeedError):
     """More rejected rows than allowed."""
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import columns, irregular, snapshot
+from imeiset._arrow import exported
 from imeiset._members import (
     NO_PAIRS,
     NOTHING,
@@ -289,7 +290,14 @@ class Rules:
     # ---- many: statuses; or codes, a status and above it one more than the number of the list -----------
 
     def check_many(
-        self, tables: Tables, imeis: object, imsis: object, threads: int, lists: bool, digits: int
+        self,
+        tables: Tables,
+        imeis: object,
+        imsis: object,
+        threads: int,
+        lists: bool,
+        digits: int,
+        arrow: bool,
     ) -> Any:
         """See `Register.check_many`."""
         imeis = columns.settled(imeis)
@@ -310,9 +318,11 @@ class Rules:
             self._ask_pairs(tables, keys, numbers, codes, threads)
             codes[(status != 0) | (numbers == BAD_IMSI)] = _MALFORMED
         self._settle(codes, imeis, texts, digits)
-        if lists:
-            return (codes & 0xFF).astype(np.uint8), (codes >> 8).astype(np.int8) - np.int8(1)
-        return codes
+        if not lists:
+            return exported(codes) if arrow else codes
+        deciding = (codes >> 8).astype(np.int8) - np.int8(1)
+        codes = (codes & 0xFF).astype(np.uint8)
+        return (exported(codes), exported(deciding, deciding >= 0)) if arrow else (codes, deciding)
 
     def _ask_pairs(self, tables: Tables, keys: Keys, imsis: Keys, out: NDArray[Any], threads: int) -> None:
         def answer(part: slice) -> None:
@@ -534,19 +544,14 @@ class Register(Checker):
         else:
             keys = columns.keys_of(imeis, digits=digits)
             members = ImeiSet.from_keys(keys)
-        given = [_texts(reasons, _reasons), _texts(dates, date_text)]
+        given = [_texts(reasons, reasons_text), _texts(dates, date_text)]
         rows = len(members) if keys is None else len(keys)
         for what, texts in zip(("reasons", "dates"), given, strict=True):
             if texts is not None and len(texts) != rows:
                 raise ValueError(f"{what}: expected {rows}, one for each IMEI, got {len(texts)}")
         if keys is not None and any(given):
             given = _united(keys, given)
-        made = Members(members, (_column(given[0]), _column(given[1])))
-        if one.exact is not None:
-            old = one.exact.merged()
-            base = union([old.base, members])
-            made = Members(base, _both(base, made, old))
-        self._put(replace(one, exact=made) if len(made.base) else one)
+        self._add_members(one, Members(members, (_column(given[0]), _column(given[1]))))
 
     def add_ranges(
         self, name: str, lows: object, highs: object, *, status: int, reason: str | None = None
@@ -563,13 +568,13 @@ class Register(Checker):
 
         With such an IMSI the IMEI is whitelisted, whatever lists it is on.
         """
-        self._add_pairs(name, _W, "exempt", imeis, imsis, reason)
+        self._add_pairs(name, _W, "exempt", *pair_columns(imeis, imsis), reason)
 
     def lock(
         self, name: str, imeis: object, imsis: object, *, status: int = _B, reason: str | None = None
     ) -> None:
         """Lock IMEIs to their IMSIs: with any other IMSI, or with none, they get `status`."""
-        self._add_pairs(name, status, "lock", imeis, imsis, reason)
+        self._add_pairs(name, status, "lock", *pair_columns(imeis, imsis), reason)
 
     def add_imsis(
         self, name: str, prefixes: Iterable[str], *, status: int, reason: str | None = None
@@ -577,6 +582,14 @@ class Register(Checker):
         """Decide by IMSI alone: texts of 1 to 15 digits with which it begins; the longest counts."""
         one = self._grown(name, status, "imsis", reason)
         self._put(replace(one, prefixes=one.prefixes | prefix_numbers(prefixes)))
+
+    def _add_members(self, one: List, made: Members) -> None:
+        """Put a list, with these IMEIs and their columns beside those it has."""
+        if one.exact is not None:
+            old = one.exact.merged()
+            base = union([old.base, made.base])
+            made = Members(base, _both(base, made, old))
+        self._put(replace(one, exact=made) if len(made.base) else one)
 
     def _add_part(self, name: str, status: int, reason: str | None, rule: str, members: ImeiSet) -> None:
         one = self._grown(name, status, "imeis", reason)
@@ -586,10 +599,9 @@ class Register(Checker):
         self._put(replace(one, **changes))
 
     def _add_pairs(
-        self, name: str, status: int, kind: str, imeis: object, imsis: object, reason: str | None
+        self, name: str, status: int, kind: str, keys: Keys, numbers: Keys, reason: str | None
     ) -> None:
         one = self._grown(name, status, kind, reason)
-        keys, numbers = pair_columns(imeis, imsis)
         old = NO_PAIRS if one.pairs is None else one.pairs.merged().base
         if len(old):
             before = old.of_imeis(old.imeis.to_numpy())
@@ -755,7 +767,7 @@ def _texts(values: Iterable[object] | None, form: Any) -> list[str] | None:
     return None if values is None else [form(value) for value in values]
 
 
-def _reasons(value: object) -> str:
+def reasons_text(value: object) -> str:
     """Reasons in normal form: in order, joined by '|'."""
     if value is None or (isinstance(value, float) and value != value):
         return ""
@@ -790,7 +802,7 @@ def _united(keys: Keys, given: Sequence[list[str] | None]) -> list[list[str] | N
     groups = [rows[start:stop] for start, stop in pairwise([0, *stops])]
     reasons, dates = given
     return [
-        reasons and [_reasons("|".join(reasons[row] for row in group)) for group in groups],
+        reasons and [reasons_text("|".join(reasons[row] for row in group)) for group in groups],
         dates and [min(filter(None, (dates[row] for row in group)), default="") for group in groups],
     ]
 

@@ -15,6 +15,7 @@ from imeiset._register import Checker
 from imeiset.errors import ImeiError, ParseStatus
 from imeiset.register import EquipmentStatus, Register
 from imeiset.sets import ImeiSet
+from imeiset.store import Store
 
 Codes = NDArray[np.uint8]
 Lists = NDArray[np.int8]
@@ -26,8 +27,9 @@ _MANY = 1 << 16  # rows worth more than one thread
 class Screener:
     """What a list says of columns of IMEIs.
 
-    listed: an ImeiSet, a Register or a Store, or the path of a snapshot, which all Screeners of the
-    process map but once. A file that was replaced is opened anew.
+    listed: an ImeiSet, a Register or a Store, or the path of a snapshot or of a store's directory, which
+    all Screeners of the process open but once: a store to read, in its newest state. A file that was
+    replaced, or a store that changed, is opened anew for the Screeners made from then on.
 
     words: what the codes mean: of a set 'not listed' and 'listed', of a register its equipment
     statuses, and then 'malformed: ' and the reason, by ParseStatus. hits: the codes that are hits,
@@ -50,7 +52,9 @@ class Screener:
             self.lists = tuple(one.name for one in getattr(listed, "lists", ()))
             self._keeps_texts = True  # or has a policy for what is malformed
         else:
-            raise TypeError(f"expected an ImeiSet, a Register or a path, got {type(listed).__name__}")
+            raise TypeError(
+                f"expected an ImeiSet, a Register, a Store or a path, got {type(listed).__name__}"
+            )
         self.malformed = len(self.words)  # the first code of a malformed row
         self.words += MALFORMED
 
@@ -62,6 +66,8 @@ class Screener:
         malformed: None raises ImeiError for the first malformed row; False counts them as out, True as
         in. threads: None uses all cores for a column of many rows.
         """
+        if malformed not in (None, False, True):
+            raise TypeError(f"malformed: expected None, False or True, got {malformed!r}")
         column = columns.settled(column)
         if isinstance(self.list, ImeiSet):
             return self.list.contains(column, _threads(column, threads), malformed)
@@ -127,16 +133,21 @@ def _threads(column: Any, threads: int | None) -> int:
     return os.cpu_count() or 1 if many else 1
 
 
-def _open(path: str) -> ImeiSet | Register:
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return ImeiSet.open(path)  # says what is wrong
-    return _opened(os.path.realpath(path), (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+def _open(path: str) -> ImeiSet | Register | Store:
+    here = Path(path)
+    files = [here, *here.iterdir()] if here.is_dir() else [here]
+    identity: list[tuple[int, ...]] = []
+    for file in sorted(files):
+        with suppress(OSError):  # opening it says what is wrong
+            status = file.stat()
+            identity.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+    return _opened(os.path.realpath(path), *identity)
 
 
 @lru_cache(maxsize=8)
-def _opened(path: str, identity: tuple[int, ...]) -> ImeiSet | Register:
-    """The open snapshot: the same for all who ask while the file is the same."""
+def _opened(path: str, *identity: tuple[int, ...]) -> ImeiSet | Register | Store:
+    """The open snapshot or store: the same for all who ask while its files are the same."""
+    if Path(path).is_dir():
+        return Store.open(path)
     kinds: dict[str, type[ImeiSet] | type[Register]] = {"register": Register}
     return kinds.get(snapshot.open(path).kind, ImeiSet).open(path)

@@ -16,7 +16,7 @@ import numpy as np
 import pyroaring
 from numpy.typing import NDArray
 
-from imeiset import _index, _parse, columns, snapshot
+from imeiset import _arrow, _index, _parse, columns, snapshot
 from imeiset import irregular as irregulars
 from imeiset._index import Encoder
 from imeiset._sort import sorted_parts
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 KIND = "set"  # of a snapshot that holds one set
 IRREGULAR = "irreg"  # the section of irregular identities, in a set that keeps them
+_NULL = 2  # among truth values: neither
 _ROWS = 1 << 14  # rows at a time: keys, statuses and results stay in cache
 _RUNS = 1 << 16
 _THREADS = 256  # at most; more would only make more work
@@ -165,25 +166,65 @@ class ImeiSet(_index.Index):
                 return bool(irregulars.listed(np.array([form], irregulars.NONE.dtype), self.irregular)[0])
         return super()._contains_malformed(value, status)
 
+    @overload
     def contains(
-        self, column: object, threads: int = 1, malformed: bool | None = None, *, digits: int = 14
-    ) -> NDArray[np.bool_]:
+        self,
+        column: object,
+        threads: int = 1,
+        malformed: bool | None = None,
+        *,
+        digits: int = 14,
+        arrow: Literal[False] = False,
+    ) -> NDArray[np.bool_]: ...
+    @overload
+    def contains(
+        self,
+        column: object,
+        threads: int = 1,
+        malformed: bool | Literal["null"] | None = None,
+        *,
+        digits: int = 14,
+        arrow: bool,
+    ) -> Any: ...
+    def contains(
+        self,
+        column: object,
+        threads: int = 1,
+        malformed: bool | Literal["null"] | None = None,
+        *,
+        digits: int = 14,
+        arrow: bool = False,
+    ) -> Any:
         """Which entries of a column are in the set: bool[n].
 
         malformed: None raises ImeiError, with its position, for the first malformed entry; False counts
         malformed entries as out, True as in. threads: how many to use; the interpreter is free meanwhile.
-        digits: what integers are, as for the set itself. About 20 to 60 ns an entry.
+        digits: what integers are, as for the set itself. arrow: return an Arrow array of booleans, in which
+        malformed="null" leaves malformed entries, and so nulls, null. About 20 to 60 ns an entry.
         """
-        if malformed not in (None, False, True):
-            raise TypeError(f"malformed: expected None, False or True, got {malformed!r}")
-        return self._ask(column, self._contains_keys, np.bool_, threads, malformed, digits)
+        if malformed not in (None, False, True) and not (arrow and malformed == "null"):
+            others = ", False, True, or with arrow=True 'null'"
+            raise TypeError(f"malformed: expected None{others}, got {malformed!r}")
+        if malformed == "null":
+            codes = self._ask(column, self._contains_keys, np.uint8, threads, _NULL, digits)
+            return _arrow.exported(codes == 1, codes != _NULL)
+        answers = self._ask(column, self._contains_keys, np.bool_, threads, malformed, digits)
+        return _arrow.exported(answers) if arrow else answers
 
-    def positions(self, column: object, threads: int = 1, *, digits: int = 14) -> NDArray[np.int64]:
+    @overload
+    def positions(
+        self, column: object, threads: int = 1, *, digits: int = 14, arrow: Literal[False] = False
+    ) -> NDArray[np.int64]: ...
+    @overload
+    def positions(self, column: object, threads: int = 1, *, digits: int = 14, arrow: bool) -> Any: ...
+    def positions(self, column: object, threads: int = 1, *, digits: int = 14, arrow: bool = False) -> Any:
         """The rank in key order of each entry that is in the set, -1 of one that is not: int64[n].
 
-        To address columns of attributes. Raises ImeiError for a malformed entry.
+        To address columns of attributes. Raises ImeiError for a malformed entry. arrow: return an Arrow
+        array, null instead of -1.
         """
-        return self._ask(column, self._positions_of_keys, np.int64, threads, None, digits)
+        ranks = self._ask(column, self._positions_of_keys, np.int64, threads, None, digits)
+        return _arrow.exported(ranks, ranks >= 0) if arrow else ranks
 
     def _ask(
         self,
@@ -218,7 +259,7 @@ class ImeiSet(_index.Index):
                     out.resize(done + n + rows.expected, refcheck=False)
                 answer = out[done : done + n]
                 kernel(keys[:n], answer.view(np.uint8) if dtype is np.bool_ else answer)
-                if places is not None and self.irregular is not None and dtype is np.bool_:
+                if places is not None and self.irregular is not None and dtype is not np.int64:
                     answer[places] = irregulars.listed(texts, self.irregular)
                     status[places] = ParseStatus.OK
                 if status[:n].any():

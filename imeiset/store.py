@@ -22,7 +22,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
 import xxhash
@@ -59,6 +59,11 @@ from imeiset.register import (
     tac_set,
 )
 from imeiset.sets import ImeiSet
+
+if TYPE_CHECKING:
+    from imeiset.feeds.delta import Applied
+    from imeiset.feeds.loader import Progress
+    from imeiset.feeds.reader import Options
 
 _CURRENT, _LOCK = "current", "lock"
 _WORD_KEYS = 4  # keys for each 64-bit word of the filter, at most: 16 bits each
@@ -195,6 +200,16 @@ class Store(Checker):
         """
         return cls(Path(directory), mode, generation)
 
+    @classmethod
+    def verify(cls, directory: str | os.PathLike[str], /) -> Self:
+        """Open a store, read all of its base and its journal, and return it.
+
+        As `Register.verify`; a journal is always read whole. Raises a kind of StoreError or SnapshotError.
+        """
+        self = cls.open(directory)
+        Register.verify(_base(self._directory, self.generation))
+        return self
+
     def close(self) -> None:
         """Stop watching and writing. Checks go on as before."""
         if self._stop:
@@ -244,6 +259,13 @@ class Store(Checker):
     def __getitem__(self, name: str, /) -> ImeiSet:
         """The exact IMEIs of a list now. KeyError for a name that no list has."""
         return Register._of(self._state.lists, self.policy)[name]
+
+    def save(self, path: str | os.PathLike[str], /) -> None:
+        """Write the lists as they are now to a snapshot file, as `Register.save` does; the store stays."""
+        self._merged(self._state).save(path)
+
+    def _merged(self, state: _State) -> Register:
+        return Register._of([one.merged() for one in state.lists], state.base.policy)
 
     def status(self) -> Status:
         """Generation, age, counts and sizes."""
@@ -394,6 +416,45 @@ class Store(Checker):
             self._use(after.tables)
             return number
 
+    def apply_file(
+        self,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        /,
+        *,
+        change: str | None = None,
+        checks: Iterable[str] = ("add", "remove", "update", "conflict"),
+        min_size: float = 75.0,
+        expect_digest: str | None = None,
+        sequence: int | None = None,
+        base: str | None = None,
+        options: "Options | None" = None,
+        progress: "Progress | None" = None,
+    ) -> "tuple[int, Applied]":
+        """Apply a delta file to a list, as `apply` does; its number, and what became of it.
+
+        name: of the list; None if there is but one. The file, change, checks, min_size, expect_digest and
+        options are as for `feeds.delta.apply`; of IMEIs the reasons and dates are kept. A delta that was
+        applied before under its number is not checked again.
+        """
+        from imeiset.feeds.delta import Applied
+        from imeiset.feeds.listdelta import ListDelta
+
+        if name is None and len(self.lists) == 1:
+            name = self.lists[0].name
+        delta = ListDelta(path, _named(self.lists, name), change=change, options=options, progress=progress)
+        changes = [Delta(cast(str, name), **some) for some in delta.changes(checks)]
+        with self._mutex:
+            self._become_writer()
+            applied = Applied(sources=[delta.report])
+            if sequence is None or sequence == self.sequence + 1:
+                applied = delta.check(
+                    _named(self.lists, name), checks, min_size=min_size, expect_digest=expect_digest
+                )
+            number = self.apply(*changes, sequence=sequence, base=base)
+            applied.digest = self.digest
+            return number, applied
+
     def _expect_same(self, number: int, payload: bytes) -> None:
         """Change `number` was applied before: if the journal still has it, it must be this one."""
         for record in self._journal.records(self._journal.start):
@@ -406,9 +467,8 @@ class Store(Checker):
             with self._mutex:
                 self._become_writer()
                 start = self._state
-            merged = Register._of([one.merged() for one in start.lists], self.policy)
             path = _base(self._directory, start.generation + 1)
-            merged.save(path, generation=start.generation + 1)
+            self._merged(start).save(path, generation=start.generation + 1)
             with self._mutex:
                 if self._state.generation != start.generation or self._lock is None:
                     raise StoreError(
@@ -595,11 +655,17 @@ def _expect_no_less(directory: Path, lists: Sequence[List], register: Register, 
 # ---- changes -------------------------------------------------------------------------------
 
 
+def _named(lists: Sequence[List], name: str | None) -> List:
+    """The list of that name."""
+    for one in lists:
+        if one.name == name:
+            return one
+    raise ValueError(f"list: expected one of {', '.join(one.name for one in lists)}, got {name!r}")
+
+
 def _change(delta: Delta, lists: Sequence[List]) -> _Change:
     """A delta, understood."""
-    one = next((one for one in lists if one.name == delta.list), None)
-    if one is None:
-        raise ValueError(f"list: expected one of {', '.join(x.name for x in lists)}, got {delta.list!r}")
+    one = _named(lists, delta.list)
     rule = delta.rule or {"exempt": "pair", "lock": "pair", "imsis": "imsi"}.get(one.kind, "exact")
     kinds = {"pair": ("exempt", "lock"), "imsi": ("imsis",)}.get(rule, ("imeis",))
     if rule not in _COLUMNS or one.kind not in kinds:

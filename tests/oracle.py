@@ -81,6 +81,22 @@ def parse_value(value, digits=14):
     return NO_KEY, S.WRONG_TYPE
 
 
+def is_valid(value, digits=14):
+    """Exactly 15 digits, the last of them Luhn's. An integer has them if it is said to carry 15."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = f"{value:015}" if digits == 15 and 0 <= value < 10**15 else ""
+    if not isinstance(value, str | bytes):
+        return False
+    number, status = compact(value)
+    return not status and len(number) == 15 and int(number[14]) == luhn_digit(number[:14])
+
+
+def tac(value, digits=14):
+    """The first eight digits, as bytes; none of a malformed value."""
+    key, status = settle(parse_value(value, digits), "ignore")
+    return b"" if status else b"%08d" % (key // SERIALS)
+
+
 def normalise(text):
     """DIRBS: the key of a text that begins with 14 digits, the text in upper case, or None."""
     if not 1 <= len(text) <= 16 or set(text) - set("0123456789ABCDEFabcdef*#"):

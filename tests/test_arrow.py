@@ -1,6 +1,10 @@
 """Arrow columns from whoever makes them: every type, offset, chunking and null, and hostile buffers."""
 
 import builtins
+import gc
+import sys
+from importlib import import_module
+from importlib.util import find_spec
 
 import numpy as np
 import oracle
@@ -8,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imeiset import ImeiError, ImeiSet, parse
+from imeiset import EquipmentStatus, ImeiError, ImeiSet, Policy, Register, are_valid, parse, tacs
 from imeiset.columns import keys_of, settled, split
 
 nanoarrow = pytest.importorskip("nanoarrow")
@@ -56,6 +60,90 @@ def test_columns_equal_the_oracle(values, start, length, chunk):
         table = pa.table({"imei": array}).slice(start, length)
         assert rows(table) == rows(table.to_reader(chunk)) == want[start : start + length]
         assert [row for part in split(array, chunk) for row in rows(part)] == want
+
+
+def test_valid_rows_and_tacs():
+    for array in arrays(DIRTY):
+        assert are_valid(array).tolist() == [oracle.is_valid(value) for value in DIRTY]
+        assert tacs(array).tolist() == [oracle.tac(value) for value in DIRTY]
+        assert are_valid(array[5:20]).tolist() == [oracle.is_valid(value) for value in DIRTY[5:20]]
+    numbers = [490154203237518, 490154203237510, None, 1, 10**15]
+    for array in (pa.array(numbers), pa.array(numbers, pa.uint64()), pa.array(numbers).dictionary_encode()):
+        for digits in (14, 15):
+            valid = are_valid(array, digits=digits)
+            assert valid.tolist() == [oracle.is_valid(value, digits) for value in numbers]
+            parse(array, digits=digits)  # a dictionary that was parsed for one is not taken for the other
+
+
+def readers(given):
+    """The values of an Arrow array, as each library reads them."""
+    yield pa.array(given).to_pylist()
+    yield pa.chunked_array(given).to_pylist()
+    yield nanoarrow.Array(given).to_pylist()
+    if polars := sys.modules.get("polars") or (find_spec("polars") and import_module("polars")):
+        yield polars.Series(given).to_list()
+
+
+@given(st.lists(st.sampled_from(DIRTY), max_size=40), st.integers(1, 3))
+def test_results_in_arrow(values, threads):
+    """The same as in NumPy, with null for what has no answer, whoever reads them."""
+    members = ImeiSet([GOOD, "35-809101-685355-0"])
+    column = pa.array(values, pa.string())
+    keys, status = parse(column)
+    bad = (status != 0).tolist()
+    given = parse(column, arrow=True)
+    for found in readers(given[0]):
+        assert found == [None if wrong else key for key, wrong in zip(keys.tolist(), bad, strict=True)]
+    for found in readers(given[1]):
+        assert found == status.tolist()
+    for found in readers(are_valid(column, arrow=True)):
+        assert found == are_valid(column).tolist()
+    for found in readers(tacs(column, arrow=True)):
+        assert found == [tac.decode() or None for tac in tacs(column).tolist()]
+    for malformed in (False, True):
+        for found in readers(members.contains(column, threads, malformed, arrow=True)):
+            assert found == members.contains(column, threads, malformed).tolist()
+    answers = members.contains(column, threads, False).tolist()
+    for found in readers(members.contains(column, threads, "null", arrow=True)):
+        assert found == [None if wrong else answer for answer, wrong in zip(answers, bad, strict=True)]
+    good = [value for value, wrong in zip(values, bad, strict=True) if not wrong]
+    for found in readers(members.positions(good, threads, arrow=True)):
+        assert found == [None if at < 0 else at for at in members.positions(good).tolist()]
+    register = Register(Policy(malformed=EquipmentStatus.GREYLISTED))
+    register.add("stolen", members, status=EquipmentStatus.BLACKLISTED)
+    codes, lists = register.check_many(column, threads=threads, lists=True)
+    for found in readers(register.check_many(column, threads=threads, arrow=True)):
+        assert found == codes.tolist()
+    both = register.check_many(column, threads=threads, lists=True, arrow=True)
+    for found in readers(both[0]):
+        assert found == codes.tolist()
+    for found in readers(both[1]):
+        assert found == [None if number < 0 else number for number in lists.tolist()]
+
+
+def test_types_of_results():
+    members, column = ImeiSet([GOOD]), pa.array([GOOD])
+    given = [*parse(column, arrow=True), are_valid(column, arrow=True), tacs(column, arrow=True),
+             members.contains(column, arrow=True), members.positions(column, arrow=True)]  # fmt: skip
+    kinds = [pa.uint64(), pa.uint8(), pa.bool_(), pa.large_string(), pa.bool_(), pa.int64()]
+    assert [pa.array(one).type for one in given] == kinds
+    numbers = pa.array(parse(column, arrow=True)[0])
+    gc.collect()
+    assert numbers.to_pylist() == [49015420323751]  # its memory is kept by whoever reads it
+
+
+def test_malformed_rows_in_arrow():
+    """Null only where that was asked for; and irregular identities are no nulls where they are kept."""
+    members = ImeiSet([GOOD, "62#222222222222"], irregular="keep")
+    column = pa.array([GOOD, None, "62#222222222222", "63#222222222222", "x"])
+    answers = pa.array(members.contains(column, malformed="null", arrow=True)).to_pylist()
+    assert answers == [True, None, True, False, None]
+    with pytest.raises(ImeiError, match="row 1: no value"):
+        members.contains(column, arrow=True)
+    with pytest.raises(TypeError, match="with arrow=True 'null', got 'null'"):
+        members.contains(column, malformed="null")
+    with pytest.raises(ImeiError, match="row 1: no value"):
+        members.positions(column, arrow=True)
 
 
 def test_dirty_columns_at_the_set():
@@ -124,6 +212,61 @@ def test_one_dictionary_is_parsed_once():
 def test_refused_types(column):
     with pytest.raises(TypeError, match=r"expected an Arrow column of string, .*, got one of "):
         parse(column)
+
+
+class Device(pa.ExtensionType):
+    def __init__(self, storage=None):
+        super().__init__(storage or pa.string(), "imeiset.test-device")
+
+    def __arrow_ext_serialize__(self):
+        return b""
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage, serialized):
+        return cls(storage)
+
+
+def test_extension_types_are_what_they_are_stored_as():
+    plain = pa.array(DIRTY)
+    for storage in (plain, plain.dictionary_encode(), pa.array([1, None, 10**14])):
+        column = pa.ExtensionArray.from_storage(Device(storage.type), storage)
+        for one in (column, pa.chunked_array([column]), pa.table({"imei": column})):
+            assert rows(one) == expected(storage.to_pylist())
+    of_devices = pa.DictionaryArray.from_arrays(
+        pa.array([1, 0, None]), pa.ExtensionArray.from_storage(Device(), pa.array([GOOD, "x"]))
+    )
+    assert rows(of_devices) == expected(["x", GOOD, None])
+    with pytest.raises(TypeError, match=r"expected an Arrow column of string, .*, got one of double"):
+        parse(pa.ExtensionArray.from_storage(Device(pa.float64()), pa.array([1.5])))
+
+
+def test_a_stream_that_breaks_off():
+    """What came before is no answer."""
+
+    def batches():
+        yield pa.record_batch({"imei": [GOOD]})
+        raise OSError("the link is down")
+
+    reader = pa.RecordBatchReader.from_batches(pa.schema({"imei": pa.string()}), batches())
+    with pytest.raises(OSError, match="the link is down"):
+        ImeiSet([GOOD]).contains(reader)
+
+
+def test_lies_that_pyarrow_can_see(tmp_path):
+    """The last offset says how long the data are; only the maker of the array knows better."""
+    true = np.array([0, 15, 30], np.int32).tobytes()
+    with pa.ipc.new_stream(tmp_path / "x", pa.schema({"imei": pa.string()})) as writer:
+        writer.write_table(pa.table({"imei": [GOOD, GOOD]}))
+    data = (tmp_path / "x").read_bytes()
+    assert data.count(true) == 1
+    for lie in ([0, 15, 2**30], [0, 2**30, 2**30 + 15]):
+        lying = data.replace(true, np.array(lie, np.int32).tobytes())
+        with pa.ipc.open_stream(lying) as stream:
+            table = stream.read_all()
+        stream = pa.ipc.open_stream(lying)
+        for column in (table, table["imei"], table["imei"].chunk(0), table.to_batches()[0], stream):
+            with pytest.raises(ValueError, match="larger than values array"):
+                parse(column)
 
 
 def offsets(*values, dtype=np.int32):
@@ -211,5 +354,9 @@ def test_without_nanoarrow(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     assert rows(pa.array([GOOD, None])) == expected([GOOD, None])
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'imeiset\[arrow\]'"):
-        parse(pa.table({"imei": [GOOD]}).to_reader())
+    for call in (
+        lambda: parse(pa.table({"imei": [GOOD]}).to_reader()),
+        lambda: are_valid([GOOD], arrow=True),
+    ):
+        with pytest.raises(ModuleNotFoundError, match=r"pip install 'imeiset\[arrow\]'"):
+            call()

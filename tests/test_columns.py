@@ -8,7 +8,7 @@ import numpy as np
 import oracle
 import pytest
 
-from imeiset.columns import keys_of, parse, source, split
+from imeiset.columns import are_valid, keys_of, parse, source, split, tacs
 from imeiset.errors import ImeiError, ParseStatus
 from imeiset.imei import Imei
 
@@ -64,6 +64,48 @@ def shapes(texts):
 @pytest.mark.parametrize(("name", "column"), [pytest.param(n, c, id=n) for n, c in shapes(TEXTS)])
 def test_shapes(name, column, policy):
     assert rows(column, check_digit=policy) == expected(TEXTS, policy=policy)
+
+
+@pytest.mark.parametrize(("name", "column"), [pytest.param(n, c, id=n) for n, c in shapes(TEXTS)])
+def test_valid_rows_and_tacs(name, column):
+    assert are_valid(column).tolist() == [oracle.is_valid(text) for text in TEXTS]
+    assert tacs(column).dtype == "S8"
+    assert tacs(column).tolist() == [oracle.tac(text) for text in TEXTS]
+
+
+def test_valid_rows_and_tacs_of_other_columns():
+    imei, body = Imei("49-015420-323751-8"), Imei("49015420323751")
+    values = [
+        imei,
+        body,
+        Imei("490154203237510"),
+        None,
+        float("nan"),
+        True,
+        490154203237518,
+        1,
+        -1,
+        10**15,
+        "x",
+    ]
+    for digits in (14, 15):
+        bare = [oracle.is_valid(value, digits) for value in values[3:]]
+        assert are_valid(values, digits=digits).tolist() == [True, False, False, *bare]
+        found = [oracle.tac(value, digits) for value in values[3:]]
+        assert tacs(values, digits=digits).tolist() == [b"49015420"] * 3 + found
+        numbers = values[6:-1]
+        for dtype in (np.int64, np.dtype(">i8")):
+            assert are_valid(np.array(numbers, dtype), digits=digits).tolist() == bare[3:-1]
+    derived = [np.str_(TEXTS[0]), np.bytes_(TEXTS[0].encode()), np.str_("x")]
+    assert are_valid(derived).tolist() == [True, True, False]
+    assert tacs(derived).tolist() == [b"49015420", b"49015420", b""]
+    many = np.array(TEXTS * 2000, "S16")  # more than one buffer
+    assert are_valid(many).tolist() == [oracle.is_valid(text) for text in TEXTS] * 2000
+    for empty in ([], b"", np.empty(0, "S15")):
+        assert are_valid(empty).dtype == bool
+        assert len(are_valid(empty)) == len(tacs(empty)) == 0
+    with pytest.raises(TypeError, match="expected a list or tuple"):
+        are_valid(5)
 
 
 @pytest.mark.parametrize(("name", "column"), [pytest.param(n, c, id=n) for n, c in shapes([])])

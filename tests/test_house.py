@@ -49,6 +49,7 @@ NEIGHBOURS = {
     ("register", "_members"),
     ("store", "feeds"),
     ("feeds", "screening"),
+    ("screening", "store"),
 }
 
 MODULES = sorted(path for pattern in ("*.py", "*.pyx", "*.pxd") for path in PACKAGE.rglob(pattern))

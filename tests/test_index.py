@@ -941,11 +941,11 @@ def test_an_index_does_not_change():
 
 def test_levels():
     assert LEVELS[0] == "portable"
-    assert set(LEVELS) <= {"portable", "sse4", "avx2"}
+    assert set(LEVELS) <= {"portable", "sse4", "avx2", "avx512"}
     for level in LEVELS:
         _index.use_simd(level)
         assert _index.simd_level() == level
-    for name in ("", "AVX2", "avx512", "portable\0"):
+    for name in ("", "AVX2", "avx1024", "portable\0"):
         with pytest.raises(ValueError, match="SIMD level: expected one of portable"):
             _index.use_simd(name)
     assert _index.simd_level() == LEVELS[-1]
@@ -997,6 +997,30 @@ VICTIMS = {
     "lists": built(np.concatenate((SETS["adjacent TACs with lines"], SETS["runs of 64 amid a list"]))),
     "bitmaps": built(np.arange(TAC, 2 * TAC, 3)),
 }
+
+
+def test_batches_at_page_ends_and_every_alignment(mixed):
+    """Keys and answers that end, or begin, where memory does; answers at any address."""
+    index, keys = mixed
+    asked = around(keys, np.random.default_rng(12), 3000)
+    found = np.isin(asked, keys)
+    fenced_keys, fenced_out = Fenced(4096 * 8), Fenced(4096)
+    for length in (*range(201), 2047, 2048, 2049, 2112, 4096):
+        for place in ("at_start", "at_end"):
+            given = getattr(fenced_keys, place)(length * 8).view(np.uint64)
+            given[:] = asked[:length]
+            out = fenced_out.bytes[:length] if place == "at_start" else fenced_out.bytes[4096 - length :]
+            for level in LEVELS:
+                _index.use_simd(level)
+                out[:] = 0xA5
+                index._contains_keys(given, out)
+                np.testing.assert_array_equal(out, found[:length])
+    memory = np.zeros(64 + 200, np.uint8)
+    for shift in range(64):
+        for level in LEVELS:
+            _index.use_simd(level)
+            index._contains_keys(asked[shift : shift + 200], memory[shift : shift + 200])
+            np.testing.assert_array_equal(memory[shift : shift + 200], found[shift : shift + 200])
 
 
 def named_tacs(sections):

@@ -85,26 +85,26 @@ def rows_of(keys, status, n=None):
     return list(zip(keys[:n].tolist(), status[:n].tolist(), strict=True))
 
 
-def by_lines(text):
+def by_lines(text, **options):
     keys, status = buffers(bytes(text).count(b"\n") + 2)
-    n, end = _parse.lines(text, 0, keys, status)
+    n, end = _parse.lines(text, 0, keys, status, **options)
     assert end == len(text)
     return rows_of(keys, status, n)
 
 
-def by_fixed(array):
+def by_fixed(array, **options):
     keys, status = buffers(len(array))
-    assert _parse.fixed(array, 0, keys, status) == len(array)
+    assert _parse.fixed(array, 0, keys, status, **options) == len(array)
     return rows_of(keys, status)
 
 
-def by_spans(data, starts, ends, dtype=np.int64):
+def by_spans(data, starts, ends, dtype=np.int64, **options):
     keys, status = buffers(len(starts))
-    _parse.spans(data, np.array(starts, dtype), np.array(ends, dtype), keys, status)
+    _parse.spans(data, np.array(starts, dtype), np.array(ends, dtype), keys, status, **options)
     return rows_of(keys, status)
 
 
-def by_views(data, starts, ends):
+def by_views(data, starts, ends, **options):
     """The same texts as Arrow views: short ones inline, the others in the second of two buffers."""
     views = b""
     for start, end in zip(starts, ends, strict=True):
@@ -112,13 +112,13 @@ def by_views(data, starts, ends):
         short = struct.pack("<i12s", len(text), text)
         views += short if len(text) <= 12 else struct.pack("<i4sii", len(text), text[:4], 1, start)
     keys, status = buffers(len(starts))
-    _parse.views(views, _parse.Buffers([b"", data]), keys, status)
+    _parse.views(views, _parse.Buffers([b"", data]), keys, status, **options)
     return rows_of(keys, status)
 
 
-def by_objects(values, digits=14):
+def by_objects(values, digits=14, **options):
     keys, status = buffers(len(values))
-    assert _parse.objects(values, digits, 0, keys, status) == len(values)
+    assert _parse.objects(values, digits, 0, keys, status, **options) == len(values)
     return rows_of(keys, status)
 
 
@@ -210,6 +210,39 @@ def test_all_kernels_equal_the_oracle(texts, crlf, last):
         assert by_fixed(np.array([text.decode("latin-1") for text in padded], "U")) == expected(padded)
         text = (b"\r\n" if crlf else b"\n").join(texts) + b"\n" * last
         assert by_lines(text) == expected(oracle.split_lines(text))
+
+
+@given(texts=columns(), crlf=st.booleans())
+def test_exact_kernels_want_a_check_digit(texts, crlf):
+    def sound(rows):
+        return [status == 0 for _, status in rows]
+
+    for level in _parse.simd_levels():
+        _parse.use_simd(level)
+        want = [oracle.is_valid(text) for text in texts]
+        ends = np.cumsum([0, *map(len, texts)])
+        spans = b"".join(texts), ends[:-1], ends[1:]
+        assert sound(by_objects(texts, exact=True)) == want
+        assert sound(by_objects([text.decode("latin-1") for text in texts], exact=True)) == want
+        for dtype in (np.int32, np.int64):
+            assert sound(by_spans(*spans, dtype, exact=True)) == want
+        assert sound(by_views(*spans, exact=True)) == want
+        padded = [text.rstrip(b"\0") for text in texts]
+        for array in (np.array(padded, "S"), np.array([text.decode("latin-1") for text in padded], "U")):
+            assert sound(by_fixed(array, exact=True)) == list(map(oracle.is_valid, padded))
+        text = (b"\r\n" if crlf else b"\n").join(texts)
+        assert sound(by_lines(text, exact=True)) == list(map(oracle.is_valid, oracle.split_lines(text)))
+
+
+@given(st.lists(st.integers(0, 10**14 - 1), max_size=20))
+def test_tacs_of_keys(keys):
+    given = np.array([*keys, 0, 10**14 - 1, 10**14, oracle.NO_KEY], np.uint64)
+    texts = np.full((len(given), 8), 7, np.uint8)
+    _parse.tacs(given, texts)
+    assert texts.reshape(-1).view("S8").tolist() == [*map(oracle.tac, given[:-2].tolist()), b"", b""]
+    for wrong in (texts[1:], np.zeros((len(given), 9), np.uint8)):
+        with pytest.raises(ValueError, match=f"texts: expected {len(given)} rows of 8 bytes"):
+            _parse.tacs(given, wrong)
 
 
 @given(st.one_of(st.text(), st.binary(), st.from_regex(r"\A[0-9 -]{12,34}\Z", fullmatch=True)))

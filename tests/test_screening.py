@@ -1,10 +1,14 @@
 """Screeners: the word for every row, of sets, registers and paths."""
 
+import gc
+from pathlib import Path
+
 import dirty
 import numpy as np
 import pytest
 
 from imeiset import (
+    Delta,
     EquipmentStatus,
     ImeiError,
     ImeiSet,
@@ -13,6 +17,8 @@ from imeiset import (
     Register,
     Screener,
     SnapshotError,
+    Store,
+    StoreError,
 )
 
 
@@ -102,8 +108,50 @@ def test_a_file_is_mapped_once_until_it_is_replaced(path):
     assert said(before, ["352099001761499", dirty.GOOD]) == ["not listed", "listed"]
 
 
+def test_stores(tmp_path):
+    directory = tmp_path / "eir"
+    with Store.create(directory, dirty.register()) as store:
+        before = Screener(directory)
+        for given in (store, directory, str(directory)):
+            assert said(Screener(given), dirty.COLUMN) == dirty.register_words()
+        assert before.lists == ("stolen",)
+        assert Screener(directory).list is before.list  # opened once
+        new = "352099001761499"
+        store.apply(Delta("stolen", add=[new]))
+        assert said(Screener(directory), [new, dirty.GOOD]) == ["blacklisted"] * 2
+        assert said(before, [new, dirty.GOOD]) == ["unknown", "blacklisted"]  # all of it by one state
+        store.apply(Delta("stolen", remove=[dirty.GOOD]))
+        for _ in range(2):
+            assert said(Screener(directory), [new, dirty.GOOD]) == ["blacklisted", "unknown"]
+            store.compact()
+        store.save(tmp_path / "now.imei")
+        assert said(Screener(tmp_path / "now.imei"), [new, dirty.GOOD]) == ["blacklisted", "unknown"]
+        store.apply(Delta("stolen", add=["1" * 14]))  # still its writer
+    with pytest.raises(StoreError, match="expected a store"):
+        Screener(tmp_path)
+    (directory / "current").write_text("{}")
+    with pytest.raises(StoreError, match="a manifest"):
+        Screener(directory)
+
+
+def test_stores_that_were_dropped_let_go_of_their_files(tmp_path):
+    with Store.create(tmp_path / "eir", dirty.register()) as store:
+        open_before = len(list(Path("/proc/self/fd").iterdir()))
+        for i in range(30):
+            store.apply(Delta("stolen", add=[f"{i:014}"]))
+            assert said(Screener(tmp_path / "eir"), [f"{i:014}"]) == ["blacklisted"]
+        gc.collect()
+        assert len(list(Path("/proc/self/fd").iterdir())) <= open_before + 10  # those it keeps for the next
+
+
+def test_what_malformed_rows_count_as_is_checked():
+    for listed in (ImeiSet(dirty.LISTED), dirty.register()):
+        with pytest.raises(TypeError, match="malformed: expected None, False or True, got 'null'"):
+            Screener(listed).listed(dirty.COLUMN, malformed="null")
+
+
 def test_what_is_no_list(tmp_path):
-    with pytest.raises(TypeError, match="expected an ImeiSet, a Register or a path, got list"):
+    with pytest.raises(TypeError, match="expected an ImeiSet, a Register, a Store or a path, got list"):
         Screener([dirty.GOOD])
     (tmp_path / "x").write_bytes(b"x")
     with pytest.raises(SnapshotError):

@@ -234,32 +234,56 @@ def spark_bar(rows: int, directory: Path) -> list[Bar]:
     ]
 
 
-def bars(rows: int, directory: Path) -> list[Bar]:
-    """Measure everything but Spark."""
-    found = []
+def screen_bars(rows: int, directory: Path) -> list[Bar]:
+    """The bars of `screen`: twice as many rows, in a file."""
     seen = against_polars(directory, 2 * rows)
     ratio = seen["polars seconds"] / seen["imeiset seconds"]
     note = f"{seen['imeiset seconds']:.2f} against {seen['polars seconds']:.2f} s"
-    found.append(Bar("screen CSV against polars streaming", "times", 1.5, 1.5, ratio, note))
-    note = f"polars: {seen['polars peak'] / 1e6:.0f} MB"
-    found.append(Bar("its peak memory", "MB", 1000, 1000, seen["imeiset peak"] / 1e6, note))
+    peak = f"polars: {seen['polars peak'] / 1e6:.0f} MB"
+    return [
+        Bar("screen CSV against polars streaming", "times", 1.5, 1.5, ratio, note),
+        Bar("its peak memory", "MB", 1000, 1000, seen["imeiset peak"] / 1e6, peak),
+    ]
 
-    def add(what: str, bar: float, unit: str, ours: str, theirs: str, seen: dict[str, float]) -> None:
+
+def column_bars(name: str, rows: int) -> list[Bar]:
+    """The bars of one library, for columns in memory."""
+    measure, wanted = COLUMNS[name]
+    seen = fresh(measure, rows)
+    found = []
+    for what, bar, unit, ours, theirs in wanted:
         ratio = seen[theirs] / seen[ours] if unit == "times" else seen[ours] / seen[theirs]
         note = f"{seen[ours] / rows * 1e9:.1f} against {seen[theirs] / rows * 1e9:.1f} ns/row"
         found.append(Bar(what, unit, bar, bar, ratio, note))
-
-    add("contains of an Arrow column against S15", 1.1, "of it", "Arrow", "S15", fresh(arrow, rows))
-    seen = fresh(polars, rows)
-    add("polars: isin against is_in", 5, "times", "imeiset", "is_in", seen)
-    add("polars: isin against a semi-join", 5, "times", "imeiset", "semi-join", seen)
-    rows //= 10  # isin would take minutes
-    add("pandas: accessor against isin", 5, "times", "imeiset", "isin", fresh(pandas, rows))
-    rows *= 10
-    seen = fresh(duckdb, rows)
-    add("DuckDB: reader against a semi-join", 2, "times", "reader", "semi-join", seen)
-    add("DuckDB: function against a semi-join", 1, "times", "function", "semi-join", seen)
     return found
+
+
+# Each with what it is against: what, the bar, its unit, ours and theirs.
+COLUMNS: dict[str, tuple[Callable[[int], dict[str, float]], list[tuple[str, float, str, str, str]]]] = {
+    "arrow": (arrow, [("contains of an Arrow column against S15", 1.1, "of it", "Arrow", "S15")]),
+    "polars": (
+        polars,
+        [
+            ("polars: isin against is_in", 5, "times", "imeiset", "is_in"),
+            ("polars: isin against a semi-join", 5, "times", "imeiset", "semi-join"),
+        ],
+    ),
+    "pandas": (pandas, [("pandas: accessor against isin", 5, "times", "imeiset", "isin")]),
+    "duckdb": (
+        duckdb,
+        [
+            ("DuckDB: reader against a semi-join", 2, "times", "reader", "semi-join"),
+            ("DuckDB: function against a semi-join", 1, "times", "function", "semi-join"),
+        ],
+    ),
+}
+
+
+def bars(name: str, rows: int, directory: Path) -> list[Bar]:
+    """Measure one of `screen`, `spark` and the libraries."""
+    if name in COLUMNS:
+        return column_bars(name, rows // 10 if name == "pandas" else rows)  # isin would take minutes
+    return screen_bars(rows, directory) if name == "screen" else spark_bar(2 * rows, directory)
 
 
 def main() -> None:
@@ -268,15 +292,18 @@ def main() -> None:
     parser.add_argument(
         "--rows", type=int, default=10**7, help="rows to screen, against a list of 10 million"
     )
-    parser.add_argument("--spark", action="store_true", help="only Spark, which needs Java 17 and 12 GB")
+    names = ["screen", *COLUMNS, "spark"]
+    parser.add_argument(
+        "what", nargs="*", metavar="WHAT", default=names[:-1],
+        help=f"of {', '.join(names)}; all but Spark, which needs Java 17 and 12 GB",
+    )  # fmt: skip
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     options = parser.parse_args()
+    if unknown := set(options.what) - set(names):
+        parser.error(f"expected some of {', '.join(names)}, got {', '.join(unknown)}")
     with tempfile.TemporaryDirectory(prefix="imeiset-bench-") as directory:
         os.environ.setdefault("IMEISET_BENCH_CACHE", directory)
-        if options.spark:
-            found = spark_bar(2 * options.rows, Path(directory))
-        else:
-            found = bars(options.rows, Path(directory))
+        found = [bar for name in options.what for bar in bars(name, options.rows, Path(directory))]
         show(found, options.json)
 
 

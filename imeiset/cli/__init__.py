@@ -18,7 +18,11 @@ import click
 from imeiset import __version__
 from imeiset.errors import ImeisetError
 
-_COMMANDS = ("build", "check", "screen", "merge", "info", "verify", "apply", "diff", "export", "demo")
+_COMMANDS = (
+    *("build", "check", "screen", "merge", "info", "verify", "apply", "diff", "export"),  # files
+    *("create", "replace", "compact", "prune", "watch"),  # stores
+    "demo",
+)
 
 
 class _Commands(click.Group):
@@ -121,4 +125,4 @@ def printable(text: str) -> str:
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
-    """Exact, compressed sets of blocked IMEIs: is this handset blocked?"""
+    """Exact, compressed sets of blocked IMEIs, and registers of such lists: is this handset blocked?"""

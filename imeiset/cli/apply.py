@@ -1,7 +1,9 @@
-"""`imeiset apply`: deltas to a snapshot."""
+"""`imeiset apply`: deltas to a snapshot, or to a list of a store."""
 
 import json
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,11 +11,19 @@ from imeiset.cli import printable
 from imeiset.cli.files import check_outputs, column_option, progress_bar
 from imeiset.feeds.delta import CHECKS, MIN_SIZE
 
+if TYPE_CHECKING:
+    from imeiset.feeds.delta import Applied
+
 
 @click.command("apply")
-@click.argument("base")
+@click.argument("base", metavar="BASE|STORE")
 @click.argument("deltas", metavar="DELTA...", nargs=-1, required=True)
-@click.option("-o", "--output", required=True, metavar="OUT", help="The snapshot to write; may be BASE.")
+@click.option("-o", "--output", metavar="OUT", help="The snapshot to write; may be BASE.")
+@click.option("--list", "name", metavar="NAME", help="Of a store: the list, if it has more than one.")
+@click.option(
+    "--sequence", type=click.IntRange(1), metavar="N", help="Of a store: the number the first delta must get."
+)
+@click.option("--irregular", type=click.Choice(["reject", "keep"]), help="Of a store: as for build.")
 @click.option("--format", "form", metavar="NAME", help="What the deltas have to be, as for build.")
 @column_option
 @click.option("--change", type=click.Choice(["add", "remove", "update"]), help="What all rows are.")
@@ -29,7 +39,10 @@ from imeiset.feeds.delta import CHECKS, MIN_SIZE
 def command(
     base: str,
     deltas: tuple[str, ...],
-    output: str,
+    output: str | None,
+    name: str | None,
+    sequence: int | None,
+    irregular: str | None,
     form: str | None,
     column: str | int | None,
     change: str | None,
@@ -41,38 +54,97 @@ def command(
     max_rejects: int,
     report: str,
 ) -> None:
-    """Apply deltas to the snapshot BASE, one after the other, and write the result.
+    """Apply deltas to the snapshot BASE, one after the other, and write the result; or to a list of STORE.
 
     A DELTA has a column change_type of add, remove and update, is named ..._blocked, _unblocked or
     _changed, or has a '+' or '-' before each number. All of it is applied or nothing: an addition of what
     is there, a removal or update of what is not, or two different changes of one IMEI is an error.
-    """
-    from imeiset import ImeiSet
-    from imeiset.feeds import Options
-    from imeiset.feeds.delta import apply
 
-    check_outputs(deltas, output, rejects)
-    old = ImeiSet.open(base)
+    In a STORE each DELTA is a change of its own, on the disk before the next one is read; reasons and dates
+    are kept, and for lists of pairs it has a column imsi. With --sequence, what was applied before under its
+    number is not applied again, and what is out of order is refused.
+    """
+    from imeiset.feeds import Options
+
+    is_store = Path(base).is_dir()
+    for option, value in (("--list", name), ("--sequence", sequence), ("--irregular", irregular)):
+        if value is not None and not is_store:
+            raise click.UsageError(f"{option} needs the directory of a store, got {base!r}")
+    if is_store and output is not None:
+        raise click.UsageError(f"{base!r} is a directory: a store is changed itself, without -o")
+    if not is_store and output is None:
+        raise click.UsageError("expected -o OUT, the snapshot to write")
+    if is_store and rejects is not None and len(deltas) > 1:
+        raise click.UsageError("--rejects: expected one DELTA for a store")
+    if output is not None:
+        check_outputs(deltas, output, rejects)
     try:
         options = Options(format=form, column=column, rejects=rejects, max_rejects=max_rejects)
+        if irregular:
+            options = Options(**{**vars(options), "irregular": irregular})
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    how: dict[str, Any] = {
+        "change": change,
+        "checks": set(CHECKS) - set(allow),
+        "expect_digest": expect_digest,
+        "min_size": 0 if force else min_size,
+        "options": options,
+    }
+    if output is not None:
+        _apply_to_set(base, deltas, output, how, report)
+    else:
+        _apply_to_store(base, name, deltas, sequence, how, report)
+
+
+def _apply_to_set(base: str, deltas: tuple[str, ...], output: str, how: dict[str, Any], report: str) -> None:
+    from imeiset import ImeiSet
+    from imeiset.feeds.delta import apply
+
+    old = ImeiSet.open(base)
     with progress_bar() as progress:
-        result, applied = apply(
-            old,
-            deltas,
-            change=change,
-            checks=set(CHECKS) - set(allow),
-            expect_digest=expect_digest,
-            min_size=0 if force else min_size,
-            options=options,
-            progress=progress,
-        )
+        result, applied = apply(old, deltas, **how, progress=progress)
     result.save(output)
     if report == "json":
         click.echo(json.dumps(asdict(applied)))
         return
     click.echo(f"{printable(output)}: {applied.keys:,} IMEIs, {len(old):,} before")
+    _say(applied)
+
+
+def _apply_to_store(
+    base: str,
+    name: str | None,
+    deltas: tuple[str, ...],
+    sequence: int | None,
+    how: dict[str, Any],
+    report: str,
+) -> None:
+    from imeiset import Store
+
+    with Store.open(base) as store:
+        names = [one.name for one in store.lists]
+        if name not in names and (name is not None or len(names) != 1):
+            raise click.UsageError(f"--list: expected one of {', '.join(names)}, got {name or 'none'}")
+        for at, delta in enumerate(deltas):
+            before = store.sequence
+            with progress_bar() as progress:
+                number, applied = store.apply_file(
+                    delta,
+                    name,
+                    sequence=None if sequence is None else sequence + at,
+                    progress=progress,
+                    **how,
+                )
+            if report == "json":
+                click.echo(json.dumps({"delta": delta, "sequence": number, **asdict(applied)}))
+                continue
+            again = ", as before" if number <= before else ""
+            click.echo(f"{printable(base)}: change {number}{again}, {printable(name or names[0])}")
+            _say(applied)
+
+
+def _say(applied: "Applied") -> None:
     rows = sum(source.rows for source in applied.sources)
     click.echo(
         f"  {rows:,} rows: {applied.added:,} added, {applied.removed:,} removed, {applied.updated:,} updated"

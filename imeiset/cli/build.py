@@ -1,4 +1,4 @@
-"""`imeiset build`: lists of IMEIs to a snapshot."""
+"""`imeiset build`: lists of IMEIs to a snapshot; those of a description to a register."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,7 @@ from imeiset.cli.files import check_outputs, column_option, progress_bar
 from imeiset.feeds.delta import MIN_SIZE
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from imeiset import ImeiSet, LoadReport
+    from imeiset import ImeiSet
 
 
 @click.command("build")
@@ -60,7 +58,9 @@ if TYPE_CHECKING:
 @click.option(
     "--report", type=click.Choice(["table", "json"]), default="table", show_default=True, help="On stdout."
 )
+@click.pass_context
 def command(
+    context: click.Context,
     files: tuple[str, ...],
     output: str,
     form: str | None,
@@ -78,15 +78,22 @@ def command(
     force: bool,
     report: str,
 ) -> None:
-    """Load lists of IMEIs and write a snapshot of the set.
+    """Load lists of IMEIs and write a snapshot of the set; of a description FILE.toml, of its register.
 
     A FILE is a plain list or delimited text (comma, semicolon, tab or pipe; with or without a header),
     Parquet or Arrow; plain, gzip, zstd, xz or zip; local or what fsspec opens; '-' is stdin. Lines that
     start with '#' are comments.
 
+    A description names lists with their status, files and options, and the policy: see docs/registers.md.
+
     OUT appears when everything was read and written, or not at all. A set with less than 75% of the
     identities of the last one is refused.
     """
+    if any(name.endswith(".toml") for name in files):
+        from imeiset.cli.registers import build
+
+        build(context, files, output)
+        return
     from imeiset import ImeiSet, load
     from imeiset.feeds.delta import expect_size
     from imeiset.feeds.formats import FORMATS
@@ -120,7 +127,10 @@ def command(
     else:
         from rich.console import Console
 
-        Console(markup=False, emoji=False).print(_table(result.report, output))
+        from imeiset.cli.reports import load_table
+
+        title = f"{printable(output)}: {result.report.keys:,} IMEIs"
+        Console(markup=False, emoji=False).print(load_table(result.report, title))
 
 
 def _last(output: str) -> "ImeiSet | None":
@@ -134,48 +144,3 @@ def _last(output: str) -> "ImeiSet | None":
         return ImeiSet.open(output)
     except SnapshotError as error:
         raise click.ClickException(f"{error}; --force replaces it all the same") from None
-
-
-def _table(report: "LoadReport", output: str) -> "Table":
-    from rich.table import Table
-
-    table = Table(
-        title=f"{printable(output)}: {report.keys:,} IMEIs", title_justify="left", show_header=False, box=None
-    )
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, justify="right")
-    table.add_column(style="dim", overflow="fold")
-
-    def add(name: str, count: int, note: str = "", style: str = "") -> None:
-        table.add_row(name, f"{count:,}", note, style=style)
-
-    names = ", ".join(f"{name} ({form})" for name, form in zip(report.sources, report.formats, strict=True))
-    add("lines", report.lines, printable(names))
-    for name in ("headers", "comments", "blank", "continued"):
-        if count := getattr(report, name):
-            add(f"  {name}", count, "lines inside quoted cells" if name == "continued" else "")
-    rate = f"{report.bytes:,} bytes in {report.seconds:.2f} s, {report.rows_per_second:,.0f} rows a second"
-    add("rows", report.rows, rate)
-    for status, count in sorted(report.ignored.items()):
-        add("ignored", count, f"status {printable(status)!r}")
-    add("accepted", report.accepted)
-    for digits, count in report.forms.items():
-        add(f"  {digits} digits", count)
-    if report.ranges:
-        add("  ranges", report.ranges)
-    if report.irregular:
-        add("  irregular", report.irregular, f"{report.texts:,} different, kept as text")
-    if report.wrong_check_digits:
-        add("wrong check digits", report.wrong_check_digits, "neither the Luhn digit nor 0")
-    if report.spare_check_digits:
-        add("spare check digits", report.spare_check_digits, "0 where the Luhn digit is another")
-    add("duplicates", report.duplicates)
-    add("rejected", report.rejected, style="yellow" if report.rejected else "")
-    for entry in sorted(report.rejects.values(), key=lambda entry: -entry.count):
-        lines: dict[str, list[str]] = {}
-        for source, line in entry.first:
-            lines.setdefault(source, []).append(str(line))
-        note = "; ".join(f"{printable(source)}: {', '.join(numbers)}" for source, numbers in lines.items())
-        add(f"  {entry.text}", entry.count, note + (", ..." if entry.count > len(entry.first) else ""))
-    table.add_row("digest", "", report.digest)
-    return table

@@ -1,65 +1,114 @@
-"""`imeiset check`: which of these IMEIs are in the set?"""
+"""`imeiset check`: which of these IMEIs are in the set, and what does a register say of them?"""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from imeiset.cli.registers import opened, verdict_facts, verdict_line
 from imeiset.errors import FeedLimit, ImeiError, ParseStatus
+
+if TYPE_CHECKING:
+    from imeiset import ImeiSet, Register, Store
+
+    # Of a batch, for each row: what is wrong with it, or whether it is a hit and what is said of it.
+    Answers = Iterator[tuple[int, bool, Callable[[], tuple[str, dict[str, Any]]]]]
 
 _BLOCK = 1 << 20  # bytes read at a time, and the longest line
 
 
 @click.command("check", context_settings={"ignore_unknown_options": True})
-@click.argument("snapshot")
+@click.argument("snapshot", metavar="SNAPSHOT|STORE")
 @click.argument("imeis", metavar="IMEI...", nargs=-1, required=True)
+@click.option("--imsi", help="Of the subscriber, for registers and stores.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 @click.option("-q", "--quiet", is_flag=True, help="Only the exit code.")
 @click.pass_context
 def command(
-    context: click.Context, snapshot: str, imeis: tuple[str, ...], as_json: bool, quiet: bool
+    context: click.Context,
+    snapshot: str,
+    imeis: tuple[str, ...],
+    imsi: str | None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
-    """Say of each IMEI whether it is in SNAPSHOT.
+    """Say of each IMEI whether it is in the set SNAPSHOT, or what the verdict of a register or STORE is.
 
     An IMEI has 14, 15 or 16 digits, of which the first 14 are compared; if SNAPSHOT keeps irregular
-    identities, these are answered too. '-' reads them from stdin, one a line.
+    identities, these are answered too. '-' reads them from stdin, one a line. A verdict has the equipment
+    status, the list and the rule that decided, and the date and the reasons that the list has.
 
-    Exit code: 0 if one is listed, 1 if none is, 2 after an error, be it a single malformed IMEI.
+    Exit code: 0 if one is listed, of a register black- or greylisted, 1 if none is, 2 after an error, be it
+    a single malformed IMEI.
     """
-    from imeiset import ImeiSet, parse
-    from imeiset.irregular import normalised
+    from imeiset import ImeiSet
 
-    blocked = ImeiSet.open(snapshot)
+    listed = opened(snapshot)
+    if imsi is not None and (isinstance(listed, ImeiSet) or not re.fullmatch("[0-9]{6,15}", imsi)):
+        why = "a set knows no subscribers" if isinstance(listed, ImeiSet) else "expected 6 to 15 digits"
+        raise click.UsageError(f"--imsi: {why}")
     batches = (
         _lines() if imeis == ("-",) else iter([[imei.encode(errors="surrogateescape") for imei in imeis]])
     )
-    listed = malformed = False
+    found = malformed = False
     row = 0
     for batch in batches:
-        _, statuses = parse(batch)
-        if blocked.irregular is not None:
-            for at in statuses.nonzero()[0].tolist():
-                statuses[at] *= normalised(batch[at]) is None
-        answers = blocked.contains(batch, malformed=False)
-        listed = listed or bool(answers.any())
-        malformed = malformed or bool(statuses.any())
+        answers = _members(listed, batch) if isinstance(listed, ImeiSet) else _verdicts(listed, batch, imsi)
         out = []
-        for text, status, answer in zip(batch, statuses.tolist(), answers.tolist(), strict=True):
+        for text, (status, hit, say) in zip(batch, answers, strict=True):
             row += 1
+            found = found or hit
             if status:
+                malformed = True
                 error = ImeiError(ParseStatus(status), text.decode(errors="replace"), position=row)
                 if as_json:
                     name = ParseStatus(status).name.lower()
                     out.append(json.dumps({"row": row, "got": error.got, "error": name}))
                 else:
                     click.echo(f"imeiset: {error}", err=True)
-            elif as_json:
-                out.append(json.dumps({"imei": text.decode(), "listed": answer}))
-            else:
-                out.append(f"{text.decode()}  {'listed' if answer else 'not listed'}")
+            elif not quiet:
+                words, facts = say()
+                out.append(
+                    json.dumps({"imei": text.decode(), **facts}) if as_json else f"{text.decode()}  {words}"
+                )
         if out and not quiet:
             click.echo("\n".join(out))
-    context.exit(2 if malformed else 0 if listed else 1)
+    context.exit(2 if malformed else 0 if found else 1)
+
+
+def _members(blocked: "ImeiSet", batch: list[bytes]) -> "Answers":
+    """What a set says."""
+    from imeiset import parse
+    from imeiset.irregular import normalised
+
+    _, statuses = parse(batch)
+    if blocked.irregular is not None:
+        for at in statuses.nonzero()[0].tolist():
+            statuses[at] *= normalised(batch[at]) is None
+    said = [("not listed", {"listed": False}), ("listed", {"listed": True})]
+    answers = blocked.contains(batch, malformed=False)
+    for status, answer in zip(statuses.tolist(), answers.tolist(), strict=True):
+        yield status, answer, lambda answer=answer: said[answer]  # type: ignore[misc]
+
+
+def _verdicts(register: "Register | Store", batch: list[bytes], imsi: str | None) -> "Answers":
+    """What a register says."""
+    from imeiset import EquipmentStatus
+
+    hits = (EquipmentStatus.BLACKLISTED, EquipmentStatus.GREYLISTED)
+    for text in batch:
+        try:
+            verdict = register.check(text, imsi)
+        except ImeiError as error:
+            yield error.status, False, lambda: ("", {})
+        else:
+            yield (
+                0,
+                verdict.status in hits,
+                lambda verdict=verdict: (verdict_line(verdict), verdict_facts(verdict)),  # type: ignore[misc]
+            )
 
 
 def _lines() -> Iterator[list[bytes]]:

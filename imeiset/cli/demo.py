@@ -1,4 +1,4 @@
-"""`imeiset demo`: dirty blocklists made, built, checked and timed."""
+"""`imeiset demo`: dirty blocklists made, built, checked and timed; a stolen phone in a store."""
 
 import gzip
 import shlex
@@ -46,8 +46,11 @@ _FORMS = {
 @click.option("--lookups", type=click.IntRange(1_000, 100_000_000), default=10_000_000, show_default=True)
 @click.option("--keep", metavar="DIR", type=click.Path(file_okay=False), help="Leave the files there.")
 def command(rows: int, lookups: int, keep: str | None) -> None:
-    """Make two dirty blocklists, then build, inspect, verify, check and time the set."""
+    """Make two dirty blocklists, then build, inspect, verify, check and time the set; and a store, in which a
+    phone is reported stolen while other processes watch."""
     import numpy as np
+
+    from imeiset.cli.demo_store import stolen_phone
 
     if keep:
         Path(keep).mkdir(parents=True, exist_ok=True)
@@ -74,6 +77,7 @@ def command(rows: int, lookups: int, keep: str | None) -> None:
         _run(folder, "build", "stolen.csv", "-o", "stolen.imei")
         _run(folder, "apply", "stolen.imei", "delta.csv", "-o", "stolen-2.imei")
         _time(folder / "blocked.imei", lookups, rng)
+        stolen_phone(folder, _run)
 
 
 def _run(folder: Path, *arguments: str, expected: int = 0) -> None:

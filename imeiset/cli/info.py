@@ -1,22 +1,106 @@
-"""`imeiset info`: what is in a snapshot."""
+"""`imeiset info`: what is in a snapshot or a store."""
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from imeiset.cli import printable
+from imeiset.cli.registers import opened, policy_facts
+
+if TYPE_CHECKING:
+    from imeiset import ImeiSet, Register, Store
 
 
 @click.command("info")
-@click.argument("snapshot")
+@click.argument("snapshot", metavar="SNAPSHOT|STORE")
 @click.option("--top", type=click.IntRange(0), default=10, show_default=True, help="How many TACs to draw.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(snapshot: str, top: int, as_json: bool) -> None:
-    """Show how many IMEIs SNAPSHOT holds, its size, and its biggest TACs."""
+    """Show how many IMEIs a set holds, its size, and its biggest TACs.
+
+    Of a register: its policy, its lists and how much of what each holds. Of a STORE also its generation, its
+    last change and how old that is, its journal, and the digest that tells its states apart.
+    """
     from imeiset import ImeiSet
 
-    members = ImeiSet.open(snapshot)
+    listed = opened(snapshot)
+    if isinstance(listed, ImeiSet):
+        _show_set(listed, snapshot, top, as_json)
+    else:
+        _show_register(listed, snapshot, as_json)
+
+
+def _show_register(register: "Register | Store", name: str, as_json: bool) -> None:
+    from imeiset import Store, snapshot
+
+    facts: dict[str, Any] = {}
+    if isinstance(register, Store):
+        status = register.status()
+        facts = {
+            "generation": status.generation,
+            "sequence": status.sequence,
+            "changed": status.changed.isoformat(),
+            "age": round(status.age, 3),
+            "base_bytes": status.base_bytes,
+            "journal_records": status.journal_records,
+            "journal_bytes": status.journal_bytes,
+            "digest": status.digest,
+        }
+        counts = status.counts
+    else:
+        file = snapshot.open(name)
+        facts = {"bytes": file.nbytes, "digest": f"{file.digest:016x}"}
+        counts = register.counts()
+    lists: list[dict[str, Any]] = [
+        {
+            "name": one.name,
+            "status": one.status.name.lower(),
+            "kind": one.kind,
+            "reason": one.reason,
+            "counts": counts[one.name],
+        }
+        for one in register.lists
+    ]
+    if as_json:
+        click.echo(json.dumps({**facts, "policy": policy_facts(register.policy), "lists": lists}))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(markup=False, emoji=False, highlight=False)
+    if isinstance(register, Store):
+        console.print(
+            f"{printable(name)}: generation {status.generation}, change {status.sequence}, last changed "
+            f"{status.changed:%Y-%m-%d %H:%M:%S} UTC, {status.age:,.0f} s ago",
+            soft_wrap=True,
+        )
+        console.print(
+            f"base of {status.base_bytes:,} bytes, {status.journal_records:,} changes since in a journal of "
+            f"{status.journal_bytes:,} bytes",
+            soft_wrap=True,
+        )
+    else:
+        console.print(
+            f"{printable(name)}: a register of {len(lists)} lists in {facts['bytes']:,} bytes", soft_wrap=True
+        )
+    console.print(f"digest {facts['digest']}")
+    policy = policy_facts(register.policy)
+    unlisted = register.policy.outcome(())[0].name.lower()
+    console.print(
+        f"policy: response type {policy['response_type']}, unlisted {unlisted}, malformed "
+        f"{policy['malformed'] or 'an error'}, precedence {', '.join(policy['precedence'])}",
+        soft_wrap=True,
+    )
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for one in lists:
+        held = ", ".join(f"{count:,} by {rule}" for rule, count in one["counts"].items()) or "nothing"
+        table.add_row(printable(one["name"]), one["status"], one["kind"], held, printable(one["reason"]))
+    console.print(table)
+
+
+def _show_set(members: "ImeiSet", snapshot: str, top: int, as_json: bool) -> None:
     tacs, counts, tac_count = members.biggest_tacs(top)
     bars = [(f"{tac:08d}", count) for tac, count in zip(tacs.tolist(), counts.tolist(), strict=True)]
     size = Path(snapshot).stat().st_size

@@ -36,9 +36,9 @@ def command(
 ) -> None:
     """Say of every record whether its IMEI is in SNAPSHOT.
 
-    An INPUT is CSV (comma, semicolon, tab or pipe; gzipped or not; '-' is stdin), Parquet, or a directory
-    of such files. With -o, rows go to OUT as they were, with a status: 'listed', 'not listed', or
-    'malformed: ' and why.
+    SNAPSHOT is a set, a register or the directory of a store. An INPUT is CSV (comma, semicolon, tab or
+    pipe; gzip, zstd, xz, zip or none; '-' is stdin), Parquet, or a directory of such files. With -o, rows
+    go to OUT as they were, with a status: 'listed', 'not listed', or 'malformed: ' and why.
 
     Exit code: 0 if a record is a hit, 1 if none is, 2 after an error; OUT appears whole or not at all.
     """
@@ -79,6 +79,8 @@ def _table(report: "ScreenReport") -> "Table":
         table.add_row(f"  {word}", f"{count:,}", "", style="yellow" if word.startswith("malformed") else "")
     for place, (name, count) in enumerate(report.lists.items() if len(report.lists) > 1 else ()):
         table.add_row("" if place else "hits by list", f"{count:,}", printable(name))
+    if report.skipped:
+        table.add_row("files skipped", f"{len(report.skipped):,}", printable(", ".join(report.skipped[:3])))
     for place, (tac, count) in enumerate(report.tacs.items()):
         table.add_row("" if place else "hits by TAC", f"{count:,}", tac)
     return table

@@ -1,15 +1,27 @@
-"""`imeiset verify`: is a snapshot whole?"""
+"""`imeiset verify`: is a snapshot or a store whole?"""
+
+from pathlib import Path
 
 import click
 
 from imeiset.cli import printable
+from imeiset.cli.files import working
+from imeiset.cli.registers import opened
 
 
 @click.command("verify")
-@click.argument("snapshots", metavar="SNAPSHOT...", nargs=-1, required=True)
+@click.argument("snapshots", metavar="SNAPSHOT|STORE...", nargs=-1, required=True)
 def command(snapshots: tuple[str, ...]) -> None:
-    """Read all of each SNAPSHOT: its checksums, and every member looked up again."""
-    from imeiset import ImeiSet
+    """Read all of each: checksums, every member looked up again, the changes of a store."""
+    from imeiset import ImeiSet, Register, Store
 
     for path in snapshots:
-        click.echo(f"{printable(path)}: whole, {len(ImeiSet.verify(path)):,} IMEIs")
+        with working(f"reading {printable(path)}"):
+            if Path(path).is_dir():
+                store = Store.verify(path)
+                what = f"generation {store.generation}, change {store.sequence}"
+            elif isinstance(opened(path), Register):
+                what = f"a register of {len(Register.verify(path))} lists"
+            else:
+                what = f"{len(ImeiSet.verify(path)):,} IMEIs"
+        click.echo(f"{printable(path)}: whole, {what}")

@@ -1,8 +1,21 @@
-"""Operators' files to sets: `load` and `read` read them, `LoadReport` says what was in them."""
+"""Operators' files to sets and registers: `load`, `load_register` and `read` read them, `LoadReport` says
+what was in them."""
 
+from .description import LoadedRegister, load_register
 from .loader import LoadResult, Table, load, read
 from .reader import Options
 from .report import LoadReport
 from .screen import ScreenReport, screen
 
-__all__ = ["LoadReport", "LoadResult", "Options", "ScreenReport", "Table", "load", "read", "screen"]
+__all__ = [
+    "LoadReport",
+    "LoadResult",
+    "LoadedRegister",
+    "Options",
+    "ScreenReport",
+    "Table",
+    "load",
+    "load_register",
+    "read",
+    "screen",
+]

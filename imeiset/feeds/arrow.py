@@ -70,6 +70,12 @@ def _parts(reader: "Reader", path: str, head: bytes, delta: bool) -> Iterator[tu
         raise FeedMissing(path, "a readable file", error.strerror or str(error)) from error
 
 
+def _sound(batch: Any) -> Any:
+    """The batch, if no offset or index in it leads outside: a file may hold any. ArrowInvalid if one does."""
+    batch.validate(full=True)
+    return batch
+
+
 def _choose(reader: "Reader", path: str, schema: Any, delta: bool) -> list[str]:
     """The columns to read: the IMEIs, the status if it decides, and what else is wanted."""
     titles = tuple(schema.names)
@@ -120,7 +126,7 @@ def _batches(reader: "Reader", path: str, batches: Any, names: list[str]) -> Ite
         scanner = reader.scanner(
             Dialect(b",", 0, header=True, fewest=count, most=count, titles=tuple(names), format=form)
         )
-    for batch in (given.select(names) for given in batches):  # Parquet's are in the order of the file
+    for batch in (_sound(given.select(names)) for given in batches):  # Parquet's are in the order of the file
         if scanner is not None:
             part, _ = scanner.scan(memoryview(_text(batch)), final=True)
         else:

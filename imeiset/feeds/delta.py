@@ -1,11 +1,12 @@
 """Deltas: what changes from one set to the next, checked as DIRBS checks it, all or nothing."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._parse import rows_of
 from ..columns import Keys
@@ -19,9 +20,9 @@ from .report import LoadReport
 
 CHECKS = ("add", "remove", "update", "conflict")
 MIN_SIZE = 75  # percent
-_ADD, _REMOVE, _UPDATE = range(3)
+ADD, REMOVE, UPDATE = range(3)
 # What a file without a column of changes holds, by its name.
-_NAMED = {"unblocked": _REMOVE, "removed": _REMOVE, "blocked": _ADD, "added": _ADD, "changed": _UPDATE}
+_NAMED = {"unblocked": REMOVE, "removed": REMOVE, "blocked": ADD, "added": ADD, "changed": UPDATE}
 HELD = 1 << 22  # runs that are added: 64 MB
 
 
@@ -65,16 +66,12 @@ def apply(
     Raises FeedConflict for a check, FeedLimit for the size, and as `load` does. Cost O(base) for each.
     """
     names = [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
-    checked = set(checks)
-    if unknown := checked - set(CHECKS):
-        raise ValueError(f"expected checks of {', '.join(CHECKS)}, got {', '.join(sorted(unknown))}")
-    if change is not None and change.encode() not in CHANGES:
-        raise ValueError(f"expected a change of add, remove and update, got {change!r}")
+    wanted = understood(change, checks)
     options = options or Options(max_rejects=0)
     options = replace(options, irregular="reject" if base.irregular is None else "keep")
     result, report = base, Applied()
     for name in names:
-        result = _apply(result, name, change, checked, options, report, progress)
+        result = _apply(result, name, change, wanted, options, report, progress)
     report.keys = len(result)
     report.texts = 0 if result.irregular is None else len(result.irregular)
     expect_size(names[-1], result, base, min_size)
@@ -92,6 +89,16 @@ def expect_size(path: str, result: ImeiSet, last: ImeiSet, min_size: float) -> N
         raise FeedLimit(path, expected, f"{after:,}: --force takes it all the same")
 
 
+def understood(change: str | None, checks: Iterable[str]) -> set[str]:
+    """The checks; ValueError for what is none, or no change."""
+    wanted = set(checks)
+    if unknown := wanted - set(CHECKS):
+        raise ValueError(f"expected checks of {', '.join(CHECKS)}, got {', '.join(sorted(unknown))}")
+    if change is not None and change.encode() not in CHANGES:
+        raise ValueError(f"expected a change of add, remove and update, got {change!r}")
+    return wanted
+
+
 def _apply(
     base: ImeiSet,
     path: str,
@@ -101,13 +108,38 @@ def _apply(
     report: Applied,
     progress: Progress | None,
 ) -> ImeiSet:
-    fixed = _change_of(path, change)
-    wanted = ("line", "listed", *(() if fixed is not None else (CHANGE,)))
+    fixed = change_of(path, change)
+    table = read_delta(path, fixed, (), options, progress)
+    adds, removes, updates = checked(path, table, fixed, lambda _: base, checks, options, report)
+    if "update" not in checks:
+        adds |= updates
+    return (base - removes) | adds
+
+
+def read_delta(
+    path: str, fixed: int | None, columns: tuple[str, ...], options: Options, progress: Progress | None
+) -> Table:
+    """The rows of a delta, with further columns."""
+    wanted = ("line", "listed", *columns, *(() if fixed is not None else (CHANGE,)))
     table = read(path, wanted, options=options, delta=True, progress=progress)
     if table.report.accepted and fixed is None and CHANGE not in table.columns:
         raise FeedConflict(path, "a column change_type, or --change", "a list that does not say what changes")
-    adds, removes, updates, gone = _changes(table, fixed, base.irregular is not None)
+    return table
+
+
+def checked(
+    path: str,
+    table: Table,
+    fixed: int | None,
+    held: Callable[[ImeiSet], ImeiSet],
+    checks: set[str],
+    options: Options,
+    report: Applied,
+) -> tuple[ImeiSet, ImeiSet, ImeiSet]:
+    """What a delta adds, removes and updates, checked. held: the list, or of some IMEIs those on it."""
+    adds, removes, updates, gone = changes_of(table, fixed, options.irregular == "keep")
     removes |= gone
+    base = held(adds | removes | updates)
     if "conflict" in checks:
         for one, other in ((adds, removes), (adds, updates), (removes, updates)):
             _expect_none(path, table, one & other, "one change of an identity", "changed twice, differently")
@@ -117,16 +149,15 @@ def _apply(
         _expect_none(path, table, removes - base, "removals of what is there", "not there")
     if "update" in checks:
         _expect_none(path, table, updates - base, "updates of what is there", "not there")
-    else:
-        adds |= updates
+    added = adds if "update" in checks else adds | updates
     report.sources.append(table.report)
-    report.added += _size(adds - base)
-    report.removed += _size((removes & base) - adds)
+    report.added += _size(added - base)
+    report.removed += _size((removes & base) - added)
     report.updated += _size(updates & base)
-    return (base - removes) | adds
+    return adds, removes, updates
 
 
-def _change_of(path: str, change: str | None) -> int | None:
+def change_of(path: str, change: str | None) -> int | None:
     """The change of all rows: what is asked for, or what the name of the file says."""
     if change is not None:
         return CHANGES.index(change.encode())
@@ -134,25 +165,33 @@ def _change_of(path: str, change: str | None) -> int | None:
     return _NAMED.get(words[-1]) if len(words) > 1 else None
 
 
-def _changes(table: Table, fixed: int | None, keep: bool) -> tuple[ImeiSet, ImeiSet, ImeiSet, ImeiSet]:
+def changes_of(table: Table, fixed: int | None, keep: bool) -> tuple[ImeiSet, ImeiSet, ImeiSet, ImeiSet]:
     """What is added, removed, updated, and updated to a status that does not count."""
 
     def members(change: int, listed: bool | None) -> ImeiSet:
-        rows, odd = np.ones(len(table.keys), bool), np.ones(len(table.texts), bool)
-        for chosen, columns in ((rows, table.columns), (odd, table.text_columns)):
-            if fixed is None and CHANGE in columns:
-                chosen &= columns[CHANGE] == change
-            elif fixed != change:
-                chosen[:] = False
-            if listed is not None and "listed" in columns:
-                chosen &= columns["listed"] == listed
-            elif listed is False:
-                chosen[:] = False
+        rows, odd = chosen_rows(table, fixed, change, listed)
         if table.highs is not None:
             return ImeiSet.from_ranges(table.keys[rows], table.highs[rows])
         return ImeiSet.from_keys(table.keys[rows], irregular=table.texts[odd].tolist() if keep else None)
 
-    return members(_ADD, True), members(_REMOVE, None), members(_UPDATE, True), members(_UPDATE, False)
+    return members(ADD, True), members(REMOVE, None), members(UPDATE, True), members(UPDATE, False)
+
+
+def chosen_rows(
+    table: Table, fixed: int | None, change: int, listed: bool | None
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The rows of that change, and those of irregular identities. listed: only those of such a status."""
+    rows, odd = np.ones(len(table.keys), bool), np.ones(len(table.texts), bool)
+    for chosen, columns in ((rows, table.columns), (odd, table.text_columns)):
+        if fixed is None and CHANGE in columns:
+            chosen &= columns[CHANGE] == change
+        elif fixed != change:
+            chosen[:] = False
+        if listed is not None and "listed" in columns:
+            chosen &= columns["listed"] == listed
+        elif listed is False:
+            chosen[:] = False
+    return rows, odd
 
 
 def _size(members: ImeiSet) -> int:

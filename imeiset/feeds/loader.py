@@ -10,13 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import irregular as irregulars
-from ..errors import CheckDigit
+from ..errors import CheckDigit, FeedColumn
 from ..sets import ImeiSet
+from .formats import CHANGE
 from .reader import MAX_LINE, THREADS, Options, Reader
 from .report import LoadReport
 from .rows import Part, dtype_of
 from .sources import MAX_BYTES, MAX_RATIO, size_of
 
+_CODED = ("status", "reasons")
+_REQUIRED = ("imsi", CHANGE)
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 Progress = Callable[[int, int | None], None]
 
@@ -35,8 +38,9 @@ class Table:
     keys: uint64[n], and of ranges and TACs, highs: the last of each; otherwise None. texts: the irregular
     identities, S16[m], which have rows of their own. columns and text_columns: the columns of the n and m
     rows, by name: 'line' int64, 'listed' bool (whether the status counts), 'date' int32 as YYYYMMDD, 'imsi'
-    and 'msisdn' uint64, 0 for none; 'status', 'reasons' and 'change_type' are int32 codes, whose names are
-    in `values`. A column that no source had is missing.
+    (the number of its digits after a 1: leading zeros matter) and 'msisdn' uint64, 0 for none; 'status',
+    'reasons' and 'change_type' are int32 codes, whose names are in `values`. A column that no source had is
+    missing; where only some had it, the rows of others have what stands for none.
     """
 
     keys: NDArray[np.uint64]
@@ -142,20 +146,13 @@ def read(
     started = time.perf_counter()
     found = Part()
     with Reader(options, wanted) as reader:
-        seen: list[set[str]] = []
         for part in _parts(reader, names, progress, delta):
-            found.keys += part.keys
-            found.highs += part.highs
-            found.texts += part.texts
-            for into, of in ((found.columns, part.columns), (found.text_columns, part.text_columns)):
-                for name, pieces in of.items():
-                    into.setdefault(name, []).extend(pieces)
-            if part.columns:
-                seen.append(set(part.columns))
-        if seen and any(names != seen[0] for names in seen):
-            raise ValueError(f"expected sources with the same columns, got {sorted(map(sorted, seen))}")
-        values = {name: reader.values.names(name) for name in wanted if name in ("status", "reasons")}
-    present = seen[0] if seen else set()
+            _append(found, part, reader)
+        present = [name for name in wanted if name in found.columns]
+        for name in present:
+            if name not in found.text_columns:
+                found.text_columns[name] = [_absent(name, len(found.texts), reader)]
+        values = {name: reader.values.names(name) for name in wanted if name in _CODED}
     report = reader.report
     report.texts = len(set(found.texts))
     report.seconds = time.perf_counter() - started
@@ -163,15 +160,37 @@ def read(
         _joined(found.keys, np.uint64),
         _joined(found.highs, np.uint64) if found.highs else None,
         np.array(found.texts, irregulars.NONE.dtype),
-        {name: _joined(found.columns.get(name, []), dtype_of(name)) for name in wanted if name in present},
-        {
-            name: _joined(found.text_columns.get(name, []), dtype_of(name))
-            for name in wanted
-            if name in present
-        },
+        {name: _joined(found.columns[name], dtype_of(name)) for name in present},
+        {name: _joined(found.text_columns[name], dtype_of(name)) for name in present},
         values,
         report,
     )
+
+
+def _append(found: Part, part: Part, reader: Reader) -> None:
+    """Add the rows of a part, and to columns that it or those before it have not, what stands for none."""
+    for into, of, more in (
+        (found.columns, part.columns, sum(map(len, part.keys))),
+        (found.text_columns, part.text_columns, len(part.texts)),
+    ):
+        for name in {**into, **of}:
+            if name not in into:
+                before = sum(map(len, found.keys)) if into is found.columns else len(found.texts)
+                into[name] = [_absent(name, before, reader)]
+            into[name] += of.get(name) or [_absent(name, more, reader)]
+    found.keys += part.keys
+    found.highs += part.highs
+    found.texts += part.texts
+
+
+def _absent(name: str, rows: int, reader: Reader) -> NDArray[Any]:
+    """A column of rows of sources that do not have it."""
+    if rows and name in _REQUIRED:
+        raise FeedColumn(
+            reader.report.sources[-1], f"a column {name!r}, or none in any source", "no such one"
+        )
+    value = reader.values.codes(name, [b""])[0] if rows and name in _CODED else int(name == "listed")
+    return np.full(rows, value, dtype_of(name))
 
 
 def _joined(pieces: list[NDArray[Any]], dtype: type[np.generic]) -> NDArray[Any]:

@@ -34,6 +34,7 @@ static size_t (*const plain_levels[SIMD_LEVELS])(const uint8_t *text, size_t siz
 #if SIMD_X86
     plain_sse4,
     plain_avx2,
+    plain_avx2, /* AVX-512 */
 #endif
 };
 
@@ -69,7 +70,7 @@ static size_t plain_rows(int level, const struct scan_dialect *dialect, const ui
             *marked = 1;
         }
         if (!scan_rows(dialect, text, size, final, marks, 1, room, row, cell, state)) break;
-        uint8_t code = imei_scalar(text + cell[0], (size_t)(cell[room] - cell[0]), &key);
+        uint8_t code = imei_scalar(text + cell[0], (size_t)(cell[room] - cell[0]), IMEI_OK, &key);
         if (row->flaw != SCAN_FINE) code = (uint8_t)row->flaw;
         tally->status[code]++;
         if (accept[code]) {

@@ -10,7 +10,7 @@ LEVEL_TARGET static size_t LEVEL(plain)(const uint8_t *text, size_t size, const 
     const uint8_t *p = text, *end = text + size;
     size_t i = 0;
 #ifdef LEVEL_GROUPS
-    row_shape shape = {.digits = 0};
+    row_shape shape = {.digits = 0, .bare = IMEI_OK};
     unsigned digits = 0, ends = 0, singles = 0; /* the last line's shape; how many to do alone */
     uint8_t codes[8];
 #endif
@@ -41,7 +41,7 @@ LEVEL_TARGET static size_t LEVEL(plain)(const uint8_t *text, size_t size, const 
         const uint8_t *stop = p + count;
         unsigned end_bytes = stop[0] == '\n' ? 1 : stop[0] == '\r' && stop[1] == '\n' ? 2 : 0;
         if (count < 14 || !end_bytes) break;
-        uint8_t code = LEVEL(value16)(p, count, &keys[i]);
+        uint8_t code = LEVEL(value16)(p, count, IMEI_OK, &keys[i]);
         if (!accept[code]) break;
         statuses[code]++;
         forms[count - 14]++;

@@ -26,6 +26,7 @@ MAX_VALUES = 1 << 16
 _TITLES = {"date": DATES, "reasons": ("reasons", "reason")}
 _DTYPES = {"line": np.int64, "listed": np.bool_, "date": np.int32, "imsi": np.uint64, "msisdn": np.uint64}
 _NUMBER = 2**64 - 1  # no number
+_POWERS = 10 ** np.arange(19, dtype=np.uint64)
 _SERIALS = 1_000_000
 _SLAB = 1 << 19  # keys that memory is taken for at a time, at most: 4 MB has large pages
 _UNLIKE = 15  # blocks that are not sifted after one whose rows were not alike
@@ -255,6 +256,8 @@ class RowScanner:
             wrong = numbers == _NUMBER
             if name == "imsi":
                 flaws[wrong & (flaws == 0)] = RowFlaw.IMSI
+                starts, ends = scanner.cells[place]
+                numbers += _POWERS[(ends - starts).clip(0, most)]  # leading zeros matter
             numbers[wrong] = 0
             return numbers.astype(dtype_of(name))
         if name == CHANGE and self._signs:

@@ -119,7 +119,7 @@ static void scan_marks(int level, const uint8_t *text, int32_t size, uint8_t del
     void (*words)(const uint8_t *, int64_t, uint8_t, uint64_t *) = scan_marks_portable;
 #if SIMD_X86
     if (level == SIMD_SSE4) words = scan_marks_sse4;
-    if (level == SIMD_AVX2) words = scan_marks_avx2;
+    if (level >= SIMD_AVX2) words = scan_marks_avx2;
 #else
     (void)level;
 #endif

@@ -3,6 +3,7 @@
 Texts are copied as they are, a word added to each row; nothing but the column of IMEIs is looked at.
 """
 
+import io
 import json
 import os
 import time
@@ -32,7 +33,7 @@ from .report import RowFlaw
 from .sources import Source, size_of
 
 TABLES = (".parquet", ".pq")
-TEXTS = (".csv", ".tsv", ".txt", ".gz")
+TEXTS = (".csv", ".tsv", ".txt", ".gz", ".zst", ".zstd", ".xz", ".zip")
 BATCH = 1 << 17  # rows of a table
 TOP = 10  # TACs reported
 
@@ -40,7 +41,8 @@ TOP = 10  # TACs reported
 @dataclass(slots=True)
 class ScreenReport:
     """What was screened. words: rows by status, malformed ones by reason; rows is their sum. lists: hits by
-    the list that decided. tacs: those with the most hits, and how many."""
+    the list that decided. tacs: those with the most hits, and how many. skipped: files of a directory whose
+    names are not those of records."""
 
     inputs: list[str] = field(default_factory=list)
     rows: int = 0
@@ -49,6 +51,7 @@ class ScreenReport:
     lists: dict[str, int] = field(default_factory=dict)
     tacs: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    skipped: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:
         """The report as one JSON object."""
@@ -64,7 +67,7 @@ def screen(
     only_hits: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> ScreenReport:
-    """Screen files of records against an ImeiSet, a Register or a snapshot's path.
+    """Screen files of records against an ImeiSet, a Register, a Store, or the path of one.
 
     inputs: files of delimited text (as `load` reads them) or Parquet, or directories of them. column: of
     the IMEIs, its name or its number from 1; None finds it. output: a file for the rows with their
@@ -79,13 +82,14 @@ def screen(
     started = time.perf_counter()
     if isinstance(inputs, str | os.PathLike):
         inputs = [inputs]
-    files = [file for given in inputs for file in _files(os.fspath(given))]
+    skipped: list[str] = []
+    files = [file for given in inputs for file in _files(os.fspath(given), skipped)]
     if not files:
         raise ValueError("expected at least one file")
     if output is not None and os.path.realpath(output) in map(os.path.realpath, files):
         raise ValueError(f"expected an output beside the inputs, got {os.fspath(output)!r}, which is one")
     tally = _Tally(Screener(listed))
-    to_table = output is not None and Path(output).suffix in TABLES
+    to_table = output is not None and _is_table(os.fspath(output))
     tables = to_table or (output is not None and any(map(_is_table, files)))
     sizes = [size_of(name) for name in files]
     total = None if None in sizes else sum(size or 0 for size in sizes)
@@ -102,23 +106,23 @@ def screen(
                 if progress:
                     progress(done + position, total)
             done += size or 0
-    return tally.report(files, time.perf_counter() - started)
+    return tally.report(files, skipped, time.perf_counter() - started)
 
 
-def _files(path: str) -> list[str]:
-    """The file, or those of a directory with a known suffix, in order."""
+def _files(path: str, skipped: list[str]) -> list[str]:
+    """The file, or those of a directory with a known suffix, in order; others are noted as skipped."""
     if not Path(path).is_dir():
         return [path]
-    found = sorted(
-        str(file) for file in Path(path).rglob("*") if file.suffix in TEXTS + TABLES and file.is_file()
-    )
+    found: list[str] = []
+    for file in sorted(file for file in Path(path).rglob("*") if file.is_file()):
+        (found if file.suffix.lower() in TEXTS + TABLES else skipped).append(str(file))
     if not found:
         raise FeedEmpty(path, f"files that end in {', '.join(TEXTS + TABLES)}", "none")
     return found
 
 
 def _is_table(path: str) -> bool:
-    return Path(path).suffix in TABLES
+    return Path(path).suffix.lower() in TABLES
 
 
 class _Tally:
@@ -168,7 +172,7 @@ class _Tally:
         self._tacs = [np.array([kept, np.bincount(place, weights=numbers)], np.uint64)]
         self._pending = 0
 
-    def report(self, files: list[str], seconds: float) -> ScreenReport:
+    def report(self, files: list[str], skipped: list[str], seconds: float) -> ScreenReport:
         tacs: dict[str, int] = {}
         if self._tacs:
             self._fold()
@@ -177,7 +181,7 @@ class _Tally:
         words = {self.words[code]: int(self._counts[code]) for code in np.flatnonzero(self._counts).tolist()}
         hits = int(self._counts[self.is_hit].sum())
         lists = dict(zip(self.screener.lists, self._lists[1:].tolist(), strict=True))
-        return ScreenReport(files, int(self._counts.sum()), hits, words, lists, tacs, seconds)
+        return ScreenReport(files, int(self._counts.sum()), hits, words, lists, tacs, seconds, skipped)
 
 
 _Counts = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]
@@ -285,6 +289,53 @@ def _begin(path: str, text: bytes, column: str | int | None) -> tuple[Dialect, b
     return dialect, text[used : used + end].rstrip(b"\r"), min(used + end + 1, len(text))
 
 
+class _File(io.RawIOBase):
+    """The text of a source as a file, which pyarrow reads. head: its first chunk, still to be read.
+
+    What pyarrow reads at once is a block to it. It loses the LF of a CRLF in quotes that two blocks share
+    (apache/arrow#51368), so no block ends between them; and before version 26 it overlooks line ends after
+    a NUL (apache/arrow#50481), which is refused there.
+    """
+
+    def __init__(self, source: Source, nul: bool) -> None:
+        self._source, self._chunks, self._nul = source, iter(source), nul
+        self._buffer = bytearray()
+        self._left = memoryview(b"")
+        self._next()
+        self.head = bytes(self._left)
+        if not self.head:
+            raise FeedEmpty(source.path, "text", "an empty file")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._buffer and bytes(self._left[:2]) in (b"", b"\r"):
+            self._next()
+        n = min(len(buffer), len(self._left))
+        if n > 1 and self._left[n - 1] == ord("\r"):
+            n -= 1
+        buffer[:n] = self._left[:n]
+        self._left = self._left[n:]
+        return n
+
+    def _next(self) -> None:
+        """The next chunk, after a CR that was kept back."""
+        kept, before = bytes(self._left), self._buffer
+        self._buffer, start, stop = next(self._chunks, (bytearray(), 0, 0))
+        if not self._nul and self._buffer.find(b"\0", start, stop) >= 0:
+            raise FeedEncoding(
+                self._source.path, "text without NUL bytes, for pyarrow before version 26 to read", "one"
+            )
+        if self._buffer:
+            self._buffer[start - len(kept) : start] = kept  # there is headroom
+            self._left = memoryview(self._buffer)[start - len(kept) : stop]
+        else:
+            self._left = memoryview(kept)
+        if before:
+            self._source.release(before)
+
+
 class _Tables:
     """Batches of rows through pyarrow, from Parquet or text, to Parquet or text."""
 
@@ -328,27 +379,22 @@ class _Tables:
     def _text(self, path: str, column: str | int | None) -> Iterator[tuple[int, Any, int]]:
         csv = _pyarrow("pyarrow.csv")
         with Source(path) as source:
-            buffer, start, stop = next(iter(source), (b"", 0, 0))
-            head = bytes(buffer[start:stop])
-        if not head:
-            raise FeedEmpty(path, "text", "an empty file")
-        dialect, title, used = _begin(path, head, column)
-        if not dialect.header:
-            raise FeedColumn(path, "a header, to make Parquet of it", "none")
-        delimiter = dialect.delimiter.decode() or ","
-        names = next(reader([title.decode()], delimiter=delimiter))
-        text = csv.open_csv(
-            path,
-            csv.ReadOptions(column_names=names, skip_rows=head[:used].count(b"\n")),
-            csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            csv.ConvertOptions(
-                column_types=dict.fromkeys(names, self._pa.string()), strings_can_be_null=False
-            ),
-        )
-        position = 0
-        for batch in text:
-            position += batch.nbytes
-            yield dialect.column, batch, position
+            file = _File(source, nul=int(self._pa.__version__.partition(".")[0]) >= 26)
+            dialect, title, used = _begin(path, file.head, column)
+            if not dialect.header:
+                raise FeedColumn(path, "a header, to make Parquet of it", "none")
+            delimiter = dialect.delimiter.decode() or ","
+            names = next(reader([title.decode()], delimiter=delimiter))
+            batches = csv.open_csv(
+                file,
+                csv.ReadOptions(column_names=names, skip_rows=file.head[:used].count(b"\n")),
+                csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+                csv.ConvertOptions(
+                    column_types=dict.fromkeys(names, self._pa.string()), strings_can_be_null=False
+                ),
+            )
+            for batch in batches:
+                yield dialect.column, batch, source.position
 
     def _screen(
         self, path: str, given: tuple[int, Any, int]

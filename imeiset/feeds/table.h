@@ -85,6 +85,7 @@ static void table_learn(struct table_shapes *shapes, const uint8_t *row, int32_t
     shape->from = from;
     shape->identity = identity;
     shape->digits = digits;
+    shape->key.bare = IMEI_OK;
     set_shape(&shape->key, (unsigned)digits, "", 0);
 }
 
@@ -123,7 +124,7 @@ static size_t table_rows(int level, const struct scan_dialect *dialect, const st
         if (!scan_rows(dialect, text, size, final, marks, 1, room, row, cells + *refused, state)) break;
         const int32_t length = cell[room] - cell[0];
         int32_t from = row->end, to = row->end;
-        uint8_t code = imei_scalar(text + cell[0], (size_t)length, &key);
+        uint8_t code = imei_scalar(text + cell[0], (size_t)length, IMEI_OK, &key);
         if (wanted->status >= 0) {
             const int32_t *listed = cells + *refused + 2 * (int64_t)room * wanted->status;
             from = listed[0], to = listed[room];

@@ -73,7 +73,7 @@ LEVEL_TARGET static size_t LEVEL(table)(struct table_shapes *shapes, const uint8
         }
         if (tried == TABLE_SHAPES) break;
         shape = &shapes->known[at];
-        uint8_t code = LEVEL(value16)(p + shape->identity, (unsigned)shape->digits, &keys[i]);
+        uint8_t code = LEVEL(value16)(p + shape->identity, (unsigned)shape->digits, IMEI_OK, &keys[i]);
         if (!accept[code]) break;
         statuses[code]++;
         forms[shape->digits - 14]++;

@@ -24,7 +24,7 @@ except ModuleNotFoundError as error:
 def register(
     connection: "duckdb.DuckDBPyConnection", name: str, listed: Any, *, malformed: bool | None = None
 ) -> None:
-    """Make SQL functions of a set, a register or a snapshot's path, for this connection.
+    """Make SQL functions of a set, a register, a store or the path of one, for this connection.
 
     `name(imei)`: BOOLEAN, whether the VARCHAR is in the set, or blacklisted by the register. malformed:
     None ends the query with an error at the first malformed or NULL row; False counts them as out, True

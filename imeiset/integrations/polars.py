@@ -9,7 +9,7 @@ A path is opened where the query runs, and mapped once per process.
 from collections.abc import Callable
 from typing import Any
 
-from imeiset import ImeiError, Screener, is_valid, parse
+from imeiset import ImeiError, Screener, are_valid, tacs
 
 try:
     import polars as pl
@@ -25,21 +25,15 @@ class ImeiExpr:
         self._expression = expression
 
     def is_valid(self) -> "pl.Expr":
-        """Which texts have 15 digits, the last of them the check digit; Boolean. About 0.1 us a row."""
-        return self._map(lambda s: [isinstance(v, str | bytes) and is_valid(v) for v in s], pl.Boolean)
+        """Which texts have 15 digits, the last of them the check digit; Boolean."""
+        return self._map(are_valid, pl.Boolean)
 
     def tac(self) -> "pl.Expr":
         """The Type Allocation Codes: String of 8 digits, null where a row is malformed."""
-
-        def tacs(series: "pl.Series") -> Any:
-            keys, status = parse(series)
-            texts = pl.Series(keys // 10**6).cast(pl.String).str.zfill(8)
-            return texts.zip_with(pl.Series(status == 0), pl.Series([None], dtype=pl.String))
-
-        return self._map(tacs, pl.String)
+        return self._map(lambda s: tacs(s, arrow=True), pl.String)
 
     def isin(self, listed: Any, *, malformed: bool | None = None) -> "pl.Expr":
-        """Which rows are in a set, or blacklisted by a register; or a snapshot's path. Boolean.
+        """Which rows are in a set, or blacklisted by a register or a store; or its path. Boolean.
 
         malformed: None ends the query with a ComputeError at the first malformed or null row, whose
         number is that in its batch; False counts them as out, True as in.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from imeiset import ImeiSet, Screener, merge, parse
+from imeiset import ImeiSet, Screener, Store, merge, parse
 
 try:
     import pyarrow as pa
@@ -39,12 +39,13 @@ def screen(
 ) -> "DataFrame":
     """The rows of a frame and a `status` column: what the list says of each, malformed ones included.
 
-    snapshot: of a set or a register, see `Screener`. It is sent to every executor with `addFile`, or with
-    shared=True lies on a path that all of them have. Narrow and lazy: no shuffle, nothing collected.
+    snapshot: the path of a set, a register or a store, see `Screener`. It is sent to every executor with
+    `addFile`, a store as the snapshot of its newest state, or with shared=True lies on a path that all of
+    them have. Narrow and lazy: no shuffle, nothing collected.
     """
-    Screener(snapshot)  # says now what is wrong with it
+    listed = Screener(snapshot).list  # says now what is wrong with it
     path = os.path.realpath(snapshot)
-    name = None if shared else _send(frame, path)
+    name = None if shared else _send(frame, path, listed)
 
     def screened(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
         screener = Screener(path if name is None else SparkFiles.get(name))
@@ -57,25 +58,29 @@ def screen(
     return frame.mapInArrow(screened, schema)
 
 
-def _send(frame: "DataFrame", path: str) -> str:
-    """Send a file to the executors under a name that no other version of it has had; returns that."""
+def _send(frame: "DataFrame", path: str, listed: object) -> str:
+    """Send a list to the executors under a name that no other version of it has had; returns that."""
+    store = listed if isinstance(listed, Store) else None
     status = Path(path).stat()
-    name = f"{Path(path).stem}-{status.st_ino:x}-{status.st_mtime_ns:x}.imei"
-    frame.sparkSession.sparkContext.addFile(str(_renamed(path, name)))
-    return name
+    version = f"{status.st_ino:x}-{status.st_mtime_ns:x}" if store is None else store.digest
+    place = _place(path, f"{Path(path).stem}-{version}.imei")
+    if store is not None and not place.exists():
+        store.save(place)
+    elif not place.exists():
+        try:  # of a symbolic link Spark would take the name it leads to
+            place.hardlink_to(path)
+        except OSError:
+            shutil.copyfile(path, place)
+    frame.sparkSession.sparkContext.addFile(str(place))
+    return place.name
 
 
 @cache
-def _renamed(path: str, name: str) -> Path:
-    """The file under another name, always at the same place: Spark insists."""
+def _place(path: str, name: str) -> Path:
+    """Where a list lies under another name, always the same: Spark insists."""
     place = tempfile.mkdtemp(prefix="imeiset-")
     atexit.register(shutil.rmtree, place, ignore_errors=True)
-    renamed = Path(place, name)
-    try:  # of a symbolic link Spark would take the name it leads to
-        renamed.hardlink_to(path)
-    except OSError:
-        shutil.copyfile(path, renamed)
-    return renamed
+    return Path(place, name)
 
 
 class Built(NamedTuple):

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import imeiset
 from imeiset import ImeiSet
-from imeiset.cli import main
+from imeiset.cli import _COMMANDS, main
 
 LISTED, OTHER = "490154203237518", "356938035643809"
 RUN = [sys.executable, "-m", "imeiset_command"]
@@ -427,7 +427,7 @@ def test_not_a_snapshot(here, command):
     rest = (LISTED,) if command == ("check",) else ()
     fails(*command, "missing", *rest, match="missing: expected a readable file, got No such file")
     fails(*command, "text", *rest, match="text: expected a snapshot")
-    fails(*command, ".", *rest, match="regular file")
+    fails(*command, ".", *rest, match="expected a store, got No such file")
 
 
 # ---- the group ----
@@ -439,13 +439,29 @@ def test_demo(here):
     assert "status 'pending'" in found.stdout
     assert "106 rows: 100 added, 6 removed, 0 updated" in found.stdout
     assert "$ imeiset verify blocked.imei\nblocked.imei: whole" in found.stdout
+    for line in (
+        "with the thief's IMSI: blacklisted by exact, ",
+        "with the owner's IMSI: whitelisted by pair, ",
+        "eir: change 3, stolen",
+        "eir: whole, generation 2, change 3",
+    ):
+        assert line in found.stdout
+    assert found.stdout.count("ms after the command began") == 6
     assert names("kept") == [
         "blocked.imei",
         "delta.csv",
+        "eir",
+        "exceptions.csv",
+        "exempted.csv",
+        "models.csv",
         "operator.txt",
+        "register.imei",
+        "register.toml",
         "regulator.csv.gz",
         "rejects-2.csv",
         "rejects.csv",
+        "released.csv",
+        "reported.csv",
         "stolen-2.imei",
         "stolen.csv",
         "stolen.imei",
@@ -458,7 +474,7 @@ def test_demo(here):
 
 def test_help_and_version():
     found = run("--help")
-    for name in ("build", "check", "info", "verify", "apply", "diff", "export", "demo"):
+    for name in _COMMANDS:
         assert f"  {name} " in found.stdout
         assert run(name, "--help").stdout.startswith("Usage: ")
     assert run("--version").stdout.endswith(f" {imeiset.__version__}\n")

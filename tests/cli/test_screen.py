@@ -1,12 +1,14 @@
 """`imeiset screen`: exit codes, the report, and what it refuses."""
 
 import json
+import shutil
+from pathlib import Path
 
 import dirty
 import pytest
 from click.testing import CliRunner
 
-from imeiset import ImeiSet
+from imeiset import ImeiSet, Store
 from imeiset.cli import main
 
 CALLS = "imei,n\n" + "".join(f"{value or ''},{i}\n" for i, value in enumerate(dirty.COLUMN[:8]))
@@ -27,6 +29,17 @@ def run(*arguments, code=0, **options):
     found = CliRunner().invoke(main, ["screen", *arguments], **options)
     assert found.exit_code == code, (found.output, found.exception)
     return found
+
+
+def test_a_store(here):
+    Store.create("eir", dirty.register()).close()
+    found = json.loads(run("eir", "calls.csv", "--report", "json").stdout)
+    assert found["lists"] == {"stolen": 4}
+    Path("calls").mkdir()
+    shutil.copy("calls.csv", "calls/1.csv")
+    Path("calls/_SUCCESS").touch()
+    assert "files skipped 1 calls/_SUCCESS" in " ".join(run("eir", "calls").stdout.split())
+    run("calls", "calls.csv", code=2)
 
 
 def test_report(here):

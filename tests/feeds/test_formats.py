@@ -206,7 +206,7 @@ def test_further_columns(feed, monkeypatch, chunk):
     order = np.argsort(table.columns["line"], kind="stable")
     assert (order == np.arange(497)).all()
     assert (table.keys == keys[good]).all()
-    assert (table.columns["imsi"] == imsis[good]).all()
+    assert (table.columns["imsi"] == imsis[good] + 10**15).all()
     assert (table.columns["line"] == np.flatnonzero(good) + 2).all()
     expected = [{"": 0, "x": 0}.get(date) or int(date or 0) if date != "x" else 0 for date in dates]
     assert (table.columns["date"] == np.array(expected)[good]).all()
@@ -349,6 +349,22 @@ def test_blanks_around_texts_of_parquet(tmp_path):
         assert report.rejected == 2
 
 
+@pytest.mark.parametrize("kind", ["arrow", "arrows"])
+@pytest.mark.parametrize("lie", [(0, 10**9, 28), (0, -5, 28), (28, 14, 0), (0, 14, 10**9)])
+def test_an_arrow_file_whose_offsets_lead_outside(tmp_path, kind, lie):
+    pa = pytest.importorskip("pyarrow")
+    pytest.importorskip("nanoarrow")
+    table = pa.table({"imei": [A, B]})
+    path = tmp_path / f"list.{kind}"
+    with (pa.ipc.new_file if kind == "arrow" else pa.ipc.new_stream)(path, table.schema) as writer:
+        writer.write_table(table)
+    true = np.array([0, len(A), len(A) + len(B)], np.int32).tobytes()
+    assert path.read_bytes().count(true) == 1
+    path.write_bytes(path.read_bytes().replace(true, np.array(lie, np.int32).tobytes()))
+    with pytest.raises(errors.FeedEncoding, match="a whole Parquet or Arrow file"):
+        load(path)
+
+
 def test_parquet_that_cannot_be_used(tmp_path):
     pa = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
@@ -366,3 +382,26 @@ def test_parquet_that_cannot_be_used(tmp_path):
     path.write_bytes(path.read_bytes()[:-6])
     with pytest.raises(errors.FeedEncoding, match="whole Parquet"):
         load(path)
+
+
+def test_sources_with_different_columns(feed):
+    """What a source does not say is none; but a subscriber, or what changes, must be said by all."""
+    paths = [
+        feed(f"{A}\n", "plain"),
+        feed(f"imei,block_date,reasons\n{B},20240101,lost\n62#2,20240102,found\n", "blacklist"),
+        feed(f"imei,reporting_date,status\n{C},20240103,pending\n62#3,,\n", "stolen"),
+    ]
+    table = read(paths, ["listed", "date", "reasons", "msisdn"], options=Options(irregular="keep"))
+    names = table.values["reasons"]
+    assert table.keys.tolist() == [int(A), int(B), int(C)]
+    assert [names[code] for code in table.columns["reasons"]] == ["", "lost", ""]
+    assert table.columns["date"].tolist() == [0, 20240101, 20240103]
+    assert table.columns["listed"].tolist() == [True, True, False]
+    assert table.texts.tolist() == [b"62#2", b"62#3"]
+    assert [names[code] for code in table.text_columns["reasons"]] == ["found", ""]
+    assert table.text_columns["listed"].tolist() == [True, True]
+    pairs = feed(f"imei,imsi\n{A},001010123456789\n", "pairs")
+    assert read(pairs, ["imsi"]).columns["imsi"].tolist() == [1001010123456789]
+    for order in ([pairs, paths[0]], [paths[0], pairs]):
+        with pytest.raises(errors.FeedColumn, match="a column 'imsi', or none in any source"):
+            read(order, ["imsi"])

@@ -3,7 +3,10 @@
 import csv
 import gzip
 import io
+import lzma
 import random
+import sys
+import zipfile
 
 import dirty
 import numpy as np
@@ -11,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imeiset import FeedError, ImeiSet, screen
-from imeiset.errors import FeedColumn, FeedEmpty, FeedLimit, FeedMissing, FeedTruncated
+from imeiset import FeedError, ImeiSet, Store, screen
+from imeiset.errors import FeedColumn, FeedEmpty, FeedEncoding, FeedLimit, FeedMissing, FeedTruncated
 from imeiset.feeds._scan import annotate
+from imeiset.feeds.sources import CHUNK
 
 LISTED = ImeiSet(dirty.LISTED)
 VALUES = [value or "" for value in dirty.COLUMN]  # a text file has no nulls
@@ -143,9 +147,55 @@ def test_directories(tmp_path):
     assert screen(tmp_path / "in", LISTED).rows == 3 * len(WORDS) + 1
     with pytest.raises(FeedColumn, match="expected the header of the first file"):
         screen(tmp_path / "in", LISTED, output=tmp_path / "out.csv")
+    assert [name.rpartition("/")[2] for name in report.skipped] == ["README"]
     (tmp_path / "none").mkdir()
     with pytest.raises(FeedEmpty, match=r"expected files that end in \.csv"):
         screen(tmp_path / "none", LISTED)
+
+
+@pytest.fixture(params=["gz", "zst", "xz", "zip"])
+def packed(request):
+    """A way to compress, with its suffix."""
+    if request.param == "zip":
+
+        def pack(data):
+            out = io.BytesIO()
+            with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+                archive.writestr("calls.csv", data)
+            return out.getvalue()
+
+        return request.param, pack
+    if request.param == "zst":
+        name = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+        return request.param, pytest.importorskip(name).compress
+    return request.param, {"gz": gzip.compress, "xz": lzma.compress}[request.param]
+
+
+def test_directories_of_compressed_files(tmp_path, packed):
+    suffix, pack = packed
+    here = tmp_path / "in"
+    here.mkdir()
+    (here / f"1.csv.{suffix}").write_bytes(pack(table()))
+    (here / f"2.{suffix}").write_bytes(pack(b"\xef\xbb\xbf" + table()))
+    (here / f"3.CSV.{suffix.upper()}").write_bytes(pack(table()))
+    (here / "4.csv").write_bytes(table())
+    report = screen(here, LISTED, output=tmp_path / "out.csv")
+    assert [row[3] for row in rows(tmp_path / "out.csv")] == ["status", *WORDS * 4]
+    assert report.rows == 4 * len(WORDS)
+    cut = pack(table(VALUES * 200))[:-30]
+    (here / f"5.csv.{suffix}").write_bytes(cut)
+    with pytest.raises(FeedTruncated):
+        screen(here, LISTED, output=tmp_path / "out.csv")
+    assert [row[3] for row in rows(tmp_path / "out.csv")] == ["status", *WORDS * 4]
+
+
+def test_a_store(tmp_path):
+    (tmp_path / "in.csv").write_bytes(table())
+    with Store.create(tmp_path / "eir", dirty.register()) as store:
+        for listed in (tmp_path / "eir", store):
+            report = screen(tmp_path / "in.csv", listed, output=tmp_path / "out.csv")
+            assert [row[3] for row in rows(tmp_path / "out.csv")[1:]] == dirty.register_words(VALUES)
+            assert report.hits == WORDS.count("listed") == report.lists["stolen"]
 
 
 def test_registers(tmp_path):
@@ -208,20 +258,76 @@ def test_parquet(tmp_path, parquet):
 
 def test_text_to_parquet_and_both(tmp_path, parquet):
     write, read = parquet
-    (tmp_path / "in.csv").write_bytes(b"\xef\xbb\xbf# calls\n" + table(delimiter=";"))
+    values = [value.replace("\0", "#") for value in VALUES]
+    (tmp_path / "in.csv").write_bytes(b"\xef\xbb\xbf# calls\n" + table(values, delimiter=";"))
     screen(tmp_path / "in.csv", LISTED, output=tmp_path / "out.parquet")
     found = read(tmp_path / "out.parquet")
-    assert [row["IMEI"] for row in found] == VALUES
-    assert [row["status"] for row in found] == WORDS
+    assert [row["IMEI"] for row in found] == values
+    assert [row["status"] for row in found] == dirty.words(values)
     assert found[0]["date"] == "20240101"
     assert found[4]["note"] == "two\nlines"
     both = screen([tmp_path / "in.csv", write("in.parquet", imei=dirty.COLUMN)], LISTED)
     assert both.rows == 2 * len(VALUES)
     with pytest.raises(FeedColumn, match="the columns of the first file"):
         screen([tmp_path / "in.csv", tmp_path / "in.parquet"], LISTED, output=tmp_path / "b.parquet")
-    (tmp_path / "bare.csv").write_bytes(table(header=False))
+    (tmp_path / "empty.csv").write_bytes(b"")
+    with pytest.raises(FeedEmpty):
+        screen(tmp_path / "empty.csv", LISTED, output=tmp_path / "b.parquet")
+    (tmp_path / "bare.csv").write_bytes(table(values, header=False))
     with pytest.raises(FeedColumn, match="a header, to make Parquet of it"):
         screen(tmp_path / "bare.csv", LISTED, column=2, output=tmp_path / "b.parquet")
+
+
+def test_no_byte_is_lost_between_blocks(tmp_path, parquet):
+    """pyarrow loses some, see `_File`."""
+    _, read = parquet
+    for short in range(6):
+        start = b'imei,note\n490154203237518,"'
+        note = b"z" * (CHUNK - len(start) - short) + b"\r\nB\r\n"
+        text = start + note + b'"\r\n' + b"352099001761499,plain\r\n" * 5 + b"x,\r"
+        (tmp_path / "in.csv").write_bytes(text)
+        assert screen(tmp_path / "in.csv", LISTED, output=tmp_path / "out.parquet").rows == 7
+        found = read(tmp_path / "out.parquet")
+        assert found[0]["note"].encode() == note
+        assert [row["status"] for row in found] == ["listed", *["not listed"] * 5, "malformed: not digit"]
+
+
+def test_nul_bytes(tmp_path, parquet):
+    """Which old versions of pyarrow take for the end of a text."""
+    _, read = parquet
+    pyarrow = pytest.importorskip("pyarrow")
+    (tmp_path / "in.csv").write_bytes(b"imei,note\n" + b"1\0,a\n490154203237518,a note\n" * 20_000)
+    screen(tmp_path / "in.csv", LISTED, output=tmp_path / "out.csv")
+    assert [row[2] for row in rows(tmp_path / "out.csv")[1:]] == ["malformed: nul", "listed"] * 20_000
+    if int(pyarrow.__version__.partition(".")[0]) < 26:
+        with pytest.raises(FeedEncoding, match="text without NUL bytes"):
+            screen(tmp_path / "in.csv", LISTED, output=tmp_path / "out.parquet")
+        return
+    screen(tmp_path / "in.csv", LISTED, output=tmp_path / "out.parquet")
+    assert [row["status"] for row in read(tmp_path / "out.parquet")] == ["malformed: nul", "listed"] * 20_000
+
+
+def test_compressed_text_to_parquet(tmp_path, parquet, packed):
+    _, read = parquet
+    suffix, pack = packed
+    values = [value.replace("\0", "#") for value in VALUES] * 1500  # several chunks of it
+    text = b"\xef\xbb\xbf# calls\n" + table(values, delimiter=";")
+    (tmp_path / f"in.csv.{suffix}").write_bytes(pack(text))
+    positions = []
+    screen(
+        tmp_path / f"in.csv.{suffix}", LISTED, output=tmp_path / "out.parquet",
+        progress=lambda *p: positions.append(p)
+    )  # fmt: skip
+    found = read(tmp_path / "out.parquet")
+    assert [row["IMEI"] for row in found] == values
+    assert [row["status"] for row in found] == dirty.words(values)
+    size = (tmp_path / f"in.csv.{suffix}").stat().st_size
+    assert positions == sorted(positions)
+    assert positions[-1] == (size, size)
+    (tmp_path / f"cut.{suffix}").write_bytes(pack(text)[:-30])
+    with pytest.raises(FeedTruncated):
+        screen(tmp_path / f"cut.{suffix}", LISTED, output=tmp_path / "cut.parquet")
+    assert not (tmp_path / "cut.parquet").exists()
 
 
 def test_parquet_that_cannot_be_screened(tmp_path, parquet):

@@ -12,7 +12,7 @@ from imeiset import ImeiSet
 from imeiset.cli import main
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
-PAGES = {"pandas": "pandas", "polars": "polars", "duckdb": "duckdb"}  # and what they need
+PAGES = {"arrow": "pyarrow", "pandas": "pandas", "polars": "polars", "duckdb": "duckdb"}  # and what they need
 
 if not DOCS.is_dir():
     pytest.skip("the sources are away: an installed build is being tested", allow_module_level=True)
@@ -31,6 +31,12 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+def run_the_code_of(page):
+    blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / f"{page}.md").read_text(), re.M | re.S)
+    assert blocks
+    exec(compile("\n".join(blocks), f"{page}.md", "exec"), {"__name__": "__main__"})
+
+
 def test_the_commands_of_the_screening_page_run(here):
     Path("calls").mkdir()
     for name in ("calls.csv", "calls/1.csv", "calls/2.csv"):
@@ -40,11 +46,11 @@ def test_the_commands_of_the_screening_page_run(here):
     for line in lines:
         assert CliRunner().invoke(main, line.split()).exit_code == 0, line
     assert Path("hits.csv").read_text().count("listed") == 6
+    run_the_code_of("screen")
+    assert Path("hits.csv").read_text().count("listed") == 3
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_code_of_a_page_runs(page, here):
     pytest.importorskip(PAGES[page])
-    blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / f"{page}.md").read_text(), re.M | re.S)
-    assert blocks
-    exec(compile("\n".join(blocks), f"{page}.md", "exec"), {"__name__": "__main__"})
+    run_the_code_of(page)

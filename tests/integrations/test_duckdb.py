@@ -3,7 +3,7 @@
 import dirty
 import pytest
 
-from imeiset import ImeiSet
+from imeiset import Delta, ImeiSet, Store
 
 duckdb = pytest.importorskip("duckdb")
 pa = pytest.importorskip("pyarrow")
@@ -60,3 +60,10 @@ def test_a_list_on_disk(con, tmp_path):
     ImeiSet(dirty.LISTED).save(tmp_path / "list.imei")
     register(con, "blocked", tmp_path / "list.imei", malformed=False)
     assert column(con, "SELECT blocked(device) FROM calls ORDER BY n LIMIT 48") == dirty.listed(False)
+    with Store.create(tmp_path / "eir", dirty.register()) as store:
+        hits = screen(con.sql("FROM calls"), "device", tmp_path / "eir", only_hits=True)
+        assert hits.read_all().num_rows == dirty.words().count("listed") * COPIES
+        register(con, "live", store, malformed=False)  # the store itself answers by its newest state
+        assert column(con, "SELECT live('352099001761499')") == [False]
+        store.apply(Delta("stolen", add=["352099001761499"]))
+        assert column(con, "SELECT live('352099001761499')") == [True]

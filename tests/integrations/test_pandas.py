@@ -1,9 +1,10 @@
 """The accessor on every dtype that holds texts, against the oracle."""
 
 import dirty
+import oracle
 import pytest
 
-from imeiset import ImeiError, ImeiSet, is_valid
+from imeiset import ImeiError, ImeiSet, Store
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
@@ -27,7 +28,8 @@ def values(series, like):
 def test_accessor(series, tmp_path):
     blocked = ImeiSet(dirty.LISTED)
     blocked.save(tmp_path / "list.imei")
-    for listed in (blocked, tmp_path / "list.imei", dirty.register()):
+    Store.create(tmp_path / "eir", dirty.register()).close()
+    for listed in (blocked, tmp_path / "list.imei", dirty.register(), tmp_path / "eir"):
         for malformed in (False, True):
             answers = series.imei.isin(listed, malformed=malformed)
             assert answers.dtype == bool
@@ -37,7 +39,7 @@ def test_accessor(series, tmp_path):
     assert values(series.imei.status(blocked), series) == dirty.words()
     assert values(series.imei.status(dirty.register()), series) == dirty.register_words()
     assert values(series.imei.tac, series) == dirty.tacs()
-    assert values(series.imei.is_valid(), series) == [v is not None and is_valid(v) for v in dirty.COLUMN]
+    assert values(series.imei.is_valid(), series) == [oracle.is_valid(v) for v in dirty.COLUMN]
 
 
 def test_keys_and_empty_columns():
@@ -45,5 +47,6 @@ def test_keys_and_empty_columns():
     keys = pd.Series([49015420323751, 1])
     assert keys.imei.isin(blocked).tolist() == [True, False]
     assert keys.imei.tac.tolist() == ["49015420", "00000000"]
+    assert keys.imei.is_valid().tolist() == [False, False]
     for series in (pd.Series([], dtype=object), pd.Series([], dtype="string[pyarrow]")):
         assert len(series.imei.isin(blocked)) == len(series.imei.tac) == len(series.imei.status(blocked)) == 0

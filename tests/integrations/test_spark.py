@@ -12,7 +12,7 @@ import dirty
 import numpy as np
 import pytest
 
-from imeiset import ImeiSet, SnapshotError
+from imeiset import Delta, ImeiSet, SnapshotError, Store
 
 pytest.importorskip("pyspark", minversion="4.0")
 pytest.importorskip("pyarrow")
@@ -76,6 +76,18 @@ def test_registers(spark, calls, tmp_path):
     dirty.register().save(tmp_path / "register.imei")
     rows = sorted(screen(calls, "imei", tmp_path / "register.imei").collect())
     assert [row.status for row in rows] == dirty.register_words() * COPIES
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_stores(spark, calls, tmp_path, shared):
+    with Store.create(tmp_path / "eir", dirty.register()) as store:
+        rows = sorted(screen(calls, "imei", tmp_path / "eir", shared=shared).collect())
+        assert [row.status for row in rows] == dirty.register_words() * COPIES
+        store.apply(Delta("stolen", add=["352099001761499"]))
+        found = screen(calls, "imei", tmp_path / "eir", shared=shared)
+        hits = {row.imei for row in found.where("status = 'blacklisted'").collect()}
+        assert "352099001761499" in hits
+        assert dirty.GOOD in hits
 
 
 def mappings(name):

@@ -1,5 +1,6 @@
 """Whatever fails, and whenever a writer dies: the old state or the new one, and nothing promised is lost."""
 
+import multiprocessing
 import os
 import random
 import shutil
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from store import scenario
 
 HERE = Path(__file__).parent
 KEYS = [*scenario.MEMBERS, 1, 2, 3, 5]
+STATES = [scenario.state(step) for step in range(len(scenario.STEPS) + 1)]
 
 
 def listed(store):
@@ -46,7 +49,7 @@ def fresh(tmp_path_factory):
 
 
 def run(directory, library, how, at):
-    """Run the scenario with a fault; what it said, and whether the fault was reached."""
+    """Run the scenario with a fault; what it said, and whether the fault was reached. A reader looks on."""
     seen = directory.with_name("seen")
     environment = {
         **os.environ,
@@ -57,11 +60,23 @@ def run(directory, library, how, at):
         "FAULT_HOW": how,
         "FAULT_SEEN": str(seen),
     }
-    found = subprocess.run(
-        [sys.executable, HERE / "scenario.py", directory], env=environment, capture_output=True, text=True
-    )
-    assert "Traceback" not in found.stderr, found.stderr
-    return found.stdout.splitlines(), seen.exists()
+    reader, step = Store.open(directory), 0
+    with subprocess.Popen(
+        [sys.executable, HERE / "scenario.py", directory],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while process.poll() is None:
+            reader.refresh()
+            state = listed(reader)
+            step = next((n for n in range(step, len(STATES)) if state == STATES[n]), None)
+            assert step is not None, (at, "a state that was not committed, or an old one again", state)
+            time.sleep(0.002)
+        said, wrong = process.stdout.read(), process.stderr.read()
+    assert "Traceback" not in wrong, wrong
+    return said.splitlines(), seen.exists()
 
 
 SLOWER = [pytest.param(how, marks=pytest.mark.long) for how in ("short", "after")]
@@ -130,9 +145,48 @@ def cycle(directory, rng):
     return int(promised[-1]) if promised else 0
 
 
+def near(sequence):
+    """Keys around the last change, and which of them are listed after it."""
+    keys = list(range(FIRST + sequence - 10, FIRST + sequence + 5))
+    return keys, [key for key in keys if max(sequence - 3, 0) < key - FIRST <= sequence]
+
+
+def look_on(directory, ended, fault):
+    """A reader in a process of its own: note a state that was not committed, or was taken back."""
+    try:
+        one, last = Store.open(directory), 0
+        while not ended.is_set():
+            one.refresh()
+            keys, expected = near(one.sequence)
+            found = [k for k, s in zip(keys, one.check_many(keys).tolist(), strict=True) if s]
+            assert found == expected, (one.sequence, found)
+            assert one.sequence >= last, (one.sequence, last)
+            last = one.sequence
+            time.sleep(0.002)
+        assert last > 0
+    except BaseException:
+        fault.write_text(traceback.format_exc())
+
+
 def kill_cycles(directory, cycles, seed):
     rng = random.Random(seed)
     Store.create(directory, scenario.register()).close()
+    spawn = multiprocessing.get_context("fork")
+    ended, faults = spawn.Event(), [directory.with_name(f"fault {n}") for n in range(2)]
+    readers = [spawn.Process(target=look_on, args=(directory, ended, fault)) for fault in faults]
+    for reader in readers:
+        reader.start()
+    try:
+        kill_and_look(directory, cycles, rng)
+    finally:
+        ended.set()
+        for reader in readers:
+            reader.join(60)
+    assert [fault.read_text() for fault in faults if fault.exists()] == []
+    assert [reader.exitcode for reader in readers] == [0, 0]
+
+
+def kill_and_look(directory, cycles, rng):
     reader, before, busy = Store.open(directory), 0, 0
     for _ in range(cycles):
         promised = cycle(directory, rng)
@@ -141,11 +195,10 @@ def kill_cycles(directory, cycles, seed):
         found = store.sequence
         assert max(promised, before) <= found <= max(promised, before) + 1
         reader.refresh()
-        near = list(range(FIRST + found - 10, FIRST + found + 5))
-        expected = [key for key in near if max(found - 3, 0) < key - FIRST <= found]
+        keys, expected = near(found)
         for one in (store, reader):
             assert one.sequence == found
-            assert [k for k, s in zip(near, one.check_many(near).tolist(), strict=True) if s] == expected
+            assert [k for k, s in zip(keys, one.check_many(keys).tolist(), strict=True) if s] == expected
         before = found
     assert busy > cycles // 10, "the writer was hardly ever killed at work"
 
@@ -243,7 +296,7 @@ def test_a_full_disk(tmp_path):
         pytest.skip("a tmpfs cannot be mounted here")
     try:
         store = Store.create(disk / "store", scenario.register())
-        added, failures = 0, 0
+        reader, added, failures = Store.open(disk / "store"), 0, 0
         while failures < 3:
             try:
                 start = 10**12 + added
@@ -253,9 +306,15 @@ def test_a_full_disk(tmp_path):
                 failures += 1
                 said = error.strerror
         assert said == "No space left on device"
-        with pytest.raises(OSError, match="No space"):
-            store.compact()
-        for one in (store, Store.open(disk / "store")):
+        for more in (
+            store.compact,
+            lambda: store.replace(scenario.register(range(10**12, 10**12 + 300_000))),
+        ):
+            with pytest.raises(OSError, match="No space"):
+                more()
+        assert store.generation == 1
+        reader.refresh()
+        for one in (store, reader, Store.open(disk / "store"), Store.verify(disk / "store")):
             keys = list(range(10**12, 10**12 + added + 2000))
             assert one.check_many(keys).sum() == added > 0
             assert listed(one) == set(scenario.MEMBERS)

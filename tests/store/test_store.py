@@ -367,6 +367,8 @@ PAIRS = st.lists(st.tuples(KEYS, IMSIS), max_size=4)
 NAMES = st.sampled_from(["black", "white", "grey"])
 CALLS = st.sampled_from(["pwrite", "fsync", "replace", "unlink", "ftruncate"])
 REASONS = st.sampled_from(["", "lost", "a|b"])
+PREFIXES = st.sets(st.sampled_from(["262", "26201", "00101", "001011"]), max_size=2)
+TEXTS = [b"62#2", b"DEAD*BEEF", b"123"]
 
 
 class Living(RuleBasedStateMachine):
@@ -383,6 +385,8 @@ class Living(RuleBasedStateMachine):
         for name, kind in (("exempt", "exempt"), ("lock", "lock")):
             self.twin.list(name, W if kind == "exempt" else B, kind)["pairs"] = {(5, HOME)}
             getattr(made, kind)(name, [5], [HOME])
+        self.twin.list("guests", G, "imsis")["prefixes"] = {"262"}
+        made.add_imsis("guests", ["262"], status=G)
         self.store = Store.create(self.home / "store", made)
         self.reader, self.seen = Store.open(self.home / "store"), self.answers()
 
@@ -390,6 +394,7 @@ class Living(RuleBasedStateMachine):
         questions = [
             (key, imsi) for key in (*range(13), *range(10**13, 10**13 + 13)) for imsi in (None, HOME)
         ]
+        questions += [(5, AWAY), (5, "001011"), (6, "001019999"), *((text, None) for text in TEXTS)]
         return [self.twin.check(*question) for question in questions], questions
 
     @rule(
@@ -437,6 +442,45 @@ class Living(RuleBasedStateMachine):
     def apply_tac(self, name, add):
         self.store.apply(Delta(name, rule="tac", **{"add" if add else "remove": ["10000000"]}))
         self.twin.lists[name]["tac"] = {10**7} if add else set()
+
+    @rule(add=PREFIXES, remove=PREFIXES)
+    def apply_prefixes(self, add, remove):
+        self.store.apply(Delta("guests", add=sorted(add), remove=sorted(remove)))
+        one = self.twin.lists["guests"]
+        one["prefixes"] = (one["prefixes"] - remove) | add
+
+    @rule(name=NAMES, add=st.sets(st.sampled_from(TEXTS)), remove=st.sets(st.sampled_from(TEXTS)))
+    def apply_irregular(self, name, add, remove):
+        self.store.apply(Delta(name, rule="irregular", add=add, remove=remove))
+        one = self.twin.lists[name]
+        one["texts"] = (one["texts"] - remove) | add
+
+    @rule(keys=st.sets(KEYS), force=st.booleans())
+    def replace(self, keys, force):
+        """All lists anew, with other black IMEIs; refused if these are too few."""
+        made = Register(self.store.policy)
+        for name, one in self.twin.lists.items():
+            if one["kind"] in ("exempt", "lock"):
+                columns = tuple(map(list, zip(*sorted(one["pairs"]), strict=True))) or ([], [])
+                getattr(made, one["kind"])(name, *columns)
+            elif one["kind"] == "imsis":
+                made.add_imsis(name, sorted(one["prefixes"]), status=one["status"])
+            else:
+                exact = dict.fromkeys(sorted(keys), "new") if name == "black" else one["exact"]
+                imeis = ImeiSet.from_keys(sorted(exact), irregular=one["texts"])
+                made.add(name, imeis, status=one["status"], reasons=[exact[key] for key in sorted(exact)])
+                if one["range"]:
+                    made.add_ranges(name, *zip(*one["range"], strict=True), status=one["status"])
+                made.add_tacs(name, [f"{tac:08d}" for tac in one["tac"]], status=one["status"])
+        before = self.store.generation
+        if not force and len(keys) < 0.75 * len(self.twin.lists["black"]["exact"]):
+            with pytest.raises(StoreShrunk, match="'black' by exact"):
+                self.store.replace(made)
+            assert self.store.generation == before
+            return
+        self.store.replace(made, force=force)
+        assert self.store.generation == before + 1
+        self.twin.lists["black"]["exact"] = dict.fromkeys(keys, "new")
 
     @rule(kind=st.sampled_from(["gap", "base", "list", "key", "again"]))
     def bad_apply(self, kind):
@@ -527,10 +571,16 @@ class Living(RuleBasedStateMachine):
 
     @staticmethod
     def agrees(store, expected, questions):
-        found = [store.check(*question) for question in questions]
-        assert [(v.status, v.list, v.rule, "|".join(v.reasons)) for v in found] == expected
-        keys, imsis = [key for key, _ in questions], [imsi for _, imsi in questions]
-        assert store.check_many(keys, imsis).tolist() == [status for status, *_ in expected]
+        for question, said in zip(questions, expected, strict=True):
+            if isinstance(question[0], bytes) and said[2] == "default":  # on no list, it is only malformed
+                with pytest.raises(ImeiError):
+                    store.check(*question)
+                continue
+            found = store.check(*question)
+            assert (found.status, found.list, found.rule, "|".join(found.reasons)) == said
+        numbers = [at for at, (key, _) in enumerate(questions) if isinstance(key, int)]
+        keys, imsis = ([questions[at][side] for at in numbers] for side in (0, 1))
+        assert store.check_many(keys, imsis).tolist() == [expected[at][0] for at in numbers]
 
     def teardown(self):
         if hasattr(self, "home"):

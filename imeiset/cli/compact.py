@@ -1,0 +1,26 @@
+"""`imeiset compact`: the changes of a store into its next base."""
+
+import click
+
+from imeiset.cli import printable
+from imeiset.cli.files import working
+
+
+@click.command("compact")
+@click.argument("store")
+def command(store: str) -> None:
+    """Write base and changes of STORE as its next generation, while its readers go on.
+
+    The old generation stays until prune removes it.
+    """
+    from imeiset import Store
+
+    with Store.open(store) as opened:
+        before = opened.status()
+        with working("compacting"):
+            opened.compact()
+        after = opened.status()
+    click.echo(
+        f"{printable(store)}: generation {after.generation}, {before.journal_records:,} changes put into its "
+        f"base of {after.base_bytes:,} bytes"
+    )

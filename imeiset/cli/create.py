@@ -1,0 +1,31 @@
+"""`imeiset create`: a register to a store."""
+
+import click
+
+from imeiset.cli.files import working
+from imeiset.cli.registers import load_source, show, source_options
+
+
+@click.command("create")
+@click.argument("store")
+@click.argument("source")
+@source_options
+def command(store: str, source: str, rejects: str | None, max_rejects: int | None, report: str) -> None:
+    """Make a store in the directory STORE, of a register that changes while it serves.
+
+    SOURCE is the snapshot of a register, or a description FILE.toml as for build.
+    """
+    from imeiset import Store
+    from imeiset.errors import StoreExists, StoreMissing
+
+    try:
+        Store.open(store).close()
+    except StoreMissing:
+        pass
+    else:
+        raise StoreExists(store, "a directory without a store", "one with a store: imeiset replace")
+    register, loaded = load_source(source, rejects, max_rejects)
+    with working("writing"):
+        made = Store.create(store, register)
+    with made:
+        show(loaded, store, report, generation=made.generation, digest=made.digest)

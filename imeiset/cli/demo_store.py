@@ -1,0 +1,118 @@
+"""The part of `imeiset demo` that lives: a stolen phone, in a store that other processes watch."""
+
+import json
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+import click
+
+_PHONE = "356938035643809"
+_OWNER, _THIEF = "234150999999999", "262011234567890"
+_PATIENCE = 20.0  # seconds
+_DESCRIPTION = """\
+[policy]
+response_type = 1
+
+[[lists]]
+name = "stolen"
+status = "blacklisted"
+files = ["stolen.csv"]
+
+[[lists]]
+name = "models"
+kind = "tacs"
+status = "greylisted"
+files = ["models.csv"]
+
+[[lists]]
+name = "exceptions"
+kind = "exempt"
+files = ["exceptions.csv"]
+"""
+# What happens: the delta, its list, and what then is answered for the thief and for the owner.
+_STEPS = (
+    (
+        "reported",
+        "stolen",
+        "imei,reporting_date,change_type\n{phone},20240302,add\n",
+        "blacklisted",
+        "blacklisted",
+    ),
+    ("exempted", "exceptions", "imei,imsi,change_type\n{phone},{owner},add\n", "blacklisted", "whitelisted"),
+    ("released", "stolen", "imei,change_type\n{phone},remove\n", "whitelisted", "whitelisted"),
+)
+
+
+class _Watcher:
+    """Another process that reads the store: `imeiset watch`."""
+
+    def __init__(self, folder: Path, name: str, imsi: str) -> None:
+        self.name = name
+        self._arguments = ("watch", "eir", "--json", "--interval", "0.02", "--imei", _PHONE, "--imsi", imsi)
+        self._folder = folder
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "imeiset_command", *self._arguments]
+        self._process = subprocess.Popen(command, cwd=self._folder, stdout=subprocess.PIPE, text=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def next(self) -> dict[str, Any]:
+        """What it says of the next state."""
+        stream = self._process.stdout
+        if (
+            stream is None
+            or not select.select([stream], [], [], _PATIENCE)[0]
+            or not (line := stream.readline())
+        ):
+            raise click.ClickException(f"expected the process {self.name!r} to see a state, got nothing")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+
+def stolen_phone(folder: Path, run: Callable[..., None]) -> None:
+    """A phone is reported, exempted for one subscriber and released, while two processes watch.
+
+    run: a command in that folder, which has a list stolen.csv.
+    """
+    (folder / "register.toml").write_text(_DESCRIPTION)
+    (folder / "models.csv").write_text("tac\n35123456\n")
+    (folder / "exceptions.csv").write_text(f"imei,imsi\n49015420323751,{_OWNER}\n")
+    click.echo("\nA stolen phone. The register of a carrier: a list, a model under observation, exceptions")
+    run(folder, "build", "register.toml", "-o", "register.imei")
+    run(folder, "create", "eir", "register.imei")
+    with ExitStack() as stack:
+        watchers = [
+            stack.enter_context(_Watcher(folder, name, imsi))
+            for name, imsi in (("thief", _THIEF), ("owner", _OWNER))
+        ]
+        click.echo(f"\nTwo more processes watch it, each for the phone {_PHONE} with another IMSI:")
+        for watcher in watchers:
+            _expect(watcher, "whitelisted", None)
+        for step, name, text, *expected in _STEPS:
+            (folder / f"{step}.csv").write_text(text.format(phone=_PHONE, owner=_OWNER))
+            started = time.perf_counter()
+            run(folder, "apply", "eir", f"{step}.csv", "--list", name)
+            for watcher, status in zip(watchers, expected, strict=True):
+                _expect(watcher, status, started)
+    run(folder, "compact", "eir")
+    run(folder, "info", "eir")
+    run(folder, "verify", "eir")
+
+
+def _expect(watcher: _Watcher, status: str, since: float | None) -> None:
+    """Print what a watcher says next, which has to be this status, and how soon it does."""
+    verdict = watcher.next()["verdict"]
+    after = "" if since is None else f", {(time.perf_counter() - since) * 1e3:.0f} ms after the command began"
+    click.echo(f"  with the {watcher.name}'s IMSI: {verdict['status']} by {verdict['rule']}{after}")
+    if verdict["status"] != status:
+        raise click.ClickException(f"expected {status}, got {verdict['status']}")

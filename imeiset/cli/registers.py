@@ -1,0 +1,140 @@
+"""What the commands share that make registers of descriptions, or read registers and stores."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from imeiset.cli import printable
+from imeiset.cli.files import check_outputs, progress_bar, working
+
+if TYPE_CHECKING:
+    from imeiset import ImeiSet, LoadedRegister, Policy, Register, Store, Verdict
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+_NOUNS = {"exempt": "pairs", "lock": "pairs", "imsis": "IMSI prefixes"}
+_TOGETHER = ("rejects", "max_rejects", "max_rows", "report")  # options of build that go with a description
+_WITHIN = {"form": "format", "column": "column", "check_digit": "check_digit", "irregular": "irregular"}
+
+
+def opened(path: str) -> "ImeiSet | Register | Store":
+    """The set or the register in a snapshot, or the store in a directory."""
+    from imeiset import Screener, Store
+
+    if Path(path).is_dir():
+        return Store.open(path)
+    listed: ImeiSet | Register = Screener(path).list
+    return listed
+
+
+def build(context: click.Context, files: tuple[str, ...], output: str) -> None:
+    """`imeiset build` of a description."""
+    given = context.params
+    if len(files) > 1:
+        raise click.UsageError("expected a description alone, got other files beside it: name them in it")
+    for name in given.keys() - {"files", "output", *_TOGETHER}:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            option = f"--{_WITHIN.get(name, name).replace('_', '-')}"
+            why = f"write {_WITHIN[name]} = ... in its lists" if name in _WITHIN else "leave it out"
+            raise click.UsageError(f"{option} does not go with a description: {why}")
+    loaded = load(files[0], output, given["rejects"], given["max_rejects"], given["max_rows"])
+    with working("writing"):
+        loaded.register.save(output)
+    show(loaded, output, given["report"])
+
+
+def load(
+    description: str,
+    output: str | None,
+    rejects: str | None,
+    max_rejects: int | None = None,
+    max_rows: int | None = None,
+) -> "LoadedRegister":
+    """The register of a description, which will go to that file, if it goes to one."""
+    from imeiset import load_register
+    from imeiset.feeds.description import read_description
+
+    described = read_description(description)
+    for path in (output, rejects):
+        if path is not None:
+            check_outputs((description, *described.files), path, None)
+    with progress_bar() as progress:
+        return load_register(
+            described, rejects=rejects, max_rejects=max_rejects, max_rows=max_rows, progress=progress
+        )
+
+
+def source_options(command: Command) -> Command:
+    """The options of commands that take a register or a description: how to load the latter."""
+    for option in (
+        click.option("--report", type=click.Choice(["table", "json"]), default="table", show_default=True),
+        click.option("--max-rejects", type=click.IntRange(0), metavar="N", help="In a list, at most."),
+        click.option("--rejects", metavar="CSV", help="Rejected rows, to a file of each list: CSV-NAME."),
+    ):
+        command = option(command)
+    return command
+
+
+def load_source(
+    source: str, rejects: str | None, max_rejects: int | None
+) -> "tuple[Register, LoadedRegister | None]":
+    """The register in a snapshot, or of a description."""
+    from imeiset import Register
+
+    if source.endswith(".toml"):
+        loaded = load(source, None, rejects, max_rejects)
+        return loaded.register, loaded
+    return Register.open(source), None
+
+
+def show(loaded: "LoadedRegister | None", title: str, report: str, **facts: object) -> None:
+    """Print what was loaded, list by list."""
+    from rich.console import Console
+
+    from imeiset.cli.reports import load_table
+
+    reports = loaded.reports if loaded else ()
+    if report == "json":
+        lists = [{"name": one.name, "kind": one.kind, **json.loads(one.report.to_json())} for one in reports]
+        click.echo(json.dumps({"out": title, **facts, "lists": lists}))
+        return
+    console = Console(markup=False, emoji=False, highlight=False)
+    names = dict.fromkeys(one.name for one in reports)
+    about = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())
+    what = [f"a register of {len(names)} lists"] if loaded else []
+    console.print(f"{printable(title)}: {', '.join([*what, *([about] if about else [])])}", soft_wrap=True)
+    for one in reports:
+        count = f"{one.report.keys:,} {_NOUNS.get(one.kind, 'IMEIs')}"
+        console.print()
+        console.print(load_table(one.report, f"{one.name} ({one.kind}): {count}"))
+
+
+def policy_facts(policy: "Policy") -> dict[str, Any]:
+    """A policy with its statuses in words."""
+    facts = asdict(policy)
+    for name in ("unlisted", "malformed"):
+        status = getattr(policy, name)
+        facts[name] = None if status is None else status.name.lower()
+    return {**facts, "precedence": list(policy.precedence)}
+
+
+def verdict_facts(verdict: "Verdict") -> dict[str, Any]:
+    """A verdict as JSON has it."""
+    date = verdict.date.isoformat() if verdict.date else None
+    return {
+        "status": verdict.status.name.lower(),
+        "list": verdict.list,
+        "rule": verdict.rule,
+        "reasons": list(verdict.reasons),
+        "date": date,
+    }
+
+
+def verdict_line(verdict: "Verdict") -> str:
+    """A verdict in a line: status, list, rule, date and reasons."""
+    facts = verdict_facts(verdict)
+    words = (facts["status"], facts["list"], facts["rule"], facts["date"], "|".join(facts["reasons"]))
+    return "  ".join(printable(word) if word else "-" for word in words)

@@ -1,0 +1,77 @@
+"""`imeiset watch`: what happens in a store, as it happens."""
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from imeiset.cli import printable
+from imeiset.cli.registers import verdict_facts, verdict_line
+from imeiset.errors import ImeisetError
+
+if TYPE_CHECKING:
+    from imeiset import Store
+
+
+@click.command("watch")
+@click.argument("store")
+@click.option("--interval", type=click.FloatRange(0.001), default=0.2, show_default=True, metavar="SECONDS")
+@click.option("--imei", help="Say what the verdict on this phone is, too.")
+@click.option("--imsi", help="Of this subscriber.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+def command(store: str, interval: float, imei: str | None, imsi: str | None, as_json: bool) -> None:
+    """Follow STORE and print each state it moves to: generation, change, age, digest.
+
+    A state that cannot be read is told on stderr, and the one before it serves on. Ctrl-C ends it.
+    """
+    from imeiset import Store
+
+    if imsi is not None and imei is None:
+        raise click.UsageError("--imsi needs --imei")
+    try:
+        _follow(Store.open(store), store, interval, imei, imsi, as_json)
+    except KeyboardInterrupt:
+        return
+
+
+def _follow(
+    reader: "Store", name: str, interval: float, imei: str | None, imsi: str | None, as_json: bool
+) -> None:
+    _show(reader, name, imei, imsi, as_json)
+    fault = None
+    while True:
+        time.sleep(interval)
+        try:
+            moved, error = reader.refresh(), None
+        except (ImeisetError, OSError) as caught:
+            moved, error = False, str(caught)
+        if error and error != fault:
+            click.echo(f"imeiset: {printable(error)}", err=True)
+        fault = error
+        if moved:
+            _show(reader, name, imei, imsi, as_json)
+
+
+def _show(reader: "Store", name: str, imei: str | None, imsi: str | None, as_json: bool) -> None:
+    status = reader.status()
+    verdict = None if imei is None else reader.check(imei, imsi)
+    if as_json:
+        facts: dict[str, Any] = {
+            "generation": status.generation,
+            "sequence": status.sequence,
+            "changed": status.changed.isoformat(),
+            "age": round(status.age, 6),
+            "digest": status.digest,
+        }
+        if verdict is not None:
+            facts["verdict"] = verdict_facts(verdict)
+        click.echo(json.dumps(facts))
+        return
+    click.echo(
+        f"{printable(name)}: generation {status.generation}, change {status.sequence}, "
+        f"{status.age:.3f} s old, digest {status.digest}"
+    )
+    if verdict is not None:
+        subscriber = f" with {printable(imsi)}" if imsi else ""
+        click.echo(f"  {printable(str(imei))}{subscriber}  {verdict_line(verdict)}")

@@ -1,0 +1,429 @@
+"""Registers from a description: a small TOML file that names the lists, their files and the policy.
+
+    [policy]                    # all of it may be left out
+    response_type = 1           # 1, 2 or 3
+    unlisted = "unknown"        # a status; what equipment on no list gets
+    malformed = "blacklisted"   # a status; what gets input that is no IMEI, which otherwise is an error
+    precedence = ["imsi", "pair", "exact", "range", "tac"]
+
+    [[lists]]
+    name = "stolen"
+    status = "blacklisted"      # whitelisted, blacklisted or greylisted
+    files = ["stolen.csv.gz"]   # beside the description, or anywhere; whatever `load` reads
+    kind = "imeis"              # or ranges, tacs, exempt, lock, imsis
+    reason = "stolen"           # of what has none in its feed
+    details = "keep"            # or ignore: reasons and dates of feeds
+    format = "stolen"           # these as for `load`: also column, check_digit, irregular, max_rejects
+
+A list may come in several tables, of different kinds or options. Lists of kind exempt have no status, those
+of kind lock are blacklisted unless they say otherwise. IMSI prefixes, one a line, stand in files or in the
+description: prefixes = ["26299"].
+"""
+
+import os
+import re
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast, get_args
+
+import numpy as np
+
+from .._members import Members
+from ..errors import FeedColumn, FeedDescription, FeedLimit, FeedMissing, FeedRejects, ImsiError
+from ..register import EquipmentStatus, Policy, Register, prefix_numbers
+from ..sets import ImeiSet
+from .details import DETAILS, described
+from .formats import FORMATS
+from .loader import Progress, Table, read
+from .reader import Options
+from .report import LoadReport
+from .sources import Source, is_remote, size_of
+
+Kind = Literal["imeis", "ranges", "tacs", "exempt", "lock", "imsis"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+_POLICY = ("response_type", "unlisted", "malformed", "precedence")
+_OPTIONS = ("format", "column", "check_digit", "irregular", "max_rejects")
+_LIST = ("name", "status", "kind", "reason", "files", "prefixes", "details", *_OPTIONS)
+_STATUSES = tuple(status.name.lower() for status in EquipmentStatus)
+_IDENTITY = {"ranges": "range", "tacs": "tac"}
+_WORDS: dict[Any, str] = {
+    str: "a text",
+    int: "a number",
+    list: "a list",
+    dict: "a table",
+    (int, str): "a name or a number",
+}
+_LONGEST = 1 << 24  # bytes of a list of IMSI prefixes, and of a description
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One table of a description: files of one kind that go to one list."""
+
+    name: str
+    kind: Kind
+    status: EquipmentStatus
+    reason: str | None = None
+    files: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    details: bool = True
+    options: Options = field(default_factory=Options)
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A description that was read and understood; its files are where they are from here."""
+
+    path: str
+    policy: Policy
+    lists: tuple[Listing, ...]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files, in order."""
+        return tuple(name for one in self.lists for name in one.files)
+
+
+class ListReport(NamedTuple):
+    """What was in the files of one table of a description; keys counts what the list got of them."""
+
+    name: str
+    kind: Kind
+    report: LoadReport
+
+
+class LoadedRegister(NamedTuple):
+    """The register of a description, and what was in its files, table by table."""
+
+    register: Register
+    reports: tuple[ListReport, ...]
+
+
+# ---- understanding it ------------------------------------------------------------------
+
+
+def read_description(path: str | os.PathLike[str]) -> Description:
+    """Read a description. Raises FeedMissing, also for a file that it names, and FeedDescription."""
+    name = os.fspath(path)
+    try:
+        with Path(path).open("rb") as file:
+            text = file.read(_LONGEST + 1)
+        if len(text) > _LONGEST:
+            raise FeedDescription(name, f"at most {_LONGEST} bytes", "more")
+        found = tomllib.loads(text.decode())
+    except OSError as error:
+        raise FeedMissing(name, "a readable file", error.strerror or str(error)) from error
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, or nested without end
+        raise FeedDescription(name, "TOML", str(error)) from None
+    top = _Table(name, "the description", found, ("policy", "lists"))
+    policy = _policy(_Table(name, "policy", top.get("policy", dict, {}), _POLICY))
+    tables = top.get("lists", list, [])
+    if not tables or not all(isinstance(table, dict) for table in tables):
+        raise FeedDescription(name, "a table [[lists]] for each list", "none" if not tables else "others")
+    lists = []
+    for number, table in enumerate(tables, 1):
+        title = table.get("name")
+        where = f"list {number}" + (f", {title!r}" if isinstance(title, str) else "")
+        lists.append(_listing(_Table(name, where, table, _LIST), Path(name).parent))
+    described = Description(name, policy, tuple(lists))
+    with _understood(name):
+        _empty(described)
+    for source in described.files:
+        if source != "-" and not is_remote(source) and not Path(source).exists():
+            raise FeedMissing(source, f"a file that {name} names", "No such file or directory")
+    return described
+
+
+class _Table:
+    """A table of a description, asked key by key."""
+
+    def __init__(self, path: str, where: str, values: dict[str, Any], keys: tuple[str, ...]) -> None:
+        self.path, self.where, self._values = path, where, values
+        for key in values:
+            if key not in keys:
+                near = get_close_matches(key, keys, 1)
+                expected = f"{near[0]!r} as the nearest" if near else f"one of {', '.join(keys)}"
+                raise self.error(f"a key with {expected}" if near else expected, repr(key))
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._values
+
+    def error(self, expected: str, got: str) -> FeedDescription:
+        return FeedDescription(self.path, f"in {self.where} {expected}", got)
+
+    def get(self, key: str, kind: Any, otherwise: Any = None) -> Any:
+        """A value of that type; TOML's booleans are no numbers."""
+        value = self._values.get(key, otherwise)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise self.error(f"{_WORDS[kind]} as {key!r}", repr(value)[:100])
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of texts; one may stand alone."""
+        value = self._values.get(key, [])
+        value = [value] if isinstance(value, str) else value
+        if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
+            raise self.error(f"texts as {key!r}", repr(value)[:100])
+        return tuple(value)
+
+    def one_of(self, key: str, names: Iterable[str], otherwise: str | None = None) -> str | None:
+        """One of some words, in lower case."""
+        value, known = self.get(key, str, otherwise), tuple(names)
+        if value is not None and value.lower() not in known:
+            near = get_close_matches(value.lower(), known, 1)
+            expected = f"{near[0]!r} as the nearest" if near else f"one of {', '.join(known)}"
+            raise self.error(f"as {key!r} {expected}", repr(value))
+        return None if value is None else value.lower()
+
+    def status(self, key: str, *, decided: bool = True) -> EquipmentStatus | None:
+        """A status by its name; decided: not UNKNOWN."""
+        name = self.one_of(key, [name for name in _STATUSES if name != "unknown" or not decided])
+        return None if name is None else EquipmentStatus[name.upper()]
+
+
+def _policy(table: _Table) -> Policy:
+    given: dict[str, Any] = {}
+    for key in ("unlisted", "malformed"):
+        given[key] = table.status(key, decided=False)
+    if "response_type" in table:
+        given["response_type"] = table.get("response_type", int)
+    if "precedence" in table:
+        given["precedence"] = table.texts("precedence")
+    with _understood(table.path):
+        return Policy(**given)
+
+
+def _listing(table: _Table, folder: Path) -> Listing:
+    name = table.get("name", str)
+    if name is None:
+        raise table.error("a 'name'", "none")
+    kind = cast(Kind, table.one_of("kind", KINDS, "imeis"))
+    status = table.status("status")
+    if kind == "exempt" and status not in (None, EquipmentStatus.WHITELISTED):
+        raise table.error("no 'status': a list of kind 'exempt' is whitelisted", repr(status))
+    if kind in ("exempt", "lock") and status is None:
+        status = EquipmentStatus.WHITELISTED if kind == "exempt" else EquipmentStatus.BLACKLISTED
+    if status is None:
+        raise table.error(f"a 'status' of {', '.join(_STATUSES[:3])}", "none")
+    files, prefixes = table.texts("files"), table.texts("prefixes")
+    if prefixes and kind != "imsis":
+        raise table.error("'prefixes' in a list of kind 'imsis' only", f"kind {kind!r}")
+    if not files and not prefixes:
+        raise table.error("'files'", "none")
+    given: dict[str, Any] = {
+        "format": table.one_of("format", FORMATS),
+        "max_rejects": table.get("max_rejects", int),
+        "check_digit": table.one_of("check_digit", ("ignore", "spare", "require")),
+        "irregular": table.one_of("irregular", ("reject", "keep")),
+        "column": table.get("column", (int, str)),
+    }
+    given = {key: value for key, value in given.items() if value is not None}
+    if (given.get("max_rejects") or 0) < 0:
+        raise table.error("'max_rejects' from 0", f"{given['max_rejects']}")
+    if kind == "imsis" and (others := sorted(given)):
+        raise table.error("no such key in a list of kind 'imsis'", repr(others[0]))
+    if kind != "imeis" and given.get("irregular") == "keep":
+        raise table.error("irregular = \"keep\" in a list of kind 'imeis' only", f"kind {kind!r}")
+    given.setdefault("format", {"ranges": "ranges", "tacs": "tacs"}.get(kind))
+    found = tuple(
+        one if one == "-" or is_remote(one) else os.fspath(folder / Path(one).expanduser()) for one in files
+    )
+    details = table.one_of("details", ("keep", "ignore"), "keep") == "keep"
+    reason = table.get("reason", str)
+    return Listing(name, kind, status, reason, found, prefixes, details, Options(**given))
+
+
+@contextmanager
+def _understood(path: str) -> Iterator[None]:
+    """Errors in the making of a register are those of its description."""
+    try:
+        yield
+    except ValueError as error:
+        raise FeedDescription(path, "lists and a policy that make a register", str(error)) from None
+
+
+def _empty(described: Description) -> Register:
+    """The register with all its lists, and nothing in them."""
+    register = Register(described.policy)
+    for one in described.lists:
+        register._put(register._grown(one.name, one.status, _kind(one.kind), one.reason))
+        prefix_numbers(one.prefixes)
+    return register
+
+
+def _kind(kind: Kind) -> str:
+    """That of `register.List`."""
+    return "imeis" if kind in _IDENTITY else kind
+
+
+# ---- loading it ------------------------------------------------------------------------
+
+
+def load_register(
+    description: Description | str | os.PathLike[str],
+    *,
+    rejects: str | os.PathLike[str] | None = None,
+    max_rejects: int | None = None,
+    max_rows: int | None = None,
+    progress: Progress | None = None,
+) -> LoadedRegister:
+    """The register that a TOML file describes, see `imeiset.feeds.description` for what stands in it.
+
+    rejects: where rejected rows go: for each list to a file of its own, whose name ends in that of the
+    list. max_rejects: of each list that does not say it. max_rows: of each list. progress: as for `load`.
+
+    Reasons and dates are kept where a feed has them. All lists are loaded, or nothing is returned and no
+    rejects are left. Raises FeedDescription for a description that is not understood, and as `load` does.
+    Memory: a row costs 8 bytes and its columns, twice, list by list; and the register.
+    """
+    if not isinstance(description, Description):
+        description = read_description(description)
+    register, reports = _empty(description), []
+    advance = _Progress(description.files, progress)
+    with _rejects(description, rejects) as place:
+        for number, one in enumerate(description.lists):
+            options = replace(one.options, rejects=place(number, one), max_rows=max_rows)
+            if options.max_rejects is None:
+                options = replace(options, max_rejects=max_rejects)
+            started = time.perf_counter()
+            report = _load(register, one, options, advance, description.path)
+            report.seconds = time.perf_counter() - started
+            reports.append(ListReport(one.name, one.kind, report))
+            advance.past(one.files)
+    return LoadedRegister(register, tuple(reports))
+
+
+class _Progress:
+    """Progress over the files of all lists."""
+
+    def __init__(self, files: tuple[str, ...], progress: Progress | None) -> None:
+        sizes = [size_of(name) for name in files]
+        self._total = None if None in sizes else sum(cast(list[int], sizes))
+        self._done, self._progress = 0, progress
+
+    def __call__(self, done: int, _: int | None) -> None:
+        if self._progress:
+            self._progress(self._done + done, self._total)
+
+    def past(self, files: tuple[str, ...]) -> None:
+        """These files have been read."""
+        self._done += sum(size_of(name) or 0 for name in files)
+
+
+@contextmanager
+def _rejects(description: Description, path: str | os.PathLike[str] | None) -> Iterator[Any]:
+    """Where each list's rejects are to be written: beside where they belong, until all lists are loaded."""
+    if path is None:
+        yield lambda number, one: None
+        return
+    target, taken = Path(os.path.realpath(path)), set(map(os.path.realpath, description.files))
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".imeiset-") as folder:
+
+        def place(number: int, one: Listing) -> Path | None:
+            if one.kind == "imsis":
+                return None
+            name = re.sub(r"[^\w.-]", "_", one.name)
+            (Path(folder) / str(number)).mkdir()
+            return Path(folder) / str(number) / f"{target.stem}-{name}{target.suffix}"
+
+        yield place
+        for written in sorted(Path(folder).glob("*/*")):
+            to, more = target.with_name(written.name), 1
+            while os.path.realpath(to) in taken:
+                more += 1
+                to = target.with_name(f"{written.stem}-{more}{written.suffix}")
+            taken.add(os.path.realpath(to))
+            written.replace(to)
+
+
+def _load(register: Register, one: Listing, options: Options, progress: _Progress, path: str) -> LoadReport:
+    """Add what is in the files of a table of the description at `path`."""
+    if one.kind == "imsis":
+        with _understood(path):  # no prefix is on two lists
+            return _load_prefixes(register, one)
+    if one.kind in ("exempt", "lock"):
+        return _load_pairs(register, one, options, progress)
+    columns = DETAILS if one.kind == "imeis" and one.details else ()
+    table = read(one.files, columns, options=options, progress=progress)
+    _expect_identity(one, table)
+    report = table.report
+    if table.highs is not None:
+        rule = "tac" if one.kind == "tacs" else "range"
+        members = ImeiSet.from_ranges(table.keys, table.highs)
+        register._add_part(one.name, one.status, one.reason, rule, members)
+        report.keys, report.digest = len(members), members.digest()
+        return report
+    members, reasons, dates = described(table)
+    into = register._grown(one.name, one.status, "imeis", one.reason)
+    into = replace(into, texts=into.texts | set(table.texts.tolist()))
+    register._add_members(into, Members(members, (reasons, dates)))
+    report.keys = len(members)
+    report.duplicates = report.accepted - report.keys - report.texts
+    keep = options.irregular == "keep"
+    report.digest = (members._keeping(np.unique(table.texts)) if keep else members).digest()
+    return report
+
+
+def _expect_identity(one: Listing, table: Table) -> None:
+    """Raise FeedColumn for a file that holds something else than its list."""
+    wanted = _IDENTITY.get(one.kind, "imei")
+    for path, form in zip(table.report.sources, table.report.formats, strict=True):
+        got = FORMATS[form].identity
+        if got != wanted:
+            kind = {"range": "ranges", "tac": "tacs"}.get(got, "imeis")
+            expected = f"{one.kind} for list {one.name!r}, or kind = {kind!r} in its description"
+            raise FeedColumn(path, expected, f"a list of {kind}")
+
+
+def _load_pairs(register: Register, one: Listing, options: Options, progress: _Progress) -> LoadReport:
+    table = read(one.files, ("imsi",), options=options, progress=progress)
+    _expect_identity(one, table)
+    if "imsi" not in table.columns and table.report.accepted:
+        raise FeedColumn(one.files[0], "a header with 'imei' and 'imsi', for pairs", "no column 'imsi'")
+    imsis = table.columns.get("imsi", np.empty(0, np.uint64))
+    before = register.counts()[one.name].get("pair", 0)
+    register._add_pairs(one.name, one.status, one.kind, table.keys, imsis, one.reason)
+    table.report.keys = register.counts()[one.name].get("pair", 0) - before
+    table.report.duplicates = table.report.accepted - table.report.keys
+    return table.report
+
+
+def _load_prefixes(register: Register, one: Listing) -> LoadReport:
+    """IMSI prefixes of 1 to 15 digits, one a line."""
+    report, prefixes = LoadReport(), list(one.prefixes)
+    for path in one.files:
+        report.sources.append(path)
+        report.formats.append("imsis")
+        for number, line in enumerate(_lines(path), 1):
+            report.lines += 1
+            text = line.strip()
+            if not text or text.startswith("#"):
+                report.blank, report.comments = report.blank + (not text), report.comments + bool(text)
+                continue
+            report.rows += 1
+            if not re.fullmatch("[0-9]{1,15}", text):
+                raise FeedRejects(path, "an IMSI prefix of 1 to 15 digits", ImsiError(text).got, line=number)
+            prefixes.append(text)
+            report.accepted += 1
+    register.add_imsis(one.name, prefixes, status=one.status, reason=one.reason)
+    report.keys = len(set(prefixes))
+    report.duplicates = len(prefixes) - report.keys
+    return report
+
+
+def _lines(path: str) -> list[str]:
+    text = bytearray()
+    with Source(path) as source:
+        for buffer, start, stop in source:
+            text += buffer[start:stop]
+            source.release(buffer)
+            if len(text) > _LONGEST:
+                raise FeedLimit(path, f"at most {_LONGEST} bytes of IMSI prefixes", "more")
+    lines = text.decode(errors="replace").split("\n")
+    return lines[:-1] if lines[-1] == "" else lines

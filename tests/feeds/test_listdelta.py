@@ -1,0 +1,223 @@
+"""Delta files for the lists of a store: what they change, what is checked, and what comes twice."""
+
+import datetime
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imeiset import EquipmentStatus, FeedError, ImeiSet, Register, Store, Verdict
+from imeiset.errors import FeedColumn, FeedConflict, FeedLimit, FeedRejects, StoreBase, StoreSequence
+from imeiset.feeds import Options
+from imeiset.feeds.delta import CHECKS, apply
+
+W, B, G, U = EquipmentStatus
+A, C, D, E = "49015420323751", "35693803564380", "86012345678901", "01234567890123"
+HOME, AWAY = "234150999999999", "001010123456789"
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Register()
+    made.add("stolen", [A, C], status=B, reasons=["lost", "stolen"], dates=["20240101", None])
+    made.add_ranges("stolen", [100], [199], status=B)
+    made.add_tacs("models", ["35123456", "35123457"], status=G)
+    made.exempt("pairs", [A, A], [HOME, AWAY])
+    made.add_imsis("guests", ["262"], status=G)
+    with Store.create(tmp_path / "store", made) as one:
+        yield one
+
+
+@pytest.fixture
+def delta(tmp_path):
+    def write(text, name="delta.csv"):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    return write
+
+
+def test_reasons_and_dates_come_along(store, delta):
+    path = delta(
+        "imei,block_date,reasons,change_type\n"
+        f"{D},20240301,lost|found,add\n{D},20240229,,add\n{E},,,add\n{A},,,remove\n{C},20240302,x,update\n"
+    )
+    number, applied = store.apply_file(path, "stolen")
+    assert (number, store.sequence) == (1, 1)
+    assert (applied.added, applied.removed, applied.updated, applied.keys) == (2, 1, 1, 3)
+    assert applied.digest == store.digest
+    assert applied.sources[0].rows == 5
+    reader = Store.open(store._directory)
+    for one in (store, reader):
+        assert one.check(A) == Verdict(W)
+        assert one.check(D) == Verdict(B, "stolen", "exact", ("found", "lost"), datetime.date(2024, 2, 29))
+        assert one.check(C) == Verdict(B, "stolen", "exact", ("x",), datetime.date(2024, 3, 2))
+        assert one.check(E) == Verdict(B, "stolen", "exact")
+        assert one["stolen"] == ImeiSet([C, D, E])
+
+
+def test_an_update_that_says_nothing_changes_nothing(store, delta):
+    _, applied = store.apply_file(delta(f"imei,change_type\n{A},update\n{D},add\n"), "stolen")
+    assert (applied.added, applied.updated) == (1, 1)
+    assert store.check(A) == Verdict(B, "stolen", "exact", ("lost",), datetime.date(2024, 1, 1))
+    path = delta(f"imei,reporting_date,status,change_type\n{A},,whitelist,update\n{E},,blacklist,add\n")
+    store.apply_file(path, "stolen")
+    assert store.check(A) == Verdict(W)
+    assert store.check(E).status == B
+
+
+def test_pairs_ranges_tacs_and_irregular_identities(store, delta):
+    store.apply_file(
+        delta(f"imei,imsi,msisdn\n{C},{AWAY},1\n{C},{AWAY},2\n", "exceptions_added.csv"), "pairs"
+    )
+    assert store.check(C, AWAY) == Verdict(W, "pairs", "pair")
+    assert store.check(C, AWAY[2:]).status == B  # other digits, another subscriber
+    path = delta(f"imei,imsi,change_type\n{A},{HOME},remove\n{C},{AWAY},update\n")
+    _, applied = store.apply_file(path, "pairs", min_size=0)
+    assert (applied.added, applied.removed, applied.updated, applied.keys) == (0, 1, 1, 2)
+    assert [store.check(A, imsi).status for imsi in (HOME, AWAY)] == [B, W]
+
+    text = "from,to,change_type\n00000000000150,00000000000159,remove\n00000000000300,00000000000301,add\n"
+    _, applied = store.apply_file(delta(text), "stolen")
+    assert (applied.added, applied.removed, applied.keys) == (2, 10, 92)
+    assert [store.check(key).status for key in (149, 150, 159, 160, 300, 302)] == [B, W, W, B, B, W]
+
+    _, applied = store.apply_file(
+        delta("tac,change_type\n35123458,add\n35123456,remove\n"), "models", min_size=50
+    )
+    assert [store.check(f"3512345{n}000000").status for n in (6, 7, 8)] == [W, G, G]
+
+    keep = Options(irregular="keep", max_rejects=0)
+    _, applied = store.apply_file(delta("+62#22\n+dead*beef\n", "d"), "stolen", options=keep)
+    assert (applied.added, applied.keys, applied.texts) == (2, 2, 2)
+    _, applied = store.apply_file(delta("-62#22\n", "d"), "stolen", options=keep)
+    assert (applied.removed, applied.texts) == (1, 1)
+    assert [store.check(text).status for text in ("DEAD*BEEF",)] == [B]
+    with pytest.raises(FeedConflict, match=r"d, line 1: expected removals of what is there, got 1 not there"):
+        store.apply_file(delta("-62#22\n", "d"), "stolen", options=keep)
+    assert Store.verify(store._directory).status().counts == store.status().counts
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "error", "match"),
+    [
+        ("stolen", f"+{A}\n", FeedConflict, "line 1: expected additions of what is not there, got 1 there"),
+        ("stolen", f"+{D}\n-{E}\n", FeedConflict, "line 2: expected removals of what is there"),
+        ("stolen", f"imei,change_type\n{D},update\n", FeedConflict, "line 2: expected updates of what is"),
+        ("stolen", f"imei,change_type\n{D},add\n{D},remove\n", FeedConflict, "changed twice, differently"),
+        ("stolen", f"-{A}\n", FeedLimit, "at least 75% of the 2 of list 'stolen' by exact, got 1"),
+        ("stolen", f"+{D}\n+x\n", FeedRejects, "line 2"),
+        ("stolen", f"imei\n{D}\n", FeedConflict, "a column change_type"),
+        ("stolen", f"{D}\n", FeedRejects, "a change other than add, remove and update"),
+        ("models", "tac,change_type\n35123456,add\n", FeedConflict, "got 1,000,000 there"),
+        (
+            "pairs",
+            f"imei,imsi,change_type\n{D},{HOME},add\n{A},{HOME},add\n",
+            FeedConflict,
+            "line 3: .* there",
+        ),
+        ("pairs", f"imei,imsi,change_type\n{A},{HOME}1,remove\n", FeedRejects, "IMSI"),
+        ("pairs", f"imei,imsi,change_type\n{C},{HOME},remove\n", FeedConflict, "removals of pairs that are"),
+        ("pairs", f"imei,imsi,change_type\n{C},{HOME},update\n", FeedConflict, "updates of pairs that are"),
+        (
+            "pairs",
+            f"imei,imsi,change_type\n{C},{HOME},add\n{C},{HOME},remove\n",
+            FeedConflict,
+            "line 2: expected one change of a pair",
+        ),
+        (
+            "pairs",
+            f"imei,imsi,change_type\n{A},{HOME},remove\n",
+            FeedLimit,
+            "of the 2 of list 'pairs' by pair",
+        ),
+        ("pairs", f"+{A}\n", FeedColumn, "a header with 'imei' and 'imsi'"),
+        ("guests", f"+{A}\n", FeedConflict, "not of kind 'imsis', got 'guests'"),
+        ("nobody", f"+{A}\n", ValueError, "expected one of stolen, models, pairs, guests, got 'nobody'"),
+        (None, f"+{A}\n", ValueError, "expected one of"),
+    ],
+)
+def test_what_does_not_fit_changes_nothing(store, delta, name, text, error, match):
+    before = store.digest
+    with pytest.raises(error, match=match) as caught:
+        store.apply_file(delta(text), name)
+    assert store.digest == before
+    for secret in (A, C, D, HOME):
+        assert secret not in str(caught.value)
+
+
+def test_checks_that_are_left_out(store, delta):
+    lax = {"checks": (), "min_size": 0}
+    _, applied = store.apply_file(
+        delta(f"imei,change_type\n{A},add\n{D},update\n{E},remove\n"), "stolen", **lax
+    )
+    assert (applied.added, applied.removed, applied.updated) == (1, 0, 0)
+    assert store["stolen"] == ImeiSet([A, C, D])
+    _, applied = store.apply_file(delta(f"imei,imsi,change_type\n{D},{HOME},update\n"), "pairs", **lax)
+    assert applied.added == 1
+    assert store.check(D, HOME).status == W
+
+
+def test_a_delta_comes_again_and_in_order(store, delta):
+    first, second = delta(f"+{D}\n", "first"), delta(f"+{E}\n", "second")
+    with pytest.raises(StoreSequence, match="expected change 1, got 2"):
+        store.apply_file(second, "stolen", sequence=2)
+    assert store.apply_file(first, "stolen", sequence=1)[0] == 1
+    number, applied = store.apply_file(first, "stolen", sequence=1)
+    assert (number, store.sequence, applied.added) == (1, 1, 0)
+    with pytest.raises(StoreSequence, match="change 1 as it was applied"):
+        store.apply_file(second, "stolen", sequence=1)
+    with pytest.raises(StoreBase):
+        store.apply_file(second, "stolen", base="0" * 16)
+    expected = ImeiSet([A, C, D, E]).digest()
+    with pytest.raises(FeedConflict, match="a list of digest"):
+        store.apply_file(second, "stolen", expect_digest="0" * 64)
+    assert store.sequence == 1
+    store.apply_file(second, "stolen", sequence=2, expect_digest=expected)
+    assert store["stolen"].digest() == expected
+
+
+def test_a_store_of_one_list_needs_no_name(tmp_path, delta):
+    made = Register()
+    made.add("only", [A], status=B)
+    with Store.create(tmp_path / "one", made) as store:
+        store.apply_file(delta(f"+{D}\n"))
+        assert store["only"] == ImeiSet([A, D])
+
+
+CHANGES = st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["add", "remove", "update"])), max_size=8)
+
+
+@given(
+    base=st.sets(st.integers(0, 5)),
+    deltas=st.lists(CHANGES, max_size=3),
+    checks=st.sets(st.sampled_from(CHECKS)),
+)
+def test_a_list_changes_as_a_set_does(tmp_path_factory, base, deltas, checks):
+    """Or is refused as that is."""
+    folder = tmp_path_factory.mktemp("d")
+    members = ImeiSet.from_keys(np.array(sorted(base), np.uint64))
+    made = Register()
+    made.add("only", members, status=B)
+    with Store.create(folder / "store", made) as store:
+        for at, changes in enumerate(deltas):
+            path = folder / f"{at}.csv"
+            path.write_text(
+                "imei,change_type\n" + "".join(f"{key:014d},{change}\n" for key, change in changes)
+            )
+            refused = None
+            try:
+                expected, report = apply(members, path, checks=checks, min_size=0)
+            except FeedError as error:
+                refused = error
+            if refused is not None:
+                with pytest.raises(type(refused)) as caught:
+                    store.apply_file(path, checks=checks, min_size=0)
+                assert str(caught.value) == str(refused)
+                continue
+            _, applied = store.apply_file(path, checks=checks, min_size=0)
+            members = expected
+            assert store["only"] == members
+            for name in ("added", "removed", "updated", "keys"):
+                assert getattr(applied, name) == getattr(report, name)

@@ -1,0 +1,65 @@
+"""The pages about registers and stores: their code and their commands run, from top to bottom."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pages
+import pytest
+from cli.test_commands import ENVIRONMENT
+from click.testing import CliRunner
+
+from imeiset import EquipmentStatus, Register, Store
+from imeiset.cli import main
+
+LISTED, HOME = "490154203237518", "234150999999999"
+END = """
+import signal
+for child in workers:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_embedding(here):
+    made = Register()
+    made.add("stolen", [LISTED], status=EquipmentStatus.BLACKLISTED)
+    made.exempt("pairs", [LISTED], [HOME])
+    Store.create("eir", made).close()
+    Path("page.py").write_text(f"try:\n{_indented(pages.code('embedding.md'))}\nfinally:\n{_indented(END)}")
+    found = subprocess.run(
+        [sys.executable, "page.py"], capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=False
+    )
+    assert found.returncode == 0, found.stderr
+    assert found.stdout == Store.open("eir")["stolen"].digest() + "\n"
+
+
+def _indented(text):
+    return "".join(f"    {line}" if line.strip() else line for line in text.splitlines(keepends=True))
+
+
+def test_registers(here):
+    Path("stolen.csv.gz").write_text(f"imei,block_date,reasons\n{LISTED},20240229,stolen|lost\n")
+    Path("ranges.csv").write_text("00000000000001,00000000000009\n")
+    Path("exceptions.csv").write_text(f"imei,imsi\n{LISTED},{HOME}\n")
+    Path("delta.csv").write_text("imei,change_type\n352099001761481,add\n")
+    Path("register.toml").write_text(pages.code("registers.md", "toml"))
+    lines = pages.commands("registers.md")
+    assert len(lines) == 12
+    for line in lines:
+        found = CliRunner().invoke(main, line)
+        exempt = "--imsi" in line
+        shrinks = line[0] == "replace"  # the list has lost what the delta added: half of it
+        assert found.exit_code == (1 if exempt else 2 if shrinks else 0), (line, found.output)
+    assert (
+        "at least 75% of the 2 of list 'stolen'"
+        in CliRunner().invoke(main, ["replace", "eir", "register.toml"]).stderr
+    )
+    said = CliRunner().invoke(main, ["check", "register.imei", LISTED]).stdout
+    assert f"`{said.strip()}`" in (pages.DOCS / "registers.md").read_text()
