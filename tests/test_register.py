@@ -24,7 +24,7 @@ from imeiset import (
     _index,
     snapshot,
 )
-from imeiset._members import Pairs
+from imeiset._members import Paired, Pairs
 from imeiset._register import (
     Level,
     Pairing,
@@ -423,6 +423,33 @@ def test_pairs_are_sorted_as_python_does(pairs):
         ] == expected
         assert one.is_sound() or any(imsi >= 2 * 10**15 for _, imsi in expected)
     assert are_ascending(*found.of_imeis(found.imeis.to_numpy()))
+
+
+def test_pairs_that_changed_are_merged():
+    rng = np.random.default_rng(4)
+    before = {(key, 10**6 + imsi) for key, imsi in rng.integers(0, 30_000, (60_000, 2)).tolist()}
+    added = {(key, 10**6 + imsi) for key, imsi in rng.integers(0, 40_000, (3_000, 2)).tolist()}
+    removed = set(sorted(before)[::7]) | {(5, 10**6)}
+
+    def arrays(pairs):
+        return tuple(np.array([pair[side] for pair in sorted(pairs)], np.uint64) for side in (0, 1))
+
+    paired = Paired(Pairs.of(*arrays(before))).changed_by(arrays(added), arrays(removed))
+    after = (before - removed) | added
+    assert paired.count() == len(after)
+    merged = paired.merged().base
+    assert merged.is_sound()
+    assert {*zip(*(side.tolist() for side in merged.of_imeis(merged.imeis.to_numpy())), strict=True)} == after
+    asked = arrays(before | added | removed | {(key, 1) for key in range(45_000)})
+    imeis = {key for key, _ in after}
+    expected = [
+        2 if pair in after else int(pair[0] in imeis)
+        for pair in zip(*map(np.ndarray.tolist, asked), strict=True)
+    ]
+    for one in (paired, Paired(merged)):
+        found = np.empty(len(expected), np.uint8)
+        one.pairing.have(*asked, found)
+        assert found.tolist() == expected
 
 
 @given(
