@@ -1,4 +1,4 @@
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 # What other modules need for lookups of their own. A pointer is good for as long as its Index lives.
 # TypeError for another object.
@@ -9,3 +9,6 @@ cdef bint index_has(const void* pointer, uint64_t key) noexcept nogil
 
 # out[i] = 1 if keys[i] is in the set, else 0.
 cdef void index_have(const void* pointer, const uint64_t* keys, size_t n, uint8_t* out) noexcept nogil
+
+# out[i] = how many keys of the set are below keys[i], or -1 if keys[i] is not in the set.
+cdef void index_positions(const void* pointer, const uint64_t* keys, size_t n, int64_t* out) noexcept nogil

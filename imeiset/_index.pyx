@@ -496,6 +496,10 @@ cdef void index_have(const void* pointer, const uint64_t* keys, size_t n, uint8_
     _kernels.contains(<const index*>pointer, keys, n, out)
 
 
+cdef void index_positions(const void* pointer, const uint64_t* keys, size_t n, int64_t* out) noexcept nogil:
+    _kernels.positions(<const index*>pointer, keys, n, out)
+
+
 @cython.final
 cdef class Reader:
     """Reads an index in order, from the first key. Not for use from two threads at once."""

@@ -13,13 +13,15 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset._register import Part, mark
+from imeiset._register import Pairing, Part, are_ascending, mark, sort_pairs, starts_of
 from imeiset.columns import Keys
 from imeiset.sets import ImeiSet
 
 NOTHING: ImeiSet = ImeiSet()
 _OR = 0
-_STRETCHES = 6  # for each 64-bit word of their filter
+_STRETCHES = 4  # for each 64-bit word of their filter
+_CODES = 1 << 20  # at a time
+_THIS_PAIR = 2  # of what `Pairing.have` says
 _ONE, _TAC, _LAST = (np.uint64(n) for n in (1, 10**6, 10**6 - 1))
 
 
@@ -92,20 +94,20 @@ class Column:
     codes: NDArray[Any]
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> Self | None:
-        """Of the texts in order, '' where there is none; None if all are."""
-        codes: dict[str, int] = {"": 0}
-        numbers = [codes.setdefault(text, len(codes)) for text in texts]
-        return cls.compact(tuple(codes)[1:], np.array(numbers, np.int64)) if len(codes) > 1 else None
-
-    @classmethod
-    def compact(cls, values: tuple[str, ...], codes: NDArray[np.int64]) -> Self:
-        """In order of the texts, without those that are not used: the same column, the same bytes."""
-        used = np.flatnonzero(np.bincount(codes, minlength=len(values) + 1)[1:])
-        kept = sorted(used.tolist(), key=values.__getitem__)
-        place = np.zeros(len(values) + 1, np.int64)
+    def of(cls, texts: Iterable[str], codes: NDArray[Any]) -> Self | None:
+        """Of all texts, the first of them '', and their numbers in the order of the members; None if there
+        are none but that. In order of the texts and without those that are not used: the same column, the
+        same bytes."""
+        values = tuple(texts)
+        used = np.zeros(len(values), bool)
+        for start in range(0, len(codes), _CODES):
+            used[codes[start : start + _CODES]] = True
+        kept = sorted(np.flatnonzero(used[1:]).tolist(), key=lambda i: values[i + 1])
+        if not kept:
+            return None
+        place = np.zeros(len(values), code_type(len(kept)))
         place[np.array(kept, np.int64) + 1] = np.arange(1, len(kept) + 1)
-        return cls(tuple(values[i] for i in kept), place[codes].astype(code_type(len(kept))))
+        return cls(tuple(values[i + 1] for i in kept), place[codes])
 
     def is_sound(self) -> bool:
         """Whether the codes are those of the texts: none too many, all in use, in order."""
@@ -132,7 +134,7 @@ def merge_columns(members: ImeiSet, sources: Sequence[tuple[ImeiSet, Column | No
         np.array([0, *(texts.setdefault(value, len(texts)) for value in found.values)] if found else [0])
         for _, found in sources
     ]
-    codes, done = np.zeros(len(members), np.int64), 0
+    codes, done = np.zeros(len(members), code_type(len(texts))), 0
     for keys in members._chunks():
         missing = np.ones(len(keys), bool)
         for (source, found), place in zip(sources, places, strict=True):
@@ -143,7 +145,7 @@ def merge_columns(members: ImeiSet, sources: Sequence[tuple[ImeiSet, Column | No
                 codes[done : done + len(keys)][here] = place[found.codes[at[here]]]
             missing &= ~here
         done += len(keys)
-    return Column.compact(tuple(texts)[1:], codes) if codes.any() else None
+    return Column.of(texts, codes)
 
 
 # ---- sets that change ------------------------------------------------------------------
@@ -163,6 +165,11 @@ class Members:
     def part(self) -> Part:
         """What answers lookups."""
         return Part(self.base, self.added or None, self.removed or None)
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether some IMEI has a reason or a date."""
+        return any([*self.columns, *self.added_columns])
 
     @property
     def changed(self) -> bool:
@@ -244,22 +251,33 @@ class Pairs:
     imsis: NDArray[np.uint64]
 
     @classmethod
-    def of(cls, keys: Keys, imsis: Keys) -> "Pairs":
-        """Of two columns, in any order, repeats allowed. O(n log n)."""
+    def of(cls, keys: Keys, imsis: Keys, *, fresh: bool = False) -> "Pairs":
+        """Of two columns, in any order, repeats allowed; one pass for each byte in which they differ.
+
+        fresh: nobody else needs the arrays, which are sorted in place and kept.
+        """
         if len(keys) >= 1 << 32:
             raise OverflowError(f"expected fewer than 2**32 pairs, got {len(keys)}")
-        ascending = (keys[1:] > keys[:-1]) | ((keys[1:] == keys[:-1]) & (imsis[1:] > imsis[:-1]))
-        if not ascending.all():
-            order = np.lexsort((imsis, keys))
-            keys, imsis = keys[order], imsis[order]
-            first = np.append(True, (keys[1:] != keys[:-1]) | (imsis[1:] != imsis[:-1]))[: len(keys)]
-            keys, imsis = keys[first], imsis[first]
-        starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])
-        imeis = ImeiSet.from_keys(np.ascontiguousarray(keys[starts]))
-        return cls(imeis, np.append(starts, len(keys)).astype("<u4"), imsis.astype("<u8", copy=False))
+        ascending = are_ascending(keys, imsis)
+        if not fresh:
+            keys, imsis = keys.copy(), imsis if ascending else imsis.copy()
+        if not ascending:
+            n = sort_pairs(keys, imsis)
+            keys, imsis = _cut(keys, n), _cut(imsis, n)
+        starts = np.empty(len(keys) + 1, np.uint32)
+        n = starts_of(keys, starts)
+        return cls(ImeiSet.from_keys(keys[:n]), _cut(starts, n + 1).astype("<u4", copy=False), imsis)
 
     def __len__(self) -> int:
         return len(self.imsis)
+
+    def is_sound(self) -> bool:
+        """Whether every IMEI has pairs, in order, of IMSIs as they may be. Reads everything."""
+        if self.starts[0] or self.starts[-1] != len(self) or (self.starts[1:] <= self.starts[:-1]).any():
+            return False
+        if len(self) and not 10**6 <= self.imsis.min() <= self.imsis.max() < 2 * 10**15:
+            return False
+        return all(are_ascending(*self.of_imeis(keys)) for keys in self.imeis._chunks())
 
     def spans(self, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where in `imsis` those of each IMEI begin and end; both 0 where it has none."""
@@ -270,24 +288,16 @@ class Pairs:
         end = np.where(at >= 0, self.starts[(at + 1).clip(0, last)], 0).astype(np.int64)
         return begin.clip(0, len(self)), end.clip(0, len(self))
 
-    def have(self, keys: Keys, imsis: Keys) -> NDArray[np.bool_]:
-        """Which pairs are here: bool[n]. A binary search among the IMSIs of each IMEI."""
-        low, end = self.spans(keys)
-        high = end.copy()
-        while (open_ := low < high).any():
-            middle = (low + high) // 2
-            below = np.zeros(len(keys), bool)
-            below[open_] = self.imsis[middle[open_]] < imsis[open_]
-            low = np.where(open_ & below, middle + 1, low)
-            high = np.where(open_ & ~below, middle, high)
-        found = low < end
-        found[found] = self.imsis[low[found]] == imsis[found]
-        return found
+    @property
+    def arrays(self) -> tuple[ImeiSet, NDArray[np.uint32], NDArray[np.uint64]]:
+        """All of it, for lookups."""
+        return self.imeis, self.starts, self.imsis
 
-    def of_imei(self, key: int) -> NDArray[np.uint64]:
-        """The IMSIs of one IMEI, ascending."""
-        at = position(self.imeis, key)
-        return self.imsis[self.starts[at] : self.starts[at + 1]] if at >= 0 else self.imsis[:0]
+    def have(self, keys: Keys, imsis: Keys) -> NDArray[np.bool_]:
+        """Which pairs are here: bool[n]."""
+        found = np.empty(len(keys), np.uint8)
+        Pairing(self.arrays).have(keys, imsis, found)
+        return np.equal(found, _THIS_PAIR)
 
     def of_imeis(self, keys: Keys) -> tuple[Keys, Keys]:
         """The pairs of some IMEIs, flat: keys, each once for every pair, and IMSIs."""
@@ -295,6 +305,11 @@ class Pairs:
         count = (end - begin).clip(0)
         inside = np.arange(count.sum()) - np.repeat(count.cumsum() - count, count)
         return np.repeat(keys, count), self.imsis[np.repeat(begin, count) + inside]
+
+
+def _cut(array: NDArray[Any], n: int) -> NDArray[Any]:
+    """The first n numbers, without the memory of many others."""
+    return array[:n] if n > len(array) * 0.9 else array[:n].copy()
 
 
 NO_PAIRS = Pairs.of(np.empty(0, np.uint64), np.empty(0, np.uint64))
@@ -319,14 +334,9 @@ class Paired:
         return len(self.base) - gone + len(self.now)
 
     @cached_property
-    def part(self) -> Part:
-        """What tells which IMEIs may have pairs."""
-        return Part(self.base.imeis, self.touched or None)
-
-    def of_imei(self, key: int) -> NDArray[np.uint64]:
-        """The IMSIs of one IMEI, ascending."""
-        changed = self.changed and position(self.touched, key) >= 0
-        return (self.now if changed else self.base).of_imei(key)
+    def pairing(self) -> Pairing:
+        """What answers lookups."""
+        return Pairing(self.base.arrays, *((self.touched, self.now.arrays) if self.changed else ()))
 
     def _split(self, keys: Keys) -> Iterator[tuple[NDArray[Any], Pairs]]:
         """The rows of keys that the base answers for, and those that the changes do."""
@@ -345,14 +355,6 @@ class Paired:
             found[rows] = pairs.have(keys[rows], imsis[rows])
         return found
 
-    def pair_any(self, keys: Keys) -> NDArray[np.bool_]:
-        """Which IMEIs have pairs: bool[n]."""
-        found = np.zeros(len(keys), bool)
-        for rows, pairs in self._split(keys):
-            begin, end = pairs.spans(keys[rows])
-            found[rows] = begin < end
-        return found
-
     def changed_by(self, add: tuple[Keys, Keys], remove: tuple[Keys, Keys]) -> "Paired":
         """Without the pairs of `remove`, then with those of `add`."""
         touched = ImeiSet.from_keys(np.concatenate([add[0], remove[0]]))
@@ -365,16 +367,21 @@ class Paired:
             stay = ~gone.have(*old)
             kept.append((old[0][stay], old[1][stay]))
         kept.append(add)
-        now = Pairs.of(np.concatenate([k for k, _ in kept]), np.concatenate([i for _, i in kept]))
+        now = Pairs.of(*(np.concatenate(side) for side in zip(*kept, strict=True)), fresh=True)
         return Paired(self.base, union([self.touched, touched]), now)
 
     def merged(self) -> "Paired":
         """The same with nothing changed since: a new base. O(pairs)."""
         if not self.changed:
             return self
-        kept = self.base.of_imeis((self.base.imeis - self.touched).to_numpy())
-        now = self.now.of_imeis(self.now.imeis.to_numpy())
-        return Paired(Pairs.of(np.concatenate([kept[0], now[0]]), np.concatenate([kept[1], now[1]])))
+        keys, imsis, done = np.empty(self.count(), np.uint64), np.empty(self.count(), np.uint64), 0
+        for some in union([self.base.imeis - self.touched, self.now.imeis])._chunks():
+            found = [pairs.of_imeis(some[rows]) for rows, pairs in self._split(some)]
+            key, imsi = (np.concatenate(side) for side in zip(*found, strict=True))
+            order = np.argsort(key, kind="stable")  # the IMSIs of each are in order
+            keys[done : done + len(key)], imsis[done : done + len(key)] = key[order], imsi[order]
+            done += len(key)
+        return Paired(Pairs.of(keys, imsis, fresh=True))
 
 
 def dump(value: object) -> bytes:

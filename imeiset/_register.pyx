@@ -3,25 +3,43 @@
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE
 from cpython.float cimport PyFloat_Check
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.unicode cimport PyUnicode_Check
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
 
-from imeiset._index cimport index_have, index_has, index_pointer
+from imeiset._index cimport index_have, index_has, index_pointer, index_positions
 from imeiset._parse cimport parse_object
 
-import numpy as np
+from imeiset._index import Index, simd_level
 
 cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(object)
     void* PyUnicode_DATA(object)
     Py_ssize_t PyUnicode_GET_LENGTH(object)
 
-cdef extern from *:
-    void __builtin_prefetch(const void*) noexcept nogil
+cdef extern from "_filter.h" nogil:
+    struct filter:
+        const uint64_t* words
+        uint32_t count
+        int shift
+    ctypedef void (*filter_kernel)(const filter*, const uint64_t*, size_t, uint8_t, uint8_t*) noexcept nogil
+    int simd_by_name(const char*) noexcept
+    filter_kernel filter_level(int) noexcept
+    bint filter_knows(const filter*, uint64_t) noexcept
+    void filter_fetch(const filter*, uint64_t) noexcept
+    void filter_mark(uint64_t*, uint32_t, const uint64_t*, size_t) noexcept
+    void FILTER_FETCH(const void*) noexcept
 
 cdef enum:
     BLOCK = 2048  # keys asked at a time, so that what parts answer stays in cache
-    PARTS = 64    # of a level: one bit each
+    PARTS = 64    # lists of a level, at most
+    LISTED = 1    # an IMEI that some exact part, TAC or pair may have
+    RANGED = 2    # one that some range may have
+
+cdef filter_kernel _filter_ask = filter_level(simd_by_name(simd_level().encode()))
+
+cdef uint64_t KEYS = 10 ** 14
 
 # ---- IMSIs -------------------------------------------------------------------------
 #
@@ -65,6 +83,31 @@ def imsis_of(list values not None, uint64_t[::1] out not None):
         raise ValueError(f"out: expected {len(values)} numbers, got {out.shape[0]}")
     for i in range(out.shape[0]):
         out[i] = imsi_number(values[i])
+
+
+ctypedef fused character:
+    uint8_t
+    uint32_t
+
+
+def imsis_of_rows(const character[:, ::1] texts not None, uint64_t[::1] out not None):
+    """`imsis_of` for the characters of fixed-width texts, which zeros fill up."""
+    cdef Py_ssize_t i, j, n
+    cdef uint64_t number
+    if out.shape[0] != texts.shape[0]:
+        raise ValueError(f"out: expected {texts.shape[0]} numbers, got {out.shape[0]}")
+    with nogil:
+        for i in range(texts.shape[0]):
+            n = texts.shape[1]
+            while n > 0 and texts[i, n - 1] == 0:
+                n -= 1
+            number = 1 if n else 0
+            for j in range(n):
+                if not 48 <= texts[i, j] <= 57 or n > 15:
+                    number = 0
+                    break
+                number = number * 10 + (texts[i, j] - 48)
+            out[i] = number if n == 0 or (n >= 6 and number) else _BAD
 
 
 # ---- parts of lists ----------------------------------------------------------------
@@ -119,200 +162,598 @@ cdef class Part:
 
 @cython.final
 cdef class Level:
-    """Parts that are asked together. Their answers are bits: bit i of part i, in the order given."""
+    """Parts of lists by one rule, in the order in which they are asked: the strongest status first."""
 
     cdef tuple parts
     cdef void* part[PARTS]
-    cdef int bit[PARTS]
+    cdef uint8_t status[PARTS]
+    cdef uint8_t number[PARTS]  # of the list
     cdef int count
 
     def __cinit__(self, parts):
-        """parts: Part or None (which has no keys), at most 63."""
-        cdef int bit
+        """parts: of (Part, status, number of the list), fewer than 64."""
         self.parts = tuple(parts)
         if len(self.parts) >= PARTS:
             raise ValueError(f"expected at most {PARTS - 1} lists, got {len(self.parts)}")
-        for bit, part in enumerate(self.parts):
-            if part is not None:
-                self.part[self.count] = <void*><Part?>part
-                self.bit[self.count] = bit
-                self.count += 1
+        for part, status, number in self.parts:
+            self.part[self.count] = <void*><Part?>part
+            self.status[self.count] = status
+            self.number[self.count] = number
+            self.count += 1
 
-    cdef bint has(self, uint64_t key) noexcept nogil:
-        """Does any part have a key?"""
-        cdef int i
-        for i in range(self.count):
-            if (<Part>self.part[i]).has(key):
-                return True
-        return False
 
-    def mask(self, uint64_t key):
-        """Which parts have a key."""
-        cdef uint64_t mask = 0
-        cdef int i
-        for i in range(self.count):
-            mask |= <uint64_t>(<Part>self.part[i]).has(key) << self.bit[i]
-        return mask
+cdef struct pairs_of:
+    const void* imeis
+    const uint32_t* starts  # of the IMSIs of each IMEI
+    const uint64_t* imsis
+    uint64_t last           # IMEI
+    uint64_t count          # of IMSIs
 
-    def masks(self, const uint64_t[::1] keys not None):
-        """Which parts have each key: uint64[n]."""
-        cdef size_t block, start, here, k, n = keys.shape[0]
-        cdef uint8_t answers[BLOCK]
-        cdef uint8_t spare[BLOCK]
-        cdef int i
-        masks = np.zeros(n, np.uint64)
-        cdef uint64_t[::1] out = masks
+
+cdef enum:
+    NO_PAIR, OTHER_PAIRS, THIS_PAIR
+
+
+cdef const uint64_t* pairs_span(const pairs_of* p, int64_t at, uint64_t* count) noexcept nogil:
+    """The IMSIs of the IMEI at a position; inside the array, whatever a damaged file says."""
+    cdef uint64_t place = min(<uint64_t>at, p.last)
+    cdef uint64_t begin = min(<uint64_t>p.starts[place], p.count)
+    cdef uint64_t end = min(<uint64_t>p.starts[place + 1], p.count)
+    count[0] = end - begin if begin < end else 0
+    return p.imsis + begin
+
+
+cdef int pairs_find(const pairs_of* p, int64_t at, uint64_t imsi) noexcept nogil:
+    """Whether the IMEI at a position (-1: none) has this pair, only others, or none."""
+    cdef uint64_t half, n = 0
+    cdef const uint64_t* low
+    if at < 0:
+        return NO_PAIR
+    low = pairs_span(p, at, &n)
+    if n == 0:
+        return NO_PAIR
+    while n > 1:
+        half = n // 2
+        if low[half] <= imsi:
+            low += half
+        n -= half
+    return THIS_PAIR if low[0] == imsi else OTHER_PAIRS
+
+
+cdef int pairs_have(const pairs_of* p, uint64_t key, uint64_t imsi) noexcept nogil:
+    cdef int64_t at = -1
+    if index_has(p.imeis, key):
+        index_positions(p.imeis, &key, 1, &at)
+    return pairs_find(p, at, imsi)
+
+
+@cython.final
+cdef class Pairing:
+    """The pairs of one list: of a base, and of now for the IMEIs in `touched`."""
+
+    cdef tuple kept
+    cdef const uint32_t[::1] starts
+    cdef const uint32_t[::1] starts_now
+    cdef const uint64_t[::1] imsis
+    cdef const uint64_t[::1] imsis_now
+    cdef pairs_of base
+    cdef pairs_of now
+    cdef const void* in_touched  # NULL where nothing has changed
+
+    def __cinit__(self, base not None, touched=None, now=None):
+        """base, now: of (IMEIs, starts, IMSIs), see `_members.Pairs`."""
+        self.kept = (base, touched, now)
+        imeis, self.starts, self.imsis = base
+        self.look(&self.base, imeis, self.starts, self.imsis)
+        if touched is not None:
+            imeis, self.starts_now, self.imsis_now = now
+            self.look(&self.now, imeis, self.starts_now, self.imsis_now)
+            self.in_touched = index_pointer(touched)
+
+    cdef int look(self, pairs_of* to, imeis, const uint32_t[::1] starts, const uint64_t[::1] imsis) except -1:
+        if starts.shape[0] != len(imeis) + 1:
+            raise ValueError(f"starts: expected {len(imeis) + 1} numbers, got {starts.shape[0]}")
+        to.imeis, to.starts = index_pointer(imeis), &starts[0]
+        to.count = imsis.shape[0]
+        to.imsis = &imsis[0] if to.count else NULL
+        to.last = starts.shape[0] - 2 if starts.shape[0] > 1 else 0
+        if starts.shape[0] == 1:  # no IMEIs, so no positions: but a damaged index may have some
+            to.imeis = index_pointer(_NOTHING)
+        return 0
+
+    cdef int find(self, uint64_t key, uint64_t imsi) noexcept nogil:
+        cdef bint new = self.in_touched != NULL and index_has(self.in_touched, key)
+        return pairs_have(&self.now if new else &self.base, key, imsi)
+
+    cdef void find_many(self, const uint64_t* keys, const uint64_t* imsis, size_t n, int64_t* at,
+                        uint8_t* found) noexcept nogil:
+        """found[i] = find(keys[i], imsis[i]); imsis: NULL where they are unknown. at: room for n numbers."""
+        cdef size_t i
+        cdef uint64_t count, imsi
+        index_positions(self.base.imeis, keys, n, at)
+        if self.in_touched != NULL:
+            index_have(self.in_touched, keys, n, found)
+            for i in range(n):
+                if found[i]:
+                    at[i] = -2
+        for i in range(n):
+            if at[i] >= 0:
+                FILTER_FETCH(self.base.starts + at[i])
+        for i in range(n):
+            if at[i] >= 0:
+                FILTER_FETCH(pairs_span(&self.base, at[i], &count))
+        for i in range(n):
+            imsi = imsis[i] if imsis != NULL else 0
+            if at[i] == -2:
+                found[i] = pairs_have(&self.now, keys[i], imsi)
+            else:
+                found[i] = pairs_find(&self.base, at[i], imsi)
+
+    def have(self, const uint64_t[::1] keys not None, const uint64_t[::1] imsis not None,
+             uint8_t[::1] out not None):
+        """out[i]: 0 where keys[i] has no pairs, 2 where it has one with imsis[i], else 1."""
+        cdef size_t block, start, n = keys.shape[0]
+        cdef int64_t at[BLOCK]
+        if not keys.shape[0] == imsis.shape[0] == out.shape[0]:
+            raise ValueError(f"expected {n} keys, IMSIs and bytes, got {imsis.shape[0]} and {out.shape[0]}")
         with nogil:
             for block in range((n + BLOCK - 1) // BLOCK):
                 start = block * BLOCK
-                here = min(<size_t>BLOCK, n - start)
-                for i in range(self.count):
-                    (<Part>self.part[i]).have(&keys[start], here, answers, spare)
-                    for k in range(here):
-                        out[start + k] |= <uint64_t>answers[k] << self.bit[i]
-        return masks
+                self.find_many(&keys[start], &imsis[start], min(<size_t>BLOCK, n - start), at, &out[start])
 
 
-# ---- filters ----------------------------------------------------------------------
-#
-# Bloom filters in front of the exact parts: three bits of one word for each number. What they do not know
-# is not there; what they know is looked up exactly.
-
-cdef inline uint64_t hashed(uint64_t key) noexcept nogil:
-    cdef uint64_t product = key * <uint64_t>0x9E3779B97F4A7C15
-    return product ^ (product >> 32)
+cdef object _NOTHING = Index()
 
 
-cdef inline uint64_t marks(uint64_t hash) noexcept nogil:
-    return <uint64_t>1 << (hash & 63) | <uint64_t>1 << (hash >> 6 & 63) | <uint64_t>1 << (hash >> 12 & 63)
+cdef extern from "_pairs.h" nogil:
+    bint pairs_ascending(const uint64_t*, const uint64_t*, size_t) noexcept
+    size_t pairs_sort(uint64_t*, uint64_t*, size_t) noexcept
+    size_t pairs_starts(uint64_t*, size_t, uint32_t*) noexcept
 
 
-cdef inline bint marked(const uint64_t* words, uint64_t count, uint64_t number) noexcept nogil:
-    cdef uint64_t hash = hashed(number)
-    cdef uint64_t wanted = marks(hash)
-    return words[(hash >> 32) * count >> 32] & wanted == wanted
+def are_ascending(const uint64_t[::1] keys not None, const uint64_t[::1] imsis not None):
+    """Whether pairs are in order, each once."""
+    cdef bint ascending = True
+    cdef size_t n = keys.shape[0]
+    if imsis.shape[0] != keys.shape[0]:
+        raise ValueError(f"imsis: expected {n}, one for each key, got {imsis.shape[0]}")
+    if n:
+        with nogil:
+            ascending = pairs_ascending(&keys[0], &imsis[0], n)
+    return ascending
+
+
+def sort_pairs(uint64_t[::1] keys not None, uint64_t[::1] imsis not None):
+    """Sort pairs by key and IMSI, in place, and move those that come again to the end; how many do not."""
+    cdef size_t n = keys.shape[0]
+    if imsis.shape[0] != keys.shape[0]:
+        raise ValueError(f"imsis: expected {n}, one for each key, got {imsis.shape[0]}")
+    if n:
+        with nogil:
+            n = pairs_sort(&keys[0], &imsis[0], n)
+    return n
+
+
+def starts_of(uint64_t[::1] keys not None, uint32_t[::1] starts not None):
+    """Move the first of each run of equal keys to the front, and say where it began; how many runs.
+
+    starts: room for one more number than there are keys; the last one used is their number.
+    """
+    cdef size_t n = keys.shape[0]
+    if starts.shape[0] != keys.shape[0] + 1:
+        raise ValueError(f"starts: expected {n + 1} numbers, got {starts.shape[0]}")
+    with nogil:
+        n = pairs_starts(&keys[0] if n else NULL, n, &starts[0])
+    return n
+
+
+# ---- filters: see _filter.h ----------------------------------------------------------
 
 
 def mark(uint64_t[::1] words not None, const uint64_t[::1] numbers not None):
-    """Add numbers to a filter, of 1 to 2**32 words; 8 numbers a word or fewer."""
-    cdef Py_ssize_t i
-    cdef uint64_t hash, count = words.shape[0]
-    if not 1 <= count <= <uint64_t>1 << 32:
-        raise ValueError(f"words: expected 1 to 2**32, got {count}")
-    with nogil:
-        for i in range(numbers.shape[0]):
-            hash = hashed(numbers[i])
-            words[<Py_ssize_t>((hash >> 32) * count >> 32)] |= marks(hash)
+    """Add numbers to a filter, of 1 to 2**32 - 1 words; 4 numbers a word or fewer."""
+    if not 1 <= words.shape[0] < <int64_t>1 << 32:
+        raise ValueError(f"words: expected 1 to 2**32 - 1, got {words.shape[0]}")
+    if numbers.shape[0]:
+        with nogil:
+            filter_mark(&words[0], words.shape[0], &numbers[0], numbers.shape[0])
 
 
 # ---- one check ---------------------------------------------------------------------
+#
+# What a rule says is a code: the status, from bit 8 on one more than the number of the list, from bit 16 on
+# the rule. 0 where it says nothing.
+
+RULES = ("imsi", "pair", "exact", "range", "tac")
+
+cdef enum rule_of:  # in the order of RULES
+    BY_IMSI, BY_PAIR, BY_EXACT, BY_RANGE, BY_TAC
+    RULE_COUNT
+
+cdef uint64_t[17] _POWERS
+_POWERS[:] = [10 ** n for n in range(17)]
+
+
+cdef enum:
+    WAITING = 2 * BLOCK
+
+
+cdef struct rows:  # that some rule may say something about, from one block or several
+    size_t count
+    size_t row[WAITING]
+    uint64_t key[WAITING]
+    uint64_t imsi[WAITING]
+    uint8_t may[WAITING]         # LISTED and RANGED
+    uint16_t code[WAITING]
+    uint32_t left[WAITING]       # those that no rule has decided, ascending
+    uint32_t asked[WAITING]      # those that one rule is asked about
+    uint64_t asked_key[WAITING]
+    uint64_t asked_imsi[WAITING]
+    uint8_t seen[WAITING]        # statuses of the lists that have it, a bit each
+    uint8_t first[WAITING]       # the first of these lists
+    uint32_t waiting[WAITING]    # those of the asked that the next part is asked about
+    uint64_t waiting_key[WAITING]
+    uint8_t found[WAITING]
+    uint8_t spare[WAITING]
+    int64_t at[WAITING]
 
 
 @cython.final
 cdef class Tables:
     """What one check reads. It never changes: whoever changes a register makes another.
 
-    known: the keys that any rule may say something about, but for those in ranges. spans: a filter of the
-    stretches of 2**shift keys in which there are ranges, or None; ranges: these, by list. touched: a filter
-    of the keys that changed since both were made, or None; wide: an index of the ranges that did, or None.
-    unlisted: the verdict for all others. rules: what decides where the tables cannot tell, a
-    `register.Rules`. prefixes: whether there are rules for IMSIs alone.
+    known: the keys that any rule may say something about, but for those in ranges. rules: the lists and the
+    policy, a `register.Rules`. spans: a filter of the stretches of 2**shift keys in which there are ranges,
+    or None. touched: a filter of the keys that changed since both were made, or None; wide: an index of the
+    ranges and TACs that did, or None.
     """
 
     cdef readonly object known, wide, unlisted, rules
-    cdef object resolve, malformed
+    cdef object malformed
     cdef const void* in_known
-    cdef const void* in_wide
-    cdef const uint64_t[::1] touched
-    cdef const uint64_t[::1] spans
-    cdef Level ranges
-    cdef const uint64_t* in_touched  # NULL where there are none
-    cdef const uint64_t* in_spans
-    cdef int shift
-    cdef bint prefixes
+    cdef const void* in_wide  # NULL where there is none
+    cdef const uint64_t[::1] touched_words
+    cdef const uint64_t[::1] spans_words
+    cdef filter touched
+    cdef filter spans
+    cdef bint has_touched, has_spans, by_imsi
+    cdef uint16_t default
+    cdef int order[RULE_COUNT]
+    cdef int steps
+    cdef void* level[RULE_COUNT]  # the Level of a rule
+    cdef tuple pairings
+    cdef void* pairing[PARTS]
+    cdef uint16_t pairing_code[PARTS]
+    cdef uint8_t pairing_says[PARTS]  # what of `pairs_find` decides
+    cdef int pairing_count
+    cdef const uint64_t[::1] prefixes
+    cdef const uint16_t[::1] prefix_codes
+    cdef int lengths[17]  # of prefixes, the longest first
+    cdef int length_count
+    cdef uint8_t outcome[8]  # the status for lists of these statuses
+    cdef uint8_t matters[8]  # when these are known: statuses of which it matters whether there are others
+    cdef list verdicts
+    cdef size_t lists
+    cdef uint64_t columned  # lists whose exact IMEIs have texts of their own
 
-    def __cinit__(self, known, unlisted, rules, *, bint prefixes=False, Level ranges=None, spans=None,
-                  int shift=0, touched=None, wide=None):
-        self.known, self.unlisted, self.rules = known, unlisted, rules
-        self.resolve, self.malformed = rules.resolve, rules.malformed
-        self.prefixes = prefixes
+    def __cinit__(self, known, rules, *, spans=None, int shift=0, touched=None, wide=None):
+        cdef int seen, more, status
+        self.known, self.rules, self.wide = known, rules, wide
+        self.unlisted, self.malformed = rules.unlisted, rules.malformed
         self.in_known = index_pointer(known)
-        self.wide = wide
         self.in_wide = index_pointer(wide) if wide is not None else NULL
         if not 0 <= shift < 64:
             raise ValueError(f"shift: expected 0 to 63, got {shift}")
-        self.shift = shift
         if touched is not None and len(touched):
-            self.touched = touched
-            self.in_touched = &self.touched[0]
+            self.touched_words, self.has_touched = touched, True
+            self.touched = filter(&self.touched_words[0], len(touched), 0)
         if spans is not None and len(spans):
-            self.ranges = Level(()) if ranges is None else ranges
-            self.spans = spans
-            self.in_spans = &self.spans[0]
+            self.spans_words, self.has_spans = spans, True
+            self.spans = filter(&self.spans_words[0], len(spans), shift)
+        self.default = self.unlisted.status
+        for rule in rules.order:
+            self.order[self.steps] = RULES.index(rule)
+            self.steps += 1
+        for rule, level in rules.levels.items():
+            self.level[RULES.index(rule)] = <void*><Level?>level
+        self.pairings = tuple(rules.pairings)
+        if len(self.pairings) >= PARTS:
+            raise ValueError(f"expected at most {PARTS - 1} lists of pairs, got {len(self.pairings)}")
+        for pairing, locks, code in self.pairings:
+            self.pairing[self.pairing_count] = <void*><Pairing?>pairing
+            self.pairing_says[self.pairing_count] = OTHER_PAIRS if locks else THIS_PAIR
+            self.pairing_code[self.pairing_count] = code
+            self.pairing_count += 1
+        self.prefixes, self.prefix_codes = rules.prefixes, rules.prefix_codes
+        if self.prefixes.shape[0] != self.prefix_codes.shape[0]:
+            raise ValueError("prefixes: expected a code for each, got fewer or more")
+        self.by_imsi = self.prefixes.shape[0] > 0
+        for length in sorted({len(str(prefix)) for prefix in rules.prefixes.tolist()}, reverse=True):
+            self.lengths[self.length_count] = length
+            self.length_count += 1
+        self.outcome = bytes(rules.outcomes)
+        for seen in range(8):
+            self.matters[seen] = 0
+            for status in range(3):
+                for more in range(8):
+                    if more & seen != seen:
+                        continue
+                    if not seen or self.outcome[more] != self.outcome[more | 1 << status]:
+                        self.matters[seen] |= 1 << status
+        self.lists = len(rules.lists)
+        self.verdicts = [None] * (RULE_COUNT * self.lists * 4)
+        self.columned = rules.columned
 
-    cdef bint concerns(self, uint64_t key) noexcept nogil:
-        """May a rule say something about this key?"""
+    # ---- one key ----
+
+    cdef int concerns(self, uint64_t key) noexcept nogil:
+        """Which rules may say something about this key: LISTED, RANGED, or neither."""
+        if self.has_spans:
+            filter_fetch(&self.spans, key)
         if index_has(self.in_known, key):
-            return True
-        if self.in_spans != NULL and marked(self.in_spans, self.spans.shape[0], key >> self.shift):
-            if self.ranges.has(key):
-                return True
-        if self.in_touched != NULL and marked(self.in_touched, self.touched.shape[0], key):
-            return True
-        return self.in_wide != NULL and index_has(self.in_wide, key)
+            return LISTED
+        if self.has_touched and filter_knows(&self.touched, key):
+            return LISTED
+        if self.in_wide != NULL and index_has(self.in_wide, key):
+            return LISTED
+        return RANGED if self.has_spans and filter_knows(&self.spans, key) else 0
 
-    def concerned(self, const uint64_t[::1] keys not None):
-        """The rows of keys that a rule may say something about: int64[m], ascending."""
-        cdef size_t i, block, start, here, m = 0, n = keys.shape[0]
-        cdef uint8_t known[BLOCK]
-        cdef uint8_t spare[BLOCK]
-        cdef uint64_t spans = self.spans.shape[0] if self.in_spans != NULL else 0
-        cdef uint64_t touched = self.touched.shape[0] if self.in_touched != NULL else 0
-        cdef const uint64_t* in_spans = self.in_spans
-        cdef const uint64_t* in_touched = self.in_touched
-        cdef int part, shift = self.shift
-        cdef Level ranges = self.ranges
-        cdef uint64_t wanted
-        cdef bint here_too
-        cdef uint64_t hashes[BLOCK]
-        cdef uint64_t waiting[BLOCK]
-        cdef uint32_t place[BLOCK]
-        cdef uint8_t found[BLOCK]
-        cdef size_t waits
-        rows = np.empty(n, np.int64)  # of what is never written to, no memory is taken
-        cdef int64_t[::1] out = rows
+    cdef uint32_t decide(self, uint64_t key, uint64_t imsi, int may) noexcept nogil:
+        """The code of the first rule that says something."""
+        cdef uint32_t code
+        cdef int step, rule
+        for step in range(self.steps):
+            rule = self.order[step]
+            if rule == BY_IMSI:
+                code = self.prefix_code(imsi)
+            elif rule == BY_PAIR:
+                code = self.pair_code(key, imsi) if may & LISTED else 0
+            elif may & LISTED or rule == BY_RANGE:
+                code = self.level_code(<Level>self.level[rule], key)
+            else:
+                code = 0
+            if code:
+                return code | <uint32_t>rule << 16
+        return 0
+
+    cdef uint32_t prefix_code(self, uint64_t imsi) noexcept nogil:
+        """By the longest prefix that a list has."""
+        cdef const uint64_t* low
+        cdef uint64_t head
+        cdef size_t half, n
+        cdef int i, digits = 0
+        if imsi == 0 or not self.by_imsi:
+            return 0
+        while digits < 16 and imsi >= _POWERS[digits]:
+            digits += 1
+        for i in range(self.length_count):
+            if self.lengths[i] > digits:
+                continue
+            head = imsi // _POWERS[digits - self.lengths[i]]
+            low, n = &self.prefixes[0], self.prefixes.shape[0]
+            while n > 1:
+                half = n // 2
+                if low[half] <= head:
+                    low += half
+                n -= half
+            if low[0] == head:
+                return self.prefix_codes[<Py_ssize_t>(low - &self.prefixes[0])]
+        return 0
+
+    cdef uint32_t pair_code(self, uint64_t key, uint64_t imsi) noexcept nogil:
+        cdef int i
+        for i in range(self.pairing_count):
+            if (<Pairing>self.pairing[i]).find(key, imsi) == self.pairing_says[i]:
+                return self.pairing_code[i]
+        return 0
+
+    cdef uint32_t level_code(self, Level level, uint64_t key) noexcept nogil:
+        cdef int i, seen = 0, first = 0
+        for i in range(level.count):
+            if self.matters[seen] >> level.status[i] & 1 and (<Part>level.part[i]).has(key):
+                first = first if seen else level.number[i]
+                seen |= 1 << level.status[i]
+        return self.outcome[seen] | <uint32_t>(first + 1) << 8 if seen else 0
+
+    cdef object verdict(self, uint64_t key, uint64_t imsi, int may):
+        """The verdict on a key; imsi: its number, or NO_IMSI."""
+        cdef uint32_t code = self.decide(key, imsi, may)
+        cdef size_t number = (code >> 8 & 0xFF) - 1, slot
+        if code == 0:
+            return self.unlisted
+        slot = ((code >> 16) * self.lists + number) * 4 + (code & 3)
+        found = self.verdicts[slot]
+        if found is None:
+            found = self.rules.verdict(RULES[code >> 16], number, code & 0xFF)
+            self.verdicts[slot] = found
+        if code >> 16 == BY_EXACT and self.columned >> number & 1:
+            return self.rules.with_texts(found, number, key)
+        return found
+
+    def resolve(self, uint64_t key, uint64_t imsi):
+        """The verdict on a key; imsi: its number, or NO_IMSI."""
+        return self.verdict(key, imsi, self.concerns(key))
+
+    def by_prefix(self, uint64_t imsi):
+        """The verdict by an IMSI alone, None where there is none."""
+        cdef uint32_t code = self.prefix_code(imsi)
+        return self.rules.verdict("imsi", (code >> 8) - 1, code & 0xFF) if code else None
+
+    # ---- many keys ----
+
+    def answer(self, const uint64_t[::1] keys not None, imsis, out not None):
+        """The codes of keys, without their rules: uint16, or uint8 for the statuses alone.
+
+        imsis: their numbers, or None where they are not known. Returns whether all keys are below 10**14;
+        the code of another means nothing. The interpreter is free meanwhile, and asked for once: in a busy
+        one that is what a batch waits for.
+        """
+        cdef const uint64_t[::1] numbers
+        cdef const uint64_t* subscribers = NULL
+        cdef uint8_t[::1] narrow
+        cdef uint16_t[::1] wide
+        cdef size_t block, start, here, i, n = keys.shape[0]
+        cdef bint is_narrow = out.dtype.itemsize == 1
+        cdef uint64_t highest = 0
+        cdef rows* work
+        if len(out) != n or (imsis is not None and len(imsis) != n):
+            raise ValueError(f"expected {n} codes and IMSIs, one for each key, got {len(out)}")
+        if n == 0:
+            return True
+        if is_narrow:
+            narrow = out
+        else:
+            wide = out
+        if imsis is not None:
+            numbers = imsis
+            subscribers = &numbers[0]
+        work = <rows*>PyMem_RawMalloc(sizeof(rows))
+        if work == NULL:
+            raise MemoryError
+        work.count = 0
         with nogil:
             for block in range((n + BLOCK - 1) // BLOCK):
                 start = block * BLOCK
                 here = min(<size_t>BLOCK, n - start)
-                if in_spans != NULL:  # fetched while the set is asked
+                if is_narrow:
+                    memset(&narrow[start], self.default, here)
+                else:
                     for i in range(here):
-                        hashes[i] = hashed(keys[start + i] >> shift)
-                        __builtin_prefetch(in_spans + ((hashes[i] >> 32) * spans >> 32))
-                index_have(self.in_known, &keys[start], here, known)
-                if in_spans != NULL:
-                    waits = 0
-                    for i in range(here):
-                        waiting[waits] = keys[start + i]
-                        place[waits] = i
-                        wanted = marks(hashes[i])
-                        here_too = in_spans[(hashes[i] >> 32) * spans >> 32] & wanted == wanted
-                        waits += here_too & (known[i] ^ 1)
-                    for part in range(ranges.count if waits else 0):
-                        (<Part>ranges.part[part]).have(waiting, waits, found, spare)
-                        for i in range(waits):
-                            known[place[i]] |= found[i]
-                if in_touched != NULL:
-                    for i in range(here):
-                        known[i] |= marked(in_touched, touched, keys[start + i])
-                if self.in_wide != NULL:
-                    index_have(self.in_wide, &keys[start], here, spare)
-                    for i in range(here):
-                        known[i] |= spare[i]
-                for i in range(here):  # without a branch: a later row takes the place of one that is not
-                    out[m] = start + i
-                    m += known[i]
-        return rows[:m]
+                        wide[start + i] = self.default
+                for i in range(here):
+                    highest = max(highest, keys[start + i])
+                self.concerned(&keys[start], &subscribers[start] if subscribers != NULL else NULL, here,
+                               start, work)
+                if work.count > WAITING - BLOCK or start + here == n:  # together: their lookups overlap
+                    self.decide_rows(subscribers != NULL, work)
+                    if is_narrow:
+                        for i in range(work.count):  # a status is the low byte
+                            narrow[work.row[i]] = <uint8_t>work.code[i]
+                    else:
+                        for i in range(work.count):
+                            wide[work.row[i]] = work.code[i]
+                    work.count = 0
+        PyMem_RawFree(work)
+        return highest < KEYS
+
+    cdef void concerned(self, const uint64_t* keys, const uint64_t* imsis, size_t n, size_t start,
+                        rows* work) noexcept nogil:
+        """Add the rows of a block that some rule may say something about."""
+        cdef uint8_t may[BLOCK]
+        cdef uint8_t spare[BLOCK]
+        cdef size_t i, count = work.count
+        index_have(self.in_known, keys, n, may)
+        if self.has_spans:
+            _filter_ask(&self.spans, keys, n, RANGED, may)
+        if self.has_touched:
+            _filter_ask(&self.touched, keys, n, LISTED, may)
+        if self.in_wide != NULL:
+            index_have(self.in_wide, keys, n, spare)
+            for i in range(n):
+                may[i] |= spare[i]
+        if imsis == NULL:
+            for i in range(n):  # without a branch: a later row takes the place of one that is not
+                work.row[count] = start + i
+                work.key[count] = keys[i]
+                work.may[count] = may[i]
+                count += may[i] != 0
+        else:
+            for i in range(n):
+                work.row[count] = start + i
+                work.key[count] = keys[i]
+                work.imsi[count] = imsis[i]
+                work.may[count] = may[i]
+                count += may[i] != 0 or (self.by_imsi and imsis[i] != 0)
+        work.count = count
+
+    cdef void decide_rows(self, bint imsis, rows* work) noexcept nogil:
+        """The codes of the rows; imsis: whether they have any."""
+        cdef size_t i, left = work.count
+        cdef int step, rule
+        for i in range(left):
+            work.left[i] = i
+            work.code[i] = self.default
+        for step in range(self.steps):
+            if left == 0:
+                return
+            rule = self.order[step]
+            if rule == BY_IMSI and imsis:
+                left = self.ask_prefixes(left, work)
+            elif rule == BY_PAIR and self.pairing_count:
+                left = self.ask_pairs(imsis, left, work)
+            elif rule >= BY_EXACT:
+                left = self.ask_level(<Level>self.level[rule],
+                                      LISTED | RANGED if rule == BY_RANGE else LISTED, left, work)
+
+    cdef size_t ask_prefixes(self, size_t left, rows* work) noexcept nogil:
+        """Decide rows that are left; how many still are."""
+        cdef size_t j
+        cdef uint32_t i, code
+        for j in range(left):
+            i = work.left[j]
+            code = self.prefix_code(work.imsi[i])
+            if code:
+                work.code[i] = code
+        return self.undecided(left, work)
+
+    cdef size_t gather(self, int may, size_t left, rows* work) noexcept nogil:
+        """The rows left, and their keys, of which some part may say something; how many."""
+        cdef size_t j, n = 0
+        cdef uint32_t i
+        for j in range(left):
+            i = work.left[j]
+            work.asked[n] = i
+            work.asked_key[n] = work.key[i]
+            work.asked_imsi[n] = work.imsi[i]
+            n += work.may[i] & may != 0
+        return n
+
+    cdef size_t undecided(self, size_t left, rows* work) noexcept nogil:
+        """The rows left whose code is that of no list; how many."""
+        cdef size_t j, stay = 0
+        cdef uint32_t i
+        for j in range(left):
+            i = work.left[j]
+            work.left[stay] = i
+            stay += work.code[i] >> 8 == 0
+        return stay
+
+    cdef size_t ask_pairs(self, bint imsis, size_t left, rows* work) noexcept nogil:
+        cdef size_t j, n = self.gather(LISTED, left, work)
+        cdef uint32_t i
+        cdef int list
+        for list in range(self.pairing_count):
+            (<Pairing>self.pairing[list]).find_many(work.asked_key, work.asked_imsi if imsis else NULL, n,
+                                                    work.at, work.found)
+            for j in range(n):
+                i = work.asked[j]
+                if work.found[j] == self.pairing_says[list] and work.code[i] >> 8 == 0:
+                    work.code[i] = self.pairing_code[list]
+        return self.undecided(left, work)
+
+    cdef size_t ask_level(self, Level level, int may, size_t left, rows* work) noexcept nogil:
+        cdef size_t j, k, waits, n = self.gather(may, left, work)
+        cdef uint8_t status, had, hit
+        cdef int i
+        for j in range(n):
+            work.seen[j] = 0
+        for i in range(level.count if n else 0):
+            status = level.status[i]
+            waits = 0
+            for j in range(n):
+                work.waiting[waits] = j
+                work.waiting_key[waits] = work.asked_key[j]
+                waits += self.matters[work.seen[j]] >> status & 1
+            (<Part>level.part[i]).have(work.waiting_key, waits, work.found, work.spare)
+            for k in range(waits):
+                j, hit = work.waiting[k], work.found[k]
+                had = work.seen[j]
+                work.first[j] = work.first[j] if had else level.number[i]
+                work.seen[j] = had | hit << status
+        for j in range(n):
+            if work.seen[j]:
+                work.code[work.asked[j]] = self.outcome[work.seen[j]] | <uint16_t>(work.first[j] + 1) << 8
+        return self.undecided(left, work)
 
 
 cdef class Checker:
@@ -337,18 +778,20 @@ cdef class Checker:
         """The verdict on one IMEI, as used by one subscriber: str, bytes, an integer key or an Imei.
 
         imsi: str or bytes of 6 to 15 digits, or None where it is not known. Raises ImeiError and ImsiError
-        for what is neither, if the policy does not say what malformed input gets. As fast as one lookup
-        for equipment on no list; some hundred nanoseconds for other.
+        for what is neither, if the policy does not say what malformed input gets. About as fast as one
+        lookup for equipment on no list, and as two for other; reasons and dates take some microseconds.
         """
         cdef Tables tables = self.tables
         cdef uint64_t key = 0, subscriber = imsi_number(imsi)
         cdef uint8_t status = parse_object(imei, &key)
+        cdef int may
         if tables is None:
             tables = self._tables()
         if status or subscriber == _BAD:
-            return tables.malformed(imei, status, imsi)
-        if tables.concerns(key) or (subscriber and tables.prefixes):
-            return tables.resolve(key, subscriber)
+            return tables.malformed(tables, imei, status, imsi)
+        may = tables.concerns(key)
+        if may or (subscriber and tables.by_imsi):
+            return tables.verdict(key, subscriber, may)
         return tables.unlisted
 
     def check_many(self, imeis, imsis=None, threads=1, *, lists=False, digits=14, arrow=False):

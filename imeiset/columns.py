@@ -224,12 +224,17 @@ def _array(values: NDArray[Any], digits: int, exact: bool) -> Source:
 
 def ready_keys(column: object, *, digits: int = 14) -> Keys | None:
     """The column itself where it is an array of nothing but keys, as the kernels take it; None of another."""
+    keys = likely_keys(column, digits=digits)
+    return keys if keys is not None and _parse.all_keys(keys) else None
+
+
+def likely_keys(column: object, *, digits: int = 14) -> Keys | None:
+    """The column itself where it is an array of integers that may all be keys; None of another."""
     if type(column) is not np.ndarray or column.ndim != 1 or digits != 14:
         return None
     if column.dtype not in (np.uint64, np.int64) or not column.flags.c_contiguous:
         return None
-    keys = column.view(np.uint64)
-    return keys if _parse.all_keys(keys) else None
+    return column.view(np.uint64)
 
 
 def _buffers(rows: int) -> tuple[Keys, Statuses]:

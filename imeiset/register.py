@@ -6,11 +6,10 @@ The words are those of Diameter S13 (3GPP TS 29.272) and of the 5G equipment ide
 import datetime
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
-from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
@@ -32,7 +31,7 @@ from imeiset._members import (
     union,
     without_texts,
 )
-from imeiset._register import BAD_IMSI, NO_IMSI, Checker, Level, Tables, imsis_of
+from imeiset._register import BAD_IMSI, NO_IMSI, Checker, Level, Tables, imsis_of, imsis_of_rows
 from imeiset.columns import Keys
 from imeiset.errors import ImeiError, ImsiError, ParseStatus, SnapshotBounds, SnapshotVersion
 from imeiset.sets import ImeiSet, in_threads
@@ -41,12 +40,10 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 KIND = "register"  # of a snapshot that holds one
-_ROWS = 1 << 14  # at a time: what is worked out on the way stays in cache
-_POWERS = np.array([10**n for n in range(17)], np.uint64)
+_ROWS = 1 << 16  # of Python objects at a time
 _THREADS = 256  # at most
 _MALFORMED = 0xFF  # in the place of a status: not decided yet
 _MAX_LISTS = 32  # what fits the sections of a snapshot, all parts counted
-_TABLED = 12  # lists up to which the outcome of every combination is worked out before
 _DESCRIPTION = "register"
 _SECTIONS = tuple(name for name, _ in NOTHING._sections())
 
@@ -106,7 +103,7 @@ class Policy:
         if not on:
             given = _W if self.response_type == 1 else _U
             return (given if self.unlisted is None else self.unlisted), None
-        deciding = next(status for status in (_B, _G, _W) if status in on)
+        deciding = next(status for status in _STRENGTH if status in on)
         return (_U if self.response_type == 3 and _W not in on else deciding), deciding
 
 
@@ -175,116 +172,76 @@ class List:
 
 
 _LEVELS = ("exact", "range", "tac")
+_STRENGTH = (_B, _G, _W)  # of statuses: one that is before another decides
 
 
 class Rules:
-    """Lists and a policy, worked out for checks. Frozen."""
+    """Lists and a policy, worked out for checks. Frozen; `Tables` reads all that is public here."""
 
     def __init__(self, lists: Sequence[List], policy: Policy) -> None:
         self.lists = tuple(lists)
         self.policy = policy
         self._statuses = tuple(one.status for one in self.lists)
-        self._levels = {
-            rule: Level([_part(getattr(one, what)) for one in self.lists])
-            for rule, what in (*zip(_LEVELS, _LEVELS, strict=True), ("pair", "pairs"))
-        }
-        self.ranges = self._levels["range"]
-        self._pairs = [(i, one) for i, one in enumerate(self.lists) if one.pairs is not None]
-        self._pairs.sort(key=lambda entry: entry[1].kind)  # 'exempt' before 'lock'
-        self._prefixes = {prefix: i for i, one in enumerate(self.lists) for prefix in one.prefixes}
-        self._lengths = sorted({len(str(prefix)) for prefix in self._prefixes}, reverse=True)
         self._texts = any(one.texts for one in self.lists)
-        self._listed: dict[tuple[str, int], tuple[Verdict, Members | None]] = {}
         self.unlisted = Verdict(policy.outcome(())[0])
-        self.has_prefixes = bool(self._prefixes)
-        has = {rule for one in self.lists for rule in one.rules} | {"exact"}
-        self._order = tuple(rule for rule in policy.precedence if rule in has)
+        self.outcomes = bytes(policy.outcome([s for s in _STRENGTH if on >> s & 1])[0] for on in range(8))
+        by_strength = sorted(range(len(lists)), key=lambda i: _STRENGTH.index(self._statuses[i]))
+        self.levels = {
+            rule: Level(
+                [(part.part, self._statuses[i], i) for i in by_strength if (part := lists[i].parts.get(rule))]
+            )
+            for rule in _LEVELS
+        }
+        paired = [(i, one.kind, one.pairs) for i, one in enumerate(self.lists) if one.pairs is not None]
+        paired.sort(key=lambda entry: entry[1])  # 'exempt' before 'lock'
+        self.pairings = [(pairs.pairing, kind == "lock", self._code(i)) for i, kind, pairs in paired]
+        prefixes = sorted((prefix, i) for i, one in enumerate(self.lists) for prefix in one.prefixes)
+        self.prefixes = np.array([prefix for prefix, _ in prefixes], np.uint64)
+        self.prefix_codes = np.array([self._code(i) for _, i in prefixes], np.uint16)
+        has = {rule for one in self.lists for rule in one.rules}
+        self.order = tuple(rule for rule in policy.precedence if rule in has)
+        self.columned = sum(1 << i for i, one in enumerate(lists) if one.exact and one.exact.has_texts)
+
+    def _code(self, i: int) -> int:
+        """What a list says alone: its status, and above it one more than its number."""
+        return self._statuses[i] | (i + 1) << 8
 
     # ---- one ----
 
-    def resolve(self, key: int, imsi: int) -> Verdict:
-        """The verdict on a key; imsi: its number, or NO_IMSI."""
-        for rule in self._order:
-            if rule == "imsi":
-                found = self._by_prefix(imsi)
-            elif rule == "pair":
-                found = self._by_pair(key, imsi) if self._levels[rule].mask(key) else None
-            elif mask := self._levels[rule].mask(key):
-                found = self._by_lists(rule, mask, key)
-            else:
-                continue
-            if found is not None:
-                return found
-        return self.unlisted
-
-    def _by_prefix(self, imsi: int) -> Verdict | None:
-        """By the longest prefix that a list has."""
-        digits = len(str(imsi)) if imsi else 0
-        for length in self._lengths if imsi else ():
-            if length <= digits:
-                i = self._prefixes.get(imsi // 10 ** (digits - length))
-                if i is not None:
-                    return self._says(i, "imsi", self._statuses[i])
-        return None
-
-    def _by_pair(self, key: int, imsi: int) -> Verdict | None:
-        for i, one in self._pairs:
-            imsis = cast(Paired, one.pairs).of_imei(key)
-            at = int(imsis.searchsorted(np.uint64(imsi)))
-            found = at < len(imsis) and imsis[at] == imsi
-            if found if one.kind == "exempt" else len(imsis) and not found:
-                return self._says(i, "pair", one.status)
-        return None
-
-    def _says(self, i: int, rule: Rule, status: EquipmentStatus) -> Verdict:
+    def verdict(self, rule: Rule, i: int, status: int) -> Verdict:
+        """By a list; status: by all that have a say."""
         one = self.lists[i]
-        return Verdict(status, one.name, rule, (one.reason,) if one.reason else ())
+        return Verdict(EquipmentStatus(status), one.name, rule, (one.reason,) if one.reason else ())
 
-    def _by_lists(self, rule: str, mask: int, key: int) -> Verdict:
-        """By all lists of a mask."""
-        found = self._listed.get((rule, mask))
-        if found is None:
-            code = self._outcome(mask)
-            i = (code >> 8) - 1
-            verdict = self._says(i, cast(Rule, rule), EquipmentStatus(code & 0xFF))
-            members: Members | None = getattr(self.lists[i], rule, None)
-            if members is not None and not any([*members.columns, *members.added_columns]):
-                members = None
-            found = self._listed[rule, mask] = verdict, members
-        verdict, members = found
-        if members is None:
-            return verdict
-        reasons, date = members.texts(key)
+    def with_texts(self, verdict: Verdict, i: int, key: int) -> Verdict:
+        """With the reasons and the date that a list has for an exact IMEI."""
+        reasons, date = cast(Members, self.lists[i].exact).texts(key)
         return replace(
             verdict,
             reasons=tuple(reasons.split("|")) if reasons else verdict.reasons,
             date=datetime.date.fromisoformat(date) if date else None,
         )
 
-    def _outcome(self, mask: int) -> int:
-        return _outcome(self.policy, self._statuses, mask)
-
-    def malformed(self, imei: object, status: int, imsi: object) -> Verdict:
+    def malformed(self, tables: Tables, imei: object, status: int, imsi: object) -> Verdict:
         """The verdict on an IMEI that is none (status says why), or that came with a malformed IMSI."""
         number = _number(imsi)
         if number != BAD_IMSI:
             form = irregular.normalised(imei) if self._texts and status else None
             if isinstance(form, int):
-                return self.resolve(form, number)
-            if form is not None and (found := self._by_text(form, number)):
+                return tables.resolve(form, number)
+            if form is not None and (found := self._by_text(tables, form, number)):
                 return found
         if self.policy.malformed is not None:
             return Verdict(self.policy.malformed)
         raise ImsiError(imsi) if number == BAD_IMSI else ImeiError(ParseStatus(status), imei)
 
-    def _by_text(self, text: bytes, imsi: int) -> Verdict | None:
-        for rule in self._order:
-            if rule == "imsi" and (found := self._by_prefix(imsi)):
+    def _by_text(self, tables: Tables, text: bytes, imsi: int) -> Verdict | None:
+        for rule in self.policy.precedence:
+            if rule == "imsi" and (found := tables.by_prefix(imsi)):
                 return found
-            if rule == "exact":
-                mask = sum(1 << i for i, one in enumerate(self.lists) if text in one.texts)
-                if mask:
-                    return self._by_lists("irregular", mask, 0)
+            if rule == "exact" and (on := [i for i, one in enumerate(self.lists) if text in one.texts]):
+                status, deciding = self.policy.outcome([self._statuses[i] for i in on])
+                return self.verdict("irregular", next(i for i in on if self._statuses[i] == deciding), status)
         return None
 
     # ---- many: statuses; or codes, a status and above it one more than the number of the list -----------
@@ -301,107 +258,48 @@ class Rules:
     ) -> Any:
         """See `Register.check_many`."""
         imeis = columns.settled(imeis)
-        dtype = np.uint16 if lists else np.uint8
+        dtype: Any = np.uint16 if lists else np.uint8
+        codes: NDArray[Any]
+        value: Callable[[int], object] | None = None
+        if (
+            imsis is None
+            and threads == 1
+            and (ready := columns.likely_keys(imeis, digits=digits)) is not None
+        ):
+            codes = np.empty(len(ready), dtype)
+            if tables.answer(ready, None, codes):
+                return _shown(codes, lists, arrow)
         if imsis is None:
 
             def kernel(keys: Keys, out: NDArray[Any]) -> None:
-                self._answer(tables, keys, None, out)
+                tables.answer(keys, None, out)
 
             codes = tables.known._ask(imeis, kernel, dtype, threads, _MALFORMED, digits)
-            texts: list[object] | None = None
         else:
             keys, status = columns.parse(imeis, digits=digits)
-            texts = _imsi_texts(imsis, len(keys))
-            numbers = np.empty(len(keys), np.uint64)
-            imsis_of(texts, numbers)
+            numbers, value = imsi_numbers(imsis, len(keys))
             codes = np.empty(len(keys), dtype)
             self._ask_pairs(tables, keys, numbers, codes, threads)
             codes[(status != 0) | (numbers == BAD_IMSI)] = _MALFORMED
-        self._settle(codes, imeis, texts, digits)
-        if not lists:
-            return exported(codes) if arrow else codes
-        deciding = (codes >> 8).astype(np.int8) - np.int8(1)
-        codes = (codes & 0xFF).astype(np.uint8)
-        return (exported(codes), exported(deciding, deciding >= 0)) if arrow else (codes, deciding)
+        self._settle(tables, codes, imeis, value, digits)
+        return _shown(codes, lists, arrow)
 
     def _ask_pairs(self, tables: Tables, keys: Keys, imsis: Keys, out: NDArray[Any], threads: int) -> None:
-        def answer(part: slice) -> None:
-            for at in range(part.start, part.stop, _ROWS):
-                rows = slice(at, min(at + _ROWS, part.stop))
-                self._answer(tables, keys[rows], imsis[rows], out[rows])
-
         if threads < 1:
             raise ValueError(f"threads: expected at least 1, got {threads}")
         threads = min(threads, _THREADS)
         edges = [len(keys) * part // threads for part in range(threads + 1)]
-        in_threads(answer, [slice(*edge) for edge in pairwise(edges)])
+        parts = [slice(*edge) for edge in pairwise(edges)]
+        in_threads(lambda part: tables.answer(keys[part], imsis[part], out[part]), parts)
 
-    def _answer(self, tables: Tables, keys: Keys, imsis: Keys | None, out: NDArray[Any]) -> None:
-        """The codes of keys; of their low bytes where that is all there is room for."""
-        out.fill(self.unlisted.status)
-        rows = tables.concerned(keys)
-        if imsis is not None and self.has_prefixes:
-            rows = np.union1d(rows, np.flatnonzero(imsis != NO_IMSI))
-        for start in range(0, len(rows), _ROWS):
-            some = rows[start : start + _ROWS]
-            decided = self._decide(keys[some], None if imsis is None else imsis[some])
-            out[some] = decided.astype(out.dtype)  # a status is the low byte
-
-    def _decide(self, keys: Keys, imsis: Keys | None) -> NDArray[np.uint16]:
-        codes = np.full(len(keys), self.unlisted.status, np.uint16)
-        left = np.arange(len(keys))
-        for rule in self._order:
-            if not left.size:
-                break
-            here = keys[left]
-            if rule == "imsi":
-                if imsis is None or not self.has_prefixes:
-                    continue
-                found = self._prefix_codes(imsis[left])
-            elif rule == "pair":
-                found = np.zeros(len(left), np.uint16)
-                if self._pairs:
-                    rows = np.flatnonzero(self._levels[rule].masks(here))
-                    asked = np.zeros_like(rows, np.uint64) if imsis is None else imsis[left[rows]]
-                    found[rows] = self._pair_codes(here[rows], asked)
-            else:
-                found = self._outcomes(self._levels[rule].masks(here))
-            decided = found >= 1 << 8
-            codes[left[decided]] = found[decided]
-            left = left[~decided]
-        return codes
-
-    def _outcomes(self, masks: Keys) -> NDArray[np.uint16]:
-        if len(self.lists) <= _TABLED:
-            return _outcomes(self.policy, self._statuses)[masks]
-        some, place = np.unique(masks, return_inverse=True)
-        return np.array([self._outcome(mask) for mask in some.tolist()], np.uint16)[place]
-
-    def _prefix_codes(self, imsis: Keys) -> NDArray[np.uint16]:
-        codes = np.zeros(len(imsis), np.uint16)
-        digits = np.searchsorted(_POWERS, imsis, "right").astype(np.int64)  # and the 1 before them
-        for length in self._lengths:
-            known = sorted(prefix for prefix in self._prefixes if len(str(prefix)) == length)
-            answers = [self._prefixes[prefix] for prefix in known]
-            table = np.array([self._statuses[i] | (i + 1) << 8 for i in answers], np.uint16)
-            rows = np.flatnonzero((codes == 0) & (digits >= length))
-            heads = imsis[rows] // _POWERS[digits[rows] - length]
-            at = np.searchsorted(np.array(known, np.uint64), heads).clip(max=len(known) - 1)
-            same = np.array(known, np.uint64)[at] == heads
-            codes[rows[same]] = table[at[same]]
-        return codes
-
-    def _pair_codes(self, keys: Keys, imsis: Keys) -> NDArray[np.uint16]:
-        codes = np.zeros(len(keys), np.uint16)
-        for i, one in self._pairs:
-            pairs = cast(Paired, one.pairs)
-            found = pairs.have(keys, imsis)  # NO_IMSI is in no pair
-            if one.kind == "lock":
-                found = pairs.pair_any(keys) & ~found
-            codes[found & (codes == 0)] = one.status | (i + 1) << 8
-        return codes
-
-    def _settle(self, codes: NDArray[Any], imeis: object, imsis: list[object] | None, digits: int) -> None:
+    def _settle(
+        self,
+        tables: Tables,
+        codes: NDArray[Any],
+        imeis: object,
+        imsi: Callable[[int], object] | None,
+        digits: int,
+    ) -> None:
         """Decide the malformed rows one by one, as `check` does."""
         rows = np.flatnonzero(codes == _MALFORMED)
         if not rows.size:
@@ -412,34 +310,25 @@ class Rules:
         value = columns.values(imeis, digits=digits)
         numbers = {one.name: i + 1 for i, one in enumerate(self.lists)}
         for row in rows.tolist():
-            imei, imsi = value(row), None if imsis is None else imsis[row]
+            imei, subscriber = value(row), None if imsi is None else imsi(row)
             status = int(columns.parse([imei], digits=digits)[1][0])
             try:
-                found = self.malformed(imei, status, imsi)
+                found = self.malformed(tables, imei, status, subscriber)
             except ImeiError as error:
                 raise ImeiError(error.status, imei, position=row) from None
             except ImsiError:
-                raise ImsiError(imsi, position=row) from None
+                raise ImsiError(subscriber, position=row) from None
             code = found.status | numbers.get(found.list or "", 0) << 8
             codes[row] = code if codes.itemsize > 1 else found.status
 
 
-def _outcome(policy: Policy, statuses: tuple[EquipmentStatus, ...], mask: int) -> int:
-    """The status for the lists of a mask, and above it one more than the number of the deciding list."""
-    on = [i for i in range(len(statuses)) if mask >> i & 1]
-    status, deciding = policy.outcome([statuses[i] for i in on])
-    first = next((i for i in on if statuses[i] == deciding), -1)
-    return status | (first + 1) << 8
-
-
-@lru_cache(maxsize=64)
-def _outcomes(policy: Policy, statuses: tuple[EquipmentStatus, ...]) -> NDArray[np.uint16]:
-    """Those of all masks."""
-    return np.array([_outcome(policy, statuses, mask) for mask in range(1 << len(statuses))], np.uint16)
-
-
-def _part(members: Members | Paired | None) -> Any:
-    return None if members is None else members.part
+def _shown(codes: NDArray[Any], lists: bool, arrow: bool) -> Any:
+    """Statuses; with `lists`, also the numbers of the lists that decided, in Arrow null where none did."""
+    if not lists:
+        return exported(codes) if arrow else codes
+    deciding = (codes >> 8).astype(np.int8) - np.int8(1)
+    codes = (codes & 0xFF).astype(np.uint8)
+    return (exported(codes), exported(deciding, deciding >= 0)) if arrow else (codes, deciding)
 
 
 def _number(imsi: object) -> int:
@@ -449,19 +338,30 @@ def _number(imsi: object) -> int:
     return int(number[0])
 
 
-def _imsi_texts(imsis: object, rows: int) -> list[object]:
-    """A column of IMSIs as a list."""
+def imsi_numbers(imsis: object, rows: int) -> tuple[Keys, Callable[[int], object]]:
+    """The numbers of a column of IMSIs, and what gives the text in a row."""
     column = columns.settled(imsis)
+    value: Callable[[int], object]
     if isinstance(column, list | tuple):
-        texts = list(column)
+        value = column.__getitem__
     elif hasattr(column, "__array__"):
-        texts = np.asarray(column).tolist()
+        column = np.asarray(column)
+        value = column.item
     else:
         value = columns.values(column)
-        texts = [value(row) for row in range(len(cast(Any, column)))]
-    if len(texts) != rows:
-        raise ValueError(f"imsis: expected {rows}, one for each IMEI, got {len(texts)}")
-    return texts
+    length = len(cast(Any, column))
+    if length != rows:
+        raise ValueError(f"imsis: expected {rows}, one for each IMEI, got {length}")
+    numbers = np.empty(rows, np.uint64)
+    if isinstance(column, np.ndarray) and column.dtype.kind in "SU" and rows:
+        characters: Any = np.uint8 if column.dtype.kind == "S" else np.uint32
+        texts: NDArray[Any] = np.ascontiguousarray(column, column.dtype.newbyteorder("="))
+        imsis_of_rows(texts.view(characters).reshape(rows, -1), numbers)
+        return numbers, value
+    for start in range(0, rows, _ROWS):
+        some = range(start, min(start + _ROWS, rows))
+        imsis_of(list(map(value, some)), numbers[some.start : some.stop])
+    return numbers, value
 
 
 # ---- the register ----------------------------------------------------------------------
@@ -544,13 +444,13 @@ class Register(Checker):
         else:
             keys = columns.keys_of(imeis, digits=digits)
             members = ImeiSet.from_keys(keys)
-        given = [_texts(reasons, reasons_text), _texts(dates, date_text)]
         rows = len(members) if keys is None else len(keys)
-        for what, texts in zip(("reasons", "dates"), given, strict=True):
-            if texts is not None and len(texts) != rows:
-                raise ValueError(f"{what}: expected {rows}, one for each IMEI, got {len(texts)}")
-        if keys is not None and any(given):
-            given = _united(keys, given)
+        given = [
+            None if column is None else _Texts(what, column, rows, form)
+            for what, column, form in (("reasons", reasons, reasons_text), ("dates", dates, date_text))
+        ]
+        if keys is not None:
+            _unite(keys, given)
         self._add_members(one, Members(members, (_column(given[0]), _column(given[1]))))
 
     def add_ranges(
@@ -606,7 +506,7 @@ class Register(Checker):
         if len(old):
             before = old.of_imeis(old.imeis.to_numpy())
             keys, numbers = np.concatenate([before[0], keys]), np.concatenate([before[1], numbers])
-        self._put(replace(one, pairs=Paired(Pairs.of(keys, numbers))))
+        self._put(replace(one, pairs=Paired(Pairs.of(keys, numbers, fresh=True))))
 
     def _grown(self, name: str, status: int, kind: str, reason: str | None) -> List:
         """The list of that name, with the arguments checked; a new one if there is none."""
@@ -708,10 +608,7 @@ def make_tables(
     rules = Rules(lists, policy)
     return Tables(
         known.imeis,
-        rules.unlisted,
         rules,
-        prefixes=rules.has_prefixes,
-        ranges=rules.ranges,
         spans=known.spans,
         shift=known.shift,
         touched=touched,
@@ -752,19 +649,63 @@ def prefix_numbers(prefixes: Iterable[str]) -> frozenset[int]:
 
 
 def pair_columns(imeis: object, imsis: object) -> tuple[Keys, Keys]:
-    """The keys and the IMSI numbers of two columns; raises for the first malformed row."""
+    """The keys and the IMSI numbers of two columns, as new arrays; raises for the first malformed row."""
     keys = columns.keys_of(imeis)
-    texts = _imsi_texts(imsis, len(keys))
-    numbers = np.empty(len(keys), np.uint64)
-    imsis_of(texts, numbers)
+    if isinstance(imeis, np.ndarray):  # may be that array
+        keys = keys.copy()
+    numbers, value = imsi_numbers(imsis, len(keys))
     wrong = np.flatnonzero((numbers == BAD_IMSI) | (numbers == NO_IMSI))
     if wrong.size:
-        raise ImsiError(texts[wrong[0]], position=int(wrong[0]))
+        raise ImsiError(value(int(wrong[0])), position=int(wrong[0]))
     return keys, numbers
 
 
-def _texts(values: Iterable[object] | None, form: Any) -> list[str] | None:
-    return None if values is None else [form(value) for value in values]
+class _Texts:
+    """A column as texts in normal form, dictionary-coded: texts[codes[row]], '' for none."""
+
+    def __init__(self, what: str, values: Iterable[object], rows: int, form: Callable[[object], str]) -> None:
+        self.texts = {"": 0}
+        self.form = form
+        known = _Known(self.number)
+        pieces = [np.empty(0, np.int32)]
+        for some in _pieces(values):
+            try:
+                pieces.append(np.fromiter(map(known.__getitem__, some), np.int32, len(some)))
+            except TypeError:  # lists, which have no hash; or what is no text
+                pieces.append(np.array([self.number(value) for value in some], np.int32))
+        self.codes = np.concatenate(pieces)
+        if len(self.codes) != rows:
+            raise ValueError(f"{what}: expected {rows}, one for each IMEI, got {len(self.codes)}")
+
+    def number(self, value: object) -> int:
+        """The code of a value, a new one if there is none."""
+        return self.texts.setdefault(self.form(value), len(self.texts))
+
+
+class _Known(dict[object, int]):
+    """Values and their codes, so that each value is brought into normal form once."""
+
+    def __init__(self, number: Callable[[object], int]) -> None:
+        self._number = number
+
+    def __missing__(self, value: object) -> int:
+        if len(self) >= _ROWS:
+            self.clear()
+        self[value] = code = self._number(value)
+        return code
+
+
+def _pieces(values: Iterable[object]) -> Iterator[list[object]]:
+    """The values of a column, some at a time."""
+    if isinstance(values, np.ndarray):
+        if values.dtype.kind == "M":
+            values = values.astype("datetime64[D]")
+        for start in range(0, len(values), _ROWS):
+            yield values[start : start + _ROWS].tolist()
+        return
+    left = iter(values)
+    while some := list(islice(left, _ROWS)):
+        yield some
 
 
 def reasons_text(value: object) -> str:
@@ -790,21 +731,38 @@ def date_text(value: object) -> str:
     return datetime.date(value.year, value.month, value.day).isoformat()
 
 
-def _column(texts: list[str] | None) -> Column | None:
-    return None if texts is None else Column.of(texts)
+def _column(given: _Texts | None) -> Column | None:
+    return None if given is None else Column.of(given.texts, given.codes)
 
 
-def _united(keys: Keys, given: Sequence[list[str] | None]) -> list[list[str] | None]:
-    """Reasons and dates in key order; those of one IMEI united: all reasons, the first date."""
+def _unite(keys: Keys, given: Sequence[_Texts | None]) -> None:
+    """Bring reasons and dates into key order; those of one IMEI are united: all reasons, the first date."""
+    if not any(given):
+        return
     order = np.argsort(keys, kind="stable")
-    ends = np.flatnonzero(np.append(keys[order][1:] != keys[order][:-1], True)[: len(keys)]) + 1
-    rows, stops = order.tolist(), ends.tolist()
-    groups = [rows[start:stop] for start, stop in pairwise([0, *stops])]
-    reasons, dates = given
-    return [
-        reasons and [reasons_text("|".join(reasons[row] for row in group)) for group in groups],
-        dates and [min(filter(None, (dates[row] for row in group)), default="") for group in groups],
-    ]
+    ordered = keys[order]
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(keys)])
+    ends = np.append(starts[1:], len(keys))
+    for column, join in zip(given, (_all_reasons, _first_date), strict=True):
+        if column is None:
+            continue
+        codes = column.codes[order]
+        column.codes = codes[starts]
+        if len(starts) == len(keys):
+            continue
+        texts = list(column.texts)
+        least, most = np.minimum.reduceat(codes, starts), np.maximum.reduceat(codes, starts)
+        for group in np.flatnonzero(least != most).tolist():
+            some = [texts[code] for code in codes[starts[group] : ends[group]].tolist()]
+            column.codes[group] = column.texts.setdefault(join(some), len(column.texts))
+
+
+def _all_reasons(texts: list[str]) -> str:
+    return reasons_text("|".join(texts))
+
+
+def _first_date(texts: list[str]) -> str:
+    return min(filter(None, texts))
 
 
 def _both(base: ImeiSet, new: Members, old: Members) -> tuple[Column | None, Column | None]:
@@ -823,7 +781,7 @@ def _both(base: ImeiSet, new: Members, old: Members) -> tuple[Column | None, Col
 #   spans       the filter of ranges, see `Known`
 #   xL          the irregular identities of list L, one a line
 
-_LAYOUT = 1  # of these; another number is another format
+_LAYOUT = 2  # of these; another number is another format
 
 
 def _written(
@@ -869,7 +827,10 @@ def _read(file: snapshot.Snapshot) -> tuple[list[List], Policy, Known]:
     """The lists, the policy and the union. Raises whatever comes of sections that are something else."""
     about = json.loads(bytes(file.sections[_DESCRIPTION]))
     if about["layout"] != _LAYOUT:
-        raise SnapshotVersion(file.path, f"register layout {_LAYOUT}", f"{about['layout']}: update imeiset")
+        remedy = (
+            "build it anew" if about["layout"] == 1 else "update imeiset"
+        )  # 1: another hash of the filter
+        raise SnapshotVersion(file.path, f"register layout {_LAYOUT}", f"{about['layout']}: {remedy}")
     sets: dict[int, ImeiSet] = {}
 
     def get(n: int) -> ImeiSet:
@@ -939,13 +900,8 @@ def _faults(lists: Sequence[List], known: Known) -> Iterator[str]:
                     yield f"dates in list {one.name!r}"
         if any(irregular.normalised(text) != text for text in one.texts):
             yield f"irregular identities in list {one.name!r}"
-        if one.pairs is not None:
-            pairs = one.pairs.base
-            keys = pairs.imeis.to_numpy()
-            again = Pairs.of(*pairs.of_imeis(keys))
-            same = np.array_equal(again.starts, pairs.starts) and np.array_equal(again.imsis, pairs.imsis)
-            if not same or (pairs.imsis >= 2 * 10**15).any() or (pairs.imsis < 10**6).any():
-                yield f"pairs in order in list {one.name!r}"
+        if one.pairs is not None and not one.pairs.base.is_sound():
+            yield f"pairs in order in list {one.name!r}"
 
 
 def _rebuilds(members: ImeiSet) -> bool:

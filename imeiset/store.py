@@ -67,6 +67,8 @@ if TYPE_CHECKING:
 
 _CURRENT, _LOCK = "current", "lock"
 _WORD_KEYS = 4  # keys for each 64-bit word of the filter, at most: 16 bits each
+_NICE = 5  # of the thread that compacts
+_PAGE = 4096  # bytes, or more
 _ATTEMPTS = 100  # to open a generation that is pruned meanwhile
 
 
@@ -303,7 +305,7 @@ class Store(Checker):
             if journal is not None:
                 self._state = self._caught_up(before, journal)
             else:
-                self._state, journal = self._load(None)
+                self._state, journal = self._load(None, fetch=True)
                 self._journal.close()
                 self._journal = journal
             self._use(self._state.tables)
@@ -344,8 +346,9 @@ class Store(Checker):
 
         threading.Thread(target=follow, args=(weakref.ref(self),), name="imeiset-watch", daemon=True).start()
 
-    def _load(self, generation: int | None) -> tuple[_State, Journal]:
-        """The newest state of a generation; None: of the one that serves."""
+    def _load(self, generation: int | None, *, fetch: bool = False) -> tuple[_State, Journal]:
+        """The newest state of a generation; None: of the one that serves. fetch: its pages too, so that no
+        check waits for them."""
         for attempt in range(_ATTEMPTS):
             current = _manifest(self._directory)
             wanted = current if generation is None else generation
@@ -358,6 +361,9 @@ class Store(Checker):
                 if generation is not None or (attempt and _manifest(self._directory) == current):
                     raise
                 continue
+            if fetch:
+                for section in file.sections.values():
+                    np.frombuffer(section, np.uint8)[::_PAGE].max(initial=0)
             register = Register._from(file)
             start = journal.start
             state = _State(
@@ -478,8 +484,8 @@ class Store(Checker):
                 self._move_on(None, start.place, self._journal.records(start.place))
 
     def compact_in_background(self) -> "Future[None]":
-        """`compact` in a thread; its result, or its error, is the future's."""
-        pool = ThreadPoolExecutor(1, thread_name_prefix="imeiset-compact")
+        """`compact` in a thread of lower priority; its result, or its error, is the future's."""
+        pool = ThreadPoolExecutor(1, thread_name_prefix="imeiset-compact", initializer=_give_way)
         future = pool.submit(self.compact)
         pool.shutdown(wait=False)
         return future
@@ -549,6 +555,12 @@ class Store(Checker):
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def _give_way() -> None:
+    """Let other threads of this machine run before this one."""
+    with suppress(OSError, AttributeError):  # Linux alone has priorities of threads
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 _STORES: "weakref.WeakSet[Store]" = weakref.WeakSet()
@@ -783,10 +795,9 @@ def _net(changes: Sequence[_Change]) -> tuple[ImeiSet, ImeiSet, tuple[Column | N
     column_of = []
     for name in ("reason", "date"):
         texts = [change.about[name] for change in changes]
-        values = tuple(sorted({*texts} - {""}))
-        code = np.array([values.index(text) + 1 if text else 0 for text in texts])
-        codes = code[step[added] // 2]
-        column_of.append(Column.compact(values, codes) if codes.any() else None)
+        values = {text: code for code, text in enumerate(["", *sorted({*texts} - {""})])}
+        codes = np.array([values[text] for text in texts])[step[added] // 2]
+        column_of.append(Column.of(values, codes))
     return (
         ImeiSet.from_keys(keys[added]),
         ImeiSet.from_keys(keys[~added]),

@@ -3,6 +3,9 @@
 import datetime
 import itertools
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import oracle
@@ -10,8 +13,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imeiset import EquipmentStatus, ImeiError, ImeiSet, ImsiError, Policy, Register, Verdict, snapshot
-from imeiset.errors import SnapshotBounds, SnapshotError, SnapshotKind, SnapshotSectionChecksum
+from imeiset import (
+    EquipmentStatus,
+    ImeiError,
+    ImeiSet,
+    ImsiError,
+    Policy,
+    Register,
+    Verdict,
+    _index,
+    snapshot,
+)
+from imeiset._members import Paired, Pairs
+from imeiset._register import (
+    Level,
+    Pairing,
+    Part,
+    Tables,
+    are_ascending,
+    imsis_of,
+    imsis_of_rows,
+    mark,
+    sort_pairs,
+    starts_of,
+)
+from imeiset.errors import (
+    SnapshotBounds,
+    SnapshotError,
+    SnapshotKind,
+    SnapshotSectionChecksum,
+    SnapshotVersion,
+)
+from imeiset.register import imsi_numbers
 
 W, B, G, U = EquipmentStatus
 LISTED, OTHER = "490154203237518", "356938035643809"
@@ -309,19 +342,197 @@ def test_verdicts_are_those_of_the_twin(tmp_path_factory, pair, questions):
     assert again.read_bytes() == path.read_bytes()
 
 
-def test_many_lists():
-    """More than have a table of outcomes."""
-    register, twin = Register(Policy(response_type=3)), oracle.Equipment(3)
-    rng = np.random.default_rng(1)
-    for n in range(20):
-        status, keys = (W, B, G)[n % 3], rng.integers(0, 200, 40).tolist()
-        register.add(f"{n}", keys, status=status)
-        twin.list(f"{n}", status)["exact"] = dict.fromkeys(keys, "")
-    expected = [twin.check(key)[:2] for key in range(200)]
-    statuses, codes = register.check_many(range(200) and list(range(200)), lists=True)
-    names = [*twin.lists, None]
-    assert [(s, names[c]) for s, c in zip(statuses.tolist(), codes.tolist(), strict=True)] == expected
-    assert [(v.status, v.list) for v in map(register.check, range(200))] == expected
+@pytest.mark.parametrize("response_type", [1, 2, 3])
+@pytest.mark.parametrize("count", [20, 32])
+def test_many_lists(count, response_type):
+    """As many as there may be, and batches of more rows than are decided together."""
+    register, twin = Register(Policy(response_type=response_type)), oracle.Equipment(response_type)
+    rng = np.random.default_rng(count)
+    for n in range(count):
+        name, status = f"{n}", (W, B, G)[rng.integers(3)]
+        keys, lows = rng.integers(0, 3000, 60).tolist(), rng.integers(0, 4000, 4)
+        if n % 4 == 3:
+            kind, imsis = ("exempt", "lock")[n // 4 % 2], rng.choice([HOME, AWAY], 60).tolist()
+            mine = twin.list(name, W if kind == "exempt" else B, kind)
+            getattr(register, kind)(name, keys, imsis)
+            mine["pairs"] = set(zip(keys, imsis, strict=True))
+            continue
+        mine = twin.list(name, status)
+        register.add(name, keys, status=status)
+        mine["exact"] = dict.fromkeys(keys, "")
+        register.add_ranges(name, lows, lows + 40, status=status)
+        mine["range"] = {(low, low + 40) for low in lows.tolist()}
+    names, keys = [*twin.lists, None], np.arange(5000, dtype=np.uint64)
+    for imsis in (None, rng.choice([HOME, AWAY, ""], len(keys))):
+        asked = [None] * len(keys) if imsis is None else imsis.tolist()
+        expected = [twin.check(key, imsi) for key, imsi in zip(keys.tolist(), asked, strict=True)]
+        statuses, codes = register.check_many(keys, imsis, lists=True)
+        found = [(s, names[c]) for s, c in zip(statuses.tolist(), codes.tolist(), strict=True)]
+        assert found == [(status, name) for status, name, *_ in expected]
+        assert register.check_many(keys, imsis, threads=3).tolist() == statuses.tolist()
+        verdicts = [register.check(key, imsi) for key, imsi in zip(keys.tolist(), asked, strict=True)]
+        assert [(v.status, v.list, v.rule) for v in verdicts] == [row[:3] for row in expected]
+
+
+def test_integers_that_are_no_keys():
+    register = Register(Policy(malformed=G))
+    register.add("stolen", [LISTED], status=B)
+    for bad in (10**14, 2**63 - 1):
+        column = np.array([int(LISTED[:14]), bad, 5])
+        assert register.check_many(column).tolist() == [B, G, W]
+        assert register.check_many(column, lists=True)[1].tolist() == [0, -1, -1]
+        with pytest.raises(ImeiError, match="row 1: "):
+            Register().check_many(column)
+
+
+IMSI_TEXTS = st.lists(
+    st.none() | st.text("0123456789x\u0663", max_size=17) | st.from_regex(r"[0-9]{5,16}", fullmatch=True)
+)
+
+
+@given(IMSI_TEXTS)
+def test_imsis_in_arrays_are_those_in_lists(texts):
+    given = [text or "" for text in texts]
+    expected = np.empty(len(texts), np.uint64)
+    imsis_of(texts, expected)
+    wide = np.array(given, "U17")
+    arrays = [wide, wide.astype(">U17"), np.repeat(wide, 2)[::2]]
+    if all(text.isascii() for text in given):
+        arrays.append(np.array(given, "S20"))
+    for array in arrays:
+        numbers, value = imsi_numbers(array, len(texts))
+        assert numbers.tolist() == expected.tolist()
+        assert all(value(row) in (text, text.encode()) for row, text in enumerate(given))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3) | KEYS, st.integers(10**6, 10**6 + 3) | st.integers(10**6, 2**51)))
+)
+def test_pairs_are_sorted_as_python_does(pairs):
+    pairs = pairs * 12  # more than are sorted by insertion
+    keys, imsis = (np.array([pair[side] for pair in pairs], np.uint64) for side in (0, 1))
+    expected = sorted(set(pairs))
+    kept = keys.copy(), imsis.copy()
+    found = Pairs.of(keys, imsis)
+    assert (keys == kept[0]).all()
+    assert (imsis == kept[1]).all()
+    again = Pairs.of(*kept, fresh=True)
+    for one in (found, again):
+        assert [
+            *zip(*(side.tolist() for side in one.of_imeis(one.imeis.to_numpy())), strict=True)
+        ] == expected
+        assert one.is_sound() or any(imsi >= 2 * 10**15 for _, imsi in expected)
+    assert are_ascending(*found.of_imeis(found.imeis.to_numpy()))
+
+
+def test_pairs_that_changed_are_merged():
+    rng = np.random.default_rng(4)
+    before = {(key, 10**6 + imsi) for key, imsi in rng.integers(0, 30_000, (60_000, 2)).tolist()}
+    added = {(key, 10**6 + imsi) for key, imsi in rng.integers(0, 40_000, (3_000, 2)).tolist()}
+    removed = set(sorted(before)[::7]) | {(5, 10**6)}
+
+    def arrays(pairs):
+        return tuple(np.array([pair[side] for pair in sorted(pairs)], np.uint64) for side in (0, 1))
+
+    paired = Paired(Pairs.of(*arrays(before))).changed_by(arrays(added), arrays(removed))
+    after = (before - removed) | added
+    assert paired.count() == len(after)
+    merged = paired.merged().base
+    assert merged.is_sound()
+    assert {*zip(*(side.tolist() for side in merged.of_imeis(merged.imeis.to_numpy())), strict=True)} == after
+    asked = arrays(before | added | removed | {(key, 1) for key in range(45_000)})
+    imeis = {key for key, _ in after}
+    expected = [
+        2 if pair in after else int(pair[0] in imeis)
+        for pair in zip(*map(np.ndarray.tolist, asked), strict=True)
+    ]
+    for one in (paired, Paired(merged)):
+        found = np.empty(len(expected), np.uint8)
+        one.pairing.have(*asked, found)
+        assert found.tolist() == expected
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 5),
+            st.sampled_from([None, "", "lost", " stolen |lost", ["stolen"], ("b", "a"), float("nan")]),
+            st.sampled_from([None, "20240229", datetime.date(2024, 3, 1), np.datetime64("2024-02-01"), ""]),
+        )
+    )
+)
+def test_reasons_and_dates_are_united(rows):
+    register = Register()
+    columns = [[row[side] for row in rows] for side in range(3)]
+    register.add("stolen", columns[0], status=B, reasons=iter(columns[1]), dates=columns[2])
+    for key in set(columns[0]):
+        reasons, days = set(), []
+        for _, reason, day in (row for row in rows if row[0] == key):
+            if isinstance(reason, str):
+                reasons |= {part.strip() for part in reason.split("|")} - {""}
+            elif isinstance(reason, list | tuple):
+                reasons |= set(reason)
+            if day is not None and day != "":
+                days.append(datetime.date.fromisoformat(str(day)))
+        verdict = register.check(key)
+        assert (verdict.reasons, verdict.date) == (tuple(sorted(reasons)), min(days, default=None))
+
+
+def test_reasons_and_dates_as_arrays():
+    keys = np.arange(200_000, dtype=np.uint64)
+    reasons = np.array(["lost", "", "stolen|lost"])[keys % 3]
+    dates = np.datetime64("2020-01-01", "ns") + (keys % 1000).astype("timedelta64[D]")
+    dates[5] = np.datetime64("NaT")
+    register = Register()
+    register.add("stolen", keys[::-1], status=B, reasons=reasons[::-1], dates=dates[::-1])
+    for key in (0, 1, 2, 5, 199_999):
+        expected = tuple(sorted(str(reasons[key]).split("|"))) if reasons[key] else ()
+        day = None if key == 5 else datetime.date(2020, 1, 1) + datetime.timedelta(key % 1000)
+        assert register.check(key) == Verdict(B, "stolen", "exact", expected, day)
+    for bad in ({"reasons": [5]}, {"reasons": [[5]]}, {"dates": [True]}):
+        with pytest.raises((TypeError, ValueError), match="expected"):
+            Register().add("stolen", [LISTED], status=B, **bad)
+    with pytest.raises(ValueError, match="dates: expected 1, one for each IMEI, got 2"):
+        Register().add("stolen", [LISTED], status=B, dates=[None, None])
+
+
+def test_filters_are_the_same_on_every_level(tmp_path):
+    register = Register()
+    lows = np.arange(10**13, 10**13 + 5 * 10**8, 1009, dtype=np.uint64)
+    register.add_ranges("ranges", lows, lows + 50, status=B)
+    register.save(tmp_path / "r.imei")
+    code = (
+        "import sys, numpy as np; from imeiset import Register\n"
+        "keys = np.arange(10**13, 10**13 + 3 * 10**5, dtype=np.uint64)\n"
+        "found = Register.open(sys.argv[1]).check_many(keys)\n"
+        "assert (found == ((keys - 10**13) % 1009 <= 50)).all()"
+    )
+    for level in _index.simd_levels():
+        environment = os.environ | {"IMEISET_SIMD": level}
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / "r.imei")], env=environment, check=True)
+
+
+def test_native_arguments():
+    keys, one = np.zeros(2, np.uint64), np.zeros(1, np.uint64)
+    part = Part(ImeiSet())
+    tables = Register()._tables()
+    for call in (
+        lambda: Level([(part, 0, 0)] * 64),
+        lambda: mark(np.empty(0, np.uint64), keys),
+        lambda: are_ascending(keys, one),
+        lambda: sort_pairs(keys, one),
+        lambda: starts_of(keys, np.zeros(2, np.uint32)),
+        lambda: imsis_of(["1"], keys),
+        lambda: imsis_of_rows(np.zeros((1, 3), np.uint8), keys),
+        lambda: Pairing((ImeiSet(), np.zeros(2, np.uint32), one)),
+        lambda: Pairing((ImeiSet(), np.zeros(1, np.uint32), one)).have(keys, keys, np.zeros(1, np.uint8)),
+        lambda: part.contains(keys, np.zeros(1, np.uint8)),
+        lambda: tables.answer(keys, one, np.zeros(2, np.uint8)),
+        lambda: tables.answer(keys, None, np.zeros(1, np.uint8)),
+        lambda: Tables(ImeiSet(), tables.rules, shift=64),
+    ):
+        with pytest.raises(ValueError, match="expected"):
+            call()
 
 
 # ---- one file
@@ -419,6 +630,15 @@ def test_descriptions_that_lie(path):
     for junk in (b"", b"{", b"[]", b"\xff", b"[" * 100_000):
         rewritten(path, {**parts, "register": junk})
         with pytest.raises(SnapshotBounds):
+            Register.open(path)
+
+
+def test_other_layouts(path):
+    parts = sections(path)
+    for layout, remedy in ((1, "build it anew"), (3, "update imeiset")):
+        about = json.loads(parts["register"]) | {"layout": layout}
+        rewritten(path, {**parts, "register": json.dumps(about).encode()})
+        with pytest.raises(SnapshotVersion, match=remedy):
             Register.open(path)
 
 

@@ -47,7 +47,7 @@ def build(kind: str, n: int, path: Path) -> dict[str, float]:
     """
     keys = list_of(kind, n)
     gc.collect()
-    before = _reset_peak()
+    before = reset_peak()
     start = time.process_time()
     built = ImeiSet.from_keys(keys)
     seconds = time.process_time() - start
@@ -108,7 +108,7 @@ def memory(field: str) -> int:
     raise LookupError(field)
 
 
-def _reset_peak() -> int:
+def reset_peak() -> int:
     """Make VmHWM start again from what is resident now, and return that."""
     Path("/proc/self/clear_refs").write_text("5")
     return memory("VmRSS")

@@ -1,6 +1,7 @@
 """The bars of registers and stores: `python -m benchmarks.own.register [--quick]` prints them."""
 
 import argparse
+import gc
 import os
 import statistics
 import tempfile
@@ -16,12 +17,13 @@ from imeiset import Delta, EquipmentStatus, ImeiSet, Register, Store
 
 from .. import corpus
 from .__main__ import Bar, show
-from .measure import fresh, list_of
+from .measure import fresh, list_of, memory, reset_peak
 
 ROUNDS = 9
 QUERIES = 2_000_000
 SCALARS = 200_000
 RANGES = 1_000_000
+TACS = 300_000
 STATUSES = (EquipmentStatus.BLACKLISTED, EquipmentStatus.GREYLISTED, EquipmentStatus.WHITELISTED)
 
 
@@ -47,6 +49,90 @@ def build(directory: Path, n: int) -> None:
     _, lists = register.check_many(questions, lists=True)
     np.save(directory / "misses.npy", questions[lists < 0][:QUERIES])
     np.save(directory / "half.npy", corpus.queries(black, QUERIES, 0.5))
+
+
+def many_ranges(path: Path, n: int, width: int | None) -> dict[str, float]:
+    """A register of n disjoint ranges inside TACs: seconds to build, bytes of its file for each, and ns of
+    a check of equipment of their TACs.
+
+    width: of the widest; None: ends are drawn, so that ranges and the gaps between them are as wide.
+    """
+    rng, each = np.random.default_rng(6), 50
+    tacs = (np.arange(n // each, dtype=np.uint64) * np.uint64(7) + np.uint64(35_000_000))[:, None] * 10**6
+    ends = np.sort(rng.integers(0, 10**6, (n // each, 2 * each), dtype=np.uint64), axis=1) + tacs
+    lows, highs = ends[:, ::2].ravel(), ends[:, 1::2].ravel()
+    if width is not None:
+        highs = np.minimum(highs, lows + rng.integers(0, width, n, dtype=np.uint64))
+    questions = (tacs.ravel()[rng.integers(0, n // each, QUERIES)]) + rng.integers(
+        0, 10**6, QUERIES, dtype=np.uint64
+    )
+    del ends
+    start = time.perf_counter()
+    register = Register()
+    register.add_ranges("ranges", lows, highs, status=EquipmentStatus.BLACKLISTED)
+    register.save(path)
+    seconds = time.perf_counter() - start
+    register = Register.open(path)
+    seen = _take_turns({"check": lambda: register.check_many(questions)}, 3)
+    ours = path.stat().st_size / n
+    path.unlink()
+    return {"seconds": seconds, "bytes": ours, "ns": seen["check"] / QUERIES * 1e9}
+
+
+def many_tacs(path: Path, n: int) -> dict[str, float]:
+    """As `many_ranges`, for n whole TACs."""
+    register, start = Register(), time.perf_counter()
+    register.add_ranges("tacs", *corpus.whole_tacs(n), status=EquipmentStatus.BLACKLISTED)
+    register.save(path)
+    seconds, ours = time.perf_counter() - start, path.stat().st_size / n
+    path.unlink()
+    return {"seconds": seconds, "bytes": ours}
+
+
+def many_pairs(path: Path, n: int) -> dict[str, float]:
+    """A register of n pairs, each of another IMEI, given in any order: seconds to build, bytes of its file
+    and, beyond the two columns, of memory for each, and ns of a check with an IMSI, of pairs and of others.
+    """
+    rng = np.random.default_rng(7)
+    keys = list_of("reference", n)
+    rng.shuffle(keys)
+    imsis = corpus.texts(rng.integers(0, 10**14, n, dtype=np.uint64))
+    gc.collect()
+    before = reset_peak()
+    start = time.perf_counter()
+    register = Register()
+    register.exempt("pairs", keys, imsis)
+    register.save(path)
+    seconds = time.perf_counter() - start
+    peak = memory("VmHWM") - before
+    register = Register.open(path)
+    ours, some = path.stat().st_size / n, slice(0, QUERIES // 4)
+    pairs, others = imsis[some], imsis[some][::-1].copy()
+    assert register.check(int(keys[0]), str(imsis[0], "ascii")).rule == "pair"
+    seen = _take_turns(
+        {
+            "pairs": lambda: register.check_many(keys[some], pairs),
+            "others": lambda: register.check_many(keys[some], others),
+        },
+        3,
+    )
+    path.unlink()
+    ns = {name: taken / len(pairs) * 1e9 for name, taken in seen.items()}
+    return {"seconds": seconds, "bytes": ours, "peak": peak / n, **ns}
+
+
+def texts(n: int) -> dict[str, float]:
+    """Seconds to give n IMEIs a reason and a date each, in arrays, and bytes beyond them for each."""
+    rng = np.random.default_rng(8)
+    keys = list_of("reference", n)
+    rng.shuffle(keys)
+    reasons = np.array(["stolen", "lost", "fraud", "stolen|lost", ""])[rng.integers(0, 5, n)]
+    dates = np.datetime64("2015-01-01") + rng.integers(0, 4000, n).astype("timedelta64[D]")
+    gc.collect()
+    before = reset_peak()
+    start = time.perf_counter()
+    Register().add("black", keys, status=EquipmentStatus.BLACKLISTED, reasons=reasons, dates=dates)
+    return {"seconds": time.perf_counter() - start, "peak": (memory("VmHWM") - before) / n}
 
 
 def _take_turns(calls: dict[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, float]:
@@ -215,6 +301,21 @@ def bars(directory: Path, n: int) -> list[Bar]:
     seen = fresh(reading, store, 1000)
     note = f"{seen['batches']:.0f} batches; median {seen['median']:.2f} of a quiet store's"
     rows.append(Bar("slowest batch, 1,000 deltas", "medians", 5, 3, seen["slowest"], note))
+    path, n_ranges = directory / "sizes.imei", n // 10
+    for what, width in (("ends anywhere", None), ("up to 200 wide", 200)):
+        seen = fresh(many_ranges, path, n_ranges, width)
+        note = f"built in {seen['seconds']:.1f} s; a check takes {seen['ns']:.0f} ns"
+        rows.append(Bar(f"{n_ranges:,} ranges, {what}", "bytes each", 16, 12, seen["bytes"], note))
+    seen = fresh(many_tacs, path, TACS)
+    note = f"built in {seen['seconds']:.1f} s"
+    rows.append(Bar(f"{TACS:,} whole TACs", "bytes each", 16, 12, seen["bytes"], note))
+    seen = fresh(many_pairs, path, n)
+    note = f"built in {seen['seconds']:.0f} s; a check {seen['pairs']:.0f} ns, of others {seen['others']:.0f}"
+    rows.append(Bar(f"{n:,} pairs", "bytes each", 16, 14, seen["bytes"], note))
+    rows.append(Bar("building them, beyond the columns", "bytes each", 40, 32, seen["peak"]))
+    seen = fresh(texts, n // 10)
+    note = f"{seen['seconds']:.1f} s"
+    rows.append(Bar(f"{n // 10:,} reasons and dates", "bytes each", 80, 60, seen["peak"], note))
     return rows
 
 

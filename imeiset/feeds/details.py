@@ -81,7 +81,7 @@ def _reasons(names: list[str], numbers: NDArray[Any], places: _Places) -> Column
         return most
 
     codes = places.put(np.array([values[text] for text in texts], np.int64)[numbers], united)
-    return Column.compact(tuple(values)[1:], codes) if codes.any() else None
+    return Column.of(values, codes)
 
 
 def _dates(numbers: NDArray[Any], places: _Places) -> Column | None:
@@ -101,7 +101,7 @@ def _dates(numbers: NDArray[Any], places: _Places) -> Column | None:
     place = {text: number for number, text in enumerate(["", *days])}
     codes = np.array([place[text] for text in texts], np.int64)[inside]
     codes = places.put(codes, lambda some: _least(some, places.starts))
-    return Column.compact(tuple(days), codes) if codes.any() else None
+    return Column.of(["", *days], codes)
 
 
 def _least(codes: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
