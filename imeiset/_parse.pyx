@@ -111,7 +111,7 @@ cdef uint8_t _integer(object value, int digits, uint8_t bare, uint64_t* key) noe
     cdef int overflow = 0
     cdef long long number
     key[0] = IMEI_NO_KEY
-    if not PyLong_Check(value):  # what __index__ gave may be anything, and an error here would be a status of 0
+    if not PyLong_Check(value):  # __index__ may give anything, and an error here would be a status of 0
         return IMEI_WRONG_TYPE
     number = PyLong_AsLongLongAndOverflow(value, &overflow)
     if overflow:

@@ -336,7 +336,8 @@ def annotate(const uint8_t[::1] text not None, const int32_t[:, ::1] rows not No
     its code; a row whose word is b"" is left out.
 
     words: bytes for each of the 256 codes. delimiter, cells: a row without a flaw gets that many cells
-    before the word: empty ones are added, and blank ones beyond them left out. Raises ValueError for a row outside the text.
+    before the word: empty ones are added, and blank ones beyond them left out. Raises ValueError for a row
+    outside the text.
     """
     cdef size_t n = rows.shape[0], i
     cdef annotate_words given

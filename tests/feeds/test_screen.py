@@ -386,7 +386,9 @@ def test_annotate_equals_the_obvious():
         for (start, end, *_), code in zip(rows.tolist(), codes.tolist(), strict=True):
             want += text[start:end].removesuffix(b"\r") + words[code] if words[code] else b""
         assert annotate(text, rows, codes, words) == want
-        assert annotate(text, rows, codes, words, b",", 0) == annotate(text, rows, codes, words, b"", 3) == want
+        assert (
+            annotate(text, rows, codes, words, b",", 0) == annotate(text, rows, codes, words, b"", 3) == want
+        )
     assert annotate(b"", np.zeros((0, 4), np.int32), np.zeros(0, np.uint8), [b""] * 256) == b""
     for row in ([0, 4, 0, 0], [-1, 2, 0, 0], [2, 1, 0, 0]):
         with pytest.raises(ValueError, match="expected within 3 bytes"):
