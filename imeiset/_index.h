@@ -239,7 +239,7 @@ static inline uint64_t rank_in_lines(const struct index *ix, uint64_t key) {
     if (!ix->tac_count) return 0;
     uint64_t slot = *directory_slot(ix, tac);
     if (slot_tac(slot) == tac) {
-        struct place p = find_key(ix, key);
+        struct place p = find_line(ix, slot, tac, (uint32_t)(key - tac * SERIALS));
         const struct shape *s = &shapes[slot_row(slot)];
         uint64_t rank = lines_rank(ix, (uint64_t)(p.line - ix->lines) / LINE_BYTES);
         return rank + (s->lines ? line_rank(p.line, s, p.offset) : 0);

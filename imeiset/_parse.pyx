@@ -116,8 +116,11 @@ cdef Py_ssize_t _copy_text(object text, uint8_t* buffer) noexcept:
 
 cdef uint8_t _integer(object value, int digits, uint8_t bare, uint64_t* key) noexcept:
     cdef int overflow = 0
-    cdef long long number = PyLong_AsLongLongAndOverflow(value, &overflow)
+    cdef long long number
     key[0] = IMEI_NO_KEY
+    if not PyLong_Check(value):  # __index__ may give anything, and an error here would be a status of 0
+        return IMEI_WRONG_TYPE
+    number = PyLong_AsLongLongAndOverflow(value, &overflow)
     if overflow:
         return IMEI_OUT_OF_RANGE if overflow > 0 else IMEI_NEGATIVE
     if number < 0:

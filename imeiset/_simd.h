@@ -13,7 +13,7 @@
 enum simd_level {
     SIMD_PORTABLE = 0, /* plain C */
     SIMD_SSE4 = 1,     /* SSSE3, SSE4.1, SSE4.2, POPCNT */
-    SIMD_AVX2 = 2,     /* and AVX2, BMI1, BMI2, LZCNT */
+    SIMD_AVX2 = 2,     /* and AVX2, BMI1, BMI2; not LZCNT, which without it runs, as something else */
     SIMD_AVX512 = 3,   /* and AVX-512 F, BW, DQ, VL, VBMI, VBMI2, VPOPCNTDQ: Ice Lake, Zen 4 and later */
     SIMD_LEVELS = 4
 };
@@ -32,9 +32,9 @@ enum simd_level {
 #define SIMD_X86 1
 #include <immintrin.h>
 #define TARGET_SSE4 __attribute__((target("ssse3,sse4.1,sse4.2,popcnt")))
-#define TARGET_AVX2 __attribute__((target("ssse3,sse4.1,sse4.2,popcnt,avx,avx2,bmi,bmi2,lzcnt")))
+#define TARGET_AVX2 __attribute__((target("ssse3,sse4.1,sse4.2,popcnt,avx,avx2,bmi,bmi2")))
 #define TARGET_AVX512                                                                                      \
-    __attribute__((target("ssse3,sse4.1,sse4.2,popcnt,avx,avx2,bmi,bmi2,lzcnt,avx512f,avx512bw,avx512dq,"  \
+    __attribute__((target("ssse3,sse4.1,sse4.2,popcnt,avx,avx2,bmi,bmi2,avx512f,avx512bw,avx512dq,"  \
                           "avx512vl,avx512vbmi,avx512vbmi2,avx512vpopcntdq")))
 #else
 #define SIMD_X86 0

@@ -55,7 +55,7 @@ def merge(
             builder.add(lows, highs)
             read += count
             if progress:
-                progress(size * read // members, size)
+                progress(size * read // members if members else size, size)
         count, made = builder.finish()
         sections = dict(made)
         for name, file in zip(("lines", "spill"), files, strict=True):

@@ -3,6 +3,7 @@
 import ast
 import itertools
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -203,3 +204,23 @@ def test_names_are_told_apart() -> None:
     for folder, group in itertools.groupby(MODULES, key=lambda path: path.parent):
         stems = [path.stem for path in group if path.suffix != ".pxd"]
         assert len(stems) == len(set(stems)), folder
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
+def test_headers_compile_where_there_are_no_vectors(tmp_path):
+    """What other processors are given, without a warning."""
+    for header in [*PACKAGE.glob("*.h"), *PACKAGE.glob("feeds/*.h")]:
+        copy = tmp_path / header.relative_to(PACKAGE)
+        copy.parent.mkdir(exist_ok=True)
+        text = header.read_text()
+        if header.name == "_simd.h":
+            assert text.count("#if defined(__x86_64__) && defined(__GNUC__)") == 1
+            text = text.replace("#if defined(__x86_64__) && defined(__GNUC__)", "#if 0")
+        copy.write_text(text)
+    named = ["_merge.h", "_lookups.h", "_digits_simd.h", "_sort.h", "feeds/plain.h", "feeds/annotate.h"]
+    source = tmp_path / "all.c"
+    source.write_text(
+        "".join(f'#include "{name}"\n' for name in named) + "int main(void) { return SIMD_X86; }\n"
+    )
+    warnings = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-function"]
+    subprocess.run(["cc", "-std=c11", *warnings, "-fsyntax-only", str(source)], check=True)

@@ -85,6 +85,14 @@ def test_progress_and_generation(tmp_path):
     assert len(ImeiSet.open(tmp_path / "out.imei")) == 10**5
 
 
+def test_progress_of_empty_parts(tmp_path):
+    ImeiSet([]).save(tmp_path / "a.imei")
+    seen = []
+    assert merge([tmp_path / "a.imei"] * 2, tmp_path / "out.imei", progress=lambda *at: seen.append(at)) == 0
+    assert [read for read, _ in seen] == [size for _, size in seen] != []
+    assert (tmp_path / "out.imei").read_bytes() == (tmp_path / "a.imei").read_bytes()
+
+
 def test_what_cannot_be_merged(tmp_path):
     ImeiSet(["490154203237518"]).save(tmp_path / "a.imei")
     damaged = bytearray((tmp_path / "a.imei").read_bytes())

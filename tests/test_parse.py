@@ -539,10 +539,26 @@ def test_values_that_are_no_text():
         def __bool__(self):
             raise TypeError
 
+    class Odd:
+        """What an integer of another make must not give, and does."""
+
+        def __init__(self, number):
+            self.number = number
+
+        def __index__(self):
+            return self.number
+
+    class OddKey(Odd):
+        __index__ = None
+
+        def __imei_key__(self):
+            return self.number
+
     missing = [None, float("nan"), np.float64("nan"), NAType()]
-    wrong = [1.0, True, np.True_, [], object(), Broken(), bytearray(b"490154203237518")]
+    odd = [kind(number) for kind in (Odd, OddKey) for number in ("490154203237518", None, 1.5, Index())]
+    wrong = [1.0, True, np.True_, [], object(), Broken(), bytearray(b"490154203237518"), *odd]
     values = [*missing, *wrong, Keyed(), 2**70, -(2**70)]
-    codes = ["MISSING"] * 4 + ["WRONG_TYPE"] * 7 + ["FIFTEEN_DIGITS", "OUT_OF_RANGE", "NEGATIVE"]
+    codes = ["MISSING"] * 4 + ["WRONG_TYPE"] * len(wrong) + ["FIFTEEN_DIGITS", "OUT_OF_RANGE", "NEGATIVE"]
     assert by_objects([*values, Index()]) == [
         *((oracle.NO_KEY, ParseStatus[code]) for code in codes),
         (49015420323751, 0),

@@ -57,5 +57,10 @@ class Scanner:
     def unfinished(self) -> int: ...
 
 def annotate(
-    text: ReadableBuffer, rows: NDArray[np.int32], codes: NDArray[np.uint8], words: list[bytes]
+    text: ReadableBuffer,
+    rows: NDArray[np.int32],
+    codes: NDArray[np.uint8],
+    words: list[bytes],
+    delimiter: bytes = b"",
+    cells: int = 0,
 ) -> bytes: ...

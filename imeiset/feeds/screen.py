@@ -73,7 +73,8 @@ def screen(
     the IMEIs, its name or its number from 1; None finds it. output: a file for the rows with their
     status, or with only_hits for those that are hits; CSV or Parquet, as its name says. Rows keep their
     order and their bytes; blank lines and comments before the header are left out. A malformed row, or one
-    with more or fewer cells than the header, is no hit: its status says why.
+    with more or fewer cells than the header, is no hit: its status says why. Of a row that is otherwise
+    sound, blank cells are left out or added at its end, so that the status stands under its title.
     progress: called with the bytes read so far, and in all if that is known.
 
     Raises a kind of FeedError or SnapshotError, OSError if the output cannot be written; nothing is
@@ -196,6 +197,7 @@ class _Texts:
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="screen")
         self._header: tuple[bytes, bytes] | None = None  # of the first file, and its delimiter
         self._words = [b""] * 256  # after a row of that code
+        self._layout = b"", 0  # the delimiter of the file at hand, and the cells of its rows
 
     def __enter__(self) -> Self:
         return self
@@ -212,7 +214,8 @@ class _Texts:
                     rows = scanner.rows.copy()
                     if self._output and (rows[:, 3] == RowFlaw.LONG_ROW).any():
                         raise FeedLimit(path, f"rows of at most {MAX_LINE} bytes", "a longer one")
-                    waiting.append(self._pool.submit(self._screen, text, rows, scanner.cells[0].copy()))
+                    cells = scanner.cells[0].copy()
+                    waiting.append(self._pool.submit(self._screen, text, rows, cells, *self._layout))
                 while len(waiting) > 4 * self._workers:
                     self._finish(waiting.popleft())
                 yield source.position
@@ -251,6 +254,7 @@ class _Texts:
     def _start(self, path: str, dialect: Dialect, title: bytes) -> None:
         """Write the header of the first file; the others must have the same."""
         delimiter = dialect.delimiter or b","
+        self._layout = dialect.delimiter, dialect.most
         if self._header is None:
             self._header = title, delimiter
             for code, word in self._tally.words.items():
@@ -262,7 +266,12 @@ class _Texts:
             raise FeedColumn(path, "the header of the first file", "another")
 
     def _screen(
-        self, text: bytes, rows: NDArray[np.int32], cells: NDArray[np.int32]
+        self,
+        text: bytes,
+        rows: NDArray[np.int32],
+        cells: NDArray[np.int32],
+        delimiter: bytes,
+        width: int,
     ) -> tuple[bytes, "_Counts"]:
         """A batch of rows: its annotated text, and its counts."""
         keys, status = np.empty(len(rows), np.uint64), np.empty(len(rows), np.uint8)
@@ -271,7 +280,8 @@ class _Texts:
         codes, counts = self._tally.judge(
             keys, status, lambda row: text[cells[0, row] : cells[1, row]], rows[:, 3]
         )
-        return annotate(text, rows, codes, self._words) if self._output else b"", counts
+        out = annotate(text, rows, codes, self._words, delimiter, width) if self._output else b""
+        return out, counts
 
 
 def _begin(path: str, text: bytes, column: str | int | None) -> tuple[Dialect, bytes, int]:

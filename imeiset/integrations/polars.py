@@ -44,7 +44,16 @@ class ImeiExpr:
         """What a set or a register says of every row, malformed ones included: an Enum, see `Screener`."""
         words = Screener(listed).words
         named = pl.Series(words, dtype=pl.Enum(words))
-        return self._map(lambda s: named.gather(Screener(listed).codes(s)), named.dtype)
+
+        def said(series: "pl.Series") -> "pl.Series":
+            screener = Screener(listed)
+            if screener.words != words:  # a path, which led to a set and now leads to a register
+                raise ValueError(
+                    f"expected a list that says {words[:2]}, got {screener.words[:2]} in its place"
+                )
+            return named.gather(screener.codes(series))
+
+        return self._map(said, named.dtype)
 
     def _map(self, function: Callable[["pl.Series"], Any], dtype: Any) -> "pl.Expr":
         def answer(series: "pl.Series") -> "pl.Series":

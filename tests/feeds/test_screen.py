@@ -344,6 +344,34 @@ def test_parquet_that_cannot_be_screened(tmp_path, parquet):
     assert not [path for path in tmp_path.iterdir() if path.suffix == ".tmp"]
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_status_stands_under_its_title(tmp_path, delimiter, end):
+    """Cells without a title may be missing, and blank ones follow: many a program ends its rows so."""
+    imei = dirty.LISTED[0]
+    bodies = [
+        *("a", "a,", "a,b", "a,b,", "a,b,,, ,", '"a,1",', '"a ""x""",b', '"a\nb"', '"a,"'),
+        *('x "a,b', ' "a', '"",""', '"a,1","b,",,'),
+    ]
+    for title, width in (("imei,note", 2), ("imei,note,", 3), ('imei,"note",,', 4)):
+        lines = [title, *(f"{imei},{body}" for body in bodies), imei, f"{imei},", f"{imei}, ,"]
+        text = "".join(line.replace(",", delimiter) + end for line in lines)
+        (tmp_path / "in.csv").write_bytes(text.encode())
+        screen(tmp_path / "in.csv", LISTED, column="imei", output=tmp_path / "out.csv")
+        given = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))[1:]
+        found = rows(tmp_path / "out.csv", delimiter)
+        assert found[0][width:] == ["status"]
+        assert len(found) == len(given) + 1
+        for was, row in zip(given, found[1:], strict=True):
+            if row[-1] == "listed":
+                assert len(row) == width + 1
+                assert (was + [""] * width)[:width] == row[:width]
+                assert not "".join(was[width:]).strip()
+            else:
+                assert row == [*was, "malformed: cell count"]
+        assert sum(row[-1] == "listed" for row in found) >= 3
+
+
 # ---- the kernel ----
 
 
@@ -358,6 +386,9 @@ def test_annotate_equals_the_obvious():
         for (start, end, *_), code in zip(rows.tolist(), codes.tolist(), strict=True):
             want += text[start:end].removesuffix(b"\r") + words[code] if words[code] else b""
         assert annotate(text, rows, codes, words) == want
+        assert (
+            annotate(text, rows, codes, words, b",", 0) == annotate(text, rows, codes, words, b"", 3) == want
+        )
     assert annotate(b"", np.zeros((0, 4), np.int32), np.zeros(0, np.uint8), [b""] * 256) == b""
     for row in ([0, 4, 0, 0], [-1, 2, 0, 0], [2, 1, 0, 0]):
         with pytest.raises(ValueError, match="expected within 3 bytes"):

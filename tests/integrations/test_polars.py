@@ -87,3 +87,14 @@ def test_filters_and_other_types():
     assert empty.select(IMEI.imei.isin(blocked), t=IMEI.imei.tac(), s=IMEI.imei.status(blocked)).height == 0
     many = pl.DataFrame({"device": [*dirty.LISTED, "352099001761499"] * 50_000})
     assert many.lazy().filter(IMEI.imei.isin(blocked)).collect(engine="streaming").height == 150_000
+
+
+def test_a_list_of_another_kind_in_its_place(tmp_path):
+    """A register's codes are not said in the words of the set that the path led to before."""
+    path = tmp_path / "list.imei"
+    ImeiSet(dirty.LISTED).save(path)
+    query = pl.DataFrame({"device": dirty.COLUMN}).lazy().select(IMEI.imei.status(path))
+    assert query.collect()["device"].to_list() == dirty.words()
+    dirty.register().save(path)
+    with pytest.raises(Exception, match="expected a list that says"):
+        query.collect()
