@@ -13,6 +13,7 @@ from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
+import numpy.ma as ma
 from numpy.typing import NDArray
 
 from imeiset import columns, irregular, snapshot
@@ -345,7 +346,11 @@ def imsi_numbers(imsis: object, rows: int) -> tuple[Keys, Callable[[int], object
     if isinstance(column, list | tuple):
         value = column.__getitem__
     elif hasattr(column, "__array__"):
+        hidden = ma.getmaskarray(column) if isinstance(column, ma.MaskedArray) else None
         column = np.asarray(column)
+        if hidden is not None:  # what is masked is not known
+            column = column.astype(object)
+            column[hidden] = None
         value = column.item
     else:
         value = columns.values(column)
@@ -876,6 +881,10 @@ def _read(file: snapshot.Snapshot) -> tuple[list[List], Policy, Known]:
         )
     if len({one.name for one in lists}) < len(lists) or len(lists) > _MAX_LISTS:
         raise ValueError(f"expected at most {_MAX_LISTS} lists of different names, got others")
+    for one in lists:
+        check_prefixes(one, lists)
+        if one.status is _U:
+            raise ValueError(f"list {one.name!r}: expected a status that lists have, got {one.status.name}")
     shift = about["shift"]
     if type(shift) is not int or not 0 <= shift < 64:
         raise ValueError(f"shift: expected 0 to 63, got {shift!r}")
