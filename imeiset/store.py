@@ -155,7 +155,7 @@ class Store(Checker):
         self._mode: Literal["mmap", "memory"] = mode
         self._pinned = generation
         self._lock: int | None = None  # descriptor of the lock file
-        self._held: int | None = None  # another, while a compaction writes
+        self._held: set[int] = set()  # others, of compactions under way
         self._doubt: str | None = None
         self._fault: str | None = None
         self._stop: threading.Event | None = None
@@ -483,26 +483,41 @@ class Store(Checker):
 
     def compact(self) -> None:
         """Write base and changes as the next generation. Checks and changes go on meanwhile."""
-        with self._compaction:
-            with self._mutex:
-                self._become_writer()
-                start = self._state
-                self._held = held = os.dup(cast(int, self._lock))  # after `close`, too: one writes this base
-            try:
+        self._compact(self._hold())
+
+    def compact_in_background(self) -> "Future[None]":
+        """`compact` in a thread of lower priority; its result, or its error, is the future's.
+
+        Raises at once where this process cannot write: StoreLocked, StoreInDoubt.
+        """
+        held = self._hold()
+        pool = ThreadPoolExecutor(1, thread_name_prefix="imeiset-compact", initializer=_give_way)
+        future = pool.submit(self._compact, held)
+        pool.shutdown(wait=False)
+        return future
+
+    def _hold(self) -> int:
+        """Another descriptor of the lock file: nobody else writes, after `close` too, until it is closed."""
+        with self._mutex:
+            self._become_writer()
+            held = os.dup(cast(int, self._lock))
+            self._held.add(held)
+            return held
+
+    def _compact(self, held: int) -> None:
+        try:
+            with self._compaction:
+                with self._mutex:
+                    if self._lock is None:  # closed, or what was published last could not be opened
+                        self.refresh()
+                    start = self._state
                 path = _base(self._directory, start.generation + 1)
                 self._merged(start).save(path, generation=start.generation + 1)
                 with self._mutex:
                     self._move_on(None, start.place, self._journal.records(start.place))
-            finally:
-                self._held = None
-                os.close(held)
-
-    def compact_in_background(self) -> "Future[None]":
-        """`compact` in a thread of lower priority; its result, or its error, is the future's."""
-        pool = ThreadPoolExecutor(1, thread_name_prefix="imeiset-compact", initializer=_give_way)
-        future = pool.submit(self.compact)
-        pool.shutdown(wait=False)
-        return future
+        finally:
+            self._held.discard(held)
+            os.close(held)
 
     def replace(self, register: Register, /, *, shrink: float = 25.0, force: bool = False) -> None:
         """Let another register serve from now on, as the next generation.
@@ -571,9 +586,8 @@ class Store(Checker):
         self._start_threads()
         self._stop = None
         self._let_go()
-        if self._held is not None:
-            os.close(self._held)
-            self._held = None
+        while self._held:
+            os.close(self._held.pop())
 
 
 def _give_way() -> None:

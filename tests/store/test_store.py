@@ -339,7 +339,7 @@ def test_closing_while_a_compaction_runs(store, directory):
         store.close()
         child = os.fork()
         if not child:
-            os._exit(store._held is not None)
+            os._exit(len(store._held))
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         with Store.open(directory) as other:
             with pytest.raises(StoreLocked):
@@ -388,6 +388,31 @@ def test_a_journal_that_says_what_cannot_be(store, directory, change, numbers):
     with pytest.raises(StoreDamaged, match="expected changes"):
         reader.refresh()
     assert reader.check(PHONE).status == store.check(PHONE).status
+
+
+def test_closing_before_a_compaction_begins(store, directory):
+    """It ends; then its store writes no more."""
+    store.apply(Delta("stolen", add=[1]))
+    with store._compaction:
+        waiting = [store.compact_in_background(), store.compact_in_background()]
+        store.close()
+    for one in waiting:
+        one.result(60)
+    with Store.open(directory) as other:
+        other.apply(Delta("stolen", add=[2]))
+        assert (other.generation, other.sequence) == (3, 2)
+
+
+def test_a_compaction_after_one_that_was_published_but_not_opened(store, directory):
+    """It begins with what was published, and does not write over it."""
+    store.apply(Delta("stolen", add=[1]))
+    held, failure = store._hold(), OSError(errno.EMFILE, "Too many open files")
+    with mock.patch.object(Store, "_load", side_effect=failure), pytest.raises(OSError, match="Too many"):
+        store.compact()
+    store._compact(held)
+    for one in (store, Store.open(directory), Store.open(directory, generation=2)):
+        assert one.check(1).status == B
+    assert store.generation == 3
 
 
 def test_many_changes_and_the_filter(store, directory):
