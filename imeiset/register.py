@@ -7,6 +7,7 @@ import datetime
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from itertools import islice, pairwise
@@ -736,6 +737,13 @@ def date_text(value: object) -> str:
     return datetime.date(value.year, value.month, value.day).isoformat()
 
 
+def _is_date(text: str) -> bool:
+    """Whether it is in normal form."""
+    with suppress(ValueError):
+        return date_text(text) == text
+    return False
+
+
 def _column(given: _Texts | None) -> Column | None:
     return None if given is None else Column.of(given.texts, given.codes)
 
@@ -905,7 +913,7 @@ def _faults(lists: Sequence[List], known: Known) -> Iterator[str]:
                 if column and not column.is_sound():
                     yield f"reasons and dates of list {one.name!r} that are its texts"
             for date in part.columns[1].values if part.columns[1] else ():
-                if date != date_text(date):
+                if not _is_date(date):
                     yield f"dates in list {one.name!r}"
         if any(irregular.normalised(text) != text for text in one.texts):
             yield f"irregular identities in list {one.name!r}"

@@ -685,6 +685,19 @@ def test_sections_that_lie(path):
             Register.verify(path)
 
 
+@pytest.mark.parametrize("date", ["x", "20240229", "2024-02-30"])
+def test_a_date_that_is_none_is_found(tmp_path, date):
+    made = Register()
+    made.add("stolen", [LISTED], status=B, dates=["20240229"])
+    made.save(tmp_path / "r.imei")
+    parts = sections(tmp_path / "r.imei")
+    about = json.loads(parts["register"])
+    about["lists"][0]["d"] = [date]
+    rewritten(tmp_path / "r.imei", {**parts, "register": json.dumps(about).encode()})
+    with pytest.raises(SnapshotBounds, match="dates in list 'stolen'"):
+        Register.verify(tmp_path / "r.imei")
+
+
 def test_a_union_that_lacks_a_list_is_found(path):
     parts = sections(path)
     about = json.loads(parts["register"])
