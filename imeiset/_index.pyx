@@ -136,18 +136,22 @@ cdef class _Memory:
     cdef _Memory take(bytes* array):
         cdef _Memory self = _Memory.__new__(_Memory)
         cdef size_t used = array.used
-        cdef uint8_t* shrunk = <uint8_t*>realloc(array.data, used + 128)
+        cdef uint8_t* shrunk
+        with nogil:  # it takes a ms for some MB
+            shrunk = <uint8_t*>realloc(array.data, used + 128)
+            if shrunk != NULL:
+                memset(array, 0, sizeof(bytes))
+                self.block = shrunk
+                self.data = <uint8_t*>((<uintptr_t>shrunk + 63) & ~<uintptr_t>63)
+                self.size = used
+                memmove(self.data, shrunk, used)
         if shrunk == NULL:
             raise MemoryError
-        memset(array, 0, sizeof(bytes))
-        self.block = shrunk
-        self.data = <uint8_t*>((<uintptr_t>shrunk + 63) & ~<uintptr_t>63)
-        self.size = used
-        memmove(self.data, shrunk, used)
         return self
 
     def __dealloc__(self):
-        free(self.block)
+        with nogil:  # a page at a time goes back
+            free(self.block)
 
     def __getbuffer__(self, Py_buffer* view, int flags):
         PyBuffer_FillInfo(view, self, self.data, self.size, 1, flags)

@@ -14,7 +14,7 @@ from imeiset._parse cimport parse_object
 from imeiset._index import Index, simd_level
 
 cdef extern from "Python.h":
-    bint PyUnicode_IS_COMPACT_ASCII(object)
+    bint PyUnicode_IS_ASCII(object)  # of classes derived from str, too
     void* PyUnicode_DATA(object)
     Py_ssize_t PyUnicode_GET_LENGTH(object)
 
@@ -69,7 +69,7 @@ cdef uint64_t imsi_number(object value) noexcept:
     """Of a str or bytes; NO_IMSI of None, an empty text and NaN, BAD_IMSI of anything else."""
     if value is None:
         return 0
-    if PyUnicode_Check(value) and PyUnicode_IS_COMPACT_ASCII(value):
+    if PyUnicode_Check(value) and PyUnicode_IS_ASCII(value):
         return digits_number(<const uint8_t*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value))
     if PyBytes_Check(value):
         return digits_number(<const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))

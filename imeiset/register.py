@@ -7,12 +7,14 @@ import datetime
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
+import numpy.ma as ma
 from numpy.typing import NDArray
 
 from imeiset import columns, irregular, snapshot
@@ -345,7 +347,11 @@ def imsi_numbers(imsis: object, rows: int) -> tuple[Keys, Callable[[int], object
     if isinstance(column, list | tuple):
         value = column.__getitem__
     elif hasattr(column, "__array__"):
+        hidden = ma.getmaskarray(column) if isinstance(column, ma.MaskedArray) else None
         column = np.asarray(column)
+        if hidden is not None:  # what is masked is not known
+            column = column.astype(object)
+            column[hidden] = None
         value = column.item
     else:
         value = columns.values(column)
@@ -731,6 +737,13 @@ def date_text(value: object) -> str:
     return datetime.date(value.year, value.month, value.day).isoformat()
 
 
+def _is_date(text: str) -> bool:
+    """Whether it is in normal form."""
+    with suppress(ValueError):
+        return date_text(text) == text
+    return False
+
+
 def _column(given: _Texts | None) -> Column | None:
     return None if given is None else Column.of(given.texts, given.codes)
 
@@ -876,6 +889,10 @@ def _read(file: snapshot.Snapshot) -> tuple[list[List], Policy, Known]:
         )
     if len({one.name for one in lists}) < len(lists) or len(lists) > _MAX_LISTS:
         raise ValueError(f"expected at most {_MAX_LISTS} lists of different names, got others")
+    for one in lists:
+        check_prefixes(one, lists)
+        if one.status is _U:
+            raise ValueError(f"list {one.name!r}: expected a status that lists have, got {one.status.name}")
     shift = about["shift"]
     if type(shift) is not int or not 0 <= shift < 64:
         raise ValueError(f"shift: expected 0 to 63, got {shift!r}")
@@ -896,7 +913,7 @@ def _faults(lists: Sequence[List], known: Known) -> Iterator[str]:
                 if column and not column.is_sound():
                     yield f"reasons and dates of list {one.name!r} that are its texts"
             for date in part.columns[1].values if part.columns[1] else ():
-                if date != date_text(date):
+                if not _is_date(date):
                     yield f"dates in list {one.name!r}"
         if any(irregular.normalised(text) != text for text in one.texts):
             yield f"irregular identities in list {one.name!r}"

@@ -155,6 +155,7 @@ class Store(Checker):
         self._mode: Literal["mmap", "memory"] = mode
         self._pinned = generation
         self._lock: int | None = None  # descriptor of the lock file
+        self._held: set[int] = set()  # others, of compactions under way
         self._doubt: str | None = None
         self._fault: str | None = None
         self._stop: threading.Event | None = None
@@ -213,13 +214,20 @@ class Store(Checker):
         return self
 
     def close(self) -> None:
-        """Stop watching and writing. Checks go on as before."""
+        """Stop watching and writing. Checks go on as before.
+
+        A compaction under way goes on, too, and keeps others from writing until it ends.
+        """
         if self._stop:
             self._stop.set()
         with self._mutex:
-            if self._lock is not None:
-                os.close(self._lock)
-                self._lock = None
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Write no more, until the next change takes the lock again and reads what is there."""
+        if self._lock is not None:
+            lock, self._lock = self._lock, None
+            os.close(lock)
 
     def __enter__(self) -> Self:
         return self
@@ -384,7 +392,10 @@ class Store(Checker):
         last: Record | None = None
         for last in journal.records(state.place):
             changes += _unpacked(last.payload, journal.path)
-        return state if last is None else _changed(state, changes, last.place)
+        try:
+            return state if last is None else _changed(state, changes, last.place)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise StoreDamaged(journal.path, "changes of the lists of its base", repr(error)) from None
 
     # ---- writing ----
 
@@ -413,13 +424,16 @@ class Store(Checker):
             after = _changed(state, changes, place)  # all that may be wrong with them, before the disk
             try:
                 self._journal.append(record, state.place.end)
+                self._state = after
+                self._use(after.tables)
             except OSError as error:
                 if self._journal.nbytes > state.place.end:
                     self._doubt = f"{error.strerror} while change {number} was written"
                     raise StoreInDoubt(self._directory, "a change on the disk", self._doubt) from error
                 raise OSError(error.errno, error.strerror, str(self._journal.path)) from error
-            self._state = after
-            self._use(after.tables)
+            except BaseException as error:  # of a signal: readers may have the change already
+                self._doubt = f"{type(error).__name__} while change {number} was written"
+                raise
             return number
 
     def apply_file(
@@ -469,26 +483,41 @@ class Store(Checker):
 
     def compact(self) -> None:
         """Write base and changes as the next generation. Checks and changes go on meanwhile."""
-        with self._compaction:
-            with self._mutex:
-                self._become_writer()
-                start = self._state
-            path = _base(self._directory, start.generation + 1)
-            self._merged(start).save(path, generation=start.generation + 1)
-            with self._mutex:
-                if self._state.generation != start.generation or self._lock is None:
-                    raise StoreError(
-                        self._directory, "a store that this process writes", "another base meanwhile"
-                    )
-
-                self._move_on(None, start.place, self._journal.records(start.place))
+        self._compact(self._hold())
 
     def compact_in_background(self) -> "Future[None]":
-        """`compact` in a thread of lower priority; its result, or its error, is the future's."""
+        """`compact` in a thread of lower priority; its result, or its error, is the future's.
+
+        Raises at once where this process cannot write: StoreLocked, StoreInDoubt.
+        """
+        held = self._hold()
         pool = ThreadPoolExecutor(1, thread_name_prefix="imeiset-compact", initializer=_give_way)
-        future = pool.submit(self.compact)
+        future = pool.submit(self._compact, held)
         pool.shutdown(wait=False)
         return future
+
+    def _hold(self) -> int:
+        """Another descriptor of the lock file: nobody else writes, after `close` too, until it is closed."""
+        with self._mutex:
+            self._become_writer()
+            held = os.dup(cast(int, self._lock))
+            self._held.add(held)
+            return held
+
+    def _compact(self, held: int) -> None:
+        try:
+            with self._compaction:
+                with self._mutex:
+                    if self._lock is None:  # closed, or what was published last could not be opened
+                        self.refresh()
+                    start = self._state
+                path = _base(self._directory, start.generation + 1)
+                self._merged(start).save(path, generation=start.generation + 1)
+                with self._mutex:
+                    self._move_on(None, start.place, self._journal.records(start.place))
+        finally:
+            self._held.discard(held)
+            os.close(held)
 
     def replace(self, register: Register, /, *, shrink: float = 25.0, force: bool = False) -> None:
         """Let another register serve from now on, as the next generation.
@@ -504,9 +533,13 @@ class Store(Checker):
 
     def _move_on(self, register: Register | None, place: Place, changes: Iterable[Record]) -> None:
         """Publish the next generation and serve it. register: None where its base is written already."""
-        _publish(self._directory, self._state.generation + 1, register, place, changes)
-        self.refresh()
-        self._reopened()  # to write
+        try:
+            _publish(self._directory, self._state.generation + 1, register, place, changes)
+            self.refresh()
+            self._reopened()  # to write
+        except BaseException:  # the manifest may name the next generation: no change may go to this one
+            self._let_go()
+            raise
 
     def prune(self, keep: int = 1) -> int:
         """Remove the files of all but the newest `keep` generations; how many generations went.
@@ -552,9 +585,9 @@ class Store(Checker):
         """In the child: the lock is the parent's, and threads and what they held are gone."""
         self._start_threads()
         self._stop = None
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._let_go()
+        while self._held:
+            os.close(self._held.pop())
 
 
 def _give_way() -> None:
@@ -741,10 +774,15 @@ def _unpacked(payload: bytes, path: Path) -> list[_Change]:
         numbers = np.frombuffer(payload[end:], "<u8")
         changes, at = [], 0
         for about in json.loads(payload[8:end]):
+            texts = [about[name] for name in ("list", "rule", "reason", "date")]
+            if not all(isinstance(text, str) for text in texts) or date_text(texts[3]) != texts[3]:
+                raise ValueError(f"a change with another list, rule, reason or date than may be: {texts}")
             sides = []
             for side in ("add", "remove"):
                 arrays = []
                 for _ in range(_COLUMNS[about["rule"]]):
+                    if not 0 <= about[side] <= len(numbers) - at:
+                        raise ValueError(f"{about[side]} numbers, of which {len(numbers) - at} are there")
                     arrays.append(numbers[at : at + about[side]])
                     at += about[side]
                 sides.append(tuple(arrays))
@@ -752,7 +790,7 @@ def _unpacked(payload: bytes, path: Path) -> list[_Change]:
         if at != len(numbers):
             raise ValueError(f"{len(numbers)} numbers, of which {at} are used")
         return changes
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise StoreDamaged(path, "changes", str(error)) from None
 
 

@@ -110,6 +110,22 @@ def test_the_regulators_rule():
     assert register.check_many(imeis, np.array([HOME, HOME, AWAY, ""])).tolist() == [W, W, B, B]
 
 
+def test_imsis_of_derived_texts_and_under_a_mask():
+    register = Register()
+    register.add("stolen", [LISTED], status=B)
+    register.exempt("exceptions", [LISTED], [HOME])
+    for imsi in np.array([HOME])[0], np.array([HOME], "S")[0]:  # np.str_ and np.bytes_
+        assert register.check(LISTED, imsi).status == W
+        assert register.check_many([LISTED], [imsi]).tolist() == [W]
+    with pytest.raises(ImsiError):
+        register.check(LISTED, np.str_("²³⁴150999999999"))
+    for dtype in "U15", "S15", object:
+        hidden = np.ma.masked_array(np.array([HOME, HOME], dtype), [True, False])
+        assert register.check_many([LISTED, LISTED], hidden).tolist() == [B, W]
+        with pytest.raises(ImsiError):
+            Register().exempt("exceptions", [LISTED, OTHER], hidden)
+
+
 def test_a_lock():
     register = Register()
     register.lock("paired", [LISTED], [HOME], status=B)
@@ -627,6 +643,8 @@ def test_descriptions_that_lie(path):
                 refused(lambda about, key=key, value=value: about["lists"][0].update({key: value}))
     refused(lambda about: about["lists"].append(about["lists"][0]))
     refused(lambda about: about["lists"][3].update(pairs=0))
+    refused(lambda about: about["lists"][0].update(status=3))
+    refused(lambda about: [one.update(prefixes=["262"]) for one in about["lists"][:2]])
     for junk in (b"", b"{", b"[]", b"\xff", b"[" * 100_000):
         rewritten(path, {**parts, "register": junk})
         with pytest.raises(SnapshotBounds):
@@ -665,6 +683,19 @@ def test_sections_that_lie(path):
         rewritten(path, {other: data for other, data in parts.items() if other != name})
         with pytest.raises(SnapshotError):
             Register.verify(path)
+
+
+@pytest.mark.parametrize("date", ["x", "20240229", "2024-02-30"])
+def test_a_date_that_is_none_is_found(tmp_path, date):
+    made = Register()
+    made.add("stolen", [LISTED], status=B, dates=["20240229"])
+    made.save(tmp_path / "r.imei")
+    parts = sections(tmp_path / "r.imei")
+    about = json.loads(parts["register"])
+    about["lists"][0]["d"] = [date]
+    rewritten(tmp_path / "r.imei", {**parts, "register": json.dumps(about).encode()})
+    with pytest.raises(SnapshotBounds, match="dates in list 'stolen'"):
+        Register.verify(tmp_path / "r.imei")
 
 
 def test_a_union_that_lacks_a_list_is_found(path):

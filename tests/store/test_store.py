@@ -3,12 +3,14 @@
 import contextlib
 import datetime
 import errno
+import json
 import multiprocessing
 import os
 import shutil
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -19,10 +21,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from imeiset import Delta, EquipmentStatus, ImeiError, ImeiSet, Policy, Register, Store, Verdict
+from imeiset import Delta, EquipmentStatus, ImeiError, ImeiSet, Policy, Register, Store, Verdict, _journal
 from imeiset.errors import (
     SnapshotError,
     StoreBase,
+    StoreDamaged,
     StoreError,
     StoreExists,
     StoreInDoubt,
@@ -280,6 +283,136 @@ def test_a_disk_that_fails_to_sync_leaves_doubt(store, directory):
         again.apply(Delta("stolen", add=[3]))
         assert [again.check(key).status for key in (1, 3)] == [B, B]
         assert again.sequence == 3
+
+
+@pytest.mark.parametrize("signalled", ["os.pwrite", "os.fsync"])
+def test_a_signal_while_a_change_is_written_leaves_doubt(store, directory, signalled):
+    """The next change must not be written over one that readers may have."""
+    reader, real = Store.open(directory), os.pwrite
+
+    def interrupted(*arguments):
+        if signalled == "os.pwrite":
+            real(*arguments)
+        raise KeyboardInterrupt
+
+    store.apply()  # it is the writer
+    with mock.patch(signalled, interrupted), pytest.raises(KeyboardInterrupt):
+        store.apply(Delta("stolen", add=[2]))
+    reader.refresh()
+    with pytest.raises(StoreInDoubt, match="KeyboardInterrupt while change 2 was written"):
+        store.apply(Delta("stolen", add=[3]))
+    store.close()
+    with Store.open(directory) as again:
+        again.apply(Delta("stolen", add=[3]))
+        reader.refresh()
+        assert again.digest == reader.digest
+        assert [reader.check(key).status for key in (2, 3)] == [B, B]
+
+
+@pytest.mark.parametrize("how", ["compact", "replace"])
+def test_no_change_goes_to_a_generation_that_is_over(store, how):
+    """The next one was published, but could not be opened."""
+    store.apply(Delta("stolen", add=[1]))
+    with (
+        mock.patch.object(Store, "_load", side_effect=OSError(errno.EMFILE, "Too many open files")),
+        pytest.raises(OSError, match="Too many"),
+    ):
+        store.compact() if how == "compact" else store.replace(register(), force=True)
+    store.apply(Delta("stolen", add=[2]))
+    assert store.generation == 2
+    assert [store.check(key).status for key in (1, 2)] == [B if how == "compact" else W, B]
+
+
+def test_closing_while_a_compaction_runs(store, directory):
+    """It ends, and until then nobody else writes the base that it writes."""
+    saving, go, save = threading.Event(), threading.Event(), Register.save
+
+    def slow(*arguments, **names):
+        saving.set()
+        assert go.wait(60)
+        save(*arguments, **names)
+
+    store.apply(Delta("stolen", add=[1]))
+    with mock.patch.object(Register, "save", slow):
+        compaction = store.compact_in_background()
+        assert saving.wait(60)
+        store.close()
+        child = os.fork()
+        if not child:
+            os._exit(len(store._held))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        with Store.open(directory) as other:
+            with pytest.raises(StoreLocked):
+                other.apply(Delta("stolen", add=[2]))
+            go.set()
+            compaction.result(60)
+            other.apply(Delta("stolen", add=[2]))
+            other.compact()
+            assert (other.generation, other.sequence) == (3, 2)
+            assert [other.check(key).status for key in (1, 2)] == [B, B]
+
+
+@pytest.mark.parametrize(
+    ("change", "numbers"),
+    [
+        ({"list": "nobody"}, [1]),
+        ({"list": ["stolen"]}, [1]),
+        ({"rule": "exakt"}, [1]),
+        ({"reason": 5}, [1]),
+        ({"date": "2024-02-30"}, [1]),
+        ({"date": "20240229"}, [1]),
+        ({"add": 2}, [1]),
+        ({"add": -1, "remove": 2}, [1]),
+        ({"add": 1.0}, [1]),
+        ({"add": 0}, [1]),
+        ({}, [10**14]),
+        ({"rule": "range"}, [2, 1]),
+        ({"rule": "range"}, [1, 2**64 - 1]),
+        ({"list": "pairs", "rule": "pair"}, [2**60, 2**60]),
+        ({"list": "guests", "rule": "imsi", "add": [5], "remove": []}, []),
+        ({"rule": "irregular", "add": [5], "remove": []}, []),
+    ],
+)
+def test_a_journal_that_says_what_cannot_be(store, directory, change, numbers):
+    """With checksums that are right: it is damage, and the old state serves."""
+    reader = Store.open(directory)
+    about = {"list": "stolen", "rule": "exact", "reason": "", "date": "", "add": 1, "remove": 0} | change
+    text = json.dumps([about]).encode()
+    text += b" " * (-len(text) % 8)
+    payload = len(text).to_bytes(8, "little") + text + np.array(numbers, "<u8").tobytes()
+    journal = store._journal
+    record = _journal.Record(replace(journal.start, time=1), payload)
+    _journal.create(journal.path, 1, journal.start, [record])
+    with pytest.raises(StoreDamaged, match="expected changes"):
+        Store.open(directory)
+    with pytest.raises(StoreDamaged, match="expected changes"):
+        reader.refresh()
+    assert reader.check(PHONE).status == store.check(PHONE).status
+
+
+def test_closing_before_a_compaction_begins(store, directory):
+    """It ends; then its store writes no more."""
+    store.apply(Delta("stolen", add=[1]))
+    with store._compaction:
+        waiting = [store.compact_in_background(), store.compact_in_background()]
+        store.close()
+    for one in waiting:
+        one.result(60)
+    with Store.open(directory) as other:
+        other.apply(Delta("stolen", add=[2]))
+        assert (other.generation, other.sequence) == (3, 2)
+
+
+def test_a_compaction_after_one_that_was_published_but_not_opened(store, directory):
+    """It begins with what was published, and does not write over it."""
+    store.apply(Delta("stolen", add=[1]))
+    held, failure = store._hold(), OSError(errno.EMFILE, "Too many open files")
+    with mock.patch.object(Store, "_load", side_effect=failure), pytest.raises(OSError, match="Too many"):
+        store.compact()
+    store._compact(held)
+    for one in (store, Store.open(directory), Store.open(directory, generation=2)):
+        assert one.check(1).status == B
+    assert store.generation == 3
 
 
 def test_many_changes_and_the_filter(store, directory):
