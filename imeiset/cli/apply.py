@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imeiset.cli import printable
-from imeiset.cli.files import check_outputs, column_option, progress_bar
+from imeiset.cli.files import check_outputs, column_option, number, progress_bar
 from imeiset.feeds.delta import CHECKS, MIN_SIZE
 
 if TYPE_CHECKING:
@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 @click.option("--allow", multiple=True, type=click.Choice(CHECKS), help="Leave out a check; may be repeated.")
 @click.option("--expect-digest", metavar="HEX", help="Refuse another result.")
 @click.option(
-    "--min-size", type=float, default=MIN_SIZE, show_default=True, metavar="PERCENT", help="Of BASE."
+    "--min-size",
+    type=float,
+    callback=number,
+    default=MIN_SIZE,
+    show_default=True,
+    metavar="PERCENT",
+    help="Of BASE.",
 )
 @click.option("--force", is_flag=True, help="Whatever the size.")
 @click.option("--rejects", metavar="CSV", help="Write the rejected rows to this file.")
@@ -78,6 +84,8 @@ def command(
         raise click.UsageError("--rejects: expected one DELTA for a store")
     if output is not None:
         check_outputs(deltas, output, rejects)
+    if rejects is not None:
+        check_outputs((base, *deltas), rejects, None)
     try:
         options = Options(format=form, column=column, rejects=rejects, max_rejects=max_rejects)
         if irregular:

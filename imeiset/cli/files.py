@@ -1,5 +1,6 @@
 """What the commands that read and write files share."""
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -23,10 +24,17 @@ column_option = click.option(
 )
 
 
+def number(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """For options of a number: NaN is none, and no limit."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("expected a number, got nan")
+    return value
+
+
 def check_outputs(files: tuple[str, ...], output: str, rejects: str | None) -> None:
     """Say now what would go wrong after the work is done, and protect the sources."""
     if "-" in (output, rejects):
-        raise click.UsageError("a snapshot or rejects cannot go to stdout; for a file of that name: ./-")
+        raise click.UsageError("OUT and --rejects cannot go to stdout; for a file of that name: ./-")
     outputs = [Path(os.path.realpath(name)) for name in (output, rejects) if name is not None]
     if len(set(outputs)) < len(outputs):
         raise click.UsageError("OUT and --rejects are the same file")

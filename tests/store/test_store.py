@@ -220,6 +220,8 @@ def test_a_base_that_shrinks_is_refused(store):
     bigger = Register()
     bigger.add("stolen", [PHONE, OTHER], status=B)
     bigger.add("good", [OTHER], status=W)
+    with pytest.raises(StoreShrunk):
+        store.replace(bigger, shrink=float("nan"))
     store.replace(bigger, shrink=0)
     assert store.check(OTHER).status == B
 
