@@ -81,8 +81,8 @@ class Delta:
     """
 
     list: str
-    add: Any = None
-    remove: Any = None
+    add: Any = field(default=None, repr=False)
+    remove: Any = field(default=None, repr=False)
     rule: Literal["exact", "range", "tac", "pair", "irregular", "imsi"] | None = None
     reason: str | None = None
     date: object = None

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imeiset.cli import printable
-from imeiset.cli.files import check_outputs, column_option, number, progress_bar
-from imeiset.feeds.delta import CHECKS, MIN_SIZE
+from imeiset.cli.files import check_outputs, column_option, min_size_option, progress_bar
+from imeiset.feeds.delta import CHECKS
 
 if TYPE_CHECKING:
     from imeiset.feeds.delta import Applied
@@ -29,15 +29,7 @@ if TYPE_CHECKING:
 @click.option("--change", type=click.Choice(["add", "remove", "update"]), help="What all rows are.")
 @click.option("--allow", multiple=True, type=click.Choice(CHECKS), help="Leave out a check; may be repeated.")
 @click.option("--expect-digest", metavar="HEX", help="Refuse another result.")
-@click.option(
-    "--min-size",
-    type=float,
-    callback=number,
-    default=MIN_SIZE,
-    show_default=True,
-    metavar="PERCENT",
-    help="Of BASE.",
-)
+@min_size_option("Of BASE.")
 @click.option("--force", is_flag=True, help="Whatever the size.")
 @click.option("--rejects", metavar="CSV", help="Write the rejected rows to this file.")
 @click.option("--max-rejects", type=click.IntRange(0), default=0, show_default=True, metavar="N")

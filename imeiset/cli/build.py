@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imeiset.cli import printable
-from imeiset.cli.files import check_outputs, column_option, number, progress_bar
-from imeiset.feeds.delta import MIN_SIZE
+from imeiset.cli.files import check_outputs, column_option, min_size_option, number, progress_bar
 
 if TYPE_CHECKING:
     from imeiset import ImeiSet
@@ -52,15 +51,7 @@ if TYPE_CHECKING:
     help="Refuse text N times its compressed size (250).",
 )
 @click.option("--against", metavar="FILE", help="The last list, for --min-size; OUT as it is if left out.")
-@click.option(
-    "--min-size",
-    type=float,
-    callback=number,
-    default=MIN_SIZE,
-    show_default=True,
-    metavar="PERCENT",
-    help="Of the last list.",
-)
+@min_size_option("Of the last list.")
 @click.option("--force", is_flag=True, help="Whatever the size.")
 @click.option(
     "--report", type=click.Choice(["table", "json"]), default="table", show_default=True, help="On stdout."

@@ -6,8 +6,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def _column(context: click.Context, parameter: click.Parameter, value: str | None) -> str | int | None:
@@ -29,6 +32,21 @@ def number(context: click.Context, parameter: click.Parameter, value: float | No
     if value is not None and math.isnan(value):
         raise click.BadParameter("expected a number, got nan")
     return value
+
+
+def min_size_option(of: str) -> Callable[[Command], Command]:
+    """--min-size: the percent of that which the result must have."""
+    from imeiset.feeds.delta import MIN_SIZE
+
+    return click.option(
+        "--min-size",
+        type=float,
+        callback=number,
+        default=MIN_SIZE,
+        show_default=True,
+        metavar="PERCENT",
+        help=of,
+    )
 
 
 def check_outputs(files: tuple[str, ...], output: str, rejects: str | None) -> None:
