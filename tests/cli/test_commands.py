@@ -615,6 +615,16 @@ def test_a_package_that_does_not_load_is_not_none_found(snapshot):
         )
 
 
+def test_an_interrupt_while_loading_is_told_in_a_line(here):
+    (here / "imeiset").mkdir()
+    (here / "imeiset" / "__init__.py").write_text("raise KeyboardInterrupt")
+    path = os.pathsep.join((str(here), ENVIRONMENT["PYTHONPATH"]))
+    found = subprocess.run(
+        [*RUN, "--help"], capture_output=True, check=False, env={**ENVIRONMENT, "PYTHONPATH": path}
+    )
+    assert (found.returncode, found.stdout, found.stderr) == (130, b"", b"imeiset: interrupted\n")
+
+
 def test_a_mistake_of_ours_is_not_none_found(snapshot, monkeypatch):
     monkeypatch.setattr(ImeiSet, "open", lambda path: None)
     found = CliRunner().invoke(main, ["check", snapshot, OTHER])
