@@ -10,17 +10,19 @@ def main() -> None:
     """Run the command line, or end with 2 and a line on stderr."""
     try:
         from imeiset.cli import main as command
+    except KeyboardInterrupt:
+        sys.exit(_fail("interrupted", 130))
     except Exception as error:
-        sys.exit(_fail(error))
+        sys.exit(_fail(f"cannot be loaded: {error}", 2))
     command(prog_name="imeiset")
 
 
-def _fail(error: Exception) -> int:
+def _fail(message: str, code: int) -> int:
     try:
-        print(f"imeiset: cannot be loaded: {error}", file=sys.stderr, flush=True)
+        print(f"imeiset: {message}", file=sys.stderr, flush=True)
     except OSError:
         sys.stderr = None
-    return 2
+    return code
 
 
 if __name__ == "__main__":

@@ -248,7 +248,7 @@ class Pairs:
 
     imeis: ImeiSet
     starts: NDArray[np.uint32]
-    imsis: NDArray[np.uint64]
+    imsis: NDArray[np.uint64] = field(repr=False)
 
     @classmethod
     def of(cls, keys: Keys, imsis: Keys, *, fresh: bool = False) -> "Pairs":

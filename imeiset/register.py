@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import IntEnum
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
@@ -131,9 +131,9 @@ class List:
     exact: Members | None = None
     range: Members | None = None
     tac: Members | None = None
-    texts: frozenset[bytes] = frozenset()
-    pairs: Paired | None = None
-    prefixes: frozenset[int] = frozenset()
+    texts: frozenset[bytes] = field(default=frozenset(), repr=False)
+    pairs: Paired | None = field(default=None, repr=False)
+    prefixes: frozenset[int] = field(default=frozenset(), repr=False)
 
     @property
     def parts(self) -> dict[str, Members]:
@@ -649,7 +649,7 @@ def prefix_numbers(prefixes: Iterable[str]) -> frozenset[int]:
     numbers = set()
     for row, prefix in enumerate(prefixes):
         if not (isinstance(prefix, str) and 1 <= len(prefix) <= 15 and prefix.isascii() and prefix.isdigit()):
-            raise ValueError(f"prefix {row}: expected 1 to 15 digits, as str, got {prefix!r}")
+            raise ValueError(f"prefix {row}: expected 1 to 15 digits, as str, got {ImsiError(prefix).got}")
         numbers.add(int("1" + prefix))
     return frozenset(numbers)
 

@@ -261,6 +261,15 @@ def test_irregular_identities_are_saved(tmp_path):
     assert opened.check_many(["62#2", "*ab", "62#3", "", LISTED]).tolist() == [B, B, G, G, W]
 
 
+def test_no_repr_shows_a_serial_number_or_an_imsi():
+    register = Register()
+    register.add("stolen", ImeiSet([LISTED, "DEAD*BEEF"], irregular="keep"), status=B)
+    register.exempt("paired", [LISTED], [HOME])
+    register.add_imsis("home", [HOME], status=W)
+    for shown in map(repr, (register, register.lists, register.check(LISTED))):
+        assert not any(secret in shown for secret in (LISTED[8:14], HOME[5:], "DEAD"))
+
+
 def test_arguments():
     register = Register()
     register.add("stolen", [LISTED], status=B)
@@ -275,7 +284,7 @@ def test_arguments():
             lambda: register.add_tacs("x", ["\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18"], status=B),
             "8 digits",
         ),
-        (lambda: register.add_imsis("x", ["1" * 16], status=B), "1 to 15 digits"),
+        (lambda: register.add_imsis("x", ["1" * 16], status=B), r"1 to 15 digits, as str, got '1{5}\*+'"),
         (lambda: register.exempt("x", [LISTED], [HOME, HOME]), "expected 1, one for each IMEI, got 2"),
         (lambda: register.exempt("x", [LISTED], [None]), "IMSI"),
         (lambda: register.check_many([LISTED], [HOME, HOME]), "expected 1, one for each IMEI, got 2"),

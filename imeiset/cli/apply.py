@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imeiset.cli import printable
-from imeiset.cli.files import check_outputs, column_option, progress_bar
-from imeiset.feeds.delta import CHECKS, MIN_SIZE
+from imeiset.cli.files import check_outputs, column_option, min_size_option, progress_bar
+from imeiset.feeds.delta import CHECKS
 
 if TYPE_CHECKING:
     from imeiset.feeds.delta import Applied
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 @click.option("--change", type=click.Choice(["add", "remove", "update"]), help="What all rows are.")
 @click.option("--allow", multiple=True, type=click.Choice(CHECKS), help="Leave out a check; may be repeated.")
 @click.option("--expect-digest", metavar="HEX", help="Refuse another result.")
-@click.option(
-    "--min-size", type=float, default=MIN_SIZE, show_default=True, metavar="PERCENT", help="Of BASE."
-)
+@min_size_option("Of BASE.")
 @click.option("--force", is_flag=True, help="Whatever the size.")
 @click.option("--rejects", metavar="CSV", help="Write the rejected rows to this file.")
 @click.option("--max-rejects", type=click.IntRange(0), default=0, show_default=True, metavar="N")
@@ -78,6 +76,8 @@ def command(
         raise click.UsageError("--rejects: expected one DELTA for a store")
     if output is not None:
         check_outputs(deltas, output, rejects)
+    if rejects is not None:
+        check_outputs((base, *deltas), rejects, None)
     try:
         options = Options(format=form, column=column, rejects=rejects, max_rejects=max_rejects)
         if irregular:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imeiset.cli import printable
-from imeiset.cli.files import check_outputs, column_option, progress_bar
-from imeiset.feeds.delta import MIN_SIZE
+from imeiset.cli.files import check_outputs, column_option, min_size_option, number, progress_bar
 
 if TYPE_CHECKING:
     from imeiset import ImeiSet
@@ -47,13 +46,12 @@ if TYPE_CHECKING:
 @click.option(
     "--max-ratio",
     type=click.FloatRange(1),
+    callback=number,
     metavar="N",
     help="Refuse text N times its compressed size (250).",
 )
 @click.option("--against", metavar="FILE", help="The last list, for --min-size; OUT as it is if left out.")
-@click.option(
-    "--min-size", type=float, default=MIN_SIZE, show_default=True, metavar="PERCENT", help="Of the last list."
-)
+@min_size_option("Of the last list.")
 @click.option("--force", is_flag=True, help="Whatever the size.")
 @click.option(
     "--report", type=click.Choice(["table", "json"]), default="table", show_default=True, help="On stdout."
@@ -102,6 +100,8 @@ def command(
         raise click.UsageError(f"--format: expected one of {', '.join(FORMATS)}, got {form!r}")
     limits: dict[str, Any] = {"max_bytes": max_bytes, "max_ratio": max_ratio}
     check_outputs(files, output, rejects)
+    if against is not None and rejects is not None:
+        check_outputs((against,), rejects, None)
     last = None if force or against is None else ImeiSet.open(against)
     with progress_bar() as progress:
         result = load(

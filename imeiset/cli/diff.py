@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from imeiset.cli.files import progress_bar
+from imeiset.cli.files import check_outputs, progress_bar
 
 
 @click.command("diff")
@@ -18,6 +18,8 @@ def command(old: str, new: str, form: str, output: str | None) -> None:
     from imeiset._files import publish
     from imeiset.feeds.delta import diff
 
+    if output is not None:
+        check_outputs((old, new), output, None)
     before, after = ImeiSet.open(old), ImeiSet.open(new)
     if output is None:
         sys.stdout.flush()

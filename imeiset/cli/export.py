@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from imeiset.cli import printable
-from imeiset.cli.files import progress_bar
+from imeiset.cli.files import check_outputs, progress_bar
 
 _BY_NAME = {".parquet": "parquet", ".roaring": "roaring", ".csv": "dirbs"}
 
@@ -25,6 +25,7 @@ def command(snapshot: str, output: str, form: str | None) -> None:
     from imeiset._files import publish
     from imeiset.feeds.export import export
 
+    check_outputs((snapshot,), output, None)
     members = ImeiSet.open(snapshot)
     form = form or _BY_NAME.get(Path(output).suffix, "plain")
     try:

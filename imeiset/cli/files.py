@@ -1,12 +1,16 @@
 """What the commands that read and write files share."""
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def _column(context: click.Context, parameter: click.Parameter, value: str | None) -> str | int | None:
@@ -23,10 +27,32 @@ column_option = click.option(
 )
 
 
+def number(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """For options of a number: NaN is none, and no limit."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("expected a number, got nan")
+    return value
+
+
+def min_size_option(of: str) -> Callable[[Command], Command]:
+    """--min-size: the percent of that which the result must have."""
+    from imeiset.feeds.delta import MIN_SIZE
+
+    return click.option(
+        "--min-size",
+        type=float,
+        callback=number,
+        default=MIN_SIZE,
+        show_default=True,
+        metavar="PERCENT",
+        help=of,
+    )
+
+
 def check_outputs(files: tuple[str, ...], output: str, rejects: str | None) -> None:
     """Say now what would go wrong after the work is done, and protect the sources."""
     if "-" in (output, rejects):
-        raise click.UsageError("a snapshot or rejects cannot go to stdout; for a file of that name: ./-")
+        raise click.UsageError("OUT and --rejects cannot go to stdout; for a file of that name: ./-")
     outputs = [Path(os.path.realpath(name)) for name in (output, rejects) if name is not None]
     if len(set(outputs)) < len(outputs):
         raise click.UsageError("OUT and --rejects are the same file")

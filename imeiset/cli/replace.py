@@ -2,7 +2,7 @@
 
 import click
 
-from imeiset.cli.files import working
+from imeiset.cli.files import number, working
 from imeiset.cli.registers import load_source, show, source_options
 
 
@@ -12,6 +12,7 @@ from imeiset.cli.registers import load_source, show, source_options
 @click.option(
     "--shrink",
     type=click.FloatRange(0, 100),
+    callback=number,
     default=25.0,
     show_default=True,
     metavar="PERCENT",

@@ -38,7 +38,7 @@ cdef extern from "scan.h" nogil:
         int64_t status[256]
         int64_t forms[3]
 
-    int32_t scan_returns(const uint8_t *text, const scan_row *row) noexcept
+    int32_t scan_returns(const uint8_t *text, int32_t start, int32_t end, uint8_t delimiter) noexcept
     enum: SCAN_GROUP_SLOTS
     int32_t scan_group(const uint8_t *text, const int32_t *starts, const int32_t *ends, int32_t count,
                        int32_t *slots, int32_t *group, int32_t *first) noexcept
@@ -319,14 +319,15 @@ cdef class Scanner:
         return numbers
 
     def returns(self, const int64_t[::1] rows not None, /):
-        """How many CRs stand inside each of these rows of the batch, out of quotes: int32[n]."""
+        """How many CRs stand inside each of these rows of the batch, out of quoted cells: int32[n]."""
         cdef Py_ssize_t i
         counts = np.zeros(rows.shape[0], np.int32)
         cdef int32_t[::1] view = counts
         for i in range(rows.shape[0]):
             if not 0 <= rows[i] < self._count:
                 raise ValueError(f"expected rows below {self._count}, got {rows[i]}")
-            view[i] = scan_returns(&self._text[0], <scan_row*>&self._row_view[rows[i], 0])
+            view[i] = scan_returns(&self._text[0], self._row_view[rows[i], 0], self._row_view[rows[i], 1],
+                                   self._dialect.delimiter)
         return counts
 
     @property

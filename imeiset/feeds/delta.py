@@ -84,7 +84,7 @@ def apply(
 def expect_size(path: str, result: ImeiSet, last: ImeiSet, min_size: float) -> None:
     """Raise FeedLimit for a result that has less than so many percent of the identities of the last."""
     before, after = _size(last), _size(result)
-    if after * 100 < before * min_size:
+    if not after * 100 >= before * min_size:  # of NaN too
         expected = f"a result of at least {min_size:g}% of the {before:,} identities before"
         raise FeedLimit(path, expected, f"{after:,}: --force takes it all the same")
 

@@ -123,9 +123,10 @@ def read_description(path: str | os.PathLike[str]) -> Description:
         raise FeedDescription(name, "TOML", str(error)) from None
     top = _Table(name, "the description", found, ("policy", "lists"))
     policy = _policy(_Table(name, "policy", top.get("policy", dict, {}), _POLICY))
-    tables = top.get("lists", list, [])
-    if not tables or not all(isinstance(table, dict) for table in tables):
-        raise FeedDescription(name, "a table [[lists]] for each list", "none" if not tables else "others")
+    tables = found.get("lists", [])
+    if not tables or not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        got = "none" if not tables else "others" if isinstance(tables, list) else "[lists] or another 'lists'"
+        raise FeedDescription(name, "a table [[lists]] for each list", got)
     lists = []
     for number, table in enumerate(tables, 1):
         title = table.get("name")

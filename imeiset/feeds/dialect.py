@@ -277,7 +277,7 @@ def _is_imei(cell: str) -> bool:
 def _nearest(name: str, first_row: list[str]) -> str:
     """The name in the first row that is closest, or all, without showing data of a file with no header."""
     titles = {
-        plain(cell): cell.strip() for cell in first_row if plain(cell) and not re.search("[0-9]{6}", cell)
+        plain(cell): cell.strip() for cell in first_row if plain(cell) and len(re.findall(r"\d", cell)) < 6
     }
     if close := get_close_matches(plain(name), titles, 1):
         return f"{titles[close[0]]!r} as the nearest"

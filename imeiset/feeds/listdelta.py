@@ -95,7 +95,7 @@ class ListDelta:
                 report.texts = len((one.texts - _texts(removes)) | _texts(adds) | _texts(updates))
         size = before.get(self.rule, 0) + (before.get("irregular", 0) if self.rule == "exact" else 0)
         left = size + report.added - report.removed
-        if left * 100 < size * min_size:
+        if not left * 100 >= size * min_size:  # of NaN too
             expected = f"at least {min_size:g}% of the {size:,} of list {one.name!r} by {self.rule}"
             raise FeedLimit(self.path, expected, f"{left:,}")
         report.keys = left - report.texts

@@ -68,6 +68,8 @@ class Options:
             raise ValueError(f"expected irregular of 'reject' or 'keep', got {self.irregular!r}")
         if not 0 < self.max_line <= MAX_ROW:
             raise ValueError(f"expected max_line from 1 to {MAX_ROW}, got {self.max_line}")
+        if not self.max_ratio >= 1:  # nor NaN, which nothing exceeds
+            raise ValueError(f"expected max_ratio from 1, got {self.max_ratio}")
 
 
 class Reader:

@@ -9,7 +9,8 @@
  *
  * No row may hide others. A quoted cell that is never closed, is closed within a cell, holds a line
  * that looks like a row, or makes its row longer than max_row costs its first line only: that line
- * is yielded as SCAN_QUOTE and scanning resumes on the next. A line longer than max_row is yielded
+ * is yielded as SCAN_QUOTE and scanning resumes on the next. A CR out of quotes that ends no line may
+ * have been meant to: its row is yielded as SCAN_RETURN. A line longer than max_row is yielded
  * cut, as SCAN_LONG, and skipped without being kept. What is yielded does not depend on how the text
  * was cut into chunks.
  */
@@ -25,7 +26,14 @@
 
 /* What can be wrong with a row before its cells are looked at. Above every parse status, so that one
  * byte holds either; report.RowFlaw has the same numbers. */
-enum scan_flaw { SCAN_FINE = 0, SCAN_SHORT = 129, SCAN_QUOTE = 130, SCAN_LONG = 131, SCAN_CELLS = 132 };
+enum scan_flaw {
+    SCAN_FINE = 0,
+    SCAN_SHORT = 129,
+    SCAN_QUOTE = 130,
+    SCAN_LONG = 131,
+    SCAN_CELLS = 132,
+    SCAN_RETURN = 138
+};
 
 struct scan_row {
     int32_t start, end; /* in the chunk; the line end is not included */
@@ -180,6 +188,24 @@ static inline bool scan_hides_row(const struct scan_dialect *dialect, const uint
     return false;
 }
 
+/* How many CRs stand inside a row, out of quoted cells and not at its end. */
+static inline int32_t scan_returns(const uint8_t *text, int32_t start, int32_t end, uint8_t delimiter) {
+    int32_t count = 0;
+    bool quoted = false;
+    while (end > start && text[end - 1] == '\r') end--;
+    if (!memchr(text + start, '\r', (size_t)(end - start))) return 0;
+    for (int32_t at = start; at < end; at++) {
+        if (quoted && text[at] == '"') {
+            if (at + 1 < end && text[at + 1] == '"') at++;
+            else quoted = false;
+        } else if (!quoted) {
+            quoted = text[at] == '"' && (at == start || text[at - 1] == delimiter);
+            count += text[at] == '\r';
+        }
+    }
+    return count;
+}
+
 /* Yield at most `limit` rows from state->position on; return how many. Fewer means that the chunk is
  * finished: its bytes from state->position on are an unfinished row, to be put before the next chunk
  * (none if `final`).
@@ -294,7 +320,9 @@ static int32_t scan_rows(const struct scan_dialect *dialect, const uint8_t *text
         } else {
             rows[count] = (struct scan_row){position, mark, line,
                                             found < n_wanted ? SCAN_SHORT
-                                            : wide || column < fewest ? SCAN_CELLS : SCAN_FINE};
+                                            : wide || column < fewest ? SCAN_CELLS
+                                            : scan_returns(text, position, mark, dialect->delimiter)
+                                                ? SCAN_RETURN : SCAN_FINE};
             for (; found < n_wanted; found++) cell = scan_cell(cell, capacity, text, mark, mark);
             state->continued += row_lines;
             count++;
@@ -332,20 +360,6 @@ unfinished:
 #undef SCAN_NEXT
     state->position = position;
     state->lines = line;
-    return count;
-}
-
-/* How many CRs stand inside a row, out of quotes and not at its end. */
-static int32_t scan_returns(const uint8_t *text, const struct scan_row *row) {
-    const uint8_t *p = text + row->start, *end = text + row->end;
-    int32_t count = 0;
-    bool quoted = false;
-    if (!memchr(p, '\r', (size_t)(end - p))) return 0;
-    while (end > p && end[-1] == '\r') end--;
-    for (; p < end; p++) {
-        quoted ^= *p == '"';
-        count += *p == '\r' && !quoted;
-    }
     return count;
 }
 

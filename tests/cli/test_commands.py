@@ -181,6 +181,41 @@ def test_build_protects_its_sources(here):
     assert (here / "in").read_text() == LISTED
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("diff", "set.imei", "other.imei", "-o", "set.imei"),
+        ("diff", "other.imei", "set.imei", "-o", "./set.imei"),
+        ("export", "set.imei", "-o", "set.imei"),
+        ("apply", "set.imei", "delta", "-o", "out", "--rejects", "set.imei"),
+        ("apply", "set.imei", "delta", "-o", "out", "--rejects", "delta"),
+        ("apply", "store", "delta", "--rejects", "delta"),
+        ("build", "list", "-o", "out", "--against", "set.imei", "--rejects", "set.imei"),
+    ],
+)
+def test_a_snapshot_or_delta_is_not_replaced_by_what_is_made_of_it(snapshot, here, arguments):
+    ImeiSet([LISTED]).save("other.imei")
+    (here / "store").mkdir()
+    for name in ("list", "delta"):
+        (here / name).write_text(f"+{OTHER}\n")
+    before = names(), [(here / name).read_bytes() for name in (snapshot, "delta")]
+    assert "is a source and would be replaced" in run(*arguments, code=2).stderr
+    assert (names(), [(here / name).read_bytes() for name in (snapshot, "delta")]) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("build", "list", "-o", "out", "--max-ratio", "nan"),
+        ("build", "list", "-o", "out", "--min-size", "nan"),
+        ("apply", "set.imei", "delta", "-o", "out", "--min-size", "nan"),
+        ("replace", "store", "set.imei", "--shrink", "nan"),
+    ],
+)
+def test_nan_lifts_no_limit(here, arguments):
+    assert "expected a number, got nan" in run(*arguments, code=2).stderr
+
+
 def test_build_to_where_nothing_can_be_written(here):
     (here / "in").write_text(LISTED)
     assert "no such directory" in run("build", "in", "-o", "missing/out", code=2).stderr
@@ -578,6 +613,16 @@ def test_a_package_that_does_not_load_is_not_none_found(snapshot):
         assert (
             subprocess.run([*run, imei], capture_output=True, check=False, env=ENVIRONMENT).returncode == code
         )
+
+
+def test_an_interrupt_while_loading_is_told_in_a_line(here):
+    (here / "imeiset").mkdir()
+    (here / "imeiset" / "__init__.py").write_text("raise KeyboardInterrupt")
+    path = os.pathsep.join((str(here), ENVIRONMENT["PYTHONPATH"]))
+    found = subprocess.run(
+        [*RUN, "--help"], capture_output=True, check=False, env={**ENVIRONMENT, "PYTHONPATH": path}
+    )
+    assert (found.returncode, found.stdout, found.stderr) == (130, b"", b"imeiset: interrupted\n")
 
 
 def test_a_mistake_of_ours_is_not_none_found(snapshot, monkeypatch):

@@ -125,6 +125,8 @@ def test_size_and_digest(base, delta):
     path = delta(f"imei,change_type\n{A},remove\n")
     with pytest.raises(errors.FeedLimit, match="at least 75% of the 2"):
         apply(base, path)
+    with pytest.raises(errors.FeedLimit, match="at least nan%"):
+        apply(base, path, min_size=float("nan"))
     result, report = apply(base, path, min_size=50)
     assert apply(base, path, min_size=50, expect_digest=report.digest.upper())[0] == result
     with pytest.raises(errors.FeedConflict, match="a result of digest"):

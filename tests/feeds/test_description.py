@@ -201,6 +201,7 @@ def test_it_is_the_register_that_the_calls_make(describe, tmp_path):
         (("[policy]", "[policy"), "expected TOML, got"),
         ((TEXT, "[policy]\n"), "expected a table [[lists]] for each list, got none"),
         ((TEXT, "lists = [1]\n"), "a table [[lists]] for each list, got others"),
+        ((TEXT, "[lists.stolen]\n"), "a table [[lists]] for each list, got [lists] or another 'lists'"),
     ],
 )
 def test_what_is_not_understood_is_said(describe, change, expected):

@@ -76,6 +76,7 @@ def test_found(text, column, expected):
         (f"20240101123045,{A}\n20240101123045,{B}", None, "columns 1, 2 that could"),
         ("a,b\nc,d\n", None, "none in 2 columns"),
         (f"{A},x\n", "imsi", "no header|'x'"),
+        ("49-015420-323751-8,4901 5420 3237 518,x\n", "imsi", "got a first row of 'x'$"),  # no serial numbers
         # no guess where there is doubt
         (f"{A},x\nzzz,x\n{A},x\n", None, "column 1 that could"),
         (f"20240229123456,{A},x\n20240229123457,,x\n", None, "columns 1, 2 that could"),

@@ -83,9 +83,10 @@ def test_pairs_ranges_tacs_and_irregular_identities(store, delta):
     assert (applied.added, applied.removed, applied.keys) == (2, 10, 92)
     assert [store.check(key).status for key in (149, 150, 159, 160, 300, 302)] == [B, W, W, B, B, W]
 
-    _, applied = store.apply_file(
-        delta("tac,change_type\n35123458,add\n35123456,remove\n"), "models", min_size=50
-    )
+    text = "tac,change_type\n35123458,add\n35123456,remove\n"
+    with pytest.raises(FeedLimit, match="at least nan%"):
+        store.apply_file(delta(text), "models", min_size=float("nan"))
+    _, applied = store.apply_file(delta(text), "models", min_size=50)
     assert [store.check(f"3512345{n}000000").status for n in (6, 7, 8)] == [W, G, G]
 
     keep = Options(irregular="keep", max_rejects=0)

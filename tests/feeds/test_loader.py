@@ -213,6 +213,7 @@ def test_keys_grow_beyond_the_first_buffer(feed):
         ({"paths": []}, "at least one file"),
         ({"paths": "x", "check_digit": "never"}, "check_digit"),
         ({"paths": "x", "max_line": 0}, "max_line"),
+        ({"paths": "x", "max_ratio": float("nan")}, "max_ratio"),
     ],
 )
 def test_bad_arguments(arguments, message):

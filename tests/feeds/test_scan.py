@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from imeiset.feeds import _scan
 from imeiset.feeds._scan import Scanner
 
-SHORT, QUOTE, LONG, CELLS = 129, 130, 131, 132
+SHORT, QUOTE, LONG, CELLS, RETURN = 129, 130, 131, 132, 138
 
 
 def scan(text, delimiter=b",", columns=(0,), cuts=(), **options):
@@ -115,6 +115,25 @@ def test_a_broken_quote_costs_its_own_line_only(ending):
         (6, 0, b'6"', [b'6"']),
         (7, QUOTE, b'"7', [b""]),  # never closed
     ]
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r\r\n"])
+@pytest.mark.parametrize(
+    ("text", "flawed"),
+    [
+        (b"1,,\r2,,", True),  # empty cells at the end of a row may be more than there are columns
+        (b"1,x\r2,y", True),
+        (b"1\r,x,y", True),
+        (b'1,5" x\r2,', True),  # a quote within a cell begins no quoted one
+        (b'1,"x""\ry",\rz', True),
+        (b'1,"x\ry",z', False),
+        (b'"1","x""\r""y",z', False),
+        (b"1,x,y", False),
+    ],
+)
+def test_a_cr_hides_no_row(text, flawed, ending):
+    rows, _, _ = scan(text + ending + b"3,x,y" + ending, fewest=2, most=3)
+    assert [flaw for _, flaw, _, _ in rows] == [RETURN if flawed else 0, 0]
 
 
 def test_long_rows_are_cut_and_hide_nothing():

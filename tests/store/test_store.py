@@ -211,6 +211,11 @@ def test_a_reader_of_a_pruned_generation_moves_on(store, directory):
     assert (reader.generation, reader.check(1).status) == (2, B)
 
 
+def test_a_delta_shows_no_serial_numbers():
+    shown = repr(Delta("stolen", add=[PHONE], remove=[int(PHONE[:14])], reason="stolen"))
+    assert shown == "Delta(list='stolen', rule=None, reason='stolen', date=None)"
+
+
 def test_a_base_that_shrinks_is_refused(store):
     smaller = Register()
     for name, status in (("stolen", B), ("good", W)):
@@ -223,6 +228,8 @@ def test_a_base_that_shrinks_is_refused(store):
     bigger = Register()
     bigger.add("stolen", [PHONE, OTHER], status=B)
     bigger.add("good", [OTHER], status=W)
+    with pytest.raises(StoreShrunk):
+        store.replace(bigger, shrink=float("nan"))
     store.replace(bigger, shrink=0)
     assert store.check(OTHER).status == B
 
