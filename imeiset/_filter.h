@@ -9,16 +9,9 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "_simd.h"
-
-#ifdef __GNUC__
-#define FILTER_INLINE static inline __attribute__((always_inline))
-#define FILTER_FETCH(p) __builtin_prefetch(p)
-#else
-#define FILTER_INLINE static inline
-#define FILTER_FETCH(p) ((void)0)
-#endif
 
 /* Of the numbers key >> shift. */
 struct filter {
@@ -27,16 +20,16 @@ struct filter {
     int shift;      /* 0 to 63 */
 };
 
-FILTER_INLINE uint32_t filter_hash(uint64_t number) {
+ALWAYS_INLINE uint32_t filter_hash(uint64_t number) {
     uint32_t hash = (uint32_t)number * 0x9E3779B1u + (uint32_t)(number >> 32) * 0x85EBCA77u;
     return (hash ^ hash >> 15) * 0xC2B2AE3Du;
 }
 
-FILTER_INLINE uint32_t filter_word(uint32_t hash, uint32_t count) { return (uint32_t)((uint64_t)hash * count >> 32); }
+ALWAYS_INLINE uint32_t filter_word(uint32_t hash, uint32_t count) { return (uint32_t)((uint64_t)hash * count >> 32); }
 
-FILTER_INLINE uint32_t filter_bits(uint32_t hash) { return hash * 0x27D4EB2Fu; }
+ALWAYS_INLINE uint32_t filter_bits(uint32_t hash) { return hash * 0x27D4EB2Fu; }
 
-FILTER_INLINE uint8_t filter_marked(uint64_t word, uint32_t bits) {
+ALWAYS_INLINE uint8_t filter_marked(uint64_t word, uint32_t bits) {
     return (uint8_t)(word >> (bits >> 26) & word >> (bits >> 20 & 63) & word >> (bits >> 14 & 63) & 1);
 }
 
@@ -48,7 +41,7 @@ static inline int filter_knows(const struct filter *f, uint64_t key) {
 
 /* Begin to fetch what filter_knows will read. */
 static inline void filter_fetch(const struct filter *f, uint64_t key) {
-    FILTER_FETCH(f->words + filter_word(filter_hash(key >> f->shift), f->count));
+    PREFETCH(f->words + filter_word(filter_hash(key >> f->shift), f->count));
 }
 
 /* Add numbers, not keys. */
@@ -67,7 +60,7 @@ struct filter_places { /* the words, and the bits in them as the upper bits of a
     uint32_t word[FILTER_GROUP], bits[FILTER_GROUP];
 };
 
-FILTER_INLINE void filter_find(const struct filter *f, const uint64_t *keys, size_t n, struct filter_places *to) {
+ALWAYS_INLINE void filter_find(const struct filter *f, const uint64_t *keys, size_t n, struct filter_places *to) {
     const uint32_t count = f->count;
     const int shift = f->shift;
     for (size_t i = 0; i < n; i++) {
@@ -75,13 +68,14 @@ FILTER_INLINE void filter_find(const struct filter *f, const uint64_t *keys, siz
         to->word[i] = filter_word(hash, count);
         to->bits[i] = filter_bits(hash);
     }
-    for (size_t i = 0; i < n; i++) FILTER_FETCH(f->words + to->word[i]);
+    for (size_t i = 0; i < n; i++) PREFETCH(f->words + to->word[i]);
 }
 
 /* out[i] |= flag where the filter knows the number of key i. */
-FILTER_INLINE void filter_ask(const struct filter *f, const uint64_t *keys, size_t n, uint8_t flag, uint8_t *out) {
+ALWAYS_INLINE void filter_ask(const struct filter *f, const uint64_t *keys, size_t n, uint8_t flag, uint8_t *out) {
     const uint64_t *words = f->words;
     struct filter_places ring[2];
+    uint64_t word[FILTER_GROUP];
     size_t here = n < FILTER_GROUP ? n : FILTER_GROUP;
     filter_find(f, keys, here, &ring[0]);
     for (size_t at = 0; at < n; at += FILTER_GROUP) {
@@ -92,9 +86,32 @@ FILTER_INLINE void filter_ask(const struct filter *f, const uint64_t *keys, size
         else if (next < n)
             filter_find(f, keys + next, n - next, &ring[next / FILTER_GROUP & 1]);
         here = n - at < FILTER_GROUP ? n - at : FILTER_GROUP;
-        for (size_t i = 0; i < here; i++)
-            out[at + i] |= (uint8_t)(filter_marked(words[now->word[i]], now->bits[i]) * flag);
+        for (size_t i = 0; i < here; i++) word[i] = words[now->word[i]];
+        if (here == FILTER_GROUP) /* a known number of them: in vectors */
+            for (size_t i = 0; i < FILTER_GROUP; i++) out[at + i] |= (uint8_t)(filter_marked(word[i], now->bits[i]) * flag);
+        else
+            for (size_t i = 0; i < here; i++) out[at + i] |= (uint8_t)(filter_marked(word[i], now->bits[i]) * flag);
     }
+}
+
+/* Which bytes are not 0, in order; returns how many. */
+static inline size_t nonzero_rows(const uint8_t *bytes, size_t n, uint32_t *rows) {
+    size_t count = 0, i = 0;
+    for (; i + 8 <= n; i += 8) {
+        uint64_t eight;
+        memcpy(&eight, bytes + i, 8);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        eight = __builtin_bswap64(eight);
+#endif
+        const uint64_t low = UINT64_C(0x7F7F7F7F7F7F7F7F);
+        uint64_t tops = (((eight & low) + low) | eight) & ~low; /* the top bit of each that is not 0 */
+        for (; tops; tops &= tops - 1) rows[count++] = (uint32_t)(i + (size_t)__builtin_ctzll(tops) / 8);
+    }
+    for (; i < n; i++) {
+        rows[count] = (uint32_t)i;
+        count += bytes[i] != 0;
+    }
+    return count;
 }
 
 typedef void (*filter_kernel)(const struct filter *, const uint64_t *keys, size_t n, uint8_t flag, uint8_t *out);
@@ -108,11 +125,13 @@ typedef void (*filter_kernel)(const struct filter *, const uint64_t *keys, size_
 FILTER_KERNEL(portable, )
 #if SIMD_X86
 FILTER_KERNEL(avx2, TARGET_AVX2)
+FILTER_KERNEL(avx512, TARGET_AVX512)
 #endif
 
 /* That of a level; SSE4 has nothing that it could use. */
 static inline filter_kernel filter_level(int level) {
 #if SIMD_X86
+    if (level >= SIMD_AVX512) return filter_ask_avx512;
     if (level >= SIMD_AVX2) return filter_ask_avx2;
 #endif
     (void)level;

@@ -29,7 +29,8 @@ cdef extern from "_filter.h" nogil:
     bint filter_knows(const filter*, uint64_t) noexcept
     void filter_fetch(const filter*, uint64_t) noexcept
     void filter_mark(uint64_t*, uint32_t, const uint64_t*, size_t) noexcept
-    void FILTER_FETCH(const void*) noexcept
+    size_t nonzero_rows(const uint8_t*, size_t, uint32_t*) noexcept
+    void PREFETCH(const void*) noexcept
 
 cdef enum:
     BLOCK = 2048  # keys asked at a time, so that what parts answer stays in cache
@@ -39,7 +40,8 @@ cdef enum:
 
 cdef filter_kernel _filter_ask = filter_level(simd_by_name(simd_level().encode()))
 
-cdef uint64_t KEYS = 10 ** 14
+cdef enum:
+    KEYS = 100_000_000_000_000  # every key is below
 
 # ---- IMSIs -------------------------------------------------------------------------
 #
@@ -278,10 +280,10 @@ cdef class Pairing:
                     at[i] = -2
         for i in range(n):
             if at[i] >= 0:
-                FILTER_FETCH(self.base.starts + at[i])
+                PREFETCH(self.base.starts + at[i])
         for i in range(n):
             if at[i] >= 0:
-                FILTER_FETCH(pairs_span(&self.base, at[i], &count))
+                PREFETCH(pairs_span(&self.base, at[i], &count))
         for i in range(n):
             imsi = imsis[i] if imsis != NULL else 0
             if at[i] == -2:
@@ -594,7 +596,7 @@ cdef class Tables:
         cdef uint16_t[::1] wide
         cdef size_t block, start, here, i, n = keys.shape[0]
         cdef bint is_narrow = out.dtype.itemsize == 1
-        cdef uint64_t highest = 0
+        cdef uint64_t wrong = 0
         cdef rows* work
         if len(out) != n or (imsis is not None and len(imsis) != n):
             raise ValueError(f"expected {n} codes and IMSIs, one for each key, got {len(out)}")
@@ -620,8 +622,8 @@ cdef class Tables:
                 else:
                     for i in range(here):
                         wide[start + i] = self.default
-                for i in range(here):
-                    highest = max(highest, keys[start + i])
+                for i in range(here):  # the top bit: beyond the last key
+                    wrong |= keys[start + i] | (KEYS - 1 - keys[start + i])
                 self.concerned(&keys[start], &subscribers[start] if subscribers != NULL else NULL, here,
                                start, work)
                 if work.count > WAITING - BLOCK or start + here == n:  # together: their lookups overlap
@@ -634,14 +636,15 @@ cdef class Tables:
                             wide[work.row[i]] = work.code[i]
                     work.count = 0
         PyMem_RawFree(work)
-        return highest < KEYS
+        return wrong >> 63 == 0
 
     cdef void concerned(self, const uint64_t* keys, const uint64_t* imsis, size_t n, size_t start,
                         rows* work) noexcept nogil:
         """Add the rows of a block that some rule may say something about."""
         cdef uint8_t may[BLOCK]
         cdef uint8_t spare[BLOCK]
-        cdef size_t i, count = work.count
+        cdef uint32_t found[BLOCK]
+        cdef size_t i, j, count = work.count
         index_have(self.in_known, keys, n, may)
         if self.has_spans:
             _filter_ask(&self.spans, keys, n, RANGED, may)
@@ -652,11 +655,12 @@ cdef class Tables:
             for i in range(n):
                 may[i] |= spare[i]
         if imsis == NULL:
-            for i in range(n):  # without a branch: a later row takes the place of one that is not
+            for j in range(nonzero_rows(may, n, found)):
+                i = found[j]
                 work.row[count] = start + i
                 work.key[count] = keys[i]
                 work.may[count] = may[i]
-                count += may[i] != 0
+                count += 1
         else:
             for i in range(n):
                 work.row[count] = start + i
