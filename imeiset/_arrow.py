@@ -4,6 +4,7 @@ nanoarrow checks the structures and says how long each buffer is; what the buffe
 and in the kernels: no offset, view or index leads outside them.
 """
 
+import ctypes
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -89,7 +90,7 @@ class ArrowColumn:
                     arrays = list(stream)
             known: _Known = {}
             chunks = [_chunk(array, known) for array in arrays]
-        except (RuntimeError, SystemError) as error:  # nanoarrow's, the latter for a negative length
+        except RuntimeError as error:  # nanoarrow's
             raise ValueError(f"expected a sound Arrow column, got {error}") from None
         return cls(chunks, 0, sum(chunk.length for chunk in chunks))
 
@@ -129,7 +130,11 @@ class ArrowColumn:
 
 def _chunk(array: Any, known: "_Known", start: int = 0, stop: int | None = None) -> "_Chunk":
     """The reader of one array, or of rows of it; of the only field, if it is a struct, as tables come."""
-    stop = array.length if stop is None else stop
+    # `array.length` of a negative one is a SystemError on Python 3.11, and ends the process on 3.13.
+    length = ctypes.c_int64.from_address(array._addr()).value  # the first field of an ArrowArray
+    if length < 0:
+        raise ValueError(f"expected a sound Arrow column, got one of {length} rows")
+    stop = length if stop is None else stop
     if array.schema.format == "n":  # before nanoarrow counts its buffers: polars has one too many
         return _Missing(array, None, start, stop)
     view = array.view()
