@@ -507,7 +507,7 @@ def test_reasons_and_dates_as_arrays():
     keys = np.arange(200_000, dtype=np.uint64)
     reasons = np.array(["lost", "", "stolen|lost"])[keys % 3]
     dates = np.datetime64("2020-01-01", "ns") + (keys % 1000).astype("timedelta64[D]")
-    dates[5] = np.datetime64("NaT")
+    dates[5] = np.datetime64("NaT", "ns")
     register = Register()
     register.add("stolen", keys[::-1], status=B, reasons=reasons[::-1], dates=dates[::-1])
     for key in (0, 1, 2, 5, 199_999):
