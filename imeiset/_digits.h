@@ -1,4 +1,4 @@
-/* ASCII digits to keys: one text at a time here, whole columns in _digits_kernels.h.
+/* ASCII digits to keys: one text at a time here, whole columns in _digits_simd.h.
  *
  * A key is the number made of the first 14 digits of an IMEI; digits 15 and 16 identify nothing.
  * Every function returns, or writes, a parse status (ParseStatus in errors.py). The check digit codes

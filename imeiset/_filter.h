@@ -1,8 +1,8 @@
 /* Bloom filters in front of exact sets: what a filter does not know is not there; what it knows is looked
  * up. Three bits of one 64-bit word for each number.
  *
- * The arithmetic has 32 bits, so that the compiler puts eight numbers into a vector; the words come from
- * plain loads. A filter is stored in snapshots: whoever changes the hash changes register.py's layout.
+ * The arithmetic has 32 bits, so that the compiler puts eight or sixteen numbers into a vector; the words
+ * come from plain loads. A filter is stored in snapshots: whoever changes the hash changes register.py's layout.
  */
 #ifndef IMEISET_FILTER_H
 #define IMEISET_FILTER_H
