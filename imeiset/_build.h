@@ -1,14 +1,15 @@
 /* Building the index: runs of keys in order -> the arrays of _index.h, in one pass.
  *
- * Keys are gathered a TAC at a time. Runs of RUN_MIN or more go to the spill, where they cost a
- * few bytes; the other serials go to lines of the shape their number asks for.
+ * Keys are gathered a TAC at a time. Long runs go to the spill, where they cost a few bytes; the other
+ * serials go to lines of the shape their number asks for. How long a run has to be for that is the caller's
+ * choice between speed and size: who is in a stretch of the lines with a run has to ask the spill.
  */
 #ifndef IMEISET_BUILD_H
 #define IMEISET_BUILD_H
 
 #include "_index.h"
 
-#define RUN_MIN 32u
+#define RUN_MIN 32u /* keys in a long run, unless the caller says otherwise */
 
 enum build_status { BUILD_OK = 0, BUILD_NO_MEMORY = 1, BUILD_NOT_ASCENDING = 2, BUILD_OUT_OF_RANGE = 3, BUILD_TOO_LARGE = 4 };
 
@@ -47,6 +48,7 @@ struct builder {
     struct bytes pilots, slots, tacs, lines, ranks, spill, fences, spill_ranks; /* the arrays */
     uint32_t seed;
     uint64_t count;
+    uint64_t run_min;
 
     struct bytes directory;      /* slots in TAC order, until they are hashed */
     struct bytes runs;           /* struct run of the TAC at hand */
@@ -63,6 +65,7 @@ struct builder {
 
 static inline int builder_init(struct builder *b) {
     memset(b, 0, sizeof *b);
+    b->run_min = RUN_MIN;
     b->serials = malloc(SERIALS * sizeof *b->serials);
     return b->status = b->serials ? BUILD_OK : BUILD_NO_MEMORY;
 }
@@ -184,7 +187,7 @@ static inline int run_flush(struct builder *b) {
         if (tac_flush(b)) return b->status;
         b->tac = tac;
     }
-    if (length < RUN_MIN && start + length <= (tac + 1) * SERIALS) {
+    if (length < b->run_min && start + length <= (tac + 1) * SERIALS) {
         for (uint64_t i = 0; i < length; i++) b->serials[b->serial_count++] = (uint32_t)(start - tac * SERIALS + i);
         return BUILD_OK;
     }

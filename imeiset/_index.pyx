@@ -29,7 +29,7 @@ cdef extern from "_simd.h" nogil:
 
 cdef extern from "_merge.h" nogil:
     enum: BUILD_OK, BUILD_NO_MEMORY, BUILD_NOT_ASCENDING, BUILD_OUT_OF_RANGE, BUILD_TOO_LARGE
-    enum: SERIALS, LINE_BYTES, RANK_BYTES, RANK_LINES, MAX_LINES, OP_AND, OP_SUB
+    enum: SERIALS, LINE_BYTES, RANK_BYTES, RANK_LINES, MAX_LINES, RUN_MIN, OP_AND, OP_SUB
     const uint64_t KEYS
     struct index:
         const uint8_t* pilots
@@ -48,7 +48,7 @@ cdef extern from "_merge.h" nogil:
     struct builder:
         bytes pilots, slots, tacs, lines, ranks, spill, fences, spill_ranks
         uint32_t seed
-        uint64_t count
+        uint64_t count, run_min
         int status
     struct reader:
         pass
@@ -336,14 +336,21 @@ cdef class Index:
         return self
 
     @classmethod
-    def _combine(cls, Index a not None, Index b not None, int op):
-        """a | b (op 0), a & b (1), a - b (2) or a ^ b (3), in one sweep; O(runs of a and b)."""
+    def _combine(cls, Index a not None, Index b not None, int op, uint64_t run_min=RUN_MIN):
+        """a | b (op 0), a & b (1), a - b (2) or a ^ b (3), in one sweep; O(runs of a and b).
+
+        run_min: the fewest keys, 1 to 32, of a run that is kept as one, in the spill: fewer bytes for sets
+        of short runs, and slower lookups near them.
+        """
         cdef Index self = Index.__new__(cls)
         cdef builder to
         if not 0 <= op <= 3:
             raise ValueError(f"op: expected 0 to 3, got {op}")
+        if not 1 <= run_min <= RUN_MIN:
+            raise ValueError(f"run_min: expected 1 to {RUN_MIN}, got {run_min}")
         with nogil:
             if builder_init(&to) == BUILD_OK:
+                to.run_min = run_min
                 combine(&a.ix, &b.ix, op, &to)
                 if to.status == BUILD_OK:
                     builder_finish(&to)

@@ -19,6 +19,7 @@ from imeiset.sets import ImeiSet
 
 NOTHING: ImeiSet = ImeiSet()
 _OR = 0
+_RUN_MIN = 2  # keys of a range that is kept as a run
 _STRETCHES = 4  # for each 64-bit word of their filter
 _CODES = 1 << 20  # at a time
 _THIS_PAIR = 2  # of what `Pairing.have` says
@@ -36,6 +37,16 @@ def union(sets: Iterable[ImeiSet]) -> ImeiSet:
 def without_texts(members: ImeiSet) -> ImeiSet:
     """The same index, without the irregular identities beside it."""
     return ImeiSet._from_sections(dict(members._sections())) if members.irregular is not None else members
+
+
+def anew(members: ImeiSet) -> ImeiSet:
+    """The same IMEIs, from the beginning. O(runs)."""
+    return ImeiSet._combine(members, NOTHING, _OR)
+
+
+def packed(members: ImeiSet) -> ImeiSet:
+    """The same IMEIs with short runs kept as runs, as ranges are: 4 bytes each, however long. O(runs)."""
+    return ImeiSet._combine(members, NOTHING, _OR, _RUN_MIN)
 
 
 # ---- what most checks ask ----

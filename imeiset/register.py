@@ -27,9 +27,11 @@ from imeiset._members import (
     Members,
     Paired,
     Pairs,
+    anew,
     code_type,
     dump,
     merge_columns,
+    packed,
     union,
     without_texts,
 )
@@ -161,6 +163,8 @@ class List:
     def merged(self) -> "List":
         """With nothing changed since its base."""
         parts: dict[str, Any] = {rule: part.merged() for rule, part in self.parts.items()}
+        if self.range is not None and self.range.changed:
+            parts["range"] = Members(packed(parts["range"].base))
         return replace(self, pairs=None if self.pairs is None else self.pairs.merged(), **parts)
 
     def sets(self) -> list[ImeiSet]:
@@ -501,6 +505,8 @@ class Register(Checker):
         one = self._grown(name, status, "imeis", reason)
         old: Members | None = getattr(one, rule)
         made = Members(members if old is None else union([old.merged().base, members]))
+        if rule == "range":
+            made = Members(packed(made.base))
         changes: dict[str, Any] = {rule: made} if len(made.base) else {}
         self._put(replace(one, **changes))
 
@@ -794,7 +800,7 @@ def _both(base: ImeiSet, new: Members, old: Members) -> tuple[Column | None, Col
 #   spans       the filter of ranges, see `Known`
 #   xL          the irregular identities of list L, one a line
 
-_LAYOUT = 2  # of these; another number is another format
+_LAYOUT = 3  # of these; another number is another format
 
 
 def _written(
@@ -840,9 +846,7 @@ def _read(file: snapshot.Snapshot) -> tuple[list[List], Policy, Known]:
     """The lists, the policy and the union. Raises whatever comes of sections that are something else."""
     about = json.loads(bytes(file.sections[_DESCRIPTION]))
     if about["layout"] != _LAYOUT:
-        remedy = (
-            "build it anew" if about["layout"] == 1 else "update imeiset"
-        )  # 1: another hash of the filter
+        remedy = "build it anew" if about["layout"] in (1, 2) else "update imeiset"
         raise SnapshotVersion(file.path, f"register layout {_LAYOUT}", f"{about['layout']}: {remedy}")
     sets: dict[int, ImeiSet] = {}
 
@@ -901,9 +905,10 @@ def _read(file: snapshot.Snapshot) -> tuple[list[List], Policy, Known]:
 
 def _faults(lists: Sequence[List], known: Known) -> Iterator[str]:
     """What is not as it should be, in words. Reads everything."""
-    every = [members for one in lists for members in (*one.sets(), *one.ranges())]
-    for number, members in enumerate([*every, known.imeis]):
-        if not _rebuilds(members):
+    every = [(members, anew) for one in lists for members in one.sets()]
+    every += [(members, packed) for one in lists for members in one.ranges()]
+    for number, (members, made) in enumerate([*every, (known.imeis, anew)]):
+        if not _rebuilds(members, made):
             yield f"the sections of set {number} as its members make them"
     if _known(lists) != known:
         yield "the union of all lists"
@@ -921,10 +926,11 @@ def _faults(lists: Sequence[List], known: Known) -> Iterator[str]:
             yield f"pairs in order in list {one.name!r}"
 
 
-def _rebuilds(members: ImeiSet) -> bool:
+def _rebuilds(members: ImeiSet, made: Callable[[ImeiSet], ImeiSet]) -> bool:
     """Whether the members in order make the same bytes again."""
     try:
-        anew = ImeiSet._combine(members, NOTHING, 0)
+        again = made(members)
     except ValueError:
         return False
-    return all(got == made for (_, got), (_, made) in zip(members._sections(), anew._sections(), strict=True))
+    pairs = zip(members._sections(), again._sections(), strict=True)
+    return all(got == expected for (_, got), (_, expected) in pairs)

@@ -60,6 +60,10 @@ def test_what_one_has_only(one, other, data):
         compare(one, (one | few) - other)
         compare(one, one)
         compare(one, ImeiSet())
+        short = ImeiSet._combine(one, ImeiSet(), 0, 2)  # other lines and another spill
+        compare(short, other)
+        compare((one | few) - other, short)
+        compare(short, one)
 
 
 def test_spans():

@@ -738,6 +738,48 @@ def test_combine_never_expands_long_runs():
     assert not without._shares_any(hole)
 
 
+@pytest.mark.parametrize("run_min", [1, 2, 5, 31])
+def test_short_runs(run_min):
+    """Kept as runs in the spill, they are the same members, on either side of any operation."""
+    rng = np.random.default_rng(run_min)
+    for name in PAIRS:
+        keys = SETS[name]
+        short, twin = (
+            Index._combine(built(keys), Index(), OPERATORS["|"], run_min),
+            oracle.Members(keys.tolist()),
+        )
+        assert read_runs(short._reader()) == twin.runs()
+        in_spill = [(low, high) for low, high in twin.runs() if high - low + 1 >= run_min]
+        assert set(read_runs(short._reader(spill_only=True))) >= set(in_spill)
+        asked = around(keys, rng, 50)
+        assert contains(short, asked).tolist() == [key in twin.set for key in asked.tolist()]
+        assert positions(short, asked).tolist() == [twin.position(key) for key in asked.tolist()]
+        assert [key in short for key in asked.tolist()] == [key in twin.set for key in asked.tolist()]
+        for symbol, other in itertools.product(OPERATORS, PAIRS):
+            expected = section_bytes(Index._combine(built(keys), built(SETS[other]), OPERATORS[symbol]))
+            for a, b in (
+                (short, built(SETS[other])),
+                (built(keys), Index._combine(built(SETS[other]), Index(), 0, 2)),
+            ):
+                assert section_bytes(Index._combine(a, b, OPERATORS[symbol])) == expected, (name, other)
+
+
+def test_short_runs_cost_four_bytes():
+    rng = np.random.default_rng(9)
+    lows = (np.arange(2000) * 7 + 35_000_000)[:, None] * int(TAC) + np.sort(
+        rng.choice(5000, (2000, 50)) * 200, axis=1
+    )
+    lows = np.unique(lows.astype(np.uint64))
+    highs = lows + rng.integers(1, 190, len(lows), dtype=np.uint64)
+    plain = Index._from_ranges(lows, highs)
+    short = Index._combine(plain, Index(), 0, 2)
+    assert short.nbytes < 4.6 * len(lows) < plain.nbytes / 2
+    assert section_bytes(Index._combine(short, Index(), 0)) == section_bytes(plain)
+    for run_min in (0, 33, 2**40):
+        with pytest.raises(ValueError, match="run_min: expected 1 to 32"):
+            Index._combine(plain, plain, 0, run_min)
+
+
 def test_combine_knows_four_operations():
     for operation in (-1, 4, 1 << 20):
         with pytest.raises(ValueError, match="op: expected 0 to 3"):

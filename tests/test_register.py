@@ -14,12 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imeiset import (
+    Delta,
     EquipmentStatus,
     ImeiError,
     ImeiSet,
     ImsiError,
     Policy,
     Register,
+    Store,
     Verdict,
     _index,
     snapshot,
@@ -521,6 +523,35 @@ def test_reasons_and_dates_as_arrays():
         Register().add("stolen", [LISTED], status=B, dates=[None, None])
 
 
+def test_short_ranges(tmp_path):
+    """They are kept as ranges, 4 bytes each, and the file is the same however they came."""
+    rng = np.random.default_rng(4)
+    lows = 35 * 10**12 + np.arange(50_000, dtype=np.uint64) * 211
+    highs = lows + rng.integers(0, 40, len(lows), dtype=np.uint64)
+    whole, parts = Register(), Register()
+    whole.add_ranges("ranges", lows, highs, status=B)
+    order = rng.permutation(len(lows))
+    for some in (order[:20_000], order[20_000:20_001], order[15_000:]):
+        parts.add_ranges("ranges", lows[some], highs[some], status=B)
+    for name, register in (("whole", whole), ("parts", parts)):
+        register.save(tmp_path / name)
+        Register.verify(tmp_path / name)
+    with Store.create(tmp_path / "store", Register.open(tmp_path / "whole")) as store:
+        gone = slice(1000, 40_000)
+        store.apply(Delta("ranges", remove=(lows[gone], highs[gone]), rule="range"))
+        store.compact()
+        store.apply(Delta("ranges", add=(lows[gone], highs[gone]), rule="range"))
+        store.compact()
+        store.save(tmp_path / "again")
+        Store.verify(tmp_path / "store")
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "parts").read_bytes()
+    assert sections(tmp_path / "whole") == sections(tmp_path / "again")
+    assert (tmp_path / "whole").stat().st_size < 10 * len(lows)
+    asked = np.concatenate([lows - 1, lows, highs, highs + 1])
+    statuses = Register.open(tmp_path / "whole").check_many(asked).reshape(4, -1)
+    assert [set(row) for row in statuses.tolist()] == [{W}, {B}, {B}, {W}]
+
+
 def test_filters_are_the_same_on_every_level(tmp_path):
     register = Register()
     lows = np.arange(10**13, 10**13 + 5 * 10**8, 1009, dtype=np.uint64)
@@ -662,7 +693,7 @@ def test_descriptions_that_lie(path):
 
 def test_other_layouts(path):
     parts = sections(path)
-    for layout, remedy in ((1, "build it anew"), (3, "update imeiset")):
+    for layout, remedy in ((1, "build it anew"), (2, "build it anew"), (4, "update imeiset")):
         about = json.loads(parts["register"]) | {"layout": layout}
         rewritten(path, {**parts, "register": json.dumps(about).encode()})
         with pytest.raises(SnapshotVersion, match=remedy):
