@@ -79,6 +79,9 @@ cdef extern from "_lookups.h" nogil:
         void (*positions)(const index*, const uint64_t*, size_t, int64_t*) noexcept nogil
     const index_kernels* index_levels
 
+cdef extern from "_patch.h" nogil:
+    int patch(const index*, const index*, builder*) noexcept
+
 cdef extern from "_diff.h" nogil:
     int difference(const index*, const index*, uint64_t, uint64_t, bytes*) noexcept
 
@@ -352,6 +355,19 @@ cdef class Index:
             if builder_init(&to) == BUILD_OK:
                 to.run_min = run_min
                 combine(&a.ix, &b.ix, op, &to)
+                if to.status == BUILD_OK:
+                    builder_finish(&to)
+        self.adopt(&to)
+        return self
+
+    @classmethod
+    def _patched(cls, Index index not None, Index flips not None):
+        """index ^ flips, where flips has few keys: what does not change is copied; O(lines and spill)."""
+        cdef Index self = Index.__new__(cls)
+        cdef builder to
+        with nogil:
+            if builder_init(&to) == BUILD_OK:
+                patch(&index.ix, &flips.ix, &to)
                 if to.status == BUILD_OK:
                     builder_finish(&to)
         self.adopt(&to)

@@ -30,7 +30,7 @@ def union(sets: Iterable[ImeiSet]) -> ImeiSet:
     """All their IMEIs, small sets first, so that large ones are read once."""
     found = NOTHING
     for one in sorted(sets, key=len):
-        found = ImeiSet._combine(found, one, _OR) if len(found) else one
+        found = ImeiSet._joined(found, one, _OR) if len(found) else one
     return found
 
 

@@ -609,6 +609,33 @@ def _known(lists: Sequence[List]) -> Known:
     return Known.of(sets, [one.range.base for one in lists if one.range is not None])
 
 
+def known_after(known: Known, lists: Sequence[List], merged: Sequence[List]) -> Known:
+    """`_known` of the merged lists, by that of their bases: IMEIs that changed are looked up, the rest is
+    copied. Anew where ranges or TACs changed, or where there is but one set, which is its own union."""
+    sets = [part for one in merged for part in one.sets() if len(part)]
+    spans = [part for one in lists for part in (one.range, one.tac) if part is not None]
+    if any(part.changed for part in spans) or any(part is known.imeis for part in sets) or len(sets) < 2:
+        return _known(merged)
+    parts = [part for one in lists if one.exact is not None for part in (one.exact.added, one.exact.removed)]
+    parts += [one.pairs.touched for one in lists if one.pairs is not None]
+    keys = union(parts).to_numpy()
+    listed, was = np.zeros(len(keys), bool), np.zeros(len(keys), np.uint8)
+    for members in [*sets, *(one.tac.base for one in merged if one.tac is not None)]:
+        here = np.empty(len(keys), np.uint8)
+        members._contains_keys(keys, here)
+        listed |= here != 0
+    tacs = keys // np.uint64(10**6) * np.uint64(10**6)
+    for one in merged:
+        if one.range is not None:  # TACs that are whole in a range are in the union, too
+            below, upto = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
+            one.range.base._ranks(tacs, below)
+            one.range.base._ranks(tacs + np.uint64(10**6), upto)
+            listed |= upto - below == 10**6
+    known.imeis._contains_keys(keys, was)
+    flips = ImeiSet.from_keys(keys[listed != (was != 0)])
+    return replace(known, imeis=ImeiSet._patched(known.imeis, flips)) if len(flips) else known
+
+
 def make_tables(
     lists: Sequence[List],
     policy: Policy,

@@ -37,6 +37,8 @@ _SERIALS = 1_000_000
 _SPAN = 1 << 19  # keys of a set that are compared with another's at a time
 _EXPANDED = 1 << 28  # keys of a Roaring bitmap that are laid out at once
 _OR, _AND, _SUB, _XOR = range(4)
+_LARGE = 1 << 16  # bytes of a set that is worth patching,
+_KEYS_BYTES = 64  # with a key for each so many of them at most
 _OF_TEXTS = (np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d)
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -409,7 +411,21 @@ class ImeiSet(_index.Index):
             texts = _OF_TEXTS[op](
                 irregulars.NONE if mine is None else mine, irregulars.NONE if theirs is None else theirs
             )
-        return self._combine(self, other, op)._keeping(texts)
+        return self._joined(self, other, op)._keeping(texts)
+
+    @classmethod
+    def _joined(cls, one: "ImeiSet", other: "ImeiSet", op: int) -> Self:
+        """`_combine`, where one of the two is small by looking its IMEIs up in the other."""
+        large, small = (one, other) if op == _SUB or one.nbytes >= other.nbytes else (other, one)
+        if large.nbytes < _LARGE or len(small) * _KEYS_BYTES > large.nbytes:
+            return cls._combine(one, other, op)
+        keys = np.concatenate([np.empty(0, np.uint64), *small._chunks()])
+        found = np.empty(len(keys), np.uint8)
+        large._contains_keys(keys, found)
+        if op == _AND:
+            return cls.from_keys(keys[found != 0])
+        flips = small if op == _XOR else cls.from_keys(keys[found == (op == _SUB)])
+        return cls._patched(large, flips)
 
     def _lacks_text(self, other: "ImeiSet") -> bool:
         """Is an irregular identity here that is not in the other?"""

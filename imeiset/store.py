@@ -53,6 +53,7 @@ from imeiset.register import (
     Register,
     check_prefixes,
     date_text,
+    known_after,
     make_tables,
     pair_columns,
     prefix_numbers,
@@ -275,7 +276,9 @@ class Store(Checker):
         self._merged(self._state).save(path)
 
     def _merged(self, state: _State) -> Register:
-        return Register._of([one.merged() for one in state.lists], state.base.policy)
+        merged = [one.merged() for one in state.lists]
+        known = known_after(cast(Known, state.base._known), state.lists, merged)
+        return Register._of(merged, state.base.policy, known)
 
     def status(self) -> Status:
         """Generation, age, counts and sizes."""

@@ -780,6 +780,90 @@ def test_short_runs_cost_four_bytes():
             Index._combine(plain, plain, 0, run_min)
 
 
+def assert_patched(index, flips, *about):
+    expected = section_bytes(Index._combine(index, flips, OPERATORS["^"]))
+    assert section_bytes(Index._patched(index, flips)) == expected, about
+
+
+def test_patched():
+    """What is copied, what is written anew and what is built anew: the same bytes as from the beginning."""
+    sets = {name: built(keys) for name, keys in SETS.items()} | {
+        name: ranged(runs) for name, runs in LONG.items()
+    }
+    for (name, index), (other, flips) in itertools.product(sets.items(), repeat=2):
+        assert_patched(index, flips, name, other)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_patched_lists(seed):
+    """TACs of every shape, runs about as long as those that are kept as such, and flips near all of them."""
+    rng = np.random.default_rng(seed)
+    tacs = rng.integers(1, 6, 8).cumsum() + 35_000_000
+    parts = []
+    for tac in tacs.tolist():
+        size = int(
+            rng.choice(
+                [0, 3, 24, 25, 26, 60, 300, 3000, 20_000, 200_000], p=[0.1] * 6 + [0.15, 0.15, 0.08, 0.02]
+            )
+        )
+        span = min(int(rng.choice([size + 1, size * 3 + 10, 50_000, 10**6])), 10**6)
+        parts.append(tac * 10**6 + rng.integers(0, 10**6 - span + 1) + rng.integers(0, span, size))
+    for _ in range(rng.integers(1, 6)):
+        start = int(rng.choice(tacs)) * 10**6 + int(rng.choice([0, 999_990, 999_999, rng.integers(0, 10**6)]))
+        parts.append(np.arange(start, start + int(rng.choice([2, 31, 32, 33, 200]))))
+    keys = np.unique(np.concatenate(parts).astype(np.uint64))
+    index = built(keys)
+    for count in (1, 2, 10, 100, 1000, 5000):
+        near = rng.choice(keys, count) + rng.integers(-2, 3, count).astype(np.uint64)
+        edges = rng.choice(tacs, count // 3 + 1) * 10**6 + rng.choice(
+            [0, 1, 999_998, 999_999], count // 3 + 1
+        )
+        among = rng.choice(tacs, count // 2 + 1) * 10**6 + rng.integers(0, 10**6, count // 2 + 1)
+        every = np.concatenate([near, edges.astype(np.uint64), among.astype(np.uint64)])
+        flips = np.unique(every[rng.random(len(every)) < rng.random()])
+        assert_patched(index, built(flips), count)
+        assert section_bytes(Index._patched(index, built(flips))) == section_bytes(
+            built(np.setxor1d(keys, flips))
+        )
+
+
+def test_patched_changes_few_lines():
+    """Where nothing changes, lines are copied: the speed of it is why it is there."""
+    rng = np.random.default_rng(5)
+    keys = np.unique(35_000_000 * TAC + rng.integers(0, 2 * 10**7, 300_000, dtype=np.uint64))
+    index, flips = built(keys), built(rng.choice(keys, 20) + np.uint64(1))
+    lines = [
+        np.frombuffer(part, np.uint8).reshape(-1, 64)
+        for part in (index._sections()[4][1], Index._patched(index, flips)._sections()[4][1])
+    ]
+    assert lines[0].shape == lines[1].shape
+    assert 1 <= (lines[0] != lines[1]).any(axis=1).sum() <= 20
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_patched_damaged(seed):
+    """Anything may come of it, or ValueError; nothing outside the arrays is read or written."""
+    rng = np.random.default_rng(seed)
+    keys = np.concatenate(
+        [tac * TAC + rng.integers(0, 10**6, 3000, dtype=np.uint64) for tac in (7, 8, 9, 400, 10**7)]
+    )
+    sections = {
+        name: bytearray(part)
+        for name, part in Index._combine(built(keys), ranged([(8 * TAC, 9 * TAC)]), 0)._sections()
+    }
+    for name in ("slots", "tacs", "lines", "ranks", "spill", "fences"):
+        for at in rng.integers(
+            0, len(sections[name]), max(1, len(sections[name]) // rng.integers(20, 2000))
+        ).tolist():
+            sections[name][at] = int(rng.integers(256))
+    bad = Index._from_sections(sections)
+    for count in (1, 100, 3000):
+        flips = built(rng.choice(keys, count) + rng.integers(0, 2, count).astype(np.uint64))
+        for pair in ((bad, flips), (flips, bad), (bad, bad)):
+            with contextlib.suppress(ValueError):
+                Index._patched(*pair)
+
+
 def test_combine_knows_four_operations():
     for operation in (-1, 4, 1 << 20):
         with pytest.raises(ValueError, match="op: expected 0 to 3"):

@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from imeiset import Imei, ImeiError, ImeiSet, ParseStatus, SnapshotError, _index, snapshot
+from imeiset import Imei, ImeiError, ImeiSet, ParseStatus, SnapshotError, _index, sets, snapshot
 from imeiset.errors import SnapshotBounds, SnapshotKind, SnapshotMissing, SnapshotTruncated
 
 GOLDEN = Path(__file__).parent / "golden" / "set-1.imei"
@@ -354,6 +354,25 @@ def test_any_ranges(ranges, base):
     highs = [low + length for low, (_, length) in zip(lows, ranges, strict=True)]
     twin = oracle.Members.of_ranges(lows, highs)
     assert ImeiSet.from_ranges(array(lows), array(highs)).to_numpy().tolist() == twin.keys
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_large_set_and_a_small_one(seed):
+    """The operators look the small one up and copy what stays: the same set, the same bytes."""
+    rng = np.random.default_rng(seed)
+    keys = np.unique(BASE + rng.integers(0, 20 * TAC, 150_000, dtype=np.uint64))
+    large = ImeiSet.from_keys(keys) | ImeiSet.from_ranges([BASE + 3 * TAC], [BASE + 5 * TAC])
+    inside = rng.choice(large.to_numpy(), 300)
+    for small in (inside, inside + np.uint64(1), inside[:0], rng.integers(0, 10**14, 300, dtype=np.uint64)):
+        few = ImeiSet.from_keys(small)
+        assert len(few) * sets._KEYS_BYTES < large.nbytes > sets._LARGE
+        for one, other in ((large, few), (few, large)):
+            for op, made in enumerate((one | other, one & other, one - other, one ^ other)):
+                expected = ImeiSet._combine(one, other, op)
+                assert list(made._sections()) == list(expected._sections()), op
+    texts = ImeiSet(["62#2"], irregular="keep")
+    assert (large | texts).irregular.tolist() == [b"62#2"]
+    assert (large - texts).irregular.tolist() == []
 
 
 # ---- membership ----------------------------------------------------------------------
