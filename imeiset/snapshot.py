@@ -68,7 +68,7 @@ _HEADER = struct.Struct("<8sIIQQQ8sQQ")
 _ENTRY = struct.Struct("<8sQQQ")
 _CHECKSUM = struct.Struct("<Q")
 _HEADER_SIZE = _HEADER.size + _CHECKSUM.size
-_CHUNK = 1 << 22  # bytes hashed and written at a time
+_CHUNK = 1 << 22  # bytes hashed and written at a time, up to a multiple: a large page is written at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -246,15 +246,16 @@ def _open(file: FileIO, mode: str) -> Snapshot:
 
 
 def _map(file: FileIO, size: int) -> mmap.mmap:
-    return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+    """The file's pages, read and mapped as large ones where its file system has such."""
+    data = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+    _ask_for_large_pages(data)
+    return data
 
 
 def _load(file: FileIO, size: int) -> mmap.mmap:
     """The whole file in memory of our own, which is page-aligned and may have large pages."""
     data = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        with suppress(OSError):  # a kernel built without them
-            data.madvise(mmap.MADV_HUGEPAGE)
+    _ask_for_large_pages(data)
     file.seek(0)
     with memoryview(data) as view:
         done = 0
@@ -264,6 +265,12 @@ def _load(file: FileIO, size: int) -> mmap.mmap:
                 raise SnapshotTruncated(str(file.name), f"{size} bytes", f"{done}")
             done += got
     return data
+
+
+def _ask_for_large_pages(data: mmap.mmap) -> None:
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):  # a kernel built without them
+            data.madvise(mmap.MADV_HUGEPAGE)
 
 
 def _read(file: FileIO, size: int) -> bytes:
@@ -277,10 +284,12 @@ def _read(file: FileIO, size: int) -> bytes:
 def _write_section(file: BinaryIO, data: memoryview) -> int:
     """Write and pad a section; its checksum."""
     hasher = xxhash.xxh3_64()
-    for start in range(0, len(data), _CHUNK):
-        chunk = data[start : start + _CHUNK]
+    start, end = 0, _CHUNK - file.tell() % _CHUNK
+    while start < len(data):
+        chunk = data[start:end]
         hasher.update(chunk)
         file.write(chunk)
+        start, end = end, end + _CHUNK
     file.write(bytes(-len(data) % ALIGNMENT))
     return hasher.intdigest()
 

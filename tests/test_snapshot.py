@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import io
 import mmap
 import os
 import resource
@@ -640,3 +641,22 @@ def test_longest_file_name(tmp_path: Path) -> None:
     path = tmp_path / ("a" * 255)
     snapshot.write(path, "test", [], count=0)
     snapshot.open(path)
+
+
+def test_large_pages_are_written_at_once():
+    """Chunks end at multiples of 4 MiB, so that a file system can keep them in pages of 2 MiB."""
+
+    ends = []
+
+    class Noting(io.BytesIO):
+        def write(self, data):
+            written = super().write(data)
+            ends.append(self.tell())
+            return written
+
+    file, size = Noting(), 10 * 2**20 + 5
+    data = np.random.default_rng(1).integers(0, 256, size, np.uint8).tobytes()
+    file.seek(3_000_064)
+    assert snapshot._write_section(file, memoryview(data)) == xxhash.xxh3_64_intdigest(data)
+    assert file.getvalue()[3_000_064:] == data + bytes(-size % 64)
+    assert ends == [4 * 2**20, 8 * 2**20, 12 * 2**20, 3_000_064 + size, 3_000_064 + size + -size % 64]

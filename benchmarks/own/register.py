@@ -21,6 +21,7 @@ from .measure import fresh, list_of, memory, reset_peak
 
 ROUNDS = 9
 QUERIES = 2_000_000
+BATCH = 200_000
 SCALARS = 200_000
 RANGES = 1_000_000
 TACS = 300_000
@@ -205,9 +206,9 @@ def applies(directory: Path, changes: int) -> dict[str, float]:
 
 
 def reading(directory: Path, deltas: int) -> dict[str, float]:
-    """A thread asks batches of 200,000 without a pause while deltas are applied and two compactions run: the
+    """A thread asks batches of BATCH without a pause while deltas are applied and two compactions run: the
     slowest batch against the median, and against that of a quiet store."""
-    store, questions = Store.open(directory), np.load(directory / "misses.npy")[:200_000]
+    store, questions = Store.open(directory), np.load(directory / "misses.npy")[:BATCH]
     times: list[float] = []
     ended = threading.Event()
     stays = int(questions[0])
@@ -238,39 +239,42 @@ def reading(directory: Path, deltas: int) -> dict[str, float]:
     return {"slowest": max(times) / median, "median": median / quiet, "batches": len(times)}
 
 
+def _kibibytes(what: str) -> int:
+    """Of this process: Rss, or Pss, in which a page that n processes have counts as one n-th."""
+    rollup = Path("/proc/self/smaps_rollup").read_text()
+    return int(next(line.split()[1] for line in rollup.splitlines() if line.startswith(f"{what}:")))
+
+
 def workers(path: Path, questions: Path, count: int) -> dict[str, float]:
-    """MiB of so many forked workers that read all of a register, shared pages counted once, and of one."""
-
-    def resident(number: int) -> float:
-        pipes = []
-        for _ in range(number):
-            reading, writing = os.pipe()
-            back, on = os.pipe()
-            if not os.fork():
-                register = Register.open(path)
-                for name in ("black", "grey", "white", "ranges"):
-                    for part in register[name]._sections():
-                        np.frombuffer(part[1], np.uint8)[::4096].sum()
-                register.check_many(np.load(questions))
-                os.write(writing, b"x")
-                os.read(back, 1)  # until all have read
-                rollup = Path("/proc/self/smaps_rollup").read_text()
-                pss = next(line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:"))
-                os.write(writing, pss.encode())
-                os._exit(0)
-            os.close(writing)
-            pipes.append((reading, on))
-        for reading, _ in pipes:
-            os.read(reading, 1)
-        total = 0
-        for _, on in pipes:
-            os.write(on, b"x")
-        for reading, _ in pipes:
-            total += int(os.read(reading, 20))
-            os.wait()
-        return total / 1024
-
-    return {"one": resident(1), "all": resident(count)}
+    """MiB of so many forked workers that read all of a register, and of their parent, shared pages counted
+    once; and of one worker."""
+    batch = np.load(questions)[:BATCH]
+    reading, writing = os.pipe()
+    on = []
+    for _ in range(count):
+        wait, go = os.pipe()
+        if not os.fork():
+            register = Register.open(path)
+            for name in ("black", "grey", "white", "ranges"):
+                for part in register[name]._sections():
+                    np.frombuffer(part[1], np.uint8)[::4096].sum()
+            register.check_many(batch)
+            os.write(writing, b"x")
+            os.read(wait, 1)  # until all have read
+            os.write(writing, f"{_kibibytes('Rss'):12}{_kibibytes('Pss'):12}".encode())
+            os.read(wait, 1)  # until all have counted
+            os._exit(0)
+        on.append(go)
+    for _ in on:
+        os.read(reading, 1)
+    for go in on:
+        os.write(go, b"x")
+    sizes = [tuple(map(int, os.read(reading, 24).split())) for _ in on]
+    shared = sum(pss for _, pss in sizes) + _kibibytes("Pss")
+    for go in on:
+        os.write(go, b"x")
+        os.wait()
+    return {"one": max(rss for rss, _ in sizes) / 1024, "all": shared / 1024}
 
 
 def bars(directory: Path, n: int) -> list[Bar]:
