@@ -416,16 +416,16 @@ class ImeiSet(_index.Index):
     @classmethod
     def _joined(cls, one: "ImeiSet", other: "ImeiSet", op: int) -> Self:
         """`_combine`, where one of the two is small by looking its IMEIs up in the other."""
-        large, small = (one, other) if op == _SUB or one.nbytes >= other.nbytes else (other, one)
+        large, small = (one, other) if one.nbytes >= other.nbytes else (other, one)
         if large.nbytes < _LARGE or len(small) * _KEYS_BYTES > large.nbytes:
             return cls._combine(one, other, op)
         keys = np.concatenate([np.empty(0, np.uint64), *small._chunks()])
         found = np.empty(len(keys), np.uint8)
         large._contains_keys(keys, found)
-        if op == _AND:
-            return cls.from_keys(keys[found != 0])
+        if op == _AND or (op == _SUB and small is one):
+            return cls.from_keys(keys[found == (op == _AND)])
         flips = small if op == _XOR else cls.from_keys(keys[found == (op == _SUB)])
-        return cls._patched(large, flips)
+        return cls._patched(large, flips) if len(flips) else cls._from_sections(dict(large._sections()))
 
     def _lacks_text(self, other: "ImeiSet") -> bool:
         """Is an irregular identity here that is not in the other?"""
