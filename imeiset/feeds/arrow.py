@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import columns
 from ..errors import FeedColumn, FeedEncoding, FeedMissing, ParseStatus
-from .dialect import Dialect
+from .dialect import Dialect, expect_one, titled_so
 from .formats import FORMATS, NUMBERS, Format, plain, recognise
 from .rows import Part, Rejected, RowScanner, titles_of
 from .sources import is_remote
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 _PARQUET, _ARROW = b"PAR1", b"ARROW1"
 _STREAM = b"\xff\xff\xff\xff"
 _ROWS = 1 << 16
-_KNOWN = ("imei", "approved_imei")
 
 
 def parts(reader: "Reader", path: str, delta: bool) -> Iterator[tuple[Part, int, bool]] | None:
@@ -86,8 +85,9 @@ def _choose(reader: "Reader", path: str, schema: Any, delta: bool) -> list[str]:
             raise FeedColumn(path, f"a column {wanted}", f"a table of {len(titles)}")
         found = [wanted - 1]
     else:
-        known = {plain(wanted)} if wanted else {plain(name) for name in _KNOWN}
-        found = [at for at, title in enumerate(titles) if plain(title) in known]
+        if not wanted and form is None:
+            expect_one(path, titles)
+        found = titled_so(titles, wanted or (form.columns[0] if form and form.columns else None))
     if len(found) != 1:
         expected = f"one column {wanted!r}" if wanted else "one column 'imei', or --column"
         raise FeedColumn(path, expected, f"columns {', '.join(map(repr, titles))}"[:200])

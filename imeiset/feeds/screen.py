@@ -27,7 +27,7 @@ from ..errors import FeedColumn, FeedEmpty, FeedEncoding, FeedLimit, FeedMissing
 from ..screening import Screener
 from ..sets import in_order
 from ._scan import Scanner, annotate
-from .dialect import Dialect, preamble, sniff, titled_so
+from .dialect import Dialect, expect_one, preamble, sniff, titled_so
 from .reader import MAX_LINE
 from .report import RowFlaw
 from .sources import Source, size_of
@@ -448,6 +448,8 @@ def _place(path: str, names: list[str], column: str | int | None) -> int:
     """Which of the columns has the IMEIs."""
     if isinstance(column, int) and 1 <= column <= len(names):
         return column - 1
+    if column is None:
+        expect_one(path, names)
     found = [] if isinstance(column, int) else titled_so(names, column)
     if len(found) != 1:
         wanted = "one column of IMEIs" if column is None else f"a column {column!r}"

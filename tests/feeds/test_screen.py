@@ -256,6 +256,17 @@ def test_parquet(tmp_path, parquet):
     assert [row[2] for row in rows(tmp_path / "out.csv")] == ["status", *dirty.words()]
 
 
+def test_of_two_imeis_one_has_to_be_chosen(tmp_path, parquet):
+    write, _ = parquet
+    table = {"imei": ["352099001761499"], "IMEI 2": [dirty.LISTED[0]]}
+    (tmp_path / "in.csv").write_text("imei,IMEI 2\n352099001761499," + dirty.LISTED[0] + "\n")
+    for source in (tmp_path / "in.csv", write("in.parquet", **table)):
+        with pytest.raises(FeedColumn, match=r"--column.* columns 1 \('imei'\), 2 \('IMEI 2'\)"):
+            screen(source, LISTED)
+        assert screen(source, LISTED, column="imei").hits == 0
+        assert screen(source, LISTED, column=2).hits == 1
+
+
 def test_text_to_parquet_and_both(tmp_path, parquet):
     write, read = parquet
     values = [value.replace("\0", "#") for value in VALUES]
