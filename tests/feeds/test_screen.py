@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imeiset import FeedError, ImeiSet, Store, screen
+from imeiset import EquipmentStatus, FeedError, ImeiSet, Register, Store, screen
 from imeiset.errors import FeedColumn, FeedEmpty, FeedEncoding, FeedLimit, FeedMissing, FeedTruncated
 from imeiset.feeds._scan import annotate
 from imeiset.feeds.sources import CHUNK
@@ -196,6 +196,32 @@ def test_a_store(tmp_path):
             report = screen(tmp_path / "in.csv", listed, output=tmp_path / "out.csv")
             assert [row[3] for row in rows(tmp_path / "out.csv")[1:]] == dirty.register_words(VALUES)
             assert report.hits == WORDS.count("listed") == report.lists["stolen"]
+
+
+@pytest.mark.parametrize("order", [("new", "stolen"), ("stolen", "new"), ("new", "stolen", "newer")])
+def test_a_store_that_gains_lists_meanwhile(tmp_path, order):
+    """A file is screened by one state."""
+    register = dirty.register()
+    other = ImeiSet(["352099001761499"])
+    values = [*dirty.LISTED, "352099001761499"] * 100_000
+    (tmp_path / "in.csv").write_text("\n".join(values))
+    with Store.create(tmp_path / "eir", register) as store:
+        new = Register()
+        for name in order:
+            members = register[name] if name == "stolen" else other
+            new.add(name, members, status=EquipmentStatus.BLACKLISTED)
+
+        def replace(done, total):
+            if store.generation == 1:
+                store.replace(new)
+
+        report = screen(tmp_path / "in.csv", store, output=tmp_path / "out.csv", progress=replace)
+        assert store.generation == 2
+        assert report.lists == {"stolen": len(dirty.LISTED) * 100_000}
+        assert [row[1] for row in rows(tmp_path / "out.csv")] == dirty.register_words(values)
+        report = screen(tmp_path / "in.csv", store)
+        want = {"stolen": len(dirty.LISTED), "new": 1, "newer": 0}  # the first of equals decides
+        assert report.lists == {name: want[name] * 100_000 for name in order}
 
 
 def test_registers(tmp_path):
