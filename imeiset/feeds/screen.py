@@ -74,8 +74,9 @@ def screen(
     the IMEIs, its name or its number from 1; None finds it. output: a file for the rows with their
     status, or with only_hits for those that are hits; CSV or Parquet, as its name says. Rows keep their
     order and their bytes; blank lines and comments before the header are left out. A malformed row, or one
-    with more or fewer cells than the header, is no hit: its status says why. Of a row that is otherwise
-    sound, blank cells are left out or added at its end, so that the status stands under its title.
+    with more or fewer cells than the header, is no hit: its status says why. The status stands under its
+    title: blank cells are left out or added at the end of a row, cells that are too many stand after it, and
+    a row whose cells cannot be told, for a stray quote or CR, is quoted.
     progress: called with the bytes read so far, and in all if that is known.
 
     Raises a kind of FeedError or SnapshotError, OSError if the output cannot be written; nothing is
