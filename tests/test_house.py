@@ -130,6 +130,20 @@ def test_imports_go_down(path: Path) -> None:
         assert low_enough, f"{relative(path)} (floor {FLOORS[here]}) imports {target} (floor {FLOORS[there]})"
 
 
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Within a room, for types alone too."""
+    known = {dotted(path): path for path in MODULES if path.name != "__init__.py"}
+    edges = {
+        name: {to for to in imports(path) & known.keys() if to != name and room(to) == room(name)}
+        for name, path in known.items()
+    }
+    assert "imeiset.feeds.reader" in edges["imeiset.feeds.arrow"]
+    while ready := [name for name, targets in edges.items() if not targets & edges.keys()]:
+        for name in ready:
+            del edges[name]
+    assert not edges
+
+
 def test_the_import_parser_sees_what_is_there() -> None:
     """So that the test above cannot pass by finding nothing."""
     assert {"imeiset.errors", "imeiset._files", "xxhash"} <= imports(PACKAGE / "snapshot.py")
