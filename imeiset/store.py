@@ -56,6 +56,7 @@ from imeiset.register import (
     make_tables,
     pair_columns,
     prefix_numbers,
+    shrunk,
     tac_set,
 )
 from imeiset.sets import ImeiSet
@@ -688,13 +689,10 @@ def _take_lock(directory: Path) -> int:
 
 
 def _expect_no_less(directory: Path, lists: Sequence[List], register: Register, shrink: float) -> None:
-    new = register.counts()
-    for one in lists:
-        for rule, count in one.counts().items():
-            left = new.get(one.name, {}).get(rule, 0)
-            if not left >= count * (1 - shrink / 100):  # of NaN too
-                expected = f"at least {100 - shrink:g}% of the {count:,} of list {one.name!r} by {rule}"
-                raise StoreShrunk(directory, expected, f"{left:,}: force it if that is right")
+    before = {one.name: one.counts() for one in lists}
+    if found := shrunk(before, register.counts(), 100 - shrink):
+        expected, got = found
+        raise StoreShrunk(directory, expected, f"{got}: force it if that is right")
 
 
 # ---- changes -------------------------------------------------------------------------------
