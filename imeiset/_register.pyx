@@ -381,6 +381,7 @@ cdef enum:
 
 
 cdef struct rows:  # that some rule may say something about, from one block or several
+    uint64_t block[BLOCK]        # all keys of one, each read once: another thread may write to them
     size_t count
     size_t row[WAITING]
     uint64_t key[WAITING]
@@ -622,9 +623,10 @@ cdef class Tables:
                 else:
                     for i in range(here):
                         wide[start + i] = self.default
-                for i in range(here):  # the top bit: beyond the last key
-                    wrong |= keys[start + i] | (KEYS - 1 - keys[start + i])
-                self.concerned(&keys[start], &subscribers[start] if subscribers != NULL else NULL, here,
+                for i in range(here):
+                    work.block[i] = keys[start + i]
+                    wrong |= work.block[i] | (KEYS - 1 - work.block[i])  # the top bit: beyond the last key
+                self.concerned(work.block, &subscribers[start] if subscribers != NULL else NULL, here,
                                start, work)
                 if work.count > WAITING - BLOCK or start + here == n:  # together: their lookups overlap
                     self.decide_rows(subscribers != NULL, work)

@@ -28,7 +28,8 @@ enum simd_level {
 #define PREFETCH(p) ((void)0)
 #endif
 
-#if defined(__x86_64__) && defined(__GNUC__)
+/* GCC 8 and Clang 6 know all of these. What is older builds plain C alone. */
+#if defined(__x86_64__) && (defined(__clang__) ? __clang_major__ >= 6 : __GNUC__ >= 8)
 #define SIMD_X86 1
 #include <immintrin.h>
 #define TARGET_SSE4 __attribute__((target("ssse3,sse4.1,sse4.2,popcnt")))

@@ -636,6 +636,19 @@ def known_after(known: Known, lists: Sequence[List], merged: Sequence[List]) -> 
     return replace(known, imeis=ImeiSet._patched(known.imeis, flips)) if len(flips) else known
 
 
+def shrunk(
+    before: Mapping[str, dict[str, int]], after: Mapping[str, dict[str, int]], percent: float
+) -> tuple[str, str] | None:
+    """What a list should have and what it has, if it has less than so many percent of what it had by some
+    rule. Both are `Register.counts`; a list that is missing has nothing."""
+    for name, counts in before.items():
+        for rule, count in counts.items():
+            left = after.get(name, {}).get(rule, 0)
+            if not left * 100 >= count * percent:  # of NaN too
+                return f"at least {percent:g}% of the {count:,} of list {name!r} by {rule}", f"{left:,}"
+    return None
+
+
 def make_tables(
     lists: Sequence[List],
     policy: Policy,

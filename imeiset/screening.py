@@ -33,7 +33,7 @@ class Screener:
 
     words: what the codes mean: of a set 'not listed' and 'listed', of a register its equipment
     statuses, and then 'malformed: ' and the reason, by ParseStatus. hits: the codes that are hits,
-    'listed' or 'blacklisted' and 'greylisted'. lists: the names of a register's lists.
+    'listed' or 'blacklisted' and 'greylisted'.
     """
 
     words: tuple[str, ...]
@@ -44,13 +44,10 @@ class Screener:
             listed = _open(os.fspath(listed))
         self.list = listed
         if isinstance(listed, ImeiSet):
-            self.words, self.hits, self.lists = ("not listed", "listed"), (1,), ("listed",)
-            self._keeps_texts = listed.irregular is not None
+            self.words, self.hits = ("not listed", "listed"), (1,)
         elif isinstance(listed, Checker):
             self.words = tuple(status.name.lower() for status in EquipmentStatus)
             self.hits = (EquipmentStatus.BLACKLISTED, EquipmentStatus.GREYLISTED)
-            self.lists = tuple(one.name for one in getattr(listed, "lists", ()))
-            self._keeps_texts = True  # or has a policy for what is malformed
         else:
             raise TypeError(
                 f"expected an ImeiSet, a Register, a Store or a path, got {type(listed).__name__}"
@@ -84,7 +81,30 @@ class Screener:
         """The code of every row: uint8[n], indices into `words`. No content raises. threads: as above."""
         column = columns.settled(column)
         keys, status = columns.parse(column)
-        return self.judge(keys, status, columns.values(column), threads)[0]
+        return self.now().judge(keys, status, columns.values(column), threads)[0]
+
+    def now(self) -> "Moment":
+        """What the list is at this moment, for many calls that are to be answered alike."""
+        return Moment(self.list, self.malformed)
+
+
+class Moment:
+    """What a list says of parsed rows at one moment; a store may change from one to the next, and gain lists.
+
+    lists: the names of a register's lists then.
+    """
+
+    def __init__(self, listed: ImeiSet | Checker, malformed: int) -> None:
+        self._list, self._malformed = listed, malformed
+        self.lists: tuple[str, ...] = ("listed",)
+        self._keeps_texts = True  # or has a policy for what is malformed
+        if isinstance(listed, ImeiSet):
+            self._keeps_texts = listed.irregular is not None
+        else:
+            tables = listed._tables()
+            self.lists = tuple(one.name for one in tables.rules.lists)
+            self._list = Checker()
+            self._list._use(tables)
 
     def judge(
         self,
@@ -93,7 +113,7 @@ class Screener:
         value: Callable[[int], object],
         threads: int | None = None,
     ) -> tuple[Codes, Lists]:
-        """The codes of parsed rows, and which of the lists decided each, -1 for none.
+        """The codes of parsed rows, and which of `lists` decided each, -1 for none.
 
         value: what stands in a row, asked for malformed ones: a list may hold them as texts, or say what
         they count as.
@@ -103,7 +123,7 @@ class Screener:
         codes, lists = np.empty(len(keys), np.uint8), np.full(len(keys), -1, np.int8)
         good = status == 0
         codes[good], lists[good] = self._judge(keys[good], threads)
-        codes[~good] = status[~good] + (self.malformed - 1)
+        codes[~good] = status[~good] + (self._malformed - 1)
         for row in np.flatnonzero(~good).tolist() if self._keeps_texts else ():
             with suppress(ImeiError):  # malformed for the list too
                 codes[row], lists[row] = self._ask(value(row))
@@ -111,19 +131,18 @@ class Screener:
 
     def _judge(self, keys: columns.Keys, threads: int | None) -> tuple[Codes, Lists]:
         threads = _threads(keys, threads)
-        if isinstance(self.list, ImeiSet):
-            codes = self.list.contains(keys, threads).view(np.uint8)
+        if isinstance(self._list, ImeiSet):
+            codes = self._list.contains(keys, threads).view(np.uint8)
             return codes, codes.view(np.int8) - np.int8(1)
-        found: tuple[Codes, Lists] = self.list.check_many(keys, threads=threads, lists=True)
-        return found
+        return self._list.check_many(keys, threads=threads, lists=True)
 
     def _ask(self, value: object) -> tuple[int, int]:
         """The code and the list of one value; raises ImeiError."""
-        if isinstance(self.list, ImeiSet):
-            listed = value in self.list
+        if isinstance(self._list, ImeiSet):
+            listed = value in self._list
             return int(listed), int(listed) - 1
-        verdict = self.list.check(value)
-        return verdict.status, self.lists.index(verdict.list) if verdict.list in self.lists else -1
+        verdict = self._list.check(value)
+        return verdict.status, -1 if verdict.list is None else self.lists.index(verdict.list)
 
 
 def _threads(column: Any, threads: int | None) -> int:

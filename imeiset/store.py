@@ -57,6 +57,7 @@ from imeiset.register import (
     make_tables,
     pair_columns,
     prefix_numbers,
+    shrunk,
     tac_set,
 )
 from imeiset.sets import ImeiSet
@@ -691,13 +692,10 @@ def _take_lock(directory: Path) -> int:
 
 
 def _expect_no_less(directory: Path, lists: Sequence[List], register: Register, shrink: float) -> None:
-    new = register.counts()
-    for one in lists:
-        for rule, count in one.counts().items():
-            left = new.get(one.name, {}).get(rule, 0)
-            if not left >= count * (1 - shrink / 100):  # of NaN too
-                expected = f"at least {100 - shrink:g}% of the {count:,} of list {one.name!r} by {rule}"
-                raise StoreShrunk(directory, expected, f"{left:,}: force it if that is right")
+    before = {one.name: one.counts() for one in lists}
+    if found := shrunk(before, register.counts(), 100 - shrink):
+        expected, got = found
+        raise StoreShrunk(directory, expected, f"{got}: force it if that is right")
 
 
 # ---- changes -------------------------------------------------------------------------------
@@ -869,18 +867,17 @@ def _two(arrays: tuple[NDArray[Any], ...]) -> tuple[Keys, Keys]:
 
 
 def _touched(state: _State, lists: Sequence[List], keys: list[Keys]) -> tuple[Keys | None, int]:
-    """The filter of the changed keys, with these."""
+    """The filter of the changed keys, with these, and how many are in it; a key may count more than once."""
     count = state.keys + sum(map(len, keys))
     if not count:
         return None, 0
     if state.touched is not None and count <= len(state.touched) * _WORD_KEYS:
         words = state.touched.copy()
-    else:  # twice as large, from all that changed
+    else:  # from all that changed, these too, each once for its list: twice as large as that needs
+        sets = [one for given in lists if given.exact for one in (given.exact.added, given.exact.removed)]
+        sets += [one.pairs.touched for one in lists if one.pairs]
+        count, keys = sum(map(len, sets)), [members.to_numpy() for members in sets]
         words = np.zeros(max(1 << 10, 1 << (count * 2 // _WORD_KEYS).bit_length()), np.uint64)
-        for one in lists:
-            sets = [one.exact.added, one.exact.removed] if one.exact else []
-            for members in [*sets, *([one.pairs.touched] if one.pairs else [])]:
-                mark(words, members.to_numpy())
     for some in keys:
         mark(words, some)
     return words, count

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from imeiset import ImeiSet, SnapshotError, _index, merge
 from imeiset import sets as sets_module
 from imeiset.cli import main
+from imeiset.snapshot import Snapshot
 
 KEY = st.one_of(
     st.integers(0, 10**14 - 1),
@@ -91,6 +92,21 @@ def test_progress_of_empty_parts(tmp_path):
     assert merge([tmp_path / "a.imei"] * 2, tmp_path / "out.imei", progress=lambda *at: seen.append(at)) == 0
     assert [read for read, _ in seen] == [size for _, size in seen] != []
     assert (tmp_path / "out.imei").read_bytes() == (tmp_path / "a.imei").read_bytes()
+
+
+def test_what_is_merged_is_what_was_verified(tmp_path, monkeypatch):
+    """A part that is replaced meanwhile counts as it was."""
+    verify, names = Snapshot.verify, ("a.imei", "b.imei")
+
+    def replaced(file):
+        verify(file)
+        ImeiSet.from_keys([9]).save(file.path)
+
+    monkeypatch.setattr(Snapshot, "verify", replaced)
+    for key, name in enumerate(names):
+        ImeiSet.from_keys([key]).save(tmp_path / name)
+    assert merge([tmp_path / name for name in names], tmp_path / "out.imei") == 2
+    assert ImeiSet.open(tmp_path / "out.imei").to_numpy().tolist() == [0, 1]
 
 
 def test_what_cannot_be_merged(tmp_path):

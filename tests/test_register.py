@@ -12,6 +12,7 @@ import oracle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from racing import all_while_written
 
 from imeiset import (
     Delta,
@@ -752,6 +753,19 @@ def test_a_damaged_payload_has_a_checksum(path):
     path.write_bytes(data)
     with pytest.raises(SnapshotSectionChecksum):
         snapshot.open(path).verify()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_key_that_changes_meanwhile_is_one_or_the_other(threads):
+    """The union of all lists and the filter of ranges are asked about the same key."""
+    register = Register()
+    register.add("exact", ImeiSet.from_keys(np.arange(10**13, 10**13 + 10**6, 7, np.uint64)), status=B)
+    register.add_ranges("ranges", [3 * 10**13], [3 * 10**13 + 40], status=B)
+
+    def all_black(column):
+        return (register.check_many(column, threads=threads) == B).all()
+
+    assert all_while_written(all_black, 10**13 + 700, 3 * 10**13 + 5)
 
 
 def test_columns_of_every_kind_agree():

@@ -19,7 +19,10 @@ from imeiset import (
     SnapshotError,
     Store,
     StoreError,
+    parse,
 )
+
+BLACKLISTED, GREYLISTED = EquipmentStatus.BLACKLISTED, EquipmentStatus.GREYLISTED
 
 
 @pytest.fixture
@@ -48,7 +51,7 @@ def test_every_row_has_a_word(path):
 def test_registers(opened, tmp_path):
     dirty.register().save(tmp_path / "register.imei")
     screener = Screener(tmp_path / "register.imei" if opened else dirty.register())
-    assert screener.lists == ("stolen",)
+    assert screener.now().lists == ("stolen",)
     assert said(screener, dirty.COLUMN) == dirty.register_words()
     assert [screener.words[code] for code in screener.hits] == ["blacklisted", "greylisted"]
     assert screener.listed(dirty.COLUMN, malformed=False).tolist() == dirty.listed(False)
@@ -114,7 +117,7 @@ def test_stores(tmp_path):
         before = Screener(directory)
         for given in (store, directory, str(directory)):
             assert said(Screener(given), dirty.COLUMN) == dirty.register_words()
-        assert before.lists == ("stolen",)
+        assert before.now().lists == ("stolen",)
         assert Screener(directory).list is before.list  # opened once
         new = "352099001761499"
         store.apply(Delta("stolen", add=[new]))
@@ -132,6 +135,34 @@ def test_stores(tmp_path):
     (directory / "current").write_text("{}")
     with pytest.raises(StoreError, match="a manifest"):
         Screener(directory)
+
+
+def test_a_store_that_gains_lists(tmp_path):
+    """Its lists change places with the state; no call may name one by the place of another."""
+    column = [dirty.GOOD, "352099001761499", "DEADBEEF", "x"]
+    keys, status = parse(column)
+
+    def named(moment):
+        codes, lists = moment.judge(keys, status, column.__getitem__)
+        names = (*moment.lists, None)
+        return [(code, names[place]) for code, place in zip(codes.tolist(), lists.tolist(), strict=True)]
+
+    with Store.create(tmp_path / "eir", dirty.register()) as store:
+        screener = Screener(store)
+        before = screener.now()
+        more = Register()
+        more.add("new", ImeiSet([column[1], column[2]], irregular="keep"), status=GREYLISTED)
+        more.add("stolen", ImeiSet(dirty.LISTED), status=BLACKLISTED)
+        codes = screener.codes(column).tolist()
+        was = [(1, "stolen"), *((code, None) for code in codes[1:])]
+        assert named(before) == was
+        store.replace(more)
+        after = [(1, "stolen"), (2, "new"), (2, "new"), was[3]]
+        for _ in range(2):
+            assert named(before) == was
+            assert named(screener.now()) == after
+            assert screener.codes(column).tolist() == [code for code, _ in after]
+            store.compact()
 
 
 def test_stores_that_were_dropped_let_go_of_their_files(tmp_path):

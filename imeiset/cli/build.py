@@ -1,15 +1,18 @@
 """`imeiset build`: lists of IMEIs to a snapshot; those of a description to a register."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from imeiset.cli import printable
-from imeiset.cli.files import check_outputs, column_option, min_size_option, number, progress_bar
-
-if TYPE_CHECKING:
-    from imeiset import ImeiSet
+from imeiset.cli.files import (
+    check_outputs,
+    column_option,
+    last_list,
+    min_size_option,
+    number,
+    progress_bar,
+)
 
 
 @click.command("build")
@@ -85,8 +88,10 @@ def command(
     A description names lists with their status, files and options, and the policy: see docs/registers.md.
 
     OUT appears when everything was read and written, or not at all. A set with less than 75% of the
-    identities of the last one is refused.
+    identities of the last one is refused, and a register in which a list has less of what it had.
     """
+    if against is not None and rejects is not None:
+        check_outputs((against,), rejects, None)
     if any(name.endswith(".toml") for name in files):
         from imeiset.cli.registers import build
 
@@ -100,8 +105,6 @@ def command(
         raise click.UsageError(f"--format: expected one of {', '.join(FORMATS)}, got {form!r}")
     limits: dict[str, Any] = {"max_bytes": max_bytes, "max_ratio": max_ratio}
     check_outputs(files, output, rejects)
-    if against is not None and rejects is not None:
-        check_outputs((against,), rejects, None)
     last = None if force or against is None else ImeiSet.open(against)
     with progress_bar() as progress:
         result = load(
@@ -118,7 +121,7 @@ def command(
             progress=progress,
         )
     if last is None and not force:
-        last = _last(output)
+        last = last_list(output, ImeiSet.open)
     if last is not None:
         expect_size(output, result.set, last, min_size)
     result.set.save(output)
@@ -131,16 +134,3 @@ def command(
 
         title = f"{printable(output)}: {result.report.keys:,} IMEIs"
         Console(markup=False, emoji=False).print(load_table(result.report, title))
-
-
-def _last(output: str) -> "ImeiSet | None":
-    """The list that the new one replaces, if there is one."""
-    from imeiset import ImeiSet
-    from imeiset.errors import SnapshotError
-
-    if not Path(output).is_file():
-        return None
-    try:
-        return ImeiSet.open(output)
-    except SnapshotError as error:
-        raise click.ClickException(f"{error}; --force replaces it all the same") from None

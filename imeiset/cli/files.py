@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Opened = TypeVar("Opened")
 
 
 def _column(context: click.Context, parameter: click.Parameter, value: str | None) -> str | int | None:
@@ -47,6 +48,18 @@ def min_size_option(of: str) -> Callable[[Command], Command]:
         metavar="PERCENT",
         help=of,
     )
+
+
+def last_list(output: str, open: Callable[[str], Opened]) -> Opened | None:
+    """The list that a new one replaces, if there is one."""
+    from imeiset.errors import SnapshotError
+
+    if not Path(output).is_file():
+        return None
+    try:
+        return open(output)
+    except SnapshotError as error:
+        raise click.ClickException(f"{error}; --force replaces it all the same") from None
 
 
 def check_outputs(files: tuple[str, ...], output: str, rejects: str | None) -> None:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from imeiset.cli import printable
-from imeiset.cli.files import check_outputs, progress_bar, working
+from imeiset.cli.files import check_outputs, last_list, progress_bar, working
 
 if TYPE_CHECKING:
     from imeiset import ImeiSet, LoadedRegister, Policy, Register, Store, Verdict
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _NOUNS = {"exempt": "pairs", "lock": "pairs", "imsis": "IMSI prefixes"}
-_TOGETHER = ("rejects", "max_rejects", "max_rows", "report")  # options of build that go with a description
+# Options of build that go with a description.
+_TOGETHER = ("rejects", "max_rejects", "max_rows", "report", "against", "min_size", "force")
 _WITHIN = {"form": "format", "column": "column", "check_digit": "check_digit", "irregular": "irregular"}
 
 
@@ -32,6 +33,10 @@ def opened(path: str) -> "ImeiSet | Register | Store":
 
 def build(context: click.Context, files: tuple[str, ...], output: str) -> None:
     """`imeiset build` of a description."""
+    from imeiset import Register
+    from imeiset.errors import FeedLimit
+    from imeiset.register import shrunk
+
     given = context.params
     if len(files) > 1:
         raise click.UsageError("expected a description alone, got other files beside it: name them in it")
@@ -40,7 +45,14 @@ def build(context: click.Context, files: tuple[str, ...], output: str) -> None:
             option = f"--{_WITHIN.get(name, name).replace('_', '-')}"
             why = f"write {_WITHIN[name]} = ... in its lists" if name in _WITHIN else "leave it out"
             raise click.UsageError(f"{option} does not go with a description: {why}")
+    against, force = given["against"], given["force"]
+    last = None if force or against is None else Register.open(against)
     loaded = load(files[0], output, given["rejects"], given["max_rejects"], given["max_rows"])
+    if last is None and not force:
+        last = last_list(output, Register.open)
+    if last is not None and (found := shrunk(last.counts(), loaded.register.counts(), given["min_size"])):
+        expected, got = found
+        raise FeedLimit(output, expected, f"{got}: --force takes it all the same")
     with working("writing"):
         loaded.register.save(output)
     show(loaded, output, given["report"])

@@ -78,6 +78,7 @@ cdef extern from "annotate.h" nogil:
         const int32_t *at
         int32_t cells
         uint8_t delimiter
+        bint plain
     size_t annotate_size(const uint8_t *text, const scan_row *rows, const uint8_t *codes, size_t n,
                          const annotate_words *words) noexcept
     void annotate_rows(const uint8_t *text, const scan_row *rows, const uint8_t *codes, size_t n,
@@ -385,9 +386,10 @@ def annotate(const uint8_t[::1] text not None, const int32_t[:, ::1] rows not No
     """Rows of a text, as `Scanner.rows` gives them, each without its line end and followed by the word of
     its code; a row whose word is b"" is left out.
 
-    words: bytes for each of the 256 codes. delimiter, cells: a row without a flaw gets that many cells
-    before the word: empty ones are added, and blank ones beyond them left out. Raises ValueError for a row
-    outside the text.
+    words: bytes for each of the 256 codes, a line end last. cells: how many a row gets before the word, 0: as
+    many as it has. Empty ones are added; blank ones beyond them are left out of a row without a flaw, and of
+    another all stand after the word; a row whose cells cannot be told becomes one quoted cell. delimiter: one
+    byte, or b"" for a text without, whose words begin with a comma. Raises ValueError for a row outside the text.
     """
     cdef size_t n = rows.shape[0], i
     cdef annotate_words given
@@ -401,8 +403,8 @@ def annotate(const uint8_t[::1] text not None, const int32_t[:, ::1] rows not No
         if not 0 <= rows[i, 0] <= rows[i, 1] <= text.shape[0]:
             raise ValueError(f"row {i}: expected within {len(text)} bytes, got {rows[i, 0]}:{rows[i, 1]}")
     given.words, given.at = &joined[0], &at[0]
-    given.cells = cells if cells > 0 and len(delimiter) == 1 else 0
-    given.delimiter = delimiter[0] if given.cells else 0
+    given.cells, given.plain = cells if cells > 0 else 0, not delimiter
+    given.delimiter = delimiter[0] if delimiter else c","
     cdef const uint8_t* base = &text[0] if text.shape[0] else &joined[0]
     cdef const scan_row* row = <const scan_row*>&rows[0, 0]
     out = PyBytes_FromStringAndSize(NULL, annotate_size(base, row, &codes[0], n, &given))

@@ -4,30 +4,26 @@ A row's line is its number in the file, from 1. Where further columns than the I
 written as delimited text and read as such, so that it means what the same list means as text.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import columns
 from ..errors import FeedColumn, FeedEncoding, FeedMissing, ParseStatus
-from .dialect import Dialect
+from .dialect import Dialect, expect_one, titled_so
 from .formats import FORMATS, NUMBERS, Format, plain, recognise
+from .reader import Parts, Reader
 from .rows import Part, Rejected, RowScanner, titles_of
 from .sources import is_remote
-
-if TYPE_CHECKING:
-    from .reader import Reader
 
 _PARQUET, _ARROW = b"PAR1", b"ARROW1"
 _STREAM = b"\xff\xff\xff\xff"
 _ROWS = 1 << 16
-_KNOWN = ("imei", "approved_imei")
 
 
-def parts(reader: "Reader", path: str, delta: bool) -> Iterator[tuple[Part, int, bool]] | None:
+def parts(reader: Reader, path: str, delta: bool) -> Parts | None:
     """The parts of a local Parquet or Arrow file; None of anything else."""
     if path == "-" or is_remote(path) or not Path(path).is_file():
         return None  # to look into a pipe would take from it
@@ -43,7 +39,7 @@ def parts(reader: "Reader", path: str, delta: bool) -> Iterator[tuple[Part, int,
     return None
 
 
-def _parts(reader: "Reader", path: str, head: bytes, delta: bool) -> Iterator[tuple[Part, int, bool]]:
+def _parts(reader: Reader, path: str, head: bytes, delta: bool) -> Parts:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -76,7 +72,7 @@ def _sound(batch: Any) -> Any:
     return batch
 
 
-def _choose(reader: "Reader", path: str, schema: Any, delta: bool) -> list[str]:
+def _choose(reader: Reader, path: str, schema: Any, delta: bool) -> list[str]:
     """The columns to read: the IMEIs, the status if it decides, and what else is wanted."""
     titles = tuple(schema.names)
     reader.expect_list(path, titles, delta=delta)
@@ -86,8 +82,9 @@ def _choose(reader: "Reader", path: str, schema: Any, delta: bool) -> list[str]:
             raise FeedColumn(path, f"a column {wanted}", f"a table of {len(titles)}")
         found = [wanted - 1]
     else:
-        known = {plain(wanted)} if wanted else {plain(name) for name in _KNOWN}
-        found = [at for at, title in enumerate(titles) if plain(title) in known]
+        if not wanted and form is None:
+            expect_one(path, titles)
+        found = titled_so(titles, wanted or (form.columns[0] if form and form.columns else None))
     if len(found) != 1:
         expected = f"one column {wanted!r}" if wanted else "one column 'imei', or --column"
         raise FeedColumn(path, expected, f"columns {', '.join(map(repr, titles))}"[:200])
@@ -117,7 +114,7 @@ def _is_text(kind: Any) -> bool:
     return any(word in str(kind) for word in ("string", "binary"))
 
 
-def _batches(reader: "Reader", path: str, batches: Any, names: list[str]) -> Iterator[tuple[Part, int, bool]]:
+def _batches(reader: Reader, path: str, batches: Any, names: list[str]) -> Parts:
     size = Path(path).stat().st_size
     form = FORMATS[reader.report.formats[-1]]
     scanner: RowScanner | None = None
@@ -162,7 +159,7 @@ def _text(batch: Any) -> bytes:
     return text
 
 
-def _part(reader: "Reader", batch: Any, form: Format | None) -> Part:
+def _part(reader: Reader, batch: Any, form: Format | None) -> Part:
     part = Part(rows=batch.num_rows, lines=batch.num_rows)
     rows = columns.source(batch.column(0))
     keys, status = np.empty(batch.num_rows, np.uint64), np.empty(batch.num_rows, np.uint8)

@@ -89,7 +89,9 @@ def _heads(line: bytes, below: bytes, column: str | int | None) -> bool:
     """Whether a line that starts with '#' has the titles of the row below it."""
     for delimiter in DELIMITERS:
         [titles, *_], [cells, *_] = _rows(line, delimiter), _rows(below, delimiter)
-        if len(titles) == len(cells) > 1 and titled_so(titles, column) and not titled_so(cells, column):
+        if len(titles) != len(cells) or len(cells) < 2 or titled_so(cells, column):
+            continue
+        if titled_so(titles, column) or (column is None and len(_speaking(titles)) > 1):
             return True
     return False
 
@@ -103,9 +105,10 @@ def sniff(
     header says, otherwise a plain list or a table.
 
     column: the name of the column of the IMEIs in the header, its number from 1, or None to find it:
-    the one with a known name, or without a header the only one that looks like IMEIs. A first row is a
-    header only if it names the column, or has a title instead of an IMEI in the numbered one: no first
-    row of data is lost. Raises FeedColumn if there is no such column, or more than one.
+    the one with a known name if no other title speaks of IMEIs, or without a header the only one that
+    looks like them. A first row is a header only if it names the column, or has a title instead of an
+    IMEI in the numbered one: no first row of data is lost. Raises FeedColumn if there is no such column,
+    or more than one.
     """
     tables = {delimiter: _rows(text, delimiter) for delimiter in DELIMITERS}
     if not tables[","]:
@@ -151,8 +154,12 @@ def _of_format(path: str, tables: dict[str, list[list[str]]], form: Format) -> D
 def _of_ranges(path: str, tables: dict[str, list[list[str]]]) -> Dialect | None:
     """The layout of a list of TACs or ranges by its header; None if it is no such list."""
     for delimiter in sorted(tables, key=lambda d: -len(tables[d][0])):
-        form = recognise(tables[delimiter][0])
-        if form and form.identity != "imei" and not titled_so(tables[delimiter][0], None):
+        titles = tables[delimiter][0]
+        form = recognise(titles)
+        if form and form.identity != "imei" and not titled_so(titles, None):
+            if others := _speaking(titles):
+                expected = f"a {form.name} list without IMEIs, --format {form.name}, or --column"
+                raise FeedColumn(path, expected, _numbered(titles, others))
             return _of_format(path, {delimiter: tables[delimiter]}, form)
     return None
 
@@ -170,11 +177,13 @@ def _sniff(path: str, tables: dict[str, list[list[str]]], column: str | int | No
         found = {d: titled_so(rows[0], column) for d, rows in tables.items()}
         delimiter = max(tables, key=lambda d: (len(found[d]) > 0, len(tables[d][0])))
         first_row, hits = tables[delimiter][0], found[delimiter]
+        if column is None:
+            expect_one(path, first_row)
         if len(hits) == 1:
             return _titled(delimiter.encode() if len(first_row) > 1 else b"", hits[0], first_row)
         if hits:
-            several = ", ".join(f"{i + 1} ({first_row[i].strip()!r})" for i in hits)
-            raise FeedColumn(path, "one column of IMEIs, or --column with its number", f"columns {several}")
+            got = _numbered(first_row, hits)
+            raise FeedColumn(path, f"one column named {column!r}, or --column with its number", got)
         if column is not None:
             raise FeedColumn(path, f"a column named {column!r}", _nearest(column, first_row))
 
@@ -210,10 +219,36 @@ def _rows(text: bytes | bytearray, delimiter: str) -> list[list[str]]:
     return list(islice(rows, _SAMPLE_ROWS))
 
 
-def titled_so(titles: list[str], column: str | int | None) -> list[int]:
+def titled_so(titles: Sequence[str], column: str | int | None) -> list[int]:
     """The columns with the title asked for, or with one of IMEIs if none is; a number is no title."""
     names = _KNOWN if column is None else {plain(column)} if isinstance(column, str) else ()
     return [i for i, title in enumerate(titles) if plain(title) in names]
+
+
+def expect_one(path: str, titles: Sequence[str]) -> None:
+    """Raise FeedColumn if the titles of more than one column speak of IMEIs: to read one of the two that a
+    phone has would lose the other."""
+    if len(found := _speaking(titles)) > 1:
+        expected = "one column of IMEIs, or --column with its name or number"
+        raise FeedColumn(path, expected, _numbered(titles, found))
+
+
+def _speaking(titles: Sequence[str]) -> list[int]:
+    """The columns with a title of IMEIs, known or not ('imei2', 'second imei'). A row with a number as long
+    as an IMEI has no titles, and a damaged number is none."""
+    if any(map(_NUMBER.fullmatch, titles)):
+        return []
+    known = titled_so(titles, None)
+    return [
+        i
+        for i, title in enumerate(map(plain, titles))
+        if i in known or ("imei" in title and len(re.findall(r"\d", title)) < 6)
+    ]
+
+
+def _numbered(titles: Sequence[str], places: list[int]) -> str:
+    named = ", ".join(f"{i + 1} ({titles[i].strip()!r})" for i in places)
+    return f"column{'s' * (len(places) > 1)} {named}"[:200]
 
 
 def _is_title(cell: str) -> bool:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .. import irregular as irregulars
 from ..errors import CheckDigit, FeedColumn
 from ..sets import ImeiSet
+from . import arrow
 from .formats import CHANGE
 from .reader import MAX_LINE, THREADS, Options, Reader
 from .report import LoadReport
@@ -214,7 +215,8 @@ def _parts(
     total = sum(sizes) if len(sizes) == len(names) else None
     done = position = 0
     for name in names:
-        for part, position in reader.read(name, delta=delta):
+        found = arrow.parts(reader, name, delta) or reader.text_parts(name, delta)
+        for part, position in reader.read(name, found):
             if progress:
                 progress(done + position, total)
             yield part

@@ -23,7 +23,6 @@ from ..errors import (
     ParseStatus,
     mask,
 )
-from . import arrow
 from ._scan import MAX_ROW, Scanner
 from .dialect import Dialect, preamble, sniff
 from .formats import CHANGE, FORMATS, Format, plain
@@ -41,6 +40,7 @@ _POLICIES: dict[str, tuple[ParseStatus, ...]] = {
     "spare": (ParseStatus.OK, ParseStatus.CHECK_DIGIT_SPARE),
     "require": (ParseStatus.OK,),
 }
+Parts = Iterator[tuple[Part, int, bool]]  # with the bytes read so far, and whether the source has a header
 _REASONS = {int(code): code.name.lower().encode() for code in (*ParseStatus, *RowFlaw)}
 
 
@@ -107,18 +107,17 @@ class Reader:
             error = (None, None, None)
         self._stack.__exit__(*error)  # type: ignore[arg-type]
 
-    def read(self, path: str, *, delta: bool = False) -> Iterator[tuple[Part, int]]:
-        """The parts of a source in order, with the bytes of the file read so far.
+    def read(self, path: str, parts: Parts) -> Iterator[tuple[Part, int]]:
+        """The parts of a source in order, with the bytes of the file read so far, accounted for.
 
-        delta: the source may be one; otherwise one that says so is refused, as its removals would be
-        loaded. Raises a kind of FeedError.
+        Raises a kind of FeedError.
         """
         report = self.report
         report.sources.append(path)
         rows, accepted, ignored = report.rows, report.accepted, sum(report.ignored.values())
         self._first_line = 1
         header = False
-        for part, position, header in arrow.parts(self, path, delta) or self._text_parts(path, delta):  # noqa: B007
+        for part, position, header in parts:  # noqa: B007
             self._account(path, part)
             yield part, position
         if report.rows == rows and not header:
@@ -129,8 +128,11 @@ class Reader:
 
     # ---- text ----------------------------------------------------------------------
 
-    def _text_parts(self, path: str, delta: bool) -> Iterator[tuple[Part, int, bool]]:
-        """Blocks that end with a line are scanned in any order, on any thread, as if they began with a row.
+    def text_parts(self, path: str, delta: bool) -> Parts:
+        """The parts of delimited text, for `read`.
+
+        delta: the source may be one; otherwise one that says so is refused, as its removals would be loaded.
+        Blocks that end with a line are scanned in any order, on any thread, as if they began with a row.
         One that does not, because the block before ends inside a quoted cell, is scanned again."""
         report, options = self.report, self.options
         chunk = max(CHUNK, options.max_line)

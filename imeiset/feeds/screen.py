@@ -27,7 +27,7 @@ from ..errors import FeedColumn, FeedEmpty, FeedEncoding, FeedLimit, FeedMissing
 from ..screening import Screener
 from ..sets import in_order
 from ._scan import Scanner, annotate
-from .dialect import Dialect, preamble, sniff, titled_so
+from .dialect import Dialect, expect_one, preamble, sniff, titled_so
 from .reader import MAX_LINE
 from .report import RowFlaw
 from .sources import Source, size_of
@@ -67,14 +67,16 @@ def screen(
     only_hits: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> ScreenReport:
-    """Screen files of records against an ImeiSet, a Register, a Store, or the path of one.
+    """Screen files of records against an ImeiSet, a Register, a Store, or the path of one: all by the state
+    that it has now.
 
     inputs: files of delimited text (as `load` reads them) or Parquet, or directories of them. column: of
     the IMEIs, its name or its number from 1; None finds it. output: a file for the rows with their
     status, or with only_hits for those that are hits; CSV or Parquet, as its name says. Rows keep their
     order and their bytes; blank lines and comments before the header are left out. A malformed row, or one
-    with more or fewer cells than the header, is no hit: its status says why. Of a row that is otherwise
-    sound, blank cells are left out or added at its end, so that the status stands under its title.
+    with more or fewer cells than the header, is no hit: its status says why. The status stands under its
+    title: blank cells are left out or added at the end of a row, cells that are too many stand after it, and
+    a row whose cells cannot be told, for a stray quote or CR, is quoted.
     progress: called with the bytes read so far, and in all if that is known.
 
     Raises a kind of FeedError or SnapshotError, OSError if the output cannot be written; nothing is
@@ -127,16 +129,16 @@ def _is_table(path: str) -> bool:
 
 
 class _Tally:
-    """Counts of codes and of the TACs of hits."""
+    """Counts of codes and of the TACs of hits; all by the list as it is when this is made."""
 
     def __init__(self, screener: Screener) -> None:
-        self.screener = screener
+        self._moment = screener.now()
         self.words = dict(enumerate(screener.words))
         self.words |= {int(flaw): f"malformed: {flaw.name.lower().replace('_', ' ')}" for flaw in RowFlaw}
         self.is_hit = np.zeros(256, bool)
         self.is_hit[list(screener.hits)] = True
         self._counts = np.zeros(256, np.int64)
-        self._lists = np.zeros(len(screener.lists) + 1, np.int64)  # the first: by none
+        self._lists = np.zeros(len(self._moment.lists) + 1, np.int64)  # the first: by none
         self._tacs: list[NDArray[np.uint64]] = []  # columns of TACs and counts
         self._pending = 0
 
@@ -148,13 +150,13 @@ class _Tally:
         flaws: NDArray[np.int32] | None = None,
     ) -> tuple[NDArray[np.uint8], "_Counts"]:
         """The codes of parsed rows, and what `add` is to count; from any thread."""
-        codes, lists = self.screener.judge(keys, status, value, 1)
+        codes, lists = self._moment.judge(keys, status, value, 1)
         if flaws is not None and flaws.any():
             codes = np.where(flaws, flaws, codes).astype(np.uint8)
         hits = self.is_hit[codes]
         tacs = keys[hits] // np.uint64(10**6)
         by_tac = np.array(np.unique(tacs[tacs < 10**8], return_counts=True), np.uint64)  # a text has none
-        by_list = np.bincount(lists[hits] + 1, minlength=len(self.screener.lists) + 1)
+        by_list = np.bincount(lists[hits] + 1, minlength=len(self._moment.lists) + 1)
         return codes, (np.bincount(codes, minlength=256), by_list, by_tac)
 
     def add(self, counts: "_Counts") -> None:
@@ -181,7 +183,7 @@ class _Tally:
             tacs = {f"{tac:08d}": count for tac, count in found.T.tolist()}
         words = {self.words[code]: int(self._counts[code]) for code in np.flatnonzero(self._counts).tolist()}
         hits = int(self._counts[self.is_hit].sum())
-        lists = dict(zip(self.screener.lists, self._lists[1:].tolist(), strict=True))
+        lists = dict(zip(self._moment.lists, self._lists[1:].tolist(), strict=True))
         return ScreenReport(files, int(self._counts.sum()), hits, words, lists, tacs, seconds, skipped)
 
 
@@ -448,6 +450,8 @@ def _place(path: str, names: list[str], column: str | int | None) -> int:
     """Which of the columns has the IMEIs."""
     if isinstance(column, int) and 1 <= column <= len(names):
         return column - 1
+    if column is None:
+        expect_one(path, names)
     found = [] if isinstance(column, int) else titled_so(names, column)
     if len(found) != 1:
         wanted = "one column of IMEIs" if column is None else f"a column {column!r}"

@@ -109,6 +109,38 @@ def test_build_of_a_description_is_all_or_nothing(here):
     assert Path("register.imei").read_text() == "the old one"
 
 
+def test_build_refuses_a_register_in_which_a_list_shrank(here):
+    build = ("build", "register.toml", "-o")
+    run(*build, "register.imei")
+    before = Path("register.imei").read_bytes()
+    whole = Path("stolen.csv").read_text()
+
+    def rows(count):
+        Path("stolen.csv").write_text("".join(whole.splitlines(keepends=True)[: count + 1]))
+
+    rows(15)  # of 21, beside a million that another list has
+    message = "at least 75% of the 21 of list 'stolen' by exact, got 15: --force"
+    fails(*build, "register.imei", match=message)
+    fails(*build, "other.imei", "--against", "register.imei", match=f"other.imei: expected {message}")
+    assert Path("register.imei").read_bytes() == before
+    assert not Path("other.imei").exists()
+    run(*build, "other.imei")  # nothing is there
+    fails(*build, "register.imei", "--min-size", "71.5", match="at least 71.5% of the 21 of list 'stolen'")
+    run(*build, "register.imei", "--min-size", "71")
+    rows(1)
+    run(*build, "register.imei", "--force")
+    Path("register.toml").write_text(TEXT.replace('[[lists]]\nname = "pairs"', '[[lists]]\nname = "new"'))
+    fails(*build, "register.imei", match="at least 75% of the 1 of list 'pairs' by pair, got 0")
+    fails(*build, "new.imei", "--against", "missing", match="missing")
+    ImeiSet([STOLEN]).save("set.imei")
+    fails(
+        *build, "set.imei", match="a snapshot of kind 'register', got 'set'; --force replaces it all the same"
+    )
+    assert len(ImeiSet.open("set.imei")) == 1
+    run(*build, "set.imei", "--force")
+    assert Register.open("set.imei").lists[0].name == "stolen"
+
+
 def test_build_usage_with_a_description(here):
     def refused(*arguments):
         return run("build", *arguments, code=2).stderr

@@ -2,7 +2,7 @@
 
 import pytest
 
-from imeiset import load
+from imeiset import ImeiSet, load
 from imeiset.errors import FeedColumn
 from imeiset.feeds.dialect import Dialect, preamble, sniff
 
@@ -72,6 +72,14 @@ def test_found(text, column, expected):
         (f"imei,imeisv\n{A},{A}\n", None, "columns 1 .* 2 "),
         (f"x,y,x\n{A},{A},{A}\n", "x", "columns 1 .* 3 "),
         (f"imie,date\n{A},1\n{C},2\n", None, "--column.*'imie' as the nearest"),
+        # a phone's second IMEI is not passed over
+        (f"imei,imei2\n{A},{C}\n", None, r"--column.* columns 1 \('imei'\), 2 \('imei2'\)"),
+        (f"imei1;x;IMEI 2\n{A};x;\n", None, r"columns 1 \('imei1'\), 3 \('IMEI 2'\)"),
+        (f"imei,second_imei\n{A},n/a\n", None, r"columns 1 \('imei'\), 2 \('second_imei'\)"),
+        (f"imei,pei\n{A},imei-{A}\n", None, r"columns 1 \('imei'\), 2 \('pei'\)"),
+        (f"imei,reporting_date,status,imei_2\n{A},,,{C}\n", None, r"1 \('imei'\), 4 \('imei_2'\)"),
+        (f"tac,imei1\n49015420,{A}\n", None, r"--format.* column 2 \('imei1'\)"),
+        (f"{A},imei of one,imei of two\n{C},,\n", None, "columns 1, 2, 3 that could"),
         (f"20240101,{A},234150999999999\n", None, "columns 2, 3 that could"),
         (f"20240101123045,{A}\n20240101123045,{B}", None, "columns 1, 2 that could"),
         ("a,b\nc,d\n", None, "none in 2 columns"),
@@ -93,6 +101,24 @@ def test_refused(text, column, expected):
         look(text, column)
     assert A not in str(caught.value)
     assert A[8:] not in str(caught.value)
+
+
+def test_of_two_imeis_one_may_be_chosen(tmp_path):
+    path = tmp_path / "feed"
+    path.write_text(f"imei,imei2\n{A},{C}\n")
+    with pytest.raises(FeedColumn, match=r"--column.* columns 1 \('imei'\), 2 \('imei2'\)"):
+        load(path)
+    for column, expected in (("imei", A), ("imei2", C), (1, A), (2, C)):
+        assert load(path, column=column).set == ImeiSet([expected])
+    assert load(path, format="barred").set == ImeiSet([A])  # that has one
+    path.write_text(f"# a list\n#imei1,imei2\n{A},n/a\n")
+    with pytest.raises(FeedColumn, match=r" columns 1 \('#imei1'\), 2 \('imei2'\)"):
+        load(path)
+    path.write_text(f"{A},imei of one,imei of two\n{C},,\n")  # no titles
+    assert load(path, column=1).set == ImeiSet([A, C])
+    path.write_text(f"tac,imei1\n49015420,{A}\n")
+    assert len(load(path, format="tacs").set) == 10**6
+    assert load(path, column="imei1").set == ImeiSet([A])
 
 
 @pytest.mark.parametrize(

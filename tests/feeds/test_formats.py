@@ -376,6 +376,11 @@ def test_parquet_that_cannot_be_used(tmp_path):
     with pytest.raises(errors.FeedColumn, match="one column 'imei'"):
         load(path)
     assert len(load(path, column="imie").set) == 1
+    parquet.write_table(pa.table({"imei": [A], "imei2": [B]}), path)
+    with pytest.raises(errors.FeedColumn, match=r"--column.* columns 1 \('imei'\), 2 \('imei2'\)"):
+        load(path)
+    assert load(path, column="imei2").set == ImeiSet([B])
+    assert load(path, format="barred").set == ImeiSet([A])
     parquet.write_table(pa.table({"imei": [A], "change_type": ["remove"]}), path)
     with pytest.raises(errors.FeedColumn, match="a delta"):
         load(path)

@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import random
+import re
 import sys
 import zipfile
 
@@ -14,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imeiset import FeedError, ImeiSet, Store, screen
+from imeiset import EquipmentStatus, FeedError, ImeiSet, Register, Store, screen
 from imeiset.errors import FeedColumn, FeedEmpty, FeedEncoding, FeedLimit, FeedMissing, FeedTruncated
 from imeiset.feeds._scan import annotate
+from imeiset.feeds.report import RowFlaw
 from imeiset.feeds.sources import CHUNK
 
 LISTED = ImeiSet(dirty.LISTED)
@@ -108,9 +110,9 @@ def test_rows_that_are_not_whole(tmp_path):
     assert (tmp_path / "out.csv").read_bytes().splitlines() == [
         b"imei,n,status",
         b"490154203237518,1,listed",
-        b"490154203237518,malformed: cell count",
-        b"490154203237518,1,2,3,malformed: cell count",
-        b'"490154203237518,1,malformed: broken quote',
+        b"490154203237518,,malformed: cell count",
+        b"490154203237518,1,malformed: cell count,2,3",
+        b'"""490154203237518,1",,malformed: broken quote',
         b"352099001761499,2,not listed",
     ]
     assert report.rows == 5
@@ -198,6 +200,32 @@ def test_a_store(tmp_path):
             assert report.hits == WORDS.count("listed") == report.lists["stolen"]
 
 
+@pytest.mark.parametrize("order", [("new", "stolen"), ("stolen", "new"), ("new", "stolen", "newer")])
+def test_a_store_that_gains_lists_meanwhile(tmp_path, order):
+    """A file is screened by one state."""
+    register = dirty.register()
+    other = ImeiSet(["352099001761499"])
+    values = [*dirty.LISTED, "352099001761499"] * 100_000
+    (tmp_path / "in.csv").write_text("\n".join(values))
+    with Store.create(tmp_path / "eir", register) as store:
+        new = Register()
+        for name in order:
+            members = register[name] if name == "stolen" else other
+            new.add(name, members, status=EquipmentStatus.BLACKLISTED)
+
+        def replace(done, total):
+            if store.generation == 1:
+                store.replace(new)
+
+        report = screen(tmp_path / "in.csv", store, output=tmp_path / "out.csv", progress=replace)
+        assert store.generation == 2
+        assert report.lists == {"stolen": len(dirty.LISTED) * 100_000}
+        assert [row[1] for row in rows(tmp_path / "out.csv")] == dirty.register_words(values)
+        report = screen(tmp_path / "in.csv", store)
+        want = {"stolen": len(dirty.LISTED), "new": 1, "newer": 0}  # the first of equals decides
+        assert report.lists == {name: want[name] * 100_000 for name in order}
+
+
 def test_registers(tmp_path):
     (tmp_path / "in.csv").write_bytes(table())
     report = screen(tmp_path / "in.csv", dirty.register(), output=tmp_path / "out.csv")
@@ -254,6 +282,17 @@ def test_parquet(tmp_path, parquet):
     assert read(tmp_path / "hits.parquet") == [row for row in want if row["status"] == "listed"]
     screen(source, LISTED, output=tmp_path / "out.csv")
     assert [row[2] for row in rows(tmp_path / "out.csv")] == ["status", *dirty.words()]
+
+
+def test_of_two_imeis_one_has_to_be_chosen(tmp_path, parquet):
+    write, _ = parquet
+    table = {"imei": ["352099001761499"], "IMEI 2": [dirty.LISTED[0]]}
+    (tmp_path / "in.csv").write_text("imei,IMEI 2\n352099001761499," + dirty.LISTED[0] + "\n")
+    for source in (tmp_path / "in.csv", write("in.parquet", **table)):
+        with pytest.raises(FeedColumn, match=r"--column.* columns 1 \('imei'\), 2 \('IMEI 2'\)"):
+            screen(source, LISTED)
+        assert screen(source, LISTED, column="imei").hits == 0
+        assert screen(source, LISTED, column=2).hits == 1
 
 
 def test_text_to_parquet_and_both(tmp_path, parquet):
@@ -368,27 +407,77 @@ def test_the_status_stands_under_its_title(tmp_path, delimiter, end):
                 assert (was + [""] * width)[:width] == row[:width]
                 assert not "".join(was[width:]).strip()
             else:
-                assert row == [*was, "malformed: cell count"]
+                assert row[width] == "malformed: cell count"
+                assert row[:width] + row[width + 1 :] == was + [""] * (width - len(was))
         assert sum(row[-1] == "listed" for row in found) >= 3
+
+
+def test_no_row_gives_another_status_than_its_own(tmp_path):
+    """Whatever stands in a row, a reader of the result finds the status where the header has it."""
+    imei, other = dirty.LISTED[0], "352099001761499"
+    lines = {
+        f"{imei},not listed,not listed,": "malformed: cell count",
+        imei: "malformed: cell count",
+        f'"{imei}': "malformed: broken quote",
+        f'"{imei}" ,"listed': "malformed: broken quote",
+        f"{imei},1\r{other},2,not listed": "malformed: cell count",
+        f"{imei},1\r{other}": "malformed: carriage return",
+        f"{other},listed": "not listed",
+        f'{imei},"a\r""b"': "listed",
+        f'x,"{imei}",""""': "malformed: cell count",
+    }
+    (tmp_path / "in.csv").write_bytes("\n".join(["imei,n", *lines, ""]).encode())
+    report = screen(tmp_path / "in.csv", LISTED, output=tmp_path / "out.csv")
+    text = (tmp_path / "out.csv").read_bytes().decode()
+    found = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    assert [row[2] for row in found] == ["status", *lines.values()]
+    assert sum(report.words.values()) == len(lines)
+    assert report.hits == 1
+    for row, (line, word) in zip(found[1:], lines.items(), strict=True):
+        if word == "malformed: broken quote" or "\r" in line.replace('"a\r', ""):
+            assert row == [line, "", word]  # quoted: its cells cannot be told
+    plain = [imei, f"{other},listed", f'{imei},"""', f'"{imei}', f"{imei}\r{other}", other]
+    (tmp_path / "plain").write_bytes("\n".join(plain).encode())
+    screen(tmp_path / "plain", LISTED, output=tmp_path / "out.csv")
+    text = (tmp_path / "out.csv").read_bytes().decode()
+    found = list(csv.reader(io.StringIO(text, newline="")))
+    words = ["listed", "malformed: not digit", "malformed: not digit", "malformed: broken quote"]
+    words += ["malformed: carriage return", "not listed"]
+    assert found == [list(row) for row in zip(plain, words, strict=True)]
 
 
 # ---- the kernel ----
 
 
+def annotated(row, flaw, word, delimiter, cells):
+    """What `annotate` makes of a row with a word."""
+    row = row.removesuffix(b"\r")
+    if not cells:
+        return row + word
+    unclear = flaw == RowFlaw.BROKEN_QUOTE or (flaw and b"\r" in row)
+    if unclear or (not delimiter and b"," in row):
+        return b'"' + row.replace(b'"', b'""') + b'"' + b"," * (cells - 1) + word
+    cell = rb'(?:"(?:[^"]|"")*(?:"|$))?[^,]*'
+    first, rest = re.fullmatch(rb"(%b(?:,%b){0,%d})(.*)" % (cell, cell, cells - 1), row, re.S).groups()
+    missing = cells - len(re.findall(rb"%b(?:,|$)" % cell, first + b",")) + 1
+    return first + b"," * missing + word[:-1] + (rest if flaw else b"") + word[-1:]
+
+
 def test_annotate_equals_the_obvious():
     rng = random.Random(1)
-    for _ in range(300):
-        text = bytes(rng.choices(b"a\r\n", k=rng.randrange(40)))
+    flaws = [0, 0, *RowFlaw]
+    for _ in range(3000):
+        text = bytes(rng.choices(b'a,,;"\r\n', k=rng.randrange(40)))
         words = [b"" if rng.random() < 0.3 else b"," + b"w" * rng.randrange(5) + b"\n" for _ in range(256)]
         rows = np.sort(np.array([[rng.randint(0, len(text)) for _ in range(4)] for _ in range(5)], np.int32))
+        rows[:, 3] = rng.choices(flaws, k=len(rows))
         codes = np.array([rng.randrange(256) for _ in rows], np.uint8)
-        want = b""
-        for (start, end, *_), code in zip(rows.tolist(), codes.tolist(), strict=True):
-            want += text[start:end].removesuffix(b"\r") + words[code] if words[code] else b""
-        assert annotate(text, rows, codes, words) == want
-        assert (
-            annotate(text, rows, codes, words, b",", 0) == annotate(text, rows, codes, words, b"", 3) == want
-        )
+        for delimiter, cells in ((b",", 0), (b",", 1), (b",", 3), (b"", 0), (b"", 1)):
+            want = b""
+            for (start, end, _, flaw), code in zip(rows.tolist(), codes.tolist(), strict=True):
+                if words[code]:
+                    want += annotated(text[start:end], flaw, words[code], delimiter, cells)
+            assert annotate(text, rows, codes, words, delimiter, cells) == want
     assert annotate(b"", np.zeros((0, 4), np.int32), np.zeros(0, np.uint8), [b""] * 256) == b""
     for row in ([0, 4, 0, 0], [-1, 2, 0, 0], [2, 1, 0, 0]):
         with pytest.raises(ValueError, match="expected within 3 bytes"):

@@ -471,6 +471,25 @@ def follow(directory, until, faults):
         last = sequence
 
 
+def test_keys_that_come_and_go_count_once(store):
+    """The filter of changed keys is as large as they are many, however often they change."""
+    keys = np.arange(10**13, 10**13 + 1000, dtype=np.uint64)
+    sizes = set()
+    for turn in range(12):
+        store.apply(Delta("stolen", **{"remove" if turn % 2 else "add": keys}))
+        sizes.add(len(store._state.touched))
+        assert (store.check_many(keys) == (W if turn % 2 else B)).all()
+        assert store.check(PHONE).status == B
+    assert len(sizes) == 1
+    for start in range(0, 10_000, 1000):
+        store.apply(Delta("stolen", add=keys + np.uint64(start)))
+    assert len(store._state.touched) > sizes.pop()
+    assert (store.check_many(np.arange(10**13, 10**13 + 10_000, dtype=np.uint64)) == B).all()
+    with Store.open(store._directory) as again:
+        assert again._state.keys == 10_000
+        assert (again.check_many(keys) == B).all()
+
+
 def test_readers_see_committed_states_only(tmp_path):
     """Threads and processes read while changes are applied and compactions run."""
     changes, directory = 120, tmp_path / "store"
