@@ -41,10 +41,7 @@ def merge(
         raise ValueError("expected at least one part")
     if os.path.realpath(output) in map(os.path.realpath, paths):
         raise ValueError(f"expected an output beside the parts, got {os.fspath(output)!r}, which is one")
-    opened = [snapshot.open(path, kind=KIND) for path in paths]
-    for part in opened:
-        part.verify()
-    sets = [ImeiSet._of(part) for part in opened]
+    sets = [ImeiSet._open_sound(path) for path in paths]
     members, size, read = sum(map(len, sets)), sum(one.nbytes for one in sets), 0
     beside = Path(os.path.realpath(output)).parent
     with ExitStack() as stack:

@@ -512,6 +512,13 @@ class ImeiSet(_index.Index):
         return cls._of(snapshot.open(path, mode, kind=KIND))
 
     @classmethod
+    def _open_sound(cls, path: str | os.PathLike[str]) -> Self:
+        """`open`, all checksums compared: for a set of which most is copied to a file with checksums anew."""
+        file = snapshot.open(path, kind=KIND)
+        file.verify()
+        return cls._of(file)
+
+    @classmethod
     def _of(cls, file: snapshot.Snapshot) -> Self:
         try:
             self = cls._of_parts(file.sections)
@@ -536,9 +543,7 @@ class ImeiSet(_index.Index):
         the same bytes. So no damage passes, whoever wrote the checksums. Raises a kind of SnapshotError
         that says what is wrong. About 20 ns for each IMEI, and the memory of the set.
         """
-        file = snapshot.open(path, kind=KIND)
-        file.verify()
-        self = cls._of(file)
+        self = cls._open_sound(path)
         try:
             anew = cls._combine(self, cls(), _OR)
         except ValueError as error:  # from the builder

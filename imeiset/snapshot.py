@@ -100,7 +100,7 @@ class Snapshot:
         """
         end = _HEADER_SIZE + _ENTRY.size * len(self.sections)
         for name, section in self.sections.items():
-            found = xxhash.xxh3_64_intdigest(section)
+            found = _checksum(section)
             if found != self._checksums[name]:
                 expected = f"checksum {self._checksums[name]:016x} of section {name!r}"
                 raise SnapshotSectionChecksum(self.path, expected, f"{found:016x}")
@@ -283,14 +283,22 @@ def _read(file: FileIO, size: int) -> bytes:
 
 def _write_section(file: BinaryIO, data: memoryview) -> int:
     """Write and pad a section; its checksum."""
-    hasher = xxhash.xxh3_64()
     start, end = 0, _CHUNK - file.tell() % _CHUNK
+    hasher = xxhash.xxh3_64()
     while start < len(data):
         chunk = data[start:end]
         hasher.update(chunk)
         file.write(chunk)
         start, end = end, end + _CHUNK
     file.write(bytes(-len(data) % ALIGNMENT))
+    return hasher.intdigest()
+
+
+def _checksum(data: memoryview) -> int:
+    """Of a section; other threads run meanwhile, for which pieces must be small."""
+    hasher = xxhash.xxh3_64()
+    for start in range(0, len(data), _CHUNK):
+        hasher.update(data[start : start + _CHUNK])
     return hasher.intdigest()
 
 

@@ -130,7 +130,7 @@ class _State:
 
     generation: int
     base: Register
-    base_bytes: int
+    file: snapshot.Snapshot  # of the base
     base_place: Place
     place: Place
     lists: tuple[List, ...]
@@ -277,6 +277,7 @@ class Store(Checker):
         self._merged(self._state).save(path)
 
     def _merged(self, state: _State) -> Register:
+        state.file.verify()  # most of it is copied: damage must not get a checksum of its own
         merged = [one.merged() for one in state.lists]
         known = known_after(cast(Known, state.base._known), state.lists, merged)
         return Register._of(merged, state.base.policy, known)
@@ -294,7 +295,7 @@ class Store(Checker):
             counts={one.name: one.counts() for one in state.lists},
             journal_records=state.place.sequence - state.base_place.sequence,
             journal_bytes=size,
-            base_bytes=state.base_bytes,
+            base_bytes=state.file.nbytes,
             digest=state.digest,
             fault=self._fault,
         )
@@ -381,7 +382,7 @@ class Store(Checker):
             state = _State(
                 generation=wanted,
                 base=register,
-                base_bytes=file.nbytes,
+                file=file,
                 base_place=start,
                 place=start,
                 lists=register.lists,
@@ -486,7 +487,10 @@ class Store(Checker):
                 raise StoreSequence(self._directory, f"change {number} as it was applied", "another")
 
     def compact(self) -> None:
-        """Write base and changes as the next generation. Checks and changes go on meanwhile."""
+        """Write base and changes as the next generation. Checks and changes go on meanwhile.
+
+        Raises SnapshotSectionChecksum for a base that was damaged, which stays.
+        """
         self._compact(self._hold())
 
     def compact_in_background(self) -> "Future[None]":

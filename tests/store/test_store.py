@@ -21,9 +21,21 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from imeiset import Delta, EquipmentStatus, ImeiError, ImeiSet, Policy, Register, Store, Verdict, _journal
+from imeiset import (
+    Delta,
+    EquipmentStatus,
+    ImeiError,
+    ImeiSet,
+    Policy,
+    Register,
+    Store,
+    Verdict,
+    _journal,
+    snapshot,
+)
 from imeiset.errors import (
     SnapshotError,
+    SnapshotSectionChecksum,
     StoreBase,
     StoreDamaged,
     StoreError,
@@ -101,6 +113,39 @@ def test_a_change_of_every_kind(store, directory):
     assert store.generation == 2
     assert store.status().counts == reader.status().counts
     assert Register.verify(directory / "base-00000002.imei").check(OTHER).reasons == ("found", "lost")
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        lambda store: store.compact(),
+        lambda store: store.compact_in_background().result(),
+        lambda store: store.save("saved.imei"),
+    ],
+)
+def test_a_damaged_base_gets_no_new_checksums(directory, copy, monkeypatch):
+    """What is copied to the next base is what was written, or the store stays as it is."""
+    monkeypatch.chdir(directory)
+    base = Path("base-00000001.imei")
+    good = base.read_bytes()
+    at = good.index(bytes(snapshot.open(base).sections["spans"]))
+    with Store.open(directory) as store:
+        store.apply(Delta("stolen", add=[OTHER]))
+        with base.open("r+b") as file:  # in place: it is mapped
+            file.write(good[:at] + bytes([good[at] ^ 1]))
+        with pytest.raises(SnapshotSectionChecksum, match="of section 'spans'"):
+            copy(store)
+        assert (store.generation, store.check(OTHER).status) == (1, B)
+        assert sorted(map(str, Path().iterdir())) == [
+            "base-00000001.imei",
+            "current",
+            "journal-00000001",
+            "lock",
+        ]
+        with base.open("r+b") as file:
+            file.write(good)
+        store.compact()
+        assert (store.generation, store.check(OTHER).status) == (2, B)
 
 
 def test_numbers_keep_deltas_in_order(store):
