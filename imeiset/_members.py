@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset._register import Pairing, Part, are_ascending, mark, sort_pairs, starts_of
+from imeiset._register import Pairing, Part, are_ascending, mark, merge_pairs, sort_pairs, starts_of
 from imeiset.columns import Keys
 from imeiset.sets import ImeiSet
 
@@ -385,14 +385,17 @@ class Paired:
         """The same with nothing changed since: a new base. O(pairs)."""
         if not self.changed:
             return self
-        keys, imsis, done = np.empty(self.count(), np.uint64), np.empty(self.count(), np.uint64), 0
-        for some in union([self.base.imeis - self.touched, self.now.imeis])._chunks():
-            found = [pairs.of_imeis(some[rows]) for rows, pairs in self._split(some)]
-            key, imsi = (np.concatenate(side) for side in zip(*found, strict=True))
-            order = np.argsort(key, kind="stable")  # the IMSIs of each are in order
-            keys[done : done + len(key)], imsis[done : done + len(key)] = key[order], imsi[order]
-            done += len(key)
-        return Paired(Pairs.of(keys, imsis, fresh=True))
+        base, now, keys, count = self.base, self.now, self.touched.to_numpy(), self.count()
+        if count >= 1 << 32:
+            raise OverflowError(f"expected fewer than 2**32 pairs, got {count}")
+        imeis = union([base.imeis - self.touched, now.imeis])
+        ranks, in_base, in_now = (np.empty(len(keys), np.int64) for _ in range(3))
+        base.imeis._ranks(keys, ranks)
+        base.imeis._positions_of_keys(keys, in_base)
+        now.imeis._positions_of_keys(keys, in_now)
+        starts, imsis = np.empty(len(imeis) + 1, np.uint32), np.empty(count, np.uint64)
+        merge_pairs(base.arrays[1:], now.arrays[1:], ranks, in_base, in_now, starts, imsis)
+        return Paired(Pairs(imeis, starts.astype("<u4", copy=False), imsis))
 
 
 def dump(value: object) -> bytes:

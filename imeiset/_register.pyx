@@ -6,7 +6,7 @@ from cpython.float cimport PyFloat_Check
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.unicode cimport PyUnicode_Check
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from imeiset._index cimport index_have, index_has, index_pointer, index_positions
 from imeiset._parse cimport parse_object
@@ -347,6 +347,64 @@ def starts_of(uint64_t[::1] keys not None, uint32_t[::1] starts not None):
     with nogil:
         n = pairs_starts(&keys[0] if n else NULL, n, &starts[0])
     return n
+
+
+cdef bint pairs_copy(const uint32_t[::1] starts, const uint64_t[::1] imsis, uint64_t first, uint64_t end,
+                     uint32_t[::1] to_starts, uint64_t[::1] to_imsis, uint64_t* imei,
+                     uint64_t* pair) noexcept nogil:
+    """Append the pairs of the IMEIs at positions first..end - 1; whether they are such, and there is room."""
+    cdef uint64_t i, begin, count, last
+    if first >= end:
+        return first == end
+    if end >= <uint64_t>starts.shape[0] or to_starts.shape[0] - 1 - imei[0] < end - first:
+        return False
+    begin, last = starts[first], starts[end]
+    if begin > last or last > <uint64_t>imsis.shape[0] or to_imsis.shape[0] - pair[0] < last - begin:
+        return False
+    for i in range(first, end):  # whatever a damaged file says: nothing but these numbers is written
+        to_starts[imei[0]] = <uint32_t>(starts[i] - begin + pair[0])
+        imei[0] += 1
+    count = last - begin
+    if count:
+        memcpy(&to_imsis[pair[0]], &imsis[begin], count * sizeof(uint64_t))
+    pair[0] += count
+    return True
+
+
+def merge_pairs(base not None, now not None, const int64_t[::1] ranks not None,
+                const int64_t[::1] in_base not None, const int64_t[::1] in_now not None,
+                uint32_t[::1] starts not None, uint64_t[::1] imsis not None):
+    """The pairs of `base`, with those of `now` for some IMEIs, to `starts` and `imsis`, which have room for
+    just these; what does not change is copied. O(pairs).
+
+    base, now: of (starts, IMSIs), see `_members.Pairs`. Of those IMEIs, in order: how many of base are below
+    each, and its position in base and in now, -1 where it is not there. Raises ValueError for what does not
+    fit.
+    """
+    cdef const uint32_t[::1] starts_base, starts_now
+    cdef const uint64_t[::1] imsis_base, imsis_now
+    cdef uint64_t imei = 0, pair = 0, row = 0, until
+    cdef Py_ssize_t i, n = ranks.shape[0]
+    cdef bint fits = starts.shape[0] > 0 and in_base.shape[0] == n and in_now.shape[0] == n
+    starts_base, imsis_base = base
+    starts_now, imsis_now = now
+    with nogil:
+        for i in range(n if fits else 0):
+            until = <uint64_t>ranks[i]  # in order, or refused
+            fits = pairs_copy(starts_base, imsis_base, row, until, starts, imsis, &imei, &pair)
+            row = until + (in_base[i] >= 0)
+            if fits and in_now[i] >= 0:
+                fits = pairs_copy(starts_now, imsis_now, <uint64_t>in_now[i], <uint64_t>in_now[i] + 1,
+                                  starts, imsis, &imei, &pair)
+            if not fits:
+                break
+        until = starts_base.shape[0] - 1
+        fits = fits and pairs_copy(starts_base, imsis_base, row, until, starts, imsis, &imei, &pair)
+        fits = fits and imei + 1 == <uint64_t>starts.shape[0] and pair == <uint64_t>imsis.shape[0]
+        if fits:
+            starts[imei] = <uint32_t>pair
+    if not fits:
+        raise ValueError("pairs: expected those of each IMEI in order, got others")
 
 
 # ---- filters: see _filter.h ----------------------------------------------------------

@@ -1,5 +1,6 @@
 """Verdicts: every row of the tables, a twin of plain dicts, one file and what is refused of it."""
 
+import contextlib
 import datetime
 import itertools
 import json
@@ -37,6 +38,7 @@ from imeiset._register import (
     imsis_of,
     imsis_of_rows,
     mark,
+    merge_pairs,
     sort_pairs,
     starts_of,
 )
@@ -465,8 +467,10 @@ def test_pairs_that_changed_are_merged():
     paired = Paired(Pairs.of(*arrays(before))).changed_by(arrays(added), arrays(removed))
     after = (before - removed) | added
     assert paired.count() == len(after)
-    merged = paired.merged().base
+    merged, anew = paired.merged().base, Pairs.of(*arrays(after))
     assert merged.is_sound()
+    assert merged.imeis == anew.imeis
+    assert [side.tolist() for side in merged.arrays[1:]] == [side.tolist() for side in anew.arrays[1:]]
     assert {*zip(*(side.tolist() for side in merged.of_imeis(merged.imeis.to_numpy())), strict=True)} == after
     asked = arrays(before | added | removed | {(key, 1) for key in range(45_000)})
     imeis = {key for key, _ in after}
@@ -478,6 +482,59 @@ def test_pairs_that_changed_are_merged():
         found = np.empty(len(expected), np.uint8)
         one.pairing.have(*asked, found)
         assert found.tolist() == expected
+
+
+SOME_PAIRS = st.lists(st.tuples(st.integers(0, 6), st.integers(10**6, 10**6 + 3)), max_size=8)
+
+
+@given(SOME_PAIRS, st.lists(st.tuples(SOME_PAIRS, SOME_PAIRS), max_size=4))
+def test_few_pairs_that_changed_are_merged(before, changes):
+    def arrays(pairs):
+        return tuple(np.array([pair[side] for pair in pairs], np.uint64) for side in (0, 1))
+
+    paired, twin = Paired(Pairs.of(*arrays(before))), set(before)
+    for add, remove in changes:
+        paired = paired.changed_by(arrays(add), arrays(remove))
+        twin = (twin - set(remove)) | set(add)
+    merged, anew = paired.merged(), Pairs.of(*arrays(sorted(twin)))
+    assert not merged.changed
+    assert merged.base.imeis == anew.imeis
+    assert [side.tolist() for side in merged.base.arrays[1:]] == [side.tolist() for side in anew.arrays[1:]]
+
+
+@pytest.mark.parametrize("place", range(7))
+@pytest.mark.parametrize("number", [-1, 0, 1, 2, 3, 4, 2**31, 2**32 - 1, 2**62])
+def test_pairs_of_a_damaged_base_are_not_merged_beyond_them(place, number):
+    """Any numbers but for those that fit: an error, or pairs as many as there is room for."""
+    given = [
+        np.array(numbers, kind)
+        for numbers, kind in (
+            ([0, 1, 3], np.uint32), ([7, 8, 9], np.uint64), ([0, 1], np.uint32), ([6], np.uint64),
+            ([1], np.int64), ([1], np.int64), ([0], np.int64),
+        )
+    ]  # fmt: skip
+    starts, imsis = np.full(4, 99, np.uint32), np.full(4, 99, np.uint64)
+
+    def merge():
+        base, now = (given[0], given[1]), (given[2], given[3])
+        merge_pairs(base, now, *given[4:], starts[:3], imsis[:2])
+
+    merge()
+    assert (starts.tolist(), imsis.tolist()) == ([0, 1, 2, 99], [7, 6, 99, 99])
+    for at in range(len(given[place])):
+        was = given[place][at]
+        given[place][at] = np.array(number).astype(given[place].dtype)
+        with contextlib.suppress(ValueError):
+            merge()
+        given[place][at] = was
+        assert (starts[3], *imsis[2:]) == (99, 99, 99)
+    for wrong in (given[place][:0], np.append(given[place], given[place][-1:])):
+        was, given[place] = given[place], wrong
+        with contextlib.suppress(ValueError):
+            merge()
+        given[place] = was
+    with pytest.raises(ValueError, match="pairs: expected"):
+        merge_pairs((given[0], given[1]), (given[2], given[3]), *given[4:], starts, imsis)
 
 
 @given(
