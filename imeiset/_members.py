@@ -5,7 +5,7 @@ who checks against the old one goes on undisturbed.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
@@ -13,7 +13,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset._register import Pairing, Part, are_ascending, mark, merge_pairs, sort_pairs, starts_of
+from imeiset._register import (
+    Pairing,
+    Part,
+    are_ascending,
+    mark,
+    mark_codes,
+    merge_pairs,
+    sort_pairs,
+    splice_codes,
+    starts_of,
+)
 from imeiset.columns import Keys
 from imeiset.sets import ImeiSet
 
@@ -21,7 +31,6 @@ NOTHING: ImeiSet = ImeiSet()
 _OR = 0
 _RUN_MIN = 2  # keys of a range that is kept as a run
 _STRETCHES = 4  # for each 64-bit word of their filter
-_CODES = 1 << 20  # at a time
 _THIS_PAIR = 2  # of what `Pairing.have` says
 _ONE, _TAC, _LAST = (np.uint64(n) for n in (1, 10**6, 10**6 - 1))
 
@@ -110,15 +119,16 @@ class Column:
         are none but that. In order of the texts and without those that are not used: the same column, the
         same bytes."""
         values = tuple(texts)
-        used = np.zeros(len(values), bool)
-        for start in range(0, len(codes), _CODES):
-            used[codes[start : start + _CODES]] = True
+        used, codes = np.zeros(len(values), np.uint8), np.ascontiguousarray(codes, code_type(len(values)))
+        mark_codes(codes, used)
         kept = sorted(np.flatnonzero(used[1:]).tolist(), key=lambda i: values[i + 1])
         if not kept:
             return None
         place = np.zeros(len(values), code_type(len(kept)))
         place[np.array(kept, np.int64) + 1] = np.arange(1, len(kept) + 1)
-        return cls(tuple(values[i + 1] for i in kept), place[codes])
+        if place.dtype != codes.dtype or (place != np.arange(len(values)))[used != 0].any():
+            codes = place[codes]
+        return cls(tuple(values[i + 1] for i in kept), codes)
 
     def is_sound(self) -> bool:
         """Whether the codes are those of the texts: none too many, all in use, in order."""
@@ -136,26 +146,33 @@ def code_type(values: int) -> np.dtype[Any]:
     return np.dtype(np.min_scalar_type(values)).newbyteorder("<")
 
 
-def merge_columns(members: ImeiSet, sources: Sequence[tuple[ImeiSet, Column | None]]) -> Column | None:
-    """The column of a set, each text from the first source that has the IMEI. O(members)."""
-    if all(found is None for _, found in sources):
+def merge_columns(
+    members: ImeiSet, new: tuple[ImeiSet, Column | None], old: tuple[ImeiSet, Column | None], changed: ImeiSet
+) -> Column | None:
+    """The column of a set, of the sets that it was made of: the text of the new one counts where both have an
+    IMEI. changed: the IMEIs of the new one, and those of the old one that went. O(members), copied."""
+    if new[1] is None and old[1] is None:
         return None
     texts: dict[str, int] = {"": 0}
     places = [
-        np.array([0, *(texts.setdefault(value, len(texts)) for value in found.values)] if found else [0])
-        for _, found in sources
+        np.array([0, *(texts.setdefault(value, len(texts)) for value in column.values)] if column else [0])
+        for _, column in (old, new)
     ]
-    codes, done = np.zeros(len(members), code_type(len(texts))), 0
-    for keys in members._chunks():
-        missing = np.ones(len(keys), bool)
-        for (source, found), place in zip(sources, places, strict=True):
-            at = np.empty(len(keys), np.int64)
-            source._positions_of_keys(keys, at)
-            here = missing & (at >= 0)
-            if found is not None:
-                codes[done : done + len(keys)][here] = place[found.codes[at[here]]]
-            missing &= ~here
-        done += len(keys)
+    dtype = code_type(len(texts))
+    before, after = (
+        place.astype(dtype)[column.codes] if column else np.zeros(len(some), dtype)
+        for (some, column), place in zip((old, new), places, strict=True)
+    )
+    codes, row, done = np.empty(len(members), dtype), 0, 0
+    for keys in changed._chunks():
+        ranks, in_old, in_new = (np.empty(len(keys), np.int64) for _ in range(3))
+        old[0]._ranks(keys, ranks)
+        old[0]._positions_of_keys(keys, in_old)
+        new[0]._positions_of_keys(keys, in_new)
+        row, done = splice_codes(before, after, ranks, in_old, in_new, codes, row, done)
+    end, none = np.array([len(old[0])]), np.array([-1])
+    if splice_codes(before, after, end, none, none, codes, row, done)[1] != len(members):
+        raise ValueError(f"codes: expected {len(members)}, one for each IMEI, got fewer")
     return Column.of(texts, codes)
 
 
@@ -196,12 +213,12 @@ class Members:
         self, add: ImeiSet, remove: ImeiSet, columns: tuple[Column | None, Column | None] = (None, None)
     ) -> "Members":
         """Without `remove`, then with `add`, which has these columns. O(changes so far)."""
-        kept = self.added - remove if len(remove) else self.added
-        added = union([kept, add])
+        changed = union([remove, add])
+        added = union([self.added - remove if len(remove) else self.added, add])
         removed = union([self.removed, remove])
         removed = removed - add if len(add) else removed
         reasons, dates = (
-            merge_columns(added, [(add, new), (self.added, old)])
+            merge_columns(added, (add, new), (self.added, old), changed)
             for new, old in zip(columns, self.added_columns, strict=True)
         )
         return Members(self.base, self.columns, added, removed, (reasons, dates))
@@ -211,9 +228,9 @@ class Members:
         if not self.changed:
             return self
         left = self.base - self.removed if len(self.removed) else self.base
-        base = union([left, self.added])
+        base, changed = union([left, self.added]), union([self.added, self.removed])
         columns = [
-            merge_columns(base, [(self.added, new), (self.base, old)])
+            merge_columns(base, (self.added, new), (self.base, old), changed)
             for new, old in zip(self.added_columns, self.columns, strict=True)
         ]
         return Members(base, (columns[0], columns[1]))

@@ -30,6 +30,17 @@ def merge_pairs(
     starts: NDArray[np.uint32],
     imsis: _Keys,
 ) -> None: ...
+def mark_codes(codes: NDArray[Any], used: NDArray[np.uint8]) -> None: ...
+def splice_codes(
+    old: NDArray[Any],
+    new: NDArray[Any],
+    ranks: NDArray[np.int64],
+    in_old: NDArray[np.int64],
+    in_new: NDArray[np.int64],
+    out: NDArray[Any],
+    row: int,
+    done: int,
+) -> tuple[int, int]: ...
 def mark(words: _Keys, numbers: _Keys) -> None: ...
 
 @final

@@ -827,7 +827,7 @@ def _first_date(texts: list[str]) -> str:
 def _both(base: ImeiSet, new: Members, old: Members) -> tuple[Column | None, Column | None]:
     """The columns of a list that grew: what is new counts."""
     from_each = zip(new.columns, old.columns, strict=True)
-    reasons, dates = (merge_columns(base, [(new.base, n), (old.base, o)]) for n, o in from_each)
+    reasons, dates = (merge_columns(base, (new.base, n), (old.base, o), new.base) for n, o in from_each)
     return reasons, dates
 
 

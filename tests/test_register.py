@@ -28,7 +28,7 @@ from imeiset import (
     _index,
     snapshot,
 )
-from imeiset._members import Paired, Pairs
+from imeiset._members import NOTHING, Column, Members, Paired, Pairs
 from imeiset._register import (
     Level,
     Pairing,
@@ -38,8 +38,10 @@ from imeiset._register import (
     imsis_of,
     imsis_of_rows,
     mark,
+    mark_codes,
     merge_pairs,
     sort_pairs,
+    splice_codes,
     starts_of,
 )
 from imeiset.errors import (
@@ -482,6 +484,79 @@ def test_pairs_that_changed_are_merged():
         found = np.empty(len(expected), np.uint8)
         one.pairing.have(*asked, found)
         assert found.tolist() == expected
+
+
+TEXTS_OF = st.dictionaries(st.integers(0, 9), st.sampled_from(["", "a", "b", "stolen"]), max_size=8)
+
+
+@given(
+    TEXTS_OF, st.lists(st.tuples(TEXTS_OF, st.sets(st.integers(0, 9), max_size=4)), max_size=4), st.booleans()
+)
+def test_reasons_of_lists_that_changed_are_merged(before, changes, often):
+    """Against a dict; the column of the merged list is that of a list made anew."""
+
+    def members(texts):
+        imeis, values = ImeiSet.from_keys(np.array(sorted(texts), np.uint64)), sorted({"", *texts.values()})
+        codes = np.array([values.index(texts[key]) for key in sorted(texts)], np.int64)
+        return imeis, Column.of(values, codes)
+
+    imeis, column = members(before)
+    found, twin = Members(imeis, (column, None)), dict(before)
+    for add, remove in changes:
+        imeis, column = members(add)
+        found = found.changed_by(
+            imeis, ImeiSet.from_keys(np.array(sorted(remove), np.uint64)), (column, None)
+        )
+        twin = {key: text for key, text in twin.items() if key not in remove} | add
+        found = found.merged() if often else found
+        assert {key: found.texts(key)[0] for key in twin} == twin
+    merged, (imeis, column) = found.merged(), members(twin)
+    assert merged.base == imeis
+    got = merged.columns[0]
+    assert (got and got.values) == (column and column.values)
+    if got:
+        assert got.is_sound()
+        assert (got.codes.dtype, got.codes.tolist()) == (column.codes.dtype, column.codes.tolist())
+
+
+def test_many_reasons_take_wider_codes():
+    """More texts than a byte can number, in what is added, and less again."""
+    keys = np.arange(10**6, dtype=np.uint64)
+    few = Members(ImeiSet.from_keys(keys), (Column.of(["", "x"], np.ones(len(keys), np.uint8)), None))
+    texts = ["", *(f"{n:03}" for n in range(300))]
+    new = ImeiSet.from_keys(keys[1:301] * 1000)
+    many = few.changed_by(new, NOTHING, (Column.of(texts, np.arange(1, 301)), None)).merged()
+    assert (few.columns[0].codes.dtype, many.columns[0].codes.dtype) == (np.uint8, np.uint16)
+    assert [many.texts(key)[0] for key in (0, 5, 1000, 2000, 300_000)] == ["x", "x", "000", "001", "299"]
+    again = many.changed_by(NOTHING, new).merged()
+    assert again.columns[0].codes.dtype == np.uint8
+    assert len(again.base) == len(again.columns[0].codes) == len(keys) - 300
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.uint32])
+def test_codes_that_do_not_fit_are_refused(kind):
+    old, new = np.array([1, 2, 3], kind), np.array([9], kind)
+    out = np.full(6, 77, kind)
+
+    def splice(ranks, in_old, in_new, row=0, done=0):
+        given = (np.array(side, np.int64) for side in (ranks, in_old, in_new))
+        return splice_codes(old, new, *given, out[:4], row, done)
+
+    assert splice([1, 3], [1, -1], [0, -1]) == (3, 3)
+    assert out.tolist() == [1, 9, 3, 77, 77, 77]
+    for wrong in (
+        ([4], [-1], [-1]), ([-1], [-1], [-1]), ([2, 1], [-1, -1], [-1, -1]), ([0], [-1], [1]), ([0], [], []),
+        ([0] * 5, [-1] * 5, [0] * 5), ([2**62], [-1], [-1]), ([3], [-1], [-1], 0, 2), ([3], [-1], [-1], 4, 0),
+        ([0], [-1], [0], 0, 9),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="codes: expected"):
+            splice(*wrong)
+        assert out[4:].tolist() == [77, 77]
+    used = np.zeros(3, np.uint8)
+    mark_codes(old[:2], used)
+    assert used.tolist() == [0, 1, 1]
+    with pytest.raises(IndexError, match="codes: expected below 3"):
+        mark_codes(old, used)
 
 
 SOME_PAIRS = st.lists(st.tuples(st.integers(0, 6), st.integers(10**6, 10**6 + 3)), max_size=8)
