@@ -150,30 +150,37 @@ struct bucket {
     uint32_t first, count;
 };
 
-/* alone: one line is probed and not many at once. Which of three words has the h-th 1 cannot be predicted, and many
- * probes take no branch on it; one alone does, because what comes next then need not wait, and mostly is right. */
-ALWAYS_INLINE struct bucket line_bucket(const uint8_t *line, uint32_t h, int level, int alone) {
-    uint64_t word = load64(line + 1), word1 = load64(line + 9);
-    uint32_t upto0 = (uint32_t)__builtin_popcountll(word), upto1 = upto0 + (uint32_t)__builtin_popcountll(word1);
-    uint32_t words = 0, passed = 0;
-    if (!alone) {
-        words = (uint32_t)(h >= upto0) + (h >= upto1);
-        passed = (upto0 & -(uint32_t)(h >= upto0)) + ((upto1 - upto0) & -(uint32_t)(h >= upto1));
-        word = load64(line + 1 + words * 8);
-    } else if (h >= upto0) {
-        words = h < upto1 ? 1 : 2, passed = h < upto1 ? upto0 : upto1, word = h < upto1 ? word1 : load64(line + 17);
-    }
+/* The bucket h, whose 1 is in that word of the unary part, after 1s that earlier words have. */
+ALWAYS_INLINE struct bucket word_bucket(const uint8_t *line, uint64_t word, uint32_t words, uint32_t passed, uint32_t h,
+                                        int level) {
     uint32_t in_word = select64(word, h - passed, level), at = words * 64 + in_word;
     struct bucket b = {at - h, 0};
     if (UNLIKELY(at >= UNARY_BITS)) return b;
     uint64_t rest = word >> (in_word & 63) >> 1;
-    if (UNLIKELY(rest == 0)) rest = load64(line + 1 + ((at + 1) >> 3)) >> ((at + 1) & 7) | 1ull << 63; /* in the next word */
+    if (UNLIKELY(rest == 0)) rest = load64(line + 1 + ((at + 1) >> 3)) >> ((at + 1) & 7) | 1ull << 63; /* the next word */
     b.count = (uint32_t)__builtin_ctzll(rest);
     return b;
 }
 
-/* Is offset x in the line, whose shape has the low half of this word? *spilled: it may be in the spill instead. */
-ALWAYS_INLINE int line_contains(const uint8_t *line, uint32_t word, uint32_t x, int level, int alone, uint32_t *spilled) {
+/* Which of three words has the 1 of the bucket h cannot be predicted, and where many lines are probed at once there is
+ * no branch on it. One alone takes it: what comes next need not wait then, and nothing else would be done meanwhile. */
+ALWAYS_INLINE struct bucket line_bucket(const uint8_t *line, uint32_t h, int level, int alone) {
+    uint64_t word0 = load64(line + 1), word1 = load64(line + 9);
+    uint32_t upto0 = (uint32_t)__builtin_popcountll(word0), upto1 = upto0 + (uint32_t)__builtin_popcountll(word1);
+    if (alone) {
+        if (h < upto0) return word_bucket(line, word0, 0, 0, h, level);
+        if (h < upto1) return word_bucket(line, word1, 1, upto0, h, level);
+        return word_bucket(line, load64(line + 17), 2, upto1, h, level);
+    }
+    uint32_t past0 = h >= upto0, past1 = h >= upto1, words = past0 + past1;
+    uint32_t passed = (upto0 & -past0) + ((upto1 - upto0) & -past1);
+    return word_bucket(line, load64(line + 1 + words * 8), words, passed, h, level);
+}
+
+/* Is offset x in the line, whose shape has the low half of this word? *spilled: it may be in the spill instead.
+ * alone: no other lines are probed at the same time. */
+ALWAYS_INLINE int line_contains(const uint8_t *line, uint32_t word, uint32_t x, int level, int alone,
+                                uint32_t *spilled) {
     uint32_t low_bits = word_low_bits(word), h = x >> low_bits;
     *spilled = (uint8_t)h >= line[0]; /* buckets are fewer than 256 */
     if (UNLIKELY(low_bits == BITMAP_LOW_BITS)) return line[1 + (x >> 3)] >> (x & 7) & 1;
