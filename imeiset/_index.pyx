@@ -6,7 +6,7 @@ alike: `Index._sections` gives them out, `Index._from_sections` takes them in.
 
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
-from cpython.unicode cimport PyUnicode_Check
+from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove, memset
@@ -20,7 +20,6 @@ from imeiset._parse cimport parse_error, parse_object
 cdef extern from "Python.h":
     ctypedef struct PyASCIIObject:
         pass
-    bint PyUnicode_CheckExact(object)
     bint PyUnicode_IS_COMPACT_ASCII(object)
     Py_ssize_t PyUnicode_GET_LENGTH(object)
 

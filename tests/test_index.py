@@ -1104,7 +1104,8 @@ def exercise(index, asked):
         _index.use_simd(level)
         for key in asked[:50].tolist():
             if key <= LAST:
-                (key in index, f"{key:014d}" in index)
+                key in index  # noqa: B015
+                f"{key:014d}" in index  # noqa: B015
     for position in {0, len(index) // 2, len(index) - 1}:
         if 0 <= position < len(index):
             index._select(position)
