@@ -160,10 +160,10 @@ ALWAYS_INLINE uint8_t imei_scalar(const uint8_t *text, size_t n, uint8_t bare, u
  * the other, and the check digit is not looked at. */
 ALWAYS_INLINE int imei_parts(const uint8_t *text, size_t n, uint32_t *tac, uint32_t *serial) {
     if (n - 14 > 2) return 0;
-    uint64_t first = load8(text) ^ BYTES_0, rest = (load8(text + 6) ^ BYTES_0) >> 16;
+    uint64_t first = load8(text) ^ BYTES_0, last = load8(text + n - 8) ^ BYTES_0; /* which overlap, or meet */
     *tac = (uint32_t)value8(first);
-    *serial = (uint32_t)value8(rest << 16);
-    return (over9(first) | over9(rest) | over9(load8(text + n - 8) ^ BYTES_0)) == 0;
+    *serial = (uint32_t)value8(last << 8 * (n - 14) & ~UINT64_C(0xFFFF)); /* digits 9 to 14 */
+    return (over9(first) | over9(last)) == 0;
 }
 
 /* Whether n integers, signed or not, are all 14-digit keys. */

@@ -170,39 +170,39 @@ ALWAYS_INLINE struct place find_key(const struct index *ix, uint64_t key) {
 }
 
 #if SIMD_X86
-TARGET_AVX2 static inline uint32_t fences_upto_avx2(const int64_t *fences, uint64_t key) {
+TARGET_AVX2 static inline uint32_t fence_child_avx2(const int64_t *fences, uint64_t key) {
     __m256i keys = _mm256_set1_epi64x((int64_t)key);
     __m256i above0 = _mm256_cmpgt_epi64(_mm256_loadu_si256((const __m256i *)fences), keys);
     __m256i above1 = _mm256_cmpgt_epi64(_mm256_loadu_si256((const __m256i *)(fences + 4)), keys);
-    __m256i above = _mm256_packs_epi32(above0, above1); /* 16 bits each, a fence twice */
-    return 8 - (uint32_t)__builtin_popcount((uint32_t)_mm256_movemask_epi8(above)) / 4;
+    uint32_t upto = ~(uint32_t)_mm256_movemask_epi8(_mm256_packs_epi32(above0, above1)); /* four bits a fence */
+    return (uint32_t)__builtin_popcount(upto & ~0xFu) / 4;
 }
-#endif
 
-#if SIMD_X86
-TARGET_AVX512 static inline uint32_t fences_upto_avx512(const int64_t *fences, uint64_t key) {
+TARGET_AVX512 static inline uint32_t fence_child_avx512(const int64_t *fences, uint64_t key) {
     __m512i keys = _mm512_set1_epi64((int64_t)key);
-    return (uint32_t)__builtin_popcount(_mm512_cmple_epi64_mask(_mm512_loadu_si512(fences), keys));
+    return (uint32_t)__builtin_popcount(_mm512_mask_cmple_epi64_mask(0xFE, _mm512_loadu_si512(fences), keys));
 }
 #endif
 
-/* How many of the eight fences of a node are at or below key. */
-ALWAYS_INLINE uint32_t fences_upto(const int64_t *fences, uint64_t key, int level) {
+/* Which child of a node of eight fences a key belongs to: how many of its fences but the first are at or below it. */
+ALWAYS_INLINE uint32_t fence_child(const int64_t *fences, uint64_t key, int level) {
 #if SIMD_X86
-    if (level >= SIMD_AVX512) return fences_upto_avx512(fences, key);
-    if (level >= SIMD_AVX2) return fences_upto_avx2(fences, key);
+    if (level >= SIMD_AVX512) return fence_child_avx512(fences, key);
+    if (level >= SIMD_AVX2) return fence_child_avx2(fences, key);
 #endif
     (void)level;
-    uint32_t upto = 0;
-    for (int i = 0; i < 8; i++) upto += fences[i] <= (int64_t)key;
-    return upto;
+    uint32_t child = 0;
+    for (int i = 1; i < 8; i++) child += fences[i] <= (int64_t)key;
+    return child;
 }
 
-/* The child of the last fence of a node at or below key (of the first where there is none). */
 ALWAYS_INLINE uint64_t fence_step(const struct index *ix, uint32_t tier, uint64_t node, uint64_t key, int level) {
-    uint32_t upto = fences_upto(ix->fences + ix->level_at[tier] + node * 8, key, level);
-    uint64_t child = node * 8 + upto - (upto > 0), last = ix->level_last[tier];
-    return child < last ? child : last;
+    uint64_t child = node * 8 + fence_child(ix->fences + ix->level_at[tier] + node * 8, key, level);
+    if (UNLIKELY(child > ix->level_last[tier])) {
+        child = ix->level_last[tier];
+        OPAQUE(child); /* a branch, and never taken in a sound index, which need not wait */
+    }
+    return child;
 }
 
 /* The spill line that key is in, if it is in the spill. */
@@ -217,20 +217,28 @@ ALWAYS_INLINE uint64_t spill_fence(const struct index *ix, uint64_t line) {
 }
 
 ALWAYS_INLINE int in_spill(const struct index *ix, uint64_t line, uint64_t key, int level) {
-    uint64_t fence = spill_fence(ix, line);
     const uint8_t *at = ix->spill + line * LINE_BYTES;
-    return key >= fence && spill_contains(at, fence, key, spill_match(at, (uint32_t)(key % SERIALS), level));
+    uint64_t tac = key / SERIALS;
+    uint32_t suspects = spill_suspects(at, (uint32_t)(key - tac * SERIALS), level);
+    return suspects && spill_contains(at, spill_fence(ix, line), key, tac, suspects);
 }
 
-ALWAYS_INLINE int contains_parts(const struct index *ix, uint32_t tac, uint32_t serial, int level) {
-    uint32_t spilled;
-    struct place p = find_parts(ix, tac, serial);
-    int found = line_contains(p.line, p.word, p.offset, level, &spilled);
-    if (UNLIKELY(spilled & (uint32_t)!found) && ix->spill_count) { /* one branch: `found` alone cannot be predicted */
-        uint64_t key = (uint64_t)tac * SERIALS + serial;
-        return in_spill(ix, find_spill(ix, key, level), key, level);
-    }
-    return found;
+#define ASK_SPILL 2
+
+/* Is a key in the set: 1, 0, or ASK_SPILL where its line does not know. For one key at a time: unlike the lookup of
+ * many, it takes branches where one way is far more likely, so that processors run ahead of what they wait for. */
+ALWAYS_INLINE int line_answer(const struct index *ix, uint32_t tac, uint32_t serial, int level) {
+    uint64_t slot = *directory_slot(ix, tac);
+    if (UNLIKELY(slot_tac(slot) != tac)) return ASK_SPILL;
+    uint64_t word = shape_words[slot_row(slot)], line = slot_line(slot);
+    uint32_t nth = (uint32_t)(serial * word_reciprocal(word) >> 40), spilled;
+    line += nth;
+    if (UNLIKELY(line >= ix->line_count)) return ASK_SPILL;
+    uint32_t found = (uint32_t)line_contains(ix->lines + line * LINE_BYTES, (uint32_t)word, serial - nth * word_width(word),
+                                             level, 1, &spilled);
+    uint32_t ask = spilled & ~found;
+    OPAQUE(ask); /* one branch: `found` alone cannot be predicted */
+    return UNLIKELY(ask) ? ASK_SPILL : (int)found;
 }
 
 /* How many members in lines are below key, which is one. */

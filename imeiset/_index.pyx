@@ -6,7 +6,7 @@ alike: `Index._sections` gives them out, `Index._from_sections` takes them in.
 
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
-from cpython.unicode cimport PyUnicode_Check
+from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove, memset
@@ -18,8 +18,9 @@ import numpy as np
 from imeiset._parse cimport parse_error, parse_object
 
 cdef extern from "Python.h":
+    ctypedef struct PyASCIIObject:
+        pass
     bint PyUnicode_IS_COMPACT_ASCII(object)
-    void* PyUnicode_DATA(object)
     Py_ssize_t PyUnicode_GET_LENGTH(object)
 
 cdef extern from "_simd.h" nogil:
@@ -69,13 +70,11 @@ cdef extern from "_merge.h" nogil:
     size_t reader_runs(reader*, uint64_t*, uint64_t*, size_t) noexcept
     int combine(const index*, const index*, int, builder*) noexcept
 
-cdef extern from "_digits.h" nogil:
-    bint imei_parts(const uint8_t*, size_t, uint32_t* tac, uint32_t* serial) noexcept
-
 cdef extern from "_lookups.h" nogil:
     struct index_kernels:
         void (*contains)(const index*, const uint64_t*, size_t, uint8_t*) noexcept nogil
         int (*contains_parts)(const index*, uint32_t, uint32_t) noexcept nogil
+        int (*contains_text)(const index*, const uint8_t*, size_t) noexcept nogil
         void (*positions)(const index*, const uint64_t*, size_t, int64_t*) noexcept nogil
     const index_kernels* index_levels
 
@@ -403,14 +402,18 @@ cdef class Index:
 
     def __contains__(self, value):
         """Is this IMEI in the set? str, bytes, an integer key or an Imei. Raises ImeiError."""
+        cdef int answer
+        if PyUnicode_CheckExact(value) and PyUnicode_IS_COMPACT_ASCII(value):  # its text follows the header
+            answer = _kernels.contains_text(
+                &self.ix, <const uint8_t*><void*>value + sizeof(PyASCIIObject), PyUnicode_GET_LENGTH(value)
+            )
+            if answer >= 0:
+                return answer  # nearly always
+        return self.contains_any(value)
+
+    cdef bint contains_any(self, value) except -1:
         cdef uint64_t key = 0
-        cdef uint32_t tac = 0, serial = 0
-        cdef uint8_t status
-        if PyUnicode_Check(value) and PyUnicode_IS_COMPACT_ASCII(value) and imei_parts(
-            <const uint8_t*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value), &tac, &serial
-        ):
-            return _kernels.contains_parts(&self.ix, tac, serial) != 0  # nearly always
-        status = parse_object(value, &key)
+        cdef uint8_t status = parse_object(value, &key)
         if status:
             return self._contains_malformed(value, status)
         return contains_key(&self.ix, key)

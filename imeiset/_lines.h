@@ -116,12 +116,13 @@ static inline void line_or(uint8_t *line, uint32_t at, uint64_t field) {
 
 static inline uint64_t low_mask(unsigned bits) { return (1ull << (bits & 63)) - 1; }
 
-/* The position of the k-th 1 (from 0) of w, 64 where it has none; k is below 64 where it has. */
+/* The position of the k-th 1 (from 0) of w, 64 where it has none. */
 ALWAYS_INLINE unsigned select64(uint64_t w, unsigned k, int level) {
+    if (UNLIKELY(k >= 64)) return 64;
 #if SIMD_X86
     if (level >= SIMD_AVX2) {
         uint64_t bit, at;
-        __asm__("pdep %2, %1, %0" : "=r"(bit) : "r"(k < 64 ? 1ull << k : 0), "r"(w));
+        __asm__("pdep %2, %1, %0" : "=r"(bit) : "r"(1ull << k), "r"(w));
         __asm__("tzcnt %1, %0" : "=r"(at) : "r"(bit) : "cc");
         return (unsigned)at;
     }
@@ -131,7 +132,6 @@ ALWAYS_INLINE unsigned select64(uint64_t w, unsigned k, int level) {
     uint64_t sums = w - (w >> 1 & UINT64_C(0x5555555555555555));
     sums = (sums & UINT64_C(0x3333333333333333)) + (sums >> 2 & UINT64_C(0x3333333333333333));
     sums = ((sums + (sums >> 4)) & UINT64_C(0x0F0F0F0F0F0F0F0F)) * ones; /* byte i: 1s up to its end */
-    k = k < 64 ? k : 64;
     uint64_t past = ((k * ones | tops) - sums) & tops; /* a bit for each byte that ends at or before it */
     unsigned at = (unsigned)((past >> 7) * ones >> 56) * 8;
     k -= (unsigned)(sums << 8 >> (at & 63)) & 0xFF;
@@ -150,33 +150,49 @@ struct bucket {
     uint32_t first, count;
 };
 
-ALWAYS_INLINE struct bucket line_bucket(const uint8_t *line, uint32_t h, int level) {
-    /* which of three words has the h-th 1: no branch, it could not be predicted */
-    uint32_t ones0 = (uint32_t)__builtin_popcountll(load64(line + 1));
-    uint32_t ones1 = (uint32_t)__builtin_popcountll(load64(line + 9));
-    uint32_t beyond0 = h >= ones0, beyond1 = h >= ones0 + ones1, words = beyond0 + beyond1;
-    uint32_t k = h - (ones0 & -beyond0) - (ones1 & -beyond1);
-    uint32_t at = select64(load64(line + 1 + words * 8), k, level) + words * 64;
-    uint64_t rest = load64(line + 1 + ((at + 1) >> 3)) >> ((at + 1) & 7);
-    struct bucket b;
-    b.count = at < UNARY_BITS ? (uint32_t)__builtin_ctzll(rest | 1ull << 63) : 0;
-    b.first = at - h;
+/* The bucket h, whose 1 is in that word of the unary part, after 1s that earlier words have. */
+ALWAYS_INLINE struct bucket word_bucket(const uint8_t *line, uint64_t word, uint32_t words, uint32_t passed, uint32_t h,
+                                        int level) {
+    uint32_t in_word = select64(word, h - passed, level), at = words * 64 + in_word;
+    struct bucket b = {at - h, 0};
+    if (UNLIKELY(at >= UNARY_BITS)) return b;
+    uint64_t rest = word >> (in_word & 63) >> 1;
+    if (UNLIKELY(rest == 0)) rest = load64(line + 1 + ((at + 1) >> 3)) >> ((at + 1) & 7) | 1ull << 63; /* the next word */
+    b.count = (uint32_t)__builtin_ctzll(rest);
     return b;
 }
 
-/* Is offset x in the line, whose shape has the low half of this word? *spilled: it may be in the spill instead. */
-ALWAYS_INLINE int line_contains(const uint8_t *line, uint32_t word, uint32_t x, int level, uint32_t *spilled) {
+/* Which of three words has the 1 of the bucket h cannot be predicted, and where many lines are probed at once there is
+ * no branch on it. One alone takes it: what comes next need not wait then, and nothing else would be done meanwhile. */
+ALWAYS_INLINE struct bucket line_bucket(const uint8_t *line, uint32_t h, int level, int alone) {
+    uint64_t word0 = load64(line + 1), word1 = load64(line + 9);
+    uint32_t upto0 = (uint32_t)__builtin_popcountll(word0), upto1 = upto0 + (uint32_t)__builtin_popcountll(word1);
+    if (alone) {
+        if (h < upto0) return word_bucket(line, word0, 0, 0, h, level);
+        if (h < upto1) return word_bucket(line, word1, 1, upto0, h, level);
+        return word_bucket(line, load64(line + 17), 2, upto1, h, level);
+    }
+    uint32_t past0 = h >= upto0, past1 = h >= upto1, words = past0 + past1;
+    uint32_t passed = (upto0 & -past0) + ((upto1 - upto0) & -past1);
+    return word_bucket(line, load64(line + 1 + words * 8), words, passed, h, level);
+}
+
+/* Is offset x in the line, whose shape has the low half of this word? *spilled: it may be in the spill instead.
+ * alone: no other lines are probed at the same time. */
+ALWAYS_INLINE int line_contains(const uint8_t *line, uint32_t word, uint32_t x, int level, int alone,
+                                uint32_t *spilled) {
     uint32_t low_bits = word_low_bits(word), h = x >> low_bits;
-    *spilled = h >= line[0];
+    *spilled = (uint8_t)h >= line[0]; /* buckets are fewer than 256 */
     if (UNLIKELY(low_bits == BITMAP_LOW_BITS)) return line[1 + (x >> 3)] >> (x & 7) & 1;
-    struct bucket b = line_bucket(line, h, level);
+    struct bucket b = line_bucket(line, h, level, alone);
     uint64_t lows = line_bits(line, word_low_at(word) + b.first * low_bits), ones = field_ones[low_bits];
     /* Compare every candidate at once: a field of `differ` is zero where it equals x's low part, and
      * the lowest such field sets its top bit in `zero`. */
     uint64_t differ = lows ^ (x & low_mask(low_bits)) * ones;
     uint64_t zero = (differ - ones) & ~differ & (ones << (low_bits - 1));
     uint32_t bits = b.count * low_bits;
-    return (bits < 64 ? zero & low_mask(bits) : zero) != 0;
+    if (UNLIKELY(bits >= 64)) return zero != 0;
+    return (zero & low_mask(bits)) != 0;
 }
 
 /* How many serials of the line are below offset x < width. */
@@ -191,7 +207,7 @@ static inline uint32_t line_rank(const uint8_t *line, const struct shape *s, uin
         }
         return rank;
     }
-    struct bucket b = line_bucket(line, x >> s->low_bits, SIMD_PORTABLE);
+    struct bucket b = line_bucket(line, x >> s->low_bits, SIMD_PORTABLE, 0);
     uint64_t low = x & low_mask(s->low_bits);
     for (uint32_t i = 0; i < b.count; i++)
         rank += (line_bits(line, s->low_at + (b.first + i) * s->low_bits) & low_mask(s->low_bits)) < low;

@@ -11,23 +11,17 @@
 #ifndef IMEISET_LOOKUPS_H
 #define IMEISET_LOOKUPS_H
 
+#include "_digits.h"
 #include "_index.h"
 
 #define GROUP 64   /* lookups in flight */
 #define BLOCK 2048 /* keys whose spill lookups wait for each other */
 
-/* The places of a group; `word` is the low half of that of the shape. The keys are kept, bounded, so that each
- * is read once: another thread may write to them, and an answer is for what was there at one moment. */
+/* The places of a group; `word` is the low half of that of the shape. */
 struct places {
-    uint64_t key[GROUP];
     const uint8_t *line[GROUP];
     uint32_t offset[GROUP], word[GROUP];
-};
-
-/* The keys of a block that have to ask the spill, and their rows; and room for 16 more: settle_avx512. */
-struct waiting {
-    uint64_t key[BLOCK + 16];
-    uint32_t row[BLOCK + 16];
+    uint64_t listed; /* bit i: the TAC of key i has lines; of whole groups with AVX2 and above */
 };
 
 /* Ask for some of the lines of a group. */
@@ -40,12 +34,9 @@ ALWAYS_INLINE void fetch_lines(const struct places *places, uint32_t from, uint3
 /* In two short loops, so that many lookups overlap in each. */
 ALWAYS_INLINE void find_places(const struct index *ix, const uint64_t *keys, uint32_t n, struct places *places) {
     const uint64_t *slot[GROUP];
+    for (uint32_t i = 0; i < n; i++) slot[i] = directory_slot(ix, bounded(keys[i]) / SERIALS);
     for (uint32_t i = 0; i < n; i++) {
-        places->key[i] = bounded(keys[i]);
-        slot[i] = directory_slot(ix, places->key[i] / SERIALS);
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        uint64_t key = places->key[i], tac = key / SERIALS;
+        uint64_t key = bounded(keys[i]), tac = key / SERIALS;
         struct place p = find_line(ix, *slot[i], tac, (uint32_t)(key - tac * SERIALS));
         places->line[i] = p.line;
         places->offset[i] = p.offset;
@@ -73,6 +64,21 @@ TARGET_AVX2 static inline __m128i tacs4(__m256i *keys) {
     return _mm256_cvttpd_epi32(_mm256_mul_pd(half, _mm256_set1_pd(1e-6)));
 }
 
+/* The TACs and serial numbers of a group of keys, bounded. */
+TARGET_AVX2 static inline void split_keys_avx2(const uint64_t *keys, uint32_t *tacs, uint32_t *serials) {
+    for (uint32_t i = 0; i < GROUP; i += 8) {
+        __m256i key0 = _mm256_loadu_si256((const __m256i *)(keys + i));
+        __m256i key1 = _mm256_loadu_si256((const __m256i *)(keys + i + 4));
+        __m128i tac0 = tacs4(&key0), tac1 = tacs4(&key1);
+        __m256i tac = _mm256_inserti128_si256(_mm256_castsi128_si256(tac0), tac1, 1);
+        __m256i low = _mm256_castps_si256(
+            _mm256_shuffle_ps(_mm256_castsi256_ps(key0), _mm256_castsi256_ps(key1), 0x88)); /* keys 0 1 4 5 2 3 6 7 */
+        low = _mm256_permute4x64_epi64(low, 0xD8);
+        _mm256_storeu_si256((__m256i *)(tacs + i), tac);
+        _mm256_storeu_si256((__m256i *)(serials + i), _mm256_sub_epi32(low, _mm256_mullo_epi32(tac, _mm256_set1_epi32(SERIALS))));
+    }
+}
+
 /* What is known of a group before its slots are read. */
 struct tacs {
     uint32_t tac[GROUP], serial[GROUP], hash[GROUP], at[GROUP];
@@ -81,24 +87,13 @@ struct tacs {
 
 /* The slots of a whole group; meanwhile, half of the lines of another are fetched. */
 TARGET_AVX2 static inline void find_slots(const struct index *ix, const uint64_t *keys, struct tacs *t,
-                                          uint64_t *kept, const struct places *fetch) {
+                                          const struct places *fetch) {
     const __m256i pilot_count = _mm256_set1_epi64x(ix->pilot_count), slot_count = _mm256_set1_epi64x(ix->slot_count);
     const __m256i multiplier = _mm256_set1_epi32((int)ix->multiplier);
+    split_keys_avx2(keys, t->tac, t->serial);
     for (uint32_t i = 0; i < GROUP; i += 8) {
-        __m256i key0 = _mm256_loadu_si256((const __m256i *)(keys + i));
-        __m256i key1 = _mm256_loadu_si256((const __m256i *)(keys + i + 4));
-        __m128i tac0 = tacs4(&key0), tac1 = tacs4(&key1);
-        _mm256_storeu_si256((__m256i *)(kept + i), key0);
-        _mm256_storeu_si256((__m256i *)(kept + i + 4), key1);
-        __m256i tacs = _mm256_inserti128_si256(_mm256_castsi128_si256(tac0), tac1, 1);
-        __m256i low = _mm256_castps_si256(
-            _mm256_shuffle_ps(_mm256_castsi256_ps(key0), _mm256_castsi256_ps(key1), 0x88)); /* keys 0 1 4 5 2 3 6 7 */
-        low = _mm256_permute4x64_epi64(low, 0xD8);
-        __m256i hashes = _mm256_mullo_epi32(tacs, multiplier);
+        __m256i hashes = _mm256_mullo_epi32(_mm256_loadu_si256((const __m256i *)(t->tac + i)), multiplier);
         hashes = _mm256_xor_si256(hashes, _mm256_srli_epi32(hashes, 15));
-        _mm256_storeu_si256((__m256i *)(t->tac + i), tacs);
-        _mm256_storeu_si256((__m256i *)(t->serial + i),
-                            _mm256_sub_epi32(low, _mm256_mullo_epi32(tacs, _mm256_set1_epi32(SERIALS))));
         _mm256_storeu_si256((__m256i *)(t->hash + i), hashes);
         _mm256_storeu_si256((__m256i *)(t->at + i), reduce8(hashes, pilot_count));
     }
@@ -123,18 +118,20 @@ TARGET_AVX2 static inline void find_slots(const struct index *ix, const uint64_t
 TARGET_AVX2 static inline void find_places_avx2(const struct index *ix, const uint64_t *keys, struct places *places,
                                                 const struct places *fetch) {
     struct tacs t;
-    uint64_t word[GROUP];
-    find_slots(ix, keys, &t, places->key, fetch);
+    uint64_t word[GROUP], all_listed = 0;
+    find_slots(ix, keys, &t, fetch);
     for (uint32_t i = 0; i < GROUP; i += 4) {
         __m256i slots = _mm256_loadu_si256((const __m256i *)(t.slot + i));
         __m256i wanted = _mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)(t.tac + i)));
         __m256i listed = _mm256_cmpeq_epi64(_mm256_and_si256(slots, _mm256_set1_epi64x(EMPTY_TAC)), wanted);
+        all_listed |= (uint64_t)(uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(listed)) << i;
         __m256i rows = _mm256_and_si256(_mm256_srli_epi64(slots, 27), _mm256_set1_epi64x(255));
         /* what is not listed has row 0, and line 0 of its own */
         _mm256_storeu_si256((__m256i *)(word + i), _mm256_and_si256(rows, listed));
         __m256i first = _mm256_or_si256(_mm256_srli_epi64(slots, 35), _mm256_xor_si256(listed, _mm256_set1_epi64x(-1)));
         _mm256_storeu_si256((__m256i *)(t.slot + i), first);
     }
+    places->listed = all_listed;
     for (uint32_t i = 0; i < GROUP; i++) word[i] = shape_words[word[i]];
     const __m256i last_line = _mm256_set1_epi64x((int64_t)ix->line_count - 1);
     const __m256i lines = _mm256_set1_epi64x((int64_t)(uintptr_t)ix->lines);
@@ -164,15 +161,17 @@ TARGET_AVX2 static inline void find_places_avx2(const struct index *ix, const ui
 TARGET_AVX512 static inline void find_places_avx512(const struct index *ix, const uint64_t *keys, struct places *places,
                                                     const struct places *fetch) {
     struct tacs t;
-    uint64_t word[GROUP];
-    find_slots(ix, keys, &t, places->key, fetch);
+    uint64_t word[GROUP], all_listed = 0;
+    find_slots(ix, keys, &t, fetch);
     for (uint32_t i = 0; i < GROUP; i += 8) {
         __m512i slots = _mm512_loadu_si512(t.slot + i);
         __m512i wanted = _mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)(t.tac + i)));
         __mmask8 listed = _mm512_cmpeq_epi64_mask(_mm512_and_si512(slots, _mm512_set1_epi64(EMPTY_TAC)), wanted);
+        all_listed |= (uint64_t)listed << i;
         _mm512_storeu_si512(word + i, _mm512_maskz_and_epi64(listed, _mm512_srli_epi64(slots, 27), _mm512_set1_epi64(255)));
         _mm512_storeu_si512(t.slot + i, _mm512_mask_srli_epi64(_mm512_set1_epi64(-1), listed, slots, 35));
     }
+    places->listed = all_listed;
     for (uint32_t i = 0; i < GROUP; i++) word[i] = shape_words[word[i]];
     const __m512i last_line = _mm512_set1_epi64((int64_t)ix->line_count - 1);
     const __m512i lines = _mm512_set1_epi64((int64_t)(uintptr_t)ix->lines);
@@ -194,6 +193,21 @@ TARGET_AVX512 static inline void find_places_avx512(const struct index *ix, cons
 #endif
 
 /* ---- probing the lines ---------------------------------------------------------- */
+
+#define FEW 12 /* lines that are probed faster one by one */
+
+/* line_contains for a group in which few TACs have lines, as below. */
+ALWAYS_INLINE uint64_t probe_few(const struct places *p, const struct places *fetch, uint64_t *spilled, int level) {
+    uint64_t hits = 0, spills = ~p->listed;
+    fetch_lines(fetch, GROUP / 2, GROUP);
+    for (uint64_t left = p->listed; left; left &= left - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(left), may_spill;
+        hits |= (uint64_t)(uint32_t)line_contains(p->line[i], p->word[i], p->offset[i], level, 0, &may_spill) << i;
+        spills |= (uint64_t)may_spill << i;
+    }
+    *spilled = spills;
+    return hits;
+}
 
 /* line_contains for a group, bit i of what is returned, and of *spilled, for key i; meanwhile, the other half
  * of the lines of another is fetched. */
@@ -371,9 +385,9 @@ TARGET_AVX512 static inline uint64_t probe_avx512(const struct places *p, const 
     return hits;
 }
 
-/* The answers of a group, 1 or 0, one byte each; and those that wait. */
-TARGET_AVX2 static inline uint32_t settle_avx2(uint64_t hits, uint64_t spilled, const uint64_t *keys, uint32_t at,
-                                               uint8_t *out, struct waiting *waiting, uint32_t waits) {
+/* The answers of a group, 1 or 0, one byte each; and the rows of those that wait. */
+TARGET_AVX2 static inline uint32_t settle_avx2(uint64_t hits, uint64_t spilled, uint32_t at, uint8_t *out,
+                                               uint32_t *waiting, uint32_t waits) {
     const __m256i spread = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, /* the byte of each bit */
                                             2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
     const __m256i bits = _mm256_set1_epi64x((int64_t)0x8040201008040201);
@@ -382,27 +396,21 @@ TARGET_AVX2 static inline uint32_t settle_avx2(uint64_t hits, uint64_t spilled, 
         bytes = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, bits), bits);
         _mm256_storeu_si256((__m256i *)(out + at + 32 * half), _mm256_and_si256(bytes, _mm256_set1_epi8(1)));
     }
-    for (spilled &= ~hits; spilled; spilled &= spilled - 1, waits++) {
-        uint32_t i = (uint32_t)__builtin_ctzll(spilled);
-        waiting->key[waits] = keys[i];
-        waiting->row[waits] = at + i;
-    }
+    for (spilled &= ~hits; spilled; spilled &= spilled - 1) waiting[waits++] = at + (uint32_t)__builtin_ctzll(spilled);
     return waits;
 }
 
-TARGET_AVX512 static inline uint32_t settle_avx512(uint64_t hits, uint64_t spilled, const uint64_t *keys, uint32_t at,
-                                                   uint8_t *out, struct waiting *waiting, uint32_t waits) {
+TARGET_AVX512 static inline uint32_t settle_avx512(uint64_t hits, uint64_t spilled, uint32_t at, uint8_t *out,
+                                                   uint32_t *waiting, uint32_t waits) {
     _mm512_storeu_si512(out + at, _mm512_maskz_set1_epi8(hits, 1));
     __m512i rows = _mm512_add_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
                                     _mm512_set1_epi32((int)at));
     spilled &= ~hits;
-    uint32_t from = waits;
     for (uint32_t i = 0; i < GROUP; i += 16, spilled >>= 16) { /* stored whole: what is too much is overwritten */
-        _mm512_storeu_si512(waiting->row + waits, _mm512_maskz_compress_epi32((__mmask16)spilled, rows));
+        _mm512_storeu_si512(waiting + waits, _mm512_maskz_compress_epi32((__mmask16)spilled, rows));
         waits += (uint32_t)__builtin_popcountll(spilled & 0xFFFF);
         rows = _mm512_add_epi32(rows, _mm512_set1_epi32(16));
     }
-    for (uint32_t i = from; i < waits; i++) waiting->key[i] = keys[waiting->row[i] - at];
     return waits;
 }
 
@@ -410,28 +418,132 @@ TARGET_AVX512 static inline uint32_t settle_avx512(uint64_t hits, uint64_t spill
 
 /* ---- the spill --------------------------------------------------------------------- */
 
-/* find_spill of up to a group of keys, a level of the fences at a time. */
-ALWAYS_INLINE void find_spills(const struct index *ix, const uint64_t *keys, uint32_t n, uint64_t *lines, int level) {
-    memset(lines, 0, n * sizeof *lines);
-    for (uint32_t tier = 0; tier < ix->levels; tier++) {
-        const uint8_t *next = tier + 1 < ix->levels ? (const uint8_t *)(ix->fences + ix->level_at[tier + 1]) : ix->spill;
-        for (uint32_t i = 0; i < n; i++) {
-            lines[i] = fence_step(ix, tier, lines[i], keys[i], level);
-            PREFETCH(next + lines[i] * 64);
-        }
+#if SIMD_X86
+
+/* The children of the root that a group of keys belongs to. */
+TARGET_AVX2 static inline void root_children_avx2(const int64_t *fences, const uint64_t *keys, uint64_t last, uint64_t *lines) {
+    for (uint32_t i = 0; i < GROUP; i += 4) {
+        __m256i key = _mm256_loadu_si256((const __m256i *)(keys + i));
+        __m256i child = _mm256_set1_epi64x(7), limit = _mm256_set1_epi64x((int64_t)last);
+        for (int j = 1; j < 8; j++) child = _mm256_add_epi64(child, _mm256_cmpgt_epi64(_mm256_set1_epi64x(fences[j]), key));
+        child = _mm256_blendv_epi8(child, limit, _mm256_cmpgt_epi64(child, limit));
+        _mm256_storeu_si256((__m256i *)(lines + i), child);
     }
 }
 
-/* Look the waiting keys up in the spill. */
-ALWAYS_INLINE void spill_block(const struct index *ix, const struct waiting *waiting, uint32_t waits, uint8_t *out,
-                               int level) {
-    for (uint32_t base = 0; base < waits; base += GROUP) {
-        uint64_t node[GROUP];
-        const uint64_t *key = waiting->key + base;
-        const uint32_t *row = waiting->row + base;
-        uint32_t n = waits - base < GROUP ? waits - base : GROUP;
-        find_spills(ix, key, n, node, level);
-        for (uint32_t i = 0; i < n; i++) out[row[i]] = (uint8_t)in_spill(ix, node[i], key[i], level);
+/* A level of the fences, for a group of keys. */
+TARGET_AVX512 static inline void fence_steps_avx512(const int64_t *fences, const uint64_t *keys, uint64_t last, uint64_t *lines) {
+    uint8_t upto[GROUP]; /* bit j: the j-th fence of the key's node is at or below it */
+    for (uint32_t i = 0; i < GROUP; i++) {
+        __m512i node = _mm512_loadu_si512(fences + lines[i] * 8);
+        upto[i] = (uint8_t)_mm512_mask_cmple_epi64_mask(0xFE, node, _mm512_set1_epi64((int64_t)keys[i]));
+    }
+    for (uint32_t i = 0; i < GROUP; i += 8) {
+        __m512i child = _mm512_popcnt_epi64(_mm512_cvtepu8_epi64(_mm_loadl_epi64((const __m128i *)(upto + i))));
+        child = _mm512_add_epi64(child, _mm512_slli_epi64(_mm512_loadu_si512(lines + i), 3));
+        _mm512_storeu_si512(lines + i, _mm512_min_epu64(child, _mm512_set1_epi64((int64_t)last)));
+    }
+}
+
+#endif
+
+#define NEARBY (1u << 18) /* so many bytes are in second-level cache anyway */
+
+/* find_spill of up to a group of keys, a level of the fences at a time. There are, and there is room for, a whole
+ * group: what is beyond n means nothing. */
+ALWAYS_INLINE void find_spills(const struct index *ix, const uint64_t *keys, uint32_t n, uint64_t *lines, int level) {
+    if (level < SIMD_AVX2) memset(lines, 0, GROUP * sizeof *lines);
+    for (uint32_t tier = 0; tier < ix->levels; tier++) {
+#if SIMD_X86
+        if (level >= SIMD_AVX2 && tier == 0) {
+            root_children_avx2(ix->fences, keys, ix->level_last[0], lines);
+        } else if (level >= SIMD_AVX512) {
+            fence_steps_avx512(ix->fences + ix->level_at[tier], keys, ix->level_last[tier], lines);
+        } else
+#endif
+            for (uint32_t i = 0; i < n; i++) lines[i] = fence_step(ix, tier, lines[i], keys[i], level);
+        if (ix->level_last[tier] * LINE_BYTES < NEARBY) continue;
+        const uint8_t *next = tier + 1 < ix->levels ? (const uint8_t *)(ix->fences + ix->level_at[tier + 1]) : ix->spill;
+        for (uint32_t i = 0; i < n; i++) PREFETCH(next + lines[i] * LINE_BYTES);
+    }
+}
+
+#if SIMD_X86
+
+/* Of n keys of a group, those that have suspects in their lines, and these; returns how many. Both arrays have room
+ * for 16 more. */
+TARGET_AVX512 static inline uint32_t find_suspects_avx512(const struct index *ix, const uint64_t *lines,
+                                                          const uint32_t *serials, uint32_t n, uint32_t *which,
+                                                          uint32_t *suspects) {
+    const __m512i one = _mm512_set1_epi32(1);
+    __m512i rows = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    __mmask16 match[GROUP][2];
+    uint16_t head[GROUP];
+    uint32_t gathered = 0;
+    for (uint32_t i = 0; i < GROUP; i++) {
+        const uint8_t *line = ix->spill + lines[i] * LINE_BYTES;
+        memcpy(&head[i], line, 2);
+        spill_match_avx512(line, serials[i], &match[i][0], &match[i][1]);
+    }
+    for (uint32_t i = 0; i < n; i += 16) { /* as in spill_suspects */
+        __m512i heads = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(head + i)));
+        __m512i entries = _mm512_sub_epi32(_mm512_sllv_epi32(one, _mm512_and_si512(heads, _mm512_set1_epi32(31))), one);
+        __mmask16 runs = _mm512_test_epi32_mask(heads, _mm512_set1_epi32(63 << 10));
+        __m512i found = _mm512_and_si512(_mm512_mask_mov_epi32(_mm512_loadu_si512(match[i]), runs, entries), entries);
+        __mmask16 some = _mm512_test_epi32_mask(found, found);
+        if (n - i < 16) some &= (__mmask16)((1u << (n - i)) - 1);
+        _mm512_storeu_si512(which + gathered, _mm512_maskz_compress_epi32(some, rows));
+        _mm512_storeu_si512(suspects + gathered, _mm512_maskz_compress_epi32(some, found));
+        gathered += (uint32_t)__builtin_popcount(some);
+        rows = _mm512_add_epi32(rows, _mm512_set1_epi32(16));
+    }
+    return gathered;
+}
+
+#endif
+
+/* The TACs and serial numbers of a group of keys. */
+ALWAYS_INLINE void split_keys(const uint64_t *keys, uint32_t *tacs, uint32_t *serials, int level) {
+#if SIMD_X86
+    if (level >= SIMD_AVX2) {
+        split_keys_avx2(keys, tacs, serials);
+        return;
+    }
+#endif
+    (void)level;
+    for (uint32_t i = 0; i < GROUP; i++) {
+        tacs[i] = (uint32_t)(bounded(keys[i]) / SERIALS);
+        serials[i] = (uint32_t)(bounded(keys[i]) % SERIALS);
+    }
+}
+
+/* Look the waiting keys up in the spill. Nearly all that are not in it have no suspects; the others are gathered
+ * and looked at more closely, without a branch on which they are. */
+ALWAYS_INLINE void spill_block(const struct index *ix, const uint64_t *keys, const uint32_t *waiting, uint32_t waits,
+                               uint8_t *out, int level) {
+    for (uint32_t base = 0; base < waits; base += GROUP, waiting += GROUP) {
+        uint64_t key[GROUP], lines[GROUP];
+        uint32_t tacs[GROUP], serials[GROUP], which[GROUP + 16], suspects[GROUP + 16];
+        uint32_t n = waits - base < GROUP ? waits - base : GROUP, gathered = 0;
+        for (uint32_t i = 0; i < n; i++) key[i] = keys[waiting[i]];
+        for (uint32_t i = n; i < GROUP; i++) key[i] = 0;
+        split_keys(key, tacs, serials, level);
+        find_spills(ix, key, n, lines, level);
+#if SIMD_X86
+        if (level >= SIMD_AVX512) {
+            gathered = find_suspects_avx512(ix, lines, serials, n, which, suspects);
+        } else
+#endif
+            for (uint32_t i = 0; i < n; i++) {
+                suspects[gathered] = spill_suspects(ix->spill + lines[i] * LINE_BYTES, serials[i], level);
+                which[gathered] = i;
+                gathered += suspects[gathered] != 0;
+            }
+        for (uint32_t i = 0; i < gathered; i++) {
+            uint32_t row = which[i];
+            out[waiting[row]] = (uint8_t)spill_contains(ix->spill + lines[row] * LINE_BYTES, spill_fence(ix, lines[row]),
+                                                        key[row], tacs[row], suspects[i]);
+        }
     }
 }
 
@@ -439,8 +551,7 @@ ALWAYS_INLINE void spill_block(const struct index *ix, const struct waiting *wai
 
 /* Three groups are under way: one is found, the lines of one are fetched, one is probed. */
 ALWAYS_INLINE void contains_block(const struct index *ix, const uint64_t *keys, uint32_t n, uint8_t *out, int level) {
-    struct waiting waiting;
-    uint32_t waits = 0;
+    uint32_t waiting[BLOCK + 16], waits = 0; /* and 16: settle_avx512 */
     struct places ring[3];
     for (uint32_t i = 0; i < GROUP; i++) ring[0].line[i] = ring[1].line[i] = ring[2].line[i] = no_line;
     for (uint32_t base = 0, turn = 0; base < n + 2 * GROUP; base += GROUP, turn = turn < 2 ? turn + 1 : 0) {
@@ -461,32 +572,37 @@ ALWAYS_INLINE void contains_block(const struct index *ix, const uint64_t *keys, 
 #if SIMD_X86
         uint64_t hits, spilled;
         if (level >= SIMD_AVX512 && here == GROUP) {
-            hits = probe_avx512(probe, fetch, &spilled);
-            waits = settle_avx512(hits, spilled, probe->key, at, out, &waiting, waits);
+            hits = __builtin_popcountll(probe->listed) <= FEW ? probe_few(probe, fetch, &spilled, level)
+                                                              : probe_avx512(probe, fetch, &spilled);
+            waits = settle_avx512(hits, spilled, at, out, waiting, waits);
             continue;
         }
         if (level == SIMD_AVX2 && here == GROUP) {
-            hits = probe_avx2(probe, fetch, &spilled);
-            waits = settle_avx2(hits, spilled, probe->key, at, out, &waiting, waits);
+            hits = __builtin_popcountll(probe->listed) <= FEW ? probe_few(probe, fetch, &spilled, level)
+                                                              : probe_avx2(probe, fetch, &spilled);
+            waits = settle_avx2(hits, spilled, at, out, waiting, waits);
             continue;
         }
 #endif
         fetch_lines(fetch, GROUP / 2, GROUP);
         for (uint32_t i = 0; i < here; i++) {
-            uint32_t spills, found = (uint32_t)line_contains(probe->line[i], probe->word[i], probe->offset[i], level, &spills);
+            uint32_t spills, found = (uint32_t)line_contains(probe->line[i], probe->word[i], probe->offset[i], level, 0, &spills);
             out[at + i] = (uint8_t)found;
-            waiting.key[waits] = probe->key[i];
-            waiting.row[waits] = at + i;
+            waiting[waits] = at + i;
             waits += spills & ~found;
         }
     }
-    if (ix->spill_count) spill_block(ix, &waiting, waits, out, level);
+    if (ix->spill_count) spill_block(ix, keys, waiting, waits, out, level);
 }
 
 ALWAYS_INLINE void contains_keys(const struct index *shared, const uint64_t *keys, size_t n, uint8_t *out, int level) {
     const struct index copy = *shared, *ix = &copy; /* that writes to out cannot change */
-    for (size_t at = 0; at < n; at += BLOCK)
-        contains_block(ix, keys + at, (uint32_t)(n - at < BLOCK ? n - at : BLOCK), out + at, level);
+    for (size_t at = 0; at < n; at += BLOCK) {
+        uint64_t own[BLOCK]; /* another thread may write to keys: an answer is for what was there at one moment */
+        uint32_t here = (uint32_t)(n - at < BLOCK ? n - at : BLOCK);
+        memcpy(own, keys + at, here * sizeof *own);
+        contains_block(ix, own, here, out + at, level);
+    }
 }
 
 /* Ranks of up to a group of keys: what all of them need is asked for before any is used. */
@@ -514,9 +630,9 @@ ALWAYS_INLINE void rank_group(const struct index *ix, const uint64_t *keys, uint
 ALWAYS_INLINE void positions_keys(const struct index *ix, const uint64_t *keys, size_t n, int64_t *out, int level) {
     for (size_t at = 0; at < n; at += BLOCK) {
         uint8_t found[BLOCK];
-        uint64_t own[BLOCK], members[GROUP], ranks[GROUP];
+        uint64_t own[BLOCK], members[GROUP] = {0}, ranks[GROUP]; /* find_spills reads all members */
         uint32_t here = (uint32_t)(n - at < BLOCK ? n - at : BLOCK), row[GROUP];
-        memcpy(own, keys + at, here * sizeof *own); /* each key is read once here too */
+        memcpy(own, keys + at, here * sizeof *own); /* as in contains_keys */
         contains_block(ix, own, here, found, level);
         for (uint32_t i = 0, gathered = 0; i < here; i++) {
             out[at + i] = -1;
@@ -536,6 +652,7 @@ ALWAYS_INLINE void positions_keys(const struct index *ix, const uint64_t *keys, 
 struct index_kernels {
     void (*contains)(const struct index *, const uint64_t *keys, size_t n, uint8_t *out);
     int (*contains_parts)(const struct index *, uint32_t tac, uint32_t serial);
+    int (*contains_text)(const struct index *, const uint8_t *text, size_t n); /* -1: not just 14, 15 or 16 digits */
     void (*positions)(const struct index *, const uint64_t *keys, size_t n, int64_t *out);
 };
 
@@ -543,8 +660,19 @@ struct index_kernels {
     target static void contains_##name(const struct index *ix, const uint64_t *keys, size_t n, uint8_t *out) {   \
         contains_keys(ix, keys, n, out, level);                                                                   \
     }                                                                                                             \
+    target NOINLINE int ask_spill_##name(const struct index *ix, uint32_t tac, uint32_t serial) {                 \
+        uint64_t key = (uint64_t)tac * SERIALS + serial;                                                          \
+        return ix->spill_count && in_spill(ix, find_spill(ix, key, level), key, level);                           \
+    }                                                                                                             \
     target static int contains_parts_##name(const struct index *ix, uint32_t tac, uint32_t serial) {              \
-        return contains_parts(ix, tac, serial, level);                                                            \
+        int answer = line_answer(ix, tac, serial, level);                                                         \
+        return UNLIKELY(answer == ASK_SPILL) ? ask_spill_##name(ix, tac, serial) : answer;                        \
+    }                                                                                                             \
+    target static int contains_text_##name(const struct index *ix, const uint8_t *text, size_t n) {               \
+        uint32_t tac, serial;                                                                                     \
+        if (UNLIKELY(!imei_parts(text, n, &tac, &serial))) return -1;                                             \
+        int answer = line_answer(ix, tac, serial, level);                                                         \
+        return UNLIKELY(answer == ASK_SPILL) ? ask_spill_##name(ix, tac, serial) : answer;                        \
     }                                                                                                             \
     target static void positions_##name(const struct index *ix, const uint64_t *keys, size_t n, int64_t *out) {  \
         positions_keys(ix, keys, n, out, level);                                                                  \
@@ -558,11 +686,11 @@ INDEX_KERNELS(avx512, TARGET_AVX512, SIMD_AVX512)
 #endif
 
 static const struct index_kernels index_levels[SIMD_LEVELS] = {
-    {contains_portable, contains_parts_portable, positions_portable},
+    {contains_portable, contains_parts_portable, contains_text_portable, positions_portable},
 #if SIMD_X86
-    {contains_sse4, contains_parts_sse4, positions_sse4},
-    {contains_avx2, contains_parts_avx2, positions_avx2},
-    {contains_avx512, contains_parts_avx512, positions_avx512},
+    {contains_sse4, contains_parts_sse4, contains_text_sse4, positions_sse4},
+    {contains_avx2, contains_parts_avx2, contains_text_avx2, positions_avx2},
+    {contains_avx512, contains_parts_avx512, contains_text_avx512, positions_avx512},
 #endif
 };
 

@@ -20,11 +20,15 @@ enum simd_level {
 
 #if defined(__GNUC__)
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define NOINLINE static __attribute__((noinline))
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define OPAQUE(x) __asm__("" : "+r"(x)) /* the compiler forgets where x is from, and makes no branches of that */
 #define PREFETCH(p) __builtin_prefetch(p, 0, 2) /* to the second-level cache: more of them can be under way */
 #else
 #define ALWAYS_INLINE static inline
+#define NOINLINE static
 #define UNLIKELY(x) (x)
+#define OPAQUE(x) ((void)0)
 #define PREFETCH(p) ((void)0)
 #endif
 

@@ -115,7 +115,8 @@ TARGET_AVX2 static inline uint32_t spill_match_avx2(const uint8_t *line, uint32_
     return match;
 }
 
-TARGET_AVX512 static inline uint32_t spill_match_avx512(const uint8_t *line, uint32_t serial) {
+/* The first 16 entries that match, and the other eight. */
+TARGET_AVX512 static inline void spill_match_avx512(const uint8_t *line, uint32_t serial, __mmask16 *low, __mmask16 *high) {
     /* the three bytes that entry i begins in, from byte 2 + i * 5 / 2 on; the odd ones sit four bits up */
     const __m512i spread0 = _mm512_setr_epi32(0x00040302, 0x00060504, 0x00090807, 0x000B0A09, 0x000E0D0C, 0x00100F0E,
                                               0x00131211, 0x00151413, 0x00181716, 0x001A1918, 0x001D1C1B, 0x001F1E1D,
@@ -125,35 +126,56 @@ TARGET_AVX512 static inline uint32_t spill_match_avx512(const uint8_t *line, uin
     const __m512i whole = _mm512_loadu_si512(line), want = _mm512_set1_epi32((int)serial);
     __m512i first = _mm512_and_si512(_mm512_srlv_epi32(_mm512_permutexvar_epi8(spread0, whole), shift), mask);
     __m512i other = _mm512_and_si512(_mm512_srlv_epi32(_mm512_permutexvar_epi8(spread1, whole), shift), mask);
-    uint32_t low = _mm512_cmpeq_epi32_mask(first, want), high = _mm512_cmpeq_epi32_mask(other, want) & 0xFF;
-    return low | high << 16;
+    *low = _mm512_cmpeq_epi32_mask(first, want);
+    *high = _mm512_mask_cmpeq_epi32_mask(0xFF, other, want);
 }
 #endif
 
 ALWAYS_INLINE uint32_t spill_match(const uint8_t *line, uint32_t serial, int level) {
 #if SIMD_X86
-    if (level >= SIMD_AVX512) return spill_match_avx512(line, serial);
+    if (level >= SIMD_AVX512) {
+        __mmask16 low, high;
+        spill_match_avx512(line, serial, &low, &high);
+        return low | (uint32_t)high << 16;
+    }
     if (level >= SIMD_AVX2) return spill_match_avx2(line, serial);
 #endif
     (void)level;
     return spill_match_portable(line, serial);
 }
 
-/* Is the key in the line whose fence is the last at or below it? */
-ALWAYS_INLINE int spill_contains(const uint8_t *line, uint64_t fence, uint64_t key, uint32_t match) {
-    struct spill_line r;
+/* The entries that decide about a key: those that start with its serial, or, where there are runs, any. 0: the
+ * key is not in the line. */
+ALWAYS_INLINE uint32_t spill_suspects(const uint8_t *line, uint32_t serial, int level) {
     uint64_t head = load64(line);
-    match &= (uint32_t)low_mask(head & 31);
-    if (match == 0 && (head >> 10 & 63) == 0) return 0; /* nearly every miss */
+    uint32_t runs = (uint32_t)(head >> 10 & 63);
+    return (spill_match(line, serial, level) | -(uint32_t)(runs != 0)) & (uint32_t)low_mask(head & 31);
+}
+
+/* Is the key in the line whose fence is the last at or below it? By way of its runs. */
+static inline int spill_has_run(const uint8_t *line, uint64_t fence, uint64_t key) {
+    struct spill_line r;
     spill_read(&r, line, fence);
-    if (r.length_bits == 0) {
-        uint64_t tac = key / SERIALS - fence / SERIALS;
-        for (; match; match &= match - 1)
-            if (spill_tac(&r, (uint32_t)__builtin_ctz(match)) == tac) return 1;
-        return 0;
-    }
     uint32_t upto = spill_upto(&r, key);
     return upto > 0 && key - spill_start(&r, upto - 1) < spill_length(&r, upto - 1);
+}
+
+/* The same, given its TAC and its suspects, of which there are some. No branch on the answer: it cannot be predicted. */
+ALWAYS_INLINE int spill_contains(const uint8_t *line, uint64_t fence, uint64_t key, uint64_t tac, uint32_t suspects) {
+    uint64_t head = load64(line);
+    if (UNLIKELY(head >> 10 & 63)) return spill_has_run(line, fence, key);
+    uint32_t entries = head & 31, tac_bits = head >> 5 & 31, found = 0;
+    entries = entries < SPILL_ENTRIES ? entries : SPILL_ENTRIES;
+    uint64_t starts = line_bits(line, 16 + entries * SERIAL_BITS); /* of no meaning where all start in one TAC */
+    uint32_t tacs_at = 16 + entries * (SERIAL_BITS + 1) - tac_bits;
+    uint64_t mask = low_mask(tac_bits), wanted = tac - fence / SERIALS;
+    do { /* as in spill_tac; serials seldom repeat in a line */
+        uint32_t group = (uint32_t)__builtin_popcountll(starts & (suspects ^ (suspects - 1)));
+        uint64_t more = line_bits(line, tacs_at + group * tac_bits) & mask & -(uint64_t)(group > 0);
+        found |= more == wanted;
+        suspects &= suspects - 1;
+    } while (UNLIKELY(suspects));
+    return (int)found;
 }
 
 /* How many members of the line are below key. */

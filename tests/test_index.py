@@ -23,7 +23,8 @@ from racing import all_while_written
 import imeiset
 from imeiset import _index
 from imeiset._index import Index, Reader
-from imeiset.errors import ImeiError
+from imeiset.errors import ImeiError, ParseStatus
+from imeiset.imei import Imei
 
 LEVELS = _index.simd_levels()
 LAST = 10**14 - 1
@@ -74,6 +75,20 @@ def contains(index, keys):
     return answers[0]
 
 
+FORMS = (int, "{:014d}".format, "{:014d}0".format, "{:014d}5".format, "{:014d}09".format, Imei.from_key)
+
+
+def scalars(index, keys):
+    """The answers of `in`, which are the same at every level and for every form of a key."""
+    answers = []
+    for level in LEVELS:
+        _index.use_simd(level)
+        answers += [[form(key) in index for key in keys.tolist()] for form in FORMS]
+        answers.append([f"{key:014d}7".encode() in index for key in keys.tolist()])
+    assert all(answer == answers[0] for answer in answers)
+    return answers[0]
+
+
 def positions(index, keys):
     out = np.full(len(keys), -9, np.int64)
     index._positions_of_keys(keys, out)
@@ -121,8 +136,9 @@ def around(keys, rng, n=2000):
     some = rng.integers(0, 10**14, 200, np.uint64)
     near = rng.choice(edges, 500) + rng.integers(0, TAC, 500, np.uint64) if len(edges) else some
     below, above = keys - np.uint64(1), keys + np.uint64(1)
+    before, after = keys - np.uint64(TAC), keys + np.uint64(TAC)  # the same serials in other TACs
     wanted = np.concatenate(
-        (keys, below, above, edges, edges - np.uint64(1), edges + np.uint64(TAC), near, some)
+        (keys, below, above, before, after, edges, edges - np.uint64(1), edges + np.uint64(TAC), near, some)
     )
     wanted = np.concatenate((wanted, array([0, LAST])))
     wanted = wanted[wanted <= LAST]  # 0 - 1 wrapped around
@@ -137,6 +153,7 @@ def assert_twin(index, keys, rng, *, n=2000):
     rank = np.searchsorted(keys, asked).astype(np.int64)
     found = np.searchsorted(keys, asked, "right") > rank
     np.testing.assert_array_equal(contains(index, asked), found)
+    np.testing.assert_array_equal(scalars(index, asked[:100]), found[:100])
     np.testing.assert_array_equal(ranks(index, asked), rank)
     np.testing.assert_array_equal(positions(index, asked), np.where(found, rank, -1))
     np.testing.assert_array_equal(contains(index, keys[-100_000:]), np.ones(min(len(keys), 100_000)))
@@ -240,7 +257,7 @@ def test_adversarial_sets(name):
     assert contains(index, asked).tolist() == [key in twin.set for key in asked.tolist()]
     assert ranks(index, asked).tolist() == [twin.rank(key) for key in asked.tolist()]
     assert positions(index, asked).tolist() == [twin.position(key) for key in asked.tolist()]
-    assert [key in index for key in asked.tolist()] == [key in twin.set for key in asked.tolist()]
+    assert scalars(index, asked) == [key in twin.set for key in asked.tolist()]
 
 
 @pytest.mark.parametrize("name", [name for name, keys in SETS.items() if len(keys) <= 1500])
@@ -269,6 +286,7 @@ def test_long_runs(name):
     found = (nth >= 0) & (asked <= highs[nth])
     rank = np.where(nth >= 0, before[nth] + within, 0)
     np.testing.assert_array_equal(contains(index, asked), found)
+    np.testing.assert_array_equal(scalars(index, asked[:100]), found[:100])
     np.testing.assert_array_equal(ranks(index, asked), rank)
     np.testing.assert_array_equal(positions(index, asked), np.where(found, rank, -1))
     for (low, high), count in list(zip(runs, before.tolist(), strict=False))[:50]:
@@ -583,6 +601,26 @@ def test_batches_of_one_kind(mixed, kind):
         "no TAC": np.arange(5000, dtype=np.uint64) * np.uint64(17 * TAC) + np.uint64(12 * 10**12),
     }[kind]
     np.testing.assert_array_equal(contains(index, asked), np.isin(asked, keys))
+
+
+def test_any_number_of_listed_tacs_in_a_group(mixed):
+    """Of 64 keys, few or many have a TAC with lines; the others may be in the spill."""
+    index, keys = mixed
+    rng = np.random.default_rng(20)
+    asked = around(keys, rng, 20_000)
+    listed = np.isin(asked // TAC, index._line_tacs())
+    assert (listed.sum() > 2000) & ((~listed).sum() > 2000)
+    for many in (0, 1, 2, 5, *range(10, 16), 32, 63, 64):
+        groups = [
+            rng.permutation(
+                np.concatenate(
+                    (rng.choice(asked[listed], many, False), rng.choice(asked[~listed], 64 - many, False))
+                )
+            )
+            for _ in range(20)
+        ]
+        wanted = np.concatenate(groups)
+        np.testing.assert_array_equal(contains(index, wanted), np.isin(wanted, keys))
 
 
 def test_repeats_and_any_order(mixed):
@@ -1024,6 +1062,32 @@ def test_touching_ranges_become_one():
     assert read_runs(ranged([(0, 4), (5, 5), (6, 40), (42, 50)])._reader()) == [(0, 40), (42, 50)]
 
 
+class Text(str):
+    """A text that is a little more."""
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_texts_with_a_wrong_character(mixed, level):
+    """In every place of texts of every length: whatever the slow twin makes of them."""
+    index, keys = mixed
+    members = set(keys.tolist())
+    _index.use_simd(level)
+    for text in (f"{keys[0]:014d}", f"{keys[-1]:014d}0", f"{keys[2000]:014d}00", "490154203237518"):
+        assert (Text(text) in index) == (int(text[:14]) in members)
+        for place, wrong in itertools.product(range(len(text)), "5/:- x\0\x7f\xb2\u0665\uff15\U0001d7d3"):
+            spoiled = text[:place] + wrong + text[place + 1 :]
+            key, status = oracle.parse_text(spoiled)
+            for one in (spoiled, Text(spoiled), spoiled.encode()):
+                if status in (ParseStatus.OK, ParseStatus.CHECK_DIGIT, ParseStatus.CHECK_DIGIT_SPARE):
+                    assert (one in index) == (key in members)
+                else:
+                    with pytest.raises(ImeiError):
+                        one in index  # noqa: B015
+        for length in (*range(14), 17, 18, 31, 32, 33, 100):
+            with pytest.raises(ImeiError):
+                (text * 8)[:length] in index  # noqa: B015
+
+
 @pytest.mark.parametrize("value", [None, 1.5, True, "", "49015420323751x", -1, 10**14, b"1", object()])
 def test_scalars_that_are_no_imei_are_refused(value):
     with pytest.raises(ImeiError):
@@ -1163,9 +1227,12 @@ def exercise(index, asked):
     with np.errstate(over="ignore"):
         positions(index, asked[:1000])
     ranks(index, asked[:1000])
-    for key in asked[:50].tolist():
-        if key <= LAST:
-            key in index  # noqa: B015
+    for level in LEVELS:
+        _index.use_simd(level)
+        for key in asked[:50].tolist():
+            if key <= LAST:
+                key in index  # noqa: B015
+                f"{key:014d}" in index  # noqa: B015
     for position in {0, len(index) // 2, len(index) - 1}:
         if 0 <= position < len(index):
             index._select(position)
