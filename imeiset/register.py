@@ -603,6 +603,19 @@ def _known(lists: Sequence[List]) -> Known:
     return Known.of(sets, [one.range.base for one in lists if one.range is not None])
 
 
+def shrunk(
+    before: Mapping[str, dict[str, int]], after: Mapping[str, dict[str, int]], percent: float
+) -> tuple[str, str] | None:
+    """What a list should have and what it has, if it has less than so many percent of what it had by some
+    rule. Both are `Register.counts`; a list that is missing has nothing."""
+    for name, counts in before.items():
+        for rule, count in counts.items():
+            left = after.get(name, {}).get(rule, 0)
+            if not left * 100 >= count * percent:  # of NaN too
+                return f"at least {percent:g}% of the {count:,} of list {name!r} by {rule}", f"{left:,}"
+    return None
+
+
 def make_tables(
     lists: Sequence[List],
     policy: Policy,
@@ -642,19 +655,6 @@ def tac_set(tacs: Iterable[str]) -> ImeiSet:
         numbers.append(int(tac))
     lows = np.array(numbers, np.uint64) * np.uint64(10**6)
     return ImeiSet.from_ranges(lows, lows + np.uint64(10**6 - 1))
-
-
-def shrunk(
-    before: Mapping[str, dict[str, int]], after: Mapping[str, dict[str, int]], percent: float
-) -> tuple[str, str] | None:
-    """What a list should have and what it has, if it has less than so many percent of what it had by some
-    rule. Both are `Register.counts`; a list that is missing has nothing."""
-    for name, counts in before.items():
-        for rule, count in counts.items():
-            left = after.get(name, {}).get(rule, 0)
-            if not left * 100 >= count * percent:  # of NaN too
-                return f"at least {percent:g}% of the {count:,} of list {name!r} by {rule}", f"{left:,}"
-    return None
 
 
 def prefix_numbers(prefixes: Iterable[str]) -> frozenset[int]:
