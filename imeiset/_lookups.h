@@ -16,10 +16,18 @@
 #define GROUP 64   /* lookups in flight */
 #define BLOCK 2048 /* keys whose spill lookups wait for each other */
 
-/* The places of a group; `word` is the low half of that of the shape. */
+/* The places of a group; `word` is the low half of that of the shape. The keys are kept, bounded, so that each
+ * is read once: another thread may write to them, and an answer is for what was there at one moment. */
 struct places {
+    uint64_t key[GROUP];
     const uint8_t *line[GROUP];
     uint32_t offset[GROUP], word[GROUP];
+};
+
+/* The keys of a block that have to ask the spill, and their rows; and room for 16 more: settle_avx512. */
+struct waiting {
+    uint64_t key[BLOCK + 16];
+    uint32_t row[BLOCK + 16];
 };
 
 /* Ask for some of the lines of a group. */
@@ -32,9 +40,12 @@ ALWAYS_INLINE void fetch_lines(const struct places *places, uint32_t from, uint3
 /* In two short loops, so that many lookups overlap in each. */
 ALWAYS_INLINE void find_places(const struct index *ix, const uint64_t *keys, uint32_t n, struct places *places) {
     const uint64_t *slot[GROUP];
-    for (uint32_t i = 0; i < n; i++) slot[i] = directory_slot(ix, bounded(keys[i]) / SERIALS);
     for (uint32_t i = 0; i < n; i++) {
-        uint64_t key = bounded(keys[i]), tac = key / SERIALS;
+        places->key[i] = bounded(keys[i]);
+        slot[i] = directory_slot(ix, places->key[i] / SERIALS);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t key = places->key[i], tac = key / SERIALS;
         struct place p = find_line(ix, *slot[i], tac, (uint32_t)(key - tac * SERIALS));
         places->line[i] = p.line;
         places->offset[i] = p.offset;
@@ -70,13 +81,15 @@ struct tacs {
 
 /* The slots of a whole group; meanwhile, half of the lines of another are fetched. */
 TARGET_AVX2 static inline void find_slots(const struct index *ix, const uint64_t *keys, struct tacs *t,
-                                          const struct places *fetch) {
+                                          uint64_t *kept, const struct places *fetch) {
     const __m256i pilot_count = _mm256_set1_epi64x(ix->pilot_count), slot_count = _mm256_set1_epi64x(ix->slot_count);
     const __m256i multiplier = _mm256_set1_epi32((int)ix->multiplier);
     for (uint32_t i = 0; i < GROUP; i += 8) {
         __m256i key0 = _mm256_loadu_si256((const __m256i *)(keys + i));
         __m256i key1 = _mm256_loadu_si256((const __m256i *)(keys + i + 4));
         __m128i tac0 = tacs4(&key0), tac1 = tacs4(&key1);
+        _mm256_storeu_si256((__m256i *)(kept + i), key0);
+        _mm256_storeu_si256((__m256i *)(kept + i + 4), key1);
         __m256i tacs = _mm256_inserti128_si256(_mm256_castsi128_si256(tac0), tac1, 1);
         __m256i low = _mm256_castps_si256(
             _mm256_shuffle_ps(_mm256_castsi256_ps(key0), _mm256_castsi256_ps(key1), 0x88)); /* keys 0 1 4 5 2 3 6 7 */
@@ -111,7 +124,7 @@ TARGET_AVX2 static inline void find_places_avx2(const struct index *ix, const ui
                                                 const struct places *fetch) {
     struct tacs t;
     uint64_t word[GROUP];
-    find_slots(ix, keys, &t, fetch);
+    find_slots(ix, keys, &t, places->key, fetch);
     for (uint32_t i = 0; i < GROUP; i += 4) {
         __m256i slots = _mm256_loadu_si256((const __m256i *)(t.slot + i));
         __m256i wanted = _mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)(t.tac + i)));
@@ -152,7 +165,7 @@ TARGET_AVX512 static inline void find_places_avx512(const struct index *ix, cons
                                                     const struct places *fetch) {
     struct tacs t;
     uint64_t word[GROUP];
-    find_slots(ix, keys, &t, fetch);
+    find_slots(ix, keys, &t, places->key, fetch);
     for (uint32_t i = 0; i < GROUP; i += 8) {
         __m512i slots = _mm512_loadu_si512(t.slot + i);
         __m512i wanted = _mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)(t.tac + i)));
@@ -358,9 +371,9 @@ TARGET_AVX512 static inline uint64_t probe_avx512(const struct places *p, const 
     return hits;
 }
 
-/* The answers of a group, 1 or 0, one byte each; and the rows of those that wait. */
-TARGET_AVX2 static inline uint32_t settle_avx2(uint64_t hits, uint64_t spilled, uint32_t at, uint8_t *out,
-                                               uint32_t *waiting, uint32_t waits) {
+/* The answers of a group, 1 or 0, one byte each; and those that wait. */
+TARGET_AVX2 static inline uint32_t settle_avx2(uint64_t hits, uint64_t spilled, const uint64_t *keys, uint32_t at,
+                                               uint8_t *out, struct waiting *waiting, uint32_t waits) {
     const __m256i spread = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, /* the byte of each bit */
                                             2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
     const __m256i bits = _mm256_set1_epi64x((int64_t)0x8040201008040201);
@@ -369,21 +382,27 @@ TARGET_AVX2 static inline uint32_t settle_avx2(uint64_t hits, uint64_t spilled, 
         bytes = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, bits), bits);
         _mm256_storeu_si256((__m256i *)(out + at + 32 * half), _mm256_and_si256(bytes, _mm256_set1_epi8(1)));
     }
-    for (spilled &= ~hits; spilled; spilled &= spilled - 1) waiting[waits++] = at + (uint32_t)__builtin_ctzll(spilled);
+    for (spilled &= ~hits; spilled; spilled &= spilled - 1, waits++) {
+        uint32_t i = (uint32_t)__builtin_ctzll(spilled);
+        waiting->key[waits] = keys[i];
+        waiting->row[waits] = at + i;
+    }
     return waits;
 }
 
-TARGET_AVX512 static inline uint32_t settle_avx512(uint64_t hits, uint64_t spilled, uint32_t at, uint8_t *out,
-                                                   uint32_t *waiting, uint32_t waits) {
+TARGET_AVX512 static inline uint32_t settle_avx512(uint64_t hits, uint64_t spilled, const uint64_t *keys, uint32_t at,
+                                                   uint8_t *out, struct waiting *waiting, uint32_t waits) {
     _mm512_storeu_si512(out + at, _mm512_maskz_set1_epi8(hits, 1));
     __m512i rows = _mm512_add_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
                                     _mm512_set1_epi32((int)at));
     spilled &= ~hits;
+    uint32_t from = waits;
     for (uint32_t i = 0; i < GROUP; i += 16, spilled >>= 16) { /* stored whole: what is too much is overwritten */
-        _mm512_storeu_si512(waiting + waits, _mm512_maskz_compress_epi32((__mmask16)spilled, rows));
+        _mm512_storeu_si512(waiting->row + waits, _mm512_maskz_compress_epi32((__mmask16)spilled, rows));
         waits += (uint32_t)__builtin_popcountll(spilled & 0xFFFF);
         rows = _mm512_add_epi32(rows, _mm512_set1_epi32(16));
     }
+    for (uint32_t i = from; i < waits; i++) waiting->key[i] = keys[waiting->row[i] - at];
     return waits;
 }
 
@@ -404,14 +423,15 @@ ALWAYS_INLINE void find_spills(const struct index *ix, const uint64_t *keys, uin
 }
 
 /* Look the waiting keys up in the spill. */
-ALWAYS_INLINE void spill_block(const struct index *ix, const uint64_t *keys, const uint32_t *waiting, uint32_t waits,
-                               uint8_t *out, int level) {
+ALWAYS_INLINE void spill_block(const struct index *ix, const struct waiting *waiting, uint32_t waits, uint8_t *out,
+                               int level) {
     for (uint32_t base = 0; base < waits; base += GROUP) {
-        uint64_t node[GROUP], key[GROUP];
+        uint64_t node[GROUP];
+        const uint64_t *key = waiting->key + base;
+        const uint32_t *row = waiting->row + base;
         uint32_t n = waits - base < GROUP ? waits - base : GROUP;
-        for (uint32_t i = 0; i < n; i++) key[i] = keys[waiting[base + i]];
         find_spills(ix, key, n, node, level);
-        for (uint32_t i = 0; i < n; i++) out[waiting[base + i]] = (uint8_t)in_spill(ix, node[i], key[i], level);
+        for (uint32_t i = 0; i < n; i++) out[row[i]] = (uint8_t)in_spill(ix, node[i], key[i], level);
     }
 }
 
@@ -419,7 +439,8 @@ ALWAYS_INLINE void spill_block(const struct index *ix, const uint64_t *keys, con
 
 /* Three groups are under way: one is found, the lines of one are fetched, one is probed. */
 ALWAYS_INLINE void contains_block(const struct index *ix, const uint64_t *keys, uint32_t n, uint8_t *out, int level) {
-    uint32_t waiting[BLOCK + 16], waits = 0; /* and 16: settle_avx512 */
+    struct waiting waiting;
+    uint32_t waits = 0;
     struct places ring[3];
     for (uint32_t i = 0; i < GROUP; i++) ring[0].line[i] = ring[1].line[i] = ring[2].line[i] = no_line;
     for (uint32_t base = 0, turn = 0; base < n + 2 * GROUP; base += GROUP, turn = turn < 2 ? turn + 1 : 0) {
@@ -441,12 +462,12 @@ ALWAYS_INLINE void contains_block(const struct index *ix, const uint64_t *keys, 
         uint64_t hits, spilled;
         if (level >= SIMD_AVX512 && here == GROUP) {
             hits = probe_avx512(probe, fetch, &spilled);
-            waits = settle_avx512(hits, spilled, at, out, waiting, waits);
+            waits = settle_avx512(hits, spilled, probe->key, at, out, &waiting, waits);
             continue;
         }
         if (level == SIMD_AVX2 && here == GROUP) {
             hits = probe_avx2(probe, fetch, &spilled);
-            waits = settle_avx2(hits, spilled, at, out, waiting, waits);
+            waits = settle_avx2(hits, spilled, probe->key, at, out, &waiting, waits);
             continue;
         }
 #endif
@@ -454,11 +475,12 @@ ALWAYS_INLINE void contains_block(const struct index *ix, const uint64_t *keys, 
         for (uint32_t i = 0; i < here; i++) {
             uint32_t spills, found = (uint32_t)line_contains(probe->line[i], probe->word[i], probe->offset[i], level, &spills);
             out[at + i] = (uint8_t)found;
-            waiting[waits] = at + i;
+            waiting.key[waits] = probe->key[i];
+            waiting.row[waits] = at + i;
             waits += spills & ~found;
         }
     }
-    if (ix->spill_count) spill_block(ix, keys, waiting, waits, out, level);
+    if (ix->spill_count) spill_block(ix, &waiting, waits, out, level);
 }
 
 ALWAYS_INLINE void contains_keys(const struct index *shared, const uint64_t *keys, size_t n, uint8_t *out, int level) {
@@ -494,7 +516,7 @@ ALWAYS_INLINE void positions_keys(const struct index *ix, const uint64_t *keys, 
         uint8_t found[BLOCK];
         uint64_t own[BLOCK], members[GROUP], ranks[GROUP];
         uint32_t here = (uint32_t)(n - at < BLOCK ? n - at : BLOCK), row[GROUP];
-        memcpy(own, keys + at, here * sizeof *own); /* each is read once: another thread may write to them */
+        memcpy(own, keys + at, here * sizeof *own); /* each key is read once here too */
         contains_block(ix, own, here, found, level);
         for (uint32_t i = 0, gathered = 0; i < here; i++) {
             out[at + i] = -1;
