@@ -386,10 +386,11 @@ def annotate(const uint8_t[::1] text not None, const int32_t[:, ::1] rows not No
     """Rows of a text, as `Scanner.rows` gives them, each without its line end and followed by the word of
     its code; a row whose word is b"" is left out.
 
-    words: bytes for each of the 256 codes, a line end last. cells: how many a row gets before the word, 0: as
-    many as it has. Empty ones are added; blank ones beyond them are left out of a row without a flaw, and of
-    another all stand after the word; a row whose cells cannot be told becomes one quoted cell. delimiter: one
-    byte, or b"" for a text without, whose words begin with a comma. Raises ValueError for a row outside the text.
+    words: bytes for each of the 256 codes, a line end last. cells: how many a row gets before the word, 0:
+    as many as it has. Empty ones are added; blank ones beyond them are left out of a row without a flaw, and
+    of another all stand after the word; a row whose cells cannot be told becomes one quoted cell. delimiter:
+    one byte, or b"" for a text without, whose words begin with a comma. Raises ValueError for a row outside
+    the text.
     """
     cdef size_t n = rows.shape[0], i
     cdef annotate_words given

@@ -21,27 +21,19 @@ struct annotate_kept {
     int32_t cut, length, missing, quotes;
 };
 
-/* A sound row has too few cells where the last ones have no title, too many where those are blank: these are left
- * out. Of another row nothing is: the word goes before the cells that are too many, and a row whose cells cannot be
- * told, or that has a CR which some readers take for its end, is quoted; as one of a plain text with a delimiter. */
-static struct annotate_kept annotate_kept(const uint8_t *text, const struct scan_row *row,
-                                          const struct annotate_words *words) {
-    const uint8_t *from = text + row->start, delimiter = words->delimiter;
-    int32_t length = row->end - row->start, delimiters = 0, quotes = 0;
-    length -= length > 0 && from[length - 1] == '\r'; /* before the line end */
+/* Of a row that has not as many cells as it gets, or that is not sound. A sound row has too few cells where the last
+ * ones have no title, too many where those are blank: these are left out. Of another row nothing is: the word goes
+ * before the cells that are too many, and a row whose cells cannot be told, or that has a CR which some readers take
+ * for its end, is quoted; as one of a plain text with a delimiter. */
+static struct annotate_kept annotate_odd(const uint8_t *from, int32_t length, int32_t flaw, int32_t delimiters,
+                                         int32_t quotes, const struct annotate_words *words) {
     struct annotate_kept kept = {length, length, 0, -1};
-    if (!words->cells) return kept;
-    for (int32_t i = 0; i < length; i++) {
-        delimiters += from[i] == delimiter;
-        quotes += from[i] == '"';
-    }
-    bool unclear = row->flaw == SCAN_QUOTE || (row->flaw && memchr(from, '\r', (size_t)length));
+    bool unclear = flaw == SCAN_QUOTE || (flaw && memchr(from, '\r', (size_t)length));
     if (unclear || (words->plain && delimiters)) {
         kept.missing = words->cells - 1;
         kept.quotes = quotes;
         return kept;
     }
-    if (!quotes && delimiters + 1 == words->cells) return kept;
     int32_t cells = 1;
     bool first = true, quoted = false; /* a quote is one only where a cell starts; a doubled one ends and starts */
     for (int32_t i = 0; i < length; i++) {
@@ -49,10 +41,10 @@ static struct annotate_kept annotate_kept(const uint8_t *text, const struct scan
             quoted = !quoted;
             if (!quoted && i + 1 < length && from[i + 1] == '"') quoted = true, i++;
             first = false;
-        } else if (from[i] == delimiter && !quoted) {
+        } else if (from[i] == words->delimiter && !quoted) {
             if (cells == words->cells) {
                 kept.cut = i;
-                if (!row->flaw) kept.length = i;
+                if (!flaw) kept.length = i;
                 return kept;
             }
             cells++;
@@ -65,6 +57,21 @@ static struct annotate_kept annotate_kept(const uint8_t *text, const struct scan
     return kept;
 }
 
+ALWAYS_INLINE struct annotate_kept annotate_kept(const uint8_t *text, const struct scan_row *row,
+                                                 const struct annotate_words *words) {
+    const uint8_t *from = text + row->start, delimiter = words->delimiter;
+    int32_t length = row->end - row->start, delimiters = 0, quotes = 0;
+    length -= length > 0 && from[length - 1] == '\r'; /* before the line end */
+    struct annotate_kept kept = {length, length, 0, -1};
+    if (!words->cells) return kept;
+    for (int32_t i = 0; i < length; i++) {
+        delimiters += from[i] == delimiter;
+        quotes += from[i] == '"';
+    }
+    if (!quotes && !row->flaw && delimiters + 1 == words->cells) return kept;
+    return annotate_odd(from, length, row->flaw, delimiters, quotes, words);
+}
+
 /* The bytes annotate_rows writes. */
 static size_t annotate_size(const uint8_t *text, const struct scan_row *rows, const uint8_t *codes, size_t n,
                             const struct annotate_words *words) {
@@ -74,7 +81,7 @@ static size_t annotate_size(const uint8_t *text, const struct scan_row *rows, co
         if (!word) continue;
         struct annotate_kept kept = annotate_kept(text, &rows[i], words);
         size += (size_t)kept.length + (size_t)kept.missing + (size_t)word;
-        if (kept.quotes >= 0) size += (size_t)kept.quotes + 2;
+        if (UNLIKELY(kept.quotes >= 0)) size += (size_t)kept.quotes + 2;
     }
     return size;
 }
@@ -98,17 +105,19 @@ static void annotate_rows(const uint8_t *text, const struct scan_row *rows, cons
         if (!word) continue;
         struct annotate_kept kept = annotate_kept(text, &rows[i], words);
         const uint8_t *row = text + rows[i].start;
-        if (kept.quotes >= 0) {
+        if (UNLIKELY(kept.quotes >= 0)) {
             out = annotate_quoted(row, kept.length, out);
         } else {
             memcpy(out, row, (size_t)kept.cut);
             out += kept.cut;
         }
-        memset(out, words->delimiter, (size_t)kept.missing);
-        out += kept.missing;
+        if (UNLIKELY(kept.missing)) {
+            memset(out, words->delimiter, (size_t)kept.missing);
+            out += kept.missing;
+        }
         memcpy(out, words->words + from, (size_t)word);
         out += word;
-        if (kept.cut < kept.length) { /* the rest of the row, before the line end */
+        if (UNLIKELY(kept.cut < kept.length)) { /* the rest of the row, before the line end */
             uint8_t end = *--out;
             memcpy(out, row + kept.cut, (size_t)(kept.length - kept.cut));
             out += kept.length - kept.cut;
