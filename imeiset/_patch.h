@@ -231,14 +231,16 @@ static inline int patch(const struct index *ix, const struct index *flips, struc
     cursor_init(&p->flips.cursor, flips, 0);
     patch_spill_next(p);
     side_next(&p->flips);
+    uint64_t line = 0; /* TACs have their lines one after another: so the result is no larger than it may be */
     for (uint32_t i = 0; to->status == BUILD_OK && i < ix->tac_count; i++) {
+        uint64_t slot = *directory_slot(ix, ix->tacs[i]);
         p->first = (uint64_t)ix->tacs[i] * SERIALS;
-        if (ix->tacs[i] >= TACS || (i && ix->tacs[i] <= ix->tacs[i - 1])) {
+        if (ix->tacs[i] >= TACS || (i && ix->tacs[i] <= ix->tacs[i - 1]) || slot_line(slot) != line) {
             to->status = BUILD_NOT_ASCENDING;
             break;
         }
+        line += shapes[slot_row(slot)].lines;
         if (patch_sweep(p, p->first)) break;
-        uint64_t slot = *directory_slot(ix, ix->tacs[i]);
         if (!patch_copy(p, slot) && to->status == BUILD_OK) patch_anew(p, slot);
     }
     if (to->status == BUILD_OK) patch_sweep(p, NO_MORE);

@@ -161,11 +161,13 @@ class List:
         return found
 
     def merged(self) -> "List":
-        """With nothing changed since its base."""
+        """With nothing changed since its base, and no parts that hold nothing."""
         parts: dict[str, Any] = {rule: part.merged() for rule, part in self.parts.items()}
         if self.range is not None and self.range.changed:
             parts["range"] = Members(packed(parts["range"].base))
-        return replace(self, pairs=None if self.pairs is None else self.pairs.merged(), **parts)
+        pairs = None if self.pairs is None else self.pairs.merged()
+        parts = {rule: part if len(part.base) else None for rule, part in parts.items()}
+        return replace(self, pairs=pairs if pairs is not None and len(pairs.base) else None, **parts)
 
     def sets(self) -> list[ImeiSet]:
         """The single IMEIs that its frozen parts say something about."""
@@ -612,24 +614,26 @@ def _known(lists: Sequence[List]) -> Known:
 def known_after(known: Known, lists: Sequence[List], merged: Sequence[List]) -> Known:
     """`_known` of the merged lists, by that of their bases: IMEIs that changed are looked up, the rest is
     copied. Anew where ranges or TACs changed, or where there is but one set, which is its own union."""
-    sets = [part for one in merged for part in one.sets() if len(part)]
+    sets = [part for one in merged for part in one.sets()]
+    tacs = [one.tac.base for one in merged if one.tac is not None]
     spans = [part for one in lists for part in (one.range, one.tac) if part is not None]
-    if any(part.changed for part in spans) or any(part is known.imeis for part in sets) or len(sets) < 2:
+    alone = len(sets) < 2 or any(part is known.imeis for part in [*sets, *tacs])
+    if alone or any(part.changed for part in spans):
         return _known(merged)
     parts = [part for one in lists if one.exact is not None for part in (one.exact.added, one.exact.removed)]
     parts += [one.pairs.touched for one in lists if one.pairs is not None]
     keys = union(parts).to_numpy()
     listed, was = np.zeros(len(keys), bool), np.zeros(len(keys), np.uint8)
-    for members in [*sets, *(one.tac.base for one in merged if one.tac is not None)]:
+    for members in [*sets, *tacs]:
         here = np.empty(len(keys), np.uint8)
         members._contains_keys(keys, here)
         listed |= here != 0
-    tacs = keys // np.uint64(10**6) * np.uint64(10**6)
+    first = keys // np.uint64(10**6) * np.uint64(10**6)  # of their TACs
     for one in merged:
         if one.range is not None:  # TACs that are whole in a range are in the union, too
             below, upto = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
-            one.range.base._ranks(tacs, below)
-            one.range.base._ranks(tacs + np.uint64(10**6), upto)
+            one.range.base._ranks(first, below)
+            one.range.base._ranks(first + np.uint64(10**6), upto)
             listed |= upto - below == 10**6
     known.imeis._contains_keys(keys, was)
     flips = ImeiSet.from_keys(keys[listed != (was != 0)])
@@ -848,15 +852,15 @@ def _written(
 ) -> tuple[list[tuple[str, "ReadableBuffer"]], int]:
     """The sections of a register whose lists are merged, and how many exact IMEIs they hold."""
     sections: list[tuple[str, ReadableBuffer]] = []
-    numbers: dict[int, int] = {}
+    written: list[ImeiSet] = []
 
     def put(members: ImeiSet, *beside: tuple[str, Any]) -> int:
-        if id(members) not in numbers:
-            numbers[id(members)] = n = len(numbers)
-            parts = enumerate(section for _, section in members._sections())
-            sections.extend((f"{n}.{i}", part) for i, part in parts)
-            sections.extend((f"{n}.{name}", array) for name, array in beside)
-        return numbers[id(members)]
+        n = len(written)
+        parts = enumerate(section for _, section in members._sections())
+        sections.extend((f"{n}.{i}", part) for i, part in parts)
+        sections.extend((f"{n}.{name}", array) for name, array in beside)
+        written.append(members)
+        return n
 
     described = []
     for number, one in enumerate(lists):
@@ -875,7 +879,10 @@ def _written(
         if one.texts:
             sections.append((f"x{number}", b"\n".join(sorted(one.texts))))
         described.append(about)
-    about = {"known": put(known.imeis), "shift": known.shift}
+    same = (n for n, members in enumerate(written) if members is known.imeis)  # a list that is its own union
+    about = {"known": next(same, None), "shift": known.shift}
+    if about["known"] is None:
+        about["known"] = put(known.imeis)
     description = {"layout": _LAYOUT, "policy": asdict(policy), "lists": described, **about}
     sections.append(("spans", known.spans.data))
     count = sum(len(one.exact.base) for one in lists if one.exact is not None)

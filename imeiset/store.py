@@ -663,7 +663,9 @@ def _publish(
     path = _base(directory, generation)
     if register is not None:
         register.save(path, generation=generation)
-    start = replace(place, digest=snapshot.open(path, kind=KIND).digest, end=_journal.HEADER_SIZE)
+    base = snapshot.open(path, kind=KIND)
+    Register._from(base)  # what cannot be read is not what serves
+    start = replace(place, digest=base.digest, end=_journal.HEADER_SIZE)
     _journal.create(_journal_path(directory, generation), generation, start, changes)
     with publish(directory / _CURRENT) as file:
         file.write(_manifest_text(generation))

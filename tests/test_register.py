@@ -656,6 +656,27 @@ def test_reasons_and_dates_as_arrays():
         Register().add("stolen", [LISTED], status=B, dates=[None, None])
 
 
+def test_one_set_in_two_lists(tmp_path):
+    """Each has the reasons of its own, and the file does not tell that the set was one object."""
+    one, again = (ImeiSet.from_keys(np.array([11, 12, 13], np.uint64)) for _ in range(2))
+    for name, other in (("same", one), ("equal", again)):
+        made = Register()
+        made.add("a", one, status=B, reasons=["x", "y", "x"])
+        made.add("b", other, status=G, reasons=["q", "p", "p"])
+        made.add("c", other, status=W)
+        made.save(tmp_path / name)
+        opened = Register.verify(tmp_path / name)
+        for register in (made, opened):
+            assert [register.check(key).reasons for key in (11, 12, 13)] == [("x",), ("y",), ("x",)]
+    assert (tmp_path / "same").read_bytes() == (tmp_path / "equal").read_bytes()
+    with Store.create(tmp_path / "store", made) as store:
+        for _ in range(2):
+            store.apply(Delta("a", remove=[11, 12]), Delta("c", remove=[11, 12]))
+            assert [store.check(key).list for key in (11, 12, 13)] == ["b", "b", "a"]
+            assert [store.check(key).reasons for key in (11, 12, 13)] == [("q",), ("p",), ("x",)]
+            store.compact()
+
+
 def test_short_ranges(tmp_path):
     """They are kept as ranges, 4 bytes each, and the file is the same however they came."""
     rng = np.random.default_rng(4)

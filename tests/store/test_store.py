@@ -115,6 +115,57 @@ def test_a_change_of_every_kind(store, directory):
     assert Register.verify(directory / "base-00000002.imei").check(OTHER).reasons == ("found", "lost")
 
 
+def anew(directory, store):
+    """The bytes of a base of the lists of a store, had they been the first."""
+    made = Register(store.policy)
+    for one in store.lists:
+        made._put(one.merged())
+    made.save(directory.parent / "anew", generation=store.generation)
+    return (directory.parent / "anew").read_bytes()
+
+
+def test_a_compacted_base_is_a_base_made_anew(directory):
+    """Also where a list became empty, and where the union is the set of one list."""
+    made = Register()
+    for name, status in (("a", B), ("b", G)):
+        made.add(name, [], status=status)
+    made.add_tacs("models", ["35000000"], status=B)
+    made.exempt("pairs", [5], [HOME])
+    tac, deltas = 35 * 10**12, []
+    deltas.append(
+        [Delta("a", add=[tac + 1]), Delta("b", add=[tac + 2]), Delta("pairs", remove=([5], [HOME]))]
+    )
+    deltas.append([Delta("a", add=[7]), Delta("b", remove=[tac + 2])])
+    deltas.append([Delta("a", remove=[7, tac + 1]), Delta("b", add=[])])
+    deltas.append([Delta("models", remove=["35000000"], rule="tac"), Delta("b", add=[9])])
+    shutil.rmtree(directory)
+    with Store.create(directory, made) as store:
+        for some in deltas:
+            store.apply(*some)
+            store.compact()
+            assert (directory / f"base-{store.generation:08d}.imei").read_bytes() == anew(directory, store)
+            assert not any(
+                count == 0 for counts in store.status().counts.values() for count in counts.values()
+            )
+        Store.verify(directory)
+
+
+def test_a_base_that_cannot_be_read_does_not_serve(store, directory, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            Register, "_from", mock.Mock(side_effect=SnapshotError("base", "a register", "another"))
+        )
+        with pytest.raises(SnapshotError, match="a register"):
+            store.replace(register(), force=True)
+        with pytest.raises(SnapshotError, match="a register"):
+            Store.create(directory.parent / "new", register())
+    assert store.check(PHONE).status == B
+    with Store.open(directory) as again:
+        assert again.generation == 1
+    with pytest.raises(StoreMissing):
+        Store.open(directory.parent / "new")
+
+
 @pytest.mark.parametrize(
     "copy",
     [
