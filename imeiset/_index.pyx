@@ -15,6 +15,7 @@ import os
 
 import numpy as np
 
+from imeiset._background cimport run
 from imeiset._parse cimport parse_error, parse_object
 
 cdef extern from "Python.h":
@@ -344,33 +345,16 @@ cdef class Index:
         run_min: the fewest keys, 1 to 32, of a run that is kept as one, in the spill: fewer bytes for sets
         of short runs, and slower lookups near them.
         """
-        cdef Index self = Index.__new__(cls)
-        cdef builder to
         if not 0 <= op <= 3:
             raise ValueError(f"op: expected 0 to 3, got {op}")
         if not 1 <= run_min <= RUN_MIN:
             raise ValueError(f"run_min: expected 1 to {RUN_MIN}, got {run_min}")
-        with nogil:
-            if builder_init(&to) == BUILD_OK:
-                to.run_min = run_min
-                combine(&a.ix, &b.ix, op, &to)
-                if to.status == BUILD_OK:
-                    builder_finish(&to)
-        self.adopt(&to)
-        return self
+        return made_of(cls, a, b, op, run_min)
 
     @classmethod
     def _patched(cls, Index index not None, Index flips not None):
         """index ^ flips, where flips has few keys: what does not change is copied; O(lines and spill)."""
-        cdef Index self = Index.__new__(cls)
-        cdef builder to
-        with nogil:
-            if builder_init(&to) == BUILD_OK:
-                patch(&index.ix, &flips.ix, &to)
-                if to.status == BUILD_OK:
-                    builder_finish(&to)
-        self.adopt(&to)
-        return self
+        return made_of(cls, index, flips, PATCH, RUN_MIN)
 
     @classmethod
     def _from_sections(cls, sections, /):
@@ -505,6 +489,40 @@ cdef class Index:
         with nogil:
             any = combine(&self.ix, &other.ix, OP_SUB, NULL)
         return any
+
+
+cdef enum:
+    PATCH = -1
+
+
+cdef struct making:  # an index of two
+    const index* a
+    const index* b
+    int op
+    uint64_t run_min
+    builder to
+
+
+cdef void make(void* given) noexcept nogil:
+    cdef making* one = <making*>given
+    if builder_init(&one.to) == BUILD_OK:
+        one.to.run_min = one.run_min
+        if one.op == PATCH:
+            patch(one.a, one.b, &one.to)
+        else:
+            combine(one.a, one.b, one.op, &one.to)
+        if one.to.status == BUILD_OK:
+            builder_finish(&one.to)
+
+
+cdef Index made_of(cls, Index a, Index b, int op, uint64_t run_min):
+    cdef Index self = Index.__new__(cls)
+    cdef making one
+    one.a, one.b, one.op, one.run_min = &a.ix, &b.ix, op, run_min
+    with nogil:
+        run(make, &one)
+    self.adopt(&one.to)
+    return self
 
 
 cdef const void* index_pointer(object index) except NULL:

@@ -41,6 +41,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import xxhash
 
+from ._background import write_all
 from ._files import publish
 from .errors import (
     SnapshotBounds,
@@ -283,12 +284,13 @@ def _read(file: FileIO, size: int) -> bytes:
 
 def _write_section(file: BinaryIO, data: memoryview) -> int:
     """Write and pad a section; its checksum."""
+    file.flush()
     start, end = 0, _CHUNK - file.tell() % _CHUNK
     hasher = xxhash.xxh3_64()
     while start < len(data):
         chunk = data[start:end]
         hasher.update(chunk)
-        file.write(chunk)
+        write_all(file.fileno(), chunk)
         start, end = end, end + _CHUNK
     file.write(bytes(-len(data) % ALIGNMENT))
     return hasher.intdigest()

@@ -29,6 +29,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from imeiset import _journal, columns, irregular, snapshot
+from imeiset._background import work_in_background
 from imeiset._files import publish
 from imeiset._journal import Journal, Place, Record
 from imeiset._members import NO_PAIRS, NOTHING, Column, Known, Members, Paired, dump, union
@@ -494,8 +495,9 @@ class Store(Checker):
         self._compact(self._hold())
 
     def compact_in_background(self) -> "Future[None]":
-        """`compact` in a thread of lower priority; its result, or its error, is the future's.
+        """`compact` in a thread that gives way to others; its result, or its error, is the future's.
 
+        While every processor is busy with other things, it may take minutes.
         Raises at once where this process cannot write: StoreLocked, StoreInDoubt.
         """
         held = self._hold()
@@ -599,9 +601,11 @@ class Store(Checker):
 
 
 def _give_way() -> None:
-    """Let other threads of this machine run before this one."""
+    """Let other threads of this machine run before this one: little before what it does as Python, for which
+    others may wait, and most of all before the making and writing of sets."""
     with suppress(OSError, AttributeError):  # Linux alone has priorities of threads
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+    work_in_background(True)
 
 
 _STORES: "weakref.WeakSet[Store]" = weakref.WeakSet()

@@ -21,6 +21,7 @@ FLOORS = {
     "_files": 1,
     "_arrow": 2,
     "_parse": 1,
+    "_background": 1,
     "_index": 1,
     "_sort": 1,
     "irregular": 1,
@@ -43,6 +44,7 @@ FLOORS = {
 # Sideways on purpose: who may import whom on the same floor.
 NEIGHBOURS = {
     ("_index", "_parse"),
+    ("_index", "_background"),
     ("imei", "columns"),
     ("columns", "imei"),
     ("columns", "_arrow"),

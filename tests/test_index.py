@@ -9,6 +9,7 @@ import random
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from racing import all_while_written
 
 import imeiset
 from imeiset import _index
+from imeiset._background import work_in_background
 from imeiset._index import Index, Reader
 from imeiset.errors import ImeiError, ParseStatus
 from imeiset.imei import Imei
@@ -901,6 +903,33 @@ def test_patched_damaged(seed):
         for pair in ((bad, flips), (flips, bad), (bad, bad)):
             with contextlib.suppress(ValueError):
                 Index._patched(*pair)
+
+
+def test_sets_made_in_the_background():
+    """By another thread, which has the lowest priority: the same sets, the same errors."""
+    keys = SETS["adjacent TACs with lines"]
+    a, b = built(keys), built(keys[::3] + np.uint64(1))
+    sections = dict(a._sections())
+    sections["tacs"] = np.frombuffer(sections["tacs"], np.uint32)[::-1].tobytes()
+    bad = Index._from_sections(sections)
+
+    def made():
+        work_in_background(True)
+        with pytest.raises(ValueError, match="ascending"):
+            Index._patched(bad, b)
+        first = (
+            [section_bytes(Index._combine(a, b, op)) for op in range(4)],
+            section_bytes(Index._patched(a, b)),
+        )
+        work_in_background(False)
+        return first, (
+            [section_bytes(Index._combine(a, b, op)) for op in range(4)],
+            section_bytes(Index._patched(a, b)),
+        )
+
+    with ThreadPoolExecutor(1) as pool:
+        first, again = pool.submit(made).result(60)
+    assert first == again
 
 
 def test_combine_knows_four_operations():

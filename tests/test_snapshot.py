@@ -2,7 +2,6 @@
 
 import errno
 import gc
-import io
 import mmap
 import os
 import resource
@@ -13,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imeiset import _files, snapshot
+from imeiset._background import work_in_background, write_all
 from imeiset.errors import (
     SnapshotBounds,
     SnapshotEmpty,
@@ -643,20 +644,44 @@ def test_longest_file_name(tmp_path: Path) -> None:
     snapshot.open(path)
 
 
-def test_large_pages_are_written_at_once():
-    """Chunks end at multiples of 4 MiB, so that a file system can keep them in pages of 2 MiB."""
-
+def test_large_pages_are_written_at_once(tmp_path, monkeypatch):
+    """Pieces end at multiples of 4 MiB, so that a file system can keep them in pages of 2 MiB."""
     ends = []
 
-    class Noting(io.BytesIO):
-        def write(self, data):
-            written = super().write(data)
-            ends.append(self.tell())
-            return written
+    def noting(file, data):
+        write_all(file, data)
+        ends.append(os.lseek(file, 0, os.SEEK_CUR))
 
-    file, size = Noting(), 10 * 2**20 + 5
+    monkeypatch.setattr(snapshot, "write_all", noting)
+    size = 10 * 2**20 + 5
     data = np.random.default_rng(1).integers(0, 256, size, np.uint8).tobytes()
-    file.seek(3_000_064)
-    assert snapshot._write_section(file, memoryview(data)) == xxhash.xxh3_64_intdigest(data)
-    assert file.getvalue()[3_000_064:] == data + bytes(-size % 64)
-    assert ends == [4 * 2**20, 8 * 2**20, 12 * 2**20, 3_000_064 + size, 3_000_064 + size + -size % 64]
+    with (tmp_path / "file").open("w+b") as file:
+        file.write(bytes(3_000_064))
+        assert snapshot._write_section(file, memoryview(data)) == xxhash.xxh3_64_intdigest(data)
+        assert file.tell() == 3_000_064 + size + -size % 64
+    assert (tmp_path / "file").read_bytes() == bytes(3_000_064) + data + bytes(-size % 64)
+    assert ends == [4 * 2**20, 8 * 2**20, 12 * 2**20, 3_000_064 + size]
+
+
+def test_writing_all(tmp_path):
+    """Of anything that has bytes, in the background too; short writes go on, errors are told."""
+    for wanted in (False, True):
+        work_in_background(wanted)
+        try:
+            with (tmp_path / "file").open("wb", buffering=0) as file:
+                for data in (b"", b"abc", memoryview(bytearray(b"de")), bytes(70_000)):
+                    write_all(file.fileno(), data)
+                with pytest.raises(ValueError, match="contiguous"):
+                    write_all(file.fileno(), np.arange(4, dtype=np.uint8)[::2])
+            assert (tmp_path / "file").read_bytes() == b"abcde" + bytes(70_000)
+            with pytest.raises(OSError, match="Bad file descriptor") as caught:
+                write_all(-1, b"x")
+            assert caught.value.errno == errno.EBADF
+            read, write = os.pipe()
+            with ThreadPoolExecutor(1) as pool, os.fdopen(read, "rb") as end:
+                got = pool.submit(end.read)
+                write_all(write, bytes(1 << 20))  # more than a pipe takes at once
+                os.close(write)
+                assert got.result(60) == bytes(1 << 20)
+        finally:
+            work_in_background(False)
