@@ -147,19 +147,34 @@ static inline void tac_mark(struct builder *b, const struct shape *s, uint8_t *l
     }
 }
 
+/* Room for the lines of a TAC, and its slot; NULL if there is none. */
+static inline uint8_t *tac_place(struct builder *b, uint64_t tac, uint32_t row) {
+    const uint32_t count = shapes[row].lines, listed = (uint32_t)tac;
+    uint64_t line = (b->lines.drained + b->lines.used) / LINE_BYTES, slot = line << 35 | (uint64_t)row << 27 | tac;
+    if (line + count > MAX_LINES) {
+        b->status = BUILD_TOO_LARGE;
+        return NULL;
+    }
+    uint8_t *lines = bytes_more(&b->lines, (size_t)count * LINE_BYTES);
+    uint8_t *to_tacs = bytes_more(&b->tacs, 4), *to_slots = bytes_more(&b->directory, 8);
+    if (!lines || !to_tacs || !to_slots) {
+        b->status = BUILD_NO_MEMORY;
+        return NULL;
+    }
+    memcpy(to_tacs, &listed, 4);
+    memcpy(to_slots, &slot, 8);
+    return lines;
+}
+
 /* Write the gathered TAC to lines and spill. */
 static inline int tac_flush(struct builder *b) {
     uint32_t n = b->serial_count, row = shape_row(n), spilled = n;
     const struct shape *s = &shapes[row];
     if (s->lines) {
-        uint64_t line = (b->lines.drained + b->lines.used) / LINE_BYTES, slot = line << 35 | (uint64_t)row << 27 | b->tac;
-        if (line + s->lines > MAX_LINES) return b->status = BUILD_TOO_LARGE;
-        uint8_t *lines = bytes_more(&b->lines, (size_t)s->lines * LINE_BYTES);
-        uint8_t *to_tacs = bytes_more(&b->tacs, 4), *to_slots = bytes_more(&b->directory, 8);
-        if (!lines || !to_tacs || !to_slots) return b->status = BUILD_NO_MEMORY;
-        uint32_t tac = (uint32_t)b->tac, done = 0, kept;
-        memcpy(to_tacs, &tac, 4);
-        memcpy(to_slots, &slot, 8);
+        uint64_t line = (b->lines.drained + b->lines.used) / LINE_BYTES;
+        uint32_t done = 0, kept;
+        uint8_t *lines = tac_place(b, b->tac, row);
+        if (!lines) return b->status;
         spilled = 0;
         for (uint32_t nth = 0; nth < s->lines; nth++) {
             uint32_t took = line_write(lines + (size_t)nth * LINE_BYTES, s, nth * s->width, b->serials + done, n - done,

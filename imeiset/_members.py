@@ -165,15 +165,22 @@ def merge_columns(
     )
     codes, row, done = np.empty(len(members), dtype), 0, 0
     for keys in changed._chunks():
-        ranks, in_old, in_new = (np.empty(len(keys), np.int64) for _ in range(3))
-        old[0]._ranks(keys, ranks)
-        old[0]._positions_of_keys(keys, in_old)
-        new[0]._positions_of_keys(keys, in_new)
-        row, done = splice_codes(before, after, ranks, in_old, in_new, codes, row, done)
+        row, done = splice_codes(before, after, *_places(keys, old[0], new[0]), codes, row, done)
     end, none = np.array([len(old[0])]), np.array([-1])
     if splice_codes(before, after, end, none, none, codes, row, done)[1] != len(members):
         raise ValueError(f"codes: expected {len(members)}, one for each IMEI, got fewer")
     return Column.of(texts, codes)
+
+
+def _places(
+    keys: Keys, old: ImeiSet, new: ImeiSet
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Of each key: how many of the old set are below it, and its positions in both, -1 where it is not."""
+    ranks, in_old, in_new = (np.empty(len(keys), np.int64) for _ in range(3))
+    old._ranks(keys, ranks)
+    old._positions_of_keys(keys, in_old)
+    new._positions_of_keys(keys, in_new)
+    return ranks, in_old, in_new
 
 
 # ---- sets that change ------------------------------------------------------------------
@@ -402,16 +409,13 @@ class Paired:
         """The same with nothing changed since: a new base. O(pairs)."""
         if not self.changed:
             return self
-        base, now, keys, count = self.base, self.now, self.touched.to_numpy(), self.count()
+        base, now, count = self.base, self.now, self.count()
         if count >= 1 << 32:
             raise OverflowError(f"expected fewer than 2**32 pairs, got {count}")
         imeis = union([base.imeis - self.touched, now.imeis])
-        ranks, in_base, in_now = (np.empty(len(keys), np.int64) for _ in range(3))
-        base.imeis._ranks(keys, ranks)
-        base.imeis._positions_of_keys(keys, in_base)
-        now.imeis._positions_of_keys(keys, in_now)
+        places = _places(self.touched.to_numpy(), base.imeis, now.imeis)
         starts, imsis = np.empty(len(imeis) + 1, np.uint32), np.empty(count, np.uint64)
-        merge_pairs(base.arrays[1:], now.arrays[1:], ranks, in_base, in_now, starts, imsis)
+        merge_pairs(base.arrays[1:], now.arrays[1:], *places, starts, imsis)
         return Paired(Pairs(imeis, starts.astype("<u4", copy=False), imsis))
 
 

@@ -180,20 +180,8 @@ static inline int patch_copy(struct patch *p, uint64_t slot) {
     }
 
     uint64_t line = (b->lines.drained + b->lines.used) / LINE_BYTES;
-    uint64_t tac = p->first / SERIALS, new_slot = line << 35 | (uint64_t)t.row << 27 | tac;
-    uint32_t tac32 = (uint32_t)tac;
-    if (line + t.s->lines > MAX_LINES) {
-        b->status = BUILD_TOO_LARGE;
-        return 0;
-    }
-    uint8_t *lines = bytes_more(&b->lines, (size_t)t.s->lines * LINE_BYTES);
-    uint8_t *to_tacs = bytes_more(&b->tacs, 4), *to_slots = bytes_more(&b->directory, 8);
-    if (!lines || !to_tacs || !to_slots) {
-        b->status = BUILD_NO_MEMORY;
-        return 0;
-    }
-    memcpy(to_tacs, &tac32, 4);
-    memcpy(to_slots, &new_slot, 8);
+    uint8_t *lines = tac_place(b, p->first / SERIALS, t.row);
+    if (!lines) return 0;
     memcpy(lines, ix->lines + t.line * LINE_BYTES, (size_t)t.s->lines * LINE_BYTES);
     run = flip = used = changed = 0;
     for (uint32_t nth = 0; nth < t.s->lines; nth++) {
@@ -215,7 +203,7 @@ static inline int patch_copy(struct patch *p, uint64_t slot) {
     }
     b->count += members - before + t.n;
     b->start = end;
-    b->tac = tac;
+    b->tac = p->first / SERIALS;
     return 1;
 }
 
