@@ -20,7 +20,7 @@ SOURCES := pyproject.toml setup.py imeiset_command.py README.md LICENSE \
 CYTHON := $(shell find imeiset -name '*.pyx' -o -name '*.pxd')
 STUBBED := $(shell find imeiset -name '*.pyi' | sed 's/\.pyi$$//; s/\//./g; s/\.__init__$$//')
 
-.PHONY: help demo test lint bench test-long torture test-all test-integrations test-spark test-wheel sanitize clean
+.PHONY: help demo test lint bench test-long explore torture test-all test-integrations test-spark test-wheel sanitize clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
@@ -33,6 +33,9 @@ test: lint ## Lint, types, stubs and tests, on an installed build
 
 test-long: $(VENV)/.installed ## The tests that take minutes
 	$(SAFELY) $(BIN)/pytest -m long
+
+explore: $(VENV)/.installed ## The tests, with examples that are new each time
+	$(SAFELY) HYPOTHESIS_PROFILE=explore $(BIN)/pytest -m "not long"
 
 torture: $(VENV)/.installed ## A store: every call fails in turn, a writer is killed 10,000 times
 	$(SAFELY) HYPOTHESIS_PROFILE=thorough $(BIN)/pytest tests/store

@@ -6,11 +6,18 @@ import signal
 from hypothesis import HealthCheck, settings
 
 # Deadlines measure the machine, not the code; a failing example is printed so that it can be pinned.
+# By default a test tries the same examples each time, so that what passes is a matter of the change alone;
+# `make explore` looks for others.
 settings.register_profile(
-    "default", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    "default",
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=True,
 )
 settings.register_profile("quick", settings.get_profile("default"), max_examples=20)
-settings.register_profile("thorough", settings.get_profile("default"), max_examples=2_000)
+settings.register_profile("explore", settings.get_profile("default"), derandomize=False)
+settings.register_profile("thorough", settings.get_profile("explore"), max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 # A suite that is started in the background may have to ignore these, and so would the commands it starts.

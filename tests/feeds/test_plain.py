@@ -2,13 +2,14 @@
 
 import json
 import random
+import re
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imeiset.errors import FeedRejects, ParseStatus
+from imeiset.errors import FeedEncoding, FeedRejects, ParseStatus
 from imeiset.feeds import _scan, load, reader, rows
 
 LINES = [
@@ -57,6 +58,8 @@ def outcome(path, plain, monkeypatch, **options):
             blocked, report = load(path, rejects=rejects, **options)
         except FeedRejects as error:
             return str(error), error.line
+        except FeedEncoding as error:  # many CRs: a small first chunk may look like lines that end so
+            return re.search("binary data|lines that end in CR", str(error)).group(), None
     report.seconds = 0
     with rejects.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         return blocked.to_numpy().tolist(), json.loads(report.to_json()), file.read()
