@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import _parse
-from imeiset.errors import ParseStatus
+from imeiset.errors import ExtraMissing, ParseStatus
 
 _Keys = NDArray[np.uint64]
 _Statuses = NDArray[np.uint8]
@@ -31,7 +31,7 @@ def speaks(column: object) -> bool:
 
 
 def exported(values: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> Any:
-    """A NumPy array as one of Arrow, null where it is not valid; ImportError without nanoarrow.
+    """A NumPy array as one of Arrow, null where it is not valid; ExtraMissing without nanoarrow.
 
     Numbers, truth values, or texts (S) that all are full where valid. Nothing is copied but truth values,
     which Arrow packs eight to a byte.
@@ -61,9 +61,7 @@ def _nanoarrow() -> Any:
     except ModuleNotFoundError as error:
         if error.name != "nanoarrow":
             raise
-        raise ModuleNotFoundError(
-            "Arrow columns need nanoarrow: pip install 'imeiset[arrow]'", name="nanoarrow"
-        ) from None
+        raise ExtraMissing("Arrow columns need nanoarrow", "arrow", error.name) from None
     return nanoarrow
 
 
@@ -75,7 +73,7 @@ class ArrowColumn:
 
     @classmethod
     def of(cls, column: Any) -> "ArrowColumn":
-        """The column that an object gives; ImportError without nanoarrow, TypeError for another type."""
+        """The column that an object gives; ExtraMissing without nanoarrow, TypeError for another type."""
         na = _nanoarrow()
         if type(column).__module__.startswith("pyarrow."):
             # It knows the sizes of its buffers, which the protocol does not pass on.

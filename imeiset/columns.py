@@ -16,7 +16,7 @@ import numpy.ma as ma  # now: numpy would import it in a thread, and a fork mean
 from numpy.typing import NDArray
 
 from imeiset import _arrow, _parse, irregular
-from imeiset.errors import CheckDigit, ImeiError, ParseStatus
+from imeiset.errors import CheckDigit, ExtraMissing, ImeiError, ParseStatus
 
 Keys = NDArray[np.uint64]
 Statuses = NDArray[np.uint8]
@@ -168,7 +168,7 @@ def settled(column: object) -> object:
         return column
     try:
         return _arrow.ArrowColumn.of(column)
-    except ModuleNotFoundError:
+    except ExtraMissing:
         if hasattr(column, "__array__"):
             return column
         raise

@@ -123,6 +123,14 @@ class ImeisetError(Exception):
         return _rebuild, (type(self), str(self), self.__dict__)
 
 
+class ExtraMissing(ImeisetError, ModuleNotFoundError):
+    """A library that an extra of imeiset brings is not installed. extra: its name. what: what needs it."""
+
+    def __init__(self, what: str, extra: str, module: str | None):
+        super().__init__(f"{what}: pip install 'imeiset[{extra}]'", name=module)
+        self.extra = extra
+
+
 class ImeiError(ImeisetError, ValueError):
     """A value that is not an IMEI.
 

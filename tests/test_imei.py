@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imeiset.errors import ImeiError, ParseStatus
+from imeiset.errors import ExtraMissing, ImeiError, ParseStatus
 from imeiset.imei import Imei
 
 digits = st.integers(14, 16).flatmap(lambda n: st.text("0123456789", min_size=n, max_size=n))
@@ -216,3 +216,6 @@ def test_errors_survive_pickling():
         "49015420*******",
     )
     assert "323751" not in repr(vars(again)) + repr(again.args)
+    missing = ExtraMissing("Parquet files need pyarrow", "parquet", "pyarrow")
+    again = pickle.loads(pickle.dumps(missing))
+    assert (str(again), again.extra) == (str(missing), "parquet")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import columns
-from ..errors import FeedColumn, FeedEncoding, FeedMissing, ParseStatus
+from ..errors import ExtraMissing, FeedColumn, FeedEncoding, FeedMissing, ParseStatus
 from .dialect import Dialect, expect_one, titled_so
 from .formats import FORMATS, NUMBERS, Format, plain, recognise
 from .reader import Parts, Reader
@@ -43,9 +43,8 @@ def _parts(reader: Reader, path: str, head: bytes, delta: bool) -> Parts:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
-    except ModuleNotFoundError:
-        message = f"{path}: Parquet and Arrow files need pyarrow: pip install 'imeiset[parquet]'"
-        raise ModuleNotFoundError(message, name="pyarrow") from None
+    except ModuleNotFoundError as error:
+        raise ExtraMissing(f"{path}: Parquet and Arrow files need pyarrow", "parquet", error.name) from None
     try:
         if head.startswith(_PARQUET):
             with pq.ParquetFile(path) as parquet:

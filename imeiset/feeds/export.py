@@ -8,6 +8,7 @@ import numpy as np
 
 from .._parse import rows_of
 from ..columns import Keys
+from ..errors import ExtraMissing
 from ..sets import ImeiSet
 from .loader import Progress
 
@@ -81,9 +82,8 @@ def _parquet(members: ImeiSet, file: BinaryIO, progress: Progress | None) -> Non
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
-    except ModuleNotFoundError:
-        message = "Parquet files need pyarrow: pip install 'imeiset[parquet]'"
-        raise ModuleNotFoundError(message, name="pyarrow") from None
+    except ModuleNotFoundError as error:
+        raise ExtraMissing("Parquet files need pyarrow", "parquet", error.name) from None
     schema = pa.schema([("imei", pa.string())])
     chunks, done = members._chunks(), 0
     with pq.ParquetWriter(file, schema, use_dictionary=False) as writer:

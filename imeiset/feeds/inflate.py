@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, BinaryIO
 
-from ..errors import FeedEncoding, FeedTruncated
+from ..errors import ExtraMissing, FeedEncoding, FeedTruncated
 
 GZIP, ZSTD, XZ, ZIP = b"\x1f\x8b", b"(\xb5/\xfd", b"\xfd7zXZ\0", b"PK\x03\x04"
 _INPUT = 1 << 18  # bytes
@@ -30,7 +30,7 @@ def inflated(path: str, read: Read, head: bytes) -> Read | None:
         make = lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ)  # noqa: E731
         return _Inflate(path, read, head, "xz", make, lzma.LZMAError, padding=4).read
     if head.startswith(ZSTD):
-        zstd = _zstd()
+        zstd = _zstd(path)
         return _Inflate(path, read, head, "zstd", zstd.ZstdDecompressor, zstd.ZstdError, padding=0).read
     return None
 
@@ -44,15 +44,14 @@ def _gzip() -> Any:
     return isal_zlib
 
 
-def _zstd() -> Any:
+def _zstd(path: str) -> Any:
     try:
         if sys.version_info >= (3, 14):
             from compression import zstd
         else:
             from backports import zstd
-    except ModuleNotFoundError:
-        message = "zstd data need backports.zstd: pip install 'imeiset[zstd]'"
-        raise ModuleNotFoundError(message, name="backports.zstd") from None
+    except ModuleNotFoundError as error:
+        raise ExtraMissing(f"{path}: zstd data need backports.zstd", "zstd", error.name) from None
     return zstd
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from .. import _parse, columns
 from .._files import publish
-from ..errors import FeedColumn, FeedEmpty, FeedEncoding, FeedLimit, FeedMissing
+from ..errors import ExtraMissing, FeedColumn, FeedEmpty, FeedEncoding, FeedLimit, FeedMissing
 from ..screening import Screener
 from ..sets import in_order
 from ._scan import Scanner, annotate
@@ -463,4 +463,4 @@ def _pyarrow(module: str) -> Any:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"{error}: pip install 'imeiset[parquet]'", name=error.name) from error
+        raise ExtraMissing("Parquet files need pyarrow", "parquet", error.name) from None

@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
-from ..errors import FeedEncoding, FeedLimit, FeedMissing, FeedTruncated
+from ..errors import ExtraMissing, FeedEncoding, FeedLimit, FeedMissing, FeedTruncated
 from .inflate import GZIP, XZ, ZIP, ZSTD, Read, inflated, unzipped
 
 CHUNK = 1 << 20  # bytes: a chunk, its marks and its rows stay in the second-level cache
@@ -102,9 +102,8 @@ def _open(path: str) -> Any:
         return Path(path).open("rb", buffering=0)
     try:
         import fsspec
-    except ModuleNotFoundError:
-        message = f"{path}: remote files need fsspec: pip install 'imeiset[fsspec]'"
-        raise ModuleNotFoundError(message, name="fsspec") from None
+    except ModuleNotFoundError as error:
+        raise ExtraMissing(f"{path}: remote files need fsspec", "fsspec", error.name) from None
     try:
         return fsspec.open(path, "rb").open()
     except (ImportError, ValueError) as error:  # no such protocol, or it wants a library of its own

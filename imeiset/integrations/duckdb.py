@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from imeiset import Screener
+from imeiset.errors import ExtraMissing
 from imeiset.sets import in_order
 
 try:
     import duckdb
     import pyarrow as pa
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(f"{error}: pip install 'imeiset[duckdb]'", name=error.name) from error
+    raise ExtraMissing(str(error), "duckdb", error.name) from None
 
 
 def register(

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from imeiset import Screener, are_valid, parse
+from imeiset.errors import ExtraMissing
 
 try:
     import pandas as pd
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(f"{error}: pip install 'imeiset[pandas]'", name=error.name) from error
+    raise ExtraMissing(str(error), "pandas", error.name) from None
 
 
 @pd.api.extensions.register_series_accessor("imei")

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from imeiset import ImeiError, Screener, are_valid, tacs
+from imeiset.errors import ExtraMissing
 
 try:
     import polars as pl
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(f"{error}: pip install 'imeiset[polars]'", name=error.name) from error
+    raise ExtraMissing(str(error), "polars", error.name) from None
 
 
 @pl.api.register_expr_namespace("imei")

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from imeiset import ImeiSet, Screener, Store, merge, parse
+from imeiset.errors import ExtraMissing
 
 try:
     import pyarrow as pa
     from pyspark import SparkFiles, TaskContext
     from pyspark.sql.types import StringType, StructType
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(f"{error}: pip install 'imeiset[spark]'", name=error.name) from error
+    raise ExtraMissing(str(error), "spark", error.name) from None
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -320,6 +320,23 @@ def test_an_interrupted_diff_or_export_leaves_nothing(here, arguments):
     assert names() == ["new.imei", "old.imei"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("export", "set.imei", "-o", "out.parquet"), "Parquet files need pyarrow"),
+        (("screen", "set.imei", "calls.parquet"), "Parquet files need pyarrow"),
+        (("build", "list.parquet", "-o", "out.imei"), "list.parquet: Parquet and Arrow files need pyarrow"),
+        (("build", "list.zst", "-o", "out.imei"), "list.zst: zstd data need backports.zstd"),
+    ],
+)
+def test_an_extra_that_is_not_installed_is_told_in_a_line(snapshot, here, monkeypatch, arguments, said):
+    for module in ("pyarrow", "backports", "compression"):
+        monkeypatch.setitem(sys.modules, module, None)
+    (here / "list.parquet").write_bytes(b"PAR1")
+    (here / "list.zst").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(20))
+    fails(*arguments, match=f"{said}: pip install 'imeiset[")
+
+
 # ---- check ----
 
 
