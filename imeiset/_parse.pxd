@@ -6,6 +6,3 @@ cdef uint8_t parse_object(object value, uint64_t* key) noexcept
 
 # The ImeiError of a status for a value, at an index in a column (-1: none).
 cdef object parse_error(uint8_t status, object value, Py_ssize_t position)
-
-# The 15 characters of a key below 10**14 and its check digit, as str.
-cdef str text_of_key(uint64_t key)

@@ -177,12 +177,6 @@ cdef object parse_error(uint8_t status, object value, Py_ssize_t position):
     return ImeiError(ParseStatus(status), value, position=None if position < 0 else position)
 
 
-cdef str text_of_key(uint64_t key):
-    cdef char text[15]
-    imei_write(key, text)
-    return PyUnicode_DecodeASCII(text, 15, NULL)
-
-
 def key_of(value, /):
     """The 14-digit key of one IMEI: str or bytes of 14 to 16 digits, an integer key, or an Imei.
 
@@ -219,6 +213,8 @@ def compact(value, /):
     cdef uint8_t status = IMEI_WRONG_TYPE
     if isinstance(value, (str, bytes)):
         status = imei_compact(buffer, _copy_text(value, buffer), digits, &count)
+    if status == IMEI_WRONG_TYPE:
+        raise ImeiError(ParseStatus.WRONG_TYPE, value, expected="str, bytes or an Imei; from_key takes a key")
     if status:
         raise parse_error(status, value, -1)
     return PyUnicode_DecodeASCII(<const char*>digits, count, NULL)
@@ -228,11 +224,15 @@ def text_of(key, /):
     """The 15 digits of a key and its check digit, as str. Raises ImeiError if it is no key."""
     cdef uint64_t number = IMEI_NO_KEY
     cdef uint8_t status = IMEI_WRONG_TYPE
+    cdef char text[15]
     if not isinstance(key, (str, bytes)):
         status = _parse(key, 14, IMEI_OK, &number)
+    if status == IMEI_WRONG_TYPE:
+        raise ImeiError(ParseStatus.WRONG_TYPE, key, expected="an integer key or an Imei")
     if status:
         raise parse_error(status, key, -1)
-    return text_of_key(number)
+    imei_write(number, text)
+    return PyUnicode_DecodeASCII(text, 15, NULL)
 
 
 def rows_of(const uint64_t[::1] keys not None, bytes before=b"", bytes after=b""):

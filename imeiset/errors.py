@@ -109,6 +109,12 @@ def mask(value: object) -> str:
     return shown if length <= _LONGEST else f"{shown}... ({length} characters)"
 
 
+def expect_several(name: str, values: object) -> None:
+    """Raise TypeError for one text where several values are expected: its characters are none of them."""
+    if isinstance(values, str | bytes):
+        raise TypeError(f"{name}: expected a list of them, got one {type(values).__name__}")
+
+
 def _rebuild(kind: type[Exception], message: str, state: dict[str, object]) -> Exception:
     error = kind.__new__(kind, message)
     error.__dict__.update(state)

@@ -69,9 +69,10 @@ class Imei:
     def from_tbcd(cls, octets: bytes | bytearray | memoryview, /) -> Self:
         """From the 8 octets of 3GPP TS 29.002 (type IMEI): digits low nibble first, fillers F at the end.
 
-        15 digits and a filler, 16 digits, or 14 digits and two fillers, as some networks send it.
+        15 digits and a filler, 16 digits, or 14 digits and two fillers, as some networks send it. Raises
+        ImeiError, and TypeError for what is no bytes.
         """
-        pairs = bytes(octets).hex()
+        pairs = memoryview(octets).hex()
         text = "".join(high + low for low, high in zip(pairs[::2], pairs[1::2], strict=True))
         digits = text.rstrip("f")
         status = ParseStatus.OK

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset.errors import ImeiError, ParseStatus
+from imeiset.errors import ImeiError, ParseStatus, expect_several
 
 Policy = Literal["reject", "keep"]
 """What becomes of irregular identities: they are malformed, or are kept as text beside the keys."""
@@ -34,7 +34,9 @@ def normalised(value: object) -> int | bytes | None:
 
 
 def table(texts: Iterable[object]) -> Texts:
-    """The texts in normal form, sorted, each once: S16[n]. Raises ImeiError for one that is not irregular."""
+    """The texts in normal form, sorted, each once: S16[n]. Raises ImeiError for one that is not irregular,
+    TypeError for a text alone."""
+    expect_several("irregular identities", texts)
     found = []
     for row, text in enumerate(texts):
         form = normalised(text)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from enum import IntEnum
 from itertools import islice, pairwise
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, cast
 
 import numpy as np
 import numpy.ma as ma
@@ -37,7 +37,14 @@ from imeiset._members import (
 )
 from imeiset._register import BAD_IMSI, NO_IMSI, Checker, Level, Tables, imsis_of, imsis_of_rows
 from imeiset.columns import Keys
-from imeiset.errors import ImeiError, ImsiError, ParseStatus, SnapshotBounds, SnapshotVersion
+from imeiset.errors import (
+    ImeiError,
+    ImsiError,
+    ParseStatus,
+    SnapshotBounds,
+    SnapshotVersion,
+    expect_several,
+)
 from imeiset.sets import ImeiSet, in_threads
 
 if TYPE_CHECKING:
@@ -59,6 +66,11 @@ class EquipmentStatus(IntEnum):
     BLACKLISTED = 1
     GREYLISTED = 2
     UNKNOWN = 3
+
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        names = ", ".join(f"EquipmentStatus.{name}" for name in cls.__members__)
+        raise ValueError(f"status: expected {names}, got {value!r}")
 
 
 _W, _B, _G, _U = EquipmentStatus
@@ -685,6 +697,7 @@ def check_prefixes(one: List, others: Iterable[List]) -> None:
 
 def tac_set(tacs: Iterable[str]) -> ImeiSet:
     """All IMEIs of Type Allocation Codes, texts of 8 digits."""
+    expect_several("TACs", tacs)
     numbers = []
     for row, tac in enumerate(tacs):
         if not (isinstance(tac, str) and len(tac) == 8 and tac.isascii() and tac.isdigit()):
@@ -696,6 +709,7 @@ def tac_set(tacs: Iterable[str]) -> ImeiSet:
 
 def prefix_numbers(prefixes: Iterable[str]) -> frozenset[int]:
     """IMSI prefixes, texts of 1 to 15 digits, as numbers: those of their digits after a 1."""
+    expect_several("prefixes", prefixes)
     numbers = set()
     for row, prefix in enumerate(prefixes):
         if not (isinstance(prefix, str) and 1 <= len(prefix) <= 15 and prefix.isascii() and prefix.isdigit()):
@@ -720,6 +734,7 @@ class _Texts:
     """A column as texts in normal form, dictionary-coded: texts[codes[row]], '' for none."""
 
     def __init__(self, what: str, values: Iterable[object], rows: int, form: Callable[[object], str]) -> None:
+        expect_several(what, values)
         self.texts = {"": 0}
         self.form = form
         known = _Known(self.number)

@@ -177,7 +177,8 @@ def open(
     file_path = Path(path)
     try:
         if not stat.S_ISREG(file_path.stat().st_mode):  # to open a FIFO would wait for its writer
-            raise SnapshotMissing(path, "a regular file", "a directory or a device")
+            got = "a directory" if file_path.is_dir() else "a device or a pipe"
+            raise SnapshotMissing(path, "a regular file", got)
         with file_path.open("rb", buffering=0) as file:
             snapshot = _open(file, mode)
     except OSError as error:

@@ -173,12 +173,17 @@ class Store(Checker):
 
     @classmethod
     def create(cls, directory: str | os.PathLike[str], register: Register, /) -> Self:
-        """Make a store of a register, in a new or empty directory, and open it as its writer.
+        """Make a store of a register, in a directory that is new or has none, and open it as its writer.
 
-        Raises StoreExists if one is there, OSError if it cannot be written.
+        Raises StoreExists if one is there, or a file, OSError if it cannot be written, TypeError for what is
+        no Register.
         """
+        _expect_register(register)
         path = Path(directory)
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise StoreExists(path, "a directory, to make a store in", "a file") from None
         with _locked(path) as lock:
             if (path / _CURRENT).exists():
                 raise StoreExists(
@@ -533,8 +538,9 @@ class Store(Checker):
         """Let another register serve from now on, as the next generation.
 
         Raises StoreShrunk if a list would lose more than `shrink` percent of what it holds by some rule, or
-        is missing, unless forced.
+        is missing, unless forced; TypeError for what is no Register.
         """
+        _expect_register(register)
         with self._compaction, self._mutex:
             self._become_writer()
             if not force:
@@ -644,6 +650,11 @@ def _manifest(directory: Path) -> int:
     path = directory / _CURRENT
     try:
         text = path.read_bytes()
+    except FileNotFoundError as error:
+        got = "a directory without one" if directory.is_dir() else "no such directory"
+        raise StoreMissing(directory, "a store", got) from error
+    except NotADirectoryError as error:
+        raise StoreMissing(directory, "the directory of a store", "a file") from error
     except OSError as error:
         raise StoreMissing(directory, "a store", error.strerror or str(error)) from error
     try:
@@ -694,11 +705,18 @@ def _take_lock(directory: Path) -> int:
         os.close(lock)
         if not isinstance(error, BlockingIOError):
             raise
-        raise StoreLocked(directory, "no other writer", f"process {writer or '?'}") from None
+        which = ", this one: close its other Store" if writer == str(os.getpid()) else ""
+        raise StoreLocked(directory, "no other writer", f"process {writer or '?'}{which}") from None
     with suppress(OSError):  # only a help for people
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     return lock
+
+
+def _expect_register(register: object) -> None:
+    """A set would be written as a base that cannot be read."""
+    if not isinstance(register, Register):
+        raise TypeError(f"expected a Register, got {type(register).__name__}: Register.add takes sets")
 
 
 def _expect_no_less(directory: Path, lists: Sequence[List], register: Register, shrink: float) -> None:

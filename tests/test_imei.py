@@ -179,6 +179,16 @@ def test_any_octets(octets):
 def test_buffers_are_octets():
     octets = bytes.fromhex("94104502237315f8")
     assert Imei.from_tbcd(bytearray(octets)) == Imei.from_tbcd(memoryview(octets)) == Imei("490154203237518")
+    for other in (8, octets.hex()):  # as bytes, 8 would be eight zeros
+        with pytest.raises(TypeError, match="bytes-like"):
+            Imei.from_tbcd(other)
+
+
+def test_a_key_is_no_text_and_a_text_no_key():
+    with pytest.raises(ImeiError, match="from_key takes a key, got '49015420"):
+        Imei(49015420323751)
+    with pytest.raises(ImeiError, match="expected an integer key or an Imei, got '49015420"):
+        Imei.from_key("49015420323751")
 
 
 def test_value_semantics():

@@ -284,7 +284,7 @@ def test_arguments():
         (lambda: register.add("stolen", [LISTED], status=W), "expected BLACKLISTED, 'imeis' as before"),
         (lambda: register.exempt("stolen", [LISTED], [HOME]), "as before, got WHITELISTED, 'exempt'"),
         (lambda: register.add("x", [LISTED], status=U), "got UNKNOWN"),
-        (lambda: register.add("x", [LISTED], status=4), "4 is not a valid"),
+        (lambda: register.add("x", [LISTED], status=4), "expected EquipmentStatus.WHITELISTED, .*, got 4"),
         (lambda: register.add("", [LISTED], status=B), "printable"),
         (lambda: register.add_tacs("x", ["1234567"], status=B), "8 digits"),
         (
@@ -305,6 +305,21 @@ def test_arguments():
     assert register["stolen"] == ImeiSet([LISTED])
     with pytest.raises(KeyError):
         register["stole"]
+
+
+def test_one_text_is_not_several():
+    """Its characters would be: of IMSI prefixes, those of half the world."""
+    register = Register()
+    for call, name in [
+        (lambda: register.add_imsis("x", HOME[:5], status=B), "prefixes"),
+        (lambda: register.add_tacs("x", LISTED[:8], status=B), "TACs"),
+        (lambda: register.add("x", [1, 2, 3, 4], status=B, reasons="lost"), "reasons"),
+        (lambda: register.add("x", [1, 2, 3, 4], status=B, dates=b"2024"), "dates"),
+        (lambda: ImeiSet.from_keys([], irregular="DEAD"), "irregular identities"),
+    ]:
+        with pytest.raises(TypeError, match=f"{name}: expected a list of them, got one (str|bytes)"):
+            call()
+    assert register.lists == ()
 
 
 # ---- the twin

@@ -16,13 +16,18 @@ from typing import Any, TextIO
 import click
 
 from imeiset import __version__
-from imeiset.errors import ImeisetError
+from imeiset.errors import ImeisetError, SnapshotKind, SnapshotMagic
 
 _COMMANDS = (
     *("build", "check", "screen", "merge", "info", "verify", "apply", "diff", "export"),  # files
     *("create", "replace", "compact", "prune", "watch"),  # stores
     "demo",
 )
+# What to do, where the error of a library cannot know.
+_REMEDIES: dict[type[ImeisetError], str] = {
+    SnapshotMagic: "`imeiset build` makes one of a list",
+    SnapshotKind: "`imeiset build` makes a register of a description (docs/registers.md), and a set of lists",
+}
 
 
 class _Commands(click.Group):
@@ -88,7 +93,9 @@ def _fail(error: BaseException) -> int:
         elif isinstance(error, click.ClickException):
             message = error.format_message()
         elif isinstance(error, ImeisetError):
-            message = str(error)
+            message = "; ".join(
+                [str(error), *(_REMEDIES[kind] for kind in _REMEDIES if isinstance(error, kind))]
+            )
         elif isinstance(error, OSError):
             reason = error.strerror or str(error)
             message = f"{error.filename}: {reason}" if error.filename else reason

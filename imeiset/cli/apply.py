@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imeiset.cli import printable
-from imeiset.cli.files import check_outputs, column_option, min_size_option, progress_bar
+from imeiset.cli.files import check_outputs, column_option, min_size_option, progress_bar, stdin_once
 from imeiset.feeds.delta import CHECKS
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("apply")
 @click.argument("base", metavar="BASE|STORE")
-@click.argument("deltas", metavar="DELTA...", nargs=-1, required=True)
+@click.argument("deltas", metavar="DELTA...", nargs=-1, required=True, callback=stdin_once)
 @click.option("-o", "--output", metavar="OUT", help="The snapshot to write; may be BASE.")
 @click.option("--list", "name", metavar="NAME", help="Of a store: the list, if it has more than one.")
 @click.option(
@@ -52,11 +52,13 @@ def command(
     max_rejects: int,
     report: str,
 ) -> None:
-    """Apply deltas to the snapshot BASE, one after the other, and write the result; or to a list of STORE.
+    """Apply deltas to the snapshot BASE, or to a list of STORE.
 
-    A DELTA has a column change_type of add, remove and update, is named ..._blocked, _unblocked or
-    _changed, or has a '+' or '-' before each number. All of it is applied or nothing: an addition of what
-    is there, a removal or update of what is not, or two different changes of one IMEI is an error.
+    One after the other; of a snapshot, -o says where the result goes.
+
+    A DELTA has a column change_type of add, remove and update, is named ..._blocked, _unblocked or _changed,
+    or has a '+' or '-' before each number. All of it is applied or nothing: an addition of what is there, a
+    removal or update of what is not, or two different changes of one IMEI is an error.
 
     In a STORE each DELTA is a change of its own, on the disk before the next one is read; reasons and dates
     are kept, and for lists of pairs it has a column imsi. With --sequence, what was applied before under its

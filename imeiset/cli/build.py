@@ -12,11 +12,12 @@ from imeiset.cli.files import (
     min_size_option,
     number,
     progress_bar,
+    stdin_once,
 )
 
 
 @click.command("build")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, callback=stdin_once)
 @click.option("-o", "--output", required=True, metavar="OUT", help="The snapshot to write.")
 @click.option("--format", "form", metavar="NAME", help="What the files have to be: stolen, tacs, ranges, ...")
 @column_option
@@ -79,13 +80,14 @@ def command(
     force: bool,
     report: str,
 ) -> None:
-    """Load lists of IMEIs and write a snapshot of the set; of a description FILE.toml, of its register.
+    """Make a snapshot of lists of IMEIs, or of a description FILE.toml.
 
     A FILE is a plain list or delimited text (comma, semicolon, tab or pipe; with or without a header),
-    Parquet or Arrow; plain, gzip, zstd, xz or zip; local or what fsspec opens; '-' is stdin. Lines that
-    start with '#' are comments.
+    Parquet or Arrow; plain, gzip, zstd, xz or zip; local or what fsspec opens; '-' is stdin. Lines that start
+    with '#' are comments.
 
-    A description names lists with their status, files and options, and the policy: see docs/registers.md.
+    A description becomes a register: it names lists with their status, files and options, and the policy; see
+    docs/registers.md.
 
     OUT appears when everything was read and written, or not at all. A set with less than 75% of the
     identities of the last one is refused, and a register in which a list has less of what it had.
@@ -128,9 +130,6 @@ def command(
     if report == "json":
         click.echo(result.report.to_json())
     else:
-        from rich.console import Console
+        from imeiset.cli.reports import show_load
 
-        from imeiset.cli.reports import load_table
-
-        title = f"{printable(output)}: {result.report.keys:,} IMEIs"
-        Console(markup=False, emoji=False).print(load_table(result.report, title))
+        show_load(result.report, f"{printable(output)}: {result.report.keys:,} IMEIs")

@@ -34,17 +34,22 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Say of each IMEI whether it is in the set SNAPSHOT, or what the verdict of a register or STORE is.
+    """Say whether IMEIs are in a set, or what a register says of them.
 
     An IMEI has 14, 15 or 16 digits, of which the first 14 are compared; if SNAPSHOT keeps irregular
-    identities, these are answered too. '-' reads them from stdin, one a line. A verdict has the equipment
-    status, the list and the rule that decided, and the date and the reasons that the list has.
+    identities, these are answered too. '-' alone reads them from stdin, one a line. Of a register or STORE
+    each has a verdict: the equipment status, the list and the rule that decided, and the date and the reasons
+    that the list has.
 
-    Exit code: 0 if one is listed, of a register black- or greylisted, 1 if none is, 2 after an error, be it
-    a single malformed IMEI.
+    Exit code: 0 if one is listed, of a register black- or greylisted, 1 if none is, 2 after an error, be it a
+    single malformed IMEI.
     """
     from imeiset import ImeiSet
 
+    if "-" in imeis and len(imeis) > 1:
+        raise click.UsageError("'-' is stdin: expected it alone")
+    if unknown := [text for text in imeis if re.match("--[a-z]", text)]:  # others that begin so are answered
+        raise click.NoSuchOption(unknown[0], ctx=context)
     listed = opened(snapshot)
     if imsi is not None and (isinstance(listed, ImeiSet) or not re.fullmatch("[0-9]{6,15}", imsi)):
         why = "a set knows no subscribers" if isinstance(listed, ImeiSet) else "expected 6 to 15 digits"

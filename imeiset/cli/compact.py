@@ -9,9 +9,9 @@ from imeiset.cli.files import working
 @click.command("compact")
 @click.argument("store")
 def command(store: str) -> None:
-    """Write base and changes of STORE as its next generation, while its readers go on.
+    """Put the changes of STORE into its base, as its next generation.
 
-    The old generation stays until prune removes it.
+    Its readers go on meanwhile. The old generation stays until prune removes it.
     """
     from imeiset import Store
 

@@ -11,9 +11,10 @@ from imeiset.cli.registers import load_source, show, source_options
 @click.argument("source")
 @source_options
 def command(store: str, source: str, rejects: str | None, max_rejects: int | None, report: str) -> None:
-    """Make a store in the directory STORE, of a register that changes while it serves.
+    """Make a store of a register, in the directory STORE.
 
-    SOURCE is the snapshot of a register, or a description FILE.toml as for build.
+    There it changes while it serves. SOURCE is the snapshot of a register, or a description FILE.toml as for
+    build.
     """
     from imeiset import Store
     from imeiset.errors import StoreExists, StoreMissing

@@ -46,8 +46,11 @@ _FORMS = {
 @click.option("--lookups", type=click.IntRange(1_000, 100_000_000), default=10_000_000, show_default=True)
 @click.option("--keep", metavar="DIR", type=click.Path(file_okay=False), help="Leave the files there.")
 def command(rows: int, lookups: int, keep: str | None) -> None:
-    """Make two dirty blocklists, then build, inspect, verify, check and time the set; and a store, in which a
-    phone is reported stolen while other processes watch."""
+    """Show the commands at work on dirty lists, and a store.
+
+    Two blocklists are made, and a set of them built, inspected, verified, checked and timed; in a store a
+    phone is reported stolen while other processes watch.
+    """
     import numpy as np
 
     from imeiset.cli.demo_store import stolen_phone

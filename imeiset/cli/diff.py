@@ -13,7 +13,10 @@ from imeiset.cli.files import check_outputs, progress_bar
 @click.option("--format", "form", type=click.Choice(["dirbs", "plain"]), default="dirbs", show_default=True)
 @click.option("-o", "--output", metavar="OUT", help="The delta to write, instead of stdout.")
 def command(old: str, new: str, form: str, output: str | None) -> None:
-    """Write the delta that `imeiset apply` makes NEW of OLD with: removals, then additions."""
+    """Write the delta from OLD to NEW, for `imeiset apply`.
+
+    Removals, then additions.
+    """
     from imeiset import ImeiSet
     from imeiset._files import publish
     from imeiset.feeds.delta import diff

@@ -20,7 +20,10 @@ _BY_NAME = {".parquet": "parquet", ".roaring": "roaring", ".csv": "dirbs"}
     help="By the name of OUT if left out: .parquet, .roaring, .csv (dirbs), otherwise plain.",
 )
 def command(snapshot: str, output: str, form: str | None) -> None:
-    """Write the IMEIs of SNAPSHOT in order: a plain list, a DIRBS blacklist, Parquet, or portable Roaring."""
+    """Write the IMEIs of a set to a file that others read.
+
+    In order: as a plain list, a DIRBS blacklist, Parquet, or portable Roaring.
+    """
     from imeiset import ImeiSet
     from imeiset._files import publish
     from imeiset.feeds.export import export

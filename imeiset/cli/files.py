@@ -28,6 +28,13 @@ column_option = click.option(
 )
 
 
+def stdin_once(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """For arguments that are files, of which '-' is stdin."""
+    if value.count("-") > 1:
+        raise click.BadParameter("'-' is stdin, which can be read once")
+    return value
+
+
 def number(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
     """For options of a number: NaN is none, and no limit."""
     if value is not None and math.isnan(value):

@@ -121,7 +121,7 @@ def _show_set(members: "ImeiSet", snapshot: str, top: int, as_json: bool) -> Non
     from rich.table import Table
 
     console = Console(markup=False, emoji=False, highlight=False)
-    per_imei = f", {bits:.1f} bits per IMEI" if len(members) else ""
+    per_imei = f", {bits:{'.1f' if bits >= 1 else '.2g'}} bits per IMEI" if len(members) else ""
     console.print(
         f"{printable(snapshot)}: {len(members):,} IMEIs of {tac_count:,} TACs in {size:,} bytes{per_imei}",
         soft_wrap=True,

@@ -9,7 +9,7 @@ from imeiset.cli import printable
 @click.argument("store")
 @click.option("--keep", type=click.IntRange(1), required=True, metavar="N", help="How many stay, at least 1.")
 def command(store: str, keep: int) -> None:
-    """Remove the files of all but the newest N generations of STORE.
+    """Remove all but the newest N generations of STORE.
 
     Readers that still use one go on: its files live until they move.
     """

@@ -83,8 +83,10 @@ def source_options(command: Command) -> Command:
     """The options of commands that take a register or a description: how to load the latter."""
     for option in (
         click.option("--report", type=click.Choice(["table", "json"]), default="table", show_default=True),
-        click.option("--max-rejects", type=click.IntRange(0), metavar="N", help="In a list, at most."),
-        click.option("--rejects", metavar="CSV", help="Rejected rows, to a file of each list: CSV-NAME."),
+        click.option(
+            "--max-rejects", type=click.IntRange(0), metavar="N", help="Stop after more, in a list."
+        ),
+        click.option("--rejects", metavar="CSV", help="Rejected rows, to a file for each list."),
     ):
         command = option(command)
     return command
@@ -104,24 +106,21 @@ def load_source(
 
 def show(loaded: "LoadedRegister | None", title: str, report: str, **facts: object) -> None:
     """Print what was loaded, list by list."""
-    from rich.console import Console
-
-    from imeiset.cli.reports import load_table
+    from imeiset.cli.reports import show_load
 
     reports = loaded.reports if loaded else ()
     if report == "json":
         lists = [{"name": one.name, "kind": one.kind, **json.loads(one.report.to_json())} for one in reports]
         click.echo(json.dumps({"out": title, **facts, "lists": lists}))
         return
-    console = Console(markup=False, emoji=False, highlight=False)
     names = dict.fromkeys(one.name for one in reports)
     about = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())
     what = [f"a register of {len(names)} lists"] if loaded else []
-    console.print(f"{printable(title)}: {', '.join([*what, *([about] if about else [])])}", soft_wrap=True)
+    click.echo(f"{printable(title)}: {', '.join([*what, *([about] if about else [])])}")
     for one in reports:
         count = f"{one.report.keys:,} {_NOUNS.get(one.kind, 'IMEIs')}"
-        console.print()
-        console.print(load_table(one.report, f"{one.name} ({one.kind}): {count}"))
+        click.echo()
+        show_load(one.report, f"{printable(one.name)} ({one.kind}): {count}")
 
 
 def policy_facts(policy: "Policy") -> dict[str, Any]:

@@ -29,10 +29,11 @@ def command(
     max_rejects: int | None,
     report: str,
 ) -> None:
-    """Let another register serve in STORE from now on, as its next generation.
+    """Let another register serve in STORE from now on.
 
-    SOURCE is the snapshot of a register, or a description FILE.toml as for build. Readers go on with the old
-    one until they refresh. A register in which a list loses more than --shrink percent is refused.
+    It becomes the next generation. SOURCE is the snapshot of a register, or a description FILE.toml as for
+    build. Readers go on with the old one until they refresh. A register in which a list loses more than
+    --shrink percent is refused.
     """
     from imeiset import Store
 

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import click
+from rich.console import Console
 from rich.table import Table
 
 from imeiset.cli import printable
@@ -10,9 +12,16 @@ if TYPE_CHECKING:
     from imeiset import LoadReport
 
 
-def load_table(report: "LoadReport", title: str) -> Table:
-    """What a load found, row by row."""
-    table = Table(title=title, title_justify="left", show_header=False, box=None)
+def show_load(report: "LoadReport", title: str) -> None:
+    """Print what a load found; the digest in a line of its own, which no terminal is too narrow for."""
+    click.echo(title)
+    Console(markup=False, emoji=False).print(_load_table(report))
+    if report.digest:
+        click.echo(f" digest  {report.digest}")
+
+
+def _load_table(report: "LoadReport") -> Table:
+    table = Table(show_header=False, box=None)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, justify="right")
     table.add_column(style="dim", overflow="fold")
@@ -48,6 +57,4 @@ def load_table(report: "LoadReport", title: str) -> Table:
             lines.setdefault(source, []).append(str(line))
         note = "; ".join(f"{printable(source)}: {', '.join(numbers)}" for source, numbers in lines.items())
         add(f"  {entry.text}", entry.count, note + (", ..." if entry.count > len(entry.first) else ""))
-    if report.digest:
-        table.add_row("digest", "", report.digest)
     return table

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imeiset.cli import printable
-from imeiset.cli.files import check_outputs, column_option, progress_bar
+from imeiset.cli.files import check_outputs, column_option, progress_bar, stdin_once
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @click.command("screen")
-@click.argument("snapshot")
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.argument("snapshot", metavar="SNAPSHOT|STORE")
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, callback=stdin_once)
 @column_option
 @click.option(
     "-o", "--output", metavar="OUT", help="Write the rows and their status to this file, CSV or Parquet."
@@ -34,11 +34,11 @@ def command(
     only: str | None,
     report: str,
 ) -> None:
-    """Say of every record whether its IMEI is in SNAPSHOT.
+    """Say of every record whether its IMEI is in SNAPSHOT or STORE.
 
-    SNAPSHOT is a set, a register or the directory of a store. An INPUT is CSV (comma, semicolon, tab or
-    pipe; gzip, zstd, xz, zip or none; '-' is stdin), Parquet, or a directory of such files. With -o, rows
-    go to OUT as they were, with a status: 'listed', 'not listed', or 'malformed: ' and why.
+    SNAPSHOT is a set or a register. An INPUT is CSV (comma, semicolon, tab or pipe; gzip, zstd, xz, zip or
+    none; '-' is stdin), Parquet, or a directory of such files. With -o, rows go to OUT as they were, with a
+    status: 'listed', 'not listed', or 'malformed: ' and why.
 
     Exit code: 0 if a record is a hit, 1 if none is, 2 after an error; OUT appears whole or not at all.
     """

@@ -12,7 +12,10 @@ from imeiset.cli.registers import opened
 @click.command("verify")
 @click.argument("snapshots", metavar="SNAPSHOT|STORE...", nargs=-1, required=True)
 def command(snapshots: tuple[str, ...]) -> None:
-    """Read all of each: checksums, every member looked up again, the changes of a store."""
+    """Read all of a snapshot or a store: is it whole?
+
+    Compares checksums, makes every set of its members anew, and reads the changes of a store.
+    """
     from imeiset import ImeiSet, Register, Store
 
     for path in snapshots:

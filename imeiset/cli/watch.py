@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 @click.option("--imsi", help="Of this subscriber.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def command(store: str, interval: float, imei: str | None, imsi: str | None, as_json: bool) -> None:
-    """Follow STORE and print each state it moves to: generation, change, age, digest.
+    """Follow STORE and print each state it moves to.
 
-    A state that cannot be read is told on stderr, and the one before it serves on. Ctrl-C ends it.
+    With its generation, change, age and digest. A state that cannot be read is told on stderr, and the one
+    before it serves on. Ctrl-C ends it.
     """
     from imeiset import Store
 

@@ -35,7 +35,7 @@ _NOT_TEXT = {
     b"%PDF": "a PDF document",
     b"PAR1": "a Parquet file (it has to be a local file, not a stream)",
     b"ARROW1": "an Arrow file (it has to be a local file, not a stream)",
-    b"\x89IMEI": "an imeiset snapshot",
+    b"\x89IMEI": "an imeiset snapshot (`imeiset merge` joins such)",
     b"\xff\xfe": "UTF-16 text (convert it to UTF-8)",
     b"\xfe\xff": "UTF-16 text (convert it to UTF-8)",
     b"\0\0\xfe\xff": "UTF-32 text (convert it to UTF-8)",

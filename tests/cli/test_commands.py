@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 import imeiset
-from imeiset import ImeiSet
+from imeiset import ImeiSet, Register
 from imeiset.cli import _COMMANDS, main
 
 LISTED, OTHER = "490154203237518", "356938035643809"
@@ -359,6 +359,19 @@ def test_check_of_a_malformed_imei_is_an_error(snapshot):
     run("check", "-q", snapshot, LISTED, "x", code=2)
 
 
+def test_check_usage(snapshot):
+    for arguments in (("-", "-"), (LISTED, "-")):
+        assert "'-' is stdin: expected it alone" in run("check", snapshot, *arguments, code=2).stderr
+    assert "No such option '--jsno'" in run("check", snapshot, LISTED, "--jsno", code=2).stderr
+
+
+@pytest.mark.parametrize("columns", [20, 80])
+def test_a_digest_can_be_copied(here, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    (here / "list").write_text(LISTED)
+    assert ImeiSet([LISTED]).digest() in run("build", "list", "-o", "out.imei").stdout
+
+
 def test_irregular_identities(here):
     (here / "list").write_text(f"{LISTED}\n62#222222222222\nabc\n")
     found = run("build", "list", "-o", "set.imei", "--irregular", "keep")
@@ -478,8 +491,21 @@ def test_not_a_snapshot(here, command):
     (here / "text").write_text(f"{LISTED}\n" * 100)
     rest = (LISTED,) if command == ("check",) else ()
     fails(*command, "missing", *rest, match="missing: expected a readable file, got No such file")
-    fails(*command, "text", *rest, match="text: expected a snapshot")
-    fails(*command, ".", *rest, match="expected a store, got No such file")
+    fails(*command, "text", *rest, match="; `imeiset build` makes one of a list")
+    fails(*command, ".", *rest, match="expected a store, got a directory without one")
+
+
+@pytest.mark.parametrize(
+    "arguments", ["export {} -o out", "diff {} {}", "merge {} -o out", "create eir set.imei"]
+)
+def test_a_snapshot_of_another_kind(snapshot, here, arguments):
+    made = Register()
+    made.add("stolen", [LISTED], status=1)
+    made.save("register.imei")
+    fails(
+        *arguments.format("register.imei", "set.imei").split(), match="`imeiset build` makes a register of a"
+    )
+    assert names() == ["register.imei", "set.imei"]
 
 
 # ---- the group ----
@@ -533,6 +559,14 @@ def test_help_and_version():
     assert "No such command" in run("buidl", code=2).stderr
 
 
+def test_the_list_of_commands_fits_a_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, _, commands = run("--help").stdout.partition("Commands:\n")
+    assert len(commands.splitlines()) == len(_COMMANDS)
+    assert "..." not in commands
+    assert max(map(len, commands.splitlines())) < 80
+
+
 def test_usage_errors(here):
     run("build", code=2)
     run("build", "x", code=2)
@@ -542,6 +576,12 @@ def test_usage_errors(here):
     assert "a name or a number" in run("build", "x", "-o", "y", "--column", "", code=2).stderr
     assert "cannot go to stdout" in run("build", "x", "-o", "-", code=2).stderr
     assert "cannot go to stdout" in run("build", "x", "-o", "y", "--rejects", "-", code=2).stderr
+    for twice in (
+        ("build", "-", "-", "-o", "y"),
+        ("screen", "x", "-", "-"),
+        ("apply", "x", "-", "-", "-o", "y"),
+    ):
+        assert "'-' is stdin, which can be read once" in run(*twice, code=2).stderr
 
 
 def test_names_of_any_kind(here):
@@ -555,6 +595,7 @@ def test_names_of_any_kind(here):
         assert f"{shown}.txt: 2" in found.stdout
         assert f"{shown}.imei: 1 IMEIs" in run("info", f"{name}.imei").stdout
         assert f"{shown}.imei: whole" in run("verify", f"{name}.imei").stdout
+        assert f"{shown}: 1 IMEIs" in run("merge", f"{name}.imei", "-o", name).stdout
         fails("verify", f"{name}.txt", match=f"{shown}.txt")
 
 

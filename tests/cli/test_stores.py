@@ -347,7 +347,7 @@ def test_watch_follows_and_ends_cleanly(store, here, number):
             assert (third["generation"], third["digest"]) == (2, writer.digest)
             assert 0 <= third["age"] < 60
         (Path(store) / "current").rename("away")
-        assert "eir: expected a store, got No such file" in process.stderr.readline()
+        assert "eir: expected a store, got a directory without one" in process.stderr.readline()
         Path("away").rename(Path(store) / "current")
         process.send_signal(number)
         rest = process.communicate(timeout=10)

@@ -251,7 +251,8 @@ def test_a_bad_delta_changes_nothing(store, directory, delta, match):
 def test_one_writer(store, directory):
     store.apply(Delta("stolen", add=[1]))
     second = Store.open(directory)
-    with pytest.raises(StoreLocked, match=f"expected no other writer, got process {os.getpid()}"):
+    got = f"process {os.getpid()}, this one: close its other Store"
+    with pytest.raises(StoreLocked, match=f"expected no other writer, got {got}"):
         second.apply(Delta("stolen", add=[2]))
     store.close()
     second.apply(Delta("stolen", add=[2]))
@@ -345,13 +346,30 @@ def test_status(store):
 
 
 def test_what_is_no_store(tmp_path, directory):
-    with pytest.raises(StoreMissing):
-        Store.open(tmp_path / "nowhere")
-    with pytest.raises(StoreExists):
+    (tmp_path / "file").touch()
+    for name, match in (
+        ("nowhere", "expected a store, got no such directory"),
+        ("", "expected a store, got a directory without one"),
+        ("file", "expected the directory of a store, got a file"),
+    ):
+        with pytest.raises(StoreMissing, match=match):
+            Store.open(tmp_path / name)
+    with pytest.raises(StoreExists, match="got one with a store"):
         Store.create(directory, register())
+    with pytest.raises(StoreExists, match="got a file"):
+        Store.create(tmp_path / "file", register())
     (directory / "journal-00000001").unlink()
     with pytest.raises(StoreMissing, match="journal"):
         Store.open(directory)
+
+
+def test_a_set_is_no_register(store, tmp_path):
+    with pytest.raises(TypeError, match="expected a Register, got ImeiSet"):
+        Store.create(tmp_path / "new", ImeiSet([1]))
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(TypeError, match="expected a Register, got ImeiSet"):
+        store.replace(ImeiSet([1]), force=True)
+    assert (store.generation, Store.verify(store._directory).digest) == (1, store.digest)
 
 
 def test_the_watcher(store, directory):
