@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parent.parent / "docs"
+README = DOCS.parent / "README.md"
 
 if not DOCS.is_dir():
     pytest.skip("the sources are away: an installed build is being tested", allow_module_level=True)

@@ -1,5 +1,7 @@
-"""The pages about registers and stores: their code and their commands run, from top to bottom."""
+"""README and the pages about registers and stores: their code and their commands run, from top to bottom."""
 
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +27,38 @@ for child in workers:
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_readme(here):
+    Path("blocklist.csv").write_text(f"imei\n{LISTED}\n352099001761481\n")
+    Path("delta.csv").write_text("imei,change_type\n356938035643809,add\n")
+    Path("register.toml").write_text(
+        '[[lists]]\nname = "stolen"\nstatus = "blacklisted"\nfiles = ["blocklist.csv"]\n'
+    )
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", pages.README.read_text(), re.M | re.S)
+    commands, shown, *more = [text for language, text in blocks if not language]
+    code = [text for language, text in blocks if language == "python" and "polars" not in text]
+    assert (len(more), len(code)) == (1, 3)
+    said = [_run(line) for line in commands.splitlines()]
+    assert [found.exit_code for found in said] == [0, 0]
+    assert said[1].stdout == shown
+    found = {}
+    exec(compile("\n".join(code), "README.md", "exec"), found)
+    assert found["blocked"].contains(["352099001761481", "352099001761499"]).tolist() == [True, False]
+    assert found["register"].check(LISTED, imsi=HOME).status is EquipmentStatus.WHITELISTED
+    assert (found["store"].generation, len(found["store"]["stolen"])) == (2, 2)
+    found["store"].close()
+    shutil.rmtree("eir")
+    Path("register.imei").unlink()  # it has lists that the description has not
+    *lines, watch = more[0].splitlines()
+    assert [_run(line).exit_code for line in lines] == [0] * 4
+    assert watch == "imeiset watch eir"
+
+
+def _run(line):
+    program, *arguments = line.split()
+    assert program == "imeiset"
+    return CliRunner().invoke(main, arguments)
 
 
 def test_embedding(here):
