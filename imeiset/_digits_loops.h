@@ -1,7 +1,7 @@
 /* The loops over rows, compiled once for each SIMD level by _digits_simd.h: no include guard.
  *
  * Expects LEVEL(name), LEVEL_TARGET, digits16, value16 and narrow16 of that level and, where
- * LEVEL_GROUPS is defined, group8.
+ * LEVEL_GROUPS is defined, group8_avx2.
  */
 
 /* n digits and nothing else, 16 bytes readable: the key and its status. Anything else: the slow way. */

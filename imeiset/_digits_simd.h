@@ -124,14 +124,6 @@ typedef struct {
                     uint64_t *keys, uint8_t *status, size_t *consumed);
 } digit_kernels;
 
-/* ---- portable ---- */
-
-#define LEVEL(name) name##_portable
-#define LEVEL_TARGET
-#include "_digits_loops.h"
-#undef LEVEL
-#undef LEVEL_TARGET
-
 #if SIMD_X86
 
 /* ---- SSE4: one row in one register ---- */
@@ -174,12 +166,6 @@ TARGET_SSE4 ALWAYS_INLINE int narrow16_sse4(const uint8_t *p, uint8_t *bytes) {
     _mm_storeu_si128((__m128i *)bytes, _mm_packus_epi16(_mm_packus_epi32(a, b), _mm_packus_epi32(c, d)));
     return _mm_testz_si128(all, _mm_set1_epi32(~0x7F));
 }
-
-#define LEVEL(name) name##_sse4
-#define LEVEL_TARGET TARGET_SSE4
-#include "_digits_loops.h"
-#undef LEVEL
-#undef LEVEL_TARGET
 
 /* ---- AVX2: eight rows, two in a register ---- */
 
@@ -257,15 +243,11 @@ TARGET_AVX2 ALWAYS_INLINE int group8_avx2(const uint8_t *const row[8], const row
 #define digits16_avx2 digits16_sse4
 #define value16_avx2 value16_sse4
 #define narrow16_avx2 narrow16_sse4
-#define LEVEL(name) name##_avx2
-#define LEVEL_TARGET TARGET_AVX2
-#define LEVEL_GROUPS
-#include "_digits_loops.h"
-#undef LEVEL
-#undef LEVEL_TARGET
-#undef LEVEL_GROUPS
 
 #endif /* SIMD_X86 */
+
+#define LEVEL_LOOPS "_digits_loops.h"
+#include "_levels.h"
 
 static const digit_kernels digit_levels[SIMD_LEVELS] = {
     {fixed_portable, ucs4_portable, spans_portable, views_portable, lines_portable},

@@ -11,12 +11,12 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove, memset
 
-import os
-
 import numpy as np
 
 from imeiset._background cimport run
-from imeiset._parse cimport parse_error, parse_object
+from imeiset._parse cimport parse_error, parse_object, simd_number
+
+from imeiset._parse import simd_wanted
 
 cdef extern from "Python.h":
     ctypedef struct PyASCIIObject:
@@ -26,8 +26,6 @@ cdef extern from "Python.h":
 
 cdef extern from "_simd.h" nogil:
     const char* const* simd_names
-    int simd_supported() noexcept
-    int simd_by_name(const char*) noexcept
 
 cdef extern from "_merge.h" nogil:
     enum: BUILD_OK, BUILD_NO_MEMORY, BUILD_NOT_ASCENDING, BUILD_OUT_OF_RANGE, BUILD_TOO_LARGE
@@ -99,11 +97,6 @@ cdef int _level
 cdef const index_kernels* _kernels
 
 
-def simd_levels():
-    """The SIMD levels this processor runs, lowest first."""
-    return tuple(simd_names[level].decode() for level in range(simd_supported() + 1))
-
-
 def simd_level():
     """The level in use."""
     return simd_names[_level].decode()
@@ -112,14 +105,11 @@ def simd_level():
 def use_simd(str name not None, /):
     """Use that level from now on, in every thread: for tests and measurements."""
     global _level, _kernels
-    cdef int level = simd_by_name(name.encode()) if "\0" not in name else -1
-    if not 0 <= level <= simd_supported():
-        raise ValueError(f"SIMD level: expected one of {', '.join(simd_levels())}, got {name!r}")
-    _level = level
-    _kernels = &index_levels[level]
+    _level = simd_number(name)
+    _kernels = &index_levels[_level]
 
 
-use_simd(os.environ.get("IMEISET_SIMD") or simd_names[simd_supported()].decode())
+use_simd(simd_wanted())
 
 # The sections in file order. The first holds numbers, the others are the arrays of `struct index`.
 SECTIONS = ("meta", "pilots", "slots", "tacs", "lines", "ranks", "spill", "fences", "spranks")
@@ -284,11 +274,6 @@ cdef class Index:
         return 0
 
     # ---- making ----------------------------------------------------------------
-
-    @classmethod
-    def _from_keys(cls, keys, /):
-        """Of ascending keys below 10**14, repeats allowed: `_from_sorted` of one array."""
-        return cls._from_sorted([keys])
 
     @classmethod
     def _from_sorted(cls, parts, /):

@@ -80,6 +80,18 @@ def simd_levels():
     return tuple(simd_names[level].decode() for level in range(simd_supported() + 1))
 
 
+def simd_wanted():
+    """The level to begin with: that of the environment, or the highest."""
+    return os.environ.get("IMEISET_SIMD") or simd_names[simd_supported()].decode()
+
+
+cdef int simd_number(str name) except -1:
+    cdef int level = simd_by_name(name.encode()) if "\0" not in name else -1
+    if not 0 <= level <= simd_supported():
+        raise ValueError(f"SIMD level: expected one of {', '.join(simd_levels())}, got {name!r}")
+    return level
+
+
 def simd_level():
     """The level in use."""
     return simd_names[_level].decode()
@@ -88,14 +100,11 @@ def simd_level():
 def use_simd(str name not None, /):
     """Use that level from now on, in every thread: for tests and measurements."""
     global _level, _kernels
-    cdef int level = simd_by_name(name.encode()) if "\0" not in name else -1
-    if not 0 <= level <= simd_supported():
-        raise ValueError(f"SIMD level: expected one of {', '.join(simd_levels())}, got {name!r}")
-    _level = level
-    _kernels = &digit_levels[level]
+    _level = simd_number(name)
+    _kernels = &digit_levels[_level]
 
 
-use_simd(os.environ.get("IMEISET_SIMD") or simd_names[simd_supported()].decode())
+use_simd(simd_wanted())
 
 
 cdef Py_ssize_t _copy_text(object text, uint8_t* buffer) noexcept:

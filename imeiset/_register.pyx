@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from imeiset._index cimport index_have, index_has, index_pointer, index_positions
-from imeiset._parse cimport parse_object
+from imeiset._parse cimport parse_object, simd_number
 
 from imeiset._index import Index, simd_level
 
@@ -24,7 +24,6 @@ cdef extern from "_filter.h" nogil:
         uint32_t count
         int shift
     ctypedef void (*filter_kernel)(const filter*, const uint64_t*, size_t, uint8_t, uint8_t*) noexcept nogil
-    int simd_by_name(const char*) noexcept
     filter_kernel filter_level(int) noexcept
     bint filter_knows(const filter*, uint64_t) noexcept
     void filter_fetch(const filter*, uint64_t) noexcept
@@ -38,7 +37,7 @@ cdef enum:
     LISTED = 1    # an IMEI that some exact part, TAC or pair may have
     RANGED = 2    # one that some range may have
 
-cdef filter_kernel _filter_ask = filter_level(simd_by_name(simd_level().encode()))
+cdef filter_kernel _filter_ask = filter_level(simd_number(simd_level()))
 
 cdef enum:
     KEYS = 100_000_000_000_000  # every key is below

@@ -22,13 +22,13 @@ from hypothesis import strategies as st
 from racing import all_while_written
 
 import imeiset
-from imeiset import _index
+from imeiset import _index, _parse
 from imeiset._background import work_in_background
 from imeiset._index import Index, Reader
 from imeiset.errors import ImeiError, ParseStatus
 from imeiset.imei import Imei
 
-LEVELS = _index.simd_levels()
+LEVELS = _parse.simd_levels()
 LAST = 10**14 - 1
 TAC = 10**6
 OPERATORS = {"|": 0, "&": 1, "-": 2, "^": 3}
@@ -54,8 +54,13 @@ def distinct(keys):
     return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(keys) else ordered
 
 
+def from_keys(keys):
+    """The index of an array of ascending keys."""
+    return Index._from_sorted([keys])
+
+
 def built(keys):
-    return Index._from_keys(distinct(array(keys)))
+    return from_keys(distinct(array(keys)))
 
 
 def ranged(ranges):
@@ -298,7 +303,7 @@ def test_long_runs(name):
     assert index.nbytes < 1000 + 70 * len(runs)
     if before[-1] <= 3 * TAC:
         every = np.concatenate([np.arange(low, high + 1, dtype=np.uint64) for low, high in runs])
-        assert section_bytes(Index._from_keys(every)) == section_bytes(index)
+        assert section_bytes(from_keys(every)) == section_bytes(index)
 
 
 def test_ranks_of_keys_past_the_last():
@@ -442,13 +447,13 @@ def test_every_row_with_every_distribution(serials):
         tac = 35_000_000 + place // 2 * 3 + place % 2
         lists.append(serials(n, rng).astype(np.uint64) + np.uint64(tac * TAC))
     keys = distinct(np.concatenate(lists))
-    assert_twin(Index._from_keys(keys), keys, rng, n=40_000)
+    assert_twin(from_keys(keys), keys, rng, n=40_000)
 
 
 @pytest.mark.parametrize("n", [n for n in sizes() if n <= 20_000])
 def test_a_tac_has_the_lines_of_its_row(n):
     keys = np.arange(n, dtype=np.uint64) * np.uint64(TAC // n) + np.uint64(TAC)
-    lines = dict(section_bytes(Index._from_keys(keys)))["lines"]
+    lines = dict(section_bytes(from_keys(keys)))["lines"]
     assert len(lines) == 64 * ROWS[row_of(n)].lines
 
 
@@ -501,7 +506,7 @@ def test_lines_and_buckets_exactly_full(more):
                 lists.append(serials.astype(np.uint64) + np.uint64(tac * TAC))
     assert len(lists) > 100
     keys = distinct(np.concatenate(lists))
-    assert_twin(Index._from_keys(keys), keys, rng, n=50_000)
+    assert_twin(from_keys(keys), keys, rng, n=50_000)
 
 
 def test_full_lines_with_runs_across_them():
@@ -514,7 +519,7 @@ def test_full_lines_with_runs_across_them():
         runs = [np.arange(edge, edge + 32) for edge in edges if edge + 32 <= TAC]
         lists.append(np.unique(np.concatenate((keep, *runs))).astype(np.uint64) + np.uint64(place * 2 * TAC))
     keys = distinct(np.concatenate(lists))
-    assert_twin(Index._from_keys(keys), keys, rng, n=30_000)
+    assert_twin(from_keys(keys), keys, rng, n=30_000)
 
 
 # ---- many TACs -------------------------------------------------------------------
@@ -524,7 +529,7 @@ def test_one_key_in_each_of_many_tacs():
     rng = np.random.default_rng(6)
     tacs = np.sort(rng.choice(10**8, 200_000, replace=False)).astype(np.uint64)
     keys = tacs * np.uint64(TAC) + rng.integers(0, TAC, len(tacs), np.uint64)
-    index = Index._from_keys(keys)
+    index = from_keys(keys)
     assert_twin(index, keys, rng)
     assert index.nbytes * 8 < 50 * len(keys)
 
@@ -536,8 +541,8 @@ def test_many_lists_in_regular_tacs(step):
     tacs = np.arange(3000, dtype=np.uint64) * np.uint64(step) + np.uint64(1)
     serials = (np.arange(30, dtype=np.uint64) * np.uint64(33_331))[None, :]
     keys = (tacs[:, None] * np.uint64(TAC) + serials).ravel()
-    assert_twin(Index._from_keys(keys), keys, rng)
-    index = Index._from_keys(keys)
+    assert_twin(from_keys(keys), keys, rng)
+    index = from_keys(keys)
     missing = np.setdiff1d(np.arange(0, 3000 * step, max(step // 3, 1), dtype=np.uint64), tacs)
     assert not contains(index, missing * np.uint64(TAC) + serials[0, 7]).any()
 
@@ -547,7 +552,7 @@ def test_all_sizes_of_directory():
     for n in [*range(1, 60), 99, 100, 101, 250, 500]:
         tacs = np.sort(rng.choice(10**8, n, replace=False)).astype(np.uint64)
         keys = (tacs[:, None] * np.uint64(TAC) + np.arange(30, dtype=np.uint64) * np.uint64(30_000)).ravel()
-        index = Index._from_keys(keys)
+        index = from_keys(keys)
         assert contains(index, keys).all()
         assert not contains(index, keys + np.uint64(1)).any()
         np.testing.assert_array_equal(positions(index, keys), np.arange(len(keys)))
@@ -569,7 +574,7 @@ def mixed():
     ]
     singles = rng.integers(0, 10**14, 5000, np.uint64)
     keys = distinct(np.concatenate((*lists, corner, *runs, singles)))
-    return Index._from_keys(keys), keys
+    return from_keys(keys), keys
 
 
 def test_batches_of_every_length(mixed):
@@ -943,8 +948,8 @@ def test_combine_knows_four_operations():
 def all_ways(keys):
     """The same set made from keys, repeated keys, runs, pieces of runs, halves and differences."""
     twin = oracle.Members(keys.tolist())
-    yield Index._from_keys(keys)
-    yield Index._from_keys(np.repeat(keys, 3))
+    yield from_keys(keys)
+    yield from_keys(np.repeat(keys, 3))
     yield ranged(twin.runs())
     yield ranged([(key, key) for key in twin.keys])
     yield ranged(
@@ -987,7 +992,7 @@ def test_sections_are_read_only_and_aligned():
 
 def test_an_index_keeps_nothing_of_its_input():
     keys = SETS["one line"].copy()
-    index = Index._from_keys(keys)
+    index = from_keys(keys)
     form = section_bytes(index)
     keys[:] = 7
     assert section_bytes(index) == form
@@ -1015,7 +1020,7 @@ def test_an_index_keeps_nothing_of_its_input():
 )
 def test_keys_out_of_order_are_refused(keys):
     with pytest.raises(ValueError, match="ascending"):
-        Index._from_keys(array(keys))
+        from_keys(array(keys))
 
 
 def test_no_order_of_keys_is_survived_by_luck():
@@ -1025,15 +1030,15 @@ def test_no_order_of_keys_is_survived_by_luck():
         swapped = keys.copy()
         swapped[[at, at + 1]] = swapped[[at + 1, at]]
         with pytest.raises(ValueError, match="ascending"):
-            Index._from_keys(swapped)
+            from_keys(swapped)
     climbs = np.tile(np.arange(3, 100_000, 2, dtype=np.uint64), 30)
     with pytest.raises(ValueError, match="ascending"):
-        Index._from_keys(climbs)
+        from_keys(climbs)
     climbs = np.concatenate([np.append(np.arange(3, 90_000, 2), 100_001 + 2 * i) for i in range(40)]).astype(
         np.uint64
     )
     with pytest.raises(ValueError, match="ascending"):
-        Index._from_keys(climbs)
+        from_keys(climbs)
 
 
 @given(
@@ -1046,19 +1051,19 @@ def test_no_order_of_keys_is_survived_by_luck():
 )
 def test_any_keys_are_taken_or_refused(keys):
     if keys == sorted(keys) and all(key <= LAST for key in keys):
-        assert read_keys(Index._from_keys(array(keys))._reader()).tolist() == sorted(set(keys))
+        assert read_keys(from_keys(array(keys))._reader()).tolist() == sorted(set(keys))
     else:
         with pytest.raises(ValueError, match="expected"):
-            Index._from_keys(array(keys))
+            from_keys(array(keys))
 
 
 @given(st.lists(st.integers(0, 60), max_size=60))
 def test_short_stretches_in_any_order_are_taken_or_refused(keys):
     if keys == sorted(keys):
-        assert read_keys(Index._from_keys(array(keys))._reader()).tolist() == sorted(set(keys))
+        assert read_keys(from_keys(array(keys))._reader()).tolist() == sorted(set(keys))
     else:
         with pytest.raises(ValueError, match="ascending"):
-            Index._from_keys(array(keys))
+            from_keys(array(keys))
 
 
 @pytest.mark.parametrize(
@@ -1066,7 +1071,7 @@ def test_short_stretches_in_any_order_are_taken_or_refused(keys):
 )
 def test_keys_too_large_are_refused(keys):
     with pytest.raises(ValueError, match="expected 0 to 99999999999999"):
-        Index._from_keys(array(keys))
+        from_keys(array(keys))
 
 
 @pytest.mark.parametrize(
@@ -1134,7 +1139,7 @@ def test_wrong_types_are_refused():
         np.arange(9, dtype=np.uint64)[::2],
     ):
         for call in (
-            Index._from_keys,
+            from_keys,
             lambda k: index._contains_keys(k, np.empty(1, np.uint8)),
         ):
             with pytest.raises((TypeError, ValueError)):
@@ -1504,7 +1509,7 @@ def test_a_key_that_changes_meanwhile_is_one_or_the_other(level):
     _index.use_simd(level)
     keys = np.unique(np.random.default_rng(19).integers(10**13, 10**13 + 30 * TAC, 200_000)).astype(np.uint64)
     spilled = np.array([2 * 10**13], np.uint64)
-    index = Index._from_keys(np.concatenate([keys, spilled]))
+    index = from_keys(np.concatenate([keys, spilled]))
 
     def contained(column):
         out = np.empty(len(column), np.uint8)
@@ -1523,7 +1528,7 @@ def test_a_key_that_changes_meanwhile_is_one_or_the_other(level):
 
 @given(key_sets())
 def test_any_set(keys):
-    index = Index._from_keys(keys)
+    index = from_keys(keys)
     assert_twin(index, keys, np.random.default_rng(18), n=500)
     twin = oracle.Members(keys.tolist())
     assert read_runs(index._reader()) == twin.runs()
@@ -1532,7 +1537,7 @@ def test_any_set(keys):
 
 @given(key_sets(), key_sets())
 def test_any_two_sets(a, b):
-    first, second = Index._from_keys(a), Index._from_keys(b)
+    first, second = from_keys(a), from_keys(b)
     expected = {
         "|": np.union1d(a, b),
         "&": np.intersect1d(a, b),
@@ -1541,4 +1546,4 @@ def test_any_two_sets(a, b):
     }
     for operator, keys in expected.items():
         combined = Index._combine(first, second, OPERATORS[operator])
-        assert section_bytes(combined) == section_bytes(Index._from_keys(keys))
+        assert section_bytes(combined) == section_bytes(from_keys(keys))

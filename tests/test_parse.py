@@ -58,9 +58,6 @@ MALFORMED = {
     "1-" * 16: ParseStatus.SEPARATOR,
     "1-" * 17: ParseStatus.TOO_LONG,
 }
-WELL_FORMED = [
-    GOOD, GOOD[:14], "4901542032375112", "49-015420-323751-8", "49 015420 323751 8", "1-" * 15 + "1", "0" * 14
-]  # fmt: skip
 # What may stand where a digit should: the neighbours of the digits, and bytes that vector compares get
 # wrong when signed and unsigned are confused.
 ODD = b"/:;+- \0\t\n\r,\x7f\x80\xb0\xb9\xff#*Aa_.e"

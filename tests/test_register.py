@@ -25,7 +25,7 @@ from imeiset import (
     Register,
     Store,
     Verdict,
-    _index,
+    _parse,
     snapshot,
 )
 from imeiset._members import NOTHING, Column, Members, Paired, Pairs
@@ -732,7 +732,7 @@ def test_filters_are_the_same_on_every_level(tmp_path):
         "found = Register.open(sys.argv[1]).check_many(keys)\n"
         "assert (found == ((keys - 10**13) % 1009 <= 50)).all()"
     )
-    for level in _index.simd_levels():
+    for level in _parse.simd_levels():
         environment = os.environ | {"IMEISET_SIMD": level}
         subprocess.run([sys.executable, "-c", code, str(tmp_path / "r.imei")], env=environment, check=True)
 

@@ -3,8 +3,6 @@
 The work is done by scan.h, a chunk of text at a time and a batch of rows at a time, without the GIL.
 """
 
-import os
-
 import numpy as np
 
 from imeiset import _parse
@@ -14,11 +12,11 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memset
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
+from imeiset._parse cimport simd_number
+
 
 cdef extern from "scan.h" nogil:
     const char* const* simd_names
-    int simd_supported() noexcept
-    int simd_by_name(const char *name) noexcept
 
     struct scan_row:
         int32_t start, end, line, flaw
@@ -88,11 +86,6 @@ cdef extern from "annotate.h" nogil:
 cdef int _level
 
 
-def simd_levels():
-    """The SIMD levels this processor runs, lowest first."""
-    return tuple(simd_names[level].decode() for level in range(simd_supported() + 1))
-
-
 def simd_level():
     """The level in use."""
     return simd_names[_level].decode()
@@ -101,13 +94,10 @@ def simd_level():
 def use_simd(str name not None, /):
     """Use that level from now on, in every thread: for tests and measurements."""
     global _level
-    cdef int level = simd_by_name(name.encode())
-    if not 0 <= level <= simd_supported():
-        raise ValueError(f"SIMD level: expected one of {', '.join(simd_levels())}, got {name!r}")
-    _level = level
+    _level = simd_number(name)
 
 
-use_simd(os.environ.get("IMEISET_SIMD") or simd_names[simd_supported()].decode())
+use_simd(_parse.simd_wanted())
 
 MAX_ROW = 1 << 30  # bytes
 BATCH_ROWS = 16384  # rows, cells and keys of a batch stay in the second-level cache

@@ -24,8 +24,8 @@ static inline bool plain_count8(const uint8_t codes[8], const uint8_t *accept, i
     return true;
 }
 
-#define LEVEL_LOOPS "plain_loops.h"
-#include "levels.h"
+#define LEVEL_LOOPS "feeds/plain_loops.h"
+#include "../_levels.h"
 
 static size_t (*const plain_levels[SIMD_LEVELS])(const uint8_t *text, size_t size, const uint8_t *accept,
                                                  size_t capacity, uint64_t *keys, int64_t *statuses,

@@ -39,8 +39,8 @@ struct table_wanted {
     int32_t n_words;
 };
 
-#define LEVEL_LOOPS "table_loops.h"
-#include "levels.h"
+#define LEVEL_LOOPS "feeds/table_loops.h"
+#include "../_levels.h"
 
 static size_t (*const table_levels[SIMD_LEVELS])(struct table_shapes *shapes, const uint8_t *text, size_t size,
                                                  const uint8_t *accept, size_t capacity, uint64_t *keys,

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imeiset import _parse
 from imeiset.errors import FeedEncoding, FeedRejects, ParseStatus
 from imeiset.feeds import _scan, load, reader, rows
 
@@ -40,7 +41,7 @@ LINES = [
 ]
 
 
-@pytest.fixture(params=_scan.simd_levels(), autouse=True)
+@pytest.fixture(params=_parse.simd_levels(), autouse=True)
 def level(request):
     before = _scan.simd_level()
     _scan.use_simd(request.param)

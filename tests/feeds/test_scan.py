@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imeiset import _parse
 from imeiset.feeds import _scan
 from imeiset.feeds._scan import Scanner
 
@@ -36,7 +37,7 @@ def scan(text, delimiter=b",", columns=(0,), cuts=(), **options):
     return found, scanner.tally()[0], scanner.lines
 
 
-@pytest.fixture(params=_scan.simd_levels(), autouse=True)
+@pytest.fixture(params=_parse.simd_levels(), autouse=True)
 def level(request):
     before = _scan.simd_level()
     _scan.use_simd(request.param)

@@ -1,4 +1,7 @@
-/* Includes LEVEL_LOOPS, a file of loops, once for each SIMD level: no include guard. */
+/* Includes LEVEL_LOOPS, a file of loops, once for each SIMD level up to AVX2: no include guard.
+ *
+ * Loops name what differs LEVEL(name), and are functions of LEVEL_TARGET; LEVEL_GROUPS is defined where
+ * group8_avx2 can be used. */
 
 #define LEVEL(name) name##_portable
 #define LEVEL_TARGET
