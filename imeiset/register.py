@@ -36,6 +36,7 @@ from imeiset._members import (
     without_texts,
 )
 from imeiset._register import BAD_IMSI, NO_IMSI, Checker, Level, Tables, imsis_of, imsis_of_rows
+from imeiset._threads import in_threads, parts_for
 from imeiset.columns import Keys
 from imeiset.errors import (
     ImeiError,
@@ -45,14 +46,13 @@ from imeiset.errors import (
     SnapshotVersion,
     expect_several,
 )
-from imeiset.sets import ImeiSet, in_threads
+from imeiset.sets import ImeiSet
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 KIND = "register"  # of a snapshot that holds one
 _ROWS = 1 << 16  # of Python objects at a time
-_THREADS = 256  # at most
 _MALFORMED = 0xFF  # in the place of a status: not decided yet
 _MAX_LISTS = 32  # what fits the sections of a snapshot, all parts counted
 _DESCRIPTION = "register"
@@ -305,10 +305,8 @@ class Rules:
         return _shown(codes, lists, arrow)
 
     def _ask_pairs(self, tables: Tables, keys: Keys, imsis: Keys, out: NDArray[Any], threads: int) -> None:
-        if threads < 1:
-            raise ValueError(f"threads: expected at least 1, got {threads}")
-        threads = min(threads, _THREADS)
-        edges = [len(keys) * part // threads for part in range(threads + 1)]
+        count = parts_for(threads)
+        edges = [len(keys) * part // count for part in range(count + 1)]
         parts = [slice(*edge) for edge in pairwise(edges)]
         in_threads(lambda part: tables.answer(keys[part], imsis[part], out[part]), parts)
 

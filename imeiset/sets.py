@@ -5,12 +5,10 @@ import hashlib
 import operator
 import os
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice, pairwise
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex, TypeVar, final, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex, final, overload
 
 import numpy as np
 import pyroaring
@@ -20,6 +18,7 @@ from imeiset import _arrow, _index, _parse, columns, snapshot
 from imeiset import irregular as irregulars
 from imeiset._index import Encoder
 from imeiset._sort import sorted_parts
+from imeiset._threads import in_order, in_threads, parts_for
 from imeiset.columns import Keys
 from imeiset.errors import CheckDigit, ImeiError, ParseStatus, SnapshotBounds
 from imeiset.irregular import Texts
@@ -32,7 +31,6 @@ IRREGULAR = "irreg"  # the section of irregular identities, in a set that keeps 
 _NULL = 2  # among truth values: neither
 _ROWS = 1 << 14  # rows at a time: keys, statuses and results stay in cache
 _RUNS = 1 << 16
-_THREADS = 256  # at most; more would only make more work
 _SERIALS = 1_000_000
 _SPAN = 1 << 19  # keys of a set that are compared with another's at a time
 _EXPANDED = 1 << 28  # keys of a Roaring bitmap that are laid out at once
@@ -40,8 +38,6 @@ _OR, _AND, _SUB, _XOR = range(4)
 _LARGE = 1 << 16  # bytes of a set that is worth patching,
 _KEYS_BYTES = 64  # with a key for each so many of them at most
 _OF_TEXTS = (np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d)
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 
 
 @final
@@ -238,10 +234,9 @@ class ImeiSet(_index.Index):
         digits: int,
     ) -> NDArray[Any]:
         """Run a kernel over a column, in parts on several threads."""
-        if threads < 1:
-            raise ValueError(f"threads: expected at least 1, got {threads}")
+        most = parts_for(threads)
         column = columns.settled(column)
-        parts = columns.split(column, min(threads, _THREADS))
+        parts = columns.split(column, most)
 
         def ask(part: object) -> tuple[NDArray[Any], tuple[int, int] | None]:
             if (ready := columns.ready_keys(part, digits=digits)) is not None:
@@ -680,43 +675,3 @@ def _top(lows: Keys, highs: Keys, below: int) -> int:
 def _damaged(expected: str, got: str) -> SnapshotBounds:
     """Only an index from a damaged file, opened without `verify`, gets here."""
     return SnapshotBounds("an open set", expected, got)
-
-
-# One pool serves every call of the process. A forked child has none of its threads, so it makes its own.
-_shared: ThreadPoolExecutor | None = None
-_lock = threading.Lock()
-
-
-def _pool() -> ThreadPoolExecutor:
-    global _shared
-    with _lock:
-        if _shared is None:
-            _shared = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="imeiset")
-        return _shared
-
-
-def in_threads(work: Callable[[Any], _Result], parts: Sequence[Any]) -> list[_Result]:
-    """What `work` gives for each part, in order; several parts go to threads that all calls share."""
-    return [work(parts[0])] if len(parts) == 1 else list(_pool().map(work, parts))
-
-
-def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
-    """The function of every item, in order, on all cores; a few items are taken ahead."""
-    workers = os.cpu_count() or 1
-    waiting: deque[Future[_Result]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="work") as pool:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def _forget_pool() -> None:
-    global _shared, _lock
-    _shared, _lock = None, threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)

@@ -24,6 +24,7 @@ FLOORS = {
     "_background": 1,
     "_index": 1,
     "_sort": 1,
+    "_threads": 1,
     "irregular": 1,
     "_register": 2,
     "imei": 2,
@@ -45,8 +46,6 @@ FLOORS = {
 NEIGHBOURS = {
     ("_index", "_parse"),
     ("_index", "_background"),
-    ("imei", "columns"),
-    ("columns", "imei"),
     ("columns", "_arrow"),
     ("sets", "snapshot"),
     ("register", "_members"),
@@ -130,6 +129,14 @@ def test_imports_go_down(path: Path) -> None:
             continue
         low_enough = FLOORS[there] < FLOORS[here] or (here, there) in NEIGHBOURS
         assert low_enough, f"{relative(path)} (floor {FLOORS[here]}) imports {target} (floor {FLOORS[there]})"
+
+
+def test_neighbours_and_floors_are_those_there_are() -> None:
+    used = {
+        (room(dotted(path)), room(to)) for path in MODULES for to in imports(path) if to.startswith("imeiset")
+    }
+    assert used >= NEIGHBOURS
+    assert FLOORS.keys() == {room(dotted(path)) for path in MODULES}
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:

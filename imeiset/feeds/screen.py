@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from .. import _parse, columns
 from .._files import publish
+from .._threads import in_order
 from ..errors import ExtraMissing, FeedColumn, FeedEmpty, FeedEncoding, FeedLimit, FeedMissing
 from ..screening import Screener
-from ..sets import in_order
 from ._scan import Scanner, annotate
 from .dialect import Dialect, expect_one, preamble, sniff, titled_so
 from .reader import MAX_LINE

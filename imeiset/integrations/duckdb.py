@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from imeiset import Screener
+from imeiset._threads import in_order
 from imeiset.errors import ExtraMissing
-from imeiset.sets import in_order
 
 try:
     import duckdb
