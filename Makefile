@@ -127,6 +127,9 @@ test-wheel: $(VENV)/.made ## Build the sdist, the wheel from it, and test that w
 	$(call COPY,build/release/source)
 	$(BIN)/python $(PIP) build
 	$(BIN)/python -m build --outdir build/release/dist build/release/source
+	missing=$$(comm -23 <(git ls-files ':!.ci' ':!.gitignore' | LC_ALL=C sort) \
+		<(tar tzf build/release/dist/*.tar.gz | sed 's|^[^/]*/||' | LC_ALL=C sort)); \
+	if [ -n "$$missing" ]; then echo "not in the sdist: $$missing"; exit 1; fi
 	$(BIN)/python -m venv build/release/venv
 	build/release/venv/bin/python $(PIP) "$$(echo build/release/dist/*.whl)[test]"
 	mkdir build/release/away && cp -r tests pyproject.toml build/release/away
