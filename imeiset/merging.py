@@ -14,7 +14,8 @@ import numpy as np
 from imeiset import irregular, snapshot
 from imeiset._index import SECTIONS, Builder
 from imeiset.columns import Keys
-from imeiset.sets import IRREGULAR, KIND, ImeiSet
+from imeiset.errors import expect_several
+from imeiset.sets import IRREGULAR, KIND, ImeiSet, joined
 
 Runs = tuple[Keys, Keys]  # lowest and highest keys
 
@@ -34,8 +35,9 @@ def merge(
     Every part is verified against its checksums first. Memory: some MB, 1 MB for each part that overlaps
     others, and 4% of the output; as much space again as the output beside it, meanwhile. About 40 ns an
     IMEI. Raises a kind of SnapshotError, OSError if `output` cannot be written, and ValueError for an
-    output that is a part.
+    output that is a part, TypeError for a path alone.
     """
+    expect_several("parts", parts)
     paths = [os.fspath(path) for path in parts]
     if not paths:
         raise ValueError("expected at least one part")
@@ -95,7 +97,7 @@ def _union(sets: list[ImeiSet]) -> Iterator[tuple[Keys, Keys, int]]:
                 still.append((runs, left))
         reading = still
         count = sum(int((highs - lows).sum()) + len(lows) for lows, highs in taken[1:])
-        lows, highs = _joined(taken)
+        lows, highs = joined(*(np.concatenate(ends) for ends in zip(*taken, strict=True)))
         held = lows[-1:], highs[-1:]
         yield lows[:-1], highs[:-1], count
     yield *held, 0
@@ -104,13 +106,3 @@ def _union(sets: list[ImeiSet]) -> Iterator[tuple[Keys, Keys, int]]:
 def _first(one: ImeiSet) -> tuple[Iterator[Runs], Runs]:
     runs = one._runs()
     return runs, next(runs)
-
-
-def _joined(pieces: list[Runs]) -> Runs:
-    """The runs of all pieces in order; those that overlap or touch are one."""
-    lows, highs = np.concatenate([low for low, _ in pieces]), np.concatenate([high for _, high in pieces])
-    order = np.argsort(lows, kind="stable")
-    lows, reach = lows[order], np.maximum.accumulate(highs[order])
-    first = np.ones(len(lows), bool)
-    first[1:] = lows[1:] > reach[:-1] + np.uint64(1)
-    return lows[first], reach[np.roll(first, -1)]

@@ -131,12 +131,7 @@ class ImeiSet(_index.Index):
             raise ValueError(f"expected as many highs as lows, got {len(low)} lows and {len(high)} highs")
         if (wrong := np.flatnonzero(low > high)).size:
             raise ValueError(f"range {wrong[0]}: expected low <= high, got one that ends before it begins")
-        order = np.argsort(low, kind="stable")
-        low, reach = low[order], np.maximum.accumulate(high[order])
-        first = np.ones(len(low), bool)
-        first[1:] = low[1:] > reach[:-1]  # begins beyond all before it
-        last = np.roll(first, -1)  # the next one does, or there is none
-        return cls._from_ranges(low[first], reach[last])
+        return cls._from_ranges(*joined(low, high))
 
     @property
     def irregular(self) -> Texts | None:
@@ -660,6 +655,16 @@ def _roaring_runs(bitmap: Any, start: int, end: int) -> Iterator[tuple[Keys, Key
         keys = np.fromiter(bitmap.iter_equal_or_larger(start), np.uint64, count)
         edge = np.flatnonzero(np.diff(keys) != 1)
         yield keys[np.append(0, edge + 1)], keys[np.append(edge, len(keys) - 1)]
+
+
+def joined(lows: Keys, highs: Keys) -> tuple[Keys, Keys]:
+    """Runs in any order as runs in order; those that overlap or touch are one. O(n log n)."""
+    order = np.argsort(lows, kind="stable")
+    lows, reach = lows[order], np.maximum.accumulate(highs[order])
+    first = np.ones(len(lows), bool)
+    first[1:] = lows[1:] > reach[:-1] + np.uint64(1)  # begins beyond all before it
+    last = np.roll(first, -1)  # the next one does, or there is none
+    return lows[first], reach[last]
 
 
 def _top(lows: Keys, highs: Keys, below: int) -> int:

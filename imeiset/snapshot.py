@@ -41,9 +41,9 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import xxhash
 
-from ._background import write_all
-from ._files import publish
-from .errors import (
+from imeiset._background import write_all
+from imeiset._files import publish
+from imeiset.errors import (
     SnapshotBounds,
     SnapshotEmpty,
     SnapshotEndianness,

@@ -152,3 +152,8 @@ def test_builder_refuses(tmp_path):
         for call in (builder.finish, lambda: builder.add(pair, pair)):
             with pytest.raises(ValueError, match="not finished"):
                 call()
+
+
+def test_a_path_alone_is_not_several(tmp_path):
+    with pytest.raises(TypeError, match="parts: expected a list of them, got one str"):
+        merge("part.imei", tmp_path / "out.imei")

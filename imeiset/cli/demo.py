@@ -113,16 +113,12 @@ def _draw_keys(rng: "np.random.Generator", n: int) -> "Keys":
 
 
 def _digits(keys: "Keys") -> "Bytes":
-    """The 14 digits and the check digit of each key, one column each (3GPP TS 23.003 Annex B)."""
+    """The 14 digits and the check digit of each key, one column each."""
     import numpy as np
 
-    digits = np.empty((len(keys), 15), np.uint8)
-    left = keys.copy()
-    for i in range(13, -1, -1):
-        left, digits[:, i] = np.divmod(left, np.uint64(10))
-    doubled = digits[:, 1:14:2] * 2
-    total = digits[:, 0:14:2].sum(1) + (doubled - 9 * (doubled > 9)).sum(1)
-    digits[:, 14] = (10 - total % 10) % 10
+    from imeiset._parse import rows_of
+
+    digits: Bytes = np.frombuffer(rows_of(keys), np.uint8).reshape(-1, 15) - np.uint8(ord("0"))
     return digits
 
 

@@ -1,6 +1,5 @@
 """Deltas: what changes from one set to the next, checked as DIRBS checks it, all or nothing."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,9 +13,10 @@ from ..errors import FeedConflict, FeedLimit, mask
 from ..sets import ImeiSet
 from .export import expanded, irregular_rows
 from .formats import CHANGE, CHANGES
-from .loader import Paths, Progress, Table, read
+from .loader import Progress, Table, read
 from .reader import Options
 from .report import LoadReport
+from .sources import Paths, names_of
 
 CHECKS = ("add", "remove", "update", "conflict")
 MIN_SIZE = 75  # percent
@@ -65,7 +65,7 @@ def apply(
 
     Raises FeedConflict for a check, FeedLimit for the size, and as `load` does. Cost O(base) for each.
     """
-    names = [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+    names = names_of(paths)
     wanted = understood(change, checks)
     options = options or Options(max_rejects=0)
     options = replace(options, irregular="reject" if base.irregular is None else "keep")

@@ -17,11 +17,10 @@ from .formats import CHANGE
 from .reader import MAX_LINE, THREADS, Options, Reader
 from .report import LoadReport
 from .rows import Part, dtype_of
-from .sources import MAX_BYTES, MAX_RATIO, size_of
+from .sources import MAX_BYTES, MAX_RATIO, Paths, names_of, size_of
 
 _CODED = ("status", "reasons")
 _REQUIRED = ("imsi", CHANGE)
-Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 Progress = Callable[[int, int | None], None]
 
 
@@ -90,20 +89,18 @@ def load(
     FeedError, OSError if the rejects cannot be written, and FeedRejects also for a file all of whose
     rows are rejected. Memory: 16 bytes for each accepted row, and the set.
     """
-    names, options = (
-        _names(paths, rejects),
-        Options(
-            format,
-            column,
-            check_digit,
-            irregular,
-            rejects,
-            max_rejects,
-            max_line,
-            max_rows,
-            max_bytes,
-            max_ratio,
-        ),
+    names = _names(paths, rejects)
+    options = Options(
+        format=format,
+        column=column,
+        check_digit=check_digit,
+        irregular=irregular,
+        rejects=rejects,
+        max_rejects=max_rejects,
+        max_line=max_line,
+        max_rows=max_rows,
+        max_bytes=max_bytes,
+        max_ratio=max_ratio,
     )
     started = time.perf_counter()
     keys: list[NDArray[np.uint64]] = []
@@ -199,7 +196,7 @@ def _joined(pieces: list[NDArray[Any]], dtype: type[np.generic]) -> NDArray[Any]
 
 
 def _names(paths: Paths, rejects: str | os.PathLike[str] | None) -> list[str]:
-    names = [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+    names = names_of(paths)
     if not names:
         raise ValueError("expected at least one file")
     if rejects is not None and os.path.realpath(rejects) in map(os.path.realpath, names):

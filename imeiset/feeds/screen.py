@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from csv import reader
@@ -30,7 +30,7 @@ from ._scan import Scanner, annotate
 from .dialect import Dialect, expect_one, preamble, sniff, titled_so
 from .reader import MAX_LINE
 from .report import RowFlaw
-from .sources import Source, size_of
+from .sources import Paths, Source, names_of, size_of
 
 TABLES = (".parquet", ".pq")
 TEXTS = (".csv", ".tsv", ".txt", ".gz", ".zst", ".zstd", ".xz", ".zip")
@@ -59,7 +59,7 @@ class ScreenReport:
 
 
 def screen(
-    inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    inputs: Paths,
     listed: Any,
     *,
     column: str | int | None = None,
@@ -83,10 +83,8 @@ def screen(
     published then. Memory does not grow with the inputs. Text to Parquet, and Parquet at all, need pyarrow.
     """
     started = time.perf_counter()
-    if isinstance(inputs, str | os.PathLike):
-        inputs = [inputs]
     skipped: list[str] = []
-    files = [file for given in inputs for file in _files(os.fspath(given), skipped)]
+    files = [file for given in names_of(inputs) for file in _files(given, skipped)]
     if not files:
         raise ValueError("expected at least one file")
     if output is not None and os.path.realpath(output) in map(os.path.realpath, files):

@@ -6,7 +6,7 @@ import select
 import stat
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
@@ -14,6 +14,8 @@ from typing import Any, Self
 
 from ..errors import ExtraMissing, FeedEncoding, FeedLimit, FeedMissing, FeedTruncated
 from .inflate import GZIP, XZ, ZIP, ZSTD, Read, inflated, unzipped
+
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 CHUNK = 1 << 20  # bytes: a chunk, its marks and its rows stay in the second-level cache
 HEADROOM = 1 << 12  # bytes before a chunk, for the unfinished row of the one before
@@ -58,6 +60,11 @@ def _check_text(path: str, head: bytes) -> None:
     bare = re.sub(rb'"[^"]*"', b"", head).rstrip().replace(b"\r\n", b"\n")
     if bare.count(b"\r") > bare.count(b"\n"):
         raise FeedEncoding(path, "lines that end in LF or CRLF", "lines that end in CR")
+
+
+def names_of(paths: Paths) -> list[str]:
+    """The paths as texts; one may stand alone."""
+    return [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
 
 
 def is_remote(path: str) -> bool:
