@@ -156,7 +156,8 @@ def source(column: object, *, digits: int = 14, exact: bool = False) -> Source:
         return _Lines(text, exact)
     if isinstance(column, memoryview | array.array):
         return _array(np.asarray(column), digits, exact)
-    raise TypeError(f"expected {_ACCEPTED}, got {type(column).__name__}")
+    alone = ": one IMEI has to be in a list" if isinstance(column, str | int) else ""
+    raise TypeError(f"expected {_ACCEPTED}, got {type(column).__name__}{alone}")
 
 
 def settled(column: object) -> object:

@@ -3,6 +3,7 @@
 import array
 import inspect
 import mmap
+from importlib import metadata
 from pathlib import Path
 
 import nanoarrow as na
@@ -108,7 +109,7 @@ def test_accepted_columns(tmp_path, threads):
         0,
         imeiset.ParseStatus.MISSING,
     ]
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="got str: one IMEI has to be in a list"):
         s.contains(LISTED)
 
 
@@ -166,4 +167,5 @@ def test_public_names_are_all_there_is():
         if not name.startswith("_") and not inspect.ismodule(value)
     }
     assert names == set(imeiset.__all__)
+    assert imeiset.__version__ == metadata.version("imeiset")
     assert Path(imeiset.__file__).with_name("py.typed").exists()
