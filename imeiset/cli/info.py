@@ -11,6 +11,7 @@ from imeiset.cli.registers import opened, policy_facts
 
 if TYPE_CHECKING:
     from imeiset import ImeiSet, Register, Store
+    from imeiset.store import Status
 
 
 @click.command("info")
@@ -33,71 +34,69 @@ def command(snapshot: str, top: int, as_json: bool) -> None:
 
 
 def _show_register(register: "Register | Store", name: str, as_json: bool) -> None:
-    from imeiset import Store, snapshot
+    from imeiset import Store
 
-    facts: dict[str, Any] = {}
-    if isinstance(register, Store):
-        status = register.status()
-        facts = {
-            "generation": status.generation,
-            "sequence": status.sequence,
-            "changed": status.changed.isoformat(),
-            "age": round(status.age, 3),
-            "base_bytes": status.base_bytes,
-            "journal_records": status.journal_records,
-            "journal_bytes": status.journal_bytes,
-            "digest": status.digest,
-        }
-        counts = status.counts
-    else:
-        file = snapshot.open(name)
-        facts = {"bytes": file.nbytes, "digest": f"{file.digest:016x}"}
-        counts = register.counts()
+    status = register.status() if isinstance(register, Store) else None
+    facts = _facts_of_store(status) if status else _facts_of_file(name)
     lists: list[dict[str, Any]] = [
         {
             "name": one.name,
             "status": one.status.name.lower(),
             "kind": one.kind,
             "reason": one.reason,
-            "counts": counts[one.name],
+            "counts": one.counts(),
         }
         for one in register.lists
     ]
+    policy = policy_facts(register.policy)
     if as_json:
-        click.echo(json.dumps({**facts, "policy": policy_facts(register.policy), "lists": lists}))
+        click.echo(json.dumps({**facts, "policy": policy, "lists": lists}))
         return
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(markup=False, emoji=False, highlight=False)
-    if isinstance(register, Store):
-        console.print(
+    if status:
+        click.echo(
             f"{printable(name)}: generation {status.generation}, change {status.sequence}, last changed "
-            f"{status.changed:%Y-%m-%d %H:%M:%S} UTC, {status.age:,.0f} s ago",
-            soft_wrap=True,
+            f"{status.changed:%Y-%m-%d %H:%M:%S} UTC, {status.age:,.0f} s ago"
         )
-        console.print(
+        click.echo(
             f"base of {status.base_bytes:,} bytes, {status.journal_records:,} changes since in a journal of "
-            f"{status.journal_bytes:,} bytes",
-            soft_wrap=True,
+            f"{status.journal_bytes:,} bytes"
         )
     else:
-        console.print(
-            f"{printable(name)}: a register of {len(lists)} lists in {facts['bytes']:,} bytes", soft_wrap=True
-        )
-    console.print(f"digest {facts['digest']}")
-    policy = policy_facts(register.policy)
+        click.echo(f"{printable(name)}: a register of {len(lists)} lists in {facts['bytes']:,} bytes")
+    click.echo(f"digest {facts['digest']}")
     unlisted = register.policy.outcome(())[0].name.lower()
-    console.print(
+    click.echo(
         f"policy: response type {policy['response_type']}, unlisted {unlisted}, malformed "
-        f"{policy['malformed'] or 'an error'}, precedence {', '.join(policy['precedence'])}",
-        soft_wrap=True,
+        f"{policy['malformed'] or 'an error'}, precedence {', '.join(policy['precedence'])}"
     )
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for one in lists:
         held = ", ".join(f"{count:,} by {rule}" for rule, count in one["counts"].items()) or "nothing"
         table.add_row(printable(one["name"]), one["status"], one["kind"], held, printable(one["reason"]))
-    console.print(table)
+    Console(markup=False, emoji=False, highlight=False).print(table)
+
+
+def _facts_of_store(status: "Status") -> dict[str, Any]:
+    return {
+        "generation": status.generation,
+        "sequence": status.sequence,
+        "changed": status.changed.isoformat(),
+        "age": round(status.age, 3),
+        "base_bytes": status.base_bytes,
+        "journal_records": status.journal_records,
+        "journal_bytes": status.journal_bytes,
+        "digest": status.digest,
+    }
+
+
+def _facts_of_file(name: str) -> dict[str, Any]:
+    from imeiset import snapshot
+
+    file = snapshot.open(name)
+    return {"bytes": file.nbytes, "digest": f"{file.digest:016x}"}
 
 
 def _show_set(members: "ImeiSet", snapshot: str, top: int, as_json: bool) -> None:
