@@ -12,7 +12,7 @@ from itertools import islice
 
 from .._parse import is_valid
 from ..errors import FeedColumn
-from .formats import FORMATS, Format, plain, recognise
+from .formats import FORMATS, NUMBERS, Format, plain, recognise
 
 DELIMITERS = ",;\t|"
 # Column names that mean the IMEI, lower case and without punctuation.
@@ -195,8 +195,12 @@ def _sniff(path: str, tables: dict[str, list[list[str]]], column: str | int | No
         at = column - 1
         if len(rows[0]) > at and _is_title(rows[0][at]):
             return _titled(separator, at, rows[0])
+    elif width == 1:
+        at = 0
+        if (title := plain(rows[0][0])) in NUMBERS:  # subscribers would be taken for phones
+            raise FeedColumn(path, "a list of IMEIs, or --column", f"one with the title {title!r}")
     else:
-        at = 0 if width == 1 else _only_imeis(path, rows, width)
+        at = _only_imeis(path, rows, width)
     return Dialect(separator, at, header=False, fewest=width, most=width)
 
 

@@ -103,6 +103,16 @@ def test_refused(text, column, expected):
     assert A[8:] not in str(caught.value)
 
 
+@pytest.mark.parametrize("title", ["imsi", '"MSISDN"'])
+def test_a_list_of_subscribers_is_none_of_phones(title):
+    """An IMSI is as long as an IMEI."""
+    with pytest.raises(
+        FeedColumn, match=r"expected a list of IMEIs, or --column, got one with the title '(imsi|msisdn)'"
+    ):
+        look(f"{title}\n{A}\n{A}\n")
+    assert look(f"{title}\n{A}\n", 1) == (b"", 0, True)
+
+
 def test_of_two_imeis_one_may_be_chosen(tmp_path):
     path = tmp_path / "feed"
     path.write_text(f"imei,imei2\n{A},{C}\n")
