@@ -260,7 +260,7 @@ class ImeiSet(_index.Index):
     def _ask_part(
         self, kernel: Callable[..., object], dtype: type, malformed: int | None, digits: int, part: object
     ) -> tuple[NDArray[Any], tuple[int, int] | None]:
-        """The answers of a kernel; and the row and status of the first malformed entry, where that is wanted."""
+        """The answers of a kernel; and the row and status of the first malformed entry, if wanted."""
         if (ready := columns.ready_keys(part, digits=digits)) is not None:
             answer: NDArray[Any] = np.empty(len(ready), dtype)
             kernel(ready, answer.view(np.uint8) if dtype is np.bool_ else answer)
