@@ -183,27 +183,29 @@ static int imei_copy_keys(const void *values, size_t n, uint64_t *keys) {
 
 enum imei_policy { POLICY_IGNORE = 0, POLICY_SPARE = 1, POLICY_REQUIRE = 2 };
 
-/* Settles the soft codes: a row the policy lets through becomes OK, another loses its key. Counts the
- * rows of both codes, whatever the policy. */
-static void imei_settle(int policy, size_t n, uint64_t *keys, uint8_t *status, size_t *wrong, size_t *spare) {
-    *wrong = *spare = 0;
+/* Settles the soft codes: a row the policy lets through becomes OK, another loses its key. Returns how many
+ * rows are malformed then. */
+static size_t imei_settle(int policy, size_t n, uint64_t *keys, uint8_t *status) {
+    size_t malformed = 0;
     for (size_t start = 0; start < n; start += 255) { /* 255: sums that fit a byte, so that this vectorises */
         size_t stop = n - start < 255 ? n : start + 255;
-        uint8_t wrong_here = 0, spare_here = 0;
+        uint8_t soft = 0, bad = 0;
         for (size_t i = start; i < stop; i++) {
-            wrong_here += status[i] == IMEI_CHECK_DIGIT;
-            spare_here += status[i] == IMEI_CHECK_DIGIT_SPARE;
+            soft += (status[i] == IMEI_CHECK_DIGIT) | (status[i] == IMEI_CHECK_DIGIT_SPARE);
+            bad += status[i] != IMEI_OK;
         }
-        *wrong += wrong_here, *spare += spare_here;
-        if (!wrong_here && !spare_here) continue;
+        malformed += bad;
+        if (!soft) continue;
         for (size_t i = start; i < stop; i++) {
             if (status[i] != IMEI_CHECK_DIGIT && status[i] != IMEI_CHECK_DIGIT_SPARE) continue;
-            if (policy == POLICY_IGNORE || (policy == POLICY_SPARE && status[i] == IMEI_CHECK_DIGIT_SPARE))
+            if (policy == POLICY_IGNORE || (policy == POLICY_SPARE && status[i] == IMEI_CHECK_DIGIT_SPARE)) {
                 status[i] = IMEI_OK;
-            else
+                malformed--;
+            } else
                 keys[i] = IMEI_NO_KEY;
         }
     }
+    return malformed;
 }
 
 /* The check digit of a key. */

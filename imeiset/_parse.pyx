@@ -45,7 +45,7 @@ cdef extern from "_digits.h" nogil:
     unsigned imei_check_digit(uint64_t) noexcept
     void imei_write(uint64_t, char*) noexcept
     void imei_write_tacs(size_t, const uint64_t*, uint8_t*) noexcept
-    void imei_settle(int, size_t, uint64_t*, uint8_t*, size_t*, size_t*) noexcept
+    size_t imei_settle(int, size_t, uint64_t*, uint8_t*) noexcept
 
 cdef extern from "_digits_simd.h" nogil:
     const char* const* simd_names
@@ -462,13 +462,13 @@ cpdef int check_policy(str policy) except -1:
 def settle(str policy not None, uint64_t[::1] keys not None, uint8_t[::1] status not None):
     """Applies a check digit policy to parsed rows: "ignore", "spare" (right, or 0) or "require".
 
-    Rows let through become OK, others keep their code and lose their key. Returns how many 15th digits
-    were wrong, and how many of them were 0, before that.
+    Rows let through become OK, others keep their code and lose their key. Returns how many are malformed
+    then.
     """
-    cdef size_t wrong = 0, spare = 0
+    cdef size_t malformed = 0
     cdef int code = check_policy(policy)
     cdef Py_ssize_t n = _rows(0, keys.shape[0], keys, status)
     if n:
         with nogil:
-            imei_settle(code, n, &keys[0], &status[0], &wrong, &spare)
-    return wrong + spare, spare
+            malformed = imei_settle(code, n, &keys[0], &status[0])
+    return malformed

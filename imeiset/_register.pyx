@@ -700,7 +700,7 @@ cdef class Tables:
 
     # ---- many keys ----
 
-    def answer(self, const uint64_t[::1] keys not None, imsis, out not None):
+    def answer(self, const uint64_t[::1] keys not None, out not None, imsis=None):
         """The codes of keys, without their rules: uint16, or uint8 for the statuses alone.
 
         imsis: their numbers, or None where they are not known. Returns whether all keys are below 10**14;
@@ -924,7 +924,7 @@ cdef class Checker:
         the order of `lists`, -1 where none did. digits: what integers are, as for `ImeiSet`. Raises
         ImeiError and ImsiError, with its position, for the first malformed row, if the policy does not say
         what such gets. arrow: return Arrow arrays, the list null where none did. All rows are answered by the
-        lists of one moment. 14 to 60 ns for an IMEI on no list.
+        lists of one moment. 14 to 60 ns for an IMEI on no list, and 7 µs a call.
         """
         tables = self._tables()
         return tables.rules.check_many(tables, imeis, imsis, threads, lists, digits, arrow)

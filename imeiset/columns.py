@@ -165,7 +165,7 @@ def settled(column: object) -> object:
 
     Without nanoarrow, a column that can make a NumPy array of itself is left to do so, which is slower.
     """
-    if not _arrow.speaks(column):
+    if type(column) in (list, tuple) or not _arrow.speaks(column):
         return column
     try:
         return _arrow.ArrowColumn.of(column)
@@ -344,8 +344,7 @@ def keys_and_irregular(
         n = rows.read(keys, status)
         if not n:
             return np.concatenate(found), np.unique(np.concatenate(texts))
-        _parse.settle(check_digit, keys[:n], status[:n])
-        if status[:n].any():
+        if _parse.settle(check_digit, keys[:n], status[:n]):
             places, kept = regularise(rows, keys[:n], status[:n])
             status[places] = ParseStatus.OK
             if status[:n].any():

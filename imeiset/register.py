@@ -287,41 +287,41 @@ class Rules:
             and (ready := columns.likely_keys(imeis, digits=digits)) is not None
         ):
             codes = np.empty(len(ready), dtype)
-            if tables.answer(ready, None, codes):
+            if tables.answer(ready, codes):
                 return _shown(codes, lists, arrow)
         if imsis is None:
-
-            def kernel(keys: Keys, out: NDArray[Any]) -> None:
-                tables.answer(keys, None, out)
-
-            codes = tables.known._ask(imeis, kernel, dtype, threads, _MALFORMED, digits)
+            codes = tables.known._ask(imeis, tables.answer, dtype, threads, _MALFORMED, digits)
+            malformed = codes == _MALFORMED
         else:
             keys, status = columns.parse(imeis, digits=digits)
             numbers, value = imsi_numbers(imsis, len(keys))
             codes = np.empty(len(keys), dtype)
             self._ask_pairs(tables, keys, numbers, codes, threads)
-            codes[(status != 0) | (numbers == BAD_IMSI)] = _MALFORMED
-        self._settle(tables, codes, imeis, value, digits)
+            malformed = (status != 0) | (numbers == BAD_IMSI)
+        if malformed.any():
+            self._settle(tables, codes, malformed, imeis, value, digits)
         return _shown(codes, lists, arrow)
 
     def _ask_pairs(self, tables: Tables, keys: Keys, imsis: Keys, out: NDArray[Any], threads: int) -> None:
+        if threads == 1:
+            tables.answer(keys, out, imsis)
+            return
         count = parts_for(threads)
         edges = [len(keys) * part // count for part in range(count + 1)]
         parts = [slice(*edge) for edge in pairwise(edges)]
-        in_threads(lambda part: tables.answer(keys[part], imsis[part], out[part]), parts)
+        in_threads(lambda part: tables.answer(keys[part], out[part], imsis[part]), parts)
 
     def _settle(
         self,
         tables: Tables,
         codes: NDArray[Any],
+        malformed: NDArray[np.bool_],
         imeis: object,
         imsi: Callable[[int], object] | None,
         digits: int,
     ) -> None:
         """Decide the malformed rows one by one, as `check` does."""
-        rows = np.flatnonzero(codes == _MALFORMED)
-        if not rows.size:
-            return
+        rows = np.flatnonzero(malformed)
         if self.policy.malformed is not None and not self._texts:
             codes[rows] = self.policy.malformed
             return

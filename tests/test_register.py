@@ -752,8 +752,8 @@ def test_native_arguments():
         lambda: Pairing((ImeiSet(), np.zeros(2, np.uint32), one)),
         lambda: Pairing((ImeiSet(), np.zeros(1, np.uint32), one)).have(keys, keys, np.zeros(1, np.uint8)),
         lambda: part.contains(keys, np.zeros(1, np.uint8)),
-        lambda: tables.answer(keys, one, np.zeros(2, np.uint8)),
-        lambda: tables.answer(keys, None, np.zeros(1, np.uint8)),
+        lambda: tables.answer(keys, np.zeros(2, np.uint8), one),
+        lambda: tables.answer(keys, np.zeros(1, np.uint8)),
         lambda: Tables(ImeiSet(), tables.rules, shift=64),
     ):
         with pytest.raises(ValueError, match="expected"):

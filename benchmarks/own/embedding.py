@@ -72,7 +72,9 @@ def forked(directory: Path, count: int) -> float:
 def calls(directory: Path) -> dict[str, float]:
     """Nanoseconds for each phone: one by one, in an event loop, and in batches."""
     store, texts = Store.open(directory), _texts(directory)
-    columns = {size: [texts[at : at + size] for at in range(0, CHECKS, size)] for size in (100, 1000, CHECKS)}
+    columns = {
+        size: [texts[at : at + size] for at in range(0, CHECKS, size)] for size in (16, 100, 1000, CHECKS)
+    }
 
     def one_by_one() -> None:
         for text in texts:

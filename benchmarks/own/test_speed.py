@@ -82,6 +82,12 @@ def test_contains_texts(benchmark: BenchmarkFixture, form: str) -> None:
     run(benchmark, BATCH, lambda: found.contains(wanted))
 
 
+@pytest.mark.benchmark(group="contains, 16 texts a call")
+def test_contains_few(benchmark: BenchmarkFixture) -> None:
+    found, wanted = built(SIZES[1]), texts(SIZES[1], 0.5, 16).astype("U15").tolist()
+    run(benchmark, 16, lambda: found.contains(wanted))
+
+
 @pytest.mark.benchmark(group="contains, one by one")
 @pytest.mark.parametrize("heat", ["hot", "cold"])
 @pytest.mark.parametrize("hits", HITS)
