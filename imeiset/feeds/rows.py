@@ -146,6 +146,7 @@ class RowScanner:
             fewest=dialect.fewest,
             most=dialect.most,
             identity=self._identity,
+            digits=8 if dialect.format.identity == "tac" else 14,
             status=self._places["listed"] if self._filter else None,
             counting=dialect.format.statuses or (),
         )
