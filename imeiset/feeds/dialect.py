@@ -125,7 +125,7 @@ def sniff(
             if named and named.identity == "imei" and found.place(named.columns[0]) == found.column:
                 form = named
     else:
-        _expect_columns(path, form, found.titles, form.columns[1:])
+        expect_columns(path, form, found.titles, form.columns[1:])
     return replace(found, format=form)
 
 
@@ -144,7 +144,7 @@ def _of_format(path: str, tables: dict[str, list[list[str]]], form: Format) -> D
             last = 1 if form.identities == 2 else None
             width = len(rows[0])
             return Dialect(separator, 0, False, fewest=width, most=width, last=last, format=form)
-    _expect_columns(path, form, titles, form.columns)
+    expect_columns(path, form, titles, form.columns)
     names = [plain(title) for title in titles]
     places = [names.index(plain(column)) for column in form.columns[: form.identities]]
     found = _titled(delimiter.encode() if len(titles) > 1 else b"", max(places), titles)
@@ -164,7 +164,8 @@ def _of_ranges(path: str, tables: dict[str, list[list[str]]]) -> Dialect | None:
     return None
 
 
-def _expect_columns(path: str, form: Format, titles: Sequence[str], columns: Sequence[str]) -> None:
+def expect_columns(path: str, form: Format, titles: Sequence[str], columns: Sequence[str]) -> None:
+    """Raise FeedColumn if one of the columns of a format is not there, or more than once."""
     names = [plain(title) for title in titles]
     for column in columns:
         if (count := names.count(plain(column))) != 1:

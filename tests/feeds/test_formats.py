@@ -389,6 +389,120 @@ def test_parquet_that_cannot_be_used(tmp_path):
         load(path)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_columns_of_a_format_in_parquet(tmp_path, packed):
+    """They have to be there, as in text; and what a file is, its column of IMEIs says."""
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "list.parquet"
+
+    def write(*columns):
+        names, data = zip(*columns, strict=True)
+        table = pa.table(list(data), list(names))
+        if packed:
+            table = table.set_column(0, names[0], table.column(0).dictionary_encode())
+        parquet.write_table(table, path)
+
+    imeis = ("imei", [f"{A}8", B])
+    for columns, match in (
+        ([imeis, ("reporting_date", ["", ""])], "'status', as a stolen list has"),
+        ([imeis, ("reporting_dat", ["", ""]), ("status", ["", ""])], "'reporting_dat' as the nearest"),
+        ([imeis, imeis, ("reporting_date", ["", ""]), ("status", ["", ""])], "'imei', .* got 2 of that name"),
+    ):
+        write(*columns)
+        for column in (None, 1):
+            if column and "'imei'" in match:
+                continue
+            with pytest.raises(errors.FeedColumn, match=match):
+                load(path, format="stolen", column=column)
+    write(("imei2", [f"{A}8", B]), ("imei", [C, C]), ("reporting_date", ["", ""]), ("status", ["x", ""]))
+    assert load(path, column="imei2").report.formats == ["table"]
+    assert load(path, column="imei").report.formats == ["stolen"]
+    write(("number", [f"{A}8", B]), ("tac", ["", ""]))
+    assert load(path, column="number").set == ImeiSet([A, B])
+    for form in (None, "tacs"):
+        with pytest.raises(errors.FeedColumn, match=r"a column of IMEIs, got a .* list"):
+            load(path, format=form)
+
+
+@pytest.mark.parametrize(
+    ("status", "counts"),
+    [
+        ([b"blacklist", b"gone"], [True, False]),
+        ([" BlackList\t", None], [True, True]),
+        ([b"\xff", b""], [False, True]),
+        ([0, None], [False, True]),
+        ([False, None], [False, True]),
+    ],
+)
+def test_a_status_of_any_type_in_parquet(tmp_path, status, counts):
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "list.parquet"
+    parquet.write_table(pa.table({"imei": [A, B], "reporting_date": ["", ""], "status": status}), path)
+    members, report = load(path)
+    assert members == ImeiSet([imei for imei, count in zip((A, B), counts, strict=True) if count])
+    assert sum(report.ignored.values()) == counts.count(False)
+    assert read(path, ["listed"]).columns["listed"].tolist() == counts
+
+
+def test_columns_of_one_name_in_parquet(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "list.parquet"
+    table = pa.table([[A], ["x"], [B], ["lost"], ["found"]], ["imei", "n", "imei", "reason", "reason"])
+    parquet.write_table(table, path)
+    for column, imei in ((1, A), (3, B)):
+        assert load(path, column=column).set == ImeiSet([imei])
+        found = read(path, ["reasons"], options=Options(column=column))
+        assert (found.keys.tolist(), found.values) == ([int(imei)], {"reasons": ["lost"]})
+    with pytest.raises(errors.FeedColumn, match="one column of IMEIs"):
+        load(path)
+
+
+def test_types_that_are_no_text(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "list.parquet"
+    for imeis in (
+        [[A], [B]],
+        [{"a": A}, {"a": B}],
+        pa.array([A.encode(), B.encode()], pa.binary(14)),
+        [None],
+    ):
+        parquet.write_table(pa.table({"imei": imeis}), path)
+        with pytest.raises(errors.FeedColumn, match="column 'imei' to be text, got "):
+            load(path)
+    parquet.write_table(pa.table({"imei": [A, B], "reasons": [["lost"], None]}), path)
+    with pytest.raises(errors.FeedEncoding, match="Parquet or Arrow file"):
+        read(path, ["reasons"])
+    assert load(path).report.accepted == 2
+
+
+def test_a_file_without_rows_after_another(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    paths = [tmp_path / "some.parquet", tmp_path / "none.parquet"]
+    for path, rows in zip(paths, ([A, B], []), strict=True):
+        parquet.write_table(pa.table({"imei": pa.array(rows, pa.string())}), path)
+    for order in (paths, paths[::-1]):
+        assert load(order).report.lines == 2
+        assert len(read(order, ["line"]).keys) == 2
+
+
+def test_a_batch_of_many_rows(tmp_path):
+    """An Arrow file may have all of its rows in one."""
+    pa = pytest.importorskip("pyarrow")
+    pytest.importorskip("nanoarrow")
+    keys = [f"{number:014}" for number in range(150_000)]
+    with pa.ipc.new_file(tmp_path / "list.arrow", pa.schema([("imei", pa.string())])) as writer:
+        writer.write_table(pa.table({"imei": [*keys, "x"]}))
+    found = read(tmp_path / "list.arrow", ["line"])
+    assert found.columns["line"].tolist() == list(range(1, 150_001))
+    assert found.report.rejects["not_digit"].first == [(str(tmp_path / "list.arrow"), 150_001)]
+    assert (found.report.lines, found.report.rows) == (150_001, 150_001)
+
+
 def test_sources_with_different_columns(feed):
     """What a source does not say is none; but a subscriber, or what changes, must be said by all."""
     paths = [
