@@ -101,6 +101,8 @@ def test_a_quoted_cell_hides_no_row(text, flaws, ending):
     for cuts in [(), *([cut] for cut in range(len(text)))]:
         rows, _, _ = scan(text, b",", (0,), cuts, fewest=2, most=2)
         assert [flaw for _, flaw, _, _ in rows] == flaws
+
+
 @pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n"])
 @pytest.mark.parametrize(
     ("text", "flaws"),
