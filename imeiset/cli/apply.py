@@ -54,8 +54,8 @@ def command(
 ) -> None:
     """Apply deltas to the snapshot BASE, one after the other, and write the result; or to a list of STORE.
 
-    A DELTA has a column change_type of add, remove and update, is named ..._blocked, _unblocked or
-    _changed, or has a '+' or '-' before each number. All of it is applied or nothing: an addition of what
+    A DELTA has a column change_type of add, remove and update, or without it is named ..._blocked, _unblocked
+    or _changed, or has a '+' or '-' before each number. All of it is applied or nothing: an addition of what
     is there, a removal or update of what is not, or two different changes of one IMEI is an error.
 
     In a STORE each DELTA is a change of its own, on the disk before the next one is read; reasons and dates

@@ -18,7 +18,6 @@ from .delta import (
     REMOVE,
     UPDATE,
     Applied,
-    change_of,
     changes_of,
     checked,
     chosen_rows,
@@ -50,13 +49,12 @@ class ListDelta:
         understood(change, ())
         self.path = os.fspath(path)
         self._options = options or Options(max_rejects=0)
-        self._fixed = change_of(self.path, change)
         columns = {"imeis": DETAILS, "imsis": None}.get(one.kind, ("imsi",))
         if columns is None:
             raise FeedConflict(
                 self.path, f"a list of IMEIs or pairs, not of kind {one.kind!r}", repr(one.name)
             )
-        self._table = read_delta(self.path, self._fixed, columns, self._options, progress)
+        self._table, self._fixed = read_delta(self.path, change, columns, self._options, progress)
         self.report = self._table.report
         identities = {FORMATS[name].identity for name in self._table.report.formats}
         if columns == ("imsi",):

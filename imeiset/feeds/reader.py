@@ -75,16 +75,17 @@ class Options:
 class Reader:
     """Reads sources one after the other; keeps the report of what was read so far.
 
-    wanted: the columns beside the identity, of `rows.WANTED`. The rejects file appears when the context
-    ends without an error, or because of rejected rows, which it then has up to there.
+    wanted: the columns beside the identity, of `rows.WANTED`. signs: see `read`. The rejects file appears
+    when the context ends without an error, or because of rejected rows, which it then has up to there.
     """
 
-    def __init__(self, options: Options, wanted: tuple[str, ...] = ()) -> None:
+    def __init__(self, options: Options, wanted: tuple[str, ...] = (), *, signs: bool = True) -> None:
         if unknown := set(wanted) - set(WANTED):
             raise ValueError(f"expected columns of {', '.join(WANTED)}, got {', '.join(sorted(unknown))}")
         self.report = LoadReport()
         self.options = options
         self.wanted = wanted
+        self._signs = signs
         self.accept = np.zeros(256, np.uint8)
         self.accept[list(_POLICIES[options.check_digit])] = 1
         self._form = FORMATS[options.format] if options.format else None
@@ -223,6 +224,7 @@ class Reader:
             self.values,
             keep=options.irregular == "keep",
             wanted=self.wanted,
+            signs=self._signs,
             show=options.rejects is not None or options.max_rejects is not None,
             max_row=options.max_line,
         )

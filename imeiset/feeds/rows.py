@@ -104,7 +104,8 @@ class RowScanner:
     """Scans blocks of one text, for one thread.
 
     accept: for each status, whether such an identity is accepted. keep: irregular ones are too. wanted:
-    of WANTED; columns that the text does not have are left out. show: keep rejected rows as they are.
+    of WANTED; columns that the text does not have are left out. signs: see `read`. show: keep rejected rows
+    as they are.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class RowScanner:
         *,
         keep: bool,
         wanted: tuple[str, ...],
+        signs: bool,
         show: bool,
         max_row: int,
     ) -> None:
@@ -125,7 +127,7 @@ class RowScanner:
             places["listed"] = dialect.place("status") if dialect.format.statuses is not None else None
         self.columns = tuple(name for name in wanted if name == "line" or places[name] is not None)
         self._filter = places.get("listed") is not None and "listed" not in wanted
-        self._signs = CHANGE in wanted and dialect.delimiter == b"" and not dialect.header
+        self._signs = signs and CHANGE in wanted and dialect.delimiter == b"" and not dialect.header
         if self._signs:
             self.columns = (*(name for name in self.columns if name != CHANGE), CHANGE)
             places[CHANGE] = 0
