@@ -4,6 +4,7 @@ A row's line is its number in the file, from 1. Where further columns than the I
 written as delimited text and read as such, so that it means what the same list means as text.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,9 @@ def _parts(reader: Reader, path: str, head: bytes, delta: bool) -> Parts:
                 places = _choose(reader, path, opened.schema, delta)
                 batches = (batch.select(places) for batch in given)
                 yield from _batches(reader, path, batches, [opened.schema.names[place] for place in places])
-    except OSError as error:
-        raise FeedMissing(path, "a readable file", error.strerror or str(error)) from error
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # a title may be no UTF-8
+        if isinstance(error, OSError) and error.errno:
+            raise FeedMissing(path, "a readable file", os.strerror(error.errno)) from error
         raise FeedEncoding(path, "a whole Parquet or Arrow file", str(error)) from error
 
 

@@ -1,6 +1,7 @@
 """Sources to parts, in order: text is cut into blocks that are scanned on all cores, and accounted for."""
 
 import os
+import re
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,6 +33,8 @@ from .sources import CHUNK, MAX_BYTES, MAX_RATIO, Source
 
 MAX_LINE = 1 << 20  # bytes
 MAX_RETURNS = 16  # CRs inside a row; one with more hides rows, which must not be lost as one
+MAX_STATUSES = 100  # that a report names
+_LONGEST = 100  # characters of such a name
 THREADS = os.cpu_count() or 1
 
 # The statuses whose rows are accepted.
@@ -275,7 +278,10 @@ class Reader:
         if part.highs:
             report.ranges += part.accepted
         for status, count in part.ignored.items():
-            report.ignored[status] = report.ignored.get(status, 0) + count
+            name = mask(status) if len(re.findall(r"\d", status)) > 8 else status[:_LONGEST]
+            if name not in report.ignored and len(report.ignored) >= MAX_STATUSES:
+                name = "others"
+            report.ignored[name] = report.ignored.get(name, 0) + count
         for name, count in zip(("blank", "comments", "continued"), part.skipped, strict=True):
             setattr(report, name, getattr(report, name) + count)
         for digits, count in zip(report.forms, part.forms, strict=True):

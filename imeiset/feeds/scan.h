@@ -8,8 +8,9 @@
  * not yielded. A quote opens a quoted cell only as the cell's first byte.
  *
  * No row may hide others. A quoted cell that is never closed, is closed within a cell, holds a line
- * that looks like a row, or makes its row longer than max_row costs its first line only: that line
- * is yielded as SCAN_QUOTE and scanning resumes on the next. A CR out of quotes that ends no line may
+ * that looks like a row, makes its row longer than max_row, or is of several lines in a row that has not
+ * as many cells as it should costs its first line only: that line is yielded as SCAN_QUOTE and scanning
+ * resumes on the next. A CR out of quotes that ends no line may
  * have been meant to: its row is yielded as SCAN_RETURN. A line longer than max_row is yielded
  * cut, as SCAN_LONG, and skipped without being kept. What is yielded does not depend on how the text
  * was cut into chunks.
@@ -338,11 +339,11 @@ static int32_t scan_rows(const struct scan_dialect *dialect, const uint8_t *text
         if (column == 1 && scan_is_blank_line(text, position, mark)) {
             state->blank++;
         } else {
-            rows[count] = (struct scan_row){position, mark, line,
-                                            found < n_wanted ? SCAN_SHORT
-                                            : wide || column < fewest ? SCAN_CELLS
-                                            : scan_returns(text, position, mark, dialect->delimiter)
-                                                ? SCAN_RETURN : SCAN_FINE};
+            int32_t flaw = found < n_wanted ? SCAN_SHORT
+                           : wide || column < fewest ? SCAN_CELLS
+                           : scan_returns(text, position, mark, dialect->delimiter) ? SCAN_RETURN : SCAN_FINE;
+            if (flaw && flaw != SCAN_RETURN && row_lines && fewest) goto flawed; /* a quote may have joined two */
+            rows[count] = (struct scan_row){position, mark, line, flaw};
             for (; found < n_wanted; found++) cell = scan_cell(cell, capacity, text, mark, mark);
             state->continued += row_lines;
             count++;

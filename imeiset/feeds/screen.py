@@ -396,7 +396,7 @@ class _Tables:
                 if self._output:
                     self._write(batch, codes)
                 yield position
-        except self._pa.ArrowException as error:
+        except (self._pa.ArrowException, UnicodeDecodeError) as error:  # a title may be no UTF-8
             said = re.sub("(columns, got [0-9]+):.*", r"\1", str(error), flags=re.S)  # not the row
             raise FeedEncoding(path, "a file that pyarrow reads", said) from error
 
@@ -497,8 +497,9 @@ def _reading(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise FeedMissing(path, "a readable file", reason) from error
+        if error.errno:
+            raise FeedMissing(path, "a readable file", os.strerror(error.errno)) from error
+        raise FeedEncoding(path, "a file that pyarrow reads", str(error)) from error
 
 
 def _place(path: str, names: list[str], column: str | int | None) -> int:

@@ -1,5 +1,6 @@
 """Every format as operators send it: small files, and what is found in them."""
 
+import contextlib
 import csv
 import datetime
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imeiset import ImeiSet, errors, load
+from imeiset import ImeiSet, errors, load, screen
 from imeiset.feeds import Options, read
 from imeiset.feeds.delta import apply
 from imeiset.feeds.formats import FORMATS, recognise
@@ -65,6 +66,17 @@ def test_every_format(feed, name, named):
     assert {reason: [line for _, line in one.first] for reason, one in report.rejects.items()} == rejects
     assert report.rows == report.accepted + report.rejected + sum(report.ignored.values())
     assert report.digest == members.digest()
+
+
+def test_statuses_that_are_none(feed):
+    """A list whose columns are shifted: no number is shown, and a report does not grow with the list."""
+    rows = "".join(f",,{int(A) + number}\n,,x{number}\n" for number in range(3000))
+    report = load(feed(f"imei,reporting_date,status\n{B},,\n{rows},,{'y' * 5000}\n")).report
+    assert sum(report.ignored.values()) == 6001
+    assert report.ignored["49015420******"] == 3000
+    assert len(report.ignored) == 101
+    assert report.ignored["others"] == 3001 - 99
+    assert max(map(len, report.ignored)) <= 100
 
 
 def test_the_digest_says_what_is_in_a_set():
@@ -477,6 +489,29 @@ def test_types_that_are_no_text(tmp_path):
     with pytest.raises(errors.FeedEncoding, match="Parquet or Arrow file"):
         read(path, ["reasons"])
     assert load(path).report.accepted == 2
+
+
+@pytest.mark.parametrize("codec", ["none", "snappy"])
+def test_a_damaged_file(tmp_path, codec):
+    """Whatever byte is wrong, it is read or told to be damaged."""
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "list.parquet"
+    parquet.write_table(pa.table({"imei": [A, B], "status": ["", "x"]}), path, compression=codec)
+    whole = path.read_bytes()
+    for at in range(4, len(whole), 3):
+        damaged = bytearray(whole)
+        damaged[at] = 0xFC
+        path.write_bytes(damaged)
+        for reading in (
+            lambda: load(path),
+            lambda: read(path, ["status"]),
+            lambda: screen(path, ImeiSet([A])),
+        ):
+            with contextlib.suppress(
+                errors.FeedEncoding, errors.FeedColumn, errors.FeedRejects, errors.FeedEmpty
+            ):
+                reading()
 
 
 def test_a_file_without_rows_after_another(tmp_path):

@@ -113,6 +113,8 @@ def test_a_quoted_cell_hides_no_row(text, flaws, ending):
         (b'"see A\n5",A,y,z', [0]),
         (b'x,A,"see x,A,\n5",z', [0]),
         (b'x,A,"\nx,A 5","y,z"', [0]),
+        (b'x,y,z,"lost\nx",A,y,z', [QUOTE, 0]),  # no row has as many cells as both together
+        (b'x,"lost\ny"', [QUOTE, SHORT]),
     ],
 )
 def test_lines_that_a_quoted_cell_cuts(text, flaws, ending):
