@@ -72,8 +72,8 @@ def command(
         raise click.UsageError(f"{base!r} is a directory: a store is changed itself, without -o")
     if not is_store and output is None:
         raise click.UsageError("expected -o OUT, the snapshot to write")
-    if is_store and rejects is not None and len(deltas) > 1:
-        raise click.UsageError("--rejects: expected one DELTA for a store")
+    if rejects is not None and len(deltas) > 1:
+        raise click.UsageError("--rejects: expected one DELTA")
     if output is not None:
         check_outputs(deltas, output, rejects)
     if rejects is not None:

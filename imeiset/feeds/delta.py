@@ -61,13 +61,16 @@ def apply(
     checks: of 'add' (no addition of what is there), 'remove' and 'update' (neither of what is not), and
     'conflict' (no two different changes of one identity in a delta); without 'update', an update of what
     is not there adds it. expect_digest: of the result. min_size: percent of the base that the result must
-    have. options: as for `load`; a rejected row is an error, unless max_rejects allows it.
+    have. options: as for `load`; a rejected row is an error, unless max_rejects allows it. Rejects are those
+    of one delta.
 
     Raises FeedConflict for a check, FeedLimit for the size, and as `load` does. Cost O(base) for each.
     """
     names = [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
     wanted = understood(change, checks)
     options = options or Options(max_rejects=0)
+    if options.rejects is not None and len(names) > 1:  # each would replace those of the one before
+        raise ValueError(f"expected one delta where rejects are written, got {len(names)}")
     options = replace(options, irregular="reject" if base.irregular is None else "keep")
     result, report = base, Applied()
     for name in names:

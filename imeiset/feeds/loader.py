@@ -110,7 +110,7 @@ def load(
     lows: list[NDArray[np.uint64]] = []
     highs: list[NDArray[np.uint64]] = []
     texts: set[bytes] = set()
-    with Reader(options) as reader:
+    with Reader(options, sources=names) as reader:
         for part in _parts(reader, names, progress):
             (lows if part.highs else keys).extend(part.keys)
             highs.extend(part.highs)
@@ -147,7 +147,7 @@ def read(
     names, wanted = _names(paths, options.rejects), tuple(columns)
     started = time.perf_counter()
     found = Part()
-    with Reader(options, wanted, signs=signs) as reader:
+    with Reader(options, wanted, signs=signs, sources=names) as reader:
         for part in _parts(reader, names, progress, delta):
             _append(found, part, reader)
         present = [name for name in wanted if name in found.columns]

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -78,17 +78,26 @@ class Options:
 class Reader:
     """Reads sources one after the other; keeps the report of what was read so far.
 
-    wanted: the columns beside the identity, of `rows.WANTED`. signs: see `read`. The rejects file appears
-    when the context ends without an error, or because of rejected rows, which it then has up to there.
+    wanted: the columns beside the identity, of `rows.WANTED`. signs: see `read`. sources: all that will
+    be read; no rejects take their place. The rejects file appears when the context ends without an error, or
+    because of rejected rows, which it then has up to there.
     """
 
-    def __init__(self, options: Options, wanted: tuple[str, ...] = (), *, signs: bool = True) -> None:
+    def __init__(
+        self,
+        options: Options,
+        wanted: tuple[str, ...] = (),
+        *,
+        signs: bool = True,
+        sources: Iterable[str] = (),
+    ) -> None:
         if unknown := set(wanted) - set(WANTED):
             raise ValueError(f"expected columns of {', '.join(WANTED)}, got {', '.join(sorted(unknown))}")
         self.report = LoadReport()
         self.options = options
         self.wanted = wanted
         self._signs = signs
+        self._taken = set(map(os.path.realpath, sources))
         self.accept = np.zeros(256, np.uint8)
         self.accept[list(_POLICIES[options.check_digit])] = 1
         self._form = FORMATS[options.format] if options.format else None
@@ -337,11 +346,13 @@ class Reader:
             titles = self._delimiter.join(names)
         header = self._delimiter.join((b"line", b"source", b"reason", titles)) + b"\n"
         if header not in self._outputs:
-            number = len(self._outputs) + 1
-            path = Path(self.options.rejects)
-            output = self._first
-            if number > 1:
-                path = path.with_name(f"{path.stem}-{number}{path.suffix}")
+            first = path = Path(self.options.rejects)
+            output, number = self._first, len(self._outputs)
+            if number:
+                while path == first or os.path.realpath(path) in self._taken:
+                    number += 1
+                    path = first.with_name(f"{first.stem}-{number}{first.suffix}")
+                self._taken.add(os.path.realpath(path))
                 output = self._stack.enter_context(publish(path, private=True))
             output.write(header)
             self._outputs[header] = output

@@ -112,6 +112,16 @@ def test_a_row_that_is_not_understood_applies_nothing(base, delta, row):
     assert bodies(apply(base, path, options=Options(max_rejects=1))[0]) == {A, B, D}
 
 
+def test_rejects_of_two_deltas(base, delta, tmp_path):
+    """Those of the second would replace those of the first."""
+    paths = [delta(f"imei,change_type\n{C},add\nx,add\n", name) for name in ("1", "2")]
+    options = Options(max_rejects=1, rejects=tmp_path / "rejects")
+    with pytest.raises(ValueError, match="one delta where rejects are written, got 2"):
+        apply(base, paths, options=options)
+    apply(base, paths[0], options=options)
+    assert (tmp_path / "rejects").read_text().endswith("x,add\n")
+
+
 def test_a_list_that_does_not_say_what_changes(base, delta):
     path = delta(f"imei,x\n{C},1\n")
     with pytest.raises(errors.FeedConflict, match="--change"):
