@@ -101,7 +101,7 @@ class Reader:
         self.accept = np.zeros(256, np.uint8)
         self.accept[list(_POLICIES[options.check_digit])] = 1
         self._form = FORMATS[options.format] if options.format else None
-        self.values = Values("")
+        self.values = Values()
         self._stack = ExitStack()
         self._outputs: dict[bytes, BinaryIO] = {}  # of rejects, by their header
         self._output: BinaryIO | None = None
@@ -127,6 +127,7 @@ class Reader:
         """
         report = self.report
         report.sources.append(path)
+        self.values.path = path
         rows, accepted, ignored = report.rows, report.accepted, sum(report.ignored.values())
         self._first_line = 1
         header = False

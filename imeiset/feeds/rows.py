@@ -81,8 +81,8 @@ class Part:
 class Values:
     """The different values of columns of codes, shared by threads: a value's place is its code."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self) -> None:
+        self.path = ""  # of the source at hand
         self._codes: dict[str, dict[bytes, int]] = {}
         self._lock = threading.Lock()
 
@@ -92,7 +92,7 @@ class Values:
             known = self._codes.setdefault(column, {})
             codes = [known.setdefault(value.replace(b'""', b'"'), len(known)) for value in values]
         if len(known) > MAX_VALUES:
-            raise FeedLimit(self._path, f"at most {MAX_VALUES:,} different values of {column!r}", "more")
+            raise FeedLimit(self.path, f"at most {MAX_VALUES:,} different values of {column!r}", "more")
         return np.array(codes, np.int32)
 
     def names(self, column: str) -> list[str]:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from csv import Error as csv_error
 from csv import reader
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -428,8 +429,9 @@ class _Tables:
             delimiter = dialect.delimiter.decode() or ","
             try:
                 names = next(reader([title.decode()], delimiter=delimiter))
-            except UnicodeDecodeError:
-                raise FeedEncoding(path, "a header in UTF-8, to make Parquet of it", "another") from None
+            except (UnicodeDecodeError, csv_error):
+                expected = "a header in UTF-8 without a CR, to make Parquet of it"
+                raise FeedEncoding(path, expected, "another") from None
             batches = csv.open_csv(
                 file,
                 csv.ReadOptions(column_names=names, skip_rows=file.head[:used].count(b"\n")),

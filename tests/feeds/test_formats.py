@@ -538,6 +538,14 @@ def test_a_batch_of_many_rows(tmp_path):
     assert (found.report.lines, found.report.rows) == (150_001, 150_001)
 
 
+def test_too_many_values_name_their_file(feed, monkeypatch):
+    monkeypatch.setattr("imeiset.feeds.rows.MAX_VALUES", 3)
+    paths = [feed(f"imei,reasons\n{A},{name}\n", name) for name in "abc"]
+    assert len(read(paths, ["reasons"]).keys) == 3
+    with pytest.raises(errors.FeedLimit, match=r"/d: expected at most 3 different values of 'reasons'"):
+        read([*paths, feed(f"imei,reasons\n{A},d\n", "d")], ["reasons"])
+
+
 def test_sources_with_different_columns(feed):
     """What a source does not say is none; but a subscriber, or what changes, must be said by all."""
     paths = [
