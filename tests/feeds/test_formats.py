@@ -401,36 +401,46 @@ def test_parquet_that_cannot_be_used(tmp_path):
         load(path)
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_the_columns_of_a_format_in_parquet(tmp_path, packed):
-    """They have to be there, as in text; and what a file is, its column of IMEIs says."""
+@pytest.fixture
+def parquet(tmp_path):
+    """Write columns, as (title, values), to a Parquet file; return its path."""
     pa = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
-    path = tmp_path / "list.parquet"
+    pq = pytest.importorskip("pyarrow.parquet")
 
-    def write(*columns):
-        names, data = zip(*columns, strict=True)
-        table = pa.table(list(data), list(names))
-        if packed:
-            table = table.set_column(0, names[0], table.column(0).dictionary_encode())
-        parquet.write_table(table, path)
+    def write(*columns, name="list.parquet", **how):
+        titles, values = zip(*columns, strict=True)
+        pq.write_table(pa.table([pa.array(some) for some in values], list(titles)), tmp_path / name, **how)
+        return tmp_path / name
 
-    imeis = ("imei", [f"{A}8", B])
-    for columns, match in (
-        ([imeis, ("reporting_date", ["", ""])], "'status', as a stolen list has"),
-        ([imeis, ("reporting_dat", ["", ""]), ("status", ["", ""])], "'reporting_dat' as the nearest"),
-        ([imeis, imeis, ("reporting_date", ["", ""]), ("status", ["", ""])], "'imei', .* got 2 of that name"),
-    ):
-        write(*columns)
-        for column in (None, 1):
-            if column and "'imei'" in match:
-                continue
-            with pytest.raises(errors.FeedColumn, match=match):
-                load(path, format="stolen", column=column)
-    write(("imei2", [f"{A}8", B]), ("imei", [C, C]), ("reporting_date", ["", ""]), ("status", ["x", ""]))
+    return write
+
+
+IMEIS = ("imei", [f"{A}8", B])
+
+
+@pytest.mark.parametrize(
+    ("columns", "match"),
+    [
+        ([IMEIS, ("reporting_date", ["", ""])], "'status', as a stolen list has"),
+        ([IMEIS, ("reporting_dat", ["", ""]), ("status", ["", ""])], "'reporting_dat' as the nearest"),
+        ([IMEIS, IMEIS, ("reporting_date", ["", ""]), ("status", ["", ""])], "'imei', .* got 2 of that name"),
+    ],
+)
+def test_the_columns_of_a_format_in_parquet(parquet, columns, match):
+    """They have to be there, as in text."""
+    with pytest.raises(errors.FeedColumn, match=match):
+        load(parquet(*columns), format="stolen")
+    if "'imei'" not in match:
+        with pytest.raises(errors.FeedColumn, match=match):
+            load(parquet(*columns), format="stolen", column=1)
+
+
+def test_what_a_parquet_file_is_its_column_of_imeis_says(parquet):
+    others = ("imei", [C, C]), ("reporting_date", ["", ""]), ("status", ["x", ""])
+    path = parquet(("imei2", IMEIS[1]), *others)
     assert load(path, column="imei2").report.formats == ["table"]
     assert load(path, column="imei").report.formats == ["stolen"]
-    write(("number", [f"{A}8", B]), ("tac", ["", ""]))
+    path = parquet(("number", IMEIS[1]), ("tac", ["", ""]))
     assert load(path, column="number").set == ImeiSet([A, B])
     for form in (None, "tacs"):
         with pytest.raises(errors.FeedColumn, match=r"a column of IMEIs, got a .* list"):
@@ -447,23 +457,16 @@ def test_the_columns_of_a_format_in_parquet(tmp_path, packed):
         ([False, None], [False, True]),
     ],
 )
-def test_a_status_of_any_type_in_parquet(tmp_path, status, counts):
-    pa = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
-    path = tmp_path / "list.parquet"
-    parquet.write_table(pa.table({"imei": [A, B], "reporting_date": ["", ""], "status": status}), path)
+def test_a_status_of_any_type_in_parquet(parquet, status, counts):
+    path = parquet(IMEIS, ("reporting_date", ["", ""]), ("status", status))
     members, report = load(path)
     assert members == ImeiSet([imei for imei, count in zip((A, B), counts, strict=True) if count])
     assert sum(report.ignored.values()) == counts.count(False)
     assert read(path, ["listed"]).columns["listed"].tolist() == counts
 
 
-def test_columns_of_one_name_in_parquet(tmp_path):
-    pa = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
-    path = tmp_path / "list.parquet"
-    table = pa.table([[A], ["x"], [B], ["lost"], ["found"]], ["imei", "n", "imei", "reason", "reason"])
-    parquet.write_table(table, path)
+def test_columns_of_one_name_in_parquet(parquet):
+    path = parquet(("imei", [A]), ("n", ["x"]), ("imei", [B]), ("reason", ["lost"]), ("reason", ["found"]))
     for column, imei in ((1, A), (3, B)):
         assert load(path, column=column).set == ImeiSet([imei])
         found = read(path, ["reasons"], options=Options(column=column))
@@ -472,54 +475,39 @@ def test_columns_of_one_name_in_parquet(tmp_path):
         load(path)
 
 
-def test_types_that_are_no_text(tmp_path):
+def test_types_that_are_no_text(parquet):
     pa = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
-    path = tmp_path / "list.parquet"
-    for imeis in (
-        [[A], [B]],
-        [{"a": A}, {"a": B}],
-        pa.array([A.encode(), B.encode()], pa.binary(14)),
-        [None],
-    ):
-        parquet.write_table(pa.table({"imei": imeis}), path)
+    fixed = pa.array([A.encode(), B.encode()], pa.binary(14))
+    for imeis in ([[A], [B]], [{"a": A}, {"a": B}], fixed, [None]):
         with pytest.raises(errors.FeedColumn, match="column 'imei' to be text, got "):
-            load(path)
-    parquet.write_table(pa.table({"imei": [A, B], "reasons": [["lost"], None]}), path)
+            load(parquet(("imei", imeis)))
+    path = parquet(IMEIS, ("reasons", [["lost"], None]))
     with pytest.raises(errors.FeedEncoding, match="Parquet or Arrow file"):
         read(path, ["reasons"])
     assert load(path).report.accepted == 2
 
 
 @pytest.mark.parametrize("codec", ["none", "snappy"])
-def test_a_damaged_file(tmp_path, codec):
+def test_a_damaged_file(parquet, codec):
     """Whatever byte is wrong, it is read or told to be damaged."""
-    pa = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
-    path = tmp_path / "list.parquet"
-    parquet.write_table(pa.table({"imei": [A, B], "status": ["", "x"]}), path, compression=codec)
+    path = parquet(IMEIS, ("status", ["", "x"]), compression=codec)
     whole = path.read_bytes()
+    told = errors.FeedEncoding, errors.FeedColumn, errors.FeedRejects, errors.FeedEmpty
     for at in range(4, len(whole), 3):
         damaged = bytearray(whole)
         damaged[at] = 0xFC
         path.write_bytes(damaged)
-        for reading in (
-            lambda: load(path),
-            lambda: read(path, ["status"]),
-            lambda: screen(path, ImeiSet([A])),
-        ):
-            with contextlib.suppress(
-                errors.FeedEncoding, errors.FeedColumn, errors.FeedRejects, errors.FeedEmpty
-            ):
-                reading()
+        with contextlib.suppress(*told):
+            load(path)
+        with contextlib.suppress(*told):
+            read(path, ["status"])
+        with contextlib.suppress(*told):
+            screen(path, ImeiSet([A]))
 
 
-def test_a_file_without_rows_after_another(tmp_path):
+def test_a_file_without_rows_after_another(parquet):
     pa = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
-    paths = [tmp_path / "some.parquet", tmp_path / "none.parquet"]
-    for path, rows in zip(paths, ([A, B], []), strict=True):
-        parquet.write_table(pa.table({"imei": pa.array(rows, pa.string())}), path)
+    paths = [parquet(IMEIS), parquet(("imei", pa.array([], pa.string())), name="none.parquet")]
     for order in (paths, paths[::-1]):
         assert load(order).report.lines == 2
         assert len(read(order, ["line"]).keys) == 2
