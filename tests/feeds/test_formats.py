@@ -243,7 +243,11 @@ def test_parquet_and_arrow(tmp_path, kind, form):
         **{name: getattr(pa, name)() for name in ("string", "large_string", "string_view", "binary")},
     }
     rows = [f"{A}8", B, None, "x", "62#222222222222", "35-693803-564380", f"{C}", "52003020863612#"]
-    values = pa.array([row.encode() if row and form == "binary" else row for row in rows]).cast(types[form])
+    texts = pa.array([row.encode() if row and form == "binary" else row for row in rows])
+    try:
+        values = texts.cast(types[form])
+    except pa.ArrowNotImplementedError:
+        pytest.skip(f"this pyarrow makes no {form}")
     table = pa.table({"imei": values, "reporting_date": [""] * 8, "status": ["blacklist"] * 6 + ["no", None]})
     path = tmp_path / f"list.{kind}"
     if kind == "parquet":
