@@ -204,7 +204,7 @@ def _part(reader: Reader, batch: Any, form: Format | None) -> Part:
         coded = _as_text(batch.column(1)).view("large_binary").dictionary_encode()
         values = [value.strip(b" \t\r").lower() for value in coded.dictionary.to_pylist()]
         group = coded.indices.to_numpy(zero_copy_only=False)
-        counts = np.isin(values, list(form.statuses or ()))[group] if values else counts
+        counts = np.array([value in (form.statuses or ()) for value in values], bool)[group]
         for at, number in enumerate(np.bincount(group[~counts], minlength=len(values)).tolist()):
             if number:
                 name = values[at].decode(errors="replace")

@@ -31,6 +31,7 @@ _KNOWN = {
     "deviceimei",
     "pei",
 }
+_FOR_EXCEL = re.compile(rb'"?sep=.?"?\s*', re.I)
 _SAMPLE = 1 << 16  # bytes looked at
 _SAMPLE_ROWS = 100
 _NUMBER = re.compile(
@@ -66,7 +67,8 @@ def preamble(text: bytes | bytearray, column: str | int | None = None) -> tuple[
     """The blank and comment lines before the first row: their bytes, how many blank, how many comments.
 
     A line that starts with '#' is a comment, here and everywhere below. Only one just before the first
-    row is the header instead, if it names the column, and that row does not but has as many cells.
+    row is the header instead, if it names the column, and that row does not but has as many cells. The first
+    line is one, too, if it is 'sep=;' or so, which is for Excel.
     """
     size = blank = comments = 0
     last = b""
@@ -74,6 +76,8 @@ def preamble(text: bytes | bytearray, column: str | int | None = None) -> tuple[
         if line.startswith(b"#"):
             comments += 1
             last = line
+        elif not size and _FOR_EXCEL.fullmatch(line):
+            comments += 1
         elif not line.strip(b" \t\r\n"):
             blank += 1
             last = b""

@@ -457,6 +457,7 @@ def test_what_a_parquet_file_is_its_column_of_imeis_says(parquet):
         ([b"blacklist", b"gone"], [True, False]),
         ([" BlackList\t", None], [True, True]),
         ([b"\xff", b""], [False, True]),
+        ([b"blacklist\0", b"blacklist"], [False, True]),
         ([0, None], [False, True]),
         ([False, None], [False, True]),
     ],

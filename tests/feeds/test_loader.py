@@ -116,6 +116,11 @@ def test_rejects_of_any_bytes_survive(feed, tmp_path):
     assert (tmp_path / "rejects.csv").read_bytes().endswith(b'\t\xff\xfe\x00 "\n')
 
 
+def test_a_line_for_excel(feed):
+    blocked, report = load(feed(f"sep=;\r\nimei;n\r\n{GOOD};1\r\n"))
+    assert (len(blocked), account(report).comments, report.headers) == (1, 1, 1)
+
+
 def test_rejects_of_other_layouts_replace_no_source(feed, tmp_path):
     paths = [feed(f"{GOOD}\nx\n"), feed(f"imei,n\n{GOOD},1\ny,\n", "rejects-2.csv")]
     paths += [feed(f"n;imei\n1;{GOOD}\n;z\n", "other")]
