@@ -56,9 +56,9 @@ def command(
 
     One after the other; of a snapshot, -o says where the result goes.
 
-    A DELTA has a column change_type of add, remove and update, is named ..._blocked, _unblocked or _changed,
-    or has a '+' or '-' before each number. All of it is applied or nothing: an addition of what is there, a
-    removal or update of what is not, or two different changes of one IMEI is an error.
+    A DELTA has a column change_type of add, remove and update, or without it is named ..._blocked, _unblocked
+    or _changed, or has a '+' or '-' before each number. All of it is applied or nothing: an addition of what
+    is there, a removal or update of what is not, or two different changes of one IMEI is an error.
 
     In a STORE each DELTA is a change of its own, on the disk before the next one is read; reasons and dates
     are kept, and for lists of pairs it has a column imsi. With --sequence, what was applied before under its
@@ -74,8 +74,8 @@ def command(
         raise click.UsageError(f"{base!r} is a directory: a store is changed itself, without -o")
     if not is_store and output is None:
         raise click.UsageError("expected -o OUT, the snapshot to write")
-    if is_store and rejects is not None and len(deltas) > 1:
-        raise click.UsageError("--rejects: expected one DELTA for a store")
+    if rejects is not None and len(deltas) > 1:
+        raise click.UsageError("--rejects: expected one DELTA")
     if output is not None:
         check_outputs(deltas, output, rejects)
     if rejects is not None:

@@ -35,7 +35,9 @@ from imeiset.cli.files import (
     show_default=True,
     help="Identities that are no number: reject the row, or keep them as text.",
 )
-@click.option("--rejects", metavar="CSV", help="Write the rejected rows to this file.")
+@click.option(
+    "--rejects", metavar="CSV", help="Write the rejected rows to this file, also where the size is refused."
+)
 @click.option("--max-rejects", type=click.IntRange(0), metavar="N", help="Stop after more rejected rows.")
 @click.option(
     "--max-line",

@@ -24,6 +24,7 @@ class Scanner:
         fewest: int = 0,
         most: int = ...,
         identity: int = 0,
+        digits: int = 14,
         status: int | None = None,
         counting: Iterable[bytes] = (),
     ) -> Self: ...

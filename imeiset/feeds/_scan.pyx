@@ -24,7 +24,7 @@ cdef extern from "scan.h" nogil:
     struct scan_dialect:
         uint8_t delimiter
         bint comments
-        int32_t max_row, fewest, most, n_wanted
+        int32_t max_row, fewest, most, n_wanted, identity, digits
         const int32_t *wanted
 
     struct scan_state:
@@ -110,9 +110,9 @@ cdef class Scanner:
     delimiter: one byte, or b"" for one cell per line. columns: ascending numbers of the wanted cells,
     from 0. comments: lines that start with '#' are not rows. max_row: the bytes of a row; a longer one
     is yielded as flawed, see scan.h. first_line: the number of the text's first line. fewest, most: the
-    cells of a row, other rows being flawed; empty cells at its end may be more. For `sift`, identity and
-    status: places among the wanted columns, of that which is parsed and of that which has to be one of
-    `counting`, lower case; None: every row counts.
+    cells of a row, other rows being flawed; empty cells at its end may be more. identity: its place among
+    the wanted columns, digits: how many it has at least; a quoted cell that hides such a row is a flaw. For
+    `sift`, status: the place of that which has to be one of `counting`, lower case; None: every row counts.
 
     Call `feed` with a chunk, then `batch` until it returns 0. The next chunk begins with the last
     `unfinished` bytes of this one.
@@ -137,7 +137,7 @@ cdef class Scanner:
 
     def __cinit__(self, bytes delimiter not None, columns, *, bint comments=False, max_row=1 << 20,
                   int64_t first_line=1, int32_t fewest=0, int32_t most=MAX_ROW, int32_t identity=0,
-                  status=None, counting=()):
+                  int32_t digits=14, status=None, counting=()):
         wanted = np.array(columns, np.int32)
         if len(delimiter) > 1 or delimiter in (b"\n", b"\r", b'"', b"\0"):
             raise ValueError(f"expected a one-byte delimiter, got {delimiter!r}")
@@ -164,6 +164,8 @@ cdef class Scanner:
         self._dialect.most = most
         self._dialect.wanted = &self._wanted[0]
         self._dialect.n_wanted = wanted.size
+        self._dialect.identity = self._wanted[identity]
+        self._dialect.digits = digits
         self._rows = np.zeros((BATCH_ROWS, 4), np.int32)
         self._cells = np.zeros((wanted.size, 2, BATCH_ROWS), np.int32)
         self._row_view = self._rows

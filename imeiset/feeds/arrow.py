@@ -4,6 +4,7 @@ A row's line is its number in the file, from 1. Where further columns than the I
 written as delimited text and read as such, so that it means what the same list means as text.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import columns
 from ..errors import ExtraMissing, FeedColumn, FeedEncoding, FeedMissing, ParseStatus
-from .dialect import Dialect, expect_one, titled_so
+from .dialect import Dialect, expect_columns, expect_one, titled_so
 from .formats import FORMATS, NUMBERS, Format, plain, recognise
 from .reader import Parts, Reader
 from .rows import Part, Rejected, RowScanner, titles_of
@@ -21,6 +22,8 @@ from .sources import is_remote
 _PARQUET, _ARROW = b"PAR1", b"ARROW1"
 _STREAM = b"\xff\xff\xff\xff"
 _ROWS = 1 << 16
+_TEXTS = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
+_NUMERIC = ("int", "float", "double", "decimal")
 
 
 def parts(reader: Reader, path: str, delta: bool) -> Parts | None:
@@ -48,21 +51,28 @@ def _parts(reader: Reader, path: str, head: bytes, delta: bool) -> Parts:
     try:
         if head.startswith(_PARQUET):
             with pq.ParquetFile(path) as parquet:
-                names = _choose(reader, path, parquet.schema_arrow, delta)
-                yield from _batches(reader, path, parquet.iter_batches(_ROWS, columns=names), names)
+                schema = parquet.schema_arrow
+                places = _choose(reader, path, schema, delta)
+                names = [schema.names[place] for place in places]
+                if any(schema.names.count(name) > 1 for name in names):
+                    batches = (whole.select(places) for whole in parquet.iter_batches(_ROWS))
+                else:
+                    batches = (some.select(names) for some in parquet.iter_batches(_ROWS, columns=names))
+                yield from _batches(reader, path, batches, names)
         else:
             with pa.memory_map(path) as file:
                 if head.startswith(_ARROW):
                     opened = pa.ipc.open_file(file)
-                    batches = (opened.get_batch(i) for i in range(opened.num_record_batches))
+                    given = (opened.get_batch(i) for i in range(opened.num_record_batches))
                 else:
-                    batches = opened = pa.ipc.open_stream(file)
-                names = _choose(reader, path, opened.schema, delta)
-                yield from _batches(reader, path, batches, names)
-    except pa.ArrowInvalid as error:
+                    given = opened = pa.ipc.open_stream(file)
+                places = _choose(reader, path, opened.schema, delta)
+                batches = (batch.select(places) for batch in given)
+                yield from _batches(reader, path, batches, [opened.schema.names[place] for place in places])
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # a title may be no UTF-8
+        if isinstance(error, OSError) and error.errno:
+            raise FeedMissing(path, "a readable file", os.strerror(error.errno)) from error
         raise FeedEncoding(path, "a whole Parquet or Arrow file", str(error)) from error
-    except OSError as error:
-        raise FeedMissing(path, "a readable file", error.strerror or str(error)) from error
 
 
 def _sound(batch: Any) -> Any:
@@ -71,11 +81,15 @@ def _sound(batch: Any) -> Any:
     return batch
 
 
-def _choose(reader: Reader, path: str, schema: Any, delta: bool) -> list[str]:
+def _choose(reader: Reader, path: str, schema: Any, delta: bool) -> list[int]:
     """The columns to read: the IMEIs, the status if it decides, and what else is wanted."""
     titles = tuple(schema.names)
     reader.expect_list(path, titles, delta=delta)
     wanted, form = reader.options.column, FORMATS.get(reader.options.format or "")
+    named = recognise(list(titles))
+    other = form or (named if wanted is None and not titled_so(titles, None) else None)
+    if other and other.identity != "imei":
+        raise FeedColumn(path, "a column of IMEIs", f"a {other.name} list, which is read from text only")
     if isinstance(wanted, int):
         if not 1 <= wanted <= len(titles):
             raise FeedColumn(path, f"a column {wanted}", f"a table of {len(titles)}")
@@ -84,33 +98,39 @@ def _choose(reader: Reader, path: str, schema: Any, delta: bool) -> list[str]:
         if not wanted and form is None:
             expect_one(path, titles)
         found = titled_so(titles, wanted or (form.columns[0] if form and form.columns else None))
+    if form:
+        expect_columns(path, form, titles, form.columns[0 if wanted is None else 1 :])
     if len(found) != 1:
         expected = f"one column {wanted!r}" if wanted else "one column 'imei', or --column"
         raise FeedColumn(path, expected, f"columns {', '.join(map(repr, titles))}"[:200])
-    kind = schema.types[found[0]]
-    if not _is_text(kind):
-        raise FeedColumn(
-            path, f"column {titles[found[0]]!r} to be text", f"{kind}: leading zeros may be lost"
-        )
-    form = form or recognise(list(titles)) or FORMATS["table"]
-    if form.identity != "imei":
-        raise FeedColumn(path, "a column of IMEIs", f"a {form.name} list, which is read from text only")
+    _expect_text(path, schema, found[0])
+    if form is None:
+        of_imei = named and named.identity == "imei" and plain(titles[found[0]]) == plain(named.columns[0])
+        form = named if named and of_imei else FORMATS["table"]
     reader.report.formats.append(form.name)
     dialect = Dialect(b",", found[0], header=True, titles=titles, format=form)
     status = {"status"} if form.statuses else set()
-    places = {dialect.place(title) for name in {*reader.wanted, *status} for title in titles_of(name)}
-    others = sorted(place for place in places if place is not None and place != found[0])
-    names = [titles[found[0]], *(titles[place] for place in others)]
-    for name in names:
-        if plain(name) in NUMBERS and not _is_text(schema.field(name).type):
-            got = f"{schema.field(name).type}: leading zeros may be lost"
-            raise FeedColumn(path, f"column {name!r} to be text", got)
+    others = {dialect.place(*titles_of(name)) for name in {*reader.wanted, *status}}
+    places = [found[0], *sorted(place for place in others if place is not None and place != found[0])]
+    for place in places:
+        if plain(titles[place]) in NUMBERS:
+            _expect_text(path, schema, place)
+    names = [titles[place] for place in places]
     reader.open_rejects(dialect, b",".join(map(str.encode, names)) if reader.wanted else b"imei")
-    return names
+    return places
 
 
-def _is_text(kind: Any) -> bool:
-    return any(word in str(kind) for word in ("string", "binary"))
+def _expect_text(path: str, schema: Any, place: int) -> None:
+    """Raise FeedColumn for a column that is no text."""
+    kind = schema.types[place]
+    if not is_text(kind):
+        why = ": leading zeros may be lost" if any(word in str(kind) for word in _NUMERIC) else ""
+        raise FeedColumn(path, f"column {schema.names[place]!r} to be text", f"{kind}{why}")
+
+
+def is_text(kind: Any) -> bool:
+    """Whether a type is text, or a dictionary of texts."""
+    return str(getattr(kind, "value_type", kind) if "dictionary" in str(kind) else kind) in _TEXTS
 
 
 def _batches(reader: Reader, path: str, batches: Any, names: list[str]) -> Parts:
@@ -122,15 +142,19 @@ def _batches(reader: Reader, path: str, batches: Any, names: list[str]) -> Parts
         scanner = reader.scanner(
             Dialect(b",", 0, header=True, fewest=count, most=count, titles=tuple(names), format=form)
         )
-    for batch in (_sound(given.select(names)) for given in batches):  # Parquet's are in the order of the file
-        if scanner is not None:
-            part, _ = scanner.scan(memoryview(_text(batch)), final=True)
-        else:
-            part = _part(reader, batch, form if len(names) > 1 else None)
-        yield part, size, True
+    rows = 0
+    for batch in map(_sound, batches):  # Parquet's are in the order of the file
+        if scanner is None:
+            found = iter([_part(reader, batch, form if len(names) > 1 else None)])
+        else:  # in pieces, for a batch of an Arrow file may have any number of rows
+            pieces = (batch.slice(start, _ROWS) for start in range(0, batch.num_rows, _ROWS))
+            found = (scanner.scan(memoryview(_text(piece)), final=True)[0] for piece in pieces)
+        for part in found:
+            yield part, size, True
+            reader.report.lines += part.rows
         reader.report.bytes += batch.nbytes
-        reader.report.lines += batch.num_rows
-    if not reader.report.lines:
+        rows += batch.num_rows
+    if not rows:
         yield Part(), size, True
 
 
@@ -141,13 +165,7 @@ def _text(batch: Any) -> bytes:
     from pyarrow import csv
 
     columns_of = []
-    for column in batch.columns:
-        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        if pa.types.is_temporal(kind):
-            column = pc.strftime(column.cast(kind), format="%Y%m%d")
-        if _is_text(kind):
-            column = column.cast(kind).cast(pa.large_binary()).view(pa.large_string())
-        column = pc.fill_null(column.cast(pa.large_string()), "")
+    for column in map(_as_text, batch.columns):
         for end in "\n\r":  # no identity has one, and nothing else that counts
             column = pc.replace_substring(column, end, "\x1f")
         columns_of.append(column)
@@ -158,24 +176,38 @@ def _text(batch: Any) -> bytes:
     return text
 
 
+def _as_text(column: Any) -> Any:
+    """A column of anything as text, dates as YYYYMMDD, missing values empty. Text is not looked at."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    column = column.cast(kind)
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        column = pc.strftime(column, format="%Y%m%d")
+    if is_text(kind):
+        column = column.cast(pa.large_binary()).view(pa.large_string())
+    return pc.fill_null(column.cast(pa.large_string()), "")
+
+
 def _part(reader: Reader, batch: Any, form: Format | None) -> Part:
     part = Part(rows=batch.num_rows, lines=batch.num_rows)
     rows = columns.source(batch.column(0))
     keys, status = np.empty(batch.num_rows, np.uint64), np.empty(batch.num_rows, np.uint8)
     rows.read(keys, status)
     if not reader.accept[status].all():  # blanks around a text are no part of it, as in delimited text
-        rows = columns.source(_trimmed(batch.column(0)))
+        rows = columns.source(trimmed(batch.column(0)))
         rows.read(keys, status)
     counts = np.ones(batch.num_rows, bool)
     if form:
-        coded = batch.column(1).dictionary_encode()
-        values = [str(value or "").strip().lower() for value in coded.dictionary.to_pylist()]
-        names = np.array([*values, ""], object)[
-            coded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
-        ]
-        counts = np.isin(names, [value.decode() for value in form.statuses or ()])
-        for name, count in zip(*np.unique(names[~counts].astype(str), return_counts=True), strict=True):
-            part.ignored[str(name)] = int(count)
+        coded = _as_text(batch.column(1)).view("large_binary").dictionary_encode()
+        values = [value.strip(b" \t\r").lower() for value in coded.dictionary.to_pylist()]
+        group = coded.indices.to_numpy(zero_copy_only=False)
+        counts = np.array([value in (form.statuses or ()) for value in values], bool)[group]
+        for at, number in enumerate(np.bincount(group[~counts], minlength=len(values)).tolist()):
+            if number:
+                name = values[at].decode(errors="replace")
+                part.ignored[name] = part.ignored.get(name, 0) + number
     accept = reader.accept[status].view(bool)
     for digits, number in _forms(batch.column(0), accept & counts):
         reader.report.forms[digits] += number
@@ -199,7 +231,7 @@ def _part(reader: Reader, batch: Any, form: Format | None) -> Part:
     return part
 
 
-def _trimmed(column: Any) -> Any:
+def trimmed(column: Any) -> Any:
     """A column of texts without the blanks around them."""
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -53,21 +53,24 @@ def apply(
 ) -> tuple[ImeiSet, Applied]:
     """The set after deltas, applied one after the other: the removals of each, then its additions.
 
-    A delta has a column change_type of add, remove and update; or is named ..._blocked, _unblocked,
-    _changed, _added or _removed; or is a list without a header of '+' and '-' before each number; or
-    `change` says what all its rows are. A row of a status that does not count adds nothing, and as an
-    update removes. Irregular identities are kept if the base keeps them.
+    A delta has a column change_type of add, remove and update; or if it has none is named ..._blocked,
+    _unblocked, _changed, _added or _removed; or is a list without a header of '+' and '-' before each
+    number; or `change` says what all its rows are. A row of a status that does not count adds nothing, and
+    as an update removes. Irregular identities are kept if the base keeps them.
 
     checks: of 'add' (no addition of what is there), 'remove' and 'update' (neither of what is not), and
     'conflict' (no two different changes of one identity in a delta); without 'update', an update of what
     is not there adds it. expect_digest: of the result. min_size: percent of the base that the result must
-    have. options: as for `load`; a rejected row is an error, unless max_rejects allows it.
+    have. options: as for `load`; a rejected row is an error, unless max_rejects allows it. Rejects are those
+    of one delta.
 
     Raises FeedConflict for a check, FeedLimit for the size, and as `load` does. Cost O(base) for each.
     """
     names = names_of(paths)
     wanted = understood(change, checks)
     options = options or Options(max_rejects=0)
+    if options.rejects is not None and len(names) > 1:  # each would replace those of the one before
+        raise ValueError(f"expected one delta where rejects are written, got {len(names)}")
     options = replace(options, irregular="reject" if base.irregular is None else "keep")
     result, report = base, Applied()
     for name in names:
@@ -108,8 +111,7 @@ def _apply(
     report: Applied,
     progress: Progress | None,
 ) -> ImeiSet:
-    fixed = change_of(path, change)
-    table = read_delta(path, fixed, (), options, progress)
+    table, fixed = read_delta(path, change, (), options, progress)
     adds, removes, updates = checked(path, table, fixed, lambda _: base, checks, options, report)
     if "update" not in checks:
         adds |= updates
@@ -117,14 +119,19 @@ def _apply(
 
 
 def read_delta(
-    path: str, fixed: int | None, columns: tuple[str, ...], options: Options, progress: Progress | None
-) -> Table:
-    """The rows of a delta, with further columns."""
-    wanted = ("line", "listed", *columns, *(() if fixed is not None else (CHANGE,)))
-    table = read(path, wanted, options=options, delta=True, progress=progress)
-    if table.report.accepted and fixed is None and CHANGE not in table.columns:
+    path: str, change: str | None, columns: tuple[str, ...], options: Options, progress: Progress | None
+) -> tuple[Table, int | None]:
+    """The rows of a delta, with further columns, and what all of them are; None if each says it."""
+    fixed = change_of(path, change)
+    wanted = ("line", "listed", *columns, CHANGE)
+    table = read(path, wanted, options=options, delta=True, signs=fixed is None, progress=progress)
+    if CHANGE in table.columns:
+        if change is not None:
+            raise FeedConflict(path, "no column change_type beside --change", "one")
+        fixed = None  # whatever the name of the file says
+    elif table.report.accepted and fixed is None:
         raise FeedConflict(path, "a column change_type, or --change", "a list that does not say what changes")
-    return table
+    return table, fixed
 
 
 def checked(

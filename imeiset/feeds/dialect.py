@@ -31,6 +31,7 @@ _KNOWN = {
     "deviceimei",
     "pei",
 }
+_FOR_EXCEL = re.compile(rb'"?sep=.?"?\s*', re.I)
 _SAMPLE = 1 << 16  # bytes looked at
 _SAMPLE_ROWS = 100
 _NUMBER = re.compile(
@@ -66,7 +67,8 @@ def preamble(text: bytes | bytearray, column: str | int | None = None) -> tuple[
     """The blank and comment lines before the first row: their bytes, how many blank, how many comments.
 
     A line that starts with '#' is a comment, here and everywhere below. Only one just before the first
-    row is the header instead, if it names the column, and that row does not but has as many cells.
+    row is the header instead, if it names the column, and that row does not but has as many cells. The first
+    line is one, too, if it is 'sep=;' or so, which is for Excel.
     """
     size = blank = comments = 0
     last = b""
@@ -74,6 +76,8 @@ def preamble(text: bytes | bytearray, column: str | int | None = None) -> tuple[
         if line.startswith(b"#"):
             comments += 1
             last = line
+        elif not size and _FOR_EXCEL.fullmatch(line):
+            comments += 1
         elif not line.strip(b" \t\r\n"):
             blank += 1
             last = b""
@@ -125,7 +129,7 @@ def sniff(
             if named and named.identity == "imei" and found.place(named.columns[0]) == found.column:
                 form = named
     else:
-        _expect_columns(path, form, found.titles, form.columns[1:])
+        expect_columns(path, form, found.titles, form.columns[1:])
     return replace(found, format=form)
 
 
@@ -144,7 +148,7 @@ def _of_format(path: str, tables: dict[str, list[list[str]]], form: Format) -> D
             last = 1 if form.identities == 2 else None
             width = len(rows[0])
             return Dialect(separator, 0, False, fewest=width, most=width, last=last, format=form)
-    _expect_columns(path, form, titles, form.columns)
+    expect_columns(path, form, titles, form.columns)
     names = [plain(title) for title in titles]
     places = [names.index(plain(column)) for column in form.columns[: form.identities]]
     found = _titled(delimiter.encode() if len(titles) > 1 else b"", max(places), titles)
@@ -164,7 +168,8 @@ def _of_ranges(path: str, tables: dict[str, list[list[str]]]) -> Dialect | None:
     return None
 
 
-def _expect_columns(path: str, form: Format, titles: Sequence[str], columns: Sequence[str]) -> None:
+def expect_columns(path: str, form: Format, titles: Sequence[str], columns: Sequence[str]) -> None:
+    """Raise FeedColumn if one of the columns of a format is not there, or more than once."""
     names = [plain(title) for title in titles]
     for column in columns:
         if (count := names.count(plain(column))) != 1:

@@ -149,7 +149,7 @@ def unzipped(path: str, file: BinaryIO) -> Read:
         if len(members) != 1:
             raise FeedEncoding(path, "a zip archive of one file", f"one of {len(members)}")
         member = archive.open(members[0])
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, OSError) as error:  # the latter where it is told to seek to nowhere
         raise FeedTruncated(path, "a whole zip archive", str(error)) from error
     except (RuntimeError, NotImplementedError) as error:  # encrypted; a method that is not known here
         raise FeedEncoding(path, "a zip archive that can be read", str(error)) from error

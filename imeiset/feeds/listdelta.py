@@ -18,7 +18,6 @@ from .delta import (
     REMOVE,
     UPDATE,
     Applied,
-    change_of,
     changes_of,
     checked,
     chosen_rows,
@@ -50,13 +49,12 @@ class ListDelta:
         understood(change, ())
         self.path = os.fspath(path)
         self._options = options or Options(max_rejects=0)
-        self._fixed = change_of(self.path, change)
         columns = {"imeis": DETAILS, "imsis": None}.get(one.kind, ("imsi",))
         if columns is None:
             raise FeedConflict(
                 self.path, f"a list of IMEIs or pairs, not of kind {one.kind!r}", repr(one.name)
             )
-        self._table = read_delta(self.path, self._fixed, columns, self._options, progress)
+        self._table, self._fixed = read_delta(self.path, change, columns, self._options, progress)
         self.report = self._table.report
         identities = {FORMATS[name].identity for name in self._table.report.formats}
         if columns == ("imsi",):
@@ -89,10 +87,12 @@ class ListDelta:
                 self._options,
                 report,
             )
+            if "update" not in wanted:  # otherwise they are there
+                adds |= updates
             if expect_digest is not None:
-                self._expect_digest(one, (adds | updates, removes), expect_digest, report)
+                self._expect_digest(one, (adds, removes), expect_digest, report)
             if self.rule == "exact":
-                report.texts = len((one.texts - _texts(removes)) | _texts(adds) | _texts(updates))
+                report.texts = len((one.texts - _texts(removes)) | _texts(adds))
         size = before.get(self.rule, 0) + (before.get("irregular", 0) if self.rule == "exact" else 0)
         left = size + report.added - report.removed
         if not left * 100 >= size * min_size:  # of NaN too
@@ -114,10 +114,12 @@ class ListDelta:
         adds, removes, updates, gone = changes_of(table, self._fixed, keep)
         removes |= gone
         says = self.rule == "exact" and any(name in table.columns for name in DETAILS)
-        if says or "update" not in set(checks):
+        twice = ImeiSet()  # updated, and removed all the same
+        if "update" not in set(checks):
             adds |= updates
-        else:
-            updates = updates - updates
+        elif says:
+            twice = without_texts(updates & (removes - adds))
+            adds |= updates - removes
         if self.rule == "tac":
             tacs = [[f"{low // 10**6:08d}" for low in _lows(members)] for members in (adds, removes)]
             return [{"rule": "tac", "add": tacs[0], "remove": tacs[1]}]
@@ -134,6 +136,8 @@ class ListDelta:
         rows = (
             chosen_rows(table, self._fixed, ADD, True)[0] | chosen_rows(table, self._fixed, UPDATE, True)[0]
         )
+        if len(twice):
+            rows &= ~twice.contains(table.keys)
         members, reasons, dates = described(table, rows)
         keys, codes = members.to_numpy(), np.zeros((2, len(members)), np.int64)
         for row, column in enumerate((reasons, dates)):

@@ -107,7 +107,7 @@ def load(
     lows: list[NDArray[np.uint64]] = []
     highs: list[NDArray[np.uint64]] = []
     texts: set[bytes] = set()
-    with Reader(options) as reader:
+    with Reader(options, sources=names) as reader:
         for part in _parts(reader, names, progress):
             (lows if part.highs else keys).extend(part.keys)
             highs.extend(part.highs)
@@ -131,19 +131,20 @@ def read(
     *,
     options: Options | None = None,
     delta: bool = False,
+    signs: bool = True,
     progress: Progress | None = None,
 ) -> Table:
     """The rows of sources with further columns, of 'line', 'listed', 'status', 'reasons', 'date', 'imsi',
     'msisdn' and 'change_type'. With 'imsi' or 'change_type', a row that has none is rejected.
 
-    options: as for `load`. delta: changes may be read. Raises as `load` does. Memory: a row costs 8 bytes
-    and its columns, twice.
+    options: as for `load`. delta: changes may be read; signs: '+' and '-' before the numbers of a plain list
+    are such. Raises as `load` does. Memory: a row costs 8 bytes and its columns, twice.
     """
     options = options or Options()
     names, wanted = _names(paths, options.rejects), tuple(columns)
     started = time.perf_counter()
     found = Part()
-    with Reader(options, wanted) as reader:
+    with Reader(options, wanted, signs=signs, sources=names) as reader:
         for part in _parts(reader, names, progress, delta):
             _append(found, part, reader)
         present = [name for name in wanted if name in found.columns]

@@ -1,8 +1,9 @@
 """Sources to parts, in order: text is cut into blocks that are scanned on all cores, and accounted for."""
 
 import os
+import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from .sources import CHUNK, MAX_BYTES, MAX_RATIO, Source
 
 MAX_LINE = 1 << 20  # bytes
 MAX_RETURNS = 16  # CRs inside a row; one with more hides rows, which must not be lost as one
+MAX_STATUSES = 100  # that a report names
+_LONGEST = 100  # characters of such a name
 THREADS = os.cpu_count() or 1
 
 # The statuses whose rows are accepted.
@@ -75,20 +78,30 @@ class Options:
 class Reader:
     """Reads sources one after the other; keeps the report of what was read so far.
 
-    wanted: the columns beside the identity, of `rows.WANTED`. The rejects file appears when the context
-    ends without an error, or because of rejected rows, which it then has up to there.
+    wanted: the columns beside the identity, of `rows.WANTED`. signs: see `read`. sources: all that will
+    be read; no rejects take their place. The rejects file appears when the context ends without an error, or
+    because of rejected rows, which it then has up to there.
     """
 
-    def __init__(self, options: Options, wanted: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        options: Options,
+        wanted: tuple[str, ...] = (),
+        *,
+        signs: bool = True,
+        sources: Iterable[str] = (),
+    ) -> None:
         if unknown := set(wanted) - set(WANTED):
             raise ValueError(f"expected columns of {', '.join(WANTED)}, got {', '.join(sorted(unknown))}")
         self.report = LoadReport()
         self.options = options
         self.wanted = wanted
+        self._signs = signs
+        self._taken = set(map(os.path.realpath, sources))
         self.accept = np.zeros(256, np.uint8)
         self.accept[list(_POLICIES[options.check_digit])] = 1
         self._form = FORMATS[options.format] if options.format else None
-        self.values = Values("")
+        self.values = Values()
         self._stack = ExitStack()
         self._outputs: dict[bytes, BinaryIO] = {}  # of rejects, by their header
         self._output: BinaryIO | None = None
@@ -114,6 +127,7 @@ class Reader:
         """
         report = self.report
         report.sources.append(path)
+        self.values.path = path
         rows, accepted, ignored = report.rows, report.accepted, sum(report.ignored.values())
         self._first_line = 1
         header = False
@@ -223,6 +237,7 @@ class Reader:
             self.values,
             keep=options.irregular == "keep",
             wanted=self.wanted,
+            signs=self._signs,
             show=options.rejects is not None or options.max_rejects is not None,
             max_row=options.max_line,
         )
@@ -273,7 +288,10 @@ class Reader:
         if part.highs:
             report.ranges += part.accepted
         for status, count in part.ignored.items():
-            report.ignored[status] = report.ignored.get(status, 0) + count
+            name = mask(status) if len(re.findall(r"\d", status)) > 8 else status[:_LONGEST]
+            if name not in report.ignored and len(report.ignored) >= MAX_STATUSES:
+                name = "others"
+            report.ignored[name] = report.ignored.get(name, 0) + count
         for name, count in zip(("blank", "comments", "continued"), part.skipped, strict=True):
             setattr(report, name, getattr(report, name) + count)
         for digits, count in zip(report.forms, part.forms, strict=True):
@@ -329,11 +347,13 @@ class Reader:
             titles = self._delimiter.join(names)
         header = self._delimiter.join((b"line", b"source", b"reason", titles)) + b"\n"
         if header not in self._outputs:
-            number = len(self._outputs) + 1
-            path = Path(self.options.rejects)
-            output = self._first
-            if number > 1:
-                path = path.with_name(f"{path.stem}-{number}{path.suffix}")
+            first = path = Path(self.options.rejects)
+            output, number = self._first, len(self._outputs)
+            if number:
+                while path == first or os.path.realpath(path) in self._taken:
+                    number += 1
+                    path = first.with_name(f"{first.stem}-{number}{first.suffix}")
+                self._taken.add(os.path.realpath(path))
                 output = self._stack.enter_context(publish(path, private=True))
             output.write(header)
             self._outputs[header] = output

@@ -84,7 +84,8 @@ class LoadReport:
     wrong_check_digits: int = 0  # rows of 15 digits whose last is neither the Luhn digit nor 0
     spare_check_digits: int = 0  # rows of 15 digits whose last is 0 and not the Luhn digit
     ranges: int = 0  # accepted rows that are ranges or TACs
-    ignored: dict[str, int] = field(default_factory=dict)  # rows by a status that does not count
+    # Rows by a status that does not count: 100 of these, and "others".
+    ignored: dict[str, int] = field(default_factory=dict)
     keys: int = 0  # distinct
     texts: int = 0  # distinct irregular identities
     duplicates: int = 0

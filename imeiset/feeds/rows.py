@@ -81,8 +81,8 @@ class Part:
 class Values:
     """The different values of columns of codes, shared by threads: a value's place is its code."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self) -> None:
+        self.path = ""  # of the source at hand
         self._codes: dict[str, dict[bytes, int]] = {}
         self._lock = threading.Lock()
 
@@ -92,7 +92,7 @@ class Values:
             known = self._codes.setdefault(column, {})
             codes = [known.setdefault(value.replace(b'""', b'"'), len(known)) for value in values]
         if len(known) > MAX_VALUES:
-            raise FeedLimit(self._path, f"at most {MAX_VALUES:,} different values of {column!r}", "more")
+            raise FeedLimit(self.path, f"at most {MAX_VALUES:,} different values of {column!r}", "more")
         return np.array(codes, np.int32)
 
     def names(self, column: str) -> list[str]:
@@ -104,7 +104,8 @@ class RowScanner:
     """Scans blocks of one text, for one thread.
 
     accept: for each status, whether such an identity is accepted. keep: irregular ones are too. wanted:
-    of WANTED; columns that the text does not have are left out. show: keep rejected rows as they are.
+    of WANTED; columns that the text does not have are left out. signs: see `read`. show: keep rejected rows
+    as they are.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class RowScanner:
         *,
         keep: bool,
         wanted: tuple[str, ...],
+        signs: bool,
         show: bool,
         max_row: int,
     ) -> None:
@@ -125,7 +127,7 @@ class RowScanner:
             places["listed"] = dialect.place("status") if dialect.format.statuses is not None else None
         self.columns = tuple(name for name in wanted if name == "line" or places[name] is not None)
         self._filter = places.get("listed") is not None and "listed" not in wanted
-        self._signs = CHANGE in wanted and dialect.delimiter == b"" and not dialect.header
+        self._signs = signs and CHANGE in wanted and dialect.delimiter == b"" and not dialect.header
         if self._signs:
             self.columns = (*(name for name in self.columns if name != CHANGE), CHANGE)
             places[CHANGE] = 0
@@ -146,6 +148,7 @@ class RowScanner:
             fewest=dialect.fewest,
             most=dialect.most,
             identity=self._identity,
+            digits=8 if dialect.format.identity == "tac" else 14,
             status=self._places["listed"] if self._filter else None,
             counting=dialect.format.statuses or (),
         )

@@ -8,8 +8,9 @@
  * not yielded. A quote opens a quoted cell only as the cell's first byte.
  *
  * No row may hide others. A quoted cell that is never closed, is closed within a cell, holds a line
- * that looks like a row, or makes its row longer than max_row costs its first line only: that line
- * is yielded as SCAN_QUOTE and scanning resumes on the next. A CR out of quotes that ends no line may
+ * that looks like a row, makes its row longer than max_row, or is of several lines in a row that has not
+ * as many cells as it should costs its first line only: that line is yielded as SCAN_QUOTE and scanning
+ * resumes on the next. A CR out of quotes that ends no line may
  * have been meant to: its row is yielded as SCAN_RETURN. A line longer than max_row is yielded
  * cut, as SCAN_LONG, and skipped without being kept. What is yielded does not depend on how the text
  * was cut into chunks.
@@ -48,6 +49,7 @@ struct scan_dialect {
     int32_t fewest, most;    /* cells of a row, not counting empty ones at its end beyond `most` */
     const int32_t *wanted;   /* ascending column numbers from 0 */
     int32_t n_wanted;
+    int32_t identity, digits; /* its column, and how many it has at least */
 };
 
 struct scan_state {
@@ -165,25 +167,39 @@ static inline int32_t scan_line_end(const uint8_t *text, int32_t start, int32_t 
     return newline ? (int32_t)(newline - text) : end;
 }
 
-/* Whether a quoted cell holds, after its first line, a line with the cells of a row and 14 digits in one. */
-static inline bool scan_hides_row(const struct scan_dialect *dialect, const uint8_t *text, int32_t start,
-                                  int32_t end) {
-    int32_t cells = 0, digits = 0;
-    bool identity = false;
-    for (start = scan_line_end(text, start, end) + 1; start <= end; start++) {
-        bool line_end = start == end || text[start] == '\n';
-        if (!line_end && text[start] != dialect->delimiter) {
-            digits += (uint8_t)(text[start] - '0') <= 9;
+/* Whether a line looks like a row: has its cells, and as many digits in that of the identity as one has. The
+ * latter ends before `close`, where a quote is, or is all of the line. cells: those before `start`. */
+static bool scan_like_row(const struct scan_dialect *dialect, const uint8_t *text, int32_t start, int32_t end,
+                          int32_t close, int32_t cells) {
+    int32_t digits = 0, filled = cells;
+    bool identity = false, blank = true, quoted = false;
+    for (int32_t at = start; at <= end; at++) {
+        if (at < end && (quoted || text[at] != dialect->delimiter)) {
+            blank &= scan_is_blank(text[at]);
+            digits += (uint8_t)(text[at] - '0') <= 9;
+            if (at > close && text[at] == '"') quoted = !quoted && text[at - 1] == dialect->delimiter;
             continue;
         }
-        identity |= digits >= 14;
-        digits = 0;
+        if (cells == dialect->identity && (at <= close || (!cells && at == end)))
+            identity = digits >= dialect->digits;
         cells++;
-        if (line_end) {
-            if (identity && cells >= dialect->fewest && cells <= dialect->most) return true;
-            cells = 0;
-            identity = false;
-        }
+        if (!blank) filled = cells;
+        digits = 0;
+        blank = true;
+    }
+    return identity && cells >= dialect->fewest && filled <= dialect->most;
+}
+
+/* Whether a quoted cell of several lines, the `column`th of a row, hides another row. open, close: its quotes;
+ * end: where the line of the latter ends. Of the lines that it cuts, the first hides one if its identity would
+ * come after `open`, the last if it would before `close`. */
+static bool scan_hides_row(const struct scan_dialect *dialect, const uint8_t *text, int32_t column, int32_t open,
+                           int32_t close, int32_t end) {
+    int32_t stop = scan_line_end(text, open, close), start = stop + 1;
+    if (dialect->identity > column && scan_like_row(dialect, text, open + 1, stop, close, column)) return true;
+    for (; start <= close; start = stop + 1) {
+        stop = scan_line_end(text, start, close);
+        if (scan_like_row(dialect, text, start, stop < close ? stop : end, close, 0)) return true;
     }
     return false;
 }
@@ -293,9 +309,14 @@ static int32_t scan_rows(const struct scan_dialect *dialect, const uint8_t *text
                             goto unfinished;
                         goto flawed;
                     }
-                    if (row_lines > lines_before && fewest &&
-                        scan_hides_row(dialect, text, cell_start, cell_end))
-                        goto flawed;
+                    if (row_lines > lines_before && fewest) {
+                        int32_t end = scan_line_end(text, cell_end, size);
+                        if (end == size && !final) {
+                            if (size - position > max_row) goto flawed;
+                            goto unfinished;
+                        }
+                        if (scan_hides_row(dialect, text, column, start, cell_end, end)) goto flawed;
+                    }
                 } else {
                     do {
                         SCAN_NEXT();
@@ -318,11 +339,11 @@ static int32_t scan_rows(const struct scan_dialect *dialect, const uint8_t *text
         if (column == 1 && scan_is_blank_line(text, position, mark)) {
             state->blank++;
         } else {
-            rows[count] = (struct scan_row){position, mark, line,
-                                            found < n_wanted ? SCAN_SHORT
-                                            : wide || column < fewest ? SCAN_CELLS
-                                            : scan_returns(text, position, mark, dialect->delimiter)
-                                                ? SCAN_RETURN : SCAN_FINE};
+            int32_t flaw = found < n_wanted ? SCAN_SHORT
+                           : wide || column < fewest ? SCAN_CELLS
+                           : scan_returns(text, position, mark, dialect->delimiter) ? SCAN_RETURN : SCAN_FINE;
+            if (flaw && flaw != SCAN_RETURN && row_lines && fewest) goto flawed; /* a quote may have joined two */
+            rows[count] = (struct scan_row){position, mark, line, flaw};
             for (; found < n_wanted; found++) cell = scan_cell(cell, capacity, text, mark, mark);
             state->continued += row_lines;
             count++;

@@ -6,11 +6,13 @@ Texts are copied as they are, a word added to each row; nothing but the column o
 import io
 import json
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from csv import Error as csv_error
 from csv import reader
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -24,11 +26,12 @@ from numpy.typing import NDArray
 from .. import _parse, columns
 from .._files import publish
 from .._threads import in_order
-from ..errors import ExtraMissing, FeedColumn, FeedEmpty, FeedEncoding, FeedLimit, FeedMissing
+from ..errors import ExtraMissing, FeedColumn, FeedEmpty, FeedEncoding, FeedLimit, FeedMissing, ParseStatus
 from ..screening import Screener
 from ._scan import Scanner, annotate
+from .arrow import is_text, trimmed
 from .dialect import Dialect, expect_one, preamble, sniff, titled_so
-from .reader import MAX_LINE
+from .reader import MAX_LINE, MAX_RETURNS
 from .report import RowFlaw
 from .sources import Paths, Source, names_of, size_of
 
@@ -212,6 +215,7 @@ class _Texts:
             for text, scanner in self._chunks(source, column):
                 while scanner.batch():
                     rows = scanner.rows.copy()
+                    _expect_ends(path, scanner)
                     if self._output and (rows[:, 3] == RowFlaw.LONG_ROW).any():
                         raise FeedLimit(path, f"rows of at most {MAX_LINE} bytes", "a longer one")
                     cells = scanner.cells[0].copy()
@@ -239,9 +243,14 @@ class _Texts:
             if scanner is None:
                 dialect, title, used = _begin(source.path, text, column)
                 self._start(source.path, dialect, title)
+                first_line = text[:used].count(b"\n") + 1
                 text = text[used:]
                 scanner = Scanner(
-                    dialect.delimiter, (dialect.column,), fewest=dialect.fewest, most=dialect.most
+                    dialect.delimiter,
+                    (dialect.column,),
+                    first_line=first_line,
+                    fewest=dialect.fewest,
+                    most=dialect.most,
                 )
             scanner.feed(text, final=False)
             yield text, scanner
@@ -284,10 +293,23 @@ class _Texts:
         return out, counts
 
 
+def _expect_ends(path: str, scanner: Scanner) -> None:
+    """Raise FeedEncoding if a row of the batch hides others, that end in CR."""
+    flawed = np.flatnonzero(scanner.rows[:, 3])
+    many = flawed[scanner.returns(flawed) > MAX_RETURNS]
+    if many.size:
+        line = scanner.first_line + scanner.rows[many[0], 2]
+        raise FeedEncoding(path, "lines that end in LF or CRLF", f"lines that end in CR, from line {line} on")
+
+
 def _begin(path: str, text: bytes, column: str | int | None) -> tuple[Dialect, bytes, int]:
     """The layout of a text that begins like this, its header, and the bytes before its first row of data."""
     used, _, _ = preamble(text, column)
     dialect = sniff(path, text[used:], column)
+    if dialect.format.identity != "imei":
+        raise FeedColumn(
+            path, "records with a column of IMEIs, or --column", f"a list of {dialect.format.name}"
+        )
     if not dialect.header:
         return dialect, b"", used
     scanner = Scanner(dialect.delimiter, (0,), max_row=MAX_LINE)
@@ -354,7 +376,8 @@ class _Tables:
         self._pa = _pyarrow("pyarrow")
         self._words = self._pa.array([tally.words.get(code, "") for code in range(256)])
         self._writer: Any = None
-        self._schema: Any = None
+        self._schema: Any = None  # of the first file
+        self._written: Any = None  # of the output
 
     def __enter__(self) -> Self:
         return self
@@ -370,21 +393,29 @@ class _Tables:
             for batch, codes, counts, position in in_order(partial(self._screen, path), batches):
                 self._tally.add(counts)
                 if self._output:
-                    self._write(path, batch, codes)
+                    self._write(batch, codes)
                 yield position
-        except FileNotFoundError as error:
-            raise FeedMissing(path, "a readable file", os.strerror(error.errno or 2)) from error
-        except self._pa.ArrowException as error:
-            raise FeedEncoding(path, "a file that pyarrow reads", str(error)) from error
+        except (self._pa.ArrowException, UnicodeDecodeError) as error:  # a title may be no UTF-8
+            said = re.sub("(columns, got [0-9]+):.*", r"\1", str(error), flags=re.S)  # not the row
+            raise FeedEncoding(path, "a file that pyarrow reads", said) from error
 
     def _parquet(self, path: str, column: str | int | None) -> Iterator[tuple[int, Any, int]]:
-        with _pyarrow("pyarrow.parquet").ParquetFile(path) as file:
+        with _reading(path):
+            file = _pyarrow("pyarrow.parquet").ParquetFile(path)
+        with file:
             names = file.schema_arrow.names
             at, size, rows = _place(path, names, column), size_of(path) or 0, 0
-            wanted = names if self._output else [names[at]]
-            for batch in file.iter_batches(BATCH, columns=wanted):
+            self._start(path, file.schema_arrow)
+            alone = not self._output and names.count(names[at]) == 1
+            batches = file.iter_batches(BATCH, columns=[names[at]] if alone else None)
+            while True:
+                with _reading(path):
+                    batch = next(batches, None)
+                if batch is None:
+                    return
                 rows += batch.num_rows
-                yield batch.schema.get_field_index(names[at]), batch, size * rows // file.metadata.num_rows
+                place = batch.schema.get_field_index(names[at]) if alone else at
+                yield place, batch, size * rows // file.metadata.num_rows
 
     def _text(self, path: str, column: str | int | None) -> Iterator[tuple[int, Any, int]]:
         csv = _pyarrow("pyarrow.csv")
@@ -394,7 +425,11 @@ class _Tables:
             if not dialect.header:
                 raise FeedColumn(path, "a header, to make Parquet of it", "none")
             delimiter = dialect.delimiter.decode() or ","
-            names = next(reader([title.decode()], delimiter=delimiter))
+            try:
+                names = next(reader([title.decode()], delimiter=delimiter))
+            except (UnicodeDecodeError, csv_error):
+                expected = "a header in UTF-8 without a CR, to make Parquet of it"
+                raise FeedEncoding(path, expected, "another") from None
             batches = csv.open_csv(
                 file,
                 csv.ReadOptions(column_names=names, skip_rows=file.head[:used].count(b"\n")),
@@ -403,6 +438,7 @@ class _Tables:
                     column_types=dict.fromkeys(names, self._pa.string()), strings_can_be_null=False
                 ),
             )
+            self._start(path, batches.schema)
             for batch in batches:
                 yield dialect.column, batch, source.position
 
@@ -414,6 +450,10 @@ class _Tables:
         try:
             column = columns.settled(batch.column(at))
             keys, status = columns.parse(column)
+            blanks = np.isin(status, (ParseStatus.SEPARATOR, ParseStatus.NOT_DIGIT))
+            if blanks.any() and is_text(batch.schema.types[at]):  # around a text they are no part of it
+                column = columns.settled(trimmed(batch.column(at)))
+                keys, status = columns.parse(column)
         except TypeError as error:
             raise FeedColumn(path, "a column of texts, or of 14-digit integers", str(error)) from error
         codes, counts = self._tally.judge(keys, status, columns.values(column))
@@ -422,26 +462,44 @@ class _Tables:
             batch, codes = batch.take(self._pa.array(rows)), codes[rows]
         return batch, codes, counts, position
 
-    def _write(self, path: str, batch: Any, codes: NDArray[np.uint8]) -> None:
-        pa = self._pa
-        words = pa.DictionaryArray.from_arrays(pa.array(codes), self._words)
-        words = words if self._to_table else words.cast(pa.string())
+    def _start(self, path: str, schema: Any) -> None:
+        """Begin the output with the columns of the first file; the others must have the same."""
+        if self._output is None:
+            return
         if self._writer is None:
-            self._schema = batch.schema
-            schema = batch.schema.append(pa.field("status", words.type))
+            kind = self._words.type
+            self._schema = schema
+            self._written = schema.append(
+                self._pa.field(
+                    "status", self._pa.dictionary(self._pa.uint8(), kind) if self._to_table else kind
+                )
+            )
             make = (
                 _pyarrow("pyarrow.parquet").ParquetWriter
                 if self._to_table
                 else _pyarrow("pyarrow.csv").CSVWriter
             )
-            self._writer = make(self._output, schema)
-        elif not batch.schema.equals(self._schema):
-            raise FeedColumn(
-                path, f"the columns of the first file, {self._schema.names}", f"{batch.schema.names}"
-            )
+            self._writer = make(self._output, self._written)
+        elif not schema.equals(self._schema):
+            raise FeedColumn(path, f"the columns of the first file, {self._schema.names}", f"{schema.names}")
+
+    def _write(self, batch: Any, codes: NDArray[np.uint8]) -> None:
+        words = self._pa.DictionaryArray.from_arrays(self._pa.array(codes), self._words)
+        words = words if self._to_table else words.cast(self._words.type)
         self._writer.write_batch(
-            pa.RecordBatch.from_arrays([*batch.columns, words], [*batch.schema.names, "status"])
+            self._pa.RecordBatch.from_arrays([*batch.columns, words], schema=self._written)
         )
+
+
+@contextmanager
+def _reading(path: str) -> Iterator[None]:
+    """An error of the system is one of the file that is read, not of the output."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno:
+            raise FeedMissing(path, "a readable file", os.strerror(error.errno)) from error
+        raise FeedEncoding(path, "a file that pyarrow reads", str(error)) from error
 
 
 def _place(path: str, names: list[str], column: str | int | None) -> int:

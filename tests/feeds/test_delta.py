@@ -44,6 +44,8 @@ def bodies(members):
         (f"imei,block_date,reasons\n{A},,\n", "t_blacklist_delta_1_2_changed.csv", {A, B}),
         (f"imei,imsi,msisdn\n{C},1,2\n", "t_exceptions_x_delta_1_2_added.csv", {A, B, C}),
         (f"imei,imsi,msisdn\n{A},1,2\n", "t_exceptions_x_delta_1_2_removed.csv", {B}),
+        (f"imei,change_type\n{A},remove\n{C},add\n", "t_blacklist_delta_1_2_blocked.csv", {B, C}),
+        (f"{C}\n", "t_blacklist_delta_1_2_blocked", {A, B, C}),
         (f"-{A}0\n+{C}0\n", "plain", {B, C}),
         (
             f"imei,reporting_date,status,change_type\n{A},,whitelist,update\n{B},,blacklist,update\n"
@@ -110,11 +112,24 @@ def test_a_row_that_is_not_understood_applies_nothing(base, delta, row):
     assert bodies(apply(base, path, options=Options(max_rejects=1))[0]) == {A, B, D}
 
 
+def test_rejects_of_two_deltas(base, delta, tmp_path):
+    """Those of the second would replace those of the first."""
+    paths = [delta(f"imei,change_type\n{C},add\nx,add\n", name) for name in ("1", "2")]
+    options = Options(max_rejects=1, rejects=tmp_path / "rejects")
+    with pytest.raises(ValueError, match="one delta where rejects are written, got 2"):
+        apply(base, paths, options=options)
+    apply(base, paths[0], options=options)
+    assert (tmp_path / "rejects").read_text().endswith("x,add\n")
+
+
 def test_a_list_that_does_not_say_what_changes(base, delta):
     path = delta(f"imei,x\n{C},1\n")
     with pytest.raises(errors.FeedConflict, match="--change"):
         apply(base, path)
     assert bodies(apply(base, path, change="add")[0]) == {A, B, C}
+    changes = delta(f"imei,change_type\n{C},remove\n")
+    with pytest.raises(errors.FeedConflict, match="no column change_type beside --change"):
+        apply(base, changes, change="add")
     plain = delta(f"{C}\n", "plain")
     with pytest.raises(errors.FeedRejects):
         apply(base, plain)

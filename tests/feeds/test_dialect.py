@@ -197,4 +197,7 @@ def test_a_text_of_nothing_but_preamble():
 def test_preamble():
     assert preamble(b"# a\n\r\n \t\n#b\nimei\n# c\n") == (len(b"# a\n\r\n \t\n#b\n"), 2, 2)
     assert preamble(b"#") == (1, 0, 1)
+    for line in (b"sep=;\r\n", b'"SEP=,"\n', b"sep=\t\n", b"sep="):
+        assert preamble(line + b"imei;x\nsep=;\n") == (len(line) if b"\n" in line else 0, 0, b"\n" in line)
+        assert preamble(b"imei;x\n" + line) == (0, 0, 0)
     assert preamble(b"") == (0, 0, 0)

@@ -67,6 +67,23 @@ def test_an_update_that_says_nothing_changes_nothing(store, delta):
     assert store.check(E).status == B
 
 
+def test_what_is_updated_and_removed_is_gone(store, delta):
+    """As of a set, whether the delta has reasons or not; where both are let through."""
+    checks = set(CHECKS) - {"conflict"}
+    texts = (
+        f"imei,change_type,reasons\n{A},update,x\n{A},remove,\n{C},update,y\n",
+        f"imei,change_type\n{A},update\n{A},remove\n{C},update\n",
+    )
+    for text in texts:
+        _, applied = store.apply_file(delta(text), "stolen", checks=checks, min_size=0)
+        assert (applied.removed, applied.updated, applied.keys) == (1, 2, 1)
+        assert store["stolen"] == ImeiSet([C])
+        assert store.check(A).status == W
+        assert store.check(C).reasons == ("y",)
+        assert apply(ImeiSet([A, C]), delta(text), checks=checks, min_size=0)[0] == ImeiSet([C])
+        store.apply_file(delta(f"imei,change_type\n{A},add\n"), "stolen")
+
+
 def test_pairs_ranges_tacs_and_irregular_identities(store, delta):
     store.apply_file(
         delta(f"imei,imsi,msisdn\n{C},{AWAY},1\n{C},{AWAY},2\n", "exceptions_added.csv"), "pairs"

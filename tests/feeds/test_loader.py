@@ -116,6 +116,21 @@ def test_rejects_of_any_bytes_survive(feed, tmp_path):
     assert (tmp_path / "rejects.csv").read_bytes().endswith(b'\t\xff\xfe\x00 "\n')
 
 
+def test_a_line_for_excel(feed):
+    blocked, report = load(feed(f"sep=;\r\nimei;n\r\n{GOOD};1\r\n"))
+    assert (len(blocked), account(report).comments, report.headers) == (1, 1, 1)
+
+
+def test_rejects_of_other_layouts_replace_no_source(feed, tmp_path):
+    paths = [feed(f"{GOOD}\nx\n"), feed(f"imei,n\n{GOOD},1\ny,\n", "rejects-2.csv")]
+    paths += [feed(f"n;imei\n1;{GOOD}\n;z\n", "other")]
+    before = paths[1].read_bytes()
+    load(paths, rejects=tmp_path / "rejects.csv")
+    assert paths[1].read_bytes() == before
+    for name, end in (("rejects.csv", "x\n"), ("rejects-3.csv", "y,\n"), ("rejects-4.csv", ";z\n")):
+        assert (tmp_path / name).read_text().endswith(end)
+
+
 @pytest.mark.parametrize("allowed", [0, 1, 2])
 def test_too_many_rejects_publish_nothing(feed, tmp_path, allowed):
     path = feed(f"{GOOD}\nx1\n3569380356438090000\n+49015420323751\n{GOOD}\n")

@@ -90,6 +90,10 @@ def test_rows_of_another_number_of_cells_are_flawed():
         (b'A,"lost\nA,lost"', [QUOTE, 0]),
         (b'A,"lost\r\nA,x\r\n"', [QUOTE, 0, QUOTE]),
         (b'A,"lost\nA,1,2\nA\n1,2\n"', [0]),  # nothing that looks like a row
+        (b'A,"lost\nA,5"', [QUOTE, 0]),
+        (b'A,"lost\nA,x,,', [QUOTE, 0]),
+        (b'A,"lost\nA", ', [0]),  # an empty cell may be too many, but no row begins with it
+        (b'A,"see A\nand A\nA"', [0]),
         (b'"Main St.\nTown",A', [0]),
     ],
 )
@@ -98,10 +102,37 @@ def test_a_quoted_cell_hides_no_row(text, flaws, ending):
     for cuts in [(), *([cut] for cut in range(len(text)))]:
         rows, _, _ = scan(text, b",", (0,), cuts, fewest=2, most=2)
         assert [flaw for _, flaw, _, _ in rows] == flaws
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n"])
+@pytest.mark.parametrize(
+    ("text", "flaws"),
+    [
+        (b'x,A,"lost,z\nx,A,5",z', [QUOTE, 0]),  # the line of the closing quote begins with a row
+        (b'x,A,"lost\nx,A 5",z', [0]),
+        (b'"x,A,z,\n5",A,y,z', [QUOTE, 0]),  # that of the opening quote goes on with one
+        (b'"see A\n5",A,y,z', [0]),
+        (b'x,A,"see x,A,\n5",z', [0]),
+        (b'x,A,"\nx,A 5","y,z"', [0]),
+        (b'x,y,z,"lost\nx",A,y,z', [QUOTE, 0]),  # no row has as many cells as both together
+        (b'x,"lost\ny"', [QUOTE, SHORT]),
+    ],
+)
+def test_lines_that_a_quoted_cell_cuts(text, flaws, ending):
+    text = text.replace(b"A", b"490154203237518") + ending
+    for cuts in [(), *([cut] for cut in range(len(text)))]:
+        rows, _, _ = scan(text, b",", (1,), cuts, fewest=4, most=4)
+        assert [flaw for _, flaw, _, _ in rows] == flaws
+
+
+def test_a_quoted_cell_hides_no_row_of_one_cell_or_of_a_tac():
     assert [row[1] for row in scan(b'"490154203237518\n356938035643809"\n', b"", fewest=1, most=1)[0]] == [
         QUOTE,
         0,
     ]
+    tacs = b'49015420,"x\n35693803,y\n86012345,5"\n'
+    assert [row[1] for row in scan(tacs, fewest=2, most=2)[0]] == [0]
+    assert [row[1] for row in scan(tacs, fewest=2, most=2, digits=8)[0]] == [QUOTE, 0, 0]
 
 
 @pytest.mark.parametrize("ending", [b"", b"\n"])

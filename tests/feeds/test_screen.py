@@ -251,6 +251,26 @@ def test_nothing_is_published_after_an_error(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.csv.gz", "good.csv", "out.csv"]
 
 
+@pytest.mark.parametrize("rows", [18, 100_000])
+@pytest.mark.parametrize("output", [None, "out.csv"])
+def test_records_that_come_to_end_in_cr(tmp_path, rows, output):
+    """They would hide in one record that is malformed."""
+    text = "# calls\nimei,n\n" + "352099001761499,1\n" * 9000
+    text += f"{dirty.LISTED[0]},2\r" * rows + "\n352099001761499,3\n"
+    (tmp_path / "in.csv").write_text(text, newline="")
+    with pytest.raises(FeedEncoding, match="lines that end in CR, from line 9003 on"):
+        screen(tmp_path / "in.csv", LISTED, output=output and tmp_path / output)
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("text", ["tac,n\n35209900,1\n", "from,to\n490154203237518,352099001761481\n"])
+def test_lists_of_tacs_and_ranges_are_no_records(tmp_path, text):
+    (tmp_path / "in.csv").write_text(text)
+    with pytest.raises(FeedColumn, match=r"records with a column of IMEIs, or --column"):
+        screen(tmp_path / "in.csv", LISTED)
+    assert screen(tmp_path / "in.csv", LISTED, column=1).rows == 1
+
+
 # ---- Parquet ----
 
 
@@ -293,6 +313,66 @@ def test_of_two_imeis_one_has_to_be_chosen(tmp_path, parquet):
             screen(source, LISTED)
         assert screen(source, LISTED, column="imei").hits == 0
         assert screen(source, LISTED, column=2).hits == 1
+
+
+def test_columns_of_one_name(tmp_path, parquet):
+    """The number chooses, not the name."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = pa.table([["352099001761499"], [dirty.LISTED[0]], ["x"]], ["imei", "imei", "n"])
+    pq.write_table(table, tmp_path / "in.parquet")
+    for column, hits in ((1, 0), (2, 1)):
+        assert screen(tmp_path / "in.parquet", LISTED, column=column).hits == hits
+        for output in ("out.csv", "out.parquet"):
+            report = screen(tmp_path / "in.parquet", LISTED, column=column, output=tmp_path / output)
+            assert (report.rows, report.hits) == (1, hits)
+
+
+def test_a_file_without_rows_and_columns_without_nulls(tmp_path, parquet):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    schema = pa.schema([pa.field("imei", pa.string(), nullable=False), pa.field("n", pa.int64())])
+    for rows in (0, 2):
+        table = pa.table([dirty.LISTED[:rows], list(range(rows))], schema=schema)
+        pq.write_table(table, tmp_path / "in.parquet")
+        (tmp_path / "in.csv").write_text("imei,n\n" + "".join(f"{imei},0\n" for imei in dirty.LISTED[:rows]))
+        for source in ("in.parquet", "in.csv"):
+            for only_hits in (False, True):
+                screen(
+                    tmp_path / source, LISTED, output=tmp_path / "out.parquet", only_hits=only_hits
+                )  # fmt: skip
+                found = pq.read_table(tmp_path / "out.parquet")
+                assert found.column_names == ["imei", "n", "status"]
+                assert found["status"].to_pylist() == ["listed"] * rows
+        screen(tmp_path / "in.parquet", LISTED, output=tmp_path / "out.csv")
+        assert (tmp_path / "out.csv").read_text().count("\n") == rows + 1
+
+
+def test_blanks_around_texts(tmp_path, parquet):
+    """They are no part of it, in text and in tables alike."""
+    write, _ = parquet
+    values = [f" {dirty.LISTED[0]}\t", f"{dirty.LISTED[1]}  ", " ", "1 ", "x", "352099001761499", " 62#2 "]
+    (tmp_path / "in.csv").write_text("imei,n\n" + "".join(f"{value},1\n" for value in values))
+    words = {"listed": 2, "malformed: empty": 1, "malformed: too short": 1, "malformed: not digit": 2}
+    words["not listed"] = 1
+    kept = ImeiSet(dirty.LISTED) | ImeiSet.from_keys([], irregular=["62#2"])
+    for source in (tmp_path / "in.csv", write("in.parquet", imei=values)):
+        for output in ("out.csv", "out.parquet"):
+            assert screen(source, LISTED, output=tmp_path / output).words == words
+            assert screen(source, kept, output=tmp_path / output).hits == 3
+    for kind in ("binary", "large_string", "dictionary"):
+        pa = pytest.importorskip("pyarrow")
+        column = pa.array(values).dictionary_encode() if kind == "dictionary" else pa.array(values).cast(kind)
+        assert screen(write("in.parquet", imei=column), LISTED).words == words
+
+
+def test_what_pyarrow_says_shows_no_row(tmp_path, parquet):
+    (tmp_path / "in.csv").write_text(f"imei,n\n{dirty.LISTED[0]},1\n{dirty.LISTED[0]}\n")
+    with pytest.raises(FeedEncoding, match=r"Expected 2 columns, got 1$"):
+        screen(tmp_path / "in.csv", LISTED, output=tmp_path / "out.parquet")
+    for title in (b"a\rb", b"\xe9"):
+        (tmp_path / "in.csv").write_bytes(b"imei,%b\n490154203237518,1\n352099001761499,1\n" % title)
+        with pytest.raises(FeedEncoding, match="a header in UTF-8"):
+            screen(tmp_path / "in.csv", LISTED, output=tmp_path / "out.parquet")
+    assert screen(tmp_path / "in.csv", LISTED, output=tmp_path / "out.csv").rows == 2
 
 
 def test_text_to_parquet_and_both(tmp_path, parquet):

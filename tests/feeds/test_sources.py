@@ -171,6 +171,21 @@ def test_a_zip_archive_of_another_number_of_files(path):
         load(path)
 
 
+def test_the_end_of_a_zip_archive_damaged(path):
+    """It may lead anywhere, but the file is there."""
+    whole, seen = zipped(), set()
+    for bit in range(22 * 8):
+        damaged = bytearray(whole)
+        damaged[-1 - bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            assert len(load(path).set) == 2_000
+        except errors.FeedError as error:
+            seen.add(type(error))
+    assert seen <= {errors.FeedTruncated, errors.FeedEncoding}
+    assert errors.FeedTruncated in seen
+
+
 def test_an_encrypted_zip_archive(path):
     data = bytearray(zipped("a"))
     for magic, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
