@@ -47,6 +47,32 @@ def publish(path: str | os.PathLike[str], *, private: bool = False) -> Iterator[
         raise
 
 
+class Opened:
+    """A descriptor of a file, closed once: when it is told to, or when nobody has it any more."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        """The descriptor. OSError once it is closed."""
+        if self._descriptor < 0:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return self._descriptor
+
+    def close(self) -> None:
+        """Let go of the file."""
+        descriptor, self._descriptor = (
+            self._descriptor,
+            -1,
+        )  # before: who is interrupted must not close another
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # interrupted before it had one
+            self.close()
+
+
 def _sync_directory(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -6,6 +6,7 @@ who checks against the old one goes on undisturbed.
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
@@ -25,6 +26,7 @@ from imeiset._register import (
     starts_of,
 )
 from imeiset.columns import Keys
+from imeiset.errors import SnapshotBounds
 from imeiset.sets import ImeiSet
 
 NOTHING: ImeiSet = ImeiSet()
@@ -136,9 +138,26 @@ class Column:
         return used == list(range(1, len(self.values) + 1)) and list(self.values) == sorted(set(self.values))
 
     def text(self, position: int) -> str:
-        """At one position; '' where there is none. IndexError for a damaged column."""
-        code = int(self.codes[position])
-        return self.values[code - 1] if code else ""
+        """At one position; '' where there is none. Raises SnapshotBounds for a damaged column."""
+        try:
+            code = int(self.codes[position])
+            return self.values[code - 1] if code else ""
+        except IndexError as error:
+            raise damaged("reasons and dates", str(error)) from None
+
+
+def damaged(what: str, got: str) -> SnapshotBounds:
+    """Only a register from a damaged file, opened without `verify`, gets here."""
+    return SnapshotBounds("an open register", f"{what} that fit its sets", got)
+
+
+@contextmanager
+def _fitting(what: str) -> Iterator[None]:
+    """What does not fit is damage."""
+    try:
+        yield
+    except (ValueError, IndexError) as error:
+        raise damaged(what, str(error)) from None
 
 
 def code_type(values: int) -> np.dtype[Any]:
@@ -146,6 +165,7 @@ def code_type(values: int) -> np.dtype[Any]:
     return np.dtype(np.min_scalar_type(values)).newbyteorder("<")
 
 
+@_fitting("reasons and dates")
 def merge_columns(
     members: ImeiSet, new: tuple[ImeiSet, Column | None], old: tuple[ImeiSet, Column | None], changed: ImeiSet
 ) -> Column | None:
@@ -415,7 +435,8 @@ class Paired:
         imeis = union([base.imeis - self.touched, now.imeis])
         places = _places(self.touched.to_numpy(), base.imeis, now.imeis)
         starts, imsis = np.empty(len(imeis) + 1, np.uint32), np.empty(count, np.uint64)
-        merge_pairs(base.arrays[1:], now.arrays[1:], *places, starts, imsis)
+        with _fitting("pairs"):
+            merge_pairs(base.arrays[1:], now.arrays[1:], *places, starts, imsis)
         return Paired(Pairs(imeis, starts.astype("<u4", copy=False), imsis))
 
 

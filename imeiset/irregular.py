@@ -7,13 +7,14 @@ they are the key; otherwise the whole text, in upper case, is an irregular ident
 
 import re
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imeiset.errors import ImeiError, ParseStatus
 
+T = TypeVar("T")
 Policy = Literal["reject", "keep"]
 """What becomes of irregular identities: they are malformed, or are kept as text beside the keys."""
 
@@ -36,7 +37,7 @@ def normalised(value: object) -> int | bytes | None:
 def table(texts: Iterable[object]) -> Texts:
     """The texts in normal form, sorted, each once: S16[n]. Raises ImeiError for one that is not irregular."""
     found = []
-    for row, text in enumerate(texts):
+    for row, text in enumerate(several("irregular identities", texts)):
         form = normalised(text)
         if not isinstance(form, bytes):
             expected = "1 to 16 of 0-9, A-F, '*' and '#', not beginning with 14 digits"
@@ -51,3 +52,10 @@ def listed(texts: Texts, among: Texts) -> NDArray[np.bool_]:
     found = at < len(among)
     found[found] = among[at[found]] == texts[found]
     return found
+
+
+def several(what: str, texts: Iterable[T]) -> Iterable[T]:
+    """The texts of a column. Raises TypeError for a single one, whose characters are not meant."""
+    if isinstance(texts, str | bytes):
+        raise TypeError(f"{what}: expected a list of texts, got {type(texts).__name__}")
+    return texts

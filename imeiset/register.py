@@ -29,6 +29,7 @@ from imeiset._members import (
     Pairs,
     anew,
     code_type,
+    damaged,
     dump,
     merge_columns,
     packed,
@@ -37,7 +38,8 @@ from imeiset._members import (
 )
 from imeiset._register import BAD_IMSI, NO_IMSI, Checker, Level, Tables, imsis_of, imsis_of_rows
 from imeiset.columns import Keys
-from imeiset.errors import ImeiError, ImsiError, ParseStatus, SnapshotBounds, SnapshotVersion
+from imeiset.errors import ImeiError, ImsiError, ParseStatus, SnapshotBounds, SnapshotVersion, mask
+from imeiset.irregular import several
 from imeiset.sets import ImeiSet, in_threads
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ KIND = "register"  # of a snapshot that holds one
 _ROWS = 1 << 16  # of Python objects at a time
 _THREADS = 256  # at most
 _MALFORMED = 0xFF  # in the place of a status: not decided yet
+_DATE = 10  # characters of the longest
 _MAX_LISTS = 32  # what fits the sections of a snapshot, all parts counted
 _DESCRIPTION = "register"
 _SECTIONS = tuple(name for name, _ in NOTHING._sections())
@@ -66,6 +69,14 @@ _W, _B, _G, _U = EquipmentStatus
 Rule = Literal["exact", "range", "tac", "pair", "imsi", "irregular", "default"]
 """What decided: the IMEI itself, a range, a whole TAC, a pair, the IMSI alone, a malformed IMEI that is
 listed as text, or nothing, and then the policy."""
+
+
+def _status(what: str, value: Any) -> EquipmentStatus:
+    """The status of that number; False is not WHITELISTED."""
+    if not isinstance(value, bool):
+        with suppress(ValueError):
+            return EquipmentStatus(value)
+    raise ValueError(f"{what}: expected an EquipmentStatus, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +104,7 @@ class Policy:
             raise ValueError(f"response_type: expected 1, 2 or 3, got {self.response_type!r}")
         for name in ("unlisted", "malformed"):
             status = getattr(self, name)
-            object.__setattr__(self, name, None if status is None else EquipmentStatus(status))
+            object.__setattr__(self, name, None if status is None else _status(name, status))
         object.__setattr__(self, "precedence", tuple(self.precedence))
         if sorted(self.precedence) != ["exact", "imsi", "pair", "range", "tac"]:
             raise ValueError(
@@ -224,11 +235,12 @@ class Rules:
     def with_texts(self, verdict: Verdict, i: int, key: int) -> Verdict:
         """With the reasons and the date that a list has for an exact IMEI."""
         reasons, date = cast(Members, self.lists[i].exact).texts(key)
-        return replace(
-            verdict,
-            reasons=tuple(reasons.split("|")) if reasons else verdict.reasons,
-            date=datetime.date.fromisoformat(date) if date else None,
-        )
+        try:
+            day = datetime.date.fromisoformat(date) if date else None
+        except ValueError as error:
+            raise damaged("dates", str(error)) from None
+        reasons_of = tuple(reasons.split("|")) if reasons else verdict.reasons
+        return replace(verdict, reasons=reasons_of, date=day)
 
     def malformed(self, tables: Tables, imei: object, status: int, imsi: object) -> Verdict:
         """The verdict on an IMEI that is none (status says why), or that came with a malformed IMSI."""
@@ -524,7 +536,7 @@ class Register(Checker):
 
     def _grown(self, name: str, status: int, kind: str, reason: str | None) -> List:
         """The list of that name, with the arguments checked; a new one if there is none."""
-        status = EquipmentStatus(status)
+        status = _status("status", status)
         if status is _U:
             raise ValueError("status: expected WHITELISTED, BLACKLISTED or GREYLISTED, got UNKNOWN")
         if not isinstance(name, str) or not name or not name.isprintable() or len(name) > 100:
@@ -599,9 +611,13 @@ class Register(Checker):
         file = snapshot.open(path, kind=KIND)
         file.verify()
         self = cls._from(file)
-        for fault in _faults(self.lists, cast(Known, self._known)):
-            raise SnapshotBounds(path, fault, "another")
+        self._expect_sound(file)
         return self
+
+    def _expect_sound(self, file: snapshot.Snapshot) -> None:
+        """Raises SnapshotBounds if something in the file it was opened from is not what it should be."""
+        for fault in _faults(self.lists, cast(Known, self._known)):
+            raise SnapshotBounds(file.path, fault, "another")
 
 
 def _known(lists: Sequence[List]) -> Known:
@@ -676,8 +692,8 @@ def check_prefixes(one: List, others: Iterable[List]) -> None:
     """Raises ValueError for an IMSI prefix that is on another list too."""
     for other in others:
         if other.name != one.name and (twice := other.prefixes & one.prefixes):
-            prefix = str(min(twice))[1:]
-            raise ValueError(f"prefix {prefix!r}: expected on one list, got {other.name!r} and {one.name!r}")
+            prefix = ImsiError(str(min(twice))[1:]).got
+            raise ValueError(f"prefix {prefix}: expected on one list, got {other.name!r} and {one.name!r}")
 
 
 # ---- what comes in ---------------------------------------------------------------------
@@ -686,9 +702,9 @@ def check_prefixes(one: List, others: Iterable[List]) -> None:
 def tac_set(tacs: Iterable[str]) -> ImeiSet:
     """All IMEIs of Type Allocation Codes, texts of 8 digits."""
     numbers = []
-    for row, tac in enumerate(tacs):
+    for row, tac in enumerate(several("TACs", tacs)):
         if not (isinstance(tac, str) and len(tac) == 8 and tac.isascii() and tac.isdigit()):
-            raise ValueError(f"TAC {row}: expected 8 digits, as str, got {tac!r}")
+            raise ValueError(f"TAC {row}: expected 8 digits, as str, got '{mask(tac)}'")
         numbers.append(int(tac))
     lows = np.array(numbers, np.uint64) * np.uint64(10**6)
     return ImeiSet.from_ranges(lows, lows + np.uint64(10**6 - 1))
@@ -697,7 +713,7 @@ def tac_set(tacs: Iterable[str]) -> ImeiSet:
 def prefix_numbers(prefixes: Iterable[str]) -> frozenset[int]:
     """IMSI prefixes, texts of 1 to 15 digits, as numbers: those of their digits after a 1."""
     numbers = set()
-    for row, prefix in enumerate(prefixes):
+    for row, prefix in enumerate(several("prefixes", prefixes)):
         if not (isinstance(prefix, str) and 1 <= len(prefix) <= 15 and prefix.isascii() and prefix.isdigit()):
             raise ValueError(f"prefix {row}: expected 1 to 15 digits, as str, got {ImsiError(prefix).got}")
         numbers.add(int("1" + prefix))
@@ -759,7 +775,7 @@ def _pieces(values: Iterable[object]) -> Iterator[list[object]]:
         for start in range(0, len(values), _ROWS):
             yield values[start : start + _ROWS].tolist()
         return
-    left = iter(values)
+    left = iter(several("reasons and dates", values))
     while some := list(islice(left, _ROWS)):
         yield some
 
@@ -781,9 +797,11 @@ def date_text(value: object) -> str:
     if value is None or value == "" or (isinstance(value, float) and value != value):
         return ""
     if isinstance(value, str) and (len(value), value.count("-")) in ((8, 0), (10, 2)):
-        value = datetime.date.fromisoformat(value)
+        with suppress(ValueError):
+            value = datetime.date.fromisoformat(value)
     if not isinstance(value, datetime.date):
-        raise ValueError(f"dates: expected a date, '20240229', '2024-02-29' or None, got {value!r}")
+        got = repr(value) if len(str(value)) <= _DATE else f"'{mask(value)}'"  # it may be an IMEI
+        raise ValueError(f"dates: expected a date, '20240229', '2024-02-29' or None, got {got}")
     return datetime.date(value.year, value.month, value.day).isoformat()
 
 

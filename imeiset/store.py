@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
@@ -30,7 +31,7 @@ from numpy.typing import NDArray
 
 from imeiset import _journal, columns, irregular, snapshot
 from imeiset._background import work_in_background
-from imeiset._files import publish
+from imeiset._files import Opened, publish
 from imeiset._journal import Journal, Place, Record
 from imeiset._members import NO_PAIRS, NOTHING, Column, Known, Members, Paired, dump, union
 from imeiset._register import Checker, Tables, mark
@@ -58,6 +59,7 @@ from imeiset.register import (
     make_tables,
     pair_columns,
     prefix_numbers,
+    reasons_text,
     shrunk,
     tac_set,
 )
@@ -157,8 +159,8 @@ class Store(Checker):
         self._directory = directory
         self._mode: Literal["mmap", "memory"] = mode
         self._pinned = generation
-        self._lock: int | None = None  # descriptor of the lock file
-        self._held: set[int] = set()  # others, of compactions under way
+        self._lock: Opened | None = None  # the lock file
+        self._held: weakref.WeakSet[Opened] = weakref.WeakSet()  # again, by compactions under way
         self._doubt: str | None = None
         self._fault: str | None = None
         self._stop: threading.Event | None = None
@@ -186,7 +188,7 @@ class Store(Checker):
                 )
             _publish(path, 1, register, Place(0, 0, time.time_ns()), ())
             store = cls(path, "mmap", None)
-            store._lock = os.dup(lock)
+            store._lock = _again(lock)
             store._reopened()
         return store
 
@@ -213,7 +215,8 @@ class Store(Checker):
         As `Register.verify`; a journal is always read whole. Raises a kind of StoreError or SnapshotError.
         """
         self = cls.open(directory)
-        Register.verify(_base(self._directory, self.generation))
+        self._state.file.verify()
+        self._state.base._expect_sound(self._state.file)
         return self
 
     def close(self) -> None:
@@ -230,7 +233,7 @@ class Store(Checker):
         """Write no more, until the next change takes the lock again and reads what is there."""
         if self._lock is not None:
             lock, self._lock = self._lock, None
-            os.close(lock)
+            lock.close()
 
     def __enter__(self) -> Self:
         return self
@@ -319,20 +322,16 @@ class Store(Checker):
             if journal is not None:
                 self._state = self._caught_up(before, journal)
             else:
-                self._state, journal = self._load(None, fetch=True)
-                self._journal.close()
-                self._journal = journal
+                self._state, self._journal = self._load(None, fetch=True)
             self._use(self._state.tables)
             return (self._state.generation, self._state.place) != (before.generation, before.place)
 
     def _reopened(self) -> Journal:
         """The journal of this generation as it is now: recovery puts another file in its place."""
         state = self._state
-        path, writable = self._journal.path, self._lock is not None
-        journal = Journal(path, state.generation, state.base_place.digest, writable=writable)
-        self._journal.close()
-        self._journal = journal
-        return journal
+        path, writable = _journal_path(self._directory, state.generation), self._lock is not None
+        self._journal = Journal(path, state.generation, state.base_place.digest, writable=writable)
+        return self._journal
 
     def watch(self, interval: float = 0.2, on_change: "Callable[[Store], object] | None" = None) -> None:
         """Refresh every so many seconds, in a thread of this process, until `close`.
@@ -340,6 +339,8 @@ class Store(Checker):
         on_change is called after each move to a newer state. An error is kept in `status().fault`, and the
         next refresh tries again.
         """
+        if not 0 < interval <= threading.TIMEOUT_MAX:  # NaN neither
+            raise ValueError(f"interval: expected seconds above 0, got {interval}")
         if self._stop and not self._stop.is_set():
             raise RuntimeError("expected a store that is not watched, got one that is")
         stop = self._stop = threading.Event()
@@ -418,7 +419,9 @@ class Store(Checker):
             state = self._state
             changes = [_change(delta, state.lists) for delta in deltas]
             payload = _packed(changes)
-            number = state.place.sequence + 1 if sequence is None else sequence
+            number = state.place.sequence + 1 if sequence is None else index(sequence)
+            if number < 1:
+                raise ValueError(f"sequence: expected 1 or more, got {number}")
             if number <= state.place.sequence:
                 self._expect_same(number, payload)
                 return number
@@ -490,7 +493,8 @@ class Store(Checker):
     def compact(self) -> None:
         """Write base and changes as the next generation. Checks and changes go on meanwhile.
 
-        Raises SnapshotSectionChecksum for a base that was damaged, which stays.
+        Raises SnapshotSectionChecksum, or whichever kind of SnapshotError it is, for a base that was damaged,
+        which stays.
         """
         self._compact(self._hold())
 
@@ -506,15 +510,15 @@ class Store(Checker):
         pool.shutdown(wait=False)
         return future
 
-    def _hold(self) -> int:
-        """Another descriptor of the lock file: nobody else writes, after `close` too, until it is closed."""
+    def _hold(self) -> Opened:
+        """The lock file once more: nobody else writes, after `close` too, until it is closed."""
         with self._mutex:
             self._become_writer()
-            held = os.dup(cast(int, self._lock))
+            held = _again(cast(Opened, self._lock))
             self._held.add(held)
             return held
 
-    def _compact(self, held: int) -> None:
+    def _compact(self, held: Opened) -> None:
         try:
             with self._compaction:
                 with self._mutex:
@@ -526,8 +530,7 @@ class Store(Checker):
                 with self._mutex:
                     self._move_on(None, start.place, self._journal.records(start.place))
         finally:
-            self._held.discard(held)
-            os.close(held)
+            held.close()
 
     def replace(self, register: Register, /, *, shrink: float = 25.0, force: bool = False) -> None:
         """Let another register serve from now on, as the next generation.
@@ -588,7 +591,7 @@ class Store(Checker):
             self._reopened()
         except BaseException:
             self._lock = None
-            os.close(lock)
+            lock.close()
             raise
 
     def _after_fork(self) -> None:
@@ -596,8 +599,9 @@ class Store(Checker):
         self._start_threads()
         self._stop = None
         self._let_go()
-        while self._held:
-            os.close(self._held.pop())
+        for held in list(self._held):
+            held.close()
+        self._held = weakref.WeakSet()
 
 
 def _give_way() -> None:
@@ -676,29 +680,35 @@ def _publish(
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[int]:
+def _locked(directory: Path) -> Iterator[Opened]:
     lock = _take_lock(directory)
     try:
         yield lock
     finally:
-        os.close(lock)
+        lock.close()
 
 
-def _take_lock(directory: Path) -> int:
-    """The descriptor of the lock file, locked until it is closed or its process ends, however it ends."""
-    lock = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+def _take_lock(directory: Path) -> Opened:
+    """The lock file, locked until it is closed or its process ends, however it ends."""
+    lock = Opened(os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        writer = os.pread(lock, 20, 0).decode(errors="replace").strip()
-        os.close(lock)
-        if not isinstance(error, BlockingIOError):
-            raise
+        fcntl.flock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with suppress(OSError):  # only a help for people
+            os.ftruncate(lock.fileno(), 0)
+            os.pwrite(lock.fileno(), f"{os.getpid()}\n".encode(), 0)
+        return lock
+    except BlockingIOError:
+        writer = os.pread(lock.fileno(), 20, 0).decode(errors="replace").strip()
+        lock.close()
         raise StoreLocked(directory, "no other writer", f"process {writer or '?'}") from None
-    with suppress(OSError):  # only a help for people
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
+    except BaseException:
+        lock.close()
+        raise
+
+
+def _again(lock: Opened) -> Opened:
+    """Another descriptor of the lock: until both are closed, nobody else has it."""
+    return Opened(os.dup(lock.fileno()))
 
 
 def _expect_no_less(directory: Path, lists: Sequence[List], register: Register, shrink: float) -> None:
@@ -721,6 +731,8 @@ def _named(lists: Sequence[List], name: str | None) -> List:
 
 def _change(delta: Delta, lists: Sequence[List]) -> _Change:
     """A delta, understood."""
+    if not isinstance(delta, Delta):
+        raise TypeError(f"expected Deltas, got {type(delta).__name__}")
     one = _named(lists, delta.list)
     rule = delta.rule or {"exempt": "pair", "lock": "pair", "imsis": "imsi"}.get(one.kind, "exact")
     kinds = {"pair": ("exempt", "lock"), "imsi": ("imsis",)}.get(rule, ("imeis",))
@@ -731,7 +743,7 @@ def _change(delta: Delta, lists: Sequence[List]) -> _Change:
     if rule != "exact" and (delta.reason is not None or delta.date is not None):
         raise ValueError(f"reason and date: expected with exact IMEIs only, got with rule {rule!r}")
     about: dict[str, Any] = {"list": one.name, "rule": rule}
-    about["reason"] = "|".join(sorted({text.strip() for text in (delta.reason or "").split("|")} - {""}))
+    about["reason"] = reasons_text(delta.reason)
     about["date"] = date_text(delta.date)
     add, remove = _arrays(rule, delta.add), _arrays(rule, delta.remove)
     if not _COLUMNS[rule]:
@@ -743,8 +755,11 @@ def _change(delta: Delta, lists: Sequence[List]) -> _Change:
 
 def _arrays(rule: str, given: Any) -> list[Any]:
     """What is added or removed: arrays in normal form, or texts."""
+    two = {"range": "lows and highs", "pair": "IMEIs and IMSIs"}.get(rule)
     if given is None:
-        given = ((), ()) if rule in ("range", "pair") else ()
+        given = ((), ()) if two else ()
+    if two and not (isinstance(given, list | tuple) and len(given) == 2):
+        raise TypeError(f"rule {rule!r}: expected a pair of columns, {two}, got {type(given).__name__}")
     if rule == "exact":
         if isinstance(given, ImeiSet):
             if given.irregular is not None and len(given.irregular):
