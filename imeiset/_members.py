@@ -241,9 +241,7 @@ class Members:
     ) -> "Members":
         """Without `remove`, then with `add`, which has these columns. O(changes so far)."""
         changed = union([remove, add])
-        added = union([self.added - remove if len(remove) else self.added, add])
-        removed = union([self.removed, remove])
-        removed = removed - add if len(add) else removed
+        added, removed = followed((self.added, self.removed), (add, remove))
         reasons, dates = (
             merge_columns(added, (add, new), (self.added, old), changed)
             for new, old in zip(columns, self.added_columns, strict=True)
@@ -271,6 +269,14 @@ class Members:
                     reason, date = (column.text(at) if column else "" for column in columns)
                     return reason, date
         return "", ""
+
+
+def followed(changes: tuple[ImeiSet, ImeiSet], more: tuple[ImeiSet, ImeiSet]) -> tuple[ImeiSet, ImeiSet]:
+    """What was added and what was removed by changes and others after them, each of both."""
+    (added, removed), (add, remove) = changes, more
+    added = union([added - remove if len(remove) else added, add])
+    removed = union([removed, remove])
+    return added, removed - add if len(add) else removed
 
 
 def position(members: ImeiSet, key: int) -> int:
@@ -330,7 +336,7 @@ class Pairs:
         """Whether every IMEI has pairs, in order, of IMSIs as they may be. Reads everything."""
         if self.starts[0] or self.starts[-1] != len(self) or (self.starts[1:] <= self.starts[:-1]).any():
             return False
-        if len(self) and not 10**6 <= self.imsis.min() <= self.imsis.max() < 2 * 10**15:
+        if not are_imsis(self.imsis):
             return False
         return all(are_ascending(*self.of_imeis(keys)) for keys in self.imeis._chunks())
 
@@ -360,6 +366,11 @@ class Pairs:
         count = (end - begin).clip(0)
         inside = np.arange(count.sum()) - np.repeat(count.cumsum() - count, count)
         return np.repeat(keys, count), self.imsis[np.repeat(begin, count) + inside]
+
+
+def are_imsis(numbers: Keys) -> bool:
+    """Whether all are numbers of IMSIs as they may be."""
+    return not len(numbers) or 10**6 <= int(numbers.min()) <= int(numbers.max()) < 2 * 10**15
 
 
 def _cut(array: NDArray[Any], n: int) -> NDArray[Any]:

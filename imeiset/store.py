@@ -33,7 +33,18 @@ from imeiset import _journal, columns, irregular, snapshot
 from imeiset._background import work_in_background
 from imeiset._files import Opened, publish
 from imeiset._journal import Journal, Place, Record
-from imeiset._members import NO_PAIRS, NOTHING, Column, Known, Members, Paired, dump, union
+from imeiset._members import (
+    NO_PAIRS,
+    NOTHING,
+    Column,
+    Known,
+    Members,
+    Paired,
+    are_imsis,
+    dump,
+    followed,
+    union,
+)
 from imeiset._register import Checker, Tables, mark
 from imeiset.columns import Keys
 from imeiset.errors import (
@@ -811,6 +822,8 @@ def _unpacked(payload: bytes, path: Path) -> list[_Change]:
                         raise ValueError(f"{about[side]} numbers, of which {len(numbers) - at} are there")
                     arrays.append(numbers[at : at + about[side]])
                     at += about[side]
+                if about["rule"] == "pair" and not are_imsis(arrays[1]):
+                    raise ValueError("pairs with numbers that are no IMSIs")
                 sides.append(tuple(arrays))
             changes.append(_Change(about, *sides))
         if at != len(numbers):
@@ -823,21 +836,20 @@ def _unpacked(payload: bytes, path: Path) -> list[_Change]:
 def _changed(state: _State, changes: Iterable[_Change], place: Place) -> _State:
     """A state after changes. O(changes so far), however many they come in."""
     lists = {one.name: one for one in state.lists}
-    exact: dict[str, list[_Change]] = {}
+    together: dict[tuple[str, str], list[_Change]] = {}
     keys: list[Keys] = []
     wide = [state.wide]
     for change in changes:
         name, rule = change.about["list"], change.about["rule"]
-        if rule == "exact":  # the last change of an IMEI counts
-            exact.setdefault(name, []).append(change)
+        if _COLUMNS[rule]:  # of numbers, each of which its last change decides about
+            together.setdefault((name, rule), []).append(change)
         else:
-            lists[name] = _list_changed(lists[name], rule, change, wide)
+            lists[name] = _texts_changed(lists[name], rule, change)
             check_prefixes(lists[name], lists.values())
         if rule in ("exact", "pair"):
             keys += [change.add[0], change.remove[0]]
-    for name, some in exact.items():
-        members = lists[name].exact or Members(NOTHING)
-        lists[name] = replace(lists[name], exact=members.changed_by(*_net(some)))
+    for (name, rule), some in together.items():
+        lists[name] = _list_changed(lists[name], rule, some, wide)
     frozen = tuple(lists.values())
     touched, count = _touched(state, frozen, keys)
     covered = union(wide)
@@ -869,22 +881,51 @@ def _net(changes: Sequence[_Change]) -> tuple[ImeiSet, ImeiSet, tuple[Column | N
     )
 
 
-def _list_changed(one: List, rule: str, change: _Change, wide: list[ImeiSet]) -> List:
-    """A list after a change of something other than exact IMEIs; what ranges it touched goes to `wide`."""
-    add, remove = change.about["add"], change.about["remove"]
-    if rule == "imsi":
-        return replace(one, prefixes=(one.prefixes - prefix_numbers(remove)) | prefix_numbers(add))
-    if rule == "irregular":
-        gone, new = ({text.encode() for text in texts} for texts in (remove, add))
-        return replace(one, texts=(one.texts - gone) | new)
+def _net_pairs(changes: Sequence[_Change]) -> tuple[tuple[Keys, Keys], tuple[Keys, Keys]]:
+    """What changes of pairs come to: added, removed."""
+    if len(changes) == 1:
+        return _two(changes[0].add), _two(changes[0].remove)
+    sides = [side for change in changes for side in (change.remove, change.add)]
+    keys, imsis = (np.concatenate(column) for column in zip(*sides, strict=True))
+    step = np.repeat(np.arange(len(sides)), [len(side[0]) for side in sides])
+    order = np.lexsort((step, imsis, keys))
+    keys, imsis, step = keys[order], imsis[order], step[order]
+    last = np.append((keys[1:] != keys[:-1]) | (imsis[1:] != imsis[:-1]), True)[: len(keys)]
+    added, removed = last & (step % 2 == 1), last & (step % 2 == 0)
+    return (keys[added], imsis[added]), (keys[removed], imsis[removed])
+
+
+def _net_ranges(changes: Sequence[_Change]) -> tuple[ImeiSet, ImeiSet]:
+    """What changes of ranges come to: added, removed. Neighbours first: so large sets are made seldom."""
+    sides = ((change.add, change.remove) for change in changes)
+    steps = [(ImeiSet._from_ranges(*add), ImeiSet._from_ranges(*remove)) for add, remove in sides]
+    while len(steps) > 1:
+        odd = steps[len(steps) // 2 * 2 :]
+        steps = [*map(followed, steps[::2], steps[1::2]), *odd]
+    return steps[0]
+
+
+def _list_changed(one: List, rule: str, changes: Sequence[_Change], wide: list[ImeiSet]) -> List:
+    """A list after changes by one rule; what ranges they touched goes to `wide`."""
     if rule == "pair":
         pairs = one.pairs or Paired(NO_PAIRS)
-        return replace(one, pairs=pairs.changed_by(_two(change.add), _two(change.remove)))
+        return replace(one, pairs=pairs.changed_by(*_net_pairs(changes)))
     members: Members = getattr(one, rule) or Members(NOTHING)
-    added, removed = (ImeiSet._from_ranges(*side) for side in (change.add, change.remove))
+    if rule == "exact":
+        return replace(one, exact=members.changed_by(*_net(changes)))
+    added, removed = _net_ranges(changes)
     wide += [added, removed]
     parts: dict[str, Any] = {rule: members.changed_by(added, removed)}
     return replace(one, **parts)
+
+
+def _texts_changed(one: List, rule: str, change: _Change) -> List:
+    """A list after a change of IMSI prefixes or irregular identities."""
+    add, remove = change.about["add"], change.about["remove"]
+    if rule == "imsi":
+        return replace(one, prefixes=(one.prefixes - prefix_numbers(remove)) | prefix_numbers(add))
+    gone, new = ({text.encode() for text in texts} for texts in (remove, add))
+    return replace(one, texts=(one.texts - gone) | new)
 
 
 def _two(arrays: tuple[NDArray[Any], ...]) -> tuple[Keys, Keys]:

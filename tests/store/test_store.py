@@ -597,6 +597,7 @@ def test_closing_while_a_compaction_runs(store, directory):
         ({"rule": "range"}, [2, 1]),
         ({"rule": "range"}, [1, 2**64 - 1]),
         ({"list": "pairs", "rule": "pair"}, [2**60, 2**60]),
+        ({"list": "pairs", "rule": "pair"}, [1, 0]),  # the IMSI of who has none
         ({"list": "guests", "rule": "imsi", "add": [5], "remove": []}, []),
         ({"rule": "irregular", "add": [5], "remove": []}, []),
     ],
@@ -641,6 +642,31 @@ def test_a_compaction_after_one_that_was_published_but_not_opened(store, directo
     for one in (store, Store.open(directory), Store.open(directory, generation=2)):
         assert one.check(1).status == B
     assert store.generation == 3
+
+
+def test_many_changes_are_read_at_once(store, directory):
+    """What they come to one after another, whatever else is between them."""
+    rng = np.random.default_rng(3)
+    for _ in range(60):
+        lows, keys = rng.integers(0, 500, (2, 3)), rng.integers(0, 40, (2, 3), np.uint64)
+        imsis = [[HOME, AWAY][n] for n in rng.integers(0, 2, 3)]
+        tacs = [f"{tac:08d}" for tac in rng.integers(0, 4, 2)]
+        store.apply(
+            Delta("batches", rule="range", add=(lows[0], lows[0] + 30), remove=(lows[1], lows[1] + 60)),
+            Delta("models", rule="tac", add=tacs[:1], remove=tacs[1:]),
+            Delta("pairs", add=(keys[0], imsis), remove=(keys[1], imsis)),
+            Delta("stolen", add=keys[0][:1], remove=keys[1]),
+        )
+    reader = Store.open(directory)
+    assert reader.status().counts == store.status().counts
+    asked = np.arange(4 * 10**6, step=7, dtype=np.uint64)
+    asked[:600] = np.arange(600)
+    for imsi in (None, HOME, AWAY):
+        imsis = imsi and [imsi] * len(asked)
+        for expected, got in zip(
+            *(one.check_many(asked, imsis, lists=True) for one in (store, reader)), strict=True
+        ):
+            np.testing.assert_array_equal(got, expected)
 
 
 def test_many_changes_and_the_filter(store, directory):
