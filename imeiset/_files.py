@@ -1,4 +1,4 @@
-"""Publishing a file: readers see the old one or the new one, whole, never anything between."""
+"""Publishing a file, so that readers see the old one or the new one, whole; and descriptors closed once."""
 
 import errno
 import os
