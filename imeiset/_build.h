@@ -11,7 +11,14 @@
 
 #define RUN_MIN 32u /* keys in a long run, unless the caller says otherwise */
 
-enum build_status { BUILD_OK = 0, BUILD_NO_MEMORY = 1, BUILD_NOT_ASCENDING = 2, BUILD_OUT_OF_RANGE = 3, BUILD_TOO_LARGE = 4 };
+enum build_status {
+    BUILD_OK = 0,
+    BUILD_NO_MEMORY = 1,
+    BUILD_NOT_ASCENDING = 2,
+    BUILD_OUT_OF_RANGE = 3,
+    BUILD_TOO_LARGE = 4,
+    BUILD_DAMAGED = 5 /* an index it is made of has not the keys that it says */
+};
 
 /* A growing array of bytes. */
 struct bytes {

@@ -1,4 +1,4 @@
-"""Publishing a file: readers see the old one or the new one, whole, never anything between."""
+"""Publishing a file, so that readers see the old one or the new one, whole; and descriptors closed once."""
 
 import errno
 import os
@@ -45,6 +45,32 @@ def publish(path: str | os.PathLike[str], *, private: bool = False) -> Iterator[
         if error.errno is not None and error.filename in (None, str(temporary)):
             raise OSError(error.errno, error.strerror, os.fspath(path)) from error
         raise
+
+
+class Opened:
+    """A descriptor of a file, closed once: when it is told to, or when nobody has it any more."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        """The descriptor. OSError once it is closed."""
+        if self._descriptor < 0:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return self._descriptor
+
+    def close(self) -> None:
+        """Let go of the file."""
+        descriptor, self._descriptor = (
+            self._descriptor,
+            -1,
+        )  # before: who is interrupted must not close another
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # interrupted before it had one
+            self.close()
 
 
 def _sync_directory(path: Path) -> None:

@@ -18,6 +18,8 @@ from imeiset._parse cimport parse_error, parse_object, simd_number
 
 from imeiset._parse import simd_wanted
 
+from imeiset.errors import SnapshotBounds
+
 cdef extern from "Python.h":
     ctypedef struct PyASCIIObject:
         pass
@@ -28,8 +30,8 @@ cdef extern from "_simd.h" nogil:
     const char* const* simd_names
 
 cdef extern from "_merge.h" nogil:
-    enum: BUILD_OK, BUILD_NO_MEMORY, BUILD_NOT_ASCENDING, BUILD_OUT_OF_RANGE, BUILD_TOO_LARGE
-    enum: SERIALS, LINE_BYTES, RANK_BYTES, RANK_LINES, MAX_LINES, RUN_MIN, OP_AND, OP_SUB
+    enum: BUILD_OK, BUILD_NO_MEMORY, BUILD_NOT_ASCENDING, BUILD_OUT_OF_RANGE, BUILD_TOO_LARGE, BUILD_DAMAGED
+    enum: SERIALS, LINE_BYTES, RANK_BYTES, RANK_LINES, MAX_LINES, RUN_MIN, OP_AND, OP_SUB, COMBINE_DAMAGED
     const uint64_t KEYS
     struct index:
         const uint8_t* pilots
@@ -159,6 +161,13 @@ cdef int raise_build(int status) except -1:
         raise ValueError(f"keys: expected 0 to {KEYS - 1}, got one outside or a range that ends too early")
     if status == BUILD_TOO_LARGE:
         raise OverflowError(f"index: expected at most {MAX_LINES} lines of {LINE_BYTES} bytes, got more")
+    return 0
+
+
+cdef int raise_damaged(bint damaged) except -1:
+    """Only an index from a damaged file, opened without `verify`, gets here."""
+    if damaged:
+        raise SnapshotBounds("an open set", "as many members as it says, in order, below 10**14", "others")
     return 0
 
 
@@ -327,6 +336,7 @@ cdef class Index:
     def _combine(cls, Index a not None, Index b not None, int op, uint64_t run_min=RUN_MIN):
         """a | b (op 0), a & b (1), a - b (2) or a ^ b (3), in one sweep; O(runs of a and b).
 
+        Raises SnapshotBounds where a or b is found to be damaged.
         run_min: the fewest keys, 1 to 32, of a run that is kept as one, in the spill: fewer bytes for sets
         of short runs, and slower lookups near them.
         """
@@ -463,17 +473,19 @@ cdef class Index:
 
     def _shares_any(self, Index other not None):
         """Is a key in both? Stops at the first."""
-        cdef bint any
+        cdef int any
         with nogil:
             any = combine(&self.ix, &other.ix, OP_AND, NULL)
-        return any
+        raise_damaged(any == COMBINE_DAMAGED)
+        return any != 0
 
     def _lacks_any(self, Index other not None):
         """Is a key here that is not in the other? Stops at the first."""
-        cdef bint any
+        cdef int any
         with nogil:
             any = combine(&self.ix, &other.ix, OP_SUB, NULL)
-        return any
+        raise_damaged(any == COMBINE_DAMAGED)
+        return any != 0
 
 
 cdef enum:
@@ -506,7 +518,11 @@ cdef Index made_of(cls, Index a, Index b, int op, uint64_t run_min):
     one.a, one.b, one.op, one.run_min = &a.ix, &b.ix, op, run_min
     with nogil:
         run(make, &one)
-    self.adopt(&one.to)
+    try:
+        raise_damaged(one.to.status in (BUILD_NOT_ASCENDING, BUILD_OUT_OF_RANGE, BUILD_DAMAGED))
+        self.adopt(&one.to)
+    finally:
+        builder_free(&one.to)
     return self
 
 

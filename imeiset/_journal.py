@@ -32,7 +32,7 @@ from pathlib import Path
 
 import xxhash
 
-from imeiset._files import publish
+from imeiset._files import Opened, publish
 from imeiset.errors import StoreDamaged, StoreMissing
 
 MAGIC = b"\x89IMEJ\r\n\x1a"
@@ -85,14 +85,13 @@ def create(path: Path, generation: int, start: Place, changes: Iterable[Record] 
         file.write(_COMMITTED.pack(place.end, place.end ^ _ALL) + b"".join(records))
 
 
-class Journal:
+class Journal(Opened):
     """An open journal file, to read and, where `writable`, to append to."""
 
     def __init__(self, path: Path, generation: int, base: int, *, writable: bool = False) -> None:
         self.path = path
-        self._descriptor = -1
         try:
-            self._descriptor = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
+            super().__init__(os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC))
         except OSError as error:
             raise StoreMissing(path, "a readable journal", error.strerror or str(error)) from error
         try:
@@ -113,15 +112,6 @@ class Journal:
             self.close()
             raise
         self.start = Place(sequence, digest, time)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def __del__(self) -> None:
-        self.close()
 
     @property
     def nbytes(self) -> int:

@@ -6,6 +6,7 @@ who checks against the old one goes on undisturbed.
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
@@ -25,6 +26,7 @@ from imeiset._register import (
     starts_of,
 )
 from imeiset.columns import Keys
+from imeiset.errors import SnapshotBounds
 from imeiset.sets import ImeiSet
 
 NOTHING: ImeiSet = ImeiSet()
@@ -136,9 +138,26 @@ class Column:
         return used == list(range(1, len(self.values) + 1)) and list(self.values) == sorted(set(self.values))
 
     def text(self, position: int) -> str:
-        """At one position; '' where there is none. IndexError for a damaged column."""
-        code = int(self.codes[position])
-        return self.values[code - 1] if code else ""
+        """At one position; '' where there is none. Raises SnapshotBounds for a damaged column."""
+        try:
+            code = int(self.codes[position])
+            return self.values[code - 1] if code else ""
+        except IndexError as error:
+            raise damaged("reasons and dates", str(error)) from None
+
+
+def damaged(what: str, got: str) -> SnapshotBounds:
+    """Only a register from a damaged file, opened without `verify`, gets here."""
+    return SnapshotBounds("an open register", f"{what} that fit its sets", got)
+
+
+@contextmanager
+def _fitting(what: str) -> Iterator[None]:
+    """What does not fit is damage."""
+    try:
+        yield
+    except (ValueError, IndexError) as error:
+        raise damaged(what, str(error)) from None
 
 
 def code_type(values: int) -> np.dtype[Any]:
@@ -146,6 +165,7 @@ def code_type(values: int) -> np.dtype[Any]:
     return np.dtype(np.min_scalar_type(values)).newbyteorder("<")
 
 
+@_fitting("reasons and dates")
 def merge_columns(
     members: ImeiSet, new: tuple[ImeiSet, Column | None], old: tuple[ImeiSet, Column | None], changed: ImeiSet
 ) -> Column | None:
@@ -221,9 +241,7 @@ class Members:
     ) -> "Members":
         """Without `remove`, then with `add`, which has these columns. O(changes so far)."""
         changed = union([remove, add])
-        added = union([self.added - remove if len(remove) else self.added, add])
-        removed = union([self.removed, remove])
-        removed = removed - add if len(add) else removed
+        added, removed = followed((self.added, self.removed), (add, remove))
         reasons, dates = (
             merge_columns(added, (add, new), (self.added, old), changed)
             for new, old in zip(columns, self.added_columns, strict=True)
@@ -251,6 +269,14 @@ class Members:
                     reason, date = (column.text(at) if column else "" for column in columns)
                     return reason, date
         return "", ""
+
+
+def followed(changes: tuple[ImeiSet, ImeiSet], more: tuple[ImeiSet, ImeiSet]) -> tuple[ImeiSet, ImeiSet]:
+    """What was added and what was removed by changes and others after them, each of both."""
+    (added, removed), (add, remove) = changes, more
+    added = union([added - remove if len(remove) else added, add])
+    removed = union([removed, remove])
+    return added, removed - add if len(add) else removed
 
 
 def position(members: ImeiSet, key: int) -> int:
@@ -310,7 +336,7 @@ class Pairs:
         """Whether every IMEI has pairs, in order, of IMSIs as they may be. Reads everything."""
         if self.starts[0] or self.starts[-1] != len(self) or (self.starts[1:] <= self.starts[:-1]).any():
             return False
-        if len(self) and not 10**6 <= self.imsis.min() <= self.imsis.max() < 2 * 10**15:
+        if not are_imsis(self.imsis):
             return False
         return all(are_ascending(*self.of_imeis(keys)) for keys in self.imeis._chunks())
 
@@ -340,6 +366,11 @@ class Pairs:
         count = (end - begin).clip(0)
         inside = np.arange(count.sum()) - np.repeat(count.cumsum() - count, count)
         return np.repeat(keys, count), self.imsis[np.repeat(begin, count) + inside]
+
+
+def are_imsis(numbers: Keys) -> bool:
+    """Whether all are numbers of IMSIs as they may be."""
+    return not len(numbers) or 10**6 <= int(numbers.min()) <= int(numbers.max()) < 2 * 10**15
 
 
 def _cut(array: NDArray[Any], n: int) -> NDArray[Any]:
@@ -415,7 +446,8 @@ class Paired:
         imeis = union([base.imeis - self.touched, now.imeis])
         places = _places(self.touched.to_numpy(), base.imeis, now.imeis)
         starts, imsis = np.empty(len(imeis) + 1, np.uint32), np.empty(count, np.uint64)
-        merge_pairs(base.arrays[1:], now.arrays[1:], *places, starts, imsis)
+        with _fitting("pairs"):
+            merge_pairs(base.arrays[1:], now.arrays[1:], *places, starts, imsis)
         return Paired(Pairs(imeis, starts.astype("<u4", copy=False), imsis))
 
 

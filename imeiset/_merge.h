@@ -1,7 +1,8 @@
 /* Reading an index in order, and set algebra as one sweep over two of them.
  *
  * A cursor yields runs of keys in ascending order; neighbours are not joined. Its memory is a
- * few kilobytes, whatever the size of the set. A cursor over a damaged index ends early, or
+ * few kilobytes, whatever the size of the set. A cursor over a damaged index yields each line
+ * once at most and no more keys than the index says it has; it ends early and says so, or
  * yields runs out of order, which the builder refuses.
  */
 #ifndef IMEISET_MERGE_H
@@ -13,7 +14,7 @@ struct cursor {
     const struct index *ix;
     /* lines: the serials of the line at hand */
     uint32_t tac, nth, tacs; /* index in ix->tacs, line of the TAC */
-    uint64_t line;           /* first line of the TAC */
+    uint64_t line;           /* first line of the TAC: TACs have their lines one after another */
     uint32_t row, at, n;
     uint64_t base;           /* first key of the line at hand */
     uint32_t offsets[BITMAP_WIDTH];
@@ -22,6 +23,7 @@ struct cursor {
     uint32_t entry;
     struct spill_line spill;
     uint64_t start, length; /* the next entry; length 0 at the end */
+    uint64_t left;          /* keys to come; if not 0 at the end, the index is damaged */
 };
 
 /* The same as line_decode, a serial at a time instead of a bit at a time. */
@@ -47,8 +49,12 @@ static inline void cursor_lines(struct cursor *c) {
     while (c->at == c->n && c->tac < c->tacs) {
         if (c->nth == 0) {
             uint64_t slot = *directory_slot(ix, ix->tacs[c->tac]);
+            c->line += c->tac ? shapes[c->row].lines : 0;
             c->row = slot_row(slot);
-            c->line = slot_line(slot);
+            if (slot_line(slot) != c->line) { /* damage, and lines would be read again and again */
+                c->tac = c->tacs;
+                return;
+            }
         }
         const struct shape *s = &shapes[c->row];
         uint64_t line = c->line + c->nth;
@@ -78,8 +84,20 @@ static inline void cursor_init(struct cursor *c, const struct index *ix, int spi
     memset(c, 0, sizeof *c);
     c->ix = ix;
     c->tacs = spill_only ? 0 : ix->tac_count;
+    c->left = spill_only ? UINT64_MAX : ix->count;
     cursor_lines(c);
     cursor_spill(c);
+}
+
+/* It has more keys than it says: this is the end. */
+static inline int cursor_damaged(struct cursor *c) {
+    c->at = c->n = 0;
+    c->tac = c->tacs;
+    c->length = 0;
+    c->entry = c->spill.entries = 0;
+    c->spill_next = c->ix->spill_count;
+    c->left = UINT64_MAX;
+    return 0;
 }
 
 /* The next run; 0 at the end. */
@@ -87,6 +105,8 @@ static inline int cursor_next(struct cursor *c, uint64_t *start, uint64_t *lengt
     if (c->at < c->n) {
         uint64_t key = c->base + c->offsets[c->at];
         if (c->length == 0 || key < c->start) {
+            if (c->left == 0) return cursor_damaged(c);
+            c->left--;
             *start = key;
             *length = 1;
             if (++c->at == c->n) cursor_lines(c);
@@ -94,6 +114,8 @@ static inline int cursor_next(struct cursor *c, uint64_t *start, uint64_t *lengt
         }
     }
     if (c->length == 0) return 0;
+    if (c->length > c->left) return cursor_damaged(c);
+    c->left -= c->length;
     *start = c->start;
     *length = c->length;
     cursor_spill(c);
@@ -179,13 +201,22 @@ static inline int sweep(struct side *a, struct side *b, int op, struct builder *
     return any;
 }
 
+/* Whether it was read to its end, and has not the keys that it says. */
+static inline int side_damaged(const struct side *s) { return s->start == NO_MORE && s->cursor.left != 0; }
+
+/* sweep(); COMBINE_DAMAGED, and a builder that says so, if what was read of one is damaged. */
+#define COMBINE_DAMAGED (-1)
+
 static inline int combine(const struct index *a, const struct index *b, int op, struct builder *to) {
     struct side sides[2];
     cursor_init(&sides[0].cursor, a, 0);
     cursor_init(&sides[1].cursor, b, 0);
     side_next(&sides[0]);
     side_next(&sides[1]);
-    return sweep(&sides[0], &sides[1], op, to);
+    int any = sweep(&sides[0], &sides[1], op, to);
+    if (!side_damaged(&sides[0]) && !side_damaged(&sides[1])) return any;
+    if (to && to->status == BUILD_OK) to->status = BUILD_DAMAGED;
+    return COMBINE_DAMAGED;
 }
 
 #endif

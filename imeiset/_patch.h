@@ -231,7 +231,8 @@ static inline int patch(const struct index *ix, const struct index *flips, struc
         if (patch_sweep(p, p->first)) break;
         if (!patch_copy(p, slot) && to->status == BUILD_OK) patch_anew(p, slot);
     }
-    if (to->status == BUILD_OK) patch_sweep(p, NO_MORE);
+    if (to->status == BUILD_OK && patch_sweep(p, NO_MORE) == BUILD_OK && side_damaged(&p->flips))
+        to->status = BUILD_DAMAGED;
     free(p->serials);
     free(p->runs.data);
     free(p);

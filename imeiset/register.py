@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from enum import IntEnum
 from itertools import islice, pairwise
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
 import numpy.ma as ma
@@ -29,6 +29,7 @@ from imeiset._members import (
     Pairs,
     anew,
     code_type,
+    damaged,
     dump,
     merge_columns,
     packed,
@@ -45,6 +46,7 @@ from imeiset.errors import (
     SnapshotBounds,
     SnapshotVersion,
     expect_several,
+    mask,
 )
 from imeiset.sets import ImeiSet
 
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 KIND = "register"  # of a snapshot that holds one
 _ROWS = 1 << 16  # of Python objects at a time
 _MALFORMED = 0xFF  # in the place of a status: not decided yet
+_DATE = 10  # characters of the longest
 _MAX_LISTS = 32  # what fits the sections of a snapshot, all parts counted
 _DESCRIPTION = "register"
 _SECTIONS = tuple(name for name, _ in NOTHING._sections())
@@ -67,17 +70,21 @@ class EquipmentStatus(IntEnum):
     GREYLISTED = 2
     UNKNOWN = 3
 
-    @classmethod
-    def _missing_(cls, value: object) -> NoReturn:
-        names = ", ".join(f"EquipmentStatus.{name}" for name in cls.__members__)
-        raise ValueError(f"status: expected {names}, got {value!r}")
-
 
 _W, _B, _G, _U = EquipmentStatus
 
 Rule = Literal["exact", "range", "tac", "pair", "imsi", "irregular", "default"]
 """What decided: the IMEI itself, a range, a whole TAC, a pair, the IMSI alone, a malformed IMEI that is
 listed as text, or nothing, and then the policy."""
+
+
+def _status(what: str, value: Any) -> EquipmentStatus:
+    """The status of that number; False is not WHITELISTED."""
+    if not isinstance(value, bool):
+        with suppress(ValueError):
+            return EquipmentStatus(value)
+    names = ", ".join(f"EquipmentStatus.{name}" for name in EquipmentStatus.__members__)
+    raise ValueError(f"{what}: expected {names}, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +112,7 @@ class Policy:
             raise ValueError(f"response_type: expected 1, 2 or 3, got {self.response_type!r}")
         for name in ("unlisted", "malformed"):
             status = getattr(self, name)
-            object.__setattr__(self, name, None if status is None else EquipmentStatus(status))
+            object.__setattr__(self, name, None if status is None else _status(name, status))
         object.__setattr__(self, "precedence", tuple(self.precedence))
         if sorted(self.precedence) != ["exact", "imsi", "pair", "range", "tac"]:
             raise ValueError(
@@ -236,11 +243,12 @@ class Rules:
     def with_texts(self, verdict: Verdict, i: int, key: int) -> Verdict:
         """With the reasons and the date that a list has for an exact IMEI."""
         reasons, date = cast(Members, self.lists[i].exact).texts(key)
-        return replace(
-            verdict,
-            reasons=tuple(reasons.split("|")) if reasons else verdict.reasons,
-            date=datetime.date.fromisoformat(date) if date else None,
-        )
+        try:
+            day = datetime.date.fromisoformat(date) if date else None
+        except ValueError as error:
+            raise damaged("dates", str(error)) from None
+        reasons_of = tuple(reasons.split("|")) if reasons else verdict.reasons
+        return replace(verdict, reasons=reasons_of, date=day)
 
     def malformed(self, tables: Tables, imei: object, status: int, imsi: object) -> Verdict:
         """The verdict on an IMEI that is none (status says why), or that came with a malformed IMSI."""
@@ -534,7 +542,7 @@ class Register(Checker):
 
     def _grown(self, name: str, status: int, kind: str, reason: str | None) -> List:
         """The list of that name, with the arguments checked; a new one if there is none."""
-        status = EquipmentStatus(status)
+        status = _status("status", status)
         if status is _U:
             raise ValueError("status: expected WHITELISTED, BLACKLISTED or GREYLISTED, got UNKNOWN")
         if not isinstance(name, str) or not name or not name.isprintable() or len(name) > 100:
@@ -609,9 +617,13 @@ class Register(Checker):
         file = snapshot.open(path, kind=KIND)
         file.verify()
         self = cls._from(file)
-        for fault in _faults(self.lists, cast(Known, self._known)):
-            raise SnapshotBounds(path, fault, "another")
+        self._expect_sound(file)
         return self
+
+    def _expect_sound(self, file: snapshot.Snapshot) -> None:
+        """Raises SnapshotBounds if something in the file it was opened from is not what it should be."""
+        for fault in _faults(self.lists, cast(Known, self._known)):
+            raise SnapshotBounds(file.path, fault, "another")
 
 
 def _known(lists: Sequence[List]) -> Known:
@@ -686,8 +698,8 @@ def check_prefixes(one: List, others: Iterable[List]) -> None:
     """Raises ValueError for an IMSI prefix that is on another list too."""
     for other in others:
         if other.name != one.name and (twice := other.prefixes & one.prefixes):
-            prefix = str(min(twice))[1:]
-            raise ValueError(f"prefix {prefix!r}: expected on one list, got {other.name!r} and {one.name!r}")
+            prefix = ImsiError(str(min(twice))[1:]).got
+            raise ValueError(f"prefix {prefix}: expected on one list, got {other.name!r} and {one.name!r}")
 
 
 # ---- what comes in ---------------------------------------------------------------------
@@ -699,7 +711,7 @@ def tac_set(tacs: Iterable[str]) -> ImeiSet:
     numbers = []
     for row, tac in enumerate(tacs):
         if not (isinstance(tac, str) and len(tac) == 8 and tac.isascii() and tac.isdigit()):
-            raise ValueError(f"TAC {row}: expected 8 digits, as str, got {tac!r}")
+            raise ValueError(f"TAC {row}: expected 8 digits, as str, got '{mask(tac)}'")
         numbers.append(int(tac))
     lows = np.array(numbers, np.uint64) * np.uint64(10**6)
     return ImeiSet.from_ranges(lows, lows + np.uint64(10**6 - 1))
@@ -794,9 +806,11 @@ def date_text(value: object) -> str:
     if value is None or value == "" or (isinstance(value, float) and value != value):
         return ""
     if isinstance(value, str) and (len(value), value.count("-")) in ((8, 0), (10, 2)):
-        value = datetime.date.fromisoformat(value)
+        with suppress(ValueError):
+            value = datetime.date.fromisoformat(value)
     if not isinstance(value, datetime.date):
-        raise ValueError(f"dates: expected a date, '20240229', '2024-02-29' or None, got {value!r}")
+        got = repr(value) if len(str(value)) <= _DATE else f"'{mask(value)}'"  # it may be an IMEI
+        raise ValueError(f"dates: expected a date, '20240229', '2024-02-29' or None, got {got}")
     return datetime.date(value.year, value.month, value.day).isoformat()
 
 
@@ -990,7 +1004,7 @@ def _rebuilds(members: ImeiSet, made: Callable[[ImeiSet], ImeiSet]) -> bool:
     """Whether the members in order make the same bytes again."""
     try:
         again = made(members)
-    except ValueError:
+    except SnapshotBounds:
         return False
     pairs = zip(members._sections(), again._sections(), strict=True)
     return all(got == expected for (_, got), (_, expected) in pairs)

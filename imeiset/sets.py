@@ -548,8 +548,8 @@ class ImeiSet(_index.Index):
         self = cls._open_sound(path)
         try:
             anew = cls._combine(self, cls(), _OR)
-        except ValueError as error:  # from the builder
-            raise SnapshotBounds(path, "members in order", str(error)) from None
+        except SnapshotBounds as error:
+            raise SnapshotBounds(path, error.expected, error.got) from None
         for (name, section), (_, expected) in zip(self._sections(), anew._sections(), strict=True):
             if section != expected:
                 raise SnapshotBounds(path, f"section {name!r} as its members make it", "another")

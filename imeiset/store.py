@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
@@ -30,9 +31,20 @@ from numpy.typing import NDArray
 
 from imeiset import _journal, columns, irregular, snapshot
 from imeiset._background import work_in_background
-from imeiset._files import publish
+from imeiset._files import Opened, publish
 from imeiset._journal import Journal, Place, Record
-from imeiset._members import NO_PAIRS, NOTHING, Column, Known, Members, Paired, dump, union
+from imeiset._members import (
+    NO_PAIRS,
+    NOTHING,
+    Column,
+    Known,
+    Members,
+    Paired,
+    are_imsis,
+    dump,
+    followed,
+    union,
+)
 from imeiset._register import Checker, Tables, mark
 from imeiset.columns import Keys
 from imeiset.errors import (
@@ -58,6 +70,7 @@ from imeiset.register import (
     make_tables,
     pair_columns,
     prefix_numbers,
+    reasons_text,
     shrunk,
     tac_set,
 )
@@ -157,8 +170,8 @@ class Store(Checker):
         self._directory = directory
         self._mode: Literal["mmap", "memory"] = mode
         self._pinned = generation
-        self._lock: int | None = None  # descriptor of the lock file
-        self._held: set[int] = set()  # others, of compactions under way
+        self._lock: Opened | None = None  # the lock file
+        self._held: weakref.WeakSet[Opened] = weakref.WeakSet()  # again, by compactions under way
         self._doubt: str | None = None
         self._fault: str | None = None
         self._stop: threading.Event | None = None
@@ -191,7 +204,7 @@ class Store(Checker):
                 )
             _publish(path, 1, register, Place(0, 0, time.time_ns()), ())
             store = cls(path, "mmap", None)
-            store._lock = os.dup(lock)
+            store._lock = _again(lock)
             store._reopened()
         return store
 
@@ -218,7 +231,8 @@ class Store(Checker):
         As `Register.verify`; a journal is always read whole. Raises a kind of StoreError or SnapshotError.
         """
         self = cls.open(directory)
-        Register.verify(_base(self._directory, self.generation))
+        self._state.file.verify()
+        self._state.base._expect_sound(self._state.file)
         return self
 
     def close(self) -> None:
@@ -235,7 +249,7 @@ class Store(Checker):
         """Write no more, until the next change takes the lock again and reads what is there."""
         if self._lock is not None:
             lock, self._lock = self._lock, None
-            os.close(lock)
+            lock.close()
 
     def __enter__(self) -> Self:
         return self
@@ -324,20 +338,16 @@ class Store(Checker):
             if journal is not None:
                 self._state = self._caught_up(before, journal)
             else:
-                self._state, journal = self._load(None, fetch=True)
-                self._journal.close()
-                self._journal = journal
+                self._state, self._journal = self._load(None, fetch=True)
             self._use(self._state.tables)
             return (self._state.generation, self._state.place) != (before.generation, before.place)
 
     def _reopened(self) -> Journal:
         """The journal of this generation as it is now: recovery puts another file in its place."""
         state = self._state
-        path, writable = self._journal.path, self._lock is not None
-        journal = Journal(path, state.generation, state.base_place.digest, writable=writable)
-        self._journal.close()
-        self._journal = journal
-        return journal
+        path, writable = _journal_path(self._directory, state.generation), self._lock is not None
+        self._journal = Journal(path, state.generation, state.base_place.digest, writable=writable)
+        return self._journal
 
     def watch(self, interval: float = 0.2, on_change: "Callable[[Store], object] | None" = None) -> None:
         """Refresh every so many seconds, in a thread of this process, until `close`.
@@ -345,6 +355,8 @@ class Store(Checker):
         on_change is called after each move to a newer state. An error is kept in `status().fault`, and the
         next refresh tries again.
         """
+        if not 0 < interval <= threading.TIMEOUT_MAX:  # NaN neither
+            raise ValueError(f"interval: expected seconds above 0, got {interval}")
         if self._stop and not self._stop.is_set():
             raise RuntimeError("expected a store that is not watched, got one that is")
         stop = self._stop = threading.Event()
@@ -423,7 +435,9 @@ class Store(Checker):
             state = self._state
             changes = [_change(delta, state.lists) for delta in deltas]
             payload = _packed(changes)
-            number = state.place.sequence + 1 if sequence is None else sequence
+            number = state.place.sequence + 1 if sequence is None else index(sequence)
+            if number < 1:
+                raise ValueError(f"sequence: expected 1 or more, got {number}")
             if number <= state.place.sequence:
                 self._expect_same(number, payload)
                 return number
@@ -495,7 +509,8 @@ class Store(Checker):
     def compact(self) -> None:
         """Write base and changes as the next generation. Checks and changes go on meanwhile.
 
-        Raises SnapshotSectionChecksum for a base that was damaged, which stays.
+        Raises SnapshotSectionChecksum, or whichever kind of SnapshotError it is, for a base that was damaged,
+        which stays.
         """
         self._compact(self._hold())
 
@@ -511,15 +526,15 @@ class Store(Checker):
         pool.shutdown(wait=False)
         return future
 
-    def _hold(self) -> int:
-        """Another descriptor of the lock file: nobody else writes, after `close` too, until it is closed."""
+    def _hold(self) -> Opened:
+        """The lock file once more: nobody else writes, after `close` too, until it is closed."""
         with self._mutex:
             self._become_writer()
-            held = os.dup(cast(int, self._lock))
+            held = _again(cast(Opened, self._lock))
             self._held.add(held)
             return held
 
-    def _compact(self, held: int) -> None:
+    def _compact(self, held: Opened) -> None:
         try:
             with self._compaction:
                 with self._mutex:
@@ -531,8 +546,7 @@ class Store(Checker):
                 with self._mutex:
                     self._move_on(None, start.place, self._journal.records(start.place))
         finally:
-            self._held.discard(held)
-            os.close(held)
+            held.close()
 
     def replace(self, register: Register, /, *, shrink: float = 25.0, force: bool = False) -> None:
         """Let another register serve from now on, as the next generation.
@@ -594,7 +608,7 @@ class Store(Checker):
             self._reopened()
         except BaseException:
             self._lock = None
-            os.close(lock)
+            lock.close()
             raise
 
     def _after_fork(self) -> None:
@@ -602,8 +616,9 @@ class Store(Checker):
         self._start_threads()
         self._stop = None
         self._let_go()
-        while self._held:
-            os.close(self._held.pop())
+        for held in list(self._held):
+            held.close()
+        self._held = weakref.WeakSet()
 
 
 def _give_way() -> None:
@@ -687,30 +702,36 @@ def _publish(
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[int]:
+def _locked(directory: Path) -> Iterator[Opened]:
     lock = _take_lock(directory)
     try:
         yield lock
     finally:
-        os.close(lock)
+        lock.close()
 
 
-def _take_lock(directory: Path) -> int:
-    """The descriptor of the lock file, locked until it is closed or its process ends, however it ends."""
-    lock = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+def _take_lock(directory: Path) -> Opened:
+    """The lock file, locked until it is closed or its process ends, however it ends."""
+    lock = Opened(os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        writer = os.pread(lock, 20, 0).decode(errors="replace").strip()
-        os.close(lock)
-        if not isinstance(error, BlockingIOError):
-            raise
+        fcntl.flock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with suppress(OSError):  # only a help for people
+            os.ftruncate(lock.fileno(), 0)
+            os.pwrite(lock.fileno(), f"{os.getpid()}\n".encode(), 0)
+        return lock
+    except BlockingIOError:
+        writer = os.pread(lock.fileno(), 20, 0).decode(errors="replace").strip()
+        lock.close()
         which = ", this one: close its other Store" if writer == str(os.getpid()) else ""
         raise StoreLocked(directory, "no other writer", f"process {writer or '?'}{which}") from None
-    with suppress(OSError):  # only a help for people
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
+    except BaseException:
+        lock.close()
+        raise
+
+
+def _again(lock: Opened) -> Opened:
+    """Another descriptor of the lock: until both are closed, nobody else has it."""
+    return Opened(os.dup(lock.fileno()))
 
 
 def _expect_register(register: object) -> None:
@@ -739,6 +760,8 @@ def _named(lists: Sequence[List], name: str | None) -> List:
 
 def _change(delta: Delta, lists: Sequence[List]) -> _Change:
     """A delta, understood."""
+    if not isinstance(delta, Delta):
+        raise TypeError(f"expected Deltas, got {type(delta).__name__}")
     one = _named(lists, delta.list)
     rule = delta.rule or {"exempt": "pair", "lock": "pair", "imsis": "imsi"}.get(one.kind, "exact")
     kinds = {"pair": ("exempt", "lock"), "imsi": ("imsis",)}.get(rule, ("imeis",))
@@ -749,7 +772,7 @@ def _change(delta: Delta, lists: Sequence[List]) -> _Change:
     if rule != "exact" and (delta.reason is not None or delta.date is not None):
         raise ValueError(f"reason and date: expected with exact IMEIs only, got with rule {rule!r}")
     about: dict[str, Any] = {"list": one.name, "rule": rule}
-    about["reason"] = "|".join(sorted({text.strip() for text in (delta.reason or "").split("|")} - {""}))
+    about["reason"] = reasons_text(delta.reason)
     about["date"] = date_text(delta.date)
     add, remove = _arrays(rule, delta.add), _arrays(rule, delta.remove)
     if not _COLUMNS[rule]:
@@ -761,8 +784,11 @@ def _change(delta: Delta, lists: Sequence[List]) -> _Change:
 
 def _arrays(rule: str, given: Any) -> list[Any]:
     """What is added or removed: arrays in normal form, or texts."""
+    two = {"range": "lows and highs", "pair": "IMEIs and IMSIs"}.get(rule)
     if given is None:
-        given = ((), ()) if rule in ("range", "pair") else ()
+        given = ((), ()) if two else ()
+    if two and not (isinstance(given, list | tuple) and len(given) == 2):
+        raise TypeError(f"rule {rule!r}: expected a pair of columns, {two}, got {type(given).__name__}")
     if rule == "exact":
         if isinstance(given, ImeiSet):
             if given.irregular is not None and len(given.irregular):
@@ -814,6 +840,8 @@ def _unpacked(payload: bytes, path: Path) -> list[_Change]:
                         raise ValueError(f"{about[side]} numbers, of which {len(numbers) - at} are there")
                     arrays.append(numbers[at : at + about[side]])
                     at += about[side]
+                if about["rule"] == "pair" and not are_imsis(arrays[1]):
+                    raise ValueError("pairs with numbers that are no IMSIs")
                 sides.append(tuple(arrays))
             changes.append(_Change(about, *sides))
         if at != len(numbers):
@@ -826,21 +854,20 @@ def _unpacked(payload: bytes, path: Path) -> list[_Change]:
 def _changed(state: _State, changes: Iterable[_Change], place: Place) -> _State:
     """A state after changes. O(changes so far), however many they come in."""
     lists = {one.name: one for one in state.lists}
-    exact: dict[str, list[_Change]] = {}
+    together: dict[tuple[str, str], list[_Change]] = {}
     keys: list[Keys] = []
     wide = [state.wide]
     for change in changes:
         name, rule = change.about["list"], change.about["rule"]
-        if rule == "exact":  # the last change of an IMEI counts
-            exact.setdefault(name, []).append(change)
+        if _COLUMNS[rule]:  # of numbers, each of which its last change decides about
+            together.setdefault((name, rule), []).append(change)
         else:
-            lists[name] = _list_changed(lists[name], rule, change, wide)
+            lists[name] = _texts_changed(lists[name], rule, change)
             check_prefixes(lists[name], lists.values())
         if rule in ("exact", "pair"):
             keys += [change.add[0], change.remove[0]]
-    for name, some in exact.items():
-        members = lists[name].exact or Members(NOTHING)
-        lists[name] = replace(lists[name], exact=members.changed_by(*_net(some)))
+    for (name, rule), some in together.items():
+        lists[name] = _list_changed(lists[name], rule, some, wide)
     frozen = tuple(lists.values())
     touched, count = _touched(state, frozen, keys)
     covered = union(wide)
@@ -872,22 +899,51 @@ def _net(changes: Sequence[_Change]) -> tuple[ImeiSet, ImeiSet, tuple[Column | N
     )
 
 
-def _list_changed(one: List, rule: str, change: _Change, wide: list[ImeiSet]) -> List:
-    """A list after a change of something other than exact IMEIs; what ranges it touched goes to `wide`."""
-    add, remove = change.about["add"], change.about["remove"]
-    if rule == "imsi":
-        return replace(one, prefixes=(one.prefixes - prefix_numbers(remove)) | prefix_numbers(add))
-    if rule == "irregular":
-        gone, new = ({text.encode() for text in texts} for texts in (remove, add))
-        return replace(one, texts=(one.texts - gone) | new)
+def _net_pairs(changes: Sequence[_Change]) -> tuple[tuple[Keys, Keys], tuple[Keys, Keys]]:
+    """What changes of pairs come to: added, removed."""
+    if len(changes) == 1:
+        return _two(changes[0].add), _two(changes[0].remove)
+    sides = [side for change in changes for side in (change.remove, change.add)]
+    keys, imsis = (np.concatenate(column) for column in zip(*sides, strict=True))
+    step = np.repeat(np.arange(len(sides)), [len(side[0]) for side in sides])
+    order = np.lexsort((step, imsis, keys))
+    keys, imsis, step = keys[order], imsis[order], step[order]
+    last = np.append((keys[1:] != keys[:-1]) | (imsis[1:] != imsis[:-1]), True)[: len(keys)]
+    added, removed = last & (step % 2 == 1), last & (step % 2 == 0)
+    return (keys[added], imsis[added]), (keys[removed], imsis[removed])
+
+
+def _net_ranges(changes: Sequence[_Change]) -> tuple[ImeiSet, ImeiSet]:
+    """What changes of ranges come to: added, removed. Neighbours first: so large sets are made seldom."""
+    sides = ((change.add, change.remove) for change in changes)
+    steps = [(ImeiSet._from_ranges(*add), ImeiSet._from_ranges(*remove)) for add, remove in sides]
+    while len(steps) > 1:
+        odd = steps[len(steps) // 2 * 2 :]
+        steps = [*map(followed, steps[::2], steps[1::2]), *odd]
+    return steps[0]
+
+
+def _list_changed(one: List, rule: str, changes: Sequence[_Change], wide: list[ImeiSet]) -> List:
+    """A list after changes by one rule; what ranges they touched goes to `wide`."""
     if rule == "pair":
         pairs = one.pairs or Paired(NO_PAIRS)
-        return replace(one, pairs=pairs.changed_by(_two(change.add), _two(change.remove)))
+        return replace(one, pairs=pairs.changed_by(*_net_pairs(changes)))
     members: Members = getattr(one, rule) or Members(NOTHING)
-    added, removed = (ImeiSet._from_ranges(*side) for side in (change.add, change.remove))
+    if rule == "exact":
+        return replace(one, exact=members.changed_by(*_net(changes)))
+    added, removed = _net_ranges(changes)
     wide += [added, removed]
     parts: dict[str, Any] = {rule: members.changed_by(added, removed)}
     return replace(one, **parts)
+
+
+def _texts_changed(one: List, rule: str, change: _Change) -> List:
+    """A list after a change of IMSI prefixes or irregular identities."""
+    add, remove = change.about["add"], change.about["remove"]
+    if rule == "imsi":
+        return replace(one, prefixes=(one.prefixes - prefix_numbers(remove)) | prefix_numbers(add))
+    gone, new = ({text.encode() for text in texts} for texts in (remove, add))
+    return replace(one, texts=(one.texts - gone) | new)
 
 
 def _two(arrays: tuple[NDArray[Any], ...]) -> tuple[Keys, Keys]:

@@ -25,7 +25,7 @@ import imeiset
 from imeiset import _index, _parse
 from imeiset._background import work_in_background
 from imeiset._index import Index, Reader
-from imeiset.errors import ImeiError, ParseStatus
+from imeiset.errors import ImeiError, ParseStatus, SnapshotBounds
 from imeiset.imei import Imei
 
 LEVELS = _parse.simd_levels()
@@ -888,7 +888,7 @@ def test_patched_changes_few_lines():
 
 @pytest.mark.parametrize("seed", range(30))
 def test_patched_damaged(seed):
-    """Anything may come of it, or ValueError; nothing outside the arrays is read or written."""
+    """Anything may come of it, or SnapshotBounds; nothing outside the arrays is read or written."""
     rng = np.random.default_rng(seed)
     keys = np.concatenate(
         [tac * TAC + rng.integers(0, 10**6, 3000, dtype=np.uint64) for tac in (7, 8, 9, 400, 10**7)]
@@ -906,8 +906,48 @@ def test_patched_damaged(seed):
     for count in (1, 100, 3000):
         flips = built(rng.choice(keys, count) + rng.integers(0, 2, count).astype(np.uint64))
         for pair in ((bad, flips), (flips, bad), (bad, bad)):
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(SnapshotBounds):
                 Index._patched(*pair)
+
+
+def test_lines_that_many_tacs_claim():
+    """Each line is read once: a small file that lies makes no large set."""
+    rng = np.random.default_rng(5)
+    keys = np.concatenate(
+        [tac * TAC + rng.integers(0, 10**6, 30 if tac else 4000, dtype=np.uint64) for tac in range(2000)]
+    )
+    whole, other = built(keys), built([5, 3 * TAC])
+    sections, empty = dict(whole._sections()), dict(Index()._sections())
+    slots = np.frombuffer(sections["slots"], np.uint64).copy()
+    used, tac = slots != np.uint64(2**64 - 1), np.uint64(2**27 - 1)
+    slots[used] = slots[used] & tac | slots[used & (slots & tac == 0)] & ~tac  # the shape and lines of TAC 0
+    no_spill = {name: empty[name] for name in ("spill", "fences", "spranks")}
+    bad = Index._from_sections({**sections, **no_spill, "slots": slots})
+    for a, b, operations in ((bad, other, "|-^"), (other, bad, "|^"), (bad, Index(), "|-^")):
+        for operator in operations:
+            with pytest.raises(SnapshotBounds, match="as many members as it says"):
+                Index._combine(a, b, OPERATORS[operator])
+    for ask in (bad._lacks_any, bad._shares_any, whole._lacks_any):
+        with contextlib.suppress(SnapshotBounds):
+            assert ask(bad) is (ask != bad._lacks_any)
+    assert bad._reader().keys(np.empty(len(whole), np.uint64)) < len(whole)
+    with pytest.raises(SnapshotBounds):
+        Index._patched(bad, other)
+    with pytest.raises(SnapshotBounds):
+        Index._patched(other, bad)
+
+
+@pytest.mark.parametrize("more", [-1, 1, -500])
+def test_a_count_that_lies(more):
+    sections = dict(built(np.arange(0, 50 * TAC, 1009))._sections())
+    meta = np.frombuffer(sections["meta"], np.uint64).copy()
+    meta[1] = int(meta[1]) + more
+    bad = Index._from_sections({**sections, "meta": meta})
+    for operator in "|-^":
+        with pytest.raises(SnapshotBounds):
+            Index._combine(bad, Index(), OPERATORS[operator])
+    with pytest.raises(SnapshotBounds):
+        bad._lacks_any(bad)
 
 
 def test_sets_made_in_the_background():
@@ -920,7 +960,7 @@ def test_sets_made_in_the_background():
 
     def made():
         work_in_background(True)
-        with pytest.raises(ValueError, match="ascending"):
+        with pytest.raises(SnapshotBounds, match="in order"):
             Index._patched(bad, b)
         first = (
             [section_bytes(Index._combine(a, b, op)) for op in range(4)],
@@ -1277,10 +1317,11 @@ def exercise(index, asked):
     index._line_tacs()
     for other in (VICTIMS["lists"], index):
         for a, b in ((index, other), (other, index)):
-            a._shares_any(b)
-            a._lacks_any(b)
+            for ask in (a._shares_any, a._lacks_any):
+                with contextlib.suppress(SnapshotBounds):
+                    ask(b)
             for operation in OPERATORS.values():
-                with contextlib.suppress(ValueError):  # members out of order
+                with contextlib.suppress(SnapshotBounds):  # members out of order
                     Index._combine(a, b, operation)
 
 

@@ -284,7 +284,16 @@ def test_arguments():
         (lambda: register.add("stolen", [LISTED], status=W), "expected BLACKLISTED, 'imeis' as before"),
         (lambda: register.exempt("stolen", [LISTED], [HOME]), "as before, got WHITELISTED, 'exempt'"),
         (lambda: register.add("x", [LISTED], status=U), "got UNKNOWN"),
-        (lambda: register.add("x", [LISTED], status=4), "expected EquipmentStatus.WHITELISTED, .*, got 4"),
+        (
+            lambda: register.add("x", [LISTED], status=4),
+            "status: expected EquipmentStatus.WHITELISTED, .*, got 4",
+        ),
+        (lambda: register.add("x", [LISTED], status=False), "status: expected .*, got False"),
+        (lambda: Policy(malformed=False), "malformed: expected .*, got False"),
+        (lambda: Policy(unlisted=7), "unlisted: expected .*, got 7"),
+        (lambda: register.add_tacs("x", [LISTED], status=B), r"got '49015420\*{7}'"),
+        (lambda: register.add("x", [LISTED], status=B, dates=[LISTED]), r"dates: .* got '49015420\*{7}'"),
+        (lambda: register.add("x", [LISTED], status=B, dates=["20230229"]), "dates: .* got '20230229'"),
         (lambda: register.add("", [LISTED], status=B), "printable"),
         (lambda: register.add_tacs("x", ["1234567"], status=B), "8 digits"),
         (
@@ -302,6 +311,19 @@ def test_arguments():
     ]:
         with pytest.raises(ValueError, match=match):
             call()
+    register = Register()
+    for call in (
+        lambda: register.add_imsis("z", HOME, status=W),
+        lambda: register.add_tacs("z", "35123456", status=B),
+        lambda: register.add("z", [1, 2, 3], status=B, reasons="abc"),
+        lambda: register.add("z", ImeiSet.from_keys([], irregular="ABC"), status=B),
+    ):
+        with pytest.raises(TypeError, match="expected a list of texts, got str"):  # not its characters
+            call()
+    register.add_imsis("x", [HOME], status=B)
+    with pytest.raises(ValueError, match=r"prefix '23415\*{10}': expected on one list, got 'x' and 'y'"):
+        register.add_imsis("y", [HOME], status=B)
+    register.add("stolen", [LISTED], status=B)
     assert register["stolen"] == ImeiSet([LISTED])
     with pytest.raises(KeyError):
         register["stole"]
@@ -905,6 +927,23 @@ def test_a_date_that_is_none_is_found(tmp_path, date):
     rewritten(tmp_path / "r.imei", {**parts, "register": json.dumps(about).encode()})
     with pytest.raises(SnapshotBounds, match="dates in list 'stolen'"):
         Register.verify(tmp_path / "r.imei")
+
+
+@pytest.mark.parametrize("wrong", [{"0.r": b"\x09"}, {"register": (b"2024-02-29", b"2024-02-30")}])
+def test_reasons_and_dates_that_lie(tmp_path, wrong):
+    """An error that says what is wrong, and no verdict without them."""
+    register = Register()
+    register.add("stolen", [LISTED], status=B, reasons=["lost"], dates=["20240229"])
+    register.save(tmp_path / "r.imei")
+    parts = sections(tmp_path / "r.imei")
+    for name, value in wrong.items():
+        parts[name] = value if isinstance(value, bytes) else bytes(parts[name]).replace(*value)
+    rewritten(tmp_path / "r.imei", parts)
+    lies = Register.open(tmp_path / "r.imei")
+    assert lies.check(OTHER).status == W
+    with pytest.raises(SnapshotBounds, match="fit its sets"):
+        lies.check(LISTED)
+    assert lies.check_many([LISTED]).tolist() == [B]
 
 
 def test_a_union_that_lacks_a_list_is_found(path):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from imeiset.cli import printable
 from imeiset.cli.registers import opened, verdict_facts, verdict_line
 from imeiset.errors import FeedLimit, ImeiError, ParseStatus
 
@@ -75,8 +76,9 @@ def command(
                     click.echo(f"imeiset: {error}", err=True)
             elif not quiet:
                 words, facts = say()
+                given = text.decode(errors="backslashreplace")  # malformed texts have verdicts, too
                 out.append(
-                    json.dumps({"imei": text.decode(), **facts}) if as_json else f"{text.decode()}  {words}"
+                    json.dumps({"imei": given, **facts}) if as_json else f"{printable(given)}  {words}"
                 )
         if out and not quiet:
             click.echo("\n".join(out))

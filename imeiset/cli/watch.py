@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imeiset.cli import printable
+from imeiset.cli.files import number
 from imeiset.cli.registers import verdict_facts, verdict_line
 from imeiset.errors import ImeisetError
 
@@ -16,7 +17,14 @@ if TYPE_CHECKING:
 
 @click.command("watch")
 @click.argument("store")
-@click.option("--interval", type=click.FloatRange(0.001), default=0.2, show_default=True, metavar="SECONDS")
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.001, 86_400),
+    callback=number,
+    default=0.2,
+    show_default=True,
+    metavar="SECONDS",
+)
 @click.option("--imei", help="Say what the verdict on this phone is, too.")
 @click.option("--imsi", help="Of this subscriber.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")

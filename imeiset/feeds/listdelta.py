@@ -105,10 +105,7 @@ class ListDelta:
         """The arguments of the `Delta`s that make its changes, beside the list. They depend on nothing else,
         so that a delta that comes again is known again."""
         if self.rule == "pair":
-            adding, removing = self._pairs(ADD), self._pairs(REMOVE)
-            if "update" not in set(checks):
-                more = self._pairs(UPDATE)
-                adding = np.concatenate([adding[0], more[0]]), np.concatenate([adding[1], more[1]])
+            adding, removing = self._adding(set(checks)), self._pairs(REMOVE)
             return [{"rule": "pair", "add": _as_texts(adding), "remove": _as_texts(removing)}]
         table, keep = self._table, self._options.irregular == "keep"
         adds, removes, updates, gone = changes_of(table, self._fixed, keep)
@@ -184,6 +181,13 @@ class ListDelta:
         none = np.empty(0, np.uint64)
         return self._table.keys[rows], self._table.columns["imsi"][rows] if rows.any() else none
 
+    def _adding(self, checks: set[str]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """The pairs that it adds."""
+        added, more = self._pairs(ADD), self._pairs(UPDATE)
+        if "update" in checks:
+            return added
+        return np.concatenate([added[0], more[0]]), np.concatenate([added[1], more[1]])
+
     def _check_pairs(self, one: List, checks: set[str], report: Applied) -> None:
         held = one.pairs or Paired(NO_PAIRS)
         columns = [self._pairs(change) for change in (ADD, REMOVE, UPDATE)]
@@ -200,10 +204,11 @@ class ListDelta:
         if "update" in checks:
             self._expect_no_pair(UPDATE, ~there[UPDATE], "updates of pairs that are there", "not there")
         report.sources.append(self._table.report)
-        new, gone, same = (_distinct(some, have) for some, have in zip(columns, there, strict=True))
-        report.added += new[0] + (0 if "update" in checks else same[0])
-        report.removed += gone[1]
-        report.updated += same[1]
+        adding = self._adding(checks)
+        stay = Pairs.of(*adding).have(*columns[REMOVE])
+        report.added += _distinct(adding, ~held.have(*adding))
+        report.removed += _distinct(columns[REMOVE], there[REMOVE] & ~stay)
+        report.updated += _distinct(columns[UPDATE], there[UPDATE])
 
     def _expect_no_pair(self, change: int, wrong: NDArray[np.bool_], expected: str, got: str) -> None:
         if wrong.any():
@@ -216,9 +221,9 @@ def _texts(members: ImeiSet) -> set[bytes]:
     return set() if members.irregular is None else set(members.irregular.tolist())
 
 
-def _distinct(pairs: tuple[NDArray[Any], NDArray[Any]], there: NDArray[np.bool_]) -> tuple[int, int]:
-    """How many different pairs are not there, and are."""
-    return len(Pairs.of(pairs[0][~there], pairs[1][~there])), len(Pairs.of(pairs[0][there], pairs[1][there]))
+def _distinct(pairs: tuple[NDArray[Any], NDArray[Any]], rows: NDArray[np.bool_]) -> int:
+    """How many different pairs there are in some rows."""
+    return len(Pairs.of(pairs[0][rows], pairs[1][rows]))
 
 
 def _as_texts(pairs: tuple[NDArray[Any], NDArray[Any]]) -> tuple[NDArray[Any], list[str]]:

@@ -215,6 +215,18 @@ def test_check_of_a_malformed_imei_by_a_register_that_decides_none(here):
     assert "a set knows no subscribers" in run("check", "set.imei", "--imsi", HOME, STOLEN, code=2).stderr
 
 
+@pytest.mark.parametrize("given", [b"\xff\xfe", b"\x1b[31mred", b"62#\xe2\x80\xae"])
+def test_check_of_what_cannot_be_printed(register, given):
+    """A policy has a verdict on it, which is told in one line that does nothing to a terminal."""
+    for argument in (os.fsdecode(given), "-"):
+        found = run("check", register, argument, input=given + b"\n")
+        assert found.stdout.endswith("  greylisted  -  default  -  -\n")
+        assert found.stdout.isascii()
+        assert found.stdout[:-1].isprintable()
+        found = run("check", register, "--json", argument, input=given)
+        assert json.loads(found.stdout)["status"] == "greylisted"
+
+
 # ---- apply, compact, prune ----
 
 
@@ -381,6 +393,8 @@ def test_watch_for_people(store):
     assert line.startswith("eir: generation 1, change 0, ")
     assert verdict == f"  {STOLEN}  blacklisted  stolen  exact  2024-02-29  lost|stolen\n"
     assert "--imsi needs --imei" in run("watch", store, "--imsi", HOME, code=2).stderr
+    for interval in ("0", "nan", "inf", "1e300"):
+        assert "--interval" in run("watch", store, "--interval", interval, code=2).stderr
     fails("watch", ".", match="expected a store")
     assert (
         Register.open(Path(store) / "base-00000001.imei").check(STOLEN).status == EquipmentStatus.BLACKLISTED

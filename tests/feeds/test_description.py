@@ -255,6 +255,13 @@ def test_reasons_and_dates_may_be_left_out(describe):
     )
 
 
+def test_a_message_shows_no_serial_number(describe):
+    for wrong in ("prefixes = [234150999999999]", 'format = "490154203237518"', "490154203237518 = 1"):
+        path = describe(f'[[lists]]\nname = "x"\nstatus = "blacklisted"\nfiles = ["white"]\n{wrong}\n')
+        with pytest.raises(FeedDescription, match=r"got .*(23415|49015)\*{10}"):
+            read_description(path)
+
+
 def test_files_are_looked_for_before_anything_is_read(describe, monkeypatch):
     path = describe(TEXT.replace('"white"', '"whit"'))
     monkeypatch.setattr("imeiset.feeds.description.read", lambda *_, **__: pytest.fail("was read"))

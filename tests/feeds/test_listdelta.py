@@ -177,6 +177,17 @@ def test_checks_that_are_left_out(store, delta):
     assert store.check(D, HOME).status == W
 
 
+def test_pairs_that_change_twice_count_once(store, delta):
+    """Without the check for that: a pair that is removed and added stays."""
+    path = delta(
+        f"imei,imsi,change_type\n{A},{HOME},remove\n{A},{HOME},add\n{A},{AWAY},remove\n"
+        f"{C},{HOME},add\n{C},{HOME},update\n"
+    )
+    _, applied = store.apply_file(path, "pairs", checks=(), min_size=0)
+    assert (applied.added, applied.removed, applied.updated, applied.keys) == (1, 1, 0, 2)
+    assert store.status().counts["pairs"] == {"pair": 2}
+
+
 def test_a_delta_comes_again_and_in_order(store, delta):
     first, second = delta(f"+{D}\n", "first"), delta(f"+{E}\n", "second")
     with pytest.raises(StoreSequence, match="expected change 1, got 2"):

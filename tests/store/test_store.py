@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -166,6 +167,43 @@ def test_a_base_that_cannot_be_read_does_not_serve(store, directory, monkeypatch
         Store.open(directory.parent / "new")
 
 
+def test_a_base_that_lies_cannot_be_compacted(tmp_path):
+    """Its checksums are right; what they are of is not. The old generation serves on."""
+    lied = Register()
+    lied.add("stolen", [PHONE, OTHER], status=B, reasons=["lost", "stolen"])
+    lied.exempt("pairs", [PHONE, OTHER], [HOME, HOME])
+    lied.save(tmp_path / "whole.imei")
+    for number, change in enumerate(
+        [
+            lambda parts: parts.update({"0.r": b"\x09\x09"}),
+            lambda parts: parts.update({"1.s": np.array([0, 1, 9], "<u4").tobytes()}),
+            lambda parts: parts.update({"0.0": np.array([1, 2**40, *[0] * 6], "<u8").tobytes()}),
+        ]
+    ):
+        file = snapshot.open(tmp_path / "whole.imei")
+        parts = dict(file.sections)
+        directory = tmp_path / f"{number}"
+        Store.create(directory, lied).close()
+        change(parts)
+        base = directory / "base-00000001.imei"
+        snapshot.write(base, file.kind, parts.items(), count=file.count, generation=1)
+        start = _journal.Place(0, snapshot.open(base).digest, 1)
+        _journal.create(directory / "journal-00000001", 1, start)
+        try:
+            store = Store.open(directory)
+        except SnapshotError:
+            continue
+        store.apply(Delta("stolen", add=[1]), Delta("pairs", add=([1], [HOME])))
+        with pytest.raises(SnapshotError):
+            store.compact()
+        with pytest.raises(SnapshotError):
+            store.save(tmp_path / "saved.imei")
+        assert (store.generation, store.check(1).status) == (1, B)
+        with contextlib.suppress(SnapshotError):
+            store.check(PHONE)
+        store.close()
+
+
 @pytest.mark.parametrize(
     "copy",
     [
@@ -213,6 +251,17 @@ def test_numbers_keep_deltas_in_order(store):
     assert store.sequence == 2
 
 
+@pytest.mark.parametrize("sequence", [0, -1, 0.5, "1", None])
+def test_a_number_that_no_change_has_is_refused(store, sequence):
+    """Below the first, it would be taken for one that was applied before."""
+    if sequence is None:
+        assert store.apply(Delta("stolen", add=[1]), sequence=np.int64(1)) == 1
+        return
+    with pytest.raises((ValueError, TypeError), match=r"sequence: expected 1 or more|integer"):
+        store.apply(Delta("stolen", add=[1]), sequence=sequence)
+    assert (store.sequence, store.check(1).status) == (0, W)
+
+
 def test_a_delta_is_for_one_state(store):
     base = store.digest
     with pytest.raises(StoreBase, match="a delta for state"):
@@ -246,6 +295,29 @@ def test_a_bad_delta_changes_nothing(store, directory, delta, match):
         store.apply(Delta("stolen", add=[1, 2]), delta)
     assert store.digest == before == Store.open(directory).digest
     assert store.check(1).status == W
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        Delta("stolen", add="62#222222222222", rule="irregular"),
+        Delta("guests", add="26299"),
+        Delta("guests", remove=b"26299"),
+        Delta("models", add="35123456", rule="tac"),
+        Delta("stolen", add=PHONE),
+        Delta("stolen", add=[1], reason=5),
+        Delta("batches", add=5, rule="range"),
+        Delta("batches", add=[[1]], rule="range"),
+        Delta("pairs", add=[PHONE]),
+        [Delta("stolen", add=[1])],
+        "stolen",
+    ],
+)
+def test_a_delta_of_the_wrong_type_says_so(store, delta):
+    """The characters of a text are no prefixes and no identities."""
+    with pytest.raises(TypeError, match="expected"):
+        store.apply(delta)
+    assert store.sequence == 0
 
 
 def test_one_writer(store, directory):
@@ -372,6 +444,12 @@ def test_a_set_is_no_register(store, tmp_path):
     assert (store.generation, Store.verify(store._directory).digest) == (1, store.digest)
 
 
+@pytest.mark.parametrize("interval", [0, -1, float("nan"), float("inf"), "1"])
+def test_a_watcher_that_could_not_wait(store, interval):
+    with pytest.raises((ValueError, TypeError)):
+        store.watch(interval)
+
+
 def test_the_watcher(store, directory):
     reader, seen = Store.open(directory), threading.Event()
     reader.watch(0.01, lambda one: seen.set())
@@ -428,6 +506,53 @@ def test_a_signal_while_a_change_is_written_leaves_doubt(store, directory, signa
         reader.refresh()
         assert again.digest == reader.digest
         assert [reader.check(key).status for key in (2, 3)] == [B, B]
+
+
+FUNCTIONS = {"_become_writer", "_take_lock", "_hold", "_again", "_reopened", "refresh", "_let_go", "__init__"}
+
+
+def interrupted_at(line, call):
+    """Call, with a KeyboardInterrupt at a line of those functions, counted from 0; whether it got there."""
+    left, was = [line], sys.gettrace()
+
+    def trace(frame, event, _):
+        code = frame.f_code
+        if code.co_name not in FUNCTIONS or Path(code.co_filename).name not in ("store.py", "_journal.py"):
+            return None
+        if event == "line":
+            left[0] -= 1
+            if left[0] == -1:
+                raise KeyboardInterrupt
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(was)
+    return False
+
+
+@pytest.mark.parametrize("how", ["apply", "compact", "refresh"])
+def test_an_interrupt_leaves_no_lock_and_no_journal_that_is_closed(directory, how):
+    line, key = 0, 1000
+    while True:
+        with Store.open(directory) as one:
+            calls = {"apply": lambda: one.apply(Delta("stolen", add=[1])), "compact": one.compact}
+            reached = interrupted_at(line, calls.get(how, one.refresh))
+            one.status()
+            one.refresh()
+            with contextlib.suppress(StoreInDoubt):
+                one.apply(Delta("stolen", add=[key]))
+        with Store.open(directory) as other:
+            other.apply(Delta("stolen", add=[key + 1]))
+            assert other.check(key + 1).status == B
+        line, key = line + 1, key + 2
+        if not reached:
+            break
+    assert line > 3
 
 
 @pytest.mark.parametrize("how", ["compact", "replace"])
@@ -490,6 +615,7 @@ def test_closing_while_a_compaction_runs(store, directory):
         ({"rule": "range"}, [2, 1]),
         ({"rule": "range"}, [1, 2**64 - 1]),
         ({"list": "pairs", "rule": "pair"}, [2**60, 2**60]),
+        ({"list": "pairs", "rule": "pair"}, [1, 0]),  # the IMSI of who has none
         ({"list": "guests", "rule": "imsi", "add": [5], "remove": []}, []),
         ({"rule": "irregular", "add": [5], "remove": []}, []),
     ],
@@ -534,6 +660,31 @@ def test_a_compaction_after_one_that_was_published_but_not_opened(store, directo
     for one in (store, Store.open(directory), Store.open(directory, generation=2)):
         assert one.check(1).status == B
     assert store.generation == 3
+
+
+def test_many_changes_are_read_at_once(store, directory):
+    """What they come to one after another, whatever else is between them."""
+    rng = np.random.default_rng(3)
+    for _ in range(60):
+        lows, keys = rng.integers(0, 500, (2, 3)), rng.integers(0, 40, (2, 3), np.uint64)
+        imsis = [[HOME, AWAY][n] for n in rng.integers(0, 2, 3)]
+        tacs = [f"{tac:08d}" for tac in rng.integers(0, 4, 2)]
+        store.apply(
+            Delta("batches", rule="range", add=(lows[0], lows[0] + 30), remove=(lows[1], lows[1] + 60)),
+            Delta("models", rule="tac", add=tacs[:1], remove=tacs[1:]),
+            Delta("pairs", add=(keys[0], imsis), remove=(keys[1], imsis)),
+            Delta("stolen", add=keys[0][:1], remove=keys[1]),
+        )
+    reader = Store.open(directory)
+    assert reader.status().counts == store.status().counts
+    asked = np.arange(4 * 10**6, step=7, dtype=np.uint64)
+    asked[:600] = np.arange(600)
+    for imsi in (None, HOME, AWAY):
+        imsis = imsi and [imsi] * len(asked)
+        for expected, got in zip(
+            *(one.check_many(asked, imsis, lists=True) for one in (store, reader)), strict=True
+        ):
+            np.testing.assert_array_equal(got, expected)
 
 
 def test_many_changes_and_the_filter(store, directory):
