@@ -34,6 +34,9 @@ def _load_table(report: "LoadReport") -> Table:
     for name in ("headers", "comments", "blank", "continued"):
         if count := getattr(report, name):
             add(f"  {name}", count, "lines inside quoted cells" if name == "continued" else "")
+    if report.unread_statuses:
+        names = printable(", ".join(report.unread_statuses))
+        add("unread statuses", len(report.unread_statuses), f"in {names}: all rows count", style="yellow")
     rate = f"{report.bytes:,} bytes in {report.seconds:.2f} s, {report.rows_per_second:,.0f} rows a second"
     add("rows", report.rows, rate)
     for status, count in sorted(report.ignored.items()):

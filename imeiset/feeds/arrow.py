@@ -107,8 +107,8 @@ def _choose(reader: Reader, path: str, schema: Any, delta: bool) -> list[int]:
     if form is None:
         of_imei = named and named.identity == "imei" and plain(titles[found[0]]) == plain(named.columns[0])
         form = named if named and of_imei else FORMATS["table"]
-    reader.report.formats.append(form.name)
     dialect = Dialect(b",", found[0], header=True, titles=titles, format=form)
+    reader.found(path, dialect)
     status = {"status"} if form.statuses else set()
     others = {dialect.place(*titles_of(name)) for name in {*reader.wanted, *status}}
     places = [found[0], *sorted(place for place in others if place is not None and place != found[0])]

@@ -263,9 +263,15 @@ class Reader:
             report.continued += text[used : end - 1].count(b"\n")
             used = min(end, len(text))
         self._first_line = text[:used].count(b"\n") + 1
-        report.formats.append(dialect.format.name)
+        self.found(path, dialect)
         self.open_rejects(dialect, titles)
         return dialect, used
+
+    def found(self, path: str, dialect: Dialect) -> None:
+        """Report the format of a source, and a column of statuses that it does not look at."""
+        self.report.formats.append(dialect.format.name)
+        if dialect.format.statuses is None and dialect.place("status") is not None:
+            self.report.unread_statuses.append(path)
 
     @staticmethod
     def expect_list(path: str, titles: tuple[str, ...], delta: bool) -> None:

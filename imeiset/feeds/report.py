@@ -69,6 +69,7 @@ class LoadReport:
 
     sources: list[str] = field(default_factory=list)
     formats: list[str] = field(default_factory=list)  # of the sources
+    unread_statuses: list[str] = field(default_factory=list)  # sources whose column 'status' says nothing
     bytes: int = 0  # of text, after decompression
     lines: int = 0
     headers: int = 0

@@ -68,6 +68,18 @@ def test_every_format(feed, name, named):
     assert report.digest == members.digest()
 
 
+def test_statuses_that_no_format_looks_at(feed):
+    """A table counts every row, and says so."""
+    text = f"imei,Status\n{A},whitelist\n{B},blacklist\n"
+    one, other = (
+        feed(text, "one.csv"),
+        feed(text.replace("imei", "imei,reporting_date").replace(",w", ",,w"), "2"),
+    )
+    found = load([one, feed(f"{A}\n", "plain")])
+    assert (len(found.set), found.report.unread_statuses) == (2, [str(one)])
+    assert load(other, max_rejects=2).report.unread_statuses == []
+
+
 def test_statuses_that_are_none(feed):
     """A list whose columns are shifted: no number is shown, and a report does not grow with the list."""
     rows = "".join(f",,{int(A) + number}\n,,x{number}\n" for number in range(3000))
@@ -442,8 +454,10 @@ def test_the_columns_of_a_format_in_parquet(parquet, columns, match):
 def test_what_a_parquet_file_is_its_column_of_imeis_says(parquet):
     others = ("imei", [C, C]), ("reporting_date", ["", ""]), ("status", ["x", ""])
     path = parquet(("imei2", IMEIS[1]), *others)
-    assert load(path, column="imei2").report.formats == ["table"]
-    assert load(path, column="imei").report.formats == ["stolen"]
+    table = load(path, column="imei2").report
+    assert (table.formats, table.unread_statuses) == (["table"], [str(path)])
+    stolen = load(path, column="imei").report
+    assert (stolen.formats, stolen.unread_statuses) == (["stolen"], [])
     path = parquet(("number", IMEIS[1]), ("tac", ["", ""]))
     assert load(path, column="number").set == ImeiSet([A, B])
     for form in (None, "tacs"):
