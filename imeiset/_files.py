@@ -61,10 +61,8 @@ class Opened:
 
     def close(self) -> None:
         """Let go of the file."""
-        descriptor, self._descriptor = (
-            self._descriptor,
-            -1,
-        )  # before: who is interrupted must not close another
+        # Forgotten before it is closed: who is interrupted must not close another.
+        descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
 

@@ -232,19 +232,14 @@ class ImeiSet(_index.Index):
     ) -> NDArray[Any]:
         """Run a kernel over a column, in parts on several threads."""
         column = columns.settled(column)
-        ask = partial(self._ask_part, kernel, dtype, malformed, digits)
-        if threads == 1:
-            answer, fault = ask(column)
-            if fault:
-                raise columns.error_at(column, *fault, digits=digits)
-            return answer
-        answers = in_threads(ask, columns.split(column, parts_for(threads)))
+        parts = [column] if threads == 1 else columns.split(column, parts_for(threads))
+        answers = in_threads(partial(self._ask_part, kernel, dtype, malformed, digits), parts)
         before = 0
         for answer, fault in answers:
             if fault:
                 raise columns.error_at(column, before + fault[0], fault[1], digits=digits)
             before += len(answer)
-        return np.concatenate([answer for answer, _ in answers])
+        return answers[0][0] if len(answers) == 1 else np.concatenate([answer for answer, _ in answers])
 
     def _ask_part(
         self, kernel: Callable[..., object], dtype: type, malformed: int | None, digits: int, part: object
