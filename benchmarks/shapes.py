@@ -1,4 +1,4 @@
-"""Works out imeiset/_shapes.h: `python -m benchmarks.shapes` prints the rows of its table.
+"""Works out _native/c/shapes.h: `python -m benchmarks.shapes` prints the rows of its table.
 
 For each number of serials that a TAC may keep in lines, the shape that is expected to take the
 fewest bits, counting the serials that find no room and go to the spill. Serials are taken to be

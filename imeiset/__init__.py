@@ -6,7 +6,7 @@
 True
 """
 
-from imeiset._parse import check_digit, is_valid
+from imeiset._native.parse import check_digit, is_valid
 from imeiset.columns import are_valid, parse, tacs
 from imeiset.errors import (
     FeedError,

@@ -15,7 +15,9 @@ import numpy as np
 import numpy.ma as ma  # now: numpy would import it in a thread, and a fork meanwhile would wait for ever
 from numpy.typing import NDArray
 
-from imeiset import _arrow, _parse, irregular
+from imeiset import arrow as _arrow
+from imeiset import irregular
+from imeiset._native import parse as _parse
 from imeiset.errors import CheckDigit, ExtraMissing, ImeiError, ParseStatus
 
 Keys = NDArray[np.uint64]

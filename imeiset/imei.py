@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, NoReturn, Self, final
 
-from imeiset import _parse
+from imeiset._native import parse as _parse
 from imeiset.errors import CheckDigit, ImeiError, ParseStatus
 
 Kind = Literal["imei", "imeisv", "body"]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import columns, snapshot
-from imeiset._register import Checker
+from imeiset._native.checks import Checker
 from imeiset.errors import ImeiError, ParseStatus
 from imeiset.register import EquipmentStatus, Register
 from imeiset.sets import ImeiSet

@@ -15,10 +15,13 @@ import numpy as np
 import pyroaring
 from numpy.typing import NDArray
 
-from imeiset import _arrow, _index, _parse, columns, snapshot
+from imeiset import arrow as _arrow
+from imeiset import columns, snapshot
 from imeiset import irregular as irregulars
-from imeiset._index import Encoder
-from imeiset._sort import sorted_parts
+from imeiset._native import index as _index
+from imeiset._native import parse as _parse
+from imeiset._native.index import Encoder
+from imeiset._native.sort import sorted_parts
 from imeiset._threads import in_order, in_threads, parts_for
 from imeiset.columns import Keys
 from imeiset.errors import CheckDigit, ImeiError, ParseStatus, SnapshotBounds
@@ -331,7 +334,7 @@ class ImeiSet(_index.Index):
     def _changes(self, other: "ImeiSet") -> Iterator[tuple[tuple[Keys, Keys], tuple[Keys, Keys], float]]:
         """What only this set has, and what only the other has, as arrays of lowest and highest keys of runs;
         in pieces, in order, with how much of both was looked at, up to 1. On all cores; what is equal is
-        skipped, see _diff.h. Memory: some MB."""
+        skipped, see _native/c/diff.h. Memory: some MB."""
         cuts = {0, 10**8}
         for one in (self, other):
             step = max(_SPAN, len(one) >> 10)
@@ -466,10 +469,10 @@ class ImeiSet(_index.Index):
     def digest(self) -> str:
         """SHA-256 of what the set holds, as 64 hexadecimal digits; no matter how it was made or stored.
 
-        Of two parts: the SHA-256 of the runs of consecutive keys, in order, as _encode.h writes them (LEB128
-        of twice the keys between a run and the one before, plus 1 if it has more than one key, and then the
-        number of its keys less two); and the irregular identities in order, 16 bytes each, padded with NUL.
-        About 12 ns for each run.
+        Of two parts: the SHA-256 of the runs of consecutive keys, in order, as _native/c/encode.h writes them
+        (LEB128 of twice the keys between a run and the one before, plus 1 if it has more than one key, and
+        then the number of its keys less two); and the irregular identities in order, 16 bytes each, padded
+        with NUL. About 12 ns for each run.
         """
         of_keys: bytes | None = getattr(self, "_of_keys", None)
         if of_keys is None:

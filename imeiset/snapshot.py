@@ -41,8 +41,8 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import xxhash
 
-from imeiset._background import write_all
 from imeiset._files import publish
+from imeiset._native.background import write_all
 from imeiset.errors import (
     SnapshotBounds,
     SnapshotEmpty,

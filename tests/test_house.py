@@ -18,24 +18,18 @@ if not PACKAGE.is_dir():
 # A module imports only from lower floors; a package is one room, whose modules may import each other.
 FLOORS = {
     "errors": 0,
+    "_native": 1,
     "_files": 1,
-    "_arrow": 2,
-    "_parse": 1,
-    "_background": 1,
-    "_index": 1,
-    "_sort": 1,
     "_threads": 1,
     "irregular": 1,
-    "_register": 2,
+    "arrow": 2,
     "imei": 2,
     "columns": 2,
     "sets": 3,
     "snapshot": 3,
-    "_members": 4,
     "register": 4,
     "merging": 4,
     "screening": 5,
-    "_journal": 4,
     "store": 5,
     "feeds": 5,
     "": 6,  # imeiset/__init__.py
@@ -44,11 +38,8 @@ FLOORS = {
 }
 # Sideways on purpose: who may import whom on the same floor.
 NEIGHBOURS = {
-    ("_index", "_parse"),
-    ("_index", "_background"),
-    ("columns", "_arrow"),
+    ("columns", "arrow"),
     ("sets", "snapshot"),
-    ("register", "_members"),
     ("store", "feeds"),
     ("feeds", "screening"),
     ("screening", "store"),
@@ -156,8 +147,8 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 def test_the_import_parser_sees_what_is_there() -> None:
     """So that the test above cannot pass by finding nothing."""
     assert {"imeiset.errors", "imeiset._files", "xxhash"} <= imports(PACKAGE / "snapshot.py")
-    assert "imeiset.errors" in imports(PACKAGE / "_parse.pyx")
-    assert "libc.stdint" in imports(PACKAGE / "_parse.pyx")
+    assert "imeiset.errors" in imports(PACKAGE / "_native" / "parse.pyx")
+    assert "libc.stdint" in imports(PACKAGE / "_native" / "parse.pyx")
 
 
 def test_the_package_root_has_no_logic() -> None:
@@ -233,15 +224,21 @@ def test_names_are_told_apart() -> None:
 @pytest.mark.parametrize("old", [True, False])
 def test_headers_compile_where_there_are_no_vectors(tmp_path, old):
     """What other processors are given, or old compilers on any, without a warning."""
-    for header in [*PACKAGE.glob("*.h"), *PACKAGE.glob("feeds/*.h")]:
-        copy = tmp_path / header.relative_to(PACKAGE)
-        copy.parent.mkdir(exist_ok=True)
+    for header in (PACKAGE / "_native" / "c").glob("*.h"):
+        copy = tmp_path / header.name
         text = header.read_text()
-        if header.name == "_simd.h":
+        if header.name == "simd.h":
             assert text.count("#if defined(__x86_64__) &&") == 1
             text = text if old else text.replace("#if defined(__x86_64__) &&", "#if 0 &&")
         copy.write_text(text)
-    named = ["_merge.h", "_lookups.h", "_digits_simd.h", "_sort.h", "feeds/plain.h", "feeds/annotate.h"]
+    named = [
+        "merge.h",
+        "lookups.h",
+        "digits_simd.h",
+        "sort.h",
+        "plain.h",
+        "annotate.h",
+    ]
     source = tmp_path / "all.c"
     source.write_text(
         "".join(f'#include "{name}"\n' for name in named) + '_Static_assert(SIMD_X86 == 0, "vectors");\n'

@@ -22,9 +22,10 @@ from hypothesis import strategies as st
 from racing import all_while_written
 
 import imeiset
-from imeiset import _index, _parse
-from imeiset._background import work_in_background
-from imeiset._index import Index, Reader
+from imeiset._native import index as _index
+from imeiset._native import parse as _parse
+from imeiset._native.background import work_in_background
+from imeiset._native.index import Index, Reader
 from imeiset.errors import ImeiError, ParseStatus, SnapshotBounds
 from imeiset.imei import Imei
 
@@ -340,7 +341,7 @@ class Shape(NamedTuple):
 
 def shape_rows():
     """The table, read from its source."""
-    source = (Path(imeiset.__file__).parent / "_shapes.h").read_text()
+    source = (Path(imeiset.__file__).parent / "_native/c/shapes.h").read_text()
     table = source[source.index("SHAPE_ROWS[256] = {") :]
     rows = re.findall(r"\{(\d+), (\d+), (\d+)\}", table)
     return [Shape(row, *map(int, numbers)) for row, numbers in enumerate(rows)]
@@ -1218,7 +1219,7 @@ def test_levels():
 
 @pytest.mark.parametrize("level", [*LEVELS, "nonsense"])
 def test_the_environment_names_the_level(level):
-    code = "from imeiset import _index; print(_index.simd_level())"
+    code = "from imeiset._native import index as _index; print(_index.simd_level())"
     environment = os.environ | {"IMEISET_SIMD": level}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False

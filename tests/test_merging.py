@@ -6,8 +6,9 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imeiset import ImeiSet, SnapshotError, _index, merge
+from imeiset import ImeiSet, SnapshotError, merge
 from imeiset import sets as sets_module
+from imeiset._native import index as _index
 from imeiset.cli import main
 from imeiset.snapshot import Snapshot
 

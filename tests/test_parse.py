@@ -19,7 +19,7 @@ from stdnum import imei as stdnum_imei
 from stdnum import luhn as stdnum_luhn
 
 import imeiset
-from imeiset import _parse
+from imeiset._native import parse as _parse
 from imeiset.errors import ImeiError, ParseStatus, mask
 
 GOOD = "490154203237518"
@@ -304,7 +304,7 @@ def test_statuses_are_stored_numbers():
     OUT_OF_RANGE FIFTEEN_DIGITS WRONG_TYPE CHECK_DIGIT CHECK_DIGIT_SPARE FILLER PREFIX"""
     assert [status.name for status in ParseStatus] == names.split()
     assert [status.value for status in ParseStatus] == list(range(len(ParseStatus)))
-    header = (Path(imeiset.__file__).parent / "_digits.h").read_text()
+    header = (Path(imeiset.__file__).parent / "_native/c/digits.h").read_text()
     native = dict(re.findall(r"^ +IMEI_([A-Z_]+) = (\d+),?$", header, re.M))
     assert len(native) == 16
     assert all(ParseStatus[name] == int(value) for name, value in native.items())
@@ -323,7 +323,7 @@ def test_levels(level):
 
 
 def test_environment_chooses_the_level():
-    code = "from imeiset import _parse; print(_parse.simd_level())"
+    code = "from imeiset._native import parse as _parse; print(_parse.simd_level())"
     run = {"capture_output": True, "text": True, "check": False}
     environment = {**os.environ, "IMEISET_SIMD": "portable"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, **run)

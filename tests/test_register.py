@@ -25,11 +25,10 @@ from imeiset import (
     Register,
     Store,
     Verdict,
-    _parse,
     snapshot,
 )
-from imeiset._members import NOTHING, Column, Members, Paired, Pairs
-from imeiset._register import (
+from imeiset._native import parse as _parse
+from imeiset._native.checks import (
     Level,
     Pairing,
     Part,
@@ -51,7 +50,8 @@ from imeiset.errors import (
     SnapshotSectionChecksum,
     SnapshotVersion,
 )
-from imeiset.register import imsi_numbers
+from imeiset.register.members import NOTHING, Column, Members, Paired, Pairs
+from imeiset.register.register import imsi_numbers
 
 W, B, G, U = EquipmentStatus
 LISTED, OTHER = "490154203237518", "356938035643809"

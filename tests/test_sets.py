@@ -25,7 +25,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from imeiset import Imei, ImeiError, ImeiSet, ParseStatus, SnapshotError, _index, sets, snapshot
+from imeiset import Imei, ImeiError, ImeiSet, ParseStatus, SnapshotError, sets, snapshot
+from imeiset._native import index as _index
 from imeiset.errors import SnapshotBounds, SnapshotKind, SnapshotMissing, SnapshotTruncated
 
 GOLDEN = Path(__file__).parent / "golden" / "set-1.imei"

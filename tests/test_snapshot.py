@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imeiset import _files, snapshot
-from imeiset._background import work_in_background, write_all
+from imeiset._native.background import work_in_background, write_all
 from imeiset.errors import (
     SnapshotBounds,
     SnapshotEmpty,

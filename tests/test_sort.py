@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from imeiset._sort import PIECE, sorted_parts
+from imeiset._native.sort import PIECE, sorted_parts
 
 
 def sort_keys(parts, threads=1):
@@ -16,7 +16,7 @@ def sort_keys(parts, threads=1):
     return found[0] if len(found) == 1 else np.concatenate([np.empty(0, np.uint64), *found])
 
 
-GROUP = 1 << 14  # keys, as in _sort.h
+GROUP = 1 << 14  # keys, as in _native/c/sort.h
 
 
 def check(keys, threads=1, parts=1):

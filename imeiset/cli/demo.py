@@ -116,7 +116,7 @@ def _digits(keys: "Keys") -> "Bytes":
     """The 14 digits and the check digit of each key, one column each."""
     import numpy as np
 
-    from imeiset._parse import rows_of
+    from imeiset._native.parse import rows_of
 
     digits: Bytes = np.frombuffer(rows_of(keys), np.uint8).reshape(-1, 15) - np.uint8(ord("0"))
     return digits

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .._parse import rows_of
+from .._native.parse import rows_of
 from ..columns import Keys
 from ..errors import FeedConflict, FeedLimit, mask
 from ..sets import ImeiSet

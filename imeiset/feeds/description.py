@@ -34,9 +34,9 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 
-from .._members import Members
 from ..errors import FeedColumn, FeedDescription, FeedLimit, FeedMissing, FeedRejects, ImsiError
-from ..register import EquipmentStatus, Policy, Register, prefix_numbers
+from ..register.members import Members
+from ..register.register import EquipmentStatus, Policy, Register, prefix_numbers
 from ..sets import ImeiSet
 from .details import DETAILS, described
 from .formats import FORMATS

@@ -10,7 +10,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from itertools import islice
 
-from .._parse import is_valid
+from .._native.parse import is_valid
 from ..errors import FeedColumn
 from .formats import FORMATS, NUMBERS, Format, plain, recognise
 

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .._parse import rows_of
+from .._native.parse import rows_of
 from ..columns import Keys
 from ..errors import ExtraMissing
 from ..sets import ImeiSet

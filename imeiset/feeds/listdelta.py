@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._members import NO_PAIRS, Members, Paired, Pairs, without_texts
 from ..errors import FeedColumn, FeedConflict, FeedLimit, mask
-from ..register import List
+from ..register.members import NO_PAIRS, Members, Paired, Pairs, without_texts
+from ..register.register import List
 from ..sets import ImeiSet
 from .delta import (
     ADD,

@@ -14,6 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from .._files import publish
+from .._native.scan import MAX_ROW, Scanner
 from ..errors import (
     CheckDigit,
     FeedColumn,
@@ -24,7 +25,6 @@ from ..errors import (
     ParseStatus,
     mask,
 )
-from ._scan import MAX_ROW, Scanner
 from .dialect import Dialect, preamble, sniff
 from .formats import CHANGE, FORMATS, Format, plain
 from .report import FIRST_LINES, LoadReport, Rejects, RowFlaw, reason_of

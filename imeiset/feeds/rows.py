@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import irregular as irregulars
+from .._native.scan import BATCH_ROWS, Scanner
 from ..errors import FeedLimit, ParseStatus
-from ._scan import BATCH_ROWS, Scanner
 from .dialect import Dialect
 from .formats import CHANGE, CHANGES, DATES, NUMBERS
 from .report import IGNORED, RowFlaw

@@ -23,12 +23,13 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _parse, columns
+from .. import columns
 from .._files import publish
+from .._native import parse as _parse
+from .._native.scan import Scanner, annotate
 from .._threads import in_order
 from ..errors import ExtraMissing, FeedColumn, FeedEmpty, FeedEncoding, FeedLimit, FeedMissing, ParseStatus
 from ..screening import Screener
-from ._scan import Scanner, annotate
 from .arrow import is_text, trimmed
 from .dialect import Dialect, expect_one, preamble, sniff, titled_so
 from .reader import MAX_LINE, MAX_RETURNS

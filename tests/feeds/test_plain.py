@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imeiset import _parse
+from imeiset._native import parse as _parse
+from imeiset._native import scan as _scan
 from imeiset.errors import FeedEncoding, FeedRejects, ParseStatus
-from imeiset.feeds import _scan, load, reader, rows
+from imeiset.feeds import load, reader, rows
 
 LINES = [
     "490154203237518",

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imeiset import _parse
-from imeiset.feeds import _scan
-from imeiset.feeds._scan import Scanner
+from imeiset._native import parse as _parse
+from imeiset._native import scan as _scan
+from imeiset._native.scan import Scanner
 
 SHORT, QUOTE, LONG, CELLS, RETURN = 129, 130, 131, 132, 138
 

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imeiset import EquipmentStatus, FeedError, ImeiSet, Register, Store, screen
+from imeiset._native.scan import annotate
 from imeiset.errors import FeedColumn, FeedEmpty, FeedEncoding, FeedLimit, FeedMissing, FeedTruncated
-from imeiset.feeds._scan import annotate
 from imeiset.feeds.report import RowFlaw
 from imeiset.feeds.sources import CHUNK
 

@@ -7,7 +7,8 @@ from feeds.test_plain import compare, level  # noqa: F401
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imeiset.feeds import _scan, load, reader, rows
+from imeiset._native import scan as _scan
+from imeiset.feeds import load, reader, rows
 
 IMEIS = [
     "490154203237518",

@@ -31,7 +31,6 @@ from imeiset import (
     Register,
     Store,
     Verdict,
-    _journal,
     snapshot,
 )
 from imeiset.errors import (
@@ -47,6 +46,7 @@ from imeiset.errors import (
     StoreSequence,
     StoreShrunk,
 )
+from imeiset.store import journal as _journal
 
 W, B, G, U = EquipmentStatus
 PHONE, OTHER = "490154203237518", "356938035643809"

@@ -1,0 +1,141 @@
+/* Bloom filters in front of exact sets: what a filter does not know is not there; what it knows is looked
+ * up. Three bits of one 64-bit word for each number.
+ *
+ * The arithmetic has 32 bits, so that the compiler puts eight or sixteen numbers into a vector; the words
+ * come from plain loads. A filter is stored in snapshots: whoever changes the hash changes register.py's layout.
+ */
+#ifndef IMEISET_FILTER_H
+#define IMEISET_FILTER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "simd.h"
+
+/* Of the numbers key >> shift. */
+struct filter {
+    const uint64_t *words;
+    uint32_t count; /* of words, at least 1 */
+    int shift;      /* 0 to 63 */
+};
+
+ALWAYS_INLINE uint32_t filter_hash(uint64_t number) {
+    uint32_t hash = (uint32_t)number * 0x9E3779B1u + (uint32_t)(number >> 32) * 0x85EBCA77u;
+    return (hash ^ hash >> 15) * 0xC2B2AE3Du;
+}
+
+ALWAYS_INLINE uint32_t filter_word(uint32_t hash, uint32_t count) { return (uint32_t)((uint64_t)hash * count >> 32); }
+
+ALWAYS_INLINE uint32_t filter_bits(uint32_t hash) { return hash * 0x27D4EB2Fu; }
+
+ALWAYS_INLINE uint8_t filter_marked(uint64_t word, uint32_t bits) {
+    return (uint8_t)(word >> (bits >> 26) & word >> (bits >> 20 & 63) & word >> (bits >> 14 & 63) & 1);
+}
+
+/* Does the filter know the number of a key? */
+static inline int filter_knows(const struct filter *f, uint64_t key) {
+    uint32_t hash = filter_hash(key >> f->shift);
+    return filter_marked(f->words[filter_word(hash, f->count)], filter_bits(hash));
+}
+
+/* Begin to fetch what filter_knows will read. */
+static inline void filter_fetch(const struct filter *f, uint64_t key) {
+    PREFETCH(f->words + filter_word(filter_hash(key >> f->shift), f->count));
+}
+
+/* Add numbers, not keys. */
+static void filter_mark(uint64_t *words, uint32_t count, const uint64_t *numbers, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t hash = filter_hash(numbers[i]), bits = filter_bits(hash);
+        words[filter_word(hash, count)] |= 1ull << (bits >> 26) | 1ull << (bits >> 20 & 63) | 1ull << (bits >> 14 & 63);
+    }
+}
+
+/* ---- many keys -------------------------------------------------------------- */
+
+#define FILTER_GROUP 64 /* keys whose words are fetched while the words of as many before them are looked at */
+
+struct filter_places { /* the words, and the bits in them as the upper bits of a hash */
+    uint32_t word[FILTER_GROUP], bits[FILTER_GROUP];
+};
+
+ALWAYS_INLINE void filter_find(const struct filter *f, const uint64_t *keys, size_t n, struct filter_places *to) {
+    const uint32_t count = f->count;
+    const int shift = f->shift;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t hash = filter_hash(keys[i] >> shift);
+        to->word[i] = filter_word(hash, count);
+        to->bits[i] = filter_bits(hash);
+    }
+    for (size_t i = 0; i < n; i++) PREFETCH(f->words + to->word[i]);
+}
+
+/* out[i] |= flag where the filter knows the number of key i. */
+ALWAYS_INLINE void filter_ask(const struct filter *f, const uint64_t *keys, size_t n, uint8_t flag, uint8_t *out) {
+    const uint64_t *words = f->words;
+    struct filter_places ring[2];
+    uint64_t word[FILTER_GROUP];
+    size_t here = n < FILTER_GROUP ? n : FILTER_GROUP;
+    filter_find(f, keys, here, &ring[0]);
+    for (size_t at = 0; at < n; at += FILTER_GROUP) {
+        const struct filter_places *now = &ring[at / FILTER_GROUP & 1];
+        size_t next = at + FILTER_GROUP;
+        if (next + FILTER_GROUP <= n)
+            filter_find(f, keys + next, FILTER_GROUP, &ring[next / FILTER_GROUP & 1]);
+        else if (next < n)
+            filter_find(f, keys + next, n - next, &ring[next / FILTER_GROUP & 1]);
+        here = n - at < FILTER_GROUP ? n - at : FILTER_GROUP;
+        for (size_t i = 0; i < here; i++) word[i] = words[now->word[i]];
+        if (here == FILTER_GROUP) /* a known number of them: in vectors */
+            for (size_t i = 0; i < FILTER_GROUP; i++) out[at + i] |= (uint8_t)(filter_marked(word[i], now->bits[i]) * flag);
+        else
+            for (size_t i = 0; i < here; i++) out[at + i] |= (uint8_t)(filter_marked(word[i], now->bits[i]) * flag);
+    }
+}
+
+/* Which bytes are not 0, in order; returns how many. */
+static inline size_t nonzero_rows(const uint8_t *bytes, size_t n, uint32_t *rows) {
+    size_t count = 0, i = 0;
+    for (; i + 8 <= n; i += 8) {
+        uint64_t eight;
+        memcpy(&eight, bytes + i, 8);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        eight = __builtin_bswap64(eight);
+#endif
+        const uint64_t low = UINT64_C(0x7F7F7F7F7F7F7F7F);
+        uint64_t tops = (((eight & low) + low) | eight) & ~low; /* the top bit of each that is not 0 */
+        for (; tops; tops &= tops - 1) rows[count++] = (uint32_t)(i + (size_t)__builtin_ctzll(tops) / 8);
+    }
+    for (; i < n; i++) {
+        rows[count] = (uint32_t)i;
+        count += bytes[i] != 0;
+    }
+    return count;
+}
+
+typedef void (*filter_kernel)(const struct filter *, const uint64_t *keys, size_t n, uint8_t flag, uint8_t *out);
+
+#define FILTER_KERNEL(name, target)                                                                        \
+    target static void filter_ask_##name(const struct filter *f, const uint64_t *keys, size_t n, uint8_t flag, \
+                                         uint8_t *out) {                                                   \
+        filter_ask(f, keys, n, flag, out);                                                                 \
+    }
+
+FILTER_KERNEL(portable, )
+#if SIMD_X86
+FILTER_KERNEL(avx2, TARGET_AVX2)
+FILTER_KERNEL(avx512, TARGET_AVX512)
+#endif
+
+/* That of a level; SSE4 has nothing that it could use. */
+static inline filter_kernel filter_level(int level) {
+#if SIMD_X86
+    if (level >= SIMD_AVX512) return filter_ask_avx512;
+    if (level >= SIMD_AVX2) return filter_ask_avx2;
+#endif
+    (void)level;
+    return filter_ask_portable;
+}
+
+#endif

@@ -1,0 +1,77 @@
+/* Which vector instructions this machine has, and the levels kernels are written for.
+ *
+ * A level includes every level below it. Kernels are compiled for all levels of the
+ * target architecture (function attributes, no -march) and one is chosen at import
+ * through a table of function pointers; see parse.pyx and index.pyx. What kernels want of the
+ * compiler is here too.
+ */
+#ifndef IMEISET_SIMD_H
+#define IMEISET_SIMD_H
+
+#include <string.h>
+
+enum simd_level {
+    SIMD_PORTABLE = 0, /* plain C */
+    SIMD_SSE4 = 1,     /* SSSE3, SSE4.1, SSE4.2, POPCNT */
+    SIMD_AVX2 = 2,     /* and AVX2, BMI1, BMI2; not LZCNT, which without it runs, as something else */
+    SIMD_AVX512 = 3,   /* and AVX-512 F, BW, DQ, VL, VBMI, VBMI2, VPOPCNTDQ: Ice Lake, Zen 4 and later */
+    SIMD_LEVELS = 4
+};
+
+#if defined(__GNUC__)
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define NOINLINE static __attribute__((noinline))
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define OPAQUE(x) __asm__("" : "+r"(x)) /* the compiler forgets where x is from, and makes no branches of that */
+#define PREFETCH(p) __builtin_prefetch(p, 0, 2) /* to the second-level cache: more of them can be under way */
+#else
+#define ALWAYS_INLINE static inline
+#define NOINLINE static
+#define UNLIKELY(x) (x)
+#define OPAQUE(x) ((void)0)
+#define PREFETCH(p) ((void)0)
+#endif
+
+/* GCC 8 and Clang 6 know all of these. What is older builds plain C alone. */
+#if defined(__x86_64__) && (defined(__clang__) ? __clang_major__ >= 6 : __GNUC__ >= 8)
+#define SIMD_X86 1
+#include <immintrin.h>
+#define TARGET_SSE4 __attribute__((target("ssse3,sse4.1,sse4.2,popcnt")))
+#define TARGET_AVX2 __attribute__((target("ssse3,sse4.1,sse4.2,popcnt,avx,avx2,bmi,bmi2")))
+#define TARGET_AVX512                                                                                      \
+    __attribute__((target("ssse3,sse4.1,sse4.2,popcnt,avx,avx2,bmi,bmi2,avx512f,avx512bw,avx512dq,"  \
+                          "avx512vl,avx512vbmi,avx512vbmi2,avx512vpopcntdq")))
+#else
+#define SIMD_X86 0
+#endif
+
+static const char *const simd_names[SIMD_LEVELS] = {"portable", "sse4", "avx2", "avx512"};
+
+/* The highest level this processor runs. */
+static inline int simd_supported(void) {
+#if SIMD_X86
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("ssse3") || !__builtin_cpu_supports("sse4.1") ||
+        !__builtin_cpu_supports("sse4.2") || !__builtin_cpu_supports("popcnt"))
+        return SIMD_PORTABLE;
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("bmi2"))
+        return SIMD_SSE4;
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+        !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl") ||
+        !__builtin_cpu_supports("avx512vbmi") || !__builtin_cpu_supports("avx512vbmi2") ||
+        !__builtin_cpu_supports("avx512vpopcntdq"))
+        return SIMD_AVX2;
+    return SIMD_AVX512;
+#else
+    return SIMD_PORTABLE;
+#endif
+}
+
+/* The level of that name, or -1. */
+static inline int simd_by_name(const char *name) {
+    for (int level = 0; level < SIMD_LEVELS; level++)
+        if (strcmp(name, simd_names[level]) == 0) return level;
+    return -1;
+}
+
+#endif

@@ -1,0 +1,474 @@
+"""Texts and buffers to keys and status codes: one value, or whole columns without the GIL."""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.float cimport PyFloat_Check
+from cpython.long cimport PyLong_Check
+from cpython.unicode cimport PyUnicode_Check, PyUnicode_DecodeASCII
+from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
+from libc.stddef cimport ptrdiff_t
+from libc.string cimport memset
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+
+import os
+
+from imeiset.errors import ImeiError, ParseStatus
+
+cdef extern from "Python.h":
+    bint PyUnicode_IS_COMPACT_ASCII(object)
+    void* PyUnicode_DATA(object)
+    int PyUnicode_KIND(object)
+    Py_UCS4 PyUnicode_READ(int, void*, Py_ssize_t)
+    Py_ssize_t PyUnicode_GET_LENGTH(object)
+    bint PyBool_Check(object)
+    bint PyIndex_Check(object)
+    long long PyLong_AsLongLongAndOverflow(object, int*) except? -1
+
+cdef extern from "c/digits.h" nogil:
+    const uint64_t IMEI_NO_KEY
+    const uint64_t IMEI_KEYS
+    const size_t IMEI_DECISIVE
+    const uint8_t IMEI_OK
+    const uint8_t IMEI_MISSING
+    const uint8_t IMEI_NEGATIVE
+    const uint8_t IMEI_OUT_OF_RANGE
+    const uint8_t IMEI_WRONG_TYPE
+    const uint8_t IMEI_CHECK_DIGIT
+    const uint8_t IMEI_CHECK_DIGIT_SPARE
+    uint8_t imei_scalar(const uint8_t*, size_t, uint8_t, uint64_t*) noexcept
+    uint8_t imei_text(const uint8_t*, size_t, uint8_t, uint64_t*) noexcept
+    uint8_t imei_compact(const uint8_t*, size_t, uint8_t*, unsigned*) noexcept
+    uint8_t imei_integer(uint64_t, int, uint8_t, uint64_t*) noexcept
+    bint imei_all_keys(const uint64_t*, size_t) noexcept
+    bint imei_copy_keys(const void*, size_t, uint64_t*) noexcept
+    unsigned imei_check_digit(uint64_t) noexcept
+    void imei_write(uint64_t, char*) noexcept
+    void imei_write_tacs(size_t, const uint64_t*, uint8_t*) noexcept
+    size_t imei_settle(int, size_t, uint64_t*, uint8_t*) noexcept
+
+cdef extern from "c/digits_simd.h" nogil:
+    const char* const* simd_names
+    int simd_supported() noexcept
+    int simd_by_name(const char*) noexcept
+    ctypedef struct digit_kernels:
+        void (*fixed)(const uint8_t*, ptrdiff_t, size_t, size_t, uint8_t, uint64_t*, uint8_t*) noexcept nogil
+        void (*ucs4)(const uint8_t*, ptrdiff_t, size_t, size_t, uint8_t, uint64_t*, uint8_t*) noexcept nogil
+        size_t (*spans)(const uint8_t*, size_t, const void*, const void*, bint, size_t, uint8_t, uint64_t*,
+                        uint8_t*) noexcept nogil
+        size_t (*views)(const uint8_t*, const uint8_t* const*, const int64_t*, size_t, size_t, uint8_t,
+                        uint64_t*, uint8_t*) noexcept nogil
+        size_t (*lines)(const uint8_t*, size_t, bint, size_t, uint8_t, uint64_t*, uint8_t*,
+                        size_t*) noexcept nogil
+    const digit_kernels* digit_levels
+
+cdef extern from "c/write.h" nogil:
+    enum: WRITE_DIGITS
+    void write_init() noexcept
+    size_t write_rows(const uint64_t*, size_t, const char*, size_t, const char*, size_t, char*) noexcept
+
+write_init()
+
+NO_KEY = IMEI_NO_KEY  # the key of a malformed row
+
+cdef int _level
+cdef const digit_kernels* _kernels
+
+
+def simd_levels():
+    """The SIMD levels this processor runs, lowest first."""
+    return tuple(simd_names[level].decode() for level in range(simd_supported() + 1))
+
+
+def simd_wanted():
+    """The level to begin with: that of the environment, or the highest."""
+    return os.environ.get("IMEISET_SIMD") or simd_names[simd_supported()].decode()
+
+
+cdef int simd_number(str name) except -1:
+    cdef int level = simd_by_name(name.encode()) if "\0" not in name else -1
+    if not 0 <= level <= simd_supported():
+        raise ValueError(f"SIMD level: expected one of {', '.join(simd_levels())}, got {name!r}")
+    return level
+
+
+def simd_level():
+    """The level in use."""
+    return simd_names[_level].decode()
+
+
+def use_simd(str name not None, /):
+    """Use that level from now on, in every thread: for tests and measurements."""
+    global _level, _kernels
+    _level = simd_number(name)
+    _kernels = &digit_levels[_level]
+
+
+use_simd(simd_wanted())
+
+
+cdef Py_ssize_t _copy_text(object text, uint8_t* buffer) noexcept:
+    """The first IMEI_DECISIVE characters of a str or bytes: the leftmost fault is among them."""
+    cdef Py_ssize_t i, n
+    cdef Py_UCS4 c
+    if PyBytes_Check(text):
+        n = min(PyBytes_GET_SIZE(text), <Py_ssize_t>IMEI_DECISIVE)
+        for i in range(n):
+            buffer[i] = <uint8_t>PyBytes_AS_STRING(text)[i]
+        return n
+    n = min(PyUnicode_GET_LENGTH(text), <Py_ssize_t>IMEI_DECISIVE)
+    for i in range(n):
+        c = PyUnicode_READ(PyUnicode_KIND(text), PyUnicode_DATA(text), i)
+        buffer[i] = <uint8_t>c if c < 0x80 else 0xFF
+    return n
+
+
+cdef uint8_t _integer(object value, int digits, uint8_t bare, uint64_t* key) noexcept:
+    cdef int overflow = 0
+    cdef long long number
+    key[0] = IMEI_NO_KEY
+    if not PyLong_Check(value):  # __index__ may give anything, and an error here would be a status of 0
+        return IMEI_WRONG_TYPE
+    number = PyLong_AsLongLongAndOverflow(value, &overflow)
+    if overflow:
+        return IMEI_OUT_OF_RANGE if overflow > 0 else IMEI_NEGATIVE
+    if number < 0:
+        return IMEI_NEGATIVE
+    return imei_integer(<uint64_t>number, digits, bare, key)
+
+
+cdef uint8_t _other(object value, int digits, uint8_t bare, uint64_t* key) noexcept:
+    """What is neither text nor int: nothing at all, an integer of another make, an Imei, or wrong."""
+    key[0] = IMEI_NO_KEY
+    if value is None:
+        return IMEI_MISSING
+    try:
+        if PyFloat_Check(value):
+            return IMEI_MISSING if value != value else IMEI_WRONG_TYPE
+        if PyIndex_Check(value) and not PyBool_Check(value):
+            return _integer(value.__index__(), digits, bare, key)
+        if hasattr(value, "__imei_key__"):
+            if bare:  # the key says nothing of the check digit
+                return _text(str(value), bare, key)
+            return _integer(value.__imei_key__(), 14, bare, key)
+        if type(value).__name__ in ("NAType", "NaTType"):  # pandas is not imported for its nulls
+            return IMEI_MISSING
+    except BaseException:  # whatever that object's own code raises: a status of 0 would say it is fine
+        pass
+    return IMEI_WRONG_TYPE
+
+
+cdef inline uint8_t _text(object value, uint8_t bare, uint64_t* key) noexcept:
+    """Those of a str, of a class derived from it too."""
+    cdef uint8_t buffer[64]
+    if PyUnicode_IS_COMPACT_ASCII(value):
+        return imei_scalar(<const uint8_t*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value), bare, key)
+    return imei_text(buffer, _copy_text(value, buffer), bare, key)
+
+
+cdef inline uint8_t _parse(object value, int digits, uint8_t bare, uint64_t* key) noexcept:
+    """The key and status, check digit codes included. bare: the status of what has no check digit."""
+    if PyUnicode_Check(value):
+        return _text(value, bare, key)
+    if PyBytes_Check(value):
+        return imei_scalar(<const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), bare, key)
+    if PyLong_Check(value) and not PyBool_Check(value):
+        return _integer(value, digits, bare, key)
+    return _other(value, digits, bare, key)
+
+
+cdef uint8_t parse_object(object value, uint64_t* key) noexcept:
+    cdef uint8_t status = _parse(value, 14, IMEI_OK, key)
+    return IMEI_OK if status == IMEI_CHECK_DIGIT or status == IMEI_CHECK_DIGIT_SPARE else status
+
+
+cdef object parse_error(uint8_t status, object value, Py_ssize_t position):
+    return ImeiError(ParseStatus(status), value, position=None if position < 0 else position)
+
+
+def key_of(value, /):
+    """The 14-digit key of one IMEI: str or bytes of 14 to 16 digits, an integer key, or an Imei.
+
+    The check digit is not looked at (3GPP TS 22.016: it is not sent). Raises ImeiError. About 35 ns.
+    """
+    cdef uint64_t key = IMEI_NO_KEY
+    cdef uint8_t status = parse_object(value, &key)
+    if status:
+        raise parse_error(status, value, -1)
+    return key
+
+
+def check_digit(value, /):
+    """The Luhn digit of the first 14 (3GPP TS 23.003 annex B), of anything `key_of` accepts; ImeiError."""
+    return imei_check_digit(key_of(value))
+
+
+def is_valid(text, /):
+    """Whether a str or bytes has exactly 15 digits, the last of them the check digit of the others.
+
+    Separators are allowed as everywhere. Whatever the content, no error; TypeError for another type.
+    """
+    cdef uint64_t key = IMEI_NO_KEY
+    if not isinstance(text, (str, bytes)):
+        raise TypeError(f"expected str or bytes, got {type(text).__name__}")
+    return _parse(text, 14, IMEI_CHECK_DIGIT, &key) == IMEI_OK
+
+
+def compact(value, /):
+    """The digits of a str or bytes, as str without separators. Raises ImeiError."""
+    cdef uint8_t buffer[64]
+    cdef uint8_t digits[16]
+    cdef unsigned count = 0
+    cdef uint8_t status = IMEI_WRONG_TYPE
+    if isinstance(value, (str, bytes)):
+        status = imei_compact(buffer, _copy_text(value, buffer), digits, &count)
+    if status == IMEI_WRONG_TYPE:
+        raise ImeiError(ParseStatus.WRONG_TYPE, value, expected="str, bytes or an Imei; from_key takes a key")
+    if status:
+        raise parse_error(status, value, -1)
+    return PyUnicode_DecodeASCII(<const char*>digits, count, NULL)
+
+
+def text_of(key, /):
+    """The 15 digits of a key and its check digit, as str. Raises ImeiError if it is no key."""
+    cdef uint64_t number = IMEI_NO_KEY
+    cdef uint8_t status = IMEI_WRONG_TYPE
+    cdef char text[15]
+    if not isinstance(key, (str, bytes)):
+        status = _parse(key, 14, IMEI_OK, &number)
+    if status == IMEI_WRONG_TYPE:
+        raise ImeiError(ParseStatus.WRONG_TYPE, key, expected="an integer key or an Imei")
+    if status:
+        raise parse_error(status, key, -1)
+    imei_write(number, text)
+    return PyUnicode_DecodeASCII(text, 15, NULL)
+
+
+def rows_of(const uint64_t[::1] keys not None, bytes before=b"", bytes after=b""):
+    """The text of rows: of each key the 15 digits with the check digit, between these bytes. Raises ImeiError
+    for one that is no key. About 4 ns a row."""
+    cdef size_t n = keys.shape[0], done = 0, size = len(before) + WRITE_DIGITS + len(after)
+    if n == 0:
+        return b""
+    out = PyBytes_FromStringAndSize(NULL, n * size)
+    cdef char* to = PyBytes_AS_STRING(out)
+    cdef const char* first = PyBytes_AS_STRING(before)
+    cdef const char* last = PyBytes_AS_STRING(after)
+    cdef size_t first_size = len(before), last_size = len(after)
+    with nogil:
+        done = write_rows(&keys[0], n, first, first_size, last, last_size, to)
+    if done < n:
+        raise parse_error(IMEI_OUT_OF_RANGE, keys[done], done)
+    return out
+
+
+# ---- columns ----
+#
+# Each call parses rows from `start` on into keys[:] and status[:], as many as these hold. The check
+# digit codes are left for `settle`. exact: what has no check digit is not OK either.
+
+cdef Py_ssize_t _rows(Py_ssize_t start, Py_ssize_t total, uint64_t[::1] keys, uint8_t[::1] status) except -1:
+    """How many rows to parse."""
+    if keys.shape[0] != status.shape[0]:
+        raise ValueError(f"status: expected {keys.shape[0]} rows like keys, got {status.shape[0]}")
+    if not 0 <= start <= total:
+        raise ValueError(f"start: expected 0 to {total}, got {start}")
+    return min(total - start, keys.shape[0])
+
+
+def fixed(array not None, Py_ssize_t start, uint64_t[::1] keys not None, uint8_t[::1] status not None,
+          bint exact=False):
+    """Rows of a one-dimensional NumPy array of dtype S or native U, any strides. Returns how many."""
+    cdef Py_buffer view
+    cdef Py_ssize_t n
+    cdef const uint8_t* base
+    kind = array.dtype.kind
+    if kind not in "SU" or not array.dtype.isnative or array.ndim != 1:
+        raise TypeError(f"expected a one-dimensional array of native S or U, got {array.dtype!r}")
+    cdef bint wide = kind == "U"
+    cdef uint8_t bare = IMEI_CHECK_DIGIT if exact else IMEI_OK
+    PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
+    try:
+        n = _rows(start, view.shape[0], keys, status)
+        if n:
+            base = <const uint8_t*>view.buf + start * view.strides[0]
+            with nogil:
+                if wide:
+                    _kernels.ucs4(base, view.strides[0], view.itemsize // 4, n, bare, &keys[0], &status[0])
+                else:
+                    _kernels.fixed(base, view.strides[0], view.itemsize, n, bare, &keys[0], &status[0])
+    finally:
+        PyBuffer_Release(&view)
+    return n
+
+
+def lines(const uint8_t[::1] text not None, Py_ssize_t start, uint64_t[::1] keys not None,
+          uint8_t[::1] status not None, bint final=True, bint exact=False):
+    """Lines of text from the byte `start` on, ended by LF or CRLF; the last may lack its end if `final`.
+
+    A blank line is an EMPTY row; what follows the last line end is a row only if it is not empty.
+    Returns how many, and the byte after the last of them.
+    """
+    cdef size_t consumed = 0
+    cdef Py_ssize_t n = 0
+    cdef uint8_t bare = IMEI_CHECK_DIGIT if exact else IMEI_OK
+    _rows(start, text.shape[0], keys, status)
+    if start < text.shape[0] and keys.shape[0]:
+        with nogil:
+            n = _kernels.lines(&text[start], text.shape[0] - start, final, keys.shape[0], bare, &keys[0],
+                               &status[0], &consumed)
+    return n, start + <Py_ssize_t>consumed
+
+
+ctypedef fused offset_t:
+    int32_t
+    int64_t
+
+
+def spans(const uint8_t[::1] data not None, const offset_t[::1] starts not None,
+          const offset_t[::1] ends not None, uint64_t[::1] keys not None, uint8_t[::1] status not None,
+          bint exact=False):
+    """Texts data[starts[i]:ends[i]], one for each row. Raises ValueError for a span outside the data."""
+    cdef Py_ssize_t n = _rows(0, starts.shape[0], keys, status), done = 0
+    cdef const uint8_t* base = &data[0] if data.shape[0] else NULL
+    cdef uint8_t nothing = 0, bare = IMEI_CHECK_DIGIT if exact else IMEI_OK
+    if ends.shape[0] != starts.shape[0] or keys.shape[0] != starts.shape[0]:
+        raise ValueError(f"spans: got {starts.shape[0]} starts, {ends.shape[0]} ends, {keys.shape[0]} rows")
+    if n:
+        with nogil:
+            done = _kernels.spans(base if base else &nothing, data.shape[0], &starts[0], &ends[0],
+                                  sizeof(offset_t) == 8, n, bare, &keys[0], &status[0])
+    if done < n:
+        got = f"{starts[done]}:{ends[done]}"
+        raise ValueError(f"span {done}: expected within {data.shape[0]} bytes, got {got}")
+
+
+@cython.final
+cdef class Buffers:
+    """The buffers that the views of an Arrow column point into, kept for as long as this is."""
+
+    cdef list views
+    cdef const uint8_t** data
+    cdef int64_t* sizes
+
+    def __cinit__(self, buffers=()):
+        cdef const uint8_t[::1] view
+        cdef Py_ssize_t i
+        self.views = [memoryview(buffer).cast("B") for buffer in buffers]
+        self.data = <const uint8_t**>PyMem_RawMalloc(len(self.views) * sizeof(void*) + 1)
+        self.sizes = <int64_t*>PyMem_RawMalloc(len(self.views) * sizeof(int64_t) + 1)
+        if self.data == NULL or self.sizes == NULL:
+            raise MemoryError
+        for i, view in enumerate(self.views):
+            self.sizes[i] = view.shape[0]
+            self.data[i] = &view[0] if view.shape[0] else NULL
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.data)
+        PyMem_RawFree(self.sizes)
+
+
+def views(const uint8_t[::1] views not None, Buffers buffers not None, uint64_t[::1] keys not None,
+          uint8_t[::1] status not None, bint exact=False):
+    """Arrow string views, 16 bytes for each row. Raises ValueError for one outside the buffers."""
+    cdef Py_ssize_t n = _rows(0, views.shape[0] // 16, keys, status), count = len(buffers.views), done = 0
+    cdef uint8_t bare = IMEI_CHECK_DIGIT if exact else IMEI_OK
+    if views.shape[0] != 16 * keys.shape[0]:
+        raise ValueError(f"views: expected {16 * keys.shape[0]} bytes, got {views.shape[0]}")
+    if n:
+        with nogil:
+            done = _kernels.views(&views[0], buffers.data, buffers.sizes, count, n, bare, &keys[0],
+                                  &status[0])
+    if done < n:
+        raise ValueError(f"view {done}: expected within the {count} buffers, got one outside")
+
+
+ctypedef fused integer_t:
+    int64_t
+    uint64_t
+
+
+def all_keys(const uint64_t[::1] values not None, /):
+    """Whether all are 14-digit keys."""
+    cdef bint good = True
+    cdef size_t n = values.shape[0]
+    if n:
+        with nogil:
+            good = imei_all_keys(&values[0], n)
+    return good
+
+
+def integers(const integer_t[:] values not None, int digits, Py_ssize_t start, uint64_t[::1] keys not None,
+             uint8_t[::1] status not None, bint exact=False):
+    """Integers of 14 digits, or of 15 with the check digit. Returns how many."""
+    cdef Py_ssize_t i, begin, end, n = _rows(start, values.shape[0], keys, status)
+    cdef bint plain = digits == 14 and values.strides[0] == sizeof(integer_t)
+    cdef integer_t value
+    cdef uint8_t bare = IMEI_CHECK_DIGIT if exact else IMEI_OK
+    with nogil:
+        for begin in range(0, n, 1024):
+            end = min(begin + 1024, n)
+            if plain and imei_copy_keys(&values[start + begin], end - begin, &keys[begin]):
+                memset(&status[begin], bare, end - begin)
+                continue
+            for i in range(begin, end):
+                value = values[start + i]
+                if integer_t is int64_t and value < 0:
+                    keys[i] = IMEI_NO_KEY
+                    status[i] = IMEI_NEGATIVE
+                else:
+                    status[i] = imei_integer(<uint64_t>value, digits, bare, &keys[i])
+    return n
+
+
+def objects(values not None, int digits, Py_ssize_t start, uint64_t[::1] keys not None,
+            uint8_t[::1] status not None, bint exact=False):
+    """Items of a list or tuple: whatever `key_of` accepts, and nulls. Returns how many."""
+    cdef Py_ssize_t i, n = _rows(start, len(values), keys, status)
+    cdef uint64_t* to = &keys[0] if n else NULL
+    cdef uint8_t bare = IMEI_CHECK_DIGIT if exact else IMEI_OK
+    if isinstance(values, tuple):
+        for i in range(n):
+            status[i] = _parse((<tuple>values)[start + i], digits, bare, to + i)
+    elif not isinstance(values, list):
+        raise TypeError(f"expected a list or tuple, got {type(values).__name__}")
+    else:
+        for i in range(n):
+            # An item's own code may run, and shorten the list.
+            if start + i >= len(<list>values):
+                raise RuntimeError("list changed size while it was parsed")
+            status[i] = _parse((<list>values)[start + i], digits, bare, to + i)
+    return n
+
+
+def tacs(const uint64_t[::1] keys not None, uint8_t[:, ::1] texts not None):
+    """The TACs of keys, 8 characters for each row; NULs where it has no key."""
+    cdef Py_ssize_t n = keys.shape[0]
+    if texts.shape[0] != n or texts.shape[1] != 8:
+        raise ValueError(f"texts: expected {n} rows of 8 bytes, got {texts.shape[0]} of {texts.shape[1]}")
+    if n:
+        with nogil:
+            imei_write_tacs(n, &keys[0], &texts[0, 0])
+
+
+cpdef int check_policy(str policy) except -1:
+    """The number of a check digit policy; ValueError for a name that is none."""
+    try:
+        return ("ignore", "spare", "require").index(policy)
+    except ValueError:
+        raise ValueError(f"check_digit: expected 'ignore', 'spare' or 'require', got {policy!r}") from None
+
+
+def settle(str policy not None, uint64_t[::1] keys not None, uint8_t[::1] status not None):
+    """Applies a check digit policy to parsed rows: "ignore", "spare" (right, or 0) or "require".
+
+    Rows let through become OK, others keep their code and lose their key. Returns how many are malformed
+    then.
+    """
+    cdef size_t malformed = 0
+    cdef int code = check_policy(policy)
+    cdef Py_ssize_t n = _rows(0, keys.shape[0], keys, status)
+    if n:
+        with nogil:
+            malformed = imei_settle(code, n, &keys[0], &status[0])
+    return malformed
