@@ -3,44 +3,50 @@
 import os
 from pathlib import Path
 
-from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
-PACKAGE = Path("imeiset")
+NATIVE = Path("imeiset", "_native")
+SHARED = "imeiset._native._shared"  # what Cython would otherwise put into every module
 DEBUG = bool(os.environ.get("IMEISET_DEBUG"))  # bounds-checked Cython
 SANITIZE = bool(os.environ.get("IMEISET_SANITIZE"))  # AddressSanitizer and UBSan, see `make sanitize`
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+DIRECTIVES = {"language_level": 3, "embedsignature": True, "wraparound": False}
+DIRECTIVES |= {"boundscheck": DEBUG, "initializedcheck": DEBUG}
 
-# A portable baseline: no -march. -ffp-contract=off keeps the bytes of a snapshot
-# the same on every machine.
+# A portable baseline: no -march. -ffp-contract=off keeps the bytes of a snapshot the same on every machine.
 compile_args = ["-O3", "-std=c11", "-ffp-contract=off", "-Wall", "-Wno-unused-function"]
-link_args: list[str] = []
+sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
 if SANITIZE:
-    flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
-    compile_args += [*flags, "-O1", "-g"]
-    link_args += flags
+    compile_args += [*sanitizers, "-O1", "-g"]
+elif not DEBUG:
+    compile_args += ["-g0"]  # the interpreter's own flags ask for -g
 
-headers = [str(path) for path in PACKAGE.rglob("*.h")]
-extensions = [
-    Extension(
-        ".".join(path.with_suffix("").parts),
-        [str(path)],
-        depends=headers,
-        extra_compile_args=compile_args,
-        extra_link_args=link_args,
-    )
-    for path in sorted(PACKAGE.rglob("*.pyx"))
-]
 
+class Build(build_ext):
+    """Makes the C files, when there is something to compile: an sdist does without Cython."""
+
+    def run(self) -> None:
+        """Cython first, on all cores; then the compiler."""
+        from Cython.Build import cythonize
+
+        workers = CORES if CORES > 1 else 0
+        options = {"shared_utility_qualified_name": SHARED, "compiler_directives": DIRECTIVES}
+        made = cythonize(self.extensions, build_dir="build/cython", nthreads=workers, **options)
+        for extension, compiled in zip(self.extensions, made, strict=True):
+            extension.sources = compiled.sources
+        super().run()
+
+
+given = {
+    "include_dirs": [str(NATIVE)],
+    "depends": [str(path) for path in NATIVE.rglob("*.h")],
+    "extra_compile_args": compile_args,
+    "extra_link_args": sanitizers if SANITIZE else [],
+}
+modules = {f"imeiset._native.{path.stem}": [str(path)] for path in sorted(NATIVE.glob("*.pyx"))}
 setup(
-    ext_modules=cythonize(
-        extensions,
-        build_dir="build/cython",
-        compiler_directives={
-            "language_level": 3,
-            "embedsignature": True,
-            "boundscheck": DEBUG,
-            "initializedcheck": DEBUG,
-            "wraparound": False,
-        },
-    ),
+    ext_modules=[Extension(name, sources, **given) for name, sources in {**modules, SHARED: []}.items()],
+    cmdclass={"build_ext": Build},
+    options={"build_ext": {"parallel": CORES}},
 )
