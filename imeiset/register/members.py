@@ -41,23 +41,23 @@ def union(sets: Iterable[ImeiSet]) -> ImeiSet:
     """All their IMEIs, small sets first, so that large ones are read once."""
     found = NOTHING
     for one in sorted(sets, key=len):
-        found = ImeiSet._joined(found, one, _OR) if len(found) else one
+        found = ImeiSet.joined(found, one, _OR) if len(found) else one
     return found
 
 
 def without_texts(members: ImeiSet) -> ImeiSet:
     """The same index, without the irregular identities beside it."""
-    return ImeiSet._from_sections(dict(members._sections())) if members.irregular is not None else members
+    return ImeiSet.from_sections(dict(members.sections())) if members.irregular is not None else members
 
 
 def anew(members: ImeiSet) -> ImeiSet:
     """The same IMEIs, from the beginning. O(runs)."""
-    return ImeiSet._combine(members, NOTHING, _OR)
+    return ImeiSet.combine(members, NOTHING, _OR)
 
 
 def packed(members: ImeiSet) -> ImeiSet:
     """The same IMEIs with short runs kept as runs, as ranges are: 4 bytes each, however long. O(runs)."""
-    return ImeiSet._combine(members, NOTHING, _OR, _RUN_MIN)
+    return ImeiSet.combine(members, NOTHING, _OR, _RUN_MIN)
 
 
 # ---- what most checks ask ----
@@ -77,10 +77,10 @@ class Known:
         """The union of sets and of ranges. O(members and runs)."""
         wholes, lows, highs = list(sets), [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
         for one in ranges:
-            for low, high in one._runs():
+            for low, high in one.runs():
                 first, end = (low + _LAST) // _TAC, (high + _ONE) // _TAC  # whole TACs
                 inside = first < end
-                wholes.append(ImeiSet._from_ranges(first[inside] * _TAC, end[inside] * _TAC - _ONE))
+                wholes.append(ImeiSet.from_runs(first[inside] * _TAC, end[inside] * _TAC - _ONE))
                 before, after = ~inside | (low < first * _TAC), inside & (end * _TAC <= high)
                 lows += [low[before], end[after] * _TAC]
                 highs += [np.where(inside, first * _TAC - _ONE, high)[before], high[after]]
@@ -184,7 +184,7 @@ def merge_columns(
         for (some, column), place in zip((old, new), places, strict=True)
     )
     codes, row, done = np.empty(len(members), dtype), 0, 0
-    for keys in changed._chunks():
+    for keys in changed.chunks():
         row, done = splice_codes(before, after, *_places(keys, old[0], new[0]), codes, row, done)
     end, none = np.array([len(old[0])]), np.array([-1])
     if splice_codes(before, after, end, none, none, codes, row, done)[1] != len(members):
@@ -197,9 +197,9 @@ def _places(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Of each key: how many of the old set are below it, and its positions in both, -1 where it is not."""
     ranks, in_old, in_new = (np.empty(len(keys), np.int64) for _ in range(3))
-    old._ranks(keys, ranks)
-    old._positions_of_keys(keys, in_old)
-    new._positions_of_keys(keys, in_new)
+    old.ranks(keys, ranks)
+    old.positions_of_keys(keys, in_old)
+    new.positions_of_keys(keys, in_new)
     return ranks, in_old, in_new
 
 
@@ -282,17 +282,17 @@ def followed(changes: tuple[ImeiSet, ImeiSet], more: tuple[ImeiSet, ImeiSet]) ->
 def position(members: ImeiSet, key: int) -> int:
     """The rank of a key, -1 where it is no member."""
     at = np.empty(1, np.int64)
-    members._positions_of_keys(np.array([key], np.uint64), at)
+    members.positions_of_keys(np.array([key], np.uint64), at)
     return int(at[0])
 
 
 def _shared(members: ImeiSet, other: ImeiSet) -> int:
     """How many IMEIs both have. O(runs of other)."""
     count = 0
-    for lows, highs in other._runs():
+    for lows, highs in other.runs():
         below, upto = np.empty(len(lows), np.int64), np.empty(len(lows), np.int64)
-        members._ranks(lows, below)
-        members._ranks(highs + np.uint64(1), upto)
+        members.ranks(lows, below)
+        members.ranks(highs + np.uint64(1), upto)
         count += int((upto - below).sum())
     return count
 
@@ -338,12 +338,12 @@ class Pairs:
             return False
         if not are_imsis(self.imsis):
             return False
-        return all(are_ascending(*self.of_imeis(keys)) for keys in self.imeis._chunks())
+        return all(are_ascending(*self.of_imeis(keys)) for keys in self.imeis.chunks())
 
     def spans(self, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where in `imsis` those of each IMEI begin and end; both 0 where it has none."""
         at = np.empty(len(keys), np.int64)
-        self.imeis._positions_of_keys(keys, at)
+        self.imeis.positions_of_keys(keys, at)
         last = len(self.starts) - 1  # clipped: a damaged file says what it likes
         begin = np.where(at >= 0, self.starts[at.clip(0, last)], 0).astype(np.int64)
         end = np.where(at >= 0, self.starts[(at + 1).clip(0, last)], 0).astype(np.int64)
@@ -410,7 +410,7 @@ class Paired:
             yield np.arange(len(keys)), self.base
             return
         new = np.zeros(len(keys), np.uint8)
-        self.touched._contains_keys(keys, new)
+        self.touched.contains_keys(keys, new)
         yield np.flatnonzero(new == 0), self.base
         yield np.flatnonzero(new), self.now
 

@@ -59,7 +59,7 @@ _MALFORMED = 0xFF  # in the place of a status: not decided yet
 _DATE = 10  # characters of the longest
 _MAX_LISTS = 32  # what fits the sections of a snapshot, all parts counted
 _DESCRIPTION = "register"
-_SECTIONS = tuple(name for name, _ in NOTHING._sections())
+_SECTIONS = tuple(name for name, _ in NOTHING.sections())
 
 
 class EquipmentStatus(IntEnum):
@@ -648,18 +648,18 @@ def known_after(known: Known, lists: Sequence[List], merged: Sequence[List]) -> 
     listed, was = np.zeros(len(keys), bool), np.zeros(len(keys), np.uint8)
     for members in [*sets, *tacs]:
         here = np.empty(len(keys), np.uint8)
-        members._contains_keys(keys, here)
+        members.contains_keys(keys, here)
         listed |= here != 0
     first = keys // np.uint64(10**6) * np.uint64(10**6)  # of their TACs
     for one in merged:
         if one.range is not None:  # TACs that are whole in a range are in the union, too
             below, upto = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
-            one.range.base._ranks(first, below)
-            one.range.base._ranks(first + np.uint64(10**6), upto)
+            one.range.base.ranks(first, below)
+            one.range.base.ranks(first + np.uint64(10**6), upto)
             listed |= upto - below == 10**6
-    known.imeis._contains_keys(keys, was)
+    known.imeis.contains_keys(keys, was)
     flips = ImeiSet.from_keys(keys[listed != (was != 0)])
-    return replace(known, imeis=ImeiSet._patched(known.imeis, flips)) if len(flips) else known
+    return replace(known, imeis=ImeiSet.patched(known.imeis, flips)) if len(flips) else known
 
 
 def shrunk(
@@ -883,7 +883,7 @@ def _written(
 
     def put(members: ImeiSet, *beside: tuple[str, Any]) -> int:
         n = len(written)
-        parts = enumerate(section for _, section in members._sections())
+        parts = enumerate(section for _, section in members.sections())
         sections.extend((f"{n}.{i}", part) for i, part in parts)
         sections.extend((f"{n}.{name}", array) for name, array in beside)
         written.append(members)
@@ -927,7 +927,7 @@ def _read(file: snapshot.Snapshot) -> tuple[list[List], Policy, Known]:
     def get(n: int) -> ImeiSet:
         if n not in sets:
             parts = {name: file.sections[f"{n:d}.{i}"] for i, name in enumerate(_SECTIONS)}
-            sets[n] = ImeiSet._from_sections(parts)
+            sets[n] = ImeiSet.from_sections(parts)
         return sets[n]
 
     def array(name: str, dtype: Any, length: int | None) -> NDArray[Any]:
@@ -1006,5 +1006,5 @@ def _rebuilds(members: ImeiSet, made: Callable[[ImeiSet], ImeiSet]) -> bool:
         again = made(members)
     except SnapshotBounds:
         return False
-    pairs = zip(members._sections(), again._sections(), strict=True)
+    pairs = zip(members.sections(), again.sections(), strict=True)
     return all(got == expected for (_, got), (_, expected) in pairs)

@@ -799,7 +799,7 @@ def _arrays(rule: str, given: Any) -> list[Any]:
             return [given.to_numpy()]
         return [ImeiSet.from_keys(columns.keys_of(given)).to_numpy()]
     if rule in ("range", "tac"):
-        runs = list((tac_set(given) if rule == "tac" else ImeiSet.from_ranges(*given))._runs())
+        runs = list((tac_set(given) if rule == "tac" else ImeiSet.from_ranges(*given)).runs())
         return [np.concatenate(ends) for ends in zip(*runs, strict=True)]
     if rule == "pair":
         pairs = _flat(*pair_columns(*given))
@@ -917,7 +917,7 @@ def _net_pairs(changes: Sequence[_Change]) -> tuple[tuple[Keys, Keys], tuple[Key
 def _net_ranges(changes: Sequence[_Change]) -> tuple[ImeiSet, ImeiSet]:
     """What changes of ranges come to: added, removed. Neighbours first: so large sets are made seldom."""
     sides = ((change.add, change.remove) for change in changes)
-    steps = [(ImeiSet._from_ranges(*add), ImeiSet._from_ranges(*remove)) for add, remove in sides]
+    steps = [(ImeiSet.from_runs(*add), ImeiSet.from_runs(*remove)) for add, remove in sides]
     while len(steps) > 1:
         odd = steps[len(steps) // 2 * 2 :]
         steps = [*map(followed, steps[::2], steps[1::2]), *odd]
