@@ -1,25 +1,27 @@
 """Lists and a policy, worked out for checks: of one IMEI and of columns."""
+
 import datetime
-import numpy as np
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, cast
+
+import numpy as np
 from numpy.typing import NDArray
+
 from imeiset import columns, irregular
 from imeiset._native.checks import BAD_IMSI, Level, Tables
 from imeiset._threads import in_threads, parts_for
 from imeiset.arrow import exported
 from imeiset.columns import Keys
 from imeiset.errors import ImeiError, ImsiError, ParseStatus
-from imeiset.sets import ImeiSet
-from imeiset.register.policy import EquipmentStatus, STRENGTH, Rule, Policy, Verdict
-from imeiset.register.imsis import imsi_number, imsi_numbers
-from imeiset.register.details import damaged
-from imeiset.register.layered import Members, position
-from imeiset.register.lists import LEVELS, List
 from imeiset.register.coverage import Known
-
+from imeiset.register.details import damaged
+from imeiset.register.imsis import imsi_number, imsi_numbers
+from imeiset.register.layered import Members
+from imeiset.register.lists import LEVELS, List
+from imeiset.register.policy import STRENGTH, EquipmentStatus, Policy, Rule, Verdict
+from imeiset.sets import ImeiSet
 
 _MALFORMED = 0xFF  # in the place of a status: not decided yet
 

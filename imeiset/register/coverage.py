@@ -1,13 +1,15 @@
 """Which IMEIs some list of a register may say something about: what most checks ask, and nothing else."""
-import numpy as np
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
+
 from imeiset._native.checks import mark
 from imeiset.columns import Keys
-from imeiset.sets import ImeiSet
 from imeiset.register.layered import union
 from imeiset.register.lists import List
-
+from imeiset.sets import ImeiSet
 
 _STRETCHES = 4  # for each 64-bit word of their filter
 _ONE, _TAC, _LAST = (np.uint64(n) for n in (1, 10**6, 10**6 - 1))

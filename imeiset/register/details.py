@@ -1,17 +1,19 @@
 """What a list says about each of its IMEIs: reasons and dates, as columns of codes beside a set."""
+
 import datetime
-import numpy as np
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Self
+
+import numpy as np
 from numpy.typing import NDArray
+
 from imeiset._native.checks import mark_codes, splice_codes
 from imeiset.columns import Keys
 from imeiset.errors import SnapshotBounds, expect_several, mask
 from imeiset.sets import ImeiSet
-
 
 _ROWS = 1 << 16  # of Python objects at a time
 _DATE = 10  # characters of the longest

@@ -1,14 +1,16 @@
 """IMSIs and their prefixes, which are numbers wherever they are compared."""
-import numpy.ma as ma
-import numpy as np
+
 from collections.abc import Callable, Iterable
 from typing import Any, cast
+
+import numpy as np
+import numpy.ma as ma
 from numpy.typing import NDArray
+
 from imeiset import columns
-from imeiset._native.checks import BAD_IMSI, NO_IMSI, imsis_of, imsis_of_rows
+from imeiset._native.checks import imsis_of, imsis_of_rows
 from imeiset.columns import Keys
 from imeiset.errors import ImsiError, expect_several
-
 
 _ROWS = 1 << 16  # of Python objects at a time
 

@@ -3,15 +3,16 @@
 Everything here is frozen. A change makes a new object that shares what did not change with the old one, so
 who checks against the old one goes on undisturbed.
 """
-import numpy as np
+
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from imeiset import columns, irregular
-from imeiset._native.checks import Part
-from imeiset.sets import ImeiSet
-from imeiset.register.details import Column, merge_columns
 
+import numpy as np
+
+from imeiset._native.checks import Part
+from imeiset.register.details import Column, merge_columns
+from imeiset.sets import ImeiSet
 
 NOTHING: ImeiSet = ImeiSet()
 _OR = 0

@@ -1,28 +1,32 @@
 """The sections of a register in a snapshot file.
 
-    register    JSON: policy, lists, and for each list the numbers of its sets
-    N.0 to N.8  the sections of set N, as _index.SECTIONS orders them
-    N.r, N.d    codes of the reasons and dates at its positions, whose texts are in the JSON
-    N.s, N.m    starts (uint32) and IMSIs (uint64) of the pairs of its IMEIs, see `Pairs`
-    spans       the filter of ranges, see `Known`
-    xL          the irregular identities of list L, one a line
+register    JSON: policy, lists, and for each list the numbers of its sets
+N.0 to N.8  the sections of set N, as _index.SECTIONS orders them
+N.r, N.d    codes of the reasons and dates at its positions, whose texts are in the JSON
+N.s, N.m    starts (uint32) and IMSIs (uint64) of the pairs of its IMEIs, see `Pairs`
+spans       the filter of ranges, see `Known`
+xL          the irregular identities of list L, one a line
 """
+
 import json
-import numpy as np
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 from numpy.typing import NDArray
+
 from imeiset import irregular, snapshot
 from imeiset.errors import SnapshotBounds, SnapshotVersion
-from imeiset.sets import ImeiSet
-from imeiset.register.policy import EquipmentStatus, Policy
-from imeiset.register.imsis import prefix_numbers
-from imeiset.register.details import Column, code_type, is_date
-from imeiset.register.layered import NOTHING, union, anew, packed, Members
-from imeiset.register.pairs import Pairs, Paired
-from imeiset.register.lists import LEVELS, List, check_prefixes
 from imeiset.register.coverage import Known, known_of
+from imeiset.register.details import Column, code_type, is_date
+from imeiset.register.imsis import prefix_numbers
+from imeiset.register.layered import NOTHING, Members, anew, packed
+from imeiset.register.lists import LEVELS, List, check_prefixes
+from imeiset.register.pairs import Paired, Pairs
+from imeiset.register.policy import EquipmentStatus, Policy
+from imeiset.sets import ImeiSet
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 

@@ -1,14 +1,16 @@
 """One list of a register: its status, and what it holds, by rule."""
-import numpy as np
+
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-from imeiset.errors import ImsiError, expect_several, mask
-from imeiset.sets import ImeiSet
-from imeiset.register.policy import EquipmentStatus
-from imeiset.register.layered import packed, Members
-from imeiset.register.pairs import Paired
 
+import numpy as np
+
+from imeiset.errors import ImsiError, expect_several, mask
+from imeiset.register.layered import Members, packed
+from imeiset.register.pairs import Paired
+from imeiset.register.policy import EquipmentStatus
+from imeiset.sets import ImeiSet
 
 LEVELS = ("exact", "range", "tac")
 

@@ -1,19 +1,29 @@
 """(IMEI, IMSI) pairs: which IMEI goes with which subscribers."""
-import numpy as np
+
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+
+import numpy as np
 from numpy.typing import NDArray
+
 from imeiset import columns
-from imeiset._native.checks import BAD_IMSI, NO_IMSI, Pairing, are_ascending, merge_pairs, sort_pairs, starts_of
+from imeiset._native.checks import (
+    BAD_IMSI,
+    NO_IMSI,
+    Pairing,
+    are_ascending,
+    merge_pairs,
+    sort_pairs,
+    starts_of,
+)
 from imeiset.columns import Keys
 from imeiset.errors import ImsiError
-from imeiset.sets import ImeiSet
+from imeiset.register.details import fitting, places_of
 from imeiset.register.imsis import imsi_numbers
-from imeiset.register.details import damaged, fitting, places_of
-from imeiset.register.layered import NOTHING, union, position
-
+from imeiset.register.layered import NOTHING, union
+from imeiset.sets import ImeiSet
 
 _THIS_PAIR = 2  # of what `Pairing.have` says
 

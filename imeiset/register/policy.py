@@ -2,6 +2,7 @@
 
 The words are those of Diameter S13 (3GPP TS 29.272) and of the 5G equipment identity register (TS 29.511).
 """
+
 import datetime
 from collections.abc import Iterable
 from contextlib import suppress

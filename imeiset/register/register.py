@@ -1,24 +1,26 @@
 """Register: lists of equipment with a status each, and the verdict they give on one phone."""
-import datetime
+
 import os
-import numpy as np
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Literal, Self, cast
+
+import numpy as np
+
 from imeiset import columns, snapshot
 from imeiset._native.checks import Checker
 from imeiset.columns import Keys
-from imeiset.errors import ImeiError, SnapshotBounds
-from imeiset.sets import ImeiSet
-from imeiset.register.policy import EquipmentStatus, status_of, Policy
-from imeiset.register.imsis import prefix_numbers
-from imeiset.register.details import Column, merge_columns, Texts, reasons_text, date_text, column_of, unite
-from imeiset.register.layered import NOTHING, union, without_texts, anew, packed, Members
-from imeiset.register.pairs import Pairs, NO_PAIRS, Paired, pair_columns
-from imeiset.register.lists import List, check_prefixes, tac_set
-from imeiset.register.coverage import Known, known_of
+from imeiset.errors import SnapshotBounds
 from imeiset.register.checks import make_tables
-from imeiset.register.layout import KIND, MAX_LISTS, written, read, faults
+from imeiset.register.coverage import Known, known_of
+from imeiset.register.details import Column, Texts, column_of, date_text, merge_columns, reasons_text, unite
+from imeiset.register.imsis import prefix_numbers
+from imeiset.register.layered import NOTHING, Members, packed, union, without_texts
+from imeiset.register.layout import KIND, MAX_LISTS, faults, read, written
+from imeiset.register.lists import List, check_prefixes, tac_set
+from imeiset.register.pairs import NO_PAIRS, Paired, Pairs, pair_columns
+from imeiset.register.policy import EquipmentStatus, Policy, status_of
+from imeiset.sets import ImeiSet
 
 
 class Register(Checker):
@@ -125,7 +127,13 @@ class Register(Checker):
         self._add_pairs(name, EquipmentStatus.WHITELISTED, "exempt", *pair_columns(imeis, imsis), reason)
 
     def lock(
-        self, name: str, imeis: object, imsis: object, *, status: int = EquipmentStatus.BLACKLISTED, reason: str | None = None
+        self,
+        name: str,
+        imeis: object,
+        imsis: object,
+        *,
+        status: int = EquipmentStatus.BLACKLISTED,
+        reason: str | None = None,
     ) -> None:
         """Lock IMEIs to their IMSIs: with any other IMSI, or with none, they get `status`."""
         self._add_pairs(name, status, "lock", *pair_columns(imeis, imsis), reason)

@@ -46,33 +46,16 @@ from imeiset.errors import (
     StoreSequence,
     StoreShrunk,
 )
-from imeiset.register.members import (
-    NO_PAIRS,
-    NOTHING,
-    Column,
-    Known,
-    Members,
-    Paired,
-    are_imsis,
-    dump,
-    followed,
-    union,
-)
-from imeiset.register.register import (
-    KIND,
-    List,
-    Policy,
-    Register,
-    check_prefixes,
-    date_text,
-    known_after,
-    make_tables,
-    pair_columns,
-    prefix_numbers,
-    reasons_text,
-    shrunk,
-    tac_set,
-)
+from imeiset.register.checks import make_tables
+from imeiset.register.coverage import Known, known_after
+from imeiset.register.details import Column, date_text, reasons_text
+from imeiset.register.imsis import prefix_numbers
+from imeiset.register.layered import NOTHING, Members, followed, union
+from imeiset.register.layout import KIND, dump
+from imeiset.register.lists import List, check_prefixes, shrunk, tac_set
+from imeiset.register.pairs import NO_PAIRS, Paired, are_imsis, pair_columns
+from imeiset.register.policy import Policy
+from imeiset.register.register import Register
 from imeiset.sets import ImeiSet
 from imeiset.store import journal as _journal
 from imeiset.store.journal import Journal, Place, Record
