@@ -78,7 +78,7 @@ from imeiset.store import journal as _journal
 from imeiset.store.journal import Journal, Place, Record
 
 if TYPE_CHECKING:
-    from imeiset.feeds.delta import Applied
+    from imeiset.deltas.apply import Applied
     from imeiset.feeds.loader import Progress
     from imeiset.feeds.reader import Options
 
@@ -480,11 +480,11 @@ class Store(Checker):
         """Apply a delta file to a list, as `apply` does; its number, and what became of it.
 
         name: of the list; None if there is but one. The file, change, checks, min_size, expect_digest and
-        options are as for `feeds.delta.apply`; of IMEIs the reasons and dates are kept. A delta that was
+        options are as for `deltas.apply`; of IMEIs the reasons and dates are kept. A delta that was
         applied before under its number is not checked again.
         """
-        from imeiset.feeds.delta import Applied
-        from imeiset.feeds.listdelta import ListDelta
+        from imeiset.deltas.apply import Applied
+        from imeiset.deltas.lists import ListDelta
 
         if name is None and len(self.lists) == 1:
             name = self.lists[0].name

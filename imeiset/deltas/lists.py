@@ -8,10 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FeedColumn, FeedConflict, FeedLimit, mask
+from ..feeds.details import DETAILS, described
+from ..feeds.formats import FORMATS
+from ..feeds.loader import Progress
+from ..feeds.reader import Options
 from ..register.members import NO_PAIRS, Members, Paired, Pairs, without_texts
 from ..register.register import List
 from ..sets import ImeiSet
-from .delta import (
+from .apply import (
     ADD,
     CHECKS,
     MIN_SIZE,
@@ -24,10 +28,6 @@ from .delta import (
     read_delta,
     understood,
 )
-from .details import DETAILS, described
-from .formats import FORMATS
-from .loader import Progress
-from .reader import Options
 
 
 class ListDelta:
