@@ -12,8 +12,9 @@ from ..feeds.details import DETAILS, described
 from ..feeds.formats import FORMATS
 from ..feeds.loader import Progress
 from ..feeds.reader import Options
-from ..register.members import NO_PAIRS, Members, Paired, Pairs, without_texts
-from ..register.register import List
+from ..register.layered import Members, without_texts
+from ..register.lists import List
+from ..register.pairs import NO_PAIRS, Paired, Pairs
 from ..sets import ImeiSet
 from .apply import (
     ADD,

@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from imeiset import columns, irregular
 from imeiset.columns import Keys
 from imeiset.errors import StoreDamaged
-from imeiset.register.members import are_imsis, dump
-from imeiset.register.register import List, date_text, pair_columns, prefix_numbers, reasons_text, tac_set
+from imeiset.register.details import date_text, reasons_text
+from imeiset.register.imsis import prefix_numbers
+from imeiset.register.layout import dump
+from imeiset.register.lists import List, tac_set
+from imeiset.register.pairs import are_imsis, pair_columns
 from imeiset.sets import ImeiSet
 
 

@@ -21,7 +21,7 @@ import xxhash
 
 from imeiset._files import Opened
 from imeiset.errors import StoreDamaged, StoreLocked, StoreMissing
-from imeiset.register.members import dump
+from imeiset.register.layout import dump
 
 MANIFEST, _LOCK = "current", "lock"
 

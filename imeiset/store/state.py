@@ -12,15 +12,15 @@ from imeiset import snapshot
 from imeiset._files import publish
 from imeiset._native.checks import Tables, mark
 from imeiset.columns import Keys
-from imeiset.register.members import NO_PAIRS, NOTHING, Column, Known, Members, Paired, followed, union
-from imeiset.register.register import (
-    KIND,
-    List,
-    Register,
-    check_prefixes,
-    make_tables,
-    prefix_numbers,
-)
+from imeiset.register.checks import make_tables
+from imeiset.register.coverage import Known
+from imeiset.register.details import Column
+from imeiset.register.imsis import prefix_numbers
+from imeiset.register.layered import NOTHING, Members, followed, union
+from imeiset.register.layout import KIND
+from imeiset.register.lists import List, check_prefixes
+from imeiset.register.pairs import NO_PAIRS, Paired
+from imeiset.register.register import Register
 from imeiset.sets import ImeiSet
 from imeiset.store import journal as _journal
 from imeiset.store.changes import COLUMNS, Change

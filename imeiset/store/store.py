@@ -35,8 +35,11 @@ from imeiset.errors import (
     StoreSequence,
     StoreShrunk,
 )
-from imeiset.register.members import Known
-from imeiset.register.register import KIND, List, Policy, Register, known_after, shrunk
+from imeiset.register.coverage import Known, known_after
+from imeiset.register.layout import KIND
+from imeiset.register.lists import List, shrunk
+from imeiset.register.policy import Policy
+from imeiset.register.register import Register
 from imeiset.sets import ImeiSet
 from imeiset.store import journal as _journal
 from imeiset.store.changes import Change, Delta, change_of, named, packed, unpacked
