@@ -103,7 +103,7 @@ def _apply_to_set(base: str, deltas: tuple[str, ...], output: str, how: dict[str
     from imeiset import ImeiSet
     from imeiset.deltas.apply import apply
 
-    old = ImeiSet._open_sound(base)
+    old = ImeiSet.open_sound(base)
     with progress_bar() as progress:
         result, applied = apply(old, deltas, **how, progress=progress)
     result.save(output)

@@ -235,7 +235,7 @@ def diff(
     size, held, additions = old.nbytes + new.nbytes, 0, list[tuple[Keys, Keys]]()
     if form == "dirbs":
         yield b"imei,change_type\n"
-    for gone, come, share in old._changes(new):
+    for gone, come, share in old.changes(new):
         yield from _lines(form, 0, *gone)
         held += len(come[0])
         if held <= HELD:
@@ -249,7 +249,7 @@ def diff(
         for come in additions:
             yield from _lines(form, 1, *come)
     else:
-        for _, come, share in old._changes(new):
+        for _, come, share in old.changes(new):
             yield from _lines(form, 1, *come)
             if progress:
                 progress(int(size * share), size)

@@ -234,7 +234,7 @@ def _as_texts(pairs: tuple[NDArray[Any], NDArray[Any]]) -> tuple[NDArray[Any], l
 
 def _ends(members: ImeiSet) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """The first and the last keys of all runs."""
-    runs = [*members._runs(), (np.empty(0, np.uint64),) * 2]
+    runs = [*members.runs(), (np.empty(0, np.uint64),) * 2]
     lows, highs = (np.concatenate(ends) for ends in zip(*runs, strict=True))
     return lows, highs
 
