@@ -11,7 +11,7 @@ from libc.string cimport memcpy, memset
 from imeiset._native.index cimport index_have, index_has, index_pointer, index_positions
 from imeiset._native.parse cimport parse_object, simd_number
 
-from imeiset._native.index import Index, simd_level
+from imeiset._native.index import FrozenIndex, simd_level
 
 cdef extern from "Python.h":
     bint PyUnicode_IS_ASCII(object)  # of classes derived from str, too
@@ -303,7 +303,7 @@ cdef class Pairing:
                 self.find_many(&keys[start], &imsis[start], min(<size_t>BLOCK, n - start), at, &out[start])
 
 
-cdef object _NOTHING = Index()
+cdef object _NOTHING = FrozenIndex()
 
 
 cdef extern from "c/pairs.h" nogil:

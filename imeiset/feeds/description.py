@@ -374,7 +374,7 @@ def _load(register: Register, one: Listing, options: Options, progress: _Progres
     report.keys = len(members)
     report.duplicates = report.accepted - report.keys - report.texts
     keep = options.irregular == "keep"
-    report.digest = (members._keeping(np.unique(table.texts)) if keep else members).digest()
+    report.digest = (members.keeping(np.unique(table.texts)) if keep else members).digest()
     return report
 
 

@@ -29,10 +29,10 @@ class Known:
         """The union of sets and of ranges. O(members and runs)."""
         wholes, lows, highs = list(sets), [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
         for one in ranges:
-            for low, high in one._runs():
+            for low, high in one.runs():
                 first, end = (low + _LAST) // _TAC, (high + _ONE) // _TAC  # whole TACs
                 inside = first < end
-                wholes.append(ImeiSet._from_ranges(first[inside] * _TAC, end[inside] * _TAC - _ONE))
+                wholes.append(ImeiSet.from_runs(first[inside] * _TAC, end[inside] * _TAC - _ONE))
                 before, after = ~inside | (low < first * _TAC), inside & (end * _TAC <= high)
                 lows += [low[before], end[after] * _TAC]
                 highs += [np.where(inside, first * _TAC - _ONE, high)[before], high[after]]
@@ -79,15 +79,15 @@ def known_after(known: Known, lists: Sequence[List], merged: Sequence[List]) -> 
     listed, was = np.zeros(len(keys), bool), np.zeros(len(keys), np.uint8)
     for members in [*sets, *tacs]:
         here = np.empty(len(keys), np.uint8)
-        members._contains_keys(keys, here)
+        members.contains_keys(keys, here)
         listed |= here != 0
     first = keys // np.uint64(10**6) * np.uint64(10**6)  # of their TACs
     for one in merged:
         if one.range is not None:  # TACs that are whole in a range are in the union, too
             below, upto = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
-            one.range.base._ranks(first, below)
-            one.range.base._ranks(first + np.uint64(10**6), upto)
+            one.range.base.ranks(first, below)
+            one.range.base.ranks(first + np.uint64(10**6), upto)
             listed |= upto - below == 10**6
-    known.imeis._contains_keys(keys, was)
+    known.imeis.contains_keys(keys, was)
     flips = ImeiSet.from_keys(keys[listed != (was != 0)])
-    return replace(known, imeis=ImeiSet._patched(known.imeis, flips)) if len(flips) else known
+    return replace(known, imeis=ImeiSet.patched(known.imeis, flips)) if len(flips) else known

@@ -23,23 +23,23 @@ def union(sets: Iterable[ImeiSet]) -> ImeiSet:
     """All their IMEIs, small sets first, so that large ones are read once."""
     found = NOTHING
     for one in sorted(sets, key=len):
-        found = ImeiSet._joined(found, one, _OR) if len(found) else one
+        found = ImeiSet.joined(found, one, _OR) if len(found) else one
     return found
 
 
 def without_texts(members: ImeiSet) -> ImeiSet:
     """The same index, without the irregular identities beside it."""
-    return ImeiSet._from_sections(dict(members._sections())) if members.irregular is not None else members
+    return ImeiSet.from_sections(dict(members.sections())) if members.irregular is not None else members
 
 
 def anew(members: ImeiSet) -> ImeiSet:
     """The same IMEIs, from the beginning. O(runs)."""
-    return ImeiSet._combine(members, NOTHING, _OR)
+    return ImeiSet.combine(members, NOTHING, _OR)
 
 
 def packed(members: ImeiSet) -> ImeiSet:
     """The same IMEIs with short runs kept as runs, as ranges are: 4 bytes each, however long. O(runs)."""
-    return ImeiSet._combine(members, NOTHING, _OR, _RUN_MIN)
+    return ImeiSet.combine(members, NOTHING, _OR, _RUN_MIN)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,16 +118,16 @@ def followed(changes: tuple[ImeiSet, ImeiSet], more: tuple[ImeiSet, ImeiSet]) ->
 def position(members: ImeiSet, key: int) -> int:
     """The rank of a key, -1 where it is no member."""
     at = np.empty(1, np.int64)
-    members._positions_of_keys(np.array([key], np.uint64), at)
+    members.positions_of_keys(np.array([key], np.uint64), at)
     return int(at[0])
 
 
 def _shared(members: ImeiSet, other: ImeiSet) -> int:
     """How many IMEIs both have. O(runs of other)."""
     count = 0
-    for lows, highs in other._runs():
+    for lows, highs in other.runs():
         below, upto = np.empty(len(lows), np.int64), np.empty(len(lows), np.int64)
-        members._ranks(lows, below)
-        members._ranks(highs + np.uint64(1), upto)
+        members.ranks(lows, below)
+        members.ranks(highs + np.uint64(1), upto)
         count += int((upto - below).sum())
     return count

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 KIND = "register"  # of a snapshot that holds one
 MAX_LISTS = 32  # what fits the sections of a snapshot, all parts counted
 _DESCRIPTION = "register"
-_SECTIONS = tuple(name for name, _ in NOTHING._sections())
+_SECTIONS = tuple(name for name, _ in NOTHING.sections())
 _LAYOUT = 3  # of these; another number is another format
 
 
@@ -47,7 +47,7 @@ def written(
 
     def put(members: ImeiSet, *beside: tuple[str, Any]) -> int:
         n = len(written)
-        parts = enumerate(section for _, section in members._sections())
+        parts = enumerate(section for _, section in members.sections())
         sections.extend((f"{n}.{i}", part) for i, part in parts)
         sections.extend((f"{n}.{name}", array) for name, array in beside)
         written.append(members)
@@ -91,7 +91,7 @@ def read(sections: Mapping[str, bytes | memoryview], path: str) -> tuple[list[Li
     def get(n: int) -> ImeiSet:
         if n not in sets:
             parts = {name: sections[f"{n:d}.{i}"] for i, name in enumerate(_SECTIONS)}
-            sets[n] = ImeiSet._from_sections(parts)
+            sets[n] = ImeiSet.from_sections(parts)
         return sets[n]
 
     def array(name: str, dtype: Any, length: int | None) -> NDArray[Any]:
@@ -170,7 +170,7 @@ def _rebuilds(members: ImeiSet, made: Callable[[ImeiSet], ImeiSet]) -> bool:
         again = made(members)
     except SnapshotBounds:
         return False
-    pairs = zip(members._sections(), again._sections(), strict=True)
+    pairs = zip(members.sections(), again.sections(), strict=True)
     return all(got == expected for (_, got), (_, expected) in pairs)
 
 

@@ -66,12 +66,12 @@ class Pairs:
             return False
         if not are_imsis(self.imsis):
             return False
-        return all(are_ascending(*self.of_imeis(keys)) for keys in self.imeis._chunks())
+        return all(are_ascending(*self.of_imeis(keys)) for keys in self.imeis.chunks())
 
     def spans(self, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where in `imsis` those of each IMEI begin and end; both 0 where it has none."""
         at = np.empty(len(keys), np.int64)
-        self.imeis._positions_of_keys(keys, at)
+        self.imeis.positions_of_keys(keys, at)
         last = len(self.starts) - 1  # clipped: a damaged file says what it likes
         begin = np.where(at >= 0, self.starts[at.clip(0, last)], 0).astype(np.int64)
         end = np.where(at >= 0, self.starts[(at + 1).clip(0, last)], 0).astype(np.int64)
@@ -138,7 +138,7 @@ class Paired:
             yield np.arange(len(keys)), self.base
             return
         new = np.zeros(len(keys), np.uint8)
-        self.touched._contains_keys(keys, new)
+        self.touched.contains_keys(keys, new)
         yield np.flatnonzero(new == 0), self.base
         yield np.flatnonzero(new), self.now
 

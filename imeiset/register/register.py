@@ -63,7 +63,7 @@ class Register(ListMapping, Checker):
         return self.__copy__()  # all that is shared is frozen
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return self._of_sections, ({name: bytes(section) for name, section in self._sections()[0]},)
+        return self._of_sections, ({name: bytes(section) for name, section in self._written()[0]},)
 
     def __repr__(self) -> str:
         return (
@@ -209,10 +209,10 @@ class Register(ListMapping, Checker):
 
         The same lists and policy give the same bytes. Raises OSError if it cannot be written.
         """
-        sections, count = self._sections()
+        sections, count = self._written()
         snapshot.write(path, KIND, sections, count=count, generation=generation)
 
-    def _sections(self) -> tuple[list[tuple[str, "ReadableBuffer"]], int]:
+    def _written(self) -> tuple[list[tuple[str, "ReadableBuffer"]], int]:
         """As `written` makes them, of lists that are merged from now on."""
         self._lists = {one.name: one.merged() for one in self.lists}
         self._tables()

@@ -98,7 +98,7 @@ def _arrays(rule: str, given: Any) -> list[Any]:
             return [given.to_numpy()]
         return [ImeiSet.from_keys(columns.keys_of(given)).to_numpy()]
     if rule in ("range", "tac"):
-        runs = list((tac_set(given) if rule == "tac" else ImeiSet.from_ranges(*given))._runs())
+        runs = list((tac_set(given) if rule == "tac" else ImeiSet.from_ranges(*given)).runs())
         return [np.concatenate(ends) for ends in zip(*runs, strict=True)]
     if rule == "pair":
         pairs = _flat(*pair_columns(*given))

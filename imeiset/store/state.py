@@ -115,7 +115,7 @@ def _net_pairs(changes: Sequence[Change]) -> tuple[tuple[Keys, Keys], tuple[Keys
 def _net_ranges(changes: Sequence[Change]) -> tuple[ImeiSet, ImeiSet]:
     """What changes of ranges come to: added, removed. Neighbours first: so large sets are made seldom."""
     sides = ((change.add, change.remove) for change in changes)
-    steps = [(ImeiSet._from_ranges(*add), ImeiSet._from_ranges(*remove)) for add, remove in sides]
+    steps = [(ImeiSet.from_runs(*add), ImeiSet.from_runs(*remove)) for add, remove in sides]
     while len(steps) > 1:
         odd = steps[len(steps) // 2 * 2 :]
         steps = [*map(followed, steps[::2], steps[1::2]), *odd]
