@@ -9,10 +9,10 @@ import click
 
 from imeiset.cli import printable
 from imeiset.cli.files import check_outputs, column_option, min_size_option, progress_bar, stdin_once
-from imeiset.feeds.delta import CHECKS
+from imeiset.deltas.apply import CHECKS
 
 if TYPE_CHECKING:
-    from imeiset.feeds.delta import Applied
+    from imeiset.deltas.apply import Applied
 
 
 @click.command("apply")
@@ -101,7 +101,7 @@ def command(
 
 def _apply_to_set(base: str, deltas: tuple[str, ...], output: str, how: dict[str, Any], report: str) -> None:
     from imeiset import ImeiSet
-    from imeiset.feeds.delta import apply
+    from imeiset.deltas.apply import apply
 
     old = ImeiSet.open_sound(base)
     with progress_bar() as progress:

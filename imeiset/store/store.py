@@ -37,10 +37,9 @@ from imeiset.errors import (
 )
 from imeiset.register.coverage import Known, known_after
 from imeiset.register.layout import KIND
-from imeiset.register.lists import List, shrunk
+from imeiset.register.lists import List, ListMapping, shrunk
 from imeiset.register.policy import Policy
 from imeiset.register.register import Register
-from imeiset.sets import ImeiSet
 from imeiset.store import journal as _journal
 from imeiset.store.changes import Change, Delta, change_of, named, packed, unpacked
 from imeiset.store.directory import (
@@ -57,7 +56,7 @@ from imeiset.store.journal import Journal, Place, Record
 from imeiset.store.state import State, changed, publish_generation
 
 if TYPE_CHECKING:
-    from imeiset.feeds.delta import Applied
+    from imeiset.deltas.apply import Applied
     from imeiset.feeds.loader import Progress
     from imeiset.feeds.reader import Options
 _NICE = 5  # of the thread that compacts
@@ -85,7 +84,7 @@ class Status:
     fault: str | None = None
 
 
-class Store(Checker):
+class Store(ListMapping, Checker):
     """A register in a directory that changes while it serves.
 
     `check` and `check_many` answer by the state of the last `refresh`, in this process or of its own
@@ -214,10 +213,6 @@ class Store(Checker):
     def digest(self) -> str:
         """Tells states apart: the same base and the same changes have the same."""
         return self._state.digest
-
-    def __getitem__(self, name: str, /) -> ImeiSet:
-        """The exact IMEIs of a list now. KeyError for a name that no list has."""
-        return Register._of(self._state.lists, self.policy)[name]
 
     def save(self, path: str | os.PathLike[str], /) -> None:
         """Write the lists as they are now to a snapshot file, as `Register.save` does; the store stays."""
@@ -406,11 +401,11 @@ class Store(Checker):
         """Apply a delta file to a list, as `apply` does; its number, and what became of it.
 
         name: of the list; None if there is but one. The file, change, checks, min_size, expect_digest and
-        options are as for `feeds.delta.apply`; of IMEIs the reasons and dates are kept. A delta that was
+        options are as for `deltas.apply`; of IMEIs the reasons and dates are kept. A delta that was
         applied before under its number is not checked again.
         """
-        from imeiset.feeds.delta import Applied
-        from imeiset.feeds.listdelta import ListDelta
+        from imeiset.deltas.apply import Applied
+        from imeiset.deltas.lists import ListDelta
 
         if name is None and len(self.lists) == 1:
             name = self.lists[0].name

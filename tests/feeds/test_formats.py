@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imeiset import ImeiSet, errors, load, screen
+from imeiset.deltas.apply import apply
 from imeiset.feeds import Options, read
-from imeiset.feeds.delta import apply
 from imeiset.feeds.formats import FORMATS, recognise
 
 A, B, C = "49015420323751", "35693803564380", "86012345678901"

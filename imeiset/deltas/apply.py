@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from .._native.parse import rows_of
 from ..columns import Keys
 from ..errors import FeedConflict, FeedLimit, mask
+from ..feeds.export import expanded, irregular_rows
+from ..feeds.formats import CHANGE, CHANGES
+from ..feeds.loader import Progress, Table, read
+from ..feeds.reader import Options
+from ..feeds.report import LoadReport
+from ..feeds.sources import Paths, names_of
 from ..sets import ImeiSet
-from .export import expanded, irregular_rows
-from .formats import CHANGE, CHANGES
-from .loader import Progress, Table, read
-from .reader import Options
-from .report import LoadReport
-from .sources import Paths, names_of
 
 CHECKS = ("add", "remove", "update", "conflict")
 MIN_SIZE = 75  # percent

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from imeiset import ImeiSet, errors
 from imeiset.cli import main
+from imeiset.deltas.apply import CHECKS, apply, diff
 from imeiset.feeds import Options
-from imeiset.feeds.delta import CHECKS, apply, diff
 
 A, B, C, D = "49015420323751", "35693803564380", "86012345678901", "01234567890123"
 

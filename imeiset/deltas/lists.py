@@ -8,11 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FeedColumn, FeedConflict, FeedLimit, mask
+from ..feeds.details import DETAILS, described
+from ..feeds.formats import FORMATS
+from ..feeds.loader import Progress
+from ..feeds.reader import Options
 from ..register.layered import Members, without_texts
 from ..register.lists import List
 from ..register.pairs import NO_PAIRS, Paired, Pairs
 from ..sets import ImeiSet
-from .delta import (
+from .apply import (
     ADD,
     CHECKS,
     MIN_SIZE,
@@ -25,10 +29,6 @@ from .delta import (
     read_delta,
     understood,
 )
-from .details import DETAILS, described
-from .formats import FORMATS
-from .loader import Progress
-from .reader import Options
 
 
 class ListDelta:
