@@ -3,8 +3,7 @@
 import hashlib
 import operator
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex, final, overload
 
@@ -15,8 +14,7 @@ from imeiset import arrow as _arrow
 from imeiset import columns, roaring, snapshot
 from imeiset import irregular as irregulars
 from imeiset._native import parse as _parse
-from imeiset._threads import in_threads, parts_for
-from imeiset.errors import CheckDigit, ImeiError, ParseStatus, SnapshotBounds
+from imeiset.errors import CheckDigit, ImeiError, SnapshotBounds
 from imeiset.index import AND, OR, SUB, XOR, Index, joined_runs
 from imeiset.irregular import Texts
 
@@ -157,9 +155,25 @@ class ImeiSet(Index):
             others = ", False, True, or with arrow=True 'null'"
             raise TypeError(f"malformed: expected None{others}, got {malformed!r}")
         if malformed == "null":
-            codes = self._ask(column, self.contains_keys, np.uint8, threads, _NULL, digits)
+            codes = columns.ask(
+                column,
+                self.contains_keys,
+                np.uint8,
+                threads=threads,
+                malformed=_NULL,
+                digits=digits,
+                listed=self.irregular,
+            )
             return _arrow.exported(codes == 1, codes != _NULL)
-        answers = self._ask(column, self.contains_keys, np.bool_, threads, malformed, digits)
+        answers = columns.ask(
+            column,
+            self.contains_keys,
+            np.bool_,
+            threads=threads,
+            malformed=malformed,
+            digits=digits,
+            listed=self.irregular,
+        )
         return _arrow.exported(answers) if arrow else answers
 
     @overload
@@ -174,65 +188,10 @@ class ImeiSet(Index):
         To address columns of attributes. Raises ImeiError for a malformed entry. arrow: return an Arrow
         array, null instead of -1.
         """
-        ranks = self._ask(column, self.positions_of_keys, np.int64, threads, None, digits)
+        ranks = columns.ask(
+            column, self.positions_of_keys, np.int64, threads=threads, digits=digits, listed=self.irregular
+        )
         return _arrow.exported(ranks, ranks >= 0) if arrow else ranks
-
-    def _ask(
-        self,
-        column: object,
-        kernel: Callable[..., object],
-        dtype: type,
-        threads: int,
-        malformed: int | None,
-        digits: int,
-    ) -> NDArray[Any]:
-        """Run a kernel over a column, in parts on several threads."""
-        column = columns.settled(column)
-        parts = [column] if threads == 1 else columns.split(column, parts_for(threads))
-        answers = in_threads(partial(self._ask_part, kernel, dtype, malformed, digits), parts)
-        before = 0
-        for answer, fault in answers:
-            if fault:
-                raise columns.error_at(column, before + fault[0], fault[1], digits=digits)
-            before += len(answer)
-        return answers[0][0] if len(answers) == 1 else np.concatenate([answer for answer, _ in answers])
-
-    def _ask_part(
-        self, kernel: Callable[..., object], dtype: type, malformed: int | None, digits: int, part: object
-    ) -> tuple[NDArray[Any], tuple[int, int] | None]:
-        """The answers of a kernel; and the row and status of the first malformed entry, if wanted."""
-        if (ready := columns.ready_keys(part, digits=digits)) is not None:
-            answer: NDArray[Any] = np.empty(len(ready), dtype)
-            kernel(ready, answer.view(np.uint8) if dtype is np.bool_ else answer)
-            return answer, None
-        rows = columns.source(part, digits=digits)
-        expected = rows.expected
-        out: NDArray[Any] = np.empty(expected, dtype)
-        room = min(_ROWS, expected + 1)  # one more than there are, so that one reading is enough
-        keys, status = np.empty(room, np.uint64), np.empty(room, np.uint8)
-        done, n = 0, room
-        while n == room and (n := rows.read(keys, status)):
-            found, wrong = keys[:n], status[:n]
-            malformed_here = _parse.settle("ignore", found, wrong)
-            if done + n > len(out):  # the number of lines was a guess
-                out.resize(done + n + rows.expected, refcheck=False)
-            answer = out[done : done + n]
-            if malformed_here and self.irregular is not None:
-                places, texts = columns.regularise(rows, found, wrong)
-            kernel(found, answer.view(np.uint8) if dtype is np.bool_ else answer)
-            if malformed_here:
-                if self.irregular is not None and dtype is not np.int64:
-                    answer[places] = irregulars.listed(texts, self.irregular)
-                    wrong[places] = ParseStatus.OK
-                bad = np.flatnonzero(wrong)
-                if bad.size:
-                    if malformed is None:
-                        return out, (done + int(bad[0]), int(wrong[bad[0]]))
-                    answer[bad] = malformed
-            done += n
-        if done < len(out):
-            out.resize(done, refcheck=False)
-        return out, None
 
     # ---- order --------------------------------------------------------------------
 

@@ -122,7 +122,9 @@ class Rules:
             if tables.answer(ready, codes):
                 return _shown(codes, lists, arrow)
         if imsis is None:
-            codes = tables.known._ask(imeis, tables.answer, dtype, threads, _MALFORMED, digits)
+            codes = columns.ask(
+                imeis, tables.answer, dtype, threads=threads, malformed=_MALFORMED, digits=digits
+            )
             malformed = codes == _MALFORMED
         else:
             keys, status = columns.parse(imeis, digits=digits)
