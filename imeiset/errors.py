@@ -256,7 +256,7 @@ class ExtraMissing(ImeisetError, ModuleNotFoundError):
         self._module = module
 
     @property
-    def name(self) -> str | None:  # type: ignore[override] # what pickles keep, unlike that of ImportError
+    def name(self) -> str | None:  # type: ignore[override] # kept in pickles, unlike that of ImportError
         """The library."""
         return self._module
 
@@ -295,7 +295,8 @@ class ImeiError(ImeisetError, ValueError):
     1 NOT_DIGIT
     """
 
-    status: ParseStatus | None = None
+    # None only where somebody else made the error of a message: not worth a check at each use.
+    status: ParseStatus = None  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -398,7 +399,7 @@ class _SystemError(_FileError, OSError):
     errno: int = errno.ENOENT
 
     @property
-    def filename(self) -> str | None:  # type: ignore[override]
+    def filename(self) -> str | None:
         """The file."""
         return self.path or None
 
@@ -431,7 +432,7 @@ class SnapshotEmpty(SnapshotError):
     """A file of no bytes: a copy that failed. Copy it again."""
 
 
-class SnapshotTruncated(SnapshotError, EOFError):
+class SnapshotTruncated(SnapshotError):
     """A file shorter than its header says: a copy that was cut short. Copy it again."""
 
 
@@ -488,7 +489,7 @@ class FeedEncoding(FeedError):
     """Binary, UTF-16, an archive: not the text it should be. Convert it to UTF-8."""
 
 
-class FeedTruncated(FeedError, EOFError):
+class FeedTruncated(FeedError):
     """A compressed file that ends early or fails its checksum. Fetch it again."""
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli import printable
 from imeiset.cli.files import check_outputs, column_option, min_size_option, progress_bar, stdin_once
+from imeiset.errors import printable
 from imeiset.feeds.delta import CHECKS
 
 if TYPE_CHECKING:

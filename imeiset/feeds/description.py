@@ -34,7 +34,7 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 
-from ..errors import FeedColumn, FeedDescription, FeedLimit, FeedMissing, FeedRejects, ImsiError
+from ..errors import FeedColumn, FeedDescription, FeedLimit, FeedMissing, FeedRejects, mask_imsi
 from ..register.members import Members
 from ..register.register import EquipmentStatus, Policy, Register, prefix_numbers
 from ..sets import ImeiSet
@@ -414,7 +414,9 @@ def _load_prefixes(register: Register, one: Listing) -> LoadReport:
                 continue
             report.rows += 1
             if not re.fullmatch("[0-9]{1,15}", text):
-                raise FeedRejects(path, "an IMSI prefix of 1 to 15 digits", ImsiError(text).got, line=number)
+                raise FeedRejects(
+                    path, "an IMSI prefix of 1 to 15 digits", f"'{mask_imsi(text)}'", line=number
+                )
             prefixes.append(text)
             report.accepted += 1
     register.add_imsis(one.name, prefixes, status=one.status, reason=one.reason)

@@ -30,6 +30,7 @@ from imeiset.errors import (
     SnapshotVersion,
     expect_several,
     mask,
+    mask_imsi,
 )
 from imeiset.register.members import (
     NO_PAIRS,
@@ -261,7 +262,7 @@ class Rules:
                 return found
         if self.policy.malformed is not None:
             return Verdict(self.policy.malformed)
-        raise ImsiError(imsi) if number == BAD_IMSI else ImeiError(ParseStatus(status), imei)
+        raise ImsiError(value=imsi) if number == BAD_IMSI else ImeiError(ParseStatus(status), imei)
 
     def _by_text(self, tables: Tables, text: bytes, imsi: int) -> Verdict | None:
         for rule in self.policy.precedence:
@@ -343,7 +344,7 @@ class Rules:
             except ImeiError as error:
                 raise ImeiError(error.status, imei, position=row) from None
             except ImsiError:
-                raise ImsiError(subscriber, position=row) from None
+                raise ImsiError(value=subscriber, position=row) from None
             code = found.status | numbers.get(found.list or "", 0) << 8
             codes[row] = code if codes.itemsize > 1 else found.status
 
@@ -698,8 +699,8 @@ def check_prefixes(one: List, others: Iterable[List]) -> None:
     """Raises ValueError for an IMSI prefix that is on another list too."""
     for other in others:
         if other.name != one.name and (twice := other.prefixes & one.prefixes):
-            prefix = ImsiError(str(min(twice))[1:]).got
-            raise ValueError(f"prefix {prefix}: expected on one list, got {other.name!r} and {one.name!r}")
+            prefix = mask_imsi(str(min(twice))[1:])
+            raise ValueError(f"prefix '{prefix}': expected on one list, got {other.name!r} and {one.name!r}")
 
 
 # ---- what comes in ---------------------------------------------------------------------
@@ -723,7 +724,7 @@ def prefix_numbers(prefixes: Iterable[str]) -> frozenset[int]:
     numbers = set()
     for row, prefix in enumerate(prefixes):
         if not (isinstance(prefix, str) and 1 <= len(prefix) <= 15 and prefix.isascii() and prefix.isdigit()):
-            raise ValueError(f"prefix {row}: expected 1 to 15 digits, as str, got {ImsiError(prefix).got}")
+            raise ValueError(f"prefix {row}: expected 1 to 15 digits, as str, got '{mask_imsi(prefix)}'")
         numbers.add(int("1" + prefix))
     return frozenset(numbers)
 
@@ -736,7 +737,7 @@ def pair_columns(imeis: object, imsis: object) -> tuple[Keys, Keys]:
     numbers, value = imsi_numbers(imsis, len(keys))
     wrong = np.flatnonzero((numbers == BAD_IMSI) | (numbers == NO_IMSI))
     if wrong.size:
-        raise ImsiError(value(int(wrong[0])), position=int(wrong[0]))
+        raise ImsiError(value=value(int(wrong[0])), position=int(wrong[0]))
     return keys, numbers
 
 
