@@ -45,7 +45,7 @@ _OF_TEXTS = (np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d)
 
 
 @final
-class ImeiSet(_index.Index):
+class ImeiSet(_index.FrozenIndex):
     """The set of the IMEIs in a column.
 
     column: a list or tuple of texts, an array of uint64 or int64 keys or of S or U texts, an Arrow
@@ -78,7 +78,7 @@ class ImeiSet(_index.Index):
         if irregular != "keep":
             raise ValueError(f"irregular: expected 'reject' or 'keep', got {irregular!r}")
         keys, texts = columns.keys_and_irregular(column, digits=digits, check_digit=check_digit)
-        return cls.from_keys(keys)._keeping(texts)
+        return cls.from_keys(keys).keeping(texts)
 
     @classmethod
     def from_keys(cls, keys: object, /, *, irregular: Iterable[str | bytes] | None = None) -> Self:
@@ -92,13 +92,13 @@ class ImeiSet(_index.Index):
         else:
             given = columns.keys_of(keys)
         try:
-            return cls._from_parts([given], irregular=irregular)
+            return cls.from_parts([given], irregular=irregular)
         except ValueError:
             columns.keys_of(given)  # says which is too large
             raise
 
     @classmethod
-    def _from_parts(
+    def from_parts(
         cls,
         parts: list[Keys],
         /,
@@ -115,13 +115,13 @@ class ImeiSet(_index.Index):
         if digest:
             hashing = _Hashing()
             try:
-                members = cls._from_sorted(hashing.beside(batches))
+                members = cls.from_sorted(hashing.beside(batches))
             finally:
                 of_keys = hashing.result()
             members._of_keys = of_keys
         else:
-            members = cls._from_sorted(batches)
-        return members if irregular is None else members._keeping(irregulars.table(irregular))
+            members = cls.from_sorted(batches)
+        return members if irregular is None else members.keeping(irregulars.table(irregular))
 
     @classmethod
     def from_ranges(cls, lows: object, highs: object, /) -> Self:
@@ -135,7 +135,7 @@ class ImeiSet(_index.Index):
             raise ValueError(f"expected as many highs as lows, got {len(low)} lows and {len(high)} highs")
         if (wrong := np.flatnonzero(low > high)).size:
             raise ValueError(f"range {wrong[0]}: expected low <= high, got one that ends before it begins")
-        return cls._from_ranges(*joined(low, high))
+        return cls.from_runs(*joined(low, high))
 
     @property
     def irregular(self) -> Texts | None:
@@ -146,7 +146,7 @@ class ImeiSet(_index.Index):
         """
         return getattr(self, "_irregular", None)
 
-    def _keeping(self, texts: Texts | None) -> Self:
+    def keeping(self, texts: Texts | None) -> Self:
         """This new set, with irregular identities beside it: a sorted table, or None."""
         if texts is not None:
             self._irregular = texts
@@ -204,9 +204,9 @@ class ImeiSet(_index.Index):
             others = ", False, True, or with arrow=True 'null'"
             raise TypeError(f"malformed: expected None{others}, got {malformed!r}")
         if malformed == "null":
-            codes = self._ask(column, self._contains_keys, np.uint8, threads, _NULL, digits)
+            codes = self._ask(column, self.contains_keys, np.uint8, threads, _NULL, digits)
             return _arrow.exported(codes == 1, codes != _NULL)
-        answers = self._ask(column, self._contains_keys, np.bool_, threads, malformed, digits)
+        answers = self._ask(column, self.contains_keys, np.bool_, threads, malformed, digits)
         return _arrow.exported(answers) if arrow else answers
 
     @overload
@@ -221,7 +221,7 @@ class ImeiSet(_index.Index):
         To address columns of attributes. Raises ImeiError for a malformed entry. arrow: return an Arrow
         array, null instead of -1.
         """
-        ranks = self._ask(column, self._positions_of_keys, np.int64, threads, None, digits)
+        ranks = self._ask(column, self.positions_of_keys, np.int64, threads, None, digits)
         return _arrow.exported(ranks, ranks >= 0) if arrow else ranks
 
     def _ask(
@@ -285,7 +285,7 @@ class ImeiSet(_index.Index):
 
     def __iter__(self) -> Iterator[str]:
         """Every IMEI in key order, as 15 digits with the check digit."""
-        return chain.from_iterable(map(_parse.text_of, chunk.tolist()) for chunk in self._chunks())
+        return chain.from_iterable(map(_parse.text_of, chunk.tolist()) for chunk in self.chunks())
 
     @overload
     def __getitem__(self, position: SupportsIndex, /) -> str: ...
@@ -294,21 +294,21 @@ class ImeiSet(_index.Index):
     def __getitem__(self, position: SupportsIndex | slice, /) -> str | list[str]:
         """The IMEI at a position in key order, 15 digits with the check digit; some microseconds."""
         if isinstance(position, slice):
-            return [_parse.text_of(self._select(i)) for i in range(*position.indices(len(self)))]
+            return [_parse.text_of(self.select(i)) for i in range(*position.indices(len(self)))]
         at = operator.index(position)
         if not -len(self) <= at < len(self):
             raise IndexError(f"position: expected one of {len(self)}, got {at}")
-        return _parse.text_of(self._select(at % len(self)))
+        return _parse.text_of(self.select(at % len(self)))
 
     def to_numpy(self) -> Keys:
         """All keys in order: uint64[n], 8 bytes each."""
         keys = np.empty(len(self), np.uint64)
-        if (n := self._reader().keys(keys)) != len(self):
+        if (n := self.reader().keys(keys)) != len(self):
             raise _damaged(f"{len(self)} members", f"{n}")
         return keys
 
-    def _chunks(self) -> Iterator[Keys]:
-        reader, left = self._reader(), len(self)
+    def chunks(self) -> Iterator[Keys]:
+        reader, left = self.reader(), len(self)
         while True:
             keys = np.empty(_ROWS, np.uint64)
             n = reader.keys(keys)
@@ -319,9 +319,9 @@ class ImeiSet(_index.Index):
             if n < len(keys):
                 return
 
-    def _runs(self, *, spill_only: bool = False) -> Iterator[tuple[Keys, Keys]]:
+    def runs(self, *, spill_only: bool = False) -> Iterator[tuple[Keys, Keys]]:
         """All runs in order, as arrays of lowest and highest keys."""
-        reader, below = self._reader(spill_only=spill_only), -1
+        reader, below = self.reader(spill_only=spill_only), -1
         while True:
             lows, highs = np.empty(_RUNS, np.uint64), np.empty(_RUNS, np.uint64)
             n = reader.runs(lows, highs)
@@ -331,17 +331,19 @@ class ImeiSet(_index.Index):
             if n < _RUNS:
                 return
 
-    def _changes(self, other: "ImeiSet") -> Iterator[tuple[tuple[Keys, Keys], tuple[Keys, Keys], float]]:
+    def changes(self, other: "ImeiSet") -> Iterator[tuple[tuple[Keys, Keys], tuple[Keys, Keys], float]]:
         """What only this set has, and what only the other has, as arrays of lowest and highest keys of runs;
         in pieces, in order, with how much of both was looked at, up to 1. On all cores; what is equal is
         skipped, see _native/c/diff.h. Memory: some MB."""
         cuts = {0, 10**8}
         for one in (self, other):
             step = max(_SPAN, len(one) >> 10)
-            cuts |= {one._select(at) // _SERIALS for at in range(step, len(one), step)}
+            cuts |= {one.select(at) // _SERIALS for at in range(step, len(one), step)}
         spans = list(pairwise(sorted(cuts)))
         below = [-1, -1]
-        for number, found in enumerate(in_order(lambda span: self._difference(other, *span), spans), 1):
+        for number, found in enumerate(
+            in_order(lambda span: self.difference_of_tacs(other, *span), spans), 1
+        ):
             mine, theirs = ((pairs[:, 0].copy(), pairs[:, 1].copy()) for pairs in found)
             below = [_top(*mine, below[0]), _top(*theirs, below[1])]
             yield mine, theirs, number / len(spans)
@@ -373,8 +375,8 @@ class ImeiSet(_index.Index):
     def _tacs(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32], Keys, Keys]:
         """TACs of which a part is in the set, ascending, and their counts; then spans of whole TACs:
         the first of each, and the one after its last."""
-        pieces, firsts, ends = [self._line_tacs()], [], []
-        for lows, highs in self._runs(spill_only=True):
+        pieces, firsts, ends = [self.line_tacs()], [], []
+        for lows, highs in self.runs(spill_only=True):
             afters = highs + np.uint64(1)
             first, end = (lows + np.uint64(_SERIALS - 1)) // _SERIALS, afters // _SERIALS
             firsts.append(first[first < end])
@@ -385,8 +387,8 @@ class ImeiSet(_index.Index):
         tacs = np.sort(np.concatenate(pieces))  # np.unique would hash them, which takes longer
         tacs = tacs[np.append(True, tacs[1:] != tacs[:-1])[: len(tacs)]]
         below, upto = np.empty(len(tacs), np.int64), np.empty(len(tacs), np.int64)
-        self._ranks(tacs.astype(np.uint64) * np.uint64(_SERIALS), below)
-        self._ranks((tacs.astype(np.uint64) + np.uint64(1)) * np.uint64(_SERIALS), upto)
+        self.ranks(tacs.astype(np.uint64) * np.uint64(_SERIALS), below)
+        self.ranks((tacs.astype(np.uint64) + np.uint64(1)) * np.uint64(_SERIALS), upto)
         return tacs, (upto - below).astype(np.uint32), np.concatenate(firsts), np.concatenate(ends)
 
     # ---- algebra ------------------------------------------------------------------
@@ -411,21 +413,21 @@ class ImeiSet(_index.Index):
             texts = _OF_TEXTS[op](
                 irregulars.NONE if mine is None else mine, irregulars.NONE if theirs is None else theirs
             )
-        return self._joined(self, other, op)._keeping(texts)
+        return self.joined(self, other, op).keeping(texts)
 
     @classmethod
-    def _joined(cls, one: "ImeiSet", other: "ImeiSet", op: int) -> Self:
-        """`_combine`, where one of the two is small by looking its IMEIs up in the other."""
+    def joined(cls, one: "ImeiSet", other: "ImeiSet", op: int) -> Self:
+        """`combine`, where one of the two is small by looking its IMEIs up in the other."""
         large, small = (one, other) if one.nbytes >= other.nbytes else (other, one)
         if large.nbytes < _LARGE or len(small) * _KEYS_BYTES > large.nbytes:
-            return cls._combine(one, other, op)
-        keys = np.concatenate([np.empty(0, np.uint64), *small._chunks()])
+            return cls.combine(one, other, op)
+        keys = np.concatenate([np.empty(0, np.uint64), *small.chunks()])
         found = np.empty(len(keys), np.uint8)
-        large._contains_keys(keys, found)
+        large.contains_keys(keys, found)
         if op == _AND or (op == _SUB and small is one):
             return cls.from_keys(keys[found == (op == _AND)])
         flips = small if op == _XOR else cls.from_keys(keys[found == (op == _SUB)])
-        return cls._patched(large, flips) if len(flips) else cls._from_sections(dict(large._sections()))
+        return cls.patched(large, flips) if len(flips) else cls.from_sections(dict(large.sections()))
 
     def _lacks_text(self, other: "ImeiSet") -> bool:
         """Is an irregular identity here that is not in the other?"""
@@ -440,13 +442,13 @@ class ImeiSet(_index.Index):
         return self is other or (len(self) == len(other) and self <= other and not other._lacks_text(self))
 
     def __hash__(self) -> int:
-        ends = (self._select(0), self._select(len(self) - 1)) if len(self) else ()
+        ends = (self.select(0), self.select(len(self) - 1)) if len(self) else ()
         return hash((len(self), ends))
 
     def __le__(self, other: object) -> bool:
         if not isinstance(other, ImeiSet):
             return NotImplemented
-        return len(self) <= len(other) and not self._lacks_any(other) and not self._lacks_text(other)
+        return len(self) <= len(other) and not self.lacks_any(other) and not self._lacks_text(other)
 
     def __lt__(self, other: object) -> bool:
         return self <= other and self != other if isinstance(other, ImeiSet) else NotImplemented
@@ -459,7 +461,7 @@ class ImeiSet(_index.Index):
 
     def isdisjoint(self, other: "ImeiSet", /) -> bool:
         """Whether no IMEI and no irregular identity is in both."""
-        if self._shares_any(other):
+        if self.shares_any(other):
             return False
         mine, theirs = self.irregular, other.irregular
         return mine is None or theirs is None or not irregulars.listed(mine, theirs).any()
@@ -477,7 +479,7 @@ class ImeiSet(_index.Index):
         of_keys: bytes | None = getattr(self, "_of_keys", None)
         if of_keys is None:
             hasher, encoder = hashlib.sha256(), Encoder()
-            for lows, highs in self._runs():
+            for lows, highs in self.runs():
                 hasher.update(encoder.runs(lows, highs))
             hasher.update(encoder.finish())
             of_keys = hasher.digest()
@@ -499,8 +501,8 @@ class ImeiSet(_index.Index):
         identities has no section for them."""
         kept = self.irregular
         if kept is None:
-            return self._sections()
-        return [*self._sections(), (IRREGULAR, kept.view(np.uint8).data)]
+            return self.sections()
+        return [*self.sections(), (IRREGULAR, kept.view(np.uint8).data)]
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], /, mode: Literal["mmap", "memory"] = "mmap") -> Self:
@@ -512,7 +514,7 @@ class ImeiSet(_index.Index):
         return cls._of(snapshot.open(path, mode, kind=KIND))
 
     @classmethod
-    def _open_sound(cls, path: str | os.PathLike[str]) -> Self:
+    def open_sound(cls, path: str | os.PathLike[str]) -> Self:
         """`open`, all checksums compared: for a set of which most is copied to a file with checksums anew."""
         file = snapshot.open(path, kind=KIND)
         file.verify()
@@ -533,7 +535,7 @@ class ImeiSet(_index.Index):
         texts = None
         if IRREGULAR in sections:
             texts = np.frombuffer(memoryview(sections[IRREGULAR]), np.uint8).view(irregulars.NONE.dtype)
-        return cls._from_sections(sections)._keeping(texts)
+        return cls.from_sections(sections).keeping(texts)
 
     @classmethod
     def verify(cls, path: str | os.PathLike[str], /) -> Self:
@@ -543,12 +545,12 @@ class ImeiSet(_index.Index):
         the same bytes. So no damage passes, whoever wrote the checksums. Raises a kind of SnapshotError
         that says what is wrong. About 20 ns for each IMEI, and the memory of the set.
         """
-        self = cls._open_sound(path)
+        self = cls.open_sound(path)
         try:
-            anew = cls._combine(self, cls(), _OR)
+            anew = cls.combine(self, cls(), _OR)
         except SnapshotBounds as error:
             raise SnapshotBounds(path, error.expected, error.got) from None
-        for (name, section), (_, expected) in zip(self._sections(), anew._sections(), strict=True):
+        for (name, section), (_, expected) in zip(self.sections(), anew.sections(), strict=True):
             if section != expected:
                 raise SnapshotBounds(path, f"section {name!r} as its members make it", "another")
         if (kept := self.irregular) is not None:
@@ -569,7 +571,7 @@ class ImeiSet(_index.Index):
         a set whose long runs would need more than 2**27 of them, many gigabytes.
         """
         bitmap, containers = pyroaring.BitMap64(), 0
-        for lows, highs in self._runs():
+        for lows, highs in self.runs():
             containers += int(((highs >> np.uint64(16)) - (lows >> np.uint64(16))).sum())
             if containers > 1 << 27:
                 raise MemoryError(f"expected runs that fit 2**27 Roaring containers, got {len(self):,} IMEIs")
@@ -601,7 +603,7 @@ class ImeiSet(_index.Index):
             return cls.from_keys(np.frombuffer(bitmap.to_array(), np.uint64))
         columns.keys_of([bitmap.max()])
         lows, highs = zip(*_roaring_runs(bitmap, 0, 10**14), strict=True)
-        return cls._from_ranges(np.concatenate(lows), np.concatenate(highs))
+        return cls.from_runs(np.concatenate(lows), np.concatenate(highs))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ImeiSet._of_parts, ({name: bytes(section) for name, section in self._parts()},)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imeiset import ImeiSet, Store, errors, load
-from imeiset.errors import ImeiError, ImsiError, ParseStatus, mask_imsi, mask_text, printable
+from imeiset import ImeiSet, Register, Store, errors, load
+from imeiset.errors import ImeiError, ImsiError, ParseStatus, StoreDamaged, mask_imsi, mask_text, printable
 
 IMEI, IMSI = "490154203237518", "234150999999999"
 # What each kind is in the standard library, beside an Exception.
@@ -127,3 +127,11 @@ def test_no_imei_is_left_whole(before, between, after, junk):
 @given(st.text())
 def test_printable(text):
     assert printable(text).isprintable()
+
+
+def test_a_damaged_manifest_is_quoted_without_its_imeis(tmp_path):
+    Store.create(tmp_path / "eir", Register()).close()
+    (tmp_path / "eir" / "current").write_text(f"imei\n{IMEI}\n35-693803-564380-9\n")
+    with pytest.raises(StoreDamaged) as caught:
+        Store.open(tmp_path / "eir")
+    assert "got 'imei\\n49015420*******\\n**-******-" in str(caught.value)

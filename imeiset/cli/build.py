@@ -102,7 +102,7 @@ def command(
         build(context, files, output)
         return
     from imeiset import ImeiSet, load
-    from imeiset.feeds.delta import expect_size
+    from imeiset.deltas.apply import expect_size
     from imeiset.feeds.formats import FORMATS
 
     if form is not None and form not in FORMATS:

@@ -113,7 +113,7 @@ def load(
             highs.extend(part.highs)
             texts.update(part.texts)
         kept = texts if irregular == "keep" else None
-        result = ImeiSet._from_parts(keys, threads=THREADS, irregular=kept, digest=not lows)
+        result = ImeiSet.from_parts(keys, threads=THREADS, irregular=kept, digest=not lows)
         if lows:
             result |= ImeiSet.from_ranges(np.concatenate(lows), np.concatenate(highs))
         report = reader.report

@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from imeiset import columns, irregular
 from imeiset.columns import Keys
 from imeiset.errors import StoreDamaged
-from imeiset.register.members import are_imsis, dump
-from imeiset.register.register import List, date_text, pair_columns, prefix_numbers, reasons_text, tac_set
+from imeiset.register.details import date_text, reasons_text
+from imeiset.register.imsis import prefix_numbers
+from imeiset.register.layout import dump
+from imeiset.register.lists import List, tac_set
+from imeiset.register.pairs import are_imsis, pair_columns
 from imeiset.sets import ImeiSet
 
 
@@ -95,7 +98,7 @@ def _arrays(rule: str, given: Any) -> list[Any]:
             return [given.to_numpy()]
         return [ImeiSet.from_keys(columns.keys_of(given)).to_numpy()]
     if rule in ("range", "tac"):
-        runs = list((tac_set(given) if rule == "tac" else ImeiSet.from_ranges(*given))._runs())
+        runs = list((tac_set(given) if rule == "tac" else ImeiSet.from_ranges(*given)).runs())
         return [np.concatenate(ends) for ends in zip(*runs, strict=True)]
     if rule == "pair":
         pairs = _flat(*pair_columns(*given))

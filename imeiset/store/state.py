@@ -12,15 +12,15 @@ from imeiset import snapshot
 from imeiset._files import publish
 from imeiset._native.checks import Tables, mark
 from imeiset.columns import Keys
-from imeiset.register.members import NO_PAIRS, NOTHING, Column, Known, Members, Paired, followed, union
-from imeiset.register.register import (
-    KIND,
-    List,
-    Register,
-    check_prefixes,
-    make_tables,
-    prefix_numbers,
-)
+from imeiset.register.checks import make_tables
+from imeiset.register.coverage import Known
+from imeiset.register.details import Column
+from imeiset.register.imsis import prefix_numbers
+from imeiset.register.layered import NOTHING, Members, followed, union
+from imeiset.register.layout import KIND
+from imeiset.register.lists import List, check_prefixes
+from imeiset.register.pairs import NO_PAIRS, Paired
+from imeiset.register.register import Register
 from imeiset.sets import ImeiSet
 from imeiset.store import journal as _journal
 from imeiset.store.changes import COLUMNS, Change
@@ -115,7 +115,7 @@ def _net_pairs(changes: Sequence[Change]) -> tuple[tuple[Keys, Keys], tuple[Keys
 def _net_ranges(changes: Sequence[Change]) -> tuple[ImeiSet, ImeiSet]:
     """What changes of ranges come to: added, removed. Neighbours first: so large sets are made seldom."""
     sides = ((change.add, change.remove) for change in changes)
-    steps = [(ImeiSet._from_ranges(*add), ImeiSet._from_ranges(*remove)) for add, remove in sides]
+    steps = [(ImeiSet.from_runs(*add), ImeiSet.from_runs(*remove)) for add, remove in sides]
     while len(steps) > 1:
         odd = steps[len(steps) // 2 * 2 :]
         steps = [*map(followed, steps[::2], steps[1::2]), *odd]

@@ -35,8 +35,11 @@ from imeiset.errors import (
     StoreSequence,
     StoreShrunk,
 )
-from imeiset.register.members import Known
-from imeiset.register.register import KIND, List, Policy, Register, known_after, shrunk
+from imeiset.register.coverage import Known, known_after
+from imeiset.register.layout import KIND
+from imeiset.register.lists import List, shrunk
+from imeiset.register.policy import Policy
+from imeiset.register.register import Register
 from imeiset.sets import ImeiSet
 from imeiset.store import journal as _journal
 from imeiset.store.changes import Change, Delta, change_of, named, packed, unpacked
@@ -54,7 +57,7 @@ from imeiset.store.journal import Journal, Place, Record
 from imeiset.store.state import State, changed, publish_generation
 
 if TYPE_CHECKING:
-    from imeiset.feeds.delta import Applied
+    from imeiset.deltas.apply import Applied
     from imeiset.feeds.loader import Progress
     from imeiset.feeds.reader import Options
 _NICE = 5  # of the thread that compacts
@@ -403,11 +406,11 @@ class Store(Checker):
         """Apply a delta file to a list, as `apply` does; its number, and what became of it.
 
         name: of the list; None if there is but one. The file, change, checks, min_size, expect_digest and
-        options are as for `feeds.delta.apply`; of IMEIs the reasons and dates are kept. A delta that was
+        options are as for `deltas.apply`; of IMEIs the reasons and dates are kept. A delta that was
         applied before under its number is not checked again.
         """
-        from imeiset.feeds.delta import Applied
-        from imeiset.feeds.listdelta import ListDelta
+        from imeiset.deltas.apply import Applied
+        from imeiset.deltas.lists import ListDelta
 
         if name is None and len(self.lists) == 1:
             name = self.lists[0].name

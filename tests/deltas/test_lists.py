@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imeiset import EquipmentStatus, FeedError, ImeiSet, Register, Store, Verdict
+from imeiset.deltas.apply import CHECKS, apply
 from imeiset.errors import FeedColumn, FeedConflict, FeedLimit, FeedRejects, StoreBase, StoreSequence
 from imeiset.feeds import Options
-from imeiset.feeds.delta import CHECKS, apply
 
 W, B, G, U = EquipmentStatus
 A, C, D, E = "49015420323751", "35693803564380", "86012345678901", "01234567890123"

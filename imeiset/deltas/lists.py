@@ -8,10 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FeedColumn, FeedConflict, FeedLimit, mask
-from ..register.members import NO_PAIRS, Members, Paired, Pairs, without_texts
-from ..register.register import List
+from ..feeds.details import DETAILS, described
+from ..feeds.formats import FORMATS
+from ..feeds.loader import Progress
+from ..feeds.reader import Options
+from ..register.layered import Members, without_texts
+from ..register.lists import List
+from ..register.pairs import NO_PAIRS, Paired, Pairs
 from ..sets import ImeiSet
-from .delta import (
+from .apply import (
     ADD,
     CHECKS,
     MIN_SIZE,
@@ -24,10 +29,6 @@ from .delta import (
     read_delta,
     understood,
 )
-from .details import DETAILS, described
-from .formats import FORMATS
-from .loader import Progress
-from .reader import Options
 
 
 class ListDelta:
@@ -233,7 +234,7 @@ def _as_texts(pairs: tuple[NDArray[Any], NDArray[Any]]) -> tuple[NDArray[Any], l
 
 def _ends(members: ImeiSet) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """The first and the last keys of all runs."""
-    runs = [*members._runs(), (np.empty(0, np.uint64),) * 2]
+    runs = [*members.runs(), (np.empty(0, np.uint64),) * 2]
     lows, highs = (np.concatenate(ends) for ends in zip(*runs, strict=True))
     return lows, highs
 
