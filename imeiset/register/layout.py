@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset import irregular, snapshot
+from imeiset import irregular
 from imeiset.errors import SnapshotBounds, SnapshotVersion
 from imeiset.register.coverage import Known, known_of
 from imeiset.register.details import Column, code_type, is_date
@@ -80,22 +80,22 @@ def written(
     return [(_DESCRIPTION, dump(description)), *sections], count
 
 
-def read(file: snapshot.Snapshot) -> tuple[list[List], Policy, Known]:
+def read(sections: Mapping[str, bytes | memoryview], path: str) -> tuple[list[List], Policy, Known]:
     """The lists, the policy and the union. Raises whatever comes of sections that are something else."""
-    about = json.loads(bytes(file.sections[_DESCRIPTION]))
+    about = json.loads(bytes(sections[_DESCRIPTION]))
     if about["layout"] != _LAYOUT:
         remedy = "build it anew" if about["layout"] in (1, 2) else "update imeiset"
-        raise SnapshotVersion(file.path, f"register layout {_LAYOUT}", f"{about['layout']}: {remedy}")
+        raise SnapshotVersion(path, f"register layout {_LAYOUT}", f"{about['layout']}: {remedy}")
     sets: dict[int, ImeiSet] = {}
 
     def get(n: int) -> ImeiSet:
         if n not in sets:
-            parts = {name: file.sections[f"{n:d}.{i}"] for i, name in enumerate(_SECTIONS)}
+            parts = {name: sections[f"{n:d}.{i}"] for i, name in enumerate(_SECTIONS)}
             sets[n] = ImeiSet.from_sections(parts)
         return sets[n]
 
     def array(name: str, dtype: Any, length: int | None) -> NDArray[Any]:
-        found = np.frombuffer(file.sections[name], dtype)
+        found = np.frombuffer(sections[name], dtype)
         if length is not None and len(found) != length:
             raise ValueError(f"section {name}: expected {length} numbers, got {len(found)}")
         return found
@@ -123,7 +123,7 @@ def read(file: snapshot.Snapshot) -> tuple[list[List], Policy, Known]:
             imeis, n = get(one["pairs"]), one["pairs"]
             starts = array(f"{n}.s", "<u4", len(imeis) + 1)
             pairs = Paired(Pairs(imeis, starts, array(f"{n}.m", "<u8", None)))
-        texts = bytes(file.sections.get(f"x{number}", b"")).split()
+        texts = bytes(sections.get(f"x{number}", b"")).split()
         parts = {rule: members(one, rule) for rule in LEVELS}
         prefixes = prefix_numbers(one.get("prefixes", ()))
         lists.append(

@@ -1,13 +1,14 @@
 """One list of a register: its status, and what it holds, by rule."""
 
-from collections.abc import Iterable, Mapping
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from imeiset.errors import expect_several, mask, mask_imsi
-from imeiset.register.layered import Members, packed
+from imeiset.register.layered import NOTHING, Members, packed
 from imeiset.register.pairs import Paired
 from imeiset.register.policy import EquipmentStatus
 from imeiset.sets import ImeiSet
@@ -70,6 +71,48 @@ class List:
     def ranges(self) -> list[ImeiSet]:
         """Those of its ranges and TACs."""
         return [part.base for part in (self.range, self.tac) if part is not None]
+
+
+class ListMapping(Mapping[str, ImeiSet]):
+    """Lists by name: a mapping to the exact IMEIs of each. Always true, and equal to itself alone."""
+
+    @property
+    @abstractmethod
+    def lists(self) -> tuple[List, ...]:
+        """In order."""
+
+    def __getitem__(self, name: str, /) -> ImeiSet:
+        """The exact IMEIs of a list; none where it has ranges, TACs, pairs or IMSIs alone.
+
+        Raises KeyError for a name that no list has.
+        """
+        for one in self.lists:
+            if isinstance(name, str) and one.name == name:
+                return NOTHING if one.exact is None else one.exact.merged().base
+        names = ", ".join(self) or "no lists"
+        raise KeyError(f"expected one of {names}, got {name!r}")
+
+    def __contains__(self, name: object, /) -> bool:
+        return isinstance(name, str) and any(one.name == name for one in self.lists)
+
+    def __iter__(self) -> Iterator[str]:
+        return (one.name for one in self.lists)
+
+    def __len__(self) -> int:
+        return len(self.lists)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = object.__hash__
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many of what each list holds, by rule: IMEIs (of ranges and TACs: those in them), texts, pairs
+        and IMSI prefixes."""
+        return {one.name: one.counts() for one in self.lists}
 
 
 def check_prefixes(one: List, others: Iterable[List]) -> None:

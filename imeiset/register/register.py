@@ -1,9 +1,9 @@
 """Register: lists of equipment with a status each, and the verdict they give on one phone."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
 
@@ -15,15 +15,18 @@ from imeiset.register.checks import make_tables
 from imeiset.register.coverage import Known, known_of
 from imeiset.register.details import Column, Texts, column_of, date_text, merge_columns, reasons_text, unite
 from imeiset.register.imsis import prefix_numbers
-from imeiset.register.layered import NOTHING, Members, packed, union, without_texts
+from imeiset.register.layered import Members, packed, union, without_texts
 from imeiset.register.layout import KIND, MAX_LISTS, faults, read, written
-from imeiset.register.lists import List, check_prefixes, tac_set
+from imeiset.register.lists import List, ListMapping, check_prefixes, tac_set
 from imeiset.register.pairs import NO_PAIRS, Paired, Pairs, pair_columns
 from imeiset.register.policy import EquipmentStatus, Policy, status_of
 from imeiset.sets import ImeiSet
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
-class Register(Checker):
+
+class Register(ListMapping, Checker):
     """Named lists with a status each, and a policy: what is the status of this equipment?
 
     Lists are added first, from one thread; then any number of threads may check. An opened register is a
@@ -53,18 +56,14 @@ class Register(Checker):
         """The lists in the order in which they were added, which is that of the codes of `check_many`."""
         return tuple(self._lists.values())
 
-    def counts(self) -> dict[str, dict[str, int]]:
-        """How many of what each list holds, by rule: IMEIs (of ranges and TACs: those in them), texts, pairs
-        and IMSI prefixes."""
-        return {one.name: one.counts() for one in self.lists}
+    def __copy__(self) -> Self:
+        return self._of(self.lists, self._policy, self._known)
 
-    def __getitem__(self, name: str, /) -> ImeiSet:
-        """The exact IMEIs of a list. KeyError for a name that no list has."""
-        exact = self._list(name).exact
-        return NOTHING if exact is None else exact.merged().base
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self.__copy__()  # all that is shared is frozen
 
-    def __len__(self) -> int:
-        return len(self._lists)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._of_sections, ({name: bytes(section) for name, section in self._written()[0]},)
 
     def __repr__(self) -> str:
         return (
@@ -195,12 +194,6 @@ class Register(Checker):
         self._known = None
         self._use(None)
 
-    def _list(self, name: str) -> List:
-        try:
-            return self._lists[name]
-        except KeyError:
-            raise KeyError(f"expected one of {', '.join(self._lists) or 'no lists'}, got {name!r}") from None
-
     # ---- asking ----
 
     def _prepare(self) -> None:
@@ -216,13 +209,14 @@ class Register(Checker):
 
         The same lists and policy give the same bytes. Raises OSError if it cannot be written.
         """
-        self._prepare_if_needed()
-        sections, count = written(self.lists, self._policy, cast(Known, self._known))
+        sections, count = self._written()
         snapshot.write(path, KIND, sections, count=count, generation=generation)
 
-    def _prepare_if_needed(self) -> None:
+    def _written(self) -> tuple[list[tuple[str, "ReadableBuffer"]], int]:
+        """As `written` makes them, of lists that are merged from now on."""
         self._lists = {one.name: one.merged() for one in self.lists}
         self._tables()
+        return written(self.lists, self._policy, cast(Known, self._known))
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], /, mode: Literal["mmap", "memory"] = "mmap") -> Self:
@@ -234,10 +228,15 @@ class Register(Checker):
 
     @classmethod
     def _from(cls, file: snapshot.Snapshot) -> Self:
+        return cls._of_sections(file.sections, file.path)
+
+    @classmethod
+    def _of_sections(cls, sections: Mapping[str, bytes | memoryview], path: str = "a pickle") -> Self:
+        """Pickles name this method: it stays."""
         try:
-            return cls._of(*read(file))
+            return cls._of(*read(sections, path))
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
-            raise SnapshotBounds(file.path, "the sections of a register", str(error)) from None
+            raise SnapshotBounds(path, "the sections of a register", str(error)) from None
 
     @classmethod
     def verify(cls, path: str | os.PathLike[str], /) -> Self:

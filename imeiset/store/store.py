@@ -37,10 +37,9 @@ from imeiset.errors import (
 )
 from imeiset.register.coverage import Known, known_after
 from imeiset.register.layout import KIND
-from imeiset.register.lists import List, shrunk
+from imeiset.register.lists import List, ListMapping, shrunk
 from imeiset.register.policy import Policy
 from imeiset.register.register import Register
-from imeiset.sets import ImeiSet
 from imeiset.store import journal as _journal
 from imeiset.store.changes import Change, Delta, change_of, named, packed, unpacked
 from imeiset.store.directory import (
@@ -85,7 +84,7 @@ class Status:
     fault: str | None = None
 
 
-class Store(Checker):
+class Store(ListMapping, Checker):
     """A register in a directory that changes while it serves.
 
     `check` and `check_many` answer by the state of the last `refresh`, in this process or of its own
@@ -214,10 +213,6 @@ class Store(Checker):
     def digest(self) -> str:
         """Tells states apart: the same base and the same changes have the same."""
         return self._state.digest
-
-    def __getitem__(self, name: str, /) -> ImeiSet:
-        """The exact IMEIs of a list now. KeyError for a name that no list has."""
-        return Register._of(self._state.lists, self.policy)[name]
 
     def save(self, path: str | os.PathLike[str], /) -> None:
         """Write the lists as they are now to a snapshot file, as `Register.save` does; the store stays."""

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -1020,3 +1021,30 @@ class Living(RuleBasedStateMachine):
 
 TestLiving = Living.TestCase
 TestLiving.settings = settings(stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def test_a_store_is_a_mapping_of_its_lists(tmp_path):
+    register = Register()
+    with Store.create(tmp_path / "empty", register) as store:
+        assert store
+        assert list(store) == []
+    register.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED)
+    register.add_tacs("models", ["01012300"], status=EquipmentStatus.GREYLISTED)
+    with Store.create(tmp_path / "store", register) as store:
+        store.apply(Delta("stolen", add=["356938035643809"]))
+        assert isinstance(store, Mapping)
+        assert "stolen" in store
+        assert "lost" not in store
+        assert 0 not in store
+        assert list(store) == list(store.keys()) == ["stolen", "models"]
+        assert dict(store) == {
+            "stolen": ImeiSet(["490154203237518", "356938035643809"]),
+            "models": ImeiSet(),
+        }
+        assert store.get("lost") is None
+        assert store == store
+        with Store.open(tmp_path / "store") as other:
+            assert store != other
+            assert len({store, other}) == 2
+        with pytest.raises(KeyError, match="expected one of stolen, models, got 'lost'"):
+            store["lost"]
