@@ -36,7 +36,7 @@ import numpy as np
 
 from ..errors import FeedColumn, FeedDescription, FeedLimit, FeedMissing, FeedRejects, ImsiError
 from ..register.imsis import prefix_numbers
-from ..register.layered import Members
+from ..register.layered import LayeredSet
 from ..register.policy import EquipmentStatus, Policy
 from ..register.register import Register
 from ..sets import ImeiSet
@@ -369,8 +369,8 @@ def _load(register: Register, one: Listing, options: Options, progress: _Progres
         return report
     members, reasons, dates = described(table)
     into = register._grown(one.name, one.status, "imeis", one.reason)
-    into = replace(into, texts=into.texts | set(table.texts.tolist()))
-    register._add_members(into, Members(members, (reasons, dates)))
+    into = replace(into, irregular=into.irregular | set(table.texts.tolist()))
+    register._add_members(into, LayeredSet(members, (reasons, dates)))
     report.keys = len(members)
     report.duplicates = report.accepted - report.keys - report.texts
     keep = options.irregular == "keep"

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from imeiset.errors import ImsiError, expect_several, mask
-from imeiset.register.layered import NOTHING, Members, packed
-from imeiset.register.pairs import Paired
+from imeiset.register.layered import NOTHING, LayeredSet, packed
+from imeiset.register.pairs import LayeredPairs
 from imeiset.register.policy import EquipmentStatus
 from imeiset.sets import ImeiSet
 
@@ -24,15 +24,15 @@ class List:
     status: EquipmentStatus
     kind: str = "imeis"
     reason: str = ""
-    exact: Members | None = None
-    range: Members | None = None
-    tac: Members | None = None
-    texts: frozenset[bytes] = field(default=frozenset(), repr=False)
-    pairs: Paired | None = field(default=None, repr=False)
+    exact: LayeredSet | None = None
+    range: LayeredSet | None = None
+    tac: LayeredSet | None = None
+    irregular: frozenset[bytes] = field(default=frozenset(), repr=False)
+    pairs: LayeredPairs | None = field(default=None, repr=False)
     prefixes: frozenset[int] = field(default=frozenset(), repr=False)
 
     @property
-    def parts(self) -> dict[str, Members]:
+    def parts(self) -> dict[str, LayeredSet]:
         """Those that it has, by their rule."""
         every = {rule: getattr(self, rule) for rule in LEVELS}
         return {rule: part for rule, part in every.items() if part is not None}
@@ -40,26 +40,26 @@ class List:
     @property
     def rules(self) -> set[str]:
         """Those by which it may decide."""
-        others = {"pair": self.pairs is not None, "imsi": self.prefixes, "irregular": self.texts}
+        others = {"pair": self.pairs is not None, "imsi": self.prefixes, "irregular": self.irregular}
         return {*self.parts, *(rule for rule, has in others.items() if has)}
 
     def counts(self) -> dict[str, int]:
         """How many of what it holds."""
         found = {rule: part.count() for rule, part in self.parts.items()}
-        if self.texts:
-            found["irregular"] = len(self.texts)
+        if self.irregular:
+            found["irregular"] = len(self.irregular)
         if self.pairs is not None:
             found["pair"] = self.pairs.count()
         if self.prefixes:
             found["imsi"] = len(self.prefixes)
         return found
 
-    def merged(self) -> "List":
+    def flattened(self) -> "List":
         """With nothing changed since its base, and no parts that hold nothing."""
-        parts: dict[str, Any] = {rule: part.merged() for rule, part in self.parts.items()}
+        parts: dict[str, Any] = {rule: part.flattened() for rule, part in self.parts.items()}
         if self.range is not None and self.range.changed:
-            parts["range"] = Members(packed(parts["range"].base))
-        pairs = None if self.pairs is None else self.pairs.merged()
+            parts["range"] = LayeredSet(packed(parts["range"].base))
+        pairs = None if self.pairs is None else self.pairs.flattened()
         parts = {rule: part if len(part.base) else None for rule, part in parts.items()}
         return replace(self, pairs=pairs if pairs is not None and len(pairs.base) else None, **parts)
 
@@ -88,7 +88,7 @@ class ListMapping(Mapping[str, ImeiSet]):
         """
         for one in self.lists:
             if isinstance(name, str) and one.name == name:
-                return NOTHING if one.exact is None else one.exact.merged().base
+                return NOTHING if one.exact is None else one.exact.flattened().base
         names = ", ".join(self) or "no lists"
         raise KeyError(f"expected one of {names}, got {name!r}")
 

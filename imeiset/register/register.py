@@ -12,13 +12,13 @@ from imeiset._native.checks import Checker
 from imeiset.columns import Keys
 from imeiset.errors import SnapshotBounds
 from imeiset.register.checks import make_tables
-from imeiset.register.coverage import Known, known_of
+from imeiset.register.coverage import Coverage
 from imeiset.register.details import Column, Texts, column_of, date_text, merge_columns, reasons_text, unite
 from imeiset.register.imsis import prefix_numbers
-from imeiset.register.layered import Members, packed, union, without_texts
+from imeiset.register.layered import LayeredSet, packed, union, without_irregular
 from imeiset.register.layout import KIND, MAX_LISTS, faults, read, written
 from imeiset.register.lists import List, ListMapping, check_prefixes, tac_set
-from imeiset.register.pairs import NO_PAIRS, Paired, Pairs, pair_columns
+from imeiset.register.pairs import NO_PAIRS, LayeredPairs, Pairs, pair_columns
 from imeiset.register.policy import EquipmentStatus, Policy, status_of
 from imeiset.sets import ImeiSet
 
@@ -37,10 +37,10 @@ class Register(ListMapping, Checker):
     def __init__(self, policy: Policy | None = None) -> None:
         self._policy = policy or Policy()
         self._lists: dict[str, List] = {}
-        self._known: Known | None = None
+        self._known: Coverage | None = None
 
     @classmethod
-    def _of(cls, lists: Iterable[List], policy: Policy, known: Known | None = None) -> Self:
+    def _of(cls, lists: Iterable[List], policy: Policy, known: Coverage | None = None) -> Self:
         self = cls(policy)
         self._lists = {one.name: one for one in lists}
         self._known = known
@@ -93,9 +93,9 @@ class Register(ListMapping, Checker):
         """
         one = self._grown(name, status, "imeis", reason)
         if isinstance(imeis, ImeiSet):
-            members, keys = without_texts(imeis), None
+            members, keys = without_irregular(imeis), None
             if imeis.irregular is not None:
-                one = replace(one, texts=one.texts | set(imeis.irregular.tolist()))
+                one = replace(one, irregular=one.irregular | set(imeis.irregular.tolist()))
         else:
             keys = columns.keys_of(imeis, digits=digits)
             members = ImeiSet.from_keys(keys)
@@ -106,7 +106,7 @@ class Register(ListMapping, Checker):
         ]
         if keys is not None:
             unite(keys, given)
-        self._add_members(one, Members(members, (column_of(given[0]), column_of(given[1]))))
+        self._add_members(one, LayeredSet(members, (column_of(given[0]), column_of(given[1]))))
 
     def add_ranges(
         self, name: str, lows: object, highs: object, *, status: int, reason: str | None = None
@@ -144,20 +144,20 @@ class Register(ListMapping, Checker):
         one = self._grown(name, status, "imsis", reason)
         self._put(replace(one, prefixes=one.prefixes | prefix_numbers(prefixes)))
 
-    def _add_members(self, one: List, made: Members) -> None:
+    def _add_members(self, one: List, made: LayeredSet) -> None:
         """Put a list, with these IMEIs and their columns beside those it has."""
         if one.exact is not None:
-            old = one.exact.merged()
+            old = one.exact.flattened()
             base = union([old.base, made.base])
-            made = Members(base, _both(base, made, old))
+            made = LayeredSet(base, _both(base, made, old))
         self._put(replace(one, exact=made) if len(made.base) else one)
 
     def _add_part(self, name: str, status: int, reason: str | None, rule: str, members: ImeiSet) -> None:
         one = self._grown(name, status, "imeis", reason)
-        old: Members | None = getattr(one, rule)
-        made = Members(members if old is None else union([old.merged().base, members]))
+        old: LayeredSet | None = getattr(one, rule)
+        made = LayeredSet(members if old is None else union([old.flattened().base, members]))
         if rule == "range":
-            made = Members(packed(made.base))
+            made = LayeredSet(packed(made.base))
         changes: dict[str, Any] = {rule: made} if len(made.base) else {}
         self._put(replace(one, **changes))
 
@@ -165,11 +165,11 @@ class Register(ListMapping, Checker):
         self, name: str, status: int, kind: str, keys: Keys, numbers: Keys, reason: str | None
     ) -> None:
         one = self._grown(name, status, kind, reason)
-        old = NO_PAIRS if one.pairs is None else one.pairs.merged().base
+        old = NO_PAIRS if one.pairs is None else one.pairs.flattened().base
         if len(old):
             before = old.of_imeis(old.imeis.to_numpy())
             keys, numbers = np.concatenate([before[0], keys]), np.concatenate([before[1], numbers])
-        self._put(replace(one, pairs=Paired(Pairs.of(keys, numbers, fresh=True))))
+        self._put(replace(one, pairs=LayeredPairs(Pairs.of(keys, numbers, fresh=True))))
 
     def _grown(self, name: str, status: int, kind: str, reason: str | None) -> List:
         """The list of that name, with the arguments checked; a new one if there is none."""
@@ -197,9 +197,9 @@ class Register(ListMapping, Checker):
     # ---- asking ----
 
     def _prepare(self) -> None:
-        lists = [one.merged() for one in self.lists]
+        lists = [one.flattened() for one in self.lists]
         if self._known is None:
-            self._known = known_of(lists)
+            self._known = Coverage.of_lists(lists)
         self._use(make_tables(lists, self._policy, self._known))
 
     # ---- in and out ----
@@ -214,9 +214,9 @@ class Register(ListMapping, Checker):
 
     def _written(self) -> tuple[list[tuple[str, "ReadableBuffer"]], int]:
         """As `written` makes them, of lists that are merged from now on."""
-        self._lists = {one.name: one.merged() for one in self.lists}
+        self._lists = {one.name: one.flattened() for one in self.lists}
         self._tables()
-        return written(self.lists, self._policy, cast(Known, self._known))
+        return written(self.lists, self._policy, cast(Coverage, self._known))
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], /, mode: Literal["mmap", "memory"] = "mmap") -> Self:
@@ -253,11 +253,11 @@ class Register(ListMapping, Checker):
 
     def _expect_sound(self, file: snapshot.Snapshot) -> None:
         """Raises SnapshotBounds if something in the file it was opened from is not what it should be."""
-        for fault in faults(self.lists, cast(Known, self._known)):
+        for fault in faults(self.lists, cast(Coverage, self._known)):
             raise SnapshotBounds(file.path, fault, "another")
 
 
-def _both(base: ImeiSet, new: Members, old: Members) -> tuple[Column | None, Column | None]:
+def _both(base: ImeiSet, new: LayeredSet, old: LayeredSet) -> tuple[Column | None, Column | None]:
     """The columns of a list that grew: what is new counts."""
     from_each = zip(new.columns, old.columns, strict=True)
     reasons, dates = (merge_columns(base, (new.base, n), (old.base, o), new.base) for n, o in from_each)

@@ -35,7 +35,7 @@ from imeiset.errors import (
     StoreSequence,
     StoreShrunk,
 )
-from imeiset.register.coverage import Known, known_after
+from imeiset.register.coverage import Coverage
 from imeiset.register.layout import KIND
 from imeiset.register.lists import List, ListMapping, shrunk
 from imeiset.register.policy import Policy
@@ -220,8 +220,8 @@ class Store(ListMapping, Checker):
 
     def _merged(self, state: State) -> Register:
         state.file.verify()  # most of it is copied: damage must not get a checksum of its own
-        merged = [one.merged() for one in state.lists]
-        known = known_after(cast(Known, state.base._known), state.lists, merged)
+        merged = [one.flattened() for one in state.lists]
+        known = cast(Coverage, state.base._known).after(state.lists, merged)
         return Register._of(merged, state.base.policy, known)
 
     def status(self) -> Status:

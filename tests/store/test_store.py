@@ -122,7 +122,7 @@ def anew(directory, store):
     """The bytes of a base of the lists of a store, had they been the first."""
     made = Register(store.policy)
     for one in store.lists:
-        made._put(one.merged())
+        made._put(one.flattened())
     made.save(directory.parent / "anew", generation=store.generation)
     return (directory.parent / "anew").read_bytes()
 
