@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli import printable
 from imeiset.cli.registers import opened, policy_facts
+from imeiset.errors import printable
 
 if TYPE_CHECKING:
     from imeiset import ImeiSet, Register, Store

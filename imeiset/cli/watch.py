@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli import printable
 from imeiset.cli.files import number
 from imeiset.cli.registers import verdict_facts, verdict_line
-from imeiset.errors import ImeisetError
+from imeiset.errors import ImeisetError, printable
 
 if TYPE_CHECKING:
     from imeiset import Store

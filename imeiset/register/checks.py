@@ -85,7 +85,7 @@ class Rules:
                 return found
         if self.policy.malformed is not None:
             return Verdict(self.policy.malformed)
-        raise ImsiError(imsi) if number == BAD_IMSI else ImeiError(ParseStatus(status), imei)
+        raise ImsiError(value=imsi) if number == BAD_IMSI else ImeiError(ParseStatus(status), imei)
 
     def _by_text(self, tables: Tables, text: bytes, imsi: int) -> Verdict | None:
         for rule in self.policy.precedence:
@@ -167,7 +167,7 @@ class Rules:
             except ImeiError as error:
                 raise ImeiError(error.status, imei, position=row) from None
             except ImsiError:
-                raise ImsiError(subscriber, position=row) from None
+                raise ImsiError(value=subscriber, position=row) from None
             code = found.status | numbers.get(found.list or "", 0) << 8
             codes[row] = code if codes.itemsize > 1 else found.status
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from imeiset.errors import ImsiError, expect_several, mask
+from imeiset.errors import expect_several, mask, mask_imsi
 from imeiset.register.layered import NOTHING, LayeredSet, packed
 from imeiset.register.pairs import LayeredPairs
 from imeiset.register.policy import EquipmentStatus
@@ -119,8 +119,8 @@ def check_prefixes(one: List, others: Iterable[List]) -> None:
     """Raises ValueError for an IMSI prefix that is on another list too."""
     for other in others:
         if other.name != one.name and (twice := other.prefixes & one.prefixes):
-            prefix = ImsiError(str(min(twice))[1:]).got
-            raise ValueError(f"prefix {prefix}: expected on one list, got {other.name!r} and {one.name!r}")
+            prefix = mask_imsi(str(min(twice))[1:])
+            raise ValueError(f"prefix '{prefix}': expected on one list, got {other.name!r} and {one.name!r}")
 
 
 def shrunk(

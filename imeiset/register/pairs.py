@@ -187,5 +187,5 @@ def pair_columns(imeis: object, imsis: object) -> tuple[Keys, Keys]:
     numbers, value = imsi_numbers(imsis, len(keys))
     wrong = np.flatnonzero((numbers == BAD_IMSI) | (numbers == NO_IMSI))
     if wrong.size:
-        raise ImsiError(value(int(wrong[0])), position=int(wrong[0]))
+        raise ImsiError(value=value(int(wrong[0])), position=int(wrong[0]))
     return keys, numbers
