@@ -46,7 +46,7 @@ class State:
     wide: ImeiSet = field(default=NOTHING)
 
     @property
-    def digest(self) -> str:
+    def state_id(self) -> str:
         return f"{self.place.digest:016x}"
 
 

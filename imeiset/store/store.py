@@ -10,9 +10,9 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from operator import index
 from pathlib import Path
@@ -68,7 +68,7 @@ _ATTEMPTS = 100  # to open a generation that is pruned meanwhile
 class Status:
     """What a store is and how old. age: seconds since the last change, or since the base was made.
 
-    counts: see `Register.counts`. digest: tells states apart; the same base and changes have the same.
+    counts: see `Register.counts`. state_id: tells states apart; the same base and changes have the same.
     fault: why the last refresh of the watcher failed, if it did.
     """
 
@@ -80,7 +80,7 @@ class Status:
     journal_records: int
     journal_bytes: int
     base_bytes: int
-    digest: str
+    state_id: str
     fault: str | None = None
 
 
@@ -210,9 +210,9 @@ class Store(ListMapping, Checker):
         return self._state.place.sequence
 
     @property
-    def digest(self) -> str:
+    def state_id(self) -> str:
         """Tells states apart: the same base and the same changes have the same."""
-        return self._state.digest
+        return self._state.state_id
 
     def save(self, path: str | os.PathLike[str], /) -> None:
         """Write the lists as they are now to a snapshot file, as `Register.save` does; the store stays."""
@@ -238,7 +238,7 @@ class Store(ListMapping, Checker):
             journal_records=state.place.sequence - state.base_place.sequence,
             journal_bytes=size,
             base_bytes=state.file.nbytes,
-            digest=state.digest,
+            state_id=state.state_id,
             fault=self._fault,
         )
 
@@ -344,11 +344,21 @@ class Store(ListMapping, Checker):
 
     # ---- writing ----
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """No change but those of this thread while the block runs: what it sees is what it changes.
+
+        This process becomes the writer, or it raises as `apply` does.
+        """
+        with self._mutex:
+            self._become_writer()
+            yield
+
     def apply(self, *deltas: Delta, sequence: int | None = None, base: str | None = None) -> int:
         """Make changes, all or none; they are on the disk when this returns. Returns their number.
 
         sequence: the number they must get. One that was applied before is not applied again; a gap, or
-        other changes under that number, raise StoreSequence. base: the `digest` of the state that they are
+        other changes under that number, raise StoreSequence. base: the `state_id` of the state that they are
         for; StoreBase if it is another. Raises ImeiError or ValueError for deltas that are wrong, and
         StoreLocked while another process writes. After StoreInDoubt, reopen.
         """
@@ -365,8 +375,8 @@ class Store(ListMapping, Checker):
                 return number
             if number > state.place.sequence + 1:
                 raise StoreSequence(self._directory, f"change {state.place.sequence + 1}", f"{number}")
-            if base is not None and base != state.digest:
-                raise StoreBase(self._directory, f"a delta for state {state.digest}", f"one for {base}")
+            if base is not None and base != state.state_id:
+                raise StoreBase(self._directory, f"a delta for state {state.state_id}", f"one for {base}")
             record, place = _journal.after(state.place, max(time.time_ns(), state.place.time), payload)
             after = changed(state, changes, place)  # all that may be wrong with them, before the disk
             try:
@@ -419,7 +429,7 @@ class Store(ListMapping, Checker):
                     named(self.lists, name), checks, min_size=min_size, expect_digest=expect_digest
                 )
             number = self.apply(*changes, sequence=sequence, base=base)
-            applied.digest = self.digest
+            applied.digest = self.state_id
             return number, applied
 
     def _expect_same(self, number: int, payload: bytes) -> None:
