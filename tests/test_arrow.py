@@ -101,9 +101,9 @@ def test_results_in_arrow(values, threads):
     for found in readers(tacs(column, arrow=True)):
         assert found == [tac.decode() or None for tac in tacs(column).tolist()]
     for malformed in (False, True):
-        for found in readers(members.contains(column, threads, malformed, arrow=True)):
-            assert found == members.contains(column, threads, malformed).tolist()
-    answers = members.contains(column, threads, False).tolist()
+        for found in readers(members.contains(column, threads=threads, malformed=malformed, arrow=True)):
+            assert found == members.contains(column, threads=threads, malformed=malformed).tolist()
+    answers = members.contains(column, threads=threads, malformed=False).tolist()
     for found in readers(members.contains(column, threads, "null", arrow=True)):
         assert found == [None if wrong else answer for answer, wrong in zip(answers, bad, strict=True)]
     good = [value for value, wrong in zip(values, bad, strict=True) if not wrong]

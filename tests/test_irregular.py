@@ -140,7 +140,7 @@ def test_files(kept, tmp_path, mode):
     path = tmp_path / "set"
     for members in (kept, ImeiSet(irregular="keep"), ImeiSet([IMEI])):
         members.save(path)
-        for found in (ImeiSet.open(path, mode), ImeiSet.verify(path), pickle.loads(pickle.dumps(members))):
+        for found in (ImeiSet.open(path, mode=mode), ImeiSet.verify(path), pickle.loads(pickle.dumps(members))):
             assert found == members
             assert (found.irregular is None) == (members.irregular is None)
         assert copy.copy(members) is members

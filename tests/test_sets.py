@@ -422,7 +422,7 @@ def test_contains_and_positions(name, threads, blocked, twin, asked):
     assert places.dtype == np.int64
     assert places.tolist() == [twin.position(key) for key in asked]
     for malformed in (None, False, True):  # nothing is
-        assert (blocked.contains(column, threads, malformed) == found).all()
+        assert (blocked.contains(column, threads=threads, malformed=malformed) == found).all()
     for n in (0, 1, 2, 4):
         part = columns(asked[:n])[name]
         assert blocked.contains(part, threads=threads).tolist() == found[:n].tolist()
@@ -726,7 +726,7 @@ def test_save_and_open(keys, mode, tmp_path):
     members.save(tmp_path / "a.imei")
     members.save(str(tmp_path / "b.imei"), generation=5)
     opened = ImeiSet.open(tmp_path / "a.imei", mode=mode)
-    assert opened == members == ImeiSet.open(str(tmp_path / "b.imei"), mode)
+    assert opened == members == ImeiSet.open(str(tmp_path / "b.imei"), mode=mode)
     assert type(opened) is ImeiSet
     assert opened.to_numpy().tolist() == sorted(keys)
     assert opened.contains(array(sorted(keys))).all()
@@ -820,7 +820,7 @@ def test_a_file_cut_anywhere(tmp_path, blocked):
         path.write_bytes(data[:size])
         for mode in MODES:
             with pytest.raises(SnapshotError) as caught:
-                ImeiSet.open(path, mode)
+                ImeiSet.open(path, mode=mode)
             assert isinstance(caught.value, SnapshotTruncated) or size < 80
 
 
@@ -918,7 +918,7 @@ def assert_survived(path, mode, keys):
     with contextlib.suppress(SnapshotError):
         verified = ImeiSet.verify(path)
     try:
-        members = ImeiSet.open(path, mode)
+        members = ImeiSet.open(path, mode=mode)
     except SnapshotError:
         assert verified is None
         return
@@ -1268,7 +1268,7 @@ class SetMachine(RuleBasedStateMachine):
         path = Path(self.directory) / f"{self.made}.imei"
         self.made += 1
         one[0].save(path)
-        return self.keep(ImeiSet.verify(path) if mode == "verify" else ImeiSet.open(path, mode), one[1])
+        return self.keep(ImeiSet.verify(path) if mode == "verify" else ImeiSet.open(path, mode=mode), one[1])
 
     @rule(target=sets, one=sets)
     def pickle(self, one):
@@ -1355,7 +1355,7 @@ def test_golden_file(tmp_path):
     assert (tmp_path / "set.imei").read_bytes() == GOLDEN.read_bytes()
     assert ImeiSet.verify(GOLDEN) == golden_set()
     for mode in MODES:
-        assert ImeiSet.open(GOLDEN, mode) == golden_set()
+        assert ImeiSet.open(GOLDEN, mode=mode) == golden_set()
 
 
 def test_the_golden_set_is_small(tmp_path):

@@ -67,7 +67,7 @@ class Screener:
             raise TypeError(f"malformed: expected None, False or True, got {malformed!r}")
         column = columns.settled(column)
         if isinstance(self.list, ImeiSet):
-            return self.list.contains(column, _threads(column, threads), malformed)
+            return self.list.contains(column, threads=_threads(column, threads), malformed=malformed)
         codes = self.codes(column)
         if malformed is None and (bad := np.flatnonzero(codes >= self.malformed)).size:
             row = int(bad[0])
@@ -132,7 +132,7 @@ class Moment:
     def _judge(self, keys: columns.Keys, threads: int | None) -> tuple[Codes, Lists]:
         threads = _threads(keys, threads)
         if isinstance(self._list, ImeiSet):
-            codes = self._list.contains(keys, threads).view(np.uint8)
+            codes = self._list.contains(keys, threads=threads).view(np.uint8)
             return codes, codes.view(np.int8) - np.int8(1)
         return self._list.check_many(keys, threads=threads, lists=True)
 
