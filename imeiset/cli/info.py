@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imeiset.cli import printable
-from imeiset.cli.registers import opened, policy_facts
+from imeiset.cli.registers import policy_facts
 
 if TYPE_CHECKING:
     from imeiset import ImeiSet, Register, Store
@@ -25,6 +25,7 @@ def command(snapshot: str, top: int, as_json: bool) -> None:
     last change and how old that is, its journal, and the digest that tells its states apart.
     """
     from imeiset import ImeiSet
+    from imeiset import open as opened
 
     listed = opened(snapshot)
     if isinstance(listed, ImeiSet):
