@@ -1,5 +1,6 @@
 """The index against its twin: every kernel, at every SIMD level, on sets chosen to break it."""
 
+import ast
 import contextlib
 import ctypes
 import itertools
@@ -1590,3 +1591,35 @@ def test_any_two_sets(a, b):
     for operator, keys in expected.items():
         combined = Index.combine(first, second, OPERATORS[operator])
         assert section_bytes(combined) == section_bytes(from_keys(keys))
+
+
+# ---- public names ------------------------------------------------------------------------
+
+
+def private_names(*modules):
+    """The private methods and attributes of the classes of modules, but for what Python itself calls."""
+    trees = [ast.parse(Path(module.__file__).read_text()) for module in modules]
+    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    names = {node.name for one in classes for node in one.body if isinstance(node, ast.FunctionDef)}
+    names |= {node.target.id for one in classes for node in one.body if isinstance(node, ast.AnnAssign)}
+    return {name for name in names if name.startswith("_") and not name.startswith("__")}
+
+
+def test_nobody_borrows_private_methods():
+    """What other modules need of sets and of the index has a public name."""
+    private = private_names(imeiset.index, imeiset.sets)
+    assert "_of_keys" in private
+    package = Path(imeiset.__file__).parent
+    borrowed = []
+    for file in package.rglob("*.py"):
+        tree = ast.parse(file.read_text())
+        own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        if file not in (package / "sets.py", package / "index.py"):
+            borrowed += [
+                f"{file.relative_to(package)} line {node.lineno}: {ast.unparse(node)}"
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Attribute)
+                and node.attr in private - own
+                and ast.unparse(node.value) not in ("self", "cls")
+            ]
+    assert not borrowed

@@ -39,7 +39,7 @@ def test_what_is_damaged(paths, tmp_path):
         (tmp_path / "other").replace(file)
         imeiset.open(path)
         for mode in ("mmap", "memory"):
-            with pytest.raises(SnapshotError, match="checksum|zeros"):
+            with pytest.raises(SnapshotError, match=r"checksum|zeros"):
                 imeiset.open(path, mode, verify=True)
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli import printable
 from imeiset.cli.files import check_outputs, column_option, min_size_option, progress_bar, stdin_once
 from imeiset.deltas.apply import CHECKS
+from imeiset.errors import printable
 
 if TYPE_CHECKING:
     from imeiset.deltas.apply import Applied

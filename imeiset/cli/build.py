@@ -4,7 +4,6 @@ from typing import Any
 
 import click
 
-from imeiset.cli import printable
 from imeiset.cli.files import (
     check_outputs,
     column_option,
@@ -14,6 +13,7 @@ from imeiset.cli.files import (
     progress_bar,
     stdin_once,
 )
+from imeiset.errors import printable
 
 
 @click.command("build")

@@ -27,7 +27,7 @@ def union(sets: Iterable[ImeiSet]) -> ImeiSet:
     return found
 
 
-def without_texts(members: ImeiSet) -> ImeiSet:
+def without_irregular(members: ImeiSet) -> ImeiSet:
     """The same index, without the irregular identities beside it."""
     return ImeiSet.from_sections(dict(members.sections())) if members.irregular is not None else members
 
@@ -43,7 +43,7 @@ def packed(members: ImeiSet) -> ImeiSet:
 
 
 @dataclass(frozen=True, eq=False)
-class Members:
+class LayeredSet:
     """A frozen set, what was added to it and removed from it since, and its columns: reasons and dates."""
 
     base: ImeiSet
@@ -58,7 +58,7 @@ class Members:
         return Part(self.base, self.added or None, self.removed or None)
 
     @property
-    def has_texts(self) -> bool:
+    def has_details(self) -> bool:
         """Whether some IMEI has a reason or a date."""
         return any([*self.columns, *self.added_columns])
 
@@ -74,7 +74,7 @@ class Members:
 
     def changed_by(
         self, add: ImeiSet, remove: ImeiSet, columns: tuple[Column | None, Column | None] = (None, None)
-    ) -> "Members":
+    ) -> "LayeredSet":
         """Without `remove`, then with `add`, which has these columns. O(changes so far)."""
         changed = union([remove, add])
         added, removed = followed((self.added, self.removed), (add, remove))
@@ -82,9 +82,9 @@ class Members:
             merge_columns(added, (add, new), (self.added, old), changed)
             for new, old in zip(columns, self.added_columns, strict=True)
         )
-        return Members(self.base, self.columns, added, removed, (reasons, dates))
+        return LayeredSet(self.base, self.columns, added, removed, (reasons, dates))
 
-    def merged(self) -> "Members":
+    def flattened(self) -> "LayeredSet":
         """The same with nothing changed since: a new base. O(members)."""
         if not self.changed:
             return self
@@ -94,10 +94,10 @@ class Members:
             merge_columns(base, (self.added, new), (self.base, old), changed)
             for new, old in zip(self.added_columns, self.columns, strict=True)
         ]
-        return Members(base, (columns[0], columns[1]))
+        return LayeredSet(base, (columns[0], columns[1]))
 
-    def texts(self, key: int) -> tuple[str, str]:
-        """The reason and the date of a member, '' where there is none."""
+    def details(self, key: int) -> tuple[str, str]:
+        """The reasons and the date of a member, '' where there is none."""
         for members, columns in ((self.added, self.added_columns), (self.base, self.columns)):
             if len(members):
                 at = position(members, key)

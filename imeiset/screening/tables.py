@@ -159,6 +159,8 @@ def _reading(path: str) -> Iterator[None]:
     """An error of the system is one of the file that is read, not of the output."""
     try:
         yield
+    except FeedMissing:
+        raise
     except OSError as error:
         if error.errno:
             raise FeedMissing(path, "a readable file", os.strerror(error.errno)) from error
