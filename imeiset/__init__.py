@@ -7,6 +7,7 @@ True
 """
 
 from imeiset._native.parse import check_digit, is_valid
+from imeiset.arrow import to_arrow
 from imeiset.columns import are_valid, parse, tacs
 from imeiset.errors import (
     FeedError,
@@ -20,6 +21,7 @@ from imeiset.errors import (
 from imeiset.feeds import LoadedRegister, LoadReport, LoadResult, load, load_register
 from imeiset.imei import Imei
 from imeiset.merging import merge
+from imeiset.opening import open
 from imeiset.register import EquipmentStatus, Policy, Register, Verdict
 from imeiset.screening import Screener, ScreenReport, screen
 from imeiset.sets import ImeiSet
@@ -52,8 +54,10 @@ __all__ = [
     "load",
     "load_register",
     "merge",
+    "open",
     "parse",
     "screen",
     "tacs",
+    "to_arrow",
 ]
 __version__ = "0.1.0"

@@ -24,8 +24,10 @@ def _pool() -> ThreadPoolExecutor:
         return _shared
 
 
-def parts_for(threads: int) -> int:
-    """Into how many parts to split what is to be done on so many threads. ValueError for fewer than 1."""
+def parts_for(threads: int | None) -> int:
+    """Into how many parts to split what is to be done on so many threads; None for one on each core."""
+    if threads is None:
+        threads = os.cpu_count() or 1
     if threads < 1:
         raise ValueError(f"threads: expected at least 1, got {threads}")
     return min(threads, _MOST)

@@ -7,7 +7,7 @@ column is decided in one place, `source`.
 
 import array
 import mmap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import pairwise
 from typing import Any, Protocol
@@ -31,6 +31,9 @@ _ACCEPTED = (
     "a list or another iterable, a NumPy array of uint64, int64, S or U, an Arrow column, "
     "or bytes or an mmap of newline-separated numbers"
 )
+
+
+_AS_THEY_ARE = (str, bytes, bytearray, mmap.mmap, memoryview, array.array, _arrow.ArrowColumn, Mapping)
 
 
 class Source(Protocol):
@@ -180,9 +183,7 @@ def settled(column: object) -> object:
                 raise
             _arrow.warn_of_slowness()
             return column
-    if isinstance(column, str | bytes | bytearray | mmap.mmap | memoryview | array.array | _arrow.ArrowColumn):
-        return column
-    if hasattr(column, "__array__") or not isinstance(column, Iterable):
+    if isinstance(column, _AS_THEY_ARE) or hasattr(column, "__array__") or not isinstance(column, Iterable):
         return column
     return [*column]  # of a list that is not one too: a subclass may say anything of its length
 
@@ -254,9 +255,7 @@ def _buffers(rows: int) -> tuple[Keys, Statuses]:
     return np.empty(rows, np.uint64), np.empty(rows, np.uint8)
 
 
-def parse(
-    column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore"
-) -> tuple[Keys, Statuses]:
+def parse(column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore") -> tuple[Keys, Statuses]:
     """Keys and statuses of a column. Never raises on content.
 
     Parameters

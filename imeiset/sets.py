@@ -27,7 +27,7 @@ _OF_TEXTS = (np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d)
 
 
 @final
-class ImeiSet(Index, Set[str]):
+class ImeiSet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes and `Imei` too
     """An immutable set of IMEIs: a `collections.abc.Set` of texts of 15 digits.
 
     An IMEI is compared by its first 14 digits (3GPP TS 22.016), which as a number are its key. A set may be
@@ -294,11 +294,6 @@ class ImeiSet(Index, Set[str]):
             return other
         return ImeiSet(other, irregular="reject" if self.irregular is None else "keep")
 
-    def _with(self, other: object, op: int) -> "ImeiSet":
-        if not isinstance(other, Set):
-            return NotImplemented
-        return self._joined(self._as_set(other), op)
-
     def _joined(self, other: "ImeiSet", op: int) -> "ImeiSet":
         mine, theirs = self.irregular, other.irregular
         texts = None
@@ -309,19 +304,19 @@ class ImeiSet(Index, Set[str]):
         return self.joined(self, other, op).keeping(texts)
 
     def __or__(self, other: object) -> "ImeiSet":
-        return self._with(other, OR)
+        return self._joined(self._as_set(other), OR) if isinstance(other, Set) else NotImplemented
 
     def __and__(self, other: object) -> "ImeiSet":
-        return self._with(other, AND)
+        return self._joined(self._as_set(other), AND) if isinstance(other, Set) else NotImplemented
 
     def __sub__(self, other: object) -> "ImeiSet":
-        return self._with(other, SUB)
+        return self._joined(self._as_set(other), SUB) if isinstance(other, Set) else NotImplemented
 
     def __rsub__(self, other: object) -> "ImeiSet":
         return self._as_set(other)._joined(self, SUB) if isinstance(other, Set) else NotImplemented
 
     def __xor__(self, other: object) -> "ImeiSet":
-        return self._with(other, XOR)
+        return self._joined(self._as_set(other), XOR) if isinstance(other, Set) else NotImplemented
 
     __ror__, __rand__, __rxor__ = __or__, __and__, __xor__
 
@@ -421,7 +416,9 @@ class ImeiSet(Index, Set[str]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ImeiSet):
             return NotImplemented
-        return self is other or (len(self) == len(other) and self.issubset(other) and not other._lacks_text(self))
+        return self is other or (
+            len(self) == len(other) and self.issubset(other) and not other._lacks_text(self)
+        )
 
     def __hash__(self) -> int:
         ends = (self.select(0), self.select(len(self) - 1)) if len(self) else ()
@@ -431,13 +428,15 @@ class ImeiSet(Index, Set[str]):
         return self.issubset(other) if isinstance(other, Set) else NotImplemented
 
     def __lt__(self, other: object) -> bool:
-        return self <= (of := self._as_set(other)) and self != of if isinstance(other, Set) else NotImplemented
+        return (
+            self <= (of := self._as_set(other)) and self != of if isinstance(other, Set) else NotImplemented
+        )
 
     def __ge__(self, other: object) -> bool:
         return self.issuperset(other) if isinstance(other, Set) else NotImplemented
 
     def __gt__(self, other: object) -> bool:
-        return (of := self._as_set(other)) < self if isinstance(other, Set) else NotImplemented
+        return self._as_set(other) < self if isinstance(other, Set) else NotImplemented
 
     # ---- in and out -----------------------------------------------------------------
 
@@ -523,9 +522,9 @@ class ImeiSet(Index, Set[str]):
         return cls._of_file(snapshot.open(path, mode, kind=KIND))
 
     @classmethod
-    def open_sound(cls, path: str | os.PathLike[str]) -> Self:
+    def open_sound(cls, path: str | os.PathLike[str], mode: Literal["mmap", "memory"] = "mmap") -> Self:
         """`open`, all checksums compared: for a set of which most is copied to a file with checksums anew."""
-        file = snapshot.open(path, kind=KIND)
+        file = snapshot.open(path, mode, kind=KIND)
         file.verify()
         return cls._of_file(file)
 
@@ -547,7 +546,7 @@ class ImeiSet(Index, Set[str]):
         return cls.from_sections(sections).keeping(texts)
 
     @classmethod
-    def verify(cls, path: str | os.PathLike[str], /) -> Self:
+    def verify(cls, path: str | os.PathLike[str], /, *, mode: Literal["mmap", "memory"] = "mmap") -> Self:
         """Open a snapshot file, read all of it, and return its set.
 
         No damage passes, whoever wrote the checksums: every checksum is compared, then the members are read
@@ -568,7 +567,7 @@ class ImeiSet(Index, Set[str]):
         >>> len(ImeiSet.verify("blocked.imei"))
         1
         """
-        self = cls.open_sound(path)
+        self = cls.open_sound(path, mode)
         try:
             anew = cls.combine(self, cls(), OR)
         except SnapshotBounds as error:

@@ -101,31 +101,18 @@ class Checker:
         self,
         imeis: object,
         imsis: object = None,
-        threads: int = 1,
         *,
+        threads: int | None = 1,
         lists: Literal[False] = False,
         digits: int = 14,
-        arrow: Literal[False] = False,
     ) -> NDArray[np.uint8]: ...
     @overload
     def check_many(
         self,
         imeis: object,
         imsis: object = None,
-        threads: int = 1,
         *,
+        threads: int | None = 1,
         lists: Literal[True],
         digits: int = 14,
-        arrow: Literal[False] = False,
     ) -> tuple[NDArray[np.uint8], NDArray[np.int8]]: ...
-    @overload
-    def check_many(
-        self,
-        imeis: object,
-        imsis: object = None,
-        threads: int = 1,
-        *,
-        lists: bool = False,
-        digits: int = 14,
-        arrow: bool,
-    ) -> Any: ...

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from imeiset import columns, irregular
 from imeiset._native.checks import BAD_IMSI, Level, Tables
 from imeiset._threads import in_threads, parts_for
-from imeiset.arrow import exported
 from imeiset.columns import Keys
 from imeiset.errors import ImeiError, ImsiError, ParseStatus
 from imeiset.register.coverage import Coverage
@@ -103,10 +102,9 @@ class Rules:
         tables: Tables,
         imeis: object,
         imsis: object,
-        threads: int,
+        threads: int | None,
         lists: bool,
         digits: int,
-        arrow: bool,
     ) -> Any:
         """See `Register.check_many`."""
         imeis = columns.settled(imeis)
@@ -120,7 +118,7 @@ class Rules:
         ):
             codes = np.empty(len(ready), dtype)
             if tables.answer(ready, codes):
-                return _shown(codes, lists, arrow)
+                return _shown(codes, lists)
         if imsis is None:
             codes = columns.ask(
                 imeis, tables.answer, dtype, threads=threads, malformed=_MALFORMED, digits=digits
@@ -134,9 +132,11 @@ class Rules:
             malformed = (status != 0) | (numbers == BAD_IMSI)
         if malformed.any():
             self._settle(tables, codes, malformed, imeis, value, digits)
-        return _shown(codes, lists, arrow)
+        return _shown(codes, lists)
 
-    def _ask_pairs(self, tables: Tables, keys: Keys, imsis: Keys, out: NDArray[Any], threads: int) -> None:
+    def _ask_pairs(
+        self, tables: Tables, keys: Keys, imsis: Keys, out: NDArray[Any], threads: int | None
+    ) -> None:
         if threads == 1:
             tables.answer(keys, out, imsis)
             return
@@ -174,13 +174,13 @@ class Rules:
             codes[row] = code if codes.itemsize > 1 else found.status
 
 
-def _shown(codes: NDArray[Any], lists: bool, arrow: bool) -> Any:
-    """Statuses; with `lists`, also the numbers of the lists that decided, in Arrow null where none did."""
+def _shown(codes: NDArray[Any], lists: bool) -> Any:
+    """Statuses; with `lists`, also the numbers of the lists that decided, -1 where none did."""
     if not lists:
-        return exported(codes) if arrow else codes
+        return codes
     deciding = (codes >> 8).astype(np.int8) - np.int8(1)
     codes = (codes & 0xFF).astype(np.uint8)
-    return (exported(codes), exported(deciding, deciding >= 0)) if arrow else (codes, deciding)
+    return codes, deciding
 
 
 def make_tables(
