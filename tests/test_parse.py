@@ -526,7 +526,7 @@ def test_values_that_are_no_text():
 
     class Broken:
         def __index__(self):
-            raise KeyboardInterrupt
+            raise ZeroDivisionError
 
     class Keyed:
         def __imei_key__(self):
@@ -567,6 +567,59 @@ def test_values_that_are_no_text():
         _parse.text_of(True)
     with pytest.raises(TypeError, match="expected str or bytes, got int"):
         _parse.is_valid(490154203237518)
+
+
+ASKED = {  # every door to a value whose own code is asked
+    "key_of": _parse.key_of,
+    "check_digit": imeiset.check_digit,
+    "text_of": _parse.text_of,
+    "Imei.from_key": imeiset.Imei.from_key,
+    "parse": lambda value: imeiset.parse([value]),
+    "parse a tuple": lambda value: imeiset.parse((GOOD, value)),
+    "parse an array": lambda value: imeiset.parse(np.array([GOOD, value], object)),
+    "ImeiSet": lambda value: imeiset.ImeiSet([GOOD, value]),
+    "in": lambda value: value in imeiset.ImeiSet([GOOD]),
+    "in, irregular kept": lambda value: value in imeiset.ImeiSet([GOOD], irregular="keep"),
+    "contains": lambda value: imeiset.ImeiSet([GOOD]).contains([value], malformed=False),
+    "contains, on threads": lambda value: imeiset.ImeiSet([GOOD]).contains([GOOD, value], threads=2, malformed=True),
+    "positions": lambda value: imeiset.ImeiSet([GOOD]).positions([value]),
+    "check": lambda value: lenient().check(value),
+    "check, with an IMSI": lambda value: lenient().check(value, imsi="234150999999999"),
+    "check_many": lambda value: lenient().check_many([GOOD, value]),
+    "check_many, with IMSIs": lambda value: lenient().check_many([GOOD, value], ["234150999999999", None]),
+}
+
+
+def lenient():
+    """A register that answers for malformed input."""
+    register = imeiset.Register(policy=imeiset.Policy(malformed=imeiset.EquipmentStatus.WHITELISTED))
+    register.add("stolen", [GOOD], status=imeiset.EquipmentStatus.BLACKLISTED)
+    return register
+
+
+@pytest.mark.parametrize("method", ["__index__", "__imei_key__"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError])
+@pytest.mark.parametrize("door", ASKED)
+def test_what_is_no_error_of_the_value_is_the_callers(door, error, method):
+    def stop(self):
+        raise error("while it was asked")
+
+    value = type("Stops", (), {method: stop})()
+    with pytest.raises(error, match="while it was asked"):
+        ASKED[door](value)
+
+
+def test_the_own_code_of_a_number_is_not_run():
+    class Number(float):
+        def __ne__(self, other):
+            raise KeyboardInterrupt
+
+    values = [Number("nan"), Number(1)]
+    assert by_objects(values) == [
+        (oracle.NO_KEY, ParseStatus.MISSING),
+        (oracle.NO_KEY, ParseStatus.WRONG_TYPE),
+    ]
+    assert lenient().check_many([GOOD], [values[0]]).tolist() == [imeiset.EquipmentStatus.BLACKLISTED]
 
 
 def test_a_list_that_shrinks_is_noticed():

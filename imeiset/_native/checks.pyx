@@ -2,9 +2,10 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE
-from cpython.float cimport PyFloat_Check
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.unicode cimport PyUnicode_Check
+from libc.math cimport isnan
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -74,7 +75,7 @@ cdef uint64_t imsi_number(object value) noexcept:
         return digits_number(<const uint8_t*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value))
     if PyBytes_Check(value):
         return digits_number(<const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
-    return 0 if PyFloat_Check(value) and value != value else _BAD
+    return 0 if PyFloat_Check(value) and isnan(PyFloat_AS_DOUBLE(value)) else _BAD
 
 
 def imsis_of(list values not None, uint64_t[::1] out not None):

@@ -3,10 +3,11 @@
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
-from cpython.float cimport PyFloat_Check
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from cpython.long cimport PyLong_Check
 from cpython.unicode cimport PyUnicode_Check, PyUnicode_DecodeASCII
 from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
+from libc.math cimport isnan
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memset
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
@@ -123,6 +124,13 @@ cdef Py_ssize_t _copy_text(object text, uint8_t* buffer) noexcept:
     return n
 
 
+# The status of a value that Python code of its own is asked about: RAISED, which is the status of nothing, where
+# that code raises what is no error of the value's, and Cython hands the exception on.
+
+cdef enum:
+    RAISED = 255
+
+
 cdef uint8_t _integer(object value, int digits, uint8_t bare, uint64_t* key) noexcept:
     cdef int overflow = 0
     cdef long long number
@@ -137,14 +145,14 @@ cdef uint8_t _integer(object value, int digits, uint8_t bare, uint64_t* key) noe
     return imei_integer(<uint64_t>number, digits, bare, key)
 
 
-cdef uint8_t _other(object value, int digits, uint8_t bare, uint64_t* key) noexcept:
+cdef uint8_t _other(object value, int digits, uint8_t bare, uint64_t* key) except RAISED:
     """What is neither text nor int: nothing at all, an integer of another make, an Imei, or wrong."""
     key[0] = IMEI_NO_KEY
     if value is None:
         return IMEI_MISSING
     try:
         if PyFloat_Check(value):
-            return IMEI_MISSING if value != value else IMEI_WRONG_TYPE
+            return IMEI_MISSING if isnan(PyFloat_AS_DOUBLE(value)) else IMEI_WRONG_TYPE
         if PyIndex_Check(value) and not PyBool_Check(value):
             return _integer(value.__index__(), digits, bare, key)
         if hasattr(value, "__imei_key__"):
@@ -153,7 +161,9 @@ cdef uint8_t _other(object value, int digits, uint8_t bare, uint64_t* key) noexc
             return _integer(value.__imei_key__(), 14, bare, key)
         if type(value).__name__ in ("NAType", "NaTType"):  # pandas is not imported for its nulls
             return IMEI_MISSING
-    except BaseException:  # whatever that object's own code raises: a status of 0 would say it is fine
+    except MemoryError:
+        raise
+    except Exception:  # an error of that object's own code: it is no IMEI
         pass
     return IMEI_WRONG_TYPE
 
@@ -166,7 +176,7 @@ cdef inline uint8_t _text(object value, uint8_t bare, uint64_t* key) noexcept:
     return imei_text(buffer, _copy_text(value, buffer), bare, key)
 
 
-cdef inline uint8_t _parse(object value, int digits, uint8_t bare, uint64_t* key) noexcept:
+cdef inline uint8_t _parse(object value, int digits, uint8_t bare, uint64_t* key) except RAISED:
     """The key and status, check digit codes included. bare: the status of what has no check digit."""
     if PyUnicode_Check(value):
         return _text(value, bare, key)
@@ -177,7 +187,7 @@ cdef inline uint8_t _parse(object value, int digits, uint8_t bare, uint64_t* key
     return _other(value, digits, bare, key)
 
 
-cdef uint8_t parse_object(object value, uint64_t* key) noexcept:
+cdef uint8_t parse_object(object value, uint64_t* key) except 255:
     cdef uint8_t status = _parse(value, 14, IMEI_OK, key)
     return IMEI_OK if status == IMEI_CHECK_DIGIT or status == IMEI_CHECK_DIGIT_SPARE else status
 
