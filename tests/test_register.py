@@ -50,8 +50,10 @@ from imeiset.errors import (
     SnapshotSectionChecksum,
     SnapshotVersion,
 )
-from imeiset.register.members import NOTHING, Column, Members, Paired, Pairs
-from imeiset.register.register import imsi_numbers
+from imeiset.register.details import Column
+from imeiset.register.imsis import imsi_numbers
+from imeiset.register.layered import NOTHING, Members
+from imeiset.register.pairs import Paired, Pairs
 
 W, B, G, U = EquipmentStatus
 LISTED, OTHER = "490154203237518", "356938035643809"

@@ -5,7 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
-from imeiset.register.register import Rules, Verdict
+from imeiset.register.checks import Rules
+from imeiset.register.policy import Verdict
 from imeiset.sets import ImeiSet
 
 _Keys = NDArray[np.uint64]

@@ -243,7 +243,7 @@ cdef class Pairing:
     cdef const void* in_touched  # NULL where nothing has changed
 
     def __cinit__(self, base not None, touched=None, now=None):
-        """base, now: of (IMEIs, starts, IMSIs), see `_members.Pairs`."""
+        """base, now: of (IMEIs, starts, IMSIs), see `register.pairs.Pairs`."""
         self.kept = (base, touched, now)
         imeis, self.starts, self.imsis = base
         self.look(&self.base, imeis, self.starts, self.imsis)
@@ -377,9 +377,9 @@ def merge_pairs(base not None, now not None, const int64_t[::1] ranks not None,
     """The pairs of `base`, with those of `now` for some IMEIs, to `starts` and `imsis`, which have room for
     just these; what does not change is copied. O(pairs).
 
-    base, now: of (starts, IMSIs), see `_members.Pairs`. Of those IMEIs, in order: how many of base are below
-    each, and its position in base and in now, -1 where it is not there. Raises ValueError for what does not
-    fit.
+    base, now: of (starts, IMSIs), see `register.pairs.Pairs`. Of those IMEIs, in order: how many of base are
+    below each, and its position in base and in now, -1 where it is not there. Raises ValueError for what does
+    not fit.
     """
     cdef const uint32_t[::1] starts_base, starts_now
     cdef const uint64_t[::1] imsis_base, imsis_now
@@ -407,7 +407,7 @@ def merge_pairs(base not None, now not None, const int64_t[::1] ranks not None,
         raise ValueError("pairs: expected those of each IMEI in order, got others")
 
 
-# ---- columns: a code for each position, see `_members.Column` --------------------------
+# ---- columns: a code for each position, see `register.details.Column` -------------------
 
 
 ctypedef fused code:

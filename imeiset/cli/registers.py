@@ -35,7 +35,7 @@ def build(context: click.Context, files: tuple[str, ...], output: str) -> None:
     """`imeiset build` of a description."""
     from imeiset import Register
     from imeiset.errors import FeedLimit
-    from imeiset.register.register import shrunk
+    from imeiset.register.lists import shrunk
 
     given = context.params
     if len(files) > 1:

@@ -35,8 +35,10 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 import numpy as np
 
 from ..errors import FeedColumn, FeedDescription, FeedLimit, FeedMissing, FeedRejects, ImsiError
-from ..register.members import Members
-from ..register.register import EquipmentStatus, Policy, Register, prefix_numbers
+from ..register.imsis import prefix_numbers
+from ..register.layered import Members
+from ..register.policy import EquipmentStatus, Policy
+from ..register.register import Register
 from ..sets import ImeiSet
 from .details import DETAILS, described
 from .formats import FORMATS

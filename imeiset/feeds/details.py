@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..register.members import Column
-from ..register.register import reasons_text
+from ..register.details import Column, reasons_text
 from ..sets import ImeiSet
 from .loader import Table
 from .reader import THREADS

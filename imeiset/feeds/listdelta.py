@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FeedColumn, FeedConflict, FeedLimit, mask
-from ..register.members import NO_PAIRS, Members, Paired, Pairs, without_texts
-from ..register.register import List
+from ..register.layered import Members, without_texts
+from ..register.lists import List
+from ..register.pairs import NO_PAIRS, Paired, Pairs
 from ..sets import ImeiSet
 from .delta import (
     ADD,

@@ -1,5 +1,6 @@
 """Registers: lists of equipment with a status each, and the verdict they give on one phone."""
 
-from imeiset.register.register import EquipmentStatus, Policy, Register, Rule, Verdict
+from imeiset.register.policy import EquipmentStatus, Policy, Rule, Verdict
+from imeiset.register.register import Register
 
 __all__ = ["EquipmentStatus", "Policy", "Register", "Rule", "Verdict"]

@@ -1,39 +1,29 @@
 """Store: a directory whose register changes while it serves.
 
-    current             the manifest: which generation serves
-    base-00000001.imei  a register, as `Register.save` writes it
-    journal-00000001    the changes since
-    lock                held by the writer, with its process number
-
 One process writes, any number read. A change is in the journal, on the disk, before `apply` returns;
 readers find it there. Compacting writes base and changes as the next generation. Whatever fails on the way,
 the directory holds the old state or the new one.
 """
 
 import datetime
-import fcntl
-import json
 import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Literal, Self, cast
 
 import numpy as np
-import xxhash
-from numpy.typing import NDArray
 
-from imeiset import columns, irregular, snapshot
-from imeiset._files import Opened, publish
+from imeiset import snapshot
+from imeiset._files import Opened
 from imeiset._native.background import work_in_background
-from imeiset._native.checks import Checker, Tables, mark
-from imeiset.columns import Keys
+from imeiset._native.checks import Checker
 from imeiset.errors import (
     SnapshotMissing,
     StoreBase,
@@ -41,70 +31,38 @@ from imeiset.errors import (
     StoreError,
     StoreExists,
     StoreInDoubt,
-    StoreLocked,
     StoreMissing,
     StoreSequence,
     StoreShrunk,
 )
-from imeiset.register.members import (
-    NO_PAIRS,
-    NOTHING,
-    Column,
-    Known,
-    Members,
-    Paired,
-    are_imsis,
-    dump,
-    followed,
-    union,
-)
-from imeiset.register.register import (
-    KIND,
-    List,
-    Policy,
-    Register,
-    check_prefixes,
-    date_text,
-    known_after,
-    make_tables,
-    pair_columns,
-    prefix_numbers,
-    reasons_text,
-    shrunk,
-    tac_set,
-)
+from imeiset.register.coverage import Known, known_after
+from imeiset.register.layout import KIND
+from imeiset.register.lists import List, shrunk
+from imeiset.register.policy import Policy
+from imeiset.register.register import Register
 from imeiset.sets import ImeiSet
 from imeiset.store import journal as _journal
+from imeiset.store.changes import Change, Delta, change_of, named, packed, unpacked
+from imeiset.store.directory import (
+    MANIFEST,
+    again,
+    base_path,
+    generation_of,
+    journal_path,
+    locked,
+    serving,
+    take_lock,
+)
 from imeiset.store.journal import Journal, Place, Record
+from imeiset.store.state import State, changed, publish_generation
 
 if TYPE_CHECKING:
     from imeiset.feeds.delta import Applied
     from imeiset.feeds.loader import Progress
     from imeiset.feeds.reader import Options
-
-_CURRENT, _LOCK = "current", "lock"
-_WORD_KEYS = 4  # keys for each 64-bit word of the filter, at most: 16 bits each
 _NICE = 5  # of the thread that compacts
 _PAGE = 4096  # bytes, or more
 _ATTEMPTS = 100  # to open a generation that is pruned meanwhile
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """Changes of one list: removals, then additions.
-
-    add, remove: by rule, what the methods of `Register` take. "exact": a column of IMEIs or an ImeiSet.
-    "range": (lows, highs). "tac": texts of 8 digits. "pair": (imeis, imsis). "irregular": irregular
-    identities. "imsi": prefixes. rule: None is "pair" or "imsi" for lists of such, "exact" for others.
-    reason, date: of all exact IMEIs that are added. To add what is there or remove what is not is no error.
-    """
-
-    list: str
-    add: Any = field(default=None, repr=False)
-    remove: Any = field(default=None, repr=False)
-    rule: Literal["exact", "range", "tac", "pair", "irregular", "imsi"] | None = None
-    reason: str | None = None
-    date: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,38 +83,6 @@ class Status:
     base_bytes: int
     digest: str
     fault: str | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Change:
-    """A delta as the journal has it: arrays, or for irregular identities and prefixes texts."""
-
-    about: dict[str, Any]
-    add: tuple[NDArray[Any], ...]
-    remove: tuple[NDArray[Any], ...]
-
-
-_COLUMNS = {"exact": 1, "range": 2, "tac": 2, "pair": 2, "irregular": 0, "imsi": 0}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _State:
-    """What readers see, frozen: a base, and what changed since."""
-
-    generation: int
-    base: Register
-    file: snapshot.Snapshot  # of the base
-    base_place: Place
-    place: Place
-    lists: tuple[List, ...]
-    tables: Tables
-    touched: Keys | None = None  # a filter, see `Tables`
-    keys: int = 0  # in it
-    wide: ImeiSet = field(default=NOTHING)
-
-    @property
-    def digest(self) -> str:
-        return f"{self.place.digest:016x}"
 
 
 class Store(Checker):
@@ -198,14 +124,14 @@ class Store(Checker):
             path.mkdir(parents=True, exist_ok=True)
         except FileExistsError:
             raise StoreExists(path, "a directory, to make a store in", "a file") from None
-        with _locked(path) as lock:
-            if (path / _CURRENT).exists():
+        with locked(path) as lock:
+            if (path / MANIFEST).exists():
                 raise StoreExists(
                     path, "a directory without a store", "one with a store: open it, or replace()"
                 )
-            _publish(path, 1, register, Place(0, 0, time.time_ns()), ())
+            publish_generation(path, 1, register, Place(0, 0, time.time_ns()), ())
             store = cls(path, "mmap", None)
-            store._lock = _again(lock)
+            store._lock = again(lock)
             store._reopened()
         return store
 
@@ -297,7 +223,7 @@ class Store(Checker):
         """Write the lists as they are now to a snapshot file, as `Register.save` does; the store stays."""
         self._merged(self._state).save(path)
 
-    def _merged(self, state: _State) -> Register:
+    def _merged(self, state: State) -> Register:
         state.file.verify()  # most of it is copied: damage must not get a checksum of its own
         merged = [one.merged() for one in state.lists]
         known = known_after(cast(Known, state.base._known), state.lists, merged)
@@ -333,7 +259,7 @@ class Store(Checker):
         with self._mutex:
             before = self._state
             try:
-                journal = self._reopened() if _manifest(self._directory) == before.generation else None
+                journal = self._reopened() if serving(self._directory) == before.generation else None
             except StoreMissing:  # pruned
                 journal = None
             if journal is not None:
@@ -346,7 +272,7 @@ class Store(Checker):
     def _reopened(self) -> Journal:
         """The journal of this generation as it is now: recovery puts another file in its place."""
         state = self._state
-        path, writable = _journal_path(self._directory, state.generation), self._lock is not None
+        path, writable = journal_path(self._directory, state.generation), self._lock is not None
         self._journal = Journal(path, state.generation, state.base_place.digest, writable=writable)
         return self._journal
 
@@ -378,19 +304,19 @@ class Store(Checker):
 
         threading.Thread(target=follow, args=(weakref.ref(self),), name="imeiset-watch", daemon=True).start()
 
-    def _load(self, generation: int | None, *, fetch: bool = False) -> tuple[_State, Journal]:
+    def _load(self, generation: int | None, *, fetch: bool = False) -> tuple[State, Journal]:
         """The newest state of a generation; None: of the one that serves. fetch: its pages too, so that no
         check waits for them."""
         for attempt in range(_ATTEMPTS):
-            current = _manifest(self._directory)
+            current = serving(self._directory)
             wanted = current if generation is None else generation
             if not 1 <= wanted <= current:
                 raise StoreMissing(self._directory, f"a generation from 1 to {current}", f"{wanted}")
             try:
-                file = snapshot.open(_base(self._directory, wanted), self._mode, kind=KIND)
-                journal = Journal(_journal_path(self._directory, wanted), wanted, file.digest)
+                file = snapshot.open(base_path(self._directory, wanted), self._mode, kind=KIND)
+                journal = Journal(journal_path(self._directory, wanted), wanted, file.digest)
             except (SnapshotMissing, StoreMissing):  # pruned meanwhile?
-                if generation is not None or (attempt and _manifest(self._directory) == current):
+                if generation is not None or (attempt and serving(self._directory) == current):
                     raise
                 continue
             if fetch:
@@ -398,7 +324,7 @@ class Store(Checker):
                     np.frombuffer(section, np.uint8)[::_PAGE].max(initial=0)
             register = Register._from(file)
             start = journal.start
-            state = _State(
+            state = State(
                 generation=wanted,
                 base=register,
                 file=file,
@@ -410,14 +336,14 @@ class Store(Checker):
             return self._caught_up(state, journal), journal
         raise StoreMissing(self._directory, "a generation that stays", "one that was pruned each time")
 
-    def _caught_up(self, state: _State, journal: Journal) -> _State:
+    def _caught_up(self, state: State, journal: Journal) -> State:
         """A state with all changes after it."""
-        changes: list[_Change] = []
+        changes: list[Change] = []
         last: Record | None = None
         for last in journal.records(state.place):
-            changes += _unpacked(last.payload, journal.path)
+            changes += unpacked(last.payload, journal.path)
         try:
-            return state if last is None else _changed(state, changes, last.place)
+            return state if last is None else changed(state, changes, last.place)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise StoreDamaged(journal.path, "changes of the lists of its base", repr(error)) from None
 
@@ -434,8 +360,8 @@ class Store(Checker):
         with self._mutex:
             self._become_writer()
             state = self._state
-            changes = [_change(delta, state.lists) for delta in deltas]
-            payload = _packed(changes)
+            changes = [change_of(delta, state.lists) for delta in deltas]
+            payload = packed(changes)
             number = state.place.sequence + 1 if sequence is None else index(sequence)
             if number < 1:
                 raise ValueError(f"sequence: expected 1 or more, got {number}")
@@ -447,7 +373,7 @@ class Store(Checker):
             if base is not None and base != state.digest:
                 raise StoreBase(self._directory, f"a delta for state {state.digest}", f"one for {base}")
             record, place = _journal.after(state.place, max(time.time_ns(), state.place.time), payload)
-            after = _changed(state, changes, place)  # all that may be wrong with them, before the disk
+            after = changed(state, changes, place)  # all that may be wrong with them, before the disk
             try:
                 self._journal.append(record, state.place.end)
                 self._state = after
@@ -488,14 +414,14 @@ class Store(Checker):
 
         if name is None and len(self.lists) == 1:
             name = self.lists[0].name
-        delta = ListDelta(path, _named(self.lists, name), change=change, options=options, progress=progress)
+        delta = ListDelta(path, named(self.lists, name), change=change, options=options, progress=progress)
         changes = [Delta(cast(str, name), **some) for some in delta.changes(checks)]
         with self._mutex:
             self._become_writer()
             applied = Applied(sources=[delta.report])
             if sequence is None or sequence == self.sequence + 1:
                 applied = delta.check(
-                    _named(self.lists, name), checks, min_size=min_size, expect_digest=expect_digest
+                    named(self.lists, name), checks, min_size=min_size, expect_digest=expect_digest
                 )
             number = self.apply(*changes, sequence=sequence, base=base)
             applied.digest = self.digest
@@ -531,7 +457,7 @@ class Store(Checker):
         """The lock file once more: nobody else writes, after `close` too, until it is closed."""
         with self._mutex:
             self._become_writer()
-            held = _again(cast(Opened, self._lock))
+            held = again(cast(Opened, self._lock))
             self._held.add(held)
             return held
 
@@ -542,7 +468,7 @@ class Store(Checker):
                     if self._lock is None:  # closed, or what was published last could not be opened
                         self.refresh()
                     start = self._state
-                path = _base(self._directory, start.generation + 1)
+                path = base_path(self._directory, start.generation + 1)
                 self._merged(start).save(path, generation=start.generation + 1)
                 with self._mutex:
                     self._move_on(None, start.place, self._journal.records(start.place))
@@ -565,7 +491,7 @@ class Store(Checker):
     def _move_on(self, register: Register | None, place: Place, changes: Iterable[Record]) -> None:
         """Publish the next generation and serve it. register: None where its base is written already."""
         try:
-            _publish(self._directory, self._state.generation + 1, register, place, changes)
+            publish_generation(self._directory, self._state.generation + 1, register, place, changes)
             self.refresh()
             self._reopened()  # to write
         except BaseException:  # the manifest may name the next generation: no change may go to this one
@@ -584,7 +510,7 @@ class Store(Checker):
             current = self._state.generation
             gone = set()
             for path in sorted(self._directory.iterdir()):
-                number = _generation_of(path)
+                number = generation_of(path)
                 if number is not None and not current - keep < number <= current:
                     path.unlink()
                     gone.add(number)
@@ -597,7 +523,7 @@ class Store(Checker):
             raise StoreError(self._directory, "the newest generation, to write", f"generation {self._pinned}")
         if self._lock is not None:
             return
-        lock = _take_lock(self._directory)
+        lock = take_lock(self._directory)
         try:
             for path in self._directory.glob(".imeiset-*.tmp"):  # of a writer that died
                 path.unlink(missing_ok=True)
@@ -641,100 +567,6 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-# ---- the directory -----------------------------------------------------------------------
-
-
-def _base(directory: Path, generation: int) -> Path:
-    return directory / f"base-{generation:08d}.imei"
-
-
-def _journal_path(directory: Path, generation: int) -> Path:
-    return directory / f"journal-{generation:08d}"
-
-
-def _generation_of(path: Path) -> int | None:
-    """The generation that a file belongs to."""
-    for prefix, suffix in (("base-", ".imei"), ("journal-", "")):
-        number = path.name.removeprefix(prefix).removesuffix(suffix)
-        if path.name == f"{prefix}{number}{suffix}" and number.isascii() and number.isdigit():
-            return int(number)
-    return None
-
-
-def _manifest(directory: Path) -> int:
-    """The generation that serves."""
-    path = directory / _CURRENT
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError as error:
-        got = "a directory without one" if directory.is_dir() else "no such directory"
-        raise StoreMissing(directory, "a store", got) from error
-    except NotADirectoryError as error:
-        raise StoreMissing(directory, "the directory of a store", "a file") from error
-    except OSError as error:
-        raise StoreMissing(directory, "a store", error.strerror or str(error)) from error
-    try:
-        generation = json.loads(text.partition(b" ")[0])["generation"]
-        if text == _manifest_text(generation):
-            return int(generation)
-    except (ValueError, LookupError, TypeError, AttributeError):
-        pass
-    raise StoreDamaged(path, "a manifest as it was written", repr(text[:100]))
-
-
-def _manifest_text(generation: int) -> bytes:
-    text = dump({"generation": generation, "version": 1})
-    return text + f" {xxhash.xxh3_64_hexdigest(text)}\n".encode()
-
-
-def _publish(
-    directory: Path, generation: int, register: Register | None, place: Place, changes: Iterable[Record]
-) -> None:
-    """Base, journal, and last of all the manifest that names them."""
-    path = _base(directory, generation)
-    if register is not None:
-        register.save(path, generation=generation)
-    base = snapshot.open(path, kind=KIND)
-    Register._from(base)  # what cannot be read is not what serves
-    start = replace(place, digest=base.digest, end=_journal.HEADER_SIZE)
-    _journal.create(_journal_path(directory, generation), generation, start, changes)
-    with publish(directory / _CURRENT) as file:
-        file.write(_manifest_text(generation))
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[Opened]:
-    lock = _take_lock(directory)
-    try:
-        yield lock
-    finally:
-        lock.close()
-
-
-def _take_lock(directory: Path) -> Opened:
-    """The lock file, locked until it is closed or its process ends, however it ends."""
-    lock = Opened(os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
-    try:
-        fcntl.flock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with suppress(OSError):  # only a help for people
-            os.ftruncate(lock.fileno(), 0)
-            os.pwrite(lock.fileno(), f"{os.getpid()}\n".encode(), 0)
-        return lock
-    except BlockingIOError:
-        writer = os.pread(lock.fileno(), 20, 0).decode(errors="replace").strip()
-        lock.close()
-        which = ", this one: close its other Store" if writer == str(os.getpid()) else ""
-        raise StoreLocked(directory, "no other writer", f"process {writer or '?'}{which}") from None
-    except BaseException:
-        lock.close()
-        raise
-
-
-def _again(lock: Opened) -> Opened:
-    """Another descriptor of the lock: until both are closed, nobody else has it."""
-    return Opened(os.dup(lock.fileno()))
-
-
 def _expect_register(register: object) -> None:
     """A set would be written as a base that cannot be read."""
     if not isinstance(register, Register):
@@ -746,223 +578,3 @@ def _expect_no_less(directory: Path, lists: Sequence[List], register: Register, 
     if found := shrunk(before, register.counts(), 100 - shrink):
         expected, got = found
         raise StoreShrunk(directory, expected, f"{got}: force it if that is right")
-
-
-# ---- changes -------------------------------------------------------------------------------
-
-
-def _named(lists: Sequence[List], name: str | None) -> List:
-    """The list of that name."""
-    for one in lists:
-        if one.name == name:
-            return one
-    raise ValueError(f"list: expected one of {', '.join(one.name for one in lists)}, got {name!r}")
-
-
-def _change(delta: Delta, lists: Sequence[List]) -> _Change:
-    """A delta, understood."""
-    if not isinstance(delta, Delta):
-        raise TypeError(f"expected Deltas, got {type(delta).__name__}")
-    one = _named(lists, delta.list)
-    rule = delta.rule or {"exempt": "pair", "lock": "pair", "imsis": "imsi"}.get(one.kind, "exact")
-    kinds = {"pair": ("exempt", "lock"), "imsi": ("imsis",)}.get(rule, ("imeis",))
-    if rule not in _COLUMNS or one.kind not in kinds:
-        raise ValueError(
-            f"rule: expected one of list {one.name!r}, which is of kind {one.kind!r}, got {rule!r}"
-        )
-    if rule != "exact" and (delta.reason is not None or delta.date is not None):
-        raise ValueError(f"reason and date: expected with exact IMEIs only, got with rule {rule!r}")
-    about: dict[str, Any] = {"list": one.name, "rule": rule}
-    about["reason"] = reasons_text(delta.reason)
-    about["date"] = date_text(delta.date)
-    add, remove = _arrays(rule, delta.add), _arrays(rule, delta.remove)
-    if not _COLUMNS[rule]:
-        about["add"], about["remove"] = sorted(add), sorted(remove)
-        return _Change(about, (), ())
-    about["add"], about["remove"] = len(add[0]), len(remove[0])
-    return _Change(about, tuple(add), tuple(remove))
-
-
-def _arrays(rule: str, given: Any) -> list[Any]:
-    """What is added or removed: arrays in normal form, or texts."""
-    two = {"range": "lows and highs", "pair": "IMEIs and IMSIs"}.get(rule)
-    if given is None:
-        given = ((), ()) if two else ()
-    if two and not (isinstance(given, list | tuple) and len(given) == 2):
-        raise TypeError(f"rule {rule!r}: expected a pair of columns, {two}, got {type(given).__name__}")
-    if rule == "exact":
-        if isinstance(given, ImeiSet):
-            if given.irregular is not None and len(given.irregular):
-                raise ValueError(
-                    "expected a set without irregular identities: give them with rule 'irregular'"
-                )
-            return [given.to_numpy()]
-        return [ImeiSet.from_keys(columns.keys_of(given)).to_numpy()]
-    if rule in ("range", "tac"):
-        runs = list((tac_set(given) if rule == "tac" else ImeiSet.from_ranges(*given))._runs())
-        return [np.concatenate(ends) for ends in zip(*runs, strict=True)]
-    if rule == "pair":
-        pairs = _flat(*pair_columns(*given))
-        return list(pairs)
-    if rule == "irregular":
-        return [text.decode() for text in irregular.table(given).tolist()]
-    return [str(number)[1:] for number in prefix_numbers(given)]
-
-
-def _flat(keys: Keys, imsis: Keys) -> tuple[Keys, Keys]:
-    order = np.lexsort((imsis, keys))
-    return keys[order], imsis[order]
-
-
-def _packed(changes: Sequence[_Change]) -> bytes:
-    """A payload: what there is as JSON, filled up to 8 bytes, and the arrays one after another."""
-    about = dump([change.about for change in changes])
-    about += b" " * (-len(about) % 8)
-    arrays = [array for change in changes for array in (*change.add, *change.remove)]
-    return b"".join(
-        [len(about).to_bytes(8, "little"), about, *(array.astype("<u8").tobytes() for array in arrays)]
-    )
-
-
-def _unpacked(payload: bytes, path: Path) -> list[_Change]:
-    try:
-        end = 8 + int.from_bytes(payload[:8], "little")
-        numbers = np.frombuffer(payload[end:], "<u8")
-        changes, at = [], 0
-        for about in json.loads(payload[8:end]):
-            texts = [about[name] for name in ("list", "rule", "reason", "date")]
-            if not all(isinstance(text, str) for text in texts) or date_text(texts[3]) != texts[3]:
-                raise ValueError(f"a change with another list, rule, reason or date than may be: {texts}")
-            sides = []
-            for side in ("add", "remove"):
-                arrays = []
-                for _ in range(_COLUMNS[about["rule"]]):
-                    if not 0 <= about[side] <= len(numbers) - at:
-                        raise ValueError(f"{about[side]} numbers, of which {len(numbers) - at} are there")
-                    arrays.append(numbers[at : at + about[side]])
-                    at += about[side]
-                if about["rule"] == "pair" and not are_imsis(arrays[1]):
-                    raise ValueError("pairs with numbers that are no IMSIs")
-                sides.append(tuple(arrays))
-            changes.append(_Change(about, *sides))
-        if at != len(numbers):
-            raise ValueError(f"{len(numbers)} numbers, of which {at} are used")
-        return changes
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise StoreDamaged(path, "changes", str(error)) from None
-
-
-def _changed(state: _State, changes: Iterable[_Change], place: Place) -> _State:
-    """A state after changes. O(changes so far), however many they come in."""
-    lists = {one.name: one for one in state.lists}
-    together: dict[tuple[str, str], list[_Change]] = {}
-    keys: list[Keys] = []
-    wide = [state.wide]
-    for change in changes:
-        name, rule = change.about["list"], change.about["rule"]
-        if _COLUMNS[rule]:  # of numbers, each of which its last change decides about
-            together.setdefault((name, rule), []).append(change)
-        else:
-            lists[name] = _texts_changed(lists[name], rule, change)
-            check_prefixes(lists[name], lists.values())
-        if rule in ("exact", "pair"):
-            keys += [change.add[0], change.remove[0]]
-    for (name, rule), some in together.items():
-        lists[name] = _list_changed(lists[name], rule, some, wide)
-    frozen = tuple(lists.values())
-    touched, count = _touched(state, frozen, keys)
-    covered = union(wide)
-    known = cast(Known, state.base._known)
-    tables = make_tables(frozen, state.base.policy, known, touched, covered if len(covered) else None)
-    return replace(state, place=place, lists=frozen, tables=tables, touched=touched, keys=count, wide=covered)
-
-
-def _net(changes: Sequence[_Change]) -> tuple[ImeiSet, ImeiSet, tuple[Column | None, Column | None]]:
-    """What changes of exact IMEIs come to: added, removed, and the reasons and dates of the added."""
-    sides = [side[0] for change in changes for side in (change.remove, change.add)]
-    keys = np.concatenate(sides)
-    step = np.repeat(np.arange(len(sides)), [len(side) for side in sides])
-    order = np.argsort(keys, kind="stable")
-    keys, step = keys[order], step[order]
-    last = np.append(keys[1:] != keys[:-1], True)[: len(keys)]
-    keys, step = keys[last], step[last]
-    added = step % 2 == 1
-    column_of = []
-    for name in ("reason", "date"):
-        texts = [change.about[name] for change in changes]
-        values = {text: code for code, text in enumerate(["", *sorted({*texts} - {""})])}
-        codes = np.array([values[text] for text in texts])[step[added] // 2]
-        column_of.append(Column.of(values, codes))
-    return (
-        ImeiSet.from_keys(keys[added]),
-        ImeiSet.from_keys(keys[~added]),
-        (column_of[0], column_of[1]),
-    )
-
-
-def _net_pairs(changes: Sequence[_Change]) -> tuple[tuple[Keys, Keys], tuple[Keys, Keys]]:
-    """What changes of pairs come to: added, removed."""
-    if len(changes) == 1:
-        return _two(changes[0].add), _two(changes[0].remove)
-    sides = [side for change in changes for side in (change.remove, change.add)]
-    keys, imsis = (np.concatenate(column) for column in zip(*sides, strict=True))
-    step = np.repeat(np.arange(len(sides)), [len(side[0]) for side in sides])
-    order = np.lexsort((step, imsis, keys))
-    keys, imsis, step = keys[order], imsis[order], step[order]
-    last = np.append((keys[1:] != keys[:-1]) | (imsis[1:] != imsis[:-1]), True)[: len(keys)]
-    added, removed = last & (step % 2 == 1), last & (step % 2 == 0)
-    return (keys[added], imsis[added]), (keys[removed], imsis[removed])
-
-
-def _net_ranges(changes: Sequence[_Change]) -> tuple[ImeiSet, ImeiSet]:
-    """What changes of ranges come to: added, removed. Neighbours first: so large sets are made seldom."""
-    sides = ((change.add, change.remove) for change in changes)
-    steps = [(ImeiSet._from_ranges(*add), ImeiSet._from_ranges(*remove)) for add, remove in sides]
-    while len(steps) > 1:
-        odd = steps[len(steps) // 2 * 2 :]
-        steps = [*map(followed, steps[::2], steps[1::2]), *odd]
-    return steps[0]
-
-
-def _list_changed(one: List, rule: str, changes: Sequence[_Change], wide: list[ImeiSet]) -> List:
-    """A list after changes by one rule; what ranges they touched goes to `wide`."""
-    if rule == "pair":
-        pairs = one.pairs or Paired(NO_PAIRS)
-        return replace(one, pairs=pairs.changed_by(*_net_pairs(changes)))
-    members: Members = getattr(one, rule) or Members(NOTHING)
-    if rule == "exact":
-        return replace(one, exact=members.changed_by(*_net(changes)))
-    added, removed = _net_ranges(changes)
-    wide += [added, removed]
-    parts: dict[str, Any] = {rule: members.changed_by(added, removed)}
-    return replace(one, **parts)
-
-
-def _texts_changed(one: List, rule: str, change: _Change) -> List:
-    """A list after a change of IMSI prefixes or irregular identities."""
-    add, remove = change.about["add"], change.about["remove"]
-    if rule == "imsi":
-        return replace(one, prefixes=(one.prefixes - prefix_numbers(remove)) | prefix_numbers(add))
-    gone, new = ({text.encode() for text in texts} for texts in (remove, add))
-    return replace(one, texts=(one.texts - gone) | new)
-
-
-def _two(arrays: tuple[NDArray[Any], ...]) -> tuple[Keys, Keys]:
-    return arrays[0], arrays[1]
-
-
-def _touched(state: _State, lists: Sequence[List], keys: list[Keys]) -> tuple[Keys | None, int]:
-    """The filter of the changed keys, with these, and how many are in it; a key may count more than once."""
-    count = state.keys + sum(map(len, keys))
-    if not count:
-        return None, 0
-    if state.touched is not None and count <= len(state.touched) * _WORD_KEYS:
-        words = state.touched.copy()
-    else:  # from all that changed, these too, each once for its list: twice as large as that needs
-        sets = [one for given in lists if given.exact for one in (given.exact.added, given.exact.removed)]
-        sets += [one.pairs.touched for one in lists if one.pairs]
-        count, keys = sum(map(len, sets)), [members.to_numpy() for members in sets]
-        words = np.zeros(max(1 << 10, 1 << (count * 2 // _WORD_KEYS).bit_length()), np.uint64)
-    for some in keys:
-        mark(words, some)
-    return words, count

@@ -508,7 +508,7 @@ def test_a_signal_while_a_change_is_written_leaves_doubt(store, directory, signa
         assert [reader.check(key).status for key in (2, 3)] == [B, B]
 
 
-FUNCTIONS = {"_become_writer", "_take_lock", "_hold", "_again", "_reopened", "refresh", "_let_go", "__init__"}
+FUNCTIONS = {"_become_writer", "take_lock", "_hold", "again", "_reopened", "refresh", "_let_go", "__init__"}
 
 
 def interrupted_at(line, call):
@@ -517,7 +517,7 @@ def interrupted_at(line, call):
 
     def trace(frame, event, _):
         code = frame.f_code
-        if code.co_name not in FUNCTIONS or Path(code.co_filename).name not in ("store.py", "_journal.py"):
+        if code.co_name not in FUNCTIONS or Path(code.co_filename).parent.name != "store":
             return None
         if event == "line":
             left[0] -= 1

@@ -1,0 +1,93 @@
+"""Which IMEIs some list of a register may say something about: what most checks ask, and nothing else."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from imeiset._native.checks import mark
+from imeiset.columns import Keys
+from imeiset.register.layered import union
+from imeiset.register.lists import List
+from imeiset.sets import ImeiSet
+
+_STRETCHES = 4  # for each 64-bit word of their filter
+_ONE, _TAC, _LAST = (np.uint64(n) for n in (1, 10**6, 10**6 - 1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """Which IMEIs some list may say something about: a set, and for pieces of TACs in ranges a filter of the
+    stretches of 2**shift keys that they touch. Long runs inside a TAC would slow the set down."""
+
+    imeis: ImeiSet
+    spans: Keys
+    shift: int = 0
+
+    @classmethod
+    def of(cls, sets: Iterable[ImeiSet], ranges: Iterable[ImeiSet]) -> "Known":
+        """The union of sets and of ranges. O(members and runs)."""
+        wholes, lows, highs = list(sets), [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
+        for one in ranges:
+            for low, high in one._runs():
+                first, end = (low + _LAST) // _TAC, (high + _ONE) // _TAC  # whole TACs
+                inside = first < end
+                wholes.append(ImeiSet._from_ranges(first[inside] * _TAC, end[inside] * _TAC - _ONE))
+                before, after = ~inside | (low < first * _TAC), inside & (end * _TAC <= high)
+                lows += [low[before], end[after] * _TAC]
+                highs += [np.where(inside, first * _TAC - _ONE, high)[before], high[after]]
+        low, high = np.concatenate(lows), np.concatenate(highs)
+        for shift in range(4, 48):
+            count = int(((high >> np.uint64(shift)) - (low >> np.uint64(shift)) + _ONE).sum())
+            if count <= 4 * len(low):
+                break
+        words = np.zeros(-(-count // _STRETCHES), np.uint64)
+        for at in range(0, len(low), 1 << 16):
+            rows = slice(at, at + (1 << 16))
+            begin = (low[rows] >> np.uint64(shift)).astype(np.int64)
+            length = (high[rows] >> np.uint64(shift)).astype(np.int64) - begin + 1
+            inside = np.arange(length.sum()) - np.repeat(length.cumsum() - length, length)
+            mark(words, (np.repeat(begin, length) + inside).astype(np.uint64))
+        return cls(union(wholes), words, shift)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Known):
+            return NotImplemented
+        same = self.imeis == other.imeis and self.shift == other.shift
+        return same and np.array_equal(self.spans, other.spans)
+
+
+def known_of(lists: Sequence[List]) -> Known:
+    """What some list may say something about."""
+    sets = [part for one in lists for part in one.sets()]
+    sets += [one.tac.base for one in lists if one.tac is not None]
+    return Known.of(sets, [one.range.base for one in lists if one.range is not None])
+
+
+def known_after(known: Known, lists: Sequence[List], merged: Sequence[List]) -> Known:
+    """`known_of` of the merged lists, by that of their bases: IMEIs that changed are looked up, the rest is
+    copied. Anew where ranges or TACs changed, or where there is but one set, which is its own union."""
+    sets = [part for one in merged for part in one.sets()]
+    tacs = [one.tac.base for one in merged if one.tac is not None]
+    spans = [part for one in lists for part in (one.range, one.tac) if part is not None]
+    alone = len(sets) < 2 or any(part is known.imeis for part in [*sets, *tacs])
+    if alone or any(part.changed for part in spans):
+        return known_of(merged)
+    parts = [part for one in lists if one.exact is not None for part in (one.exact.added, one.exact.removed)]
+    parts += [one.pairs.touched for one in lists if one.pairs is not None]
+    keys = union(parts).to_numpy()
+    listed, was = np.zeros(len(keys), bool), np.zeros(len(keys), np.uint8)
+    for members in [*sets, *tacs]:
+        here = np.empty(len(keys), np.uint8)
+        members._contains_keys(keys, here)
+        listed |= here != 0
+    first = keys // np.uint64(10**6) * np.uint64(10**6)  # of their TACs
+    for one in merged:
+        if one.range is not None:  # TACs that are whole in a range are in the union, too
+            below, upto = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
+            one.range.base._ranks(first, below)
+            one.range.base._ranks(first + np.uint64(10**6), upto)
+            listed |= upto - below == 10**6
+    known.imeis._contains_keys(keys, was)
+    flips = ImeiSet.from_keys(keys[listed != (was != 0)])
+    return replace(known, imeis=ImeiSet._patched(known.imeis, flips)) if len(flips) else known

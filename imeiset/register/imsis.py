@@ -1,0 +1,63 @@
+"""IMSIs and their prefixes, which are numbers wherever they are compared."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+import numpy as np
+import numpy.ma as ma
+from numpy.typing import NDArray
+
+from imeiset import columns
+from imeiset._native.checks import imsis_of, imsis_of_rows
+from imeiset.columns import Keys
+from imeiset.errors import ImsiError, expect_several
+
+_ROWS = 1 << 16  # of Python objects at a time
+
+
+def imsi_number(imsi: object) -> int:
+    """The number of an IMSI, NO_IMSI or BAD_IMSI."""
+    number = np.empty(1, np.uint64)
+    imsis_of([imsi], number)
+    return int(number[0])
+
+
+def imsi_numbers(imsis: object, rows: int) -> tuple[Keys, Callable[[int], object]]:
+    """The numbers of a column of IMSIs, and what gives the text in a row."""
+    column = columns.settled(imsis)
+    value: Callable[[int], object]
+    if isinstance(column, list | tuple):
+        value = column.__getitem__
+    elif hasattr(column, "__array__"):
+        hidden = ma.getmaskarray(column) if isinstance(column, ma.MaskedArray) else None
+        column = np.asarray(column)
+        if hidden is not None:  # what is masked is not known
+            column = column.astype(object)
+            column[hidden] = None
+        value = column.item
+    else:
+        value = columns.values(column)
+    length = len(cast(Any, column))
+    if length != rows:
+        raise ValueError(f"imsis: expected {rows}, one for each IMEI, got {length}")
+    numbers = np.empty(rows, np.uint64)
+    if isinstance(column, np.ndarray) and column.dtype.kind in "SU" and rows:
+        characters: Any = np.uint8 if column.dtype.kind == "S" else np.uint32
+        texts: NDArray[Any] = np.ascontiguousarray(column, column.dtype.newbyteorder("="))
+        imsis_of_rows(texts.view(characters).reshape(rows, -1), numbers)
+        return numbers, value
+    for start in range(0, rows, _ROWS):
+        some = range(start, min(start + _ROWS, rows))
+        imsis_of(list(map(value, some)), numbers[some.start : some.stop])
+    return numbers, value
+
+
+def prefix_numbers(prefixes: Iterable[str]) -> frozenset[int]:
+    """IMSI prefixes, texts of 1 to 15 digits, as numbers: those of their digits after a 1."""
+    expect_several("prefixes", prefixes)
+    numbers = set()
+    for row, prefix in enumerate(prefixes):
+        if not (isinstance(prefix, str) and 1 <= len(prefix) <= 15 and prefix.isascii() and prefix.isdigit()):
+            raise ValueError(f"prefix {row}: expected 1 to 15 digits, as str, got {ImsiError(prefix).got}")
+        numbers.add(int("1" + prefix))
+    return frozenset(numbers)

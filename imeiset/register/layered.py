@@ -1,0 +1,133 @@
+"""Sets that change: a frozen base, what was added to it and removed from it since, and columns beside it.
+
+Everything here is frozen. A change makes a new object that shares what did not change with the old one, so
+who checks against the old one goes on undisturbed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from imeiset._native.checks import Part
+from imeiset.register.details import Column, merge_columns
+from imeiset.sets import ImeiSet
+
+NOTHING: ImeiSet = ImeiSet()
+_OR = 0
+_RUN_MIN = 2  # keys of a range that is kept as a run
+
+
+def union(sets: Iterable[ImeiSet]) -> ImeiSet:
+    """All their IMEIs, small sets first, so that large ones are read once."""
+    found = NOTHING
+    for one in sorted(sets, key=len):
+        found = ImeiSet._joined(found, one, _OR) if len(found) else one
+    return found
+
+
+def without_texts(members: ImeiSet) -> ImeiSet:
+    """The same index, without the irregular identities beside it."""
+    return ImeiSet._from_sections(dict(members._sections())) if members.irregular is not None else members
+
+
+def anew(members: ImeiSet) -> ImeiSet:
+    """The same IMEIs, from the beginning. O(runs)."""
+    return ImeiSet._combine(members, NOTHING, _OR)
+
+
+def packed(members: ImeiSet) -> ImeiSet:
+    """The same IMEIs with short runs kept as runs, as ranges are: 4 bytes each, however long. O(runs)."""
+    return ImeiSet._combine(members, NOTHING, _OR, _RUN_MIN)
+
+
+@dataclass(frozen=True, eq=False)
+class Members:
+    """A frozen set, what was added to it and removed from it since, and its columns: reasons and dates."""
+
+    base: ImeiSet
+    columns: tuple[Column | None, Column | None] = (None, None)
+    added: ImeiSet = NOTHING
+    removed: ImeiSet = NOTHING
+    added_columns: tuple[Column | None, Column | None] = (None, None)
+
+    @cached_property
+    def part(self) -> Part:
+        """What answers lookups."""
+        return Part(self.base, self.added or None, self.removed or None)
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether some IMEI has a reason or a date."""
+        return any([*self.columns, *self.added_columns])
+
+    @property
+    def changed(self) -> bool:
+        """Whether it differs from its base in any way."""
+        return bool(len(self.added) or len(self.removed))
+
+    def count(self) -> int:
+        """How many IMEIs. O(changes)."""
+        gone, again = _shared(self.base, self.removed), _shared(self.base, self.added)
+        return len(self.base) - gone + len(self.added) - again
+
+    def changed_by(
+        self, add: ImeiSet, remove: ImeiSet, columns: tuple[Column | None, Column | None] = (None, None)
+    ) -> "Members":
+        """Without `remove`, then with `add`, which has these columns. O(changes so far)."""
+        changed = union([remove, add])
+        added, removed = followed((self.added, self.removed), (add, remove))
+        reasons, dates = (
+            merge_columns(added, (add, new), (self.added, old), changed)
+            for new, old in zip(columns, self.added_columns, strict=True)
+        )
+        return Members(self.base, self.columns, added, removed, (reasons, dates))
+
+    def merged(self) -> "Members":
+        """The same with nothing changed since: a new base. O(members)."""
+        if not self.changed:
+            return self
+        left = self.base - self.removed if len(self.removed) else self.base
+        base, changed = union([left, self.added]), union([self.added, self.removed])
+        columns = [
+            merge_columns(base, (self.added, new), (self.base, old), changed)
+            for new, old in zip(self.added_columns, self.columns, strict=True)
+        ]
+        return Members(base, (columns[0], columns[1]))
+
+    def texts(self, key: int) -> tuple[str, str]:
+        """The reason and the date of a member, '' where there is none."""
+        for members, columns in ((self.added, self.added_columns), (self.base, self.columns)):
+            if len(members):
+                at = position(members, key)
+                if at >= 0:
+                    reason, date = (column.text(at) if column else "" for column in columns)
+                    return reason, date
+        return "", ""
+
+
+def followed(changes: tuple[ImeiSet, ImeiSet], more: tuple[ImeiSet, ImeiSet]) -> tuple[ImeiSet, ImeiSet]:
+    """What was added and what was removed by changes and others after them, each of both."""
+    (added, removed), (add, remove) = changes, more
+    added = union([added - remove if len(remove) else added, add])
+    removed = union([removed, remove])
+    return added, removed - add if len(add) else removed
+
+
+def position(members: ImeiSet, key: int) -> int:
+    """The rank of a key, -1 where it is no member."""
+    at = np.empty(1, np.int64)
+    members._positions_of_keys(np.array([key], np.uint64), at)
+    return int(at[0])
+
+
+def _shared(members: ImeiSet, other: ImeiSet) -> int:
+    """How many IMEIs both have. O(runs of other)."""
+    count = 0
+    for lows, highs in other._runs():
+        below, upto = np.empty(len(lows), np.int64), np.empty(len(lows), np.int64)
+        members._ranks(lows, below)
+        members._ranks(highs + np.uint64(1), upto)
+        count += int((upto - below).sum())
+    return count

@@ -1,0 +1,105 @@
+"""One list of a register: its status, and what it holds, by rule."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from imeiset.errors import ImsiError, expect_several, mask
+from imeiset.register.layered import Members, packed
+from imeiset.register.pairs import Paired
+from imeiset.register.policy import EquipmentStatus
+from imeiset.sets import ImeiSet
+
+LEVELS = ("exact", "range", "tac")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class List:
+    """One list of a register, frozen. kind: 'imeis', 'exempt', 'lock' or 'imsis', with its parts."""
+
+    name: str
+    status: EquipmentStatus
+    kind: str = "imeis"
+    reason: str = ""
+    exact: Members | None = None
+    range: Members | None = None
+    tac: Members | None = None
+    texts: frozenset[bytes] = field(default=frozenset(), repr=False)
+    pairs: Paired | None = field(default=None, repr=False)
+    prefixes: frozenset[int] = field(default=frozenset(), repr=False)
+
+    @property
+    def parts(self) -> dict[str, Members]:
+        """Those that it has, by their rule."""
+        every = {rule: getattr(self, rule) for rule in LEVELS}
+        return {rule: part for rule, part in every.items() if part is not None}
+
+    @property
+    def rules(self) -> set[str]:
+        """Those by which it may decide."""
+        others = {"pair": self.pairs is not None, "imsi": self.prefixes, "irregular": self.texts}
+        return {*self.parts, *(rule for rule, has in others.items() if has)}
+
+    def counts(self) -> dict[str, int]:
+        """How many of what it holds."""
+        found = {rule: part.count() for rule, part in self.parts.items()}
+        if self.texts:
+            found["irregular"] = len(self.texts)
+        if self.pairs is not None:
+            found["pair"] = self.pairs.count()
+        if self.prefixes:
+            found["imsi"] = len(self.prefixes)
+        return found
+
+    def merged(self) -> "List":
+        """With nothing changed since its base, and no parts that hold nothing."""
+        parts: dict[str, Any] = {rule: part.merged() for rule, part in self.parts.items()}
+        if self.range is not None and self.range.changed:
+            parts["range"] = Members(packed(parts["range"].base))
+        pairs = None if self.pairs is None else self.pairs.merged()
+        parts = {rule: part if len(part.base) else None for rule, part in parts.items()}
+        return replace(self, pairs=pairs if pairs is not None and len(pairs.base) else None, **parts)
+
+    def sets(self) -> list[ImeiSet]:
+        """The single IMEIs that its frozen parts say something about."""
+        found = [] if self.exact is None else [self.exact.base]
+        return found if self.pairs is None else [*found, self.pairs.base.imeis]
+
+    def ranges(self) -> list[ImeiSet]:
+        """Those of its ranges and TACs."""
+        return [part.base for part in (self.range, self.tac) if part is not None]
+
+
+def check_prefixes(one: List, others: Iterable[List]) -> None:
+    """Raises ValueError for an IMSI prefix that is on another list too."""
+    for other in others:
+        if other.name != one.name and (twice := other.prefixes & one.prefixes):
+            prefix = ImsiError(str(min(twice))[1:]).got
+            raise ValueError(f"prefix {prefix}: expected on one list, got {other.name!r} and {one.name!r}")
+
+
+def shrunk(
+    before: Mapping[str, dict[str, int]], after: Mapping[str, dict[str, int]], percent: float
+) -> tuple[str, str] | None:
+    """What a list should have and what it has, if it has less than so many percent of what it had by some
+    rule. Both are `Register.counts`; a list that is missing has nothing."""
+    for name, counts in before.items():
+        for rule, count in counts.items():
+            left = after.get(name, {}).get(rule, 0)
+            if not left * 100 >= count * percent:  # of NaN too
+                return f"at least {percent:g}% of the {count:,} of list {name!r} by {rule}", f"{left:,}"
+    return None
+
+
+def tac_set(tacs: Iterable[str]) -> ImeiSet:
+    """All IMEIs of Type Allocation Codes, texts of 8 digits."""
+    expect_several("TACs", tacs)
+    numbers = []
+    for row, tac in enumerate(tacs):
+        if not (isinstance(tac, str) and len(tac) == 8 and tac.isascii() and tac.isdigit()):
+            raise ValueError(f"TAC {row}: expected 8 digits, as str, got '{mask(tac)}'")
+        numbers.append(int(tac))
+    lows = np.array(numbers, np.uint64) * np.uint64(10**6)
+    return ImeiSet.from_ranges(lows, lows + np.uint64(10**6 - 1))

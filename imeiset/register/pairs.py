@@ -1,0 +1,191 @@
+"""(IMEI, IMSI) pairs: which IMEI goes with which subscribers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imeiset import columns
+from imeiset._native.checks import (
+    BAD_IMSI,
+    NO_IMSI,
+    Pairing,
+    are_ascending,
+    merge_pairs,
+    sort_pairs,
+    starts_of,
+)
+from imeiset.columns import Keys
+from imeiset.errors import ImsiError
+from imeiset.register.details import fitting, places_of
+from imeiset.register.imsis import imsi_numbers
+from imeiset.register.layered import NOTHING, union
+from imeiset.sets import ImeiSet
+
+_THIS_PAIR = 2  # of what `Pairing.have` says
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """(IMEI, IMSI) pairs: the IMSIs of the IMEI at position i are imsis[starts[i]:starts[i + 1]], ascending.
+
+    12 bytes a pair, and the set of the IMEIs.
+    """
+
+    imeis: ImeiSet
+    starts: NDArray[np.uint32]
+    imsis: NDArray[np.uint64] = field(repr=False)
+
+    @classmethod
+    def of(cls, keys: Keys, imsis: Keys, *, fresh: bool = False) -> "Pairs":
+        """Of two columns, in any order, repeats allowed; one pass for each byte in which they differ.
+
+        fresh: nobody else needs the arrays, which are sorted in place and kept.
+        """
+        if len(keys) >= 1 << 32:
+            raise OverflowError(f"expected fewer than 2**32 pairs, got {len(keys)}")
+        ascending = are_ascending(keys, imsis)
+        if not fresh:
+            keys, imsis = keys.copy(), imsis if ascending else imsis.copy()
+        if not ascending:
+            n = sort_pairs(keys, imsis)
+            keys, imsis = _cut(keys, n), _cut(imsis, n)
+        starts = np.empty(len(keys) + 1, np.uint32)
+        n = starts_of(keys, starts)
+        return cls(ImeiSet.from_keys(keys[:n]), _cut(starts, n + 1).astype("<u4", copy=False), imsis)
+
+    def __len__(self) -> int:
+        return len(self.imsis)
+
+    def is_sound(self) -> bool:
+        """Whether every IMEI has pairs, in order, of IMSIs as they may be. Reads everything."""
+        if self.starts[0] or self.starts[-1] != len(self) or (self.starts[1:] <= self.starts[:-1]).any():
+            return False
+        if not are_imsis(self.imsis):
+            return False
+        return all(are_ascending(*self.of_imeis(keys)) for keys in self.imeis._chunks())
+
+    def spans(self, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where in `imsis` those of each IMEI begin and end; both 0 where it has none."""
+        at = np.empty(len(keys), np.int64)
+        self.imeis._positions_of_keys(keys, at)
+        last = len(self.starts) - 1  # clipped: a damaged file says what it likes
+        begin = np.where(at >= 0, self.starts[at.clip(0, last)], 0).astype(np.int64)
+        end = np.where(at >= 0, self.starts[(at + 1).clip(0, last)], 0).astype(np.int64)
+        return begin.clip(0, len(self)), end.clip(0, len(self))
+
+    @property
+    def arrays(self) -> tuple[ImeiSet, NDArray[np.uint32], NDArray[np.uint64]]:
+        """All of it, for lookups."""
+        return self.imeis, self.starts, self.imsis
+
+    def have(self, keys: Keys, imsis: Keys) -> NDArray[np.bool_]:
+        """Which pairs are here: bool[n]."""
+        found = np.empty(len(keys), np.uint8)
+        Pairing(self.arrays).have(keys, imsis, found)
+        return np.equal(found, _THIS_PAIR)
+
+    def of_imeis(self, keys: Keys) -> tuple[Keys, Keys]:
+        """The pairs of some IMEIs, flat: keys, each once for every pair, and IMSIs."""
+        begin, end = self.spans(keys)
+        count = (end - begin).clip(0)
+        inside = np.arange(count.sum()) - np.repeat(count.cumsum() - count, count)
+        return np.repeat(keys, count), self.imsis[np.repeat(begin, count) + inside]
+
+
+def are_imsis(numbers: Keys) -> bool:
+    """Whether all are numbers of IMSIs as they may be."""
+    return not len(numbers) or 10**6 <= int(numbers.min()) <= int(numbers.max()) < 2 * 10**15
+
+
+def _cut(array: NDArray[Any], n: int) -> NDArray[Any]:
+    """The first n numbers, without the memory of many others."""
+    return array[:n] if n > len(array) * 0.9 else array[:n].copy()
+
+
+NO_PAIRS = Pairs.of(np.empty(0, np.uint64), np.empty(0, np.uint64))
+
+
+@dataclass(frozen=True, eq=False)
+class Paired:
+    """Frozen pairs, and all pairs of the IMEIs whose pairs have changed since."""
+
+    base: Pairs
+    touched: ImeiSet = NOTHING
+    now: Pairs = field(default=NO_PAIRS)
+
+    @property
+    def changed(self) -> bool:
+        """Whether any pair differs from the base."""
+        return len(self.touched) > 0
+
+    def count(self) -> int:
+        """How many pairs. O(changes)."""
+        gone = len(self.base.of_imeis(self.touched.to_numpy())[0])
+        return len(self.base) - gone + len(self.now)
+
+    @cached_property
+    def pairing(self) -> Pairing:
+        """What answers lookups."""
+        return Pairing(self.base.arrays, *((self.touched, self.now.arrays) if self.changed else ()))
+
+    def _split(self, keys: Keys) -> Iterator[tuple[NDArray[Any], Pairs]]:
+        """The rows of keys that the base answers for, and those that the changes do."""
+        if not self.changed:
+            yield np.arange(len(keys)), self.base
+            return
+        new = np.zeros(len(keys), np.uint8)
+        self.touched._contains_keys(keys, new)
+        yield np.flatnonzero(new == 0), self.base
+        yield np.flatnonzero(new), self.now
+
+    def have(self, keys: Keys, imsis: Keys) -> NDArray[np.bool_]:
+        """Which pairs are here: bool[n]."""
+        found = np.zeros(len(keys), bool)
+        for rows, pairs in self._split(keys):
+            found[rows] = pairs.have(keys[rows], imsis[rows])
+        return found
+
+    def changed_by(self, add: tuple[Keys, Keys], remove: tuple[Keys, Keys]) -> "Paired":
+        """Without the pairs of `remove`, then with those of `add`."""
+        touched = ImeiSet.from_keys(np.concatenate([add[0], remove[0]]))
+        others = self.now.of_imeis((self.touched - touched).to_numpy())
+        keys = touched.to_numpy()
+        kept: list[tuple[Keys, Keys]] = [others]
+        gone = Pairs.of(*remove)
+        for rows, pairs in self._split(keys):
+            old = pairs.of_imeis(keys[rows])
+            stay = ~gone.have(*old)
+            kept.append((old[0][stay], old[1][stay]))
+        kept.append(add)
+        now = Pairs.of(*(np.concatenate(side) for side in zip(*kept, strict=True)), fresh=True)
+        return Paired(self.base, union([self.touched, touched]), now)
+
+    def merged(self) -> "Paired":
+        """The same with nothing changed since: a new base. O(pairs)."""
+        if not self.changed:
+            return self
+        base, now, count = self.base, self.now, self.count()
+        if count >= 1 << 32:
+            raise OverflowError(f"expected fewer than 2**32 pairs, got {count}")
+        imeis = union([base.imeis - self.touched, now.imeis])
+        places = places_of(self.touched.to_numpy(), base.imeis, now.imeis)
+        starts, imsis = np.empty(len(imeis) + 1, np.uint32), np.empty(count, np.uint64)
+        with fitting("pairs"):
+            merge_pairs(base.arrays[1:], now.arrays[1:], *places, starts, imsis)
+        return Paired(Pairs(imeis, starts.astype("<u4", copy=False), imsis))
+
+
+def pair_columns(imeis: object, imsis: object) -> tuple[Keys, Keys]:
+    """The keys and the IMSI numbers of two columns, as new arrays; raises for the first malformed row."""
+    keys = columns.keys_of(imeis)
+    if isinstance(imeis, np.ndarray):  # may be that array
+        keys = keys.copy()
+    numbers, value = imsi_numbers(imsis, len(keys))
+    wrong = np.flatnonzero((numbers == BAD_IMSI) | (numbers == NO_IMSI))
+    if wrong.size:
+        raise ImsiError(value(int(wrong[0])), position=int(wrong[0]))
+    return keys, numbers

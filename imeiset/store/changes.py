@@ -1,0 +1,151 @@
+"""The payload of a change in the journal, and how a Delta becomes one."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imeiset import columns, irregular
+from imeiset.columns import Keys
+from imeiset.errors import StoreDamaged
+from imeiset.register.details import date_text, reasons_text
+from imeiset.register.imsis import prefix_numbers
+from imeiset.register.layout import dump
+from imeiset.register.lists import List, tac_set
+from imeiset.register.pairs import are_imsis, pair_columns
+from imeiset.sets import ImeiSet
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Changes of one list: removals, then additions.
+
+    add, remove: by rule, what the methods of `Register` take. "exact": a column of IMEIs or an ImeiSet.
+    "range": (lows, highs). "tac": texts of 8 digits. "pair": (imeis, imsis). "irregular": irregular
+    identities. "imsi": prefixes. rule: None is "pair" or "imsi" for lists of such, "exact" for others.
+    reason, date: of all exact IMEIs that are added. To add what is there or remove what is not is no error.
+    """
+
+    list: str
+    add: Any = field(default=None, repr=False)
+    remove: Any = field(default=None, repr=False)
+    rule: Literal["exact", "range", "tac", "pair", "irregular", "imsi"] | None = None
+    reason: str | None = None
+    date: object = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """A delta as the journal has it: arrays, or for irregular identities and prefixes texts."""
+
+    about: dict[str, Any]
+    add: tuple[NDArray[Any], ...]
+    remove: tuple[NDArray[Any], ...]
+
+
+COLUMNS = {"exact": 1, "range": 2, "tac": 2, "pair": 2, "irregular": 0, "imsi": 0}
+
+
+def named(lists: Sequence[List], name: str | None) -> List:
+    """The list of that name."""
+    for one in lists:
+        if one.name == name:
+            return one
+    raise ValueError(f"list: expected one of {', '.join(one.name for one in lists)}, got {name!r}")
+
+
+def change_of(delta: Delta, lists: Sequence[List]) -> Change:
+    """A delta, understood."""
+    if not isinstance(delta, Delta):
+        raise TypeError(f"expected Deltas, got {type(delta).__name__}")
+    one = named(lists, delta.list)
+    rule = delta.rule or {"exempt": "pair", "lock": "pair", "imsis": "imsi"}.get(one.kind, "exact")
+    kinds = {"pair": ("exempt", "lock"), "imsi": ("imsis",)}.get(rule, ("imeis",))
+    if rule not in COLUMNS or one.kind not in kinds:
+        raise ValueError(
+            f"rule: expected one of list {one.name!r}, which is of kind {one.kind!r}, got {rule!r}"
+        )
+    if rule != "exact" and (delta.reason is not None or delta.date is not None):
+        raise ValueError(f"reason and date: expected with exact IMEIs only, got with rule {rule!r}")
+    about: dict[str, Any] = {"list": one.name, "rule": rule}
+    about["reason"] = reasons_text(delta.reason)
+    about["date"] = date_text(delta.date)
+    add, remove = _arrays(rule, delta.add), _arrays(rule, delta.remove)
+    if not COLUMNS[rule]:
+        about["add"], about["remove"] = sorted(add), sorted(remove)
+        return Change(about, (), ())
+    about["add"], about["remove"] = len(add[0]), len(remove[0])
+    return Change(about, tuple(add), tuple(remove))
+
+
+def _arrays(rule: str, given: Any) -> list[Any]:
+    """What is added or removed: arrays in normal form, or texts."""
+    two = {"range": "lows and highs", "pair": "IMEIs and IMSIs"}.get(rule)
+    if given is None:
+        given = ((), ()) if two else ()
+    if two and not (isinstance(given, list | tuple) and len(given) == 2):
+        raise TypeError(f"rule {rule!r}: expected a pair of columns, {two}, got {type(given).__name__}")
+    if rule == "exact":
+        if isinstance(given, ImeiSet):
+            if given.irregular is not None and len(given.irregular):
+                raise ValueError(
+                    "expected a set without irregular identities: give them with rule 'irregular'"
+                )
+            return [given.to_numpy()]
+        return [ImeiSet.from_keys(columns.keys_of(given)).to_numpy()]
+    if rule in ("range", "tac"):
+        runs = list((tac_set(given) if rule == "tac" else ImeiSet.from_ranges(*given))._runs())
+        return [np.concatenate(ends) for ends in zip(*runs, strict=True)]
+    if rule == "pair":
+        pairs = _flat(*pair_columns(*given))
+        return list(pairs)
+    if rule == "irregular":
+        return [text.decode() for text in irregular.table(given).tolist()]
+    return [str(number)[1:] for number in prefix_numbers(given)]
+
+
+def _flat(keys: Keys, imsis: Keys) -> tuple[Keys, Keys]:
+    order = np.lexsort((imsis, keys))
+    return keys[order], imsis[order]
+
+
+def packed(changes: Sequence[Change]) -> bytes:
+    """A payload: what there is as JSON, filled up to 8 bytes, and the arrays one after another."""
+    about = dump([change.about for change in changes])
+    about += b" " * (-len(about) % 8)
+    arrays = [array for change in changes for array in (*change.add, *change.remove)]
+    return b"".join(
+        [len(about).to_bytes(8, "little"), about, *(array.astype("<u8").tobytes() for array in arrays)]
+    )
+
+
+def unpacked(payload: bytes, path: Path) -> list[Change]:
+    try:
+        end = 8 + int.from_bytes(payload[:8], "little")
+        numbers = np.frombuffer(payload[end:], "<u8")
+        changes, at = [], 0
+        for about in json.loads(payload[8:end]):
+            texts = [about[name] for name in ("list", "rule", "reason", "date")]
+            if not all(isinstance(text, str) for text in texts) or date_text(texts[3]) != texts[3]:
+                raise ValueError(f"a change with another list, rule, reason or date than may be: {texts}")
+            sides = []
+            for side in ("add", "remove"):
+                arrays = []
+                for _ in range(COLUMNS[about["rule"]]):
+                    if not 0 <= about[side] <= len(numbers) - at:
+                        raise ValueError(f"{about[side]} numbers, of which {len(numbers) - at} are there")
+                    arrays.append(numbers[at : at + about[side]])
+                    at += about[side]
+                if about["rule"] == "pair" and not are_imsis(arrays[1]):
+                    raise ValueError("pairs with numbers that are no IMSIs")
+                sides.append(tuple(arrays))
+            changes.append(Change(about, *sides))
+        if at != len(numbers):
+            raise ValueError(f"{len(numbers)} numbers, of which {at} are used")
+        return changes
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise StoreDamaged(path, "changes", str(error)) from None

@@ -1,0 +1,181 @@
+"""What readers of a store see, frozen, and what changes make of it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imeiset import snapshot
+from imeiset._files import publish
+from imeiset._native.checks import Tables, mark
+from imeiset.columns import Keys
+from imeiset.register.checks import make_tables
+from imeiset.register.coverage import Known
+from imeiset.register.details import Column
+from imeiset.register.imsis import prefix_numbers
+from imeiset.register.layered import NOTHING, Members, followed, union
+from imeiset.register.layout import KIND
+from imeiset.register.lists import List, check_prefixes
+from imeiset.register.pairs import NO_PAIRS, Paired
+from imeiset.register.register import Register
+from imeiset.sets import ImeiSet
+from imeiset.store import journal as _journal
+from imeiset.store.changes import COLUMNS, Change
+from imeiset.store.directory import MANIFEST, base_path, journal_path, manifest_text
+from imeiset.store.journal import Place, Record
+
+_WORD_KEYS = 4  # keys for each 64-bit word of the filter, at most: 16 bits each
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """What readers see, frozen: a base, and what changed since."""
+
+    generation: int
+    base: Register
+    file: snapshot.Snapshot  # of the base
+    base_place: Place
+    place: Place
+    lists: tuple[List, ...]
+    tables: Tables
+    touched: Keys | None = None  # a filter, see `Tables`
+    keys: int = 0  # in it
+    wide: ImeiSet = field(default=NOTHING)
+
+    @property
+    def digest(self) -> str:
+        return f"{self.place.digest:016x}"
+
+
+def changed(state: State, changes: Iterable[Change], place: Place) -> State:
+    """A state after changes. O(changes so far), however many they come in."""
+    lists = {one.name: one for one in state.lists}
+    together: dict[tuple[str, str], list[Change]] = {}
+    keys: list[Keys] = []
+    wide = [state.wide]
+    for change in changes:
+        name, rule = change.about["list"], change.about["rule"]
+        if COLUMNS[rule]:  # of numbers, each of which its last change decides about
+            together.setdefault((name, rule), []).append(change)
+        else:
+            lists[name] = _texts_changed(lists[name], rule, change)
+            check_prefixes(lists[name], lists.values())
+        if rule in ("exact", "pair"):
+            keys += [change.add[0], change.remove[0]]
+    for (name, rule), some in together.items():
+        lists[name] = _list_changed(lists[name], rule, some, wide)
+    frozen = tuple(lists.values())
+    touched, count = _touched(state, frozen, keys)
+    covered = union(wide)
+    known = cast(Known, state.base._known)
+    tables = make_tables(frozen, state.base.policy, known, touched, covered if len(covered) else None)
+    return replace(state, place=place, lists=frozen, tables=tables, touched=touched, keys=count, wide=covered)
+
+
+def _net(changes: Sequence[Change]) -> tuple[ImeiSet, ImeiSet, tuple[Column | None, Column | None]]:
+    """What changes of exact IMEIs come to: added, removed, and the reasons and dates of the added."""
+    sides = [side[0] for change in changes for side in (change.remove, change.add)]
+    keys = np.concatenate(sides)
+    step = np.repeat(np.arange(len(sides)), [len(side) for side in sides])
+    order = np.argsort(keys, kind="stable")
+    keys, step = keys[order], step[order]
+    last = np.append(keys[1:] != keys[:-1], True)[: len(keys)]
+    keys, step = keys[last], step[last]
+    added = step % 2 == 1
+    column_of = []
+    for name in ("reason", "date"):
+        texts = [change.about[name] for change in changes]
+        values = {text: code for code, text in enumerate(["", *sorted({*texts} - {""})])}
+        codes = np.array([values[text] for text in texts])[step[added] // 2]
+        column_of.append(Column.of(values, codes))
+    return (
+        ImeiSet.from_keys(keys[added]),
+        ImeiSet.from_keys(keys[~added]),
+        (column_of[0], column_of[1]),
+    )
+
+
+def _net_pairs(changes: Sequence[Change]) -> tuple[tuple[Keys, Keys], tuple[Keys, Keys]]:
+    """What changes of pairs come to: added, removed."""
+    if len(changes) == 1:
+        return _two(changes[0].add), _two(changes[0].remove)
+    sides = [side for change in changes for side in (change.remove, change.add)]
+    keys, imsis = (np.concatenate(column) for column in zip(*sides, strict=True))
+    step = np.repeat(np.arange(len(sides)), [len(side[0]) for side in sides])
+    order = np.lexsort((step, imsis, keys))
+    keys, imsis, step = keys[order], imsis[order], step[order]
+    last = np.append((keys[1:] != keys[:-1]) | (imsis[1:] != imsis[:-1]), True)[: len(keys)]
+    added, removed = last & (step % 2 == 1), last & (step % 2 == 0)
+    return (keys[added], imsis[added]), (keys[removed], imsis[removed])
+
+
+def _net_ranges(changes: Sequence[Change]) -> tuple[ImeiSet, ImeiSet]:
+    """What changes of ranges come to: added, removed. Neighbours first: so large sets are made seldom."""
+    sides = ((change.add, change.remove) for change in changes)
+    steps = [(ImeiSet._from_ranges(*add), ImeiSet._from_ranges(*remove)) for add, remove in sides]
+    while len(steps) > 1:
+        odd = steps[len(steps) // 2 * 2 :]
+        steps = [*map(followed, steps[::2], steps[1::2]), *odd]
+    return steps[0]
+
+
+def _list_changed(one: List, rule: str, changes: Sequence[Change], wide: list[ImeiSet]) -> List:
+    """A list after changes by one rule; what ranges they touched goes to `wide`."""
+    if rule == "pair":
+        pairs = one.pairs or Paired(NO_PAIRS)
+        return replace(one, pairs=pairs.changed_by(*_net_pairs(changes)))
+    members: Members = getattr(one, rule) or Members(NOTHING)
+    if rule == "exact":
+        return replace(one, exact=members.changed_by(*_net(changes)))
+    added, removed = _net_ranges(changes)
+    wide += [added, removed]
+    parts: dict[str, Any] = {rule: members.changed_by(added, removed)}
+    return replace(one, **parts)
+
+
+def _texts_changed(one: List, rule: str, change: Change) -> List:
+    """A list after a change of IMSI prefixes or irregular identities."""
+    add, remove = change.about["add"], change.about["remove"]
+    if rule == "imsi":
+        return replace(one, prefixes=(one.prefixes - prefix_numbers(remove)) | prefix_numbers(add))
+    gone, new = ({text.encode() for text in texts} for texts in (remove, add))
+    return replace(one, texts=(one.texts - gone) | new)
+
+
+def _two(arrays: tuple[NDArray[Any], ...]) -> tuple[Keys, Keys]:
+    return arrays[0], arrays[1]
+
+
+def _touched(state: State, lists: Sequence[List], keys: list[Keys]) -> tuple[Keys | None, int]:
+    """The filter of the changed keys, with these, and how many are in it; a key may count more than once."""
+    count = state.keys + sum(map(len, keys))
+    if not count:
+        return None, 0
+    if state.touched is not None and count <= len(state.touched) * _WORD_KEYS:
+        words = state.touched.copy()
+    else:  # from all that changed, these too, each once for its list: twice as large as that needs
+        sets = [one for given in lists if given.exact for one in (given.exact.added, given.exact.removed)]
+        sets += [one.pairs.touched for one in lists if one.pairs]
+        count, keys = sum(map(len, sets)), [members.to_numpy() for members in sets]
+        words = np.zeros(max(1 << 10, 1 << (count * 2 // _WORD_KEYS).bit_length()), np.uint64)
+    for some in keys:
+        mark(words, some)
+    return words, count
+
+
+def publish_generation(
+    directory: Path, generation: int, register: Register | None, place: Place, changes: Iterable[Record]
+) -> None:
+    """Base, journal, and last of all the manifest that names them."""
+    path = base_path(directory, generation)
+    if register is not None:
+        register.save(path, generation=generation)
+    base = snapshot.open(path, kind=KIND)
+    Register._from(base)  # what cannot be read is not what serves
+    start = replace(place, digest=base.digest, end=_journal.HEADER_SIZE)
+    _journal.create(journal_path(directory, generation), generation, start, changes)
+    with publish(directory / MANIFEST) as file:
+        file.write(manifest_text(generation))
