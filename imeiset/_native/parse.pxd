@@ -7,6 +7,3 @@ cdef uint8_t parse_object(object value, uint64_t* key) except 255
 
 # The ImeiError of a status for a value, at an index in a column (-1: none).
 cdef object parse_error(uint8_t status, object value, Py_ssize_t position)
-
-# The number of a SIMD level, see c/simd.h, by its name. ValueError for one that this processor does not run.
-cdef int simd_number(str name) except -1

@@ -12,7 +12,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.string cimport memset
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
-import os
+from imeiset._native.simd cimport simd_follow
 
 from imeiset.errors import ImeiError, ParseStatus
 
@@ -49,9 +49,6 @@ cdef extern from "c/digits.h" nogil:
     size_t imei_settle(int, size_t, uint64_t*, uint8_t*) noexcept
 
 cdef extern from "c/digits_simd.h" nogil:
-    const char* const* simd_names
-    int simd_supported() noexcept
-    int simd_by_name(const char*) noexcept
     ctypedef struct digit_kernels:
         void (*fixed)(const uint8_t*, ptrdiff_t, size_t, size_t, uint8_t, uint64_t*, uint8_t*) noexcept nogil
         void (*ucs4)(const uint8_t*, ptrdiff_t, size_t, size_t, uint8_t, uint64_t*, uint8_t*) noexcept nogil
@@ -72,40 +69,15 @@ write_init()
 
 NO_KEY = IMEI_NO_KEY  # the key of a malformed row
 
-cdef int _level
 cdef const digit_kernels* _kernels
 
 
-def simd_levels():
-    """The SIMD levels this processor runs, lowest first."""
-    return tuple(simd_names[level].decode() for level in range(simd_supported() + 1))
+cdef void _choose(int level) noexcept:
+    global _kernels
+    _kernels = &digit_levels[level]
 
 
-def simd_wanted():
-    """The level to begin with: that of the environment, or the highest."""
-    return os.environ.get("IMEISET_SIMD") or simd_names[simd_supported()].decode()
-
-
-cdef int simd_number(str name) except -1:
-    cdef int level = simd_by_name(name.encode()) if "\0" not in name else -1
-    if not 0 <= level <= simd_supported():
-        raise ValueError(f"SIMD level: expected one of {', '.join(simd_levels())}, got {name!r}")
-    return level
-
-
-def simd_level():
-    """The level in use."""
-    return simd_names[_level].decode()
-
-
-def use_simd(str name not None, /):
-    """Use that level from now on, in every thread: for tests and measurements."""
-    global _level, _kernels
-    _level = simd_number(name)
-    _kernels = &digit_levels[_level]
-
-
-use_simd(simd_wanted())
+simd_follow(_choose)
 
 
 cdef Py_ssize_t _copy_text(object text, uint8_t* buffer) noexcept:
@@ -124,8 +96,8 @@ cdef Py_ssize_t _copy_text(object text, uint8_t* buffer) noexcept:
     return n
 
 
-# The status of a value that Python code of its own is asked about: RAISED, which is the status of nothing, where
-# that code raises what is no error of the value's, and Cython hands the exception on.
+# A value whose own code is asked may raise. An Exception says that it is not an IMEI; what is none, or a
+# MemoryError, is the caller's: the status is RAISED, and Cython hands the exception on.
 
 cdef enum:
     RAISED = 255
