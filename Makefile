@@ -90,8 +90,8 @@ test-integrations: ## The integrations with the newest and the oldest libraries 
 		build/venv-$$age/bin/python $(PIP) $(BUILDERS); \
 		if [ $$age = oldest ]; then build/venv-$$age/bin/python $(PIP) $(OLDEST) "numpy<2"; fi; \
 		build/venv-$$age/bin/python $(PIP) --no-build-isolation '.[test,$(EXTRAS)]'; \
-		$(SAFELY) build/venv-$$age/bin/pytest tests/integrations tests/test_arrow*.py tests/test_screening.py \
-			tests/feeds/test_screen.py tests/feeds/test_formats.py; \
+		$(SAFELY) build/venv-$$age/bin/pytest tests/integrations tests/test_arrow*.py tests/screening \
+			tests/feeds/test_formats.py; \
 	done
 
 test-spark: ## The Spark integration on a local cluster of two workers, if Java 17 is here

@@ -17,11 +17,11 @@ from imeiset.errors import (
     SnapshotError,
     StoreError,
 )
-from imeiset.feeds import LoadedRegister, LoadReport, LoadResult, ScreenReport, load, load_register, screen
+from imeiset.feeds import LoadedRegister, LoadReport, LoadResult, load, load_register
 from imeiset.imei import Imei
 from imeiset.merging import merge
 from imeiset.register import EquipmentStatus, Policy, Register, Verdict
-from imeiset.screening import Screener
+from imeiset.screening import Screener, ScreenReport, screen
 from imeiset.sets import ImeiSet
 from imeiset.store import Delta, Store
 

@@ -1,10 +1,15 @@
 """Every exception of imeiset, and the codes that say why a text is not an IMEI.
 
-Messages say what was expected and what was got. IMEIs are personal data: a message shows the
-Type Allocation Code and hides the serial number, see `mask`.
+A message says what was expected, what was got, and what to do. IMEIs and IMSIs are personal data: a message
+shows as much of them as `mask`, `mask_imsi` and `mask_text` leave, and nothing else masks.
+
+Every exception can be made from its message alone, as libraries do that carry one across a border; its
+attributes are then empty. Pickled and copied, it keeps them.
 """
 
+import errno
 import os
+import re
 from enum import IntEnum
 from numbers import Integral
 from typing import Literal
@@ -15,6 +20,8 @@ CheckDigit = Literal["ignore", "spare", "require"]
 _SHOWN = 8  # the TAC
 _NETWORK = 5  # MCC and MNC: of an IMSI, what may be shown
 _LONGEST = 32  # no text with separators is longer than 31 characters
+_QUOTED = 100  # characters of a free text
+_RUN = re.compile(r"\d(?:[\W_]?\d)+")  # digits, with at most one other sign between two of them
 
 
 class ParseStatus(IntEnum):
@@ -87,26 +94,122 @@ _EXPECTED = {
 
 
 def mask(value: object) -> str:
-    """`value` as it may be shown: 8 characters (the TAC), then one `*` for each that follows.
+    """An IMEI as it may be shown: 8 characters (the TAC), then one `*` for each that follows.
 
-    An integer is written with 14 digits. What is not printable ASCII is escaped: foreign digits show,
-    and a hostile file cannot drive a terminal. What is longer than 32 characters is cut, and its
-    length said.
+    Parameters
+    ----------
+    value : object
+        What should have been an IMEI. An integer is written with 14 digits.
+
+    Returns
+    -------
+    str
+        Printable ASCII: foreign digits are escaped, and a hostile file cannot drive a terminal. Of more
+        than 32 characters the rest is cut, and the length said.
+
+    Examples
+    --------
+    >>> mask("490154203237518"), mask("49015420323751x")
+    ('49015420*******', '49015420*******')
     """
     if isinstance(value, Integral) and not isinstance(value, bool):
         value = int(value)
         if abs(value) >= 10**_LONGEST:
             return f"an integer of more than {_LONGEST} digits"
         value = f"{value:014d}"
+    return _hide(value, _SHOWN)
+
+
+def mask_imsi(value: object) -> str:
+    """An IMSI as it may be shown: 5 characters (the network), then one `*` for each that follows.
+
+    Parameters
+    ----------
+    value : object
+        What should have been an IMSI, or a prefix of some.
+
+    Returns
+    -------
+    str
+        Printable ASCII, as of `mask`.
+
+    Examples
+    --------
+    >>> mask_imsi("234150999999999")
+    '23415**********'
+    """
+    return _hide(value, _NETWORK)
+
+
+def mask_text(value: object) -> str:
+    """Any text of a file as it may be shown: without the digits beyond the 8th of a run of them.
+
+    A title, a status or a damaged manifest may hold IMEIs. Single separators do not end a run, so an IMEI
+    written in groups is masked as well; a date is not.
+
+    Parameters
+    ----------
+    value : object
+        Of what is neither `str` nor `bytes`, the `repr` is taken.
+
+    Returns
+    -------
+    str
+        At most 100 characters of it, printable.
+
+    Examples
+    --------
+    >>> mask_text("stolen 2024-02-29, see 49-015420-323751-8")
+    'stolen 2024-02-29, see 49-015420-******-*'
+    """
+    if isinstance(value, bytes | bytearray):
+        text = bytes(value[: 2 * _QUOTED]).decode("utf-8", "backslashreplace")
+    else:
+        text = value if isinstance(value, str) else repr(value)
+    shown = printable(_RUN.sub(_hide_run, text[: _QUOTED + 1]))
+    return shown if len(shown) <= _QUOTED else shown[: _QUOTED - 3] + "..."
+
+
+def printable(text: str) -> str:
+    """A text, perhaps the name of a file, in one line that can be printed whatever is in it.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        The text with escapes for what is not printable.
+
+    Examples
+    --------
+    >>> printable("Gerät\\n")
+    'Gerät\\\\n'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _hide(value: object, shown: int) -> str:
+    """All but the first characters of a value hidden."""
     if isinstance(value, bytes | bytearray):
         length, text = len(value), bytes(value[:_LONGEST]).decode("latin-1")
     elif isinstance(value, str):
         length, text = len(value), str(value[:_LONGEST])
     else:
         return f"<{type(value).__name__}>"
-    shown = text[:_SHOWN].encode("unicode_escape").decode()
-    shown += "*" * (len(text) - _SHOWN)
-    return shown if length <= _LONGEST else f"{shown}... ({length} characters)"
+    hidden = text[:shown].encode("unicode_escape").decode() + "*" * (len(text) - shown)
+    return hidden if length <= _LONGEST else f"{hidden}... ({length} characters)"
+
+
+def _hide_run(found: re.Match[str]) -> str:
+    seen = 0
+    out = ""
+    for sign in found[0]:
+        seen += sign.isdecimal()
+        out += "*" if sign.isdecimal() and seen > _SHOWN else sign
+    return out
 
 
 def expect_several(name: str, values: object) -> None:
@@ -115,40 +218,100 @@ def expect_several(name: str, values: object) -> None:
         raise TypeError(f"{name}: expected a list of them, got one {type(values).__name__}")
 
 
-def _rebuild(kind: type[Exception], message: str, state: dict[str, object]) -> Exception:
-    error = kind.__new__(kind, message)
-    error.__dict__.update(state)
-    return error
-
-
 class ImeisetError(Exception):
-    """Base of every error imeiset raises on purpose, wrong argument types aside."""
+    """Base of every error that imeiset raises on purpose, wrong argument types aside.
 
-    def __reduce__(self) -> tuple[object, ...]:
-        # The default calls the class with the message alone; errors must survive process pools.
-        return _rebuild, (type(self), str(self), self.__dict__)
+    Examples
+    --------
+    >>> try:
+    ...     imeiset.ImeiSet.open("nowhere.imei")
+    ... except imeiset.ImeisetError as error:
+    ...     print(error)
+    nowhere.imei: expected a readable file, got No such file or directory
+    """
+
+    # That of OSError would add an errno.
+    __str__ = Exception.__str__
 
 
 class ExtraMissing(ImeisetError, ModuleNotFoundError):
-    """A library that an extra of imeiset brings is not installed. extra: its name. what: what needs it."""
+    """A library that an extra of imeiset brings is not installed. Install the extra that it names.
 
-    def __init__(self, what: str, extra: str, module: str | None):
-        super().__init__(f"{what}: pip install 'imeiset[{extra}]'", name=module)
+    Parameters
+    ----------
+    what : str
+        What needs the library; or, alone, the whole message.
+    extra, module : str, optional
+        The extra, and the library.
+
+    Attributes
+    ----------
+    extra : str
+        The extra to install: `pip install 'imeiset[extra]'`.
+    """
+
+    def __init__(self, what: str = "", extra: str = "", module: str | None = None):
+        super().__init__(f"{what}: pip install 'imeiset[{extra}]'" if extra else what)
         self.extra = extra
+        self._module = module
+
+    @property
+    def name(self) -> str | None:  # type: ignore[override] # kept in pickles, unlike that of ImportError
+        """The library."""
+        return self._module
 
 
 class ImeiError(ImeisetError, ValueError):
-    """A value that is not an IMEI.
+    """A value that is not an IMEI. Correct it, or say with `malformed=` what such values are.
 
-    status: why not. position: its index in the column, or None. got: the value, masked.
-    expected: what would have been right.
+    Parameters
+    ----------
+    status : ParseStatus or str
+        Why not; or, alone, the whole message.
+    value : object
+        The value.
+    position : int, optional
+        Its index in the column.
+    expected : str, optional
+        What would have been right, if `status` does not say it.
+
+    Attributes
+    ----------
+    status : ParseStatus or None
+        Why the value is not an IMEI. None if the error was made from a message.
+    position : int or None
+        Its index in the column.
+    expected, got : str
+        What would have been right, and the value, masked.
+
+    Examples
+    --------
+    >>> try:
+    ...     imeiset.ImeiSet(["490154203237518", "35693803564380x"])
+    ... except imeiset.ImeiError as error:
+    ...     print(error)
+    ...     print(error.position, error.status.name)
+    row 1: a character that is not a digit: expected 14, 15 or 16 ASCII digits, got '35693803*******'
+    1 NOT_DIGIT
     """
 
+    # None only where somebody else made the error of a message: not worth a check at each use.
+    status: ParseStatus = None  # type: ignore[assignment]
+
     def __init__(
-        self, status: ParseStatus, value: object, *, position: int | None = None, expected: str | None = None
+        self,
+        status: ParseStatus | str = "",
+        value: object = None,
+        *,
+        position: int | None = None,
+        expected: str | None = None,
     ):
-        self.status = ParseStatus(status)
         self.position = position
+        if isinstance(status, str):
+            self.expected = self.got = ""
+            super().__init__(status)
+            return
+        self.status = ParseStatus(status)
         self.expected = expected or self.status.expected
         self.got = mask(value)
         where = "" if position is None else f"row {position}: "
@@ -156,153 +319,247 @@ class ImeiError(ImeisetError, ValueError):
 
 
 class ImsiError(ImeisetError, ValueError):
-    """A value that is not an IMSI: 6 to 15 digits (3GPP TS 23.003). position: its row in the column, or None.
+    """A value that is not an IMSI of 6 to 15 digits (3GPP TS 23.003). Correct it, or leave it out.
 
-    got: the value, of which only the network (the first 5 digits) is shown.
+    Parameters
+    ----------
+    message : str, optional
+        The whole message, instead of the others.
+    value : object
+        The value.
+    position : int, optional
+        Its index in the column.
+
+    Attributes
+    ----------
+    position : int or None
+        Its index in the column.
+    expected, got : str
+        What would have been right, and the value, of which only the network is shown.
+
+    Examples
+    --------
+    >>> try:
+    ...     imeiset.Register().check("490154203237518", imsi="23415099999999x")
+    ... except imeiset.ImsiError as error:
+    ...     print(error)
+    expected an IMSI of 6 to 15 ASCII digits, got '23415**********'
     """
 
     expected = "an IMSI of 6 to 15 ASCII digits"
 
-    def __init__(self, value: object, *, position: int | None = None, expected: str = expected):
-        self.expected = expected
+    def __init__(self, message: str | None = None, *, value: object = None, position: int | None = None):
         self.position = position
-        text = value.decode("latin-1") if isinstance(value, bytes) else value
-        if isinstance(text, str):
-            shown = text[:_NETWORK].encode("unicode_escape").decode()
-            self.got = f"'{shown}{'*' * min(len(text) - _NETWORK, _LONGEST)}'"
-        else:
-            self.got = type(value).__name__
+        self.got = "" if message else mask_imsi(value)
         where = "" if position is None else f"row {position}: "
-        super().__init__(f"{where}expected {self.expected}, got {self.got}")
+        super().__init__(message or f"{where}expected {self.expected}, got '{self.got}'")
 
 
 class _FileError(ImeisetError):
-    """path: the file. expected, got: in words."""
+    """What is wrong with a file, or the directory of a store.
 
-    def __init__(self, path: str | os.PathLike[str], expected: str, got: str, *, line: int | None = None):
-        place = os.fspath(path) if line is None else f"{os.fspath(path)}, line {line}"
-        super().__init__(f"{place}: expected {expected}, got {got}")
-        self.path = os.fspath(path)
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file; or, alone, the whole message.
+    expected, got : str, optional
+        In words.
+    line : int, optional
+        Where in the file.
+
+    Attributes
+    ----------
+    path, expected, got : str
+        As given; empty if the error was made from a message.
+    line : int or None
+        Where in the file.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] = "",
+        expected: str = "",
+        got: str = "",
+        *,
+        line: int | None = None,
+    ):
+        name = os.fspath(path)
+        place = name if line is None else f"{name}, line {line}"
+        super().__init__(f"{place}: expected {expected}, got {got}" if expected else name)
+        self.path = name if expected else ""
         self.line = line
         self.expected = expected
         self.got = got
 
 
+class _SystemError(_FileError, OSError):
+    """One that is an OSError too, with the attributes of one."""
+
+    # Not those of OSError, which pickles would lose.
+    errno: int = errno.ENOENT
+
+    @property
+    def filename(self) -> str | None:
+        """The file."""
+        return self.path or None
+
+    @property
+    def strerror(self) -> str:  # type: ignore[override]
+        """What was got, in words."""
+        return self.got
+
+
 class SnapshotError(_FileError):
-    """A snapshot that cannot be used."""
+    """A snapshot that cannot be used: the kind of the error says why.
+
+    Examples
+    --------
+    >>> with open("list.csv", "w") as file:
+    ...     print("490154203237518", file=file, flush=True)
+    ...     try:
+    ...         imeiset.ImeiSet.open("list.csv")
+    ...     except imeiset.SnapshotError as error:
+    ...         print(type(error).__name__, error.path)
+    SnapshotMagic list.csv
+    """
 
 
-class SnapshotMissing(SnapshotError):
-    """No such file, or it cannot be read."""
+class SnapshotMissing(SnapshotError, _SystemError, FileNotFoundError):
+    """No such file, or it cannot be read. See whether the path and its permissions are right."""
 
 
 class SnapshotEmpty(SnapshotError):
-    """A file of no bytes."""
+    """A file of no bytes: a copy that failed. Copy it again."""
 
 
 class SnapshotTruncated(SnapshotError):
-    """A file shorter than its header says."""
+    """A file shorter than its header says: a copy that was cut short. Copy it again."""
 
 
 class SnapshotMagic(SnapshotError):
-    """Not a snapshot at all."""
+    """Not a snapshot at all. `imeiset build` makes one of a list."""
 
 
 class SnapshotVersion(SnapshotError):
-    """A format version newer than this library."""
+    """A format version newer than this library. Update imeiset."""
 
 
 class SnapshotEndianness(SnapshotError):
-    """Written in, or read by, another byte order."""
+    """Written in, or read by, another byte order. Build it on a little-endian machine."""
 
 
 class SnapshotHeaderChecksum(SnapshotError):
-    """The header or the section table is damaged."""
+    """The header or the section table is damaged. Restore a copy."""
 
 
 class SnapshotSectionChecksum(SnapshotError):
-    """A section is damaged."""
+    """A section is damaged. Restore a copy."""
 
 
 class SnapshotBounds(SnapshotError):
-    """A section outside the file, or counts that contradict each other."""
+    """A section outside the file, or counts that contradict each other. Restore a copy."""
 
 
 class SnapshotKind(SnapshotError):
-    """A snapshot of something else."""
+    """A snapshot of something else, a register for a set. Open it as what it is."""
 
 
 class FeedError(_FileError):
-    """A source file that cannot be loaded. line: where, or None."""
+    """A source file that cannot be loaded: the kind of the error says why, `line` where.
+
+    Examples
+    --------
+    >>> try:
+    ...     imeiset.load("nowhere.csv")
+    ... except imeiset.FeedError as error:
+    ...     print(type(error).__name__, error.path)
+    FeedMissing nowhere.csv
+    """
 
 
-class FeedMissing(FeedError):
-    """No such file, or it cannot be read."""
+class FeedMissing(FeedError, _SystemError, FileNotFoundError):
+    """No such file, or it cannot be read. See whether the path and its permissions are right."""
 
 
 class FeedEmpty(FeedError):
-    """A file without rows."""
+    """A file without rows. Ask its sender for a whole one."""
 
 
 class FeedEncoding(FeedError):
-    """Binary, UTF-16, an archive: not the text it should be."""
+    """Binary, UTF-16, an archive: not the text it should be. Convert it to UTF-8."""
 
 
 class FeedTruncated(FeedError):
-    """A compressed file that ends early or fails its checksum."""
+    """A compressed file that ends early or fails its checksum. Fetch it again."""
 
 
-class FeedColumn(FeedError):
-    """The column asked for is not there."""
+class FeedColumn(FeedError, LookupError):
+    """The column asked for is not there. Name one that is."""
 
 
 class FeedConflict(FeedError):
-    """A delta that does not fit what it is applied to."""
+    """A delta that does not fit what it is applied to. See whether it is the next one for this list."""
 
 
 class FeedDescription(FeedError):
-    """A description of a register that is not understood."""
+    """A description of a register that is not understood. Correct what the message quotes."""
 
 
 class FeedRejects(FeedError):
-    """More rejected rows than allowed."""
+    """More rejected rows than allowed. Correct them, or allow more with `max_rejects`."""
 
 
 class FeedLimit(FeedError):
-    """A line, or a file, larger than allowed."""
+    """A line, a file or a change of size beyond what is allowed. Raise the limit if that is right."""
 
 
 class StoreError(_FileError):
-    """A store that cannot be used so, or not now."""
+    """A store that cannot be used so, or not now: the kind of the error says why.
+
+    Examples
+    --------
+    >>> try:
+    ...     imeiset.Store.open("nowhere")
+    ... except imeiset.StoreError as error:
+    ...     print(type(error).__name__, error.path)
+    StoreMissing nowhere
+    """
 
 
-class StoreMissing(StoreError):
-    """No store in that directory, or not that generation of it."""
+class StoreMissing(StoreError, _SystemError, FileNotFoundError):
+    """No store in that directory, or not that generation of it. `Store.create` makes one."""
 
 
-class StoreExists(StoreError):
-    """A store is there already."""
+class StoreExists(StoreError, _SystemError, FileExistsError):
+    """A store is there already. `Store.open` opens it, `Store.replace` gives it other lists."""
+
+    errno = errno.EEXIST
 
 
 class StoreDamaged(StoreError):
-    """Its manifest or its journal is not what was written."""
+    """Its manifest or its journal is not what was written. Restore a copy."""
 
 
-class StoreLocked(StoreError):
-    """Another process is its writer."""
+class StoreLocked(StoreError, _SystemError, BlockingIOError):
+    """Another process is its writer. Write there, or when that process has closed the store."""
+
+    errno = errno.EAGAIN
 
 
 class StoreSequence(StoreError):
-    """A delta that is not the next one, or another one than was applied under its number."""
+    """A delta that is not the next one, or another one than was applied under its number.
+
+    Apply the one that is missing first.
+    """
 
 
 class StoreBase(StoreError):
-    """A delta for another state, or a base that does not fit the lists."""
+    """A delta for another state, or a base that does not fit the lists. Make the delta anew."""
 
 
 class StoreShrunk(StoreError):
-    """A new base in which a list is much smaller."""
+    """A new base in which a list is much smaller. Pass `force=True` if that is right."""
 
 
 class StoreInDoubt(StoreError):
-    """The disk failed when a change was to be made durable: reopen to see whether it was."""
+    """The disk failed when a change was to be made durable. Reopen the store to see whether it was."""

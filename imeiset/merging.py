@@ -15,7 +15,8 @@ from imeiset import irregular, snapshot
 from imeiset._native.payload import SECTIONS, Builder
 from imeiset.columns import Keys
 from imeiset.errors import expect_several
-from imeiset.sets import IRREGULAR, KIND, ImeiSet, joined
+from imeiset.index import joined_runs
+from imeiset.sets import IRREGULAR, KIND, ImeiSet
 
 Runs = tuple[Keys, Keys]  # lowest and highest keys
 
@@ -43,7 +44,7 @@ def merge(
         raise ValueError("expected at least one part")
     if os.path.realpath(output) in map(os.path.realpath, paths):
         raise ValueError(f"expected an output beside the parts, got {os.fspath(output)!r}, which is one")
-    sets = [ImeiSet._open_sound(path) for path in paths]
+    sets = [ImeiSet.open_sound(path) for path in paths]
     members, size, read = sum(map(len, sets)), sum(one.nbytes for one in sets), 0
     beside = Path(os.path.realpath(output)).parent
     with ExitStack() as stack:
@@ -74,7 +75,7 @@ def _union(sets: list[ImeiSet]) -> Iterator[tuple[Keys, Keys, int]]:
 
     Sets that begin later are not read yet: parts by TAC range are read one after the other.
     """
-    later = [(one._select(0), i) for i, one in enumerate(sets) if len(one)]
+    later = [(one.select(0), i) for i, one in enumerate(sets) if len(one)]
     heapq.heapify(later)
     reading: list[tuple[Iterator[Runs], Runs]] = []
     held: Runs = (np.empty(0, np.uint64), np.empty(0, np.uint64))  # the last run, which the next may continue
@@ -97,12 +98,12 @@ def _union(sets: list[ImeiSet]) -> Iterator[tuple[Keys, Keys, int]]:
                 still.append((runs, left))
         reading = still
         count = sum(int((highs - lows).sum()) + len(lows) for lows, highs in taken[1:])
-        lows, highs = joined(*(np.concatenate(ends) for ends in zip(*taken, strict=True)))
+        lows, highs = joined_runs(*(np.concatenate(ends) for ends in zip(*taken, strict=True)))
         held = lows[-1:], highs[-1:]
         yield lows[:-1], highs[:-1], count
     yield *held, 0
 
 
 def _first(one: ImeiSet) -> tuple[Iterator[Runs], Runs]:
-    runs = one._runs()
+    runs = one.runs()
     return runs, next(runs)

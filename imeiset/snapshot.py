@@ -181,6 +181,8 @@ def open(
             raise SnapshotMissing(path, "a regular file", got)
         with file_path.open("rb", buffering=0) as file:
             snapshot = _open(file, mode)
+    except SnapshotMissing:
+        raise
     except OSError as error:
         raise SnapshotMissing(path, "a readable file", error.strerror or str(error)) from error
     if kind is not None and snapshot.kind != kind:

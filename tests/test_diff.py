@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imeiset import ImeiSet, sets
+from imeiset import ImeiSet, index
 from imeiset.errors import SnapshotBounds
 
 TACS = [0, 35_123_456, 35_123_457, 86_000_001, 99_999_999]
@@ -27,9 +27,9 @@ def runs(pieces):
 
 
 def compare(old, new):
-    pieces = list(old._changes(new))
-    assert runs(gone for gone, _, _ in pieces) == runs((old - new)._runs())
-    assert runs(come for _, come, _ in pieces) == runs((new - old)._runs())
+    pieces = list(old.changes(new))
+    assert runs(gone for gone, _, _ in pieces) == runs((old - new).runs())
+    assert runs(come for _, come, _ in pieces) == runs((new - old).runs())
     shares = [share for _, _, share in pieces]
     assert shares[-1] == 1
     assert all(one < other for one, other in pairwise(shares))
@@ -54,13 +54,13 @@ def lists(draw):
 @given(lists(), lists(), st.data())
 def test_what_one_has_only(one, other, data):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sets, "_SPAN", data.draw(st.sampled_from([50, 1000, 1 << 19])))
+        patch.setattr(index, "_SPAN", data.draw(st.sampled_from([50, 1000, 1 << 19])))
         compare(one, other)
         few = ImeiSet.from_keys([tac * 10**6 + data.draw(st.integers(0, 10**6 - 1)) for tac in TACS])
         compare(one, (one | few) - other)
         compare(one, one)
         compare(one, ImeiSet())
-        short = ImeiSet._combine(one, ImeiSet(), 0, 2)  # other lines and another spill
+        short = ImeiSet.combine(one, ImeiSet(), 0, 2)  # other lines and another spill
         compare(short, other)
         compare((one | few) - other, short)
         compare(short, one)
@@ -69,12 +69,12 @@ def test_what_one_has_only(one, other, data):
 def test_spans():
     """Each span knows its TACs only, whatever runs across its ends."""
     one = ImeiSet.from_ranges([5 * 10**6 - 10, 5 * 10**6 + 100], [5 * 10**6 + 10, 9 * 10**6])
-    gone, come = one._difference(ImeiSet.from_keys([5 * 10**6]), 5, 7)
+    gone, come = one.difference_of_tacs(ImeiSet.from_keys([5 * 10**6]), 5, 7)
     assert gone.tolist() == [[5 * 10**6 + 1, 5 * 10**6 + 10], [5 * 10**6 + 100, 7 * 10**6 - 1]]
     assert come.tolist() == []
     for span in ((7, 6), (0, 10**8 + 1)):
         with pytest.raises(ValueError, match="an ascending span"):
-            one._difference(one, *span)
+            one.difference_of_tacs(one, *span)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -83,17 +83,17 @@ def test_damaged_sets(seed):
     rng = np.random.default_rng(seed)
     keys = np.concatenate([tac * 10**6 + rng.integers(0, 10**6, 3000) for tac in TACS]).astype(np.uint64)
     good = ImeiSet.from_keys(keys) | ImeiSet.from_ranges([7 * 10**6], [9 * 10**6])
-    sections = {name: bytearray(section) for name, section in good._sections()}
+    sections = {name: bytearray(section) for name, section in good.sections()}
     for name in ("slots", "tacs", "lines", "spill", "fences"):
         section = sections[name]
         for at in rng.integers(0, len(section), max(1, len(section) // 50)).tolist():
             section[at] = int(rng.integers(256))
-    bad = ImeiSet._from_sections(sections)
+    bad = ImeiSet.from_sections(sections)
     for one, other in ((good, bad), (bad, good)):
-        spans = [one._difference(other, 0, 10**8), one._difference(other, 5, 36 * 10**6)]
+        spans = [one.difference_of_tacs(other, 0, 10**8), one.difference_of_tacs(other, 5, 36 * 10**6)]
         assert all(pairs.shape[1] == 2 for found in spans for pairs in found)
         try:
-            tops = [int(piece[0][1][-1]) for piece in one._changes(other) if len(piece[0][1])]
+            tops = [int(piece[0][1][-1]) for piece in one.changes(other) if len(piece[0][1])]
         except SnapshotBounds:
             continue
         assert tops == sorted(tops)

@@ -160,7 +160,7 @@ def test_files(kept, tmp_path, mode):
     ],
 )
 def test_a_damaged_table_does_not_pass(kept, tmp_path, section):
-    parts = [*ImeiSet([IMEI])._sections(), ("irreg", section)]
+    parts = [*ImeiSet([IMEI]).sections(), ("irreg", section)]
     snapshot.write(tmp_path / "set", "set", parts, count=1)
     "123" in ImeiSet.open(tmp_path / "set")  # noqa: B015
     with pytest.raises(errors.SnapshotBounds, match="irreg"):

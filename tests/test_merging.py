@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imeiset import ImeiSet, SnapshotError, merge
-from imeiset import sets as sets_module
+from imeiset import index as index_module
 from imeiset._native import payload
 from imeiset.cli import main
 from imeiset.snapshot import Snapshot
@@ -46,7 +46,7 @@ def merged(parts, here):
 @given(st.lists(PART, min_size=1, max_size=6), st.sampled_from([1, 2, 5, 1 << 16]))
 def test_the_bytes_of_the_union(tmp_path_factory, parts, runs):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sets_module, "_RUNS", runs)  # read at a time
+        patch.setattr(index_module, "_RUNS", runs)  # read at a time
         patch.setattr(payload, "DRAIN", 64)
         found, want = merged([part(*one) for one in parts], tmp_path_factory.mktemp("merge"))
     assert found == want

@@ -39,8 +39,8 @@ from imeiset.errors import (
 )
 from imeiset.register.details import Column
 from imeiset.register.imsis import imsi_numbers
-from imeiset.register.layered import NOTHING, Members
-from imeiset.register.pairs import Paired, Pairs
+from imeiset.register.layered import NOTHING, LayeredSet
+from imeiset.register.pairs import LayeredPairs, Pairs
 
 W, B, G, U = EquipmentStatus
 LISTED, OTHER = "490154203237518", "356938035643809"
@@ -484,10 +484,10 @@ def test_pairs_that_changed_are_merged():
     def arrays(pairs):
         return tuple(np.array([pair[side] for pair in sorted(pairs)], np.uint64) for side in (0, 1))
 
-    paired = Paired(Pairs.of(*arrays(before))).changed_by(arrays(added), arrays(removed))
+    paired = LayeredPairs(Pairs.of(*arrays(before))).changed_by(arrays(added), arrays(removed))
     after = (before - removed) | added
     assert paired.count() == len(after)
-    merged, anew = paired.merged().base, Pairs.of(*arrays(after))
+    merged, anew = paired.flattened().base, Pairs.of(*arrays(after))
     assert merged.is_sound()
     assert merged.imeis == anew.imeis
     assert [side.tolist() for side in merged.arrays[1:]] == [side.tolist() for side in anew.arrays[1:]]
@@ -498,7 +498,7 @@ def test_pairs_that_changed_are_merged():
         2 if pair in after else int(pair[0] in imeis)
         for pair in zip(*map(np.ndarray.tolist, asked), strict=True)
     ]
-    for one in (paired, Paired(merged)):
+    for one in (paired, LayeredPairs(merged)):
         found = np.empty(len(expected), np.uint8)
         one.pairing.have(*asked, found)
         assert found.tolist() == expected
@@ -519,16 +519,16 @@ def test_reasons_of_lists_that_changed_are_merged(before, changes, often):
         return imeis, Column.of(values, codes)
 
     imeis, column = members(before)
-    found, twin = Members(imeis, (column, None)), dict(before)
+    found, twin = LayeredSet(imeis, (column, None)), dict(before)
     for add, remove in changes:
         imeis, column = members(add)
         found = found.changed_by(
             imeis, ImeiSet.from_keys(np.array(sorted(remove), np.uint64)), (column, None)
         )
         twin = {key: text for key, text in twin.items() if key not in remove} | add
-        found = found.merged() if often else found
-        assert {key: found.texts(key)[0] for key in twin} == twin
-    merged, (imeis, column) = found.merged(), members(twin)
+        found = found.flattened() if often else found
+        assert {key: found.details(key)[0] for key in twin} == twin
+    merged, (imeis, column) = found.flattened(), members(twin)
     assert merged.base == imeis
     got = merged.columns[0]
     assert (got and got.values) == (column and column.values)
@@ -540,13 +540,13 @@ def test_reasons_of_lists_that_changed_are_merged(before, changes, often):
 def test_many_reasons_take_wider_codes():
     """More texts than a byte can number, in what is added, and less again."""
     keys = np.arange(10**6, dtype=np.uint64)
-    few = Members(ImeiSet.from_keys(keys), (Column.of(["", "x"], np.ones(len(keys), np.uint8)), None))
+    few = LayeredSet(ImeiSet.from_keys(keys), (Column.of(["", "x"], np.ones(len(keys), np.uint8)), None))
     texts = ["", *(f"{n:03}" for n in range(300))]
     new = ImeiSet.from_keys(keys[1:301] * 1000)
-    many = few.changed_by(new, NOTHING, (Column.of(texts, np.arange(1, 301)), None)).merged()
+    many = few.changed_by(new, NOTHING, (Column.of(texts, np.arange(1, 301)), None)).flattened()
     assert (few.columns[0].codes.dtype, many.columns[0].codes.dtype) == (np.uint8, np.uint16)
-    assert [many.texts(key)[0] for key in (0, 5, 1000, 2000, 300_000)] == ["x", "x", "000", "001", "299"]
-    again = many.changed_by(NOTHING, new).merged()
+    assert [many.details(key)[0] for key in (0, 5, 1000, 2000, 300_000)] == ["x", "x", "000", "001", "299"]
+    again = many.changed_by(NOTHING, new).flattened()
     assert again.columns[0].codes.dtype == np.uint8
     assert len(again.base) == len(again.columns[0].codes) == len(keys) - 300
 
@@ -585,11 +585,11 @@ def test_few_pairs_that_changed_are_merged(before, changes):
     def arrays(pairs):
         return tuple(np.array([pair[side] for pair in pairs], np.uint64) for side in (0, 1))
 
-    paired, twin = Paired(Pairs.of(*arrays(before))), set(before)
+    paired, twin = LayeredPairs(Pairs.of(*arrays(before))), set(before)
     for add, remove in changes:
         paired = paired.changed_by(arrays(add), arrays(remove))
         twin = (twin - set(remove)) | set(add)
-    merged, anew = paired.merged(), Pairs.of(*arrays(sorted(twin)))
+    merged, anew = paired.flattened(), Pairs.of(*arrays(sorted(twin)))
     assert not merged.changed
     assert merged.base.imeis == anew.imeis
     assert [side.tolist() for side in merged.base.arrays[1:]] == [side.tolist() for side in anew.arrays[1:]]

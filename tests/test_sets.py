@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from imeiset import Imei, ImeiError, ImeiSet, ParseStatus, SnapshotError, sets, snapshot
+from imeiset import Imei, ImeiError, ImeiSet, ParseStatus, SnapshotError, index, snapshot
 from imeiset._native import payload
 from imeiset.errors import SnapshotBounds, SnapshotKind, SnapshotMissing, SnapshotTruncated
 
@@ -366,11 +366,11 @@ def test_a_large_set_and_a_small_one(seed):
     inside = rng.choice(large.to_numpy(), 300)
     for small in (inside, inside + np.uint64(1), inside[:0], rng.integers(0, 10**14, 300, dtype=np.uint64)):
         few = ImeiSet.from_keys(small)
-        assert len(few) * sets._KEYS_BYTES < large.nbytes > sets._LARGE
+        assert len(few) * index._KEYS_BYTES < large.nbytes > index._LARGE
         for one, other in ((large, few), (few, large)):
             for op, made in enumerate((one | other, one & other, one - other, one ^ other)):
-                expected = ImeiSet._combine(one, other, op)
-                assert list(made._sections()) == list(expected._sections()), op
+                expected = ImeiSet.combine(one, other, op)
+                assert list(made.sections()) == list(expected.sections()), op
     texts = ImeiSet(["62#2"], irregular="keep")
     assert (large | texts).irregular.tolist() == [b"62#2"]
     assert (large - texts).irregular.tolist() == []
@@ -791,7 +791,7 @@ def test_files_that_hold_no_set(tmp_path, blocked):
     path = tmp_path / "file.imei"
     with pytest.raises(SnapshotMissing):
         ImeiSet.open(path)
-    sections = blocked._sections()
+    sections = blocked.sections()
     for kind, parts, count, error in [
         ("register", sections, len(blocked), SnapshotKind),
         ("set", sections, len(blocked) + 1, SnapshotBounds),
@@ -885,7 +885,7 @@ def answers(members, asked):
     """All that a set says, or the errors it ends in. Bounded, whatever runs a damaged set claims."""
     claimed = 0
     with contextlib.suppress(SnapshotError):
-        for lows, highs in members._runs():
+        for lows, highs in members.runs():
             claimed += sum(high - low + 1 for low, high in zip(lows.tolist(), highs.tolist(), strict=True))
     tell = [
         lambda: members.contains(asked).tolist(),
@@ -922,7 +922,7 @@ def assert_survived(path, mode, keys):
     except SnapshotError:
         assert verified is None
         return
-    asked = questions(keys, dict(members._sections()))
+    asked = questions(keys, dict(members.sections()))
     said = answers(members, asked)
     if verified is not None:
         assert said == answers(ImeiSet.from_keys(members.to_numpy()), asked)
@@ -955,7 +955,7 @@ def test_random_damage_to_many_bytes(tmp_path):
     for keys in victims().values():
         whole = ImeiSet.from_keys(array(sorted(keys)))
         for _ in range(40):
-            sections = {name: bytearray(section) for name, section in whole._sections()}
+            sections = {name: bytearray(section) for name, section in whole.sections()}
             for name, section in sections.items():
                 if name != "meta" and section and rng.random() < 0.5:
                     for _ in range(rng.choice([1, 5, 50])):
@@ -992,7 +992,7 @@ def test_roaring_of_whole_tacs():
 
 
 def test_roaring_of_long_runs_is_not_expanded(monkeypatch):
-    monkeypatch.setattr("imeiset.sets._EXPANDED", 1 << 10)
+    monkeypatch.setattr("imeiset.roaring._EXPANDED", 1 << 10)
     rng = np.random.default_rng(8)
     lows = array(range(300)) * array(7 * TAC) + array(BASE)
     mixed = ImeiSet.from_ranges(lows, lows + array(TAC - 1)) | ImeiSet.from_keys(
@@ -1056,7 +1056,7 @@ def test_nothing_changes_a_set(blocked, twin):
         with contextlib.suppress(TypeError):
             blocked.__init__(*arguments)
     assert blocked.to_numpy().tolist() == twin.keys
-    for name in ("anything", "nbytes", "_select", "contains", "__class__", "__dict__", "views", "ix"):
+    for name in ("anything", "nbytes", "select", "contains", "__class__", "__dict__", "views", "ix"):
         with pytest.raises((AttributeError, TypeError)):
             setattr(blocked, name, None)
         with pytest.raises((AttributeError, TypeError)):
@@ -1067,11 +1067,11 @@ def test_nothing_changes_a_set(blocked, twin):
         del blocked[0]
     with pytest.raises(AttributeError):
         blocked.__dict__  # noqa: B018
-    for _, section in blocked._sections():
+    for _, section in blocked.sections():
         with pytest.raises(TypeError):
             section[0:1] = b"x"
     with pytest.raises(ValueError, match="read-only"):
-        blocked._line_tacs()[0] = 5
+        blocked.line_tacs()[0] = 5
 
 
 def test_pickle_and_copy(blocked, twin, tmp_path):
@@ -1098,7 +1098,7 @@ def test_repr_shows_no_imei(blocked):
 
 
 def test_nbytes(blocked):
-    assert blocked.nbytes == sum(len(section) for _, section in blocked._sections())
+    assert blocked.nbytes == sum(len(section) for _, section in blocked.sections())
     assert blocked.nbytes * 8 < 40 * len(blocked)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from imeiset import ImeiSet, load
 from imeiset._files import publish
-from imeiset.feeds.delta import diff
+from imeiset.deltas.apply import diff
 
 from .. import corpus
 from .__main__ import Bar, show

@@ -256,7 +256,7 @@ def workers(path: Path, questions: Path, count: int) -> dict[str, float]:
         wait, go = os.pipe()
         if not os.fork():
             for name in ("black", "grey", "white", "ranges"):
-                for part in register[name]._sections():
+                for part in register[name].sections():
                     np.frombuffer(part[1], np.uint8)[::4096].sum()
             register.check_many(batch)
             os.write(writing, b"x")

@@ -1,6 +1,6 @@
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-# What other modules need for lookups of their own. A pointer is good for as long as its Index lives.
+# What other modules need for lookups of their own. A pointer is good for as long as its FrozenIndex lives.
 # TypeError for another object.
 cdef const void* index_pointer(object index) except NULL
 

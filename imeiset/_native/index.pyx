@@ -1,7 +1,7 @@
 """The frozen index over bytes: build from ascending keys, contains, rank, read in order.
 
 The design is in c/index.h, c/lines.h and c/spill.h. Arrays built here and arrays of a file are used
-alike: `Index._sections` gives them out, `Index._from_sections` takes them in.
+alike: `FrozenIndex.sections` gives them out, `FrozenIndex.from_sections` takes them in.
 """
 
 cimport cython
@@ -101,10 +101,10 @@ cdef tuple empty_sections():
 cdef tuple _EMPTY = empty_sections()  # shared by every empty index
 
 
-cdef class Index:
+cdef class FrozenIndex:
     """An exact, immutable set of keys below 10**14; safe to use from any number of threads.
 
-    What `ImeiSet` is made of. `Index()` is the empty set; it never changes.
+    What `ImeiSet` is made of. `FrozenIndex()` is the empty set; it never changes.
     """
 
     cdef index ix
@@ -126,12 +126,12 @@ cdef class Index:
     # ---- making ----------------------------------------------------------------
 
     @classmethod
-    def _from_sorted(cls, parts, /):
+    def from_sorted(cls, parts, /):
         """Of uint64 arrays that one after another are ascending keys below 10**14, repeats allowed; O(n).
 
         Each is added before the next is asked for. Raises ValueError for keys out of order or too large.
         """
-        cdef Index self = Index.__new__(cls)
+        cdef FrozenIndex self = FrozenIndex.__new__(cls)
         cdef const uint64_t[::1] keys
         cdef builder b
         builder_init(&b)
@@ -153,12 +153,12 @@ cdef class Index:
         return self
 
     @classmethod
-    def _from_ranges(cls, const uint64_t[::1] lows not None, const uint64_t[::1] highs not None):
+    def from_runs(cls, const uint64_t[::1] lows not None, const uint64_t[::1] highs not None):
         """Of ascending inclusive ranges that do not overlap; O(n) in the ranges.
 
         Raises ValueError for ranges out of order, overlapping, empty or too large.
         """
-        cdef Index self = Index.__new__(cls)
+        cdef FrozenIndex self = FrozenIndex.__new__(cls)
         cdef builder b
         cdef size_t i, n = lows.shape[0]
         if highs.shape[0] != lows.shape[0]:
@@ -174,7 +174,7 @@ cdef class Index:
         return self
 
     @classmethod
-    def _combine(cls, Index a not None, Index b not None, int op, uint64_t run_min=RUN_MIN):
+    def combine(cls, FrozenIndex a not None, FrozenIndex b not None, int op, uint64_t run_min=RUN_MIN):
         """a | b (op 0), a & b (1), a - b (2) or a ^ b (3), in one sweep; O(runs of a and b).
 
         Raises SnapshotBounds where a or b is found to be damaged.
@@ -188,25 +188,25 @@ cdef class Index:
         return made_of(cls, a, b, op, run_min)
 
     @classmethod
-    def _patched(cls, Index base not None, Index flips not None):
+    def patched(cls, FrozenIndex base not None, FrozenIndex flips not None):
         """base ^ flips, where flips has few keys: what does not change is copied; O(lines and spill)."""
         return made_of(cls, base, flips, PATCH, RUN_MIN)
 
     @classmethod
-    def _from_sections(cls, sections, /):
-        """The index over the buffers of a mapping by name (_SECTIONS); nothing is copied. O(1).
+    def from_sections(cls, sections, /):
+        """The index over the buffers of a mapping by name (`payload.SECTIONS`); nothing is copied. O(1).
 
         Raises ValueError, saying which number is not what a lookup needs. The contents are not
         looked at: rubbish gives wrong answers, never a read outside the buffers.
         """
-        cdef Index self = Index.__new__(cls)
+        cdef FrozenIndex self = FrozenIndex.__new__(cls)
         for name in _SECTIONS:
             if name not in sections:
                 raise ValueError(f"sections: expected {name}, got none of that name")
         self.views = attach_sections(&self.ix, tuple(sections[name] for name in _SECTIONS))
         return self
 
-    def _sections(self):
+    def sections(self):
         """(name, memoryview of bytes) of every section, in file order. The same keys give the same bytes."""
         return list(zip(_SECTIONS, self.views, strict=True))
 
@@ -242,7 +242,7 @@ cdef class Index:
         """What `in` says of a value that is no IMEI: here, ImeiError."""
         raise parse_error(status, value, -1)
 
-    def _contains_keys(self, const uint64_t[::1] keys not None, uint8_t[::1] out not None):
+    def contains_keys(self, const uint64_t[::1] keys not None, uint8_t[::1] out not None):
         """out[i] = 1 if keys[i] is in the set, else 0; any number where keys[i] is not below 10**14."""
         cdef size_t n = keys.shape[0]
         if out.shape[0] != keys.shape[0]:
@@ -251,7 +251,7 @@ cdef class Index:
             with nogil:
                 _kernels.contains(&self.ix, &keys[0], n, &out[0])
 
-    def _positions_of_keys(self, const uint64_t[::1] keys not None, int64_t[::1] out not None):
+    def positions_of_keys(self, const uint64_t[::1] keys not None, int64_t[::1] out not None):
         """out[i] = how many keys of the set are below keys[i], or -1 if keys[i] is not in the set."""
         cdef size_t n = keys.shape[0]
         if out.shape[0] != keys.shape[0]:
@@ -260,7 +260,7 @@ cdef class Index:
             with nogil:
                 _kernels.positions(&self.ix, &keys[0], n, &out[0])
 
-    def _ranks(self, const uint64_t[::1] keys not None, int64_t[::1] out not None):
+    def ranks(self, const uint64_t[::1] keys not None, int64_t[::1] out not None):
         """out[i] = how many keys of the set are below keys[i]."""
         cdef size_t i, n = keys.shape[0]
         if out.shape[0] != keys.shape[0]:
@@ -269,7 +269,7 @@ cdef class Index:
             for i in range(n):
                 out[i] = <int64_t>rank_key(&self.ix, keys[i])
 
-    def _select(self, uint64_t position):
+    def select(self, uint64_t position):
         """The key that has `position` keys of the set below it. Raises IndexError past the end."""
         cdef uint64_t low = 0, high = KEYS - 1, middle
         if position >= self.ix.count:
@@ -282,15 +282,15 @@ cdef class Index:
                 low = middle + 1
         return low
 
-    def _reader(self, *, bint spill_only=False):
+    def reader(self, *, bint spill_only=False):
         """A Reader at the first key. spill_only: of the spill, leaving out the keys in lines."""
         return Reader(self, spill_only)
 
-    def _line_tacs(self):
+    def line_tacs(self):
         """The TACs that have lines, ascending, as a read-only uint32 array."""
         return np.frombuffer(self.views[3], np.uint32)
 
-    def _difference(self, Index other not None, uint64_t tac, uint64_t end):
+    def difference_of_tacs(self, FrozenIndex other not None, uint64_t tac, uint64_t end):
         """Of the keys of the TACs from `tac` up to `end`, those that only this set has and those that only
         the other has: each uint64[n, 2], the lowest and highest keys of runs that do not touch. What is equal
         is skipped at the speed of memory. In a damaged index, any numbers.
@@ -312,7 +312,7 @@ cdef class Index:
             free(only[0].data)
             free(only[1].data)
 
-    def _shares_any(self, Index other not None):
+    def shares_any(self, FrozenIndex other not None):
         """Is a key in both? Stops at the first."""
         cdef int any
         with nogil:
@@ -320,7 +320,7 @@ cdef class Index:
         raise_damaged(any == COMBINE_DAMAGED)
         return any != 0
 
-    def _lacks_any(self, Index other not None):
+    def lacks_any(self, FrozenIndex other not None):
         """Is a key here that is not in the other? Stops at the first."""
         cdef int any
         with nogil:
@@ -353,8 +353,8 @@ cdef void make(void* given) noexcept nogil:
             builder_finish(&one.to)
 
 
-cdef Index made_of(cls, Index a, Index b, int op, uint64_t run_min):
-    cdef Index self = Index.__new__(cls)
+cdef FrozenIndex made_of(cls, FrozenIndex a, FrozenIndex b, int op, uint64_t run_min):
+    cdef FrozenIndex self = FrozenIndex.__new__(cls)
     cdef making one
     one.a, one.b, one.op, one.run_min = &a.ix, &b.ix, op, run_min
     with nogil:
@@ -368,9 +368,9 @@ cdef Index made_of(cls, Index a, Index b, int op, uint64_t run_min):
 
 
 cdef const void* index_pointer(object given) except NULL:
-    if not isinstance(given, Index):
-        raise TypeError(f"expected an Index, got {type(given).__name__}")
-    return &(<Index>given).ix
+    if not isinstance(given, FrozenIndex):
+        raise TypeError(f"expected an index, got {type(given).__name__}")
+    return &(<FrozenIndex>given).ix
 
 
 cdef inline bint contains_key(const index* ix, uint64_t key) noexcept nogil:
@@ -394,10 +394,10 @@ cdef void index_positions(const void* pointer, const uint64_t* keys, size_t n, i
 cdef class Reader:
     """Reads an index in order, from the first key. Not for use from two threads at once."""
 
-    cdef Index read
+    cdef FrozenIndex read
     cdef reader state
 
-    def __cinit__(self, Index read not None, bint spill_only=False):
+    def __cinit__(self, FrozenIndex read not None, bint spill_only=False):
         self.read = read
         reader_init(&self.state, &read.ix, spill_only)
 

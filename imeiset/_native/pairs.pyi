@@ -3,14 +3,16 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset._native.index import Index
+from imeiset._native.index import FrozenIndex
 
 _Keys = NDArray[np.uint64]
-_Pairs = tuple[Index, NDArray[np.uint32], _Keys]
+_Pairs = tuple[FrozenIndex, NDArray[np.uint32], _Keys]
 
 @final
 class Pairing:
-    def __new__(cls, base: _Pairs, touched: Index | None = None, now: _Pairs | None = None) -> Pairing: ...
+    def __new__(
+        cls, base: _Pairs, touched: FrozenIndex | None = None, now: _Pairs | None = None
+    ) -> Pairing: ...
     def have(self, keys: _Keys, imsis: _Keys, out: NDArray[np.uint8]) -> None: ...
 
 def are_ascending(keys: _Keys, imsis: _Keys) -> bool: ...

@@ -7,7 +7,7 @@ from libc.string cimport memcpy
 from imeiset._native.index cimport index_has, index_have, index_pointer, index_positions
 from imeiset._native.types cimport BLOCK
 
-from imeiset._native.index import Index
+from imeiset._native.index import FrozenIndex
 
 cdef extern from "c/pairs.h" nogil:
     bint pairs_ascending(const uint64_t*, const uint64_t*, size_t) noexcept
@@ -17,7 +17,7 @@ cdef extern from "c/pairs.h" nogil:
 cdef extern from "c/simd.h" nogil:
     void PREFETCH(const void*) noexcept
 
-cdef object _NOTHING = Index()
+cdef object _NOTHING = FrozenIndex()
 
 
 cdef const uint64_t* pairs_span(const pairs_of* p, int64_t at, uint64_t* count) noexcept nogil:

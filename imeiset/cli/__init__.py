@@ -16,7 +16,7 @@ from typing import Any, TextIO
 import click
 
 from imeiset import __version__
-from imeiset.errors import ImeisetError, SnapshotKind, SnapshotMagic
+from imeiset.errors import ImeisetError, SnapshotKind, SnapshotMagic, printable
 
 _COMMANDS = (
     *("build", "check", "screen", "merge", "info", "verify", "apply", "diff", "export"),  # files
@@ -122,11 +122,6 @@ def _abandon_if_broken(stream: TextIO | None) -> None:
     except OSError:
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def printable(text: str) -> str:
-    """A text, perhaps a file's name, that can be printed in one line whatever is in it."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

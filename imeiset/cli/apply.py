@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli import printable
 from imeiset.cli.files import check_outputs, column_option, min_size_option, progress_bar, stdin_once
-from imeiset.feeds.delta import CHECKS
+from imeiset.deltas.apply import CHECKS
+from imeiset.errors import printable
 
 if TYPE_CHECKING:
-    from imeiset.feeds.delta import Applied
+    from imeiset.deltas.apply import Applied
 
 
 @click.command("apply")
@@ -101,9 +101,9 @@ def command(
 
 def _apply_to_set(base: str, deltas: tuple[str, ...], output: str, how: dict[str, Any], report: str) -> None:
     from imeiset import ImeiSet
-    from imeiset.feeds.delta import apply
+    from imeiset.deltas.apply import apply
 
-    old = ImeiSet._open_sound(base)
+    old = ImeiSet.open_sound(base)
     with progress_bar() as progress:
         result, applied = apply(old, deltas, **how, progress=progress)
     result.save(output)

@@ -4,7 +4,6 @@ from typing import Any
 
 import click
 
-from imeiset.cli import printable
 from imeiset.cli.files import (
     check_outputs,
     column_option,
@@ -14,6 +13,7 @@ from imeiset.cli.files import (
     progress_bar,
     stdin_once,
 )
+from imeiset.errors import printable
 
 
 @click.command("build")
@@ -102,7 +102,7 @@ def command(
         build(context, files, output)
         return
     from imeiset import ImeiSet, load
-    from imeiset.feeds.delta import expect_size
+    from imeiset.deltas.apply import expect_size
     from imeiset.feeds.formats import FORMATS
 
     if form is not None and form not in FORMATS:

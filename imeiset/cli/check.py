@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli import printable
 from imeiset.cli.registers import opened, verdict_facts, verdict_line
-from imeiset.errors import FeedLimit, ImeiError, ParseStatus
+from imeiset.errors import FeedLimit, ImeiError, ParseStatus, printable
 
 if TYPE_CHECKING:
     from imeiset import ImeiSet, Register, Store

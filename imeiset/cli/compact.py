@@ -2,8 +2,8 @@
 
 import click
 
-from imeiset.cli import printable
 from imeiset.cli.files import working
+from imeiset.errors import printable
 
 
 @click.command("compact")

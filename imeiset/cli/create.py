@@ -29,4 +29,4 @@ def command(store: str, source: str, rejects: str | None, max_rejects: int | Non
     with working("writing"):
         made = Store.create(store, register)
     with made:
-        show(loaded, store, report, generation=made.generation, digest=made.digest)
+        show(loaded, store, report, generation=made.generation, state_id=made.state_id)

@@ -19,7 +19,7 @@ def command(old: str, new: str, form: str, output: str | None) -> None:
     """
     from imeiset import ImeiSet
     from imeiset._files import publish
-    from imeiset.feeds.delta import diff
+    from imeiset.deltas.apply import diff
 
     if output is not None:
         check_outputs((old, new), output, None)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from imeiset.cli import printable
 from imeiset.cli.files import check_outputs, progress_bar
+from imeiset.errors import printable
 
 _BY_NAME = {".parquet": "parquet", ".roaring": "roaring", ".csv": "dirbs"}
 

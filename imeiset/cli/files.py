@@ -44,7 +44,7 @@ def number(context: click.Context, parameter: click.Parameter, value: float | No
 
 def min_size_option(of: str) -> Callable[[Command], Command]:
     """--min-size: the percent of that which the result must have."""
-    from imeiset.feeds.delta import MIN_SIZE
+    from imeiset.deltas.apply import MIN_SIZE
 
     return click.option(
         "--min-size",

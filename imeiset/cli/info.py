@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli import printable
 from imeiset.cli.registers import opened, policy_facts
+from imeiset.errors import printable
 
 if TYPE_CHECKING:
     from imeiset import ImeiSet, Register, Store
@@ -22,7 +22,7 @@ def command(snapshot: str, top: int, as_json: bool) -> None:
     """Show how many IMEIs a set holds, its size, and its biggest TACs.
 
     Of a register: its policy, its lists and how much of what each holds. Of a STORE also its generation, its
-    last change and how old that is, its journal, and the digest that tells its states apart.
+    last change and how old that is, its journal, and the state id that tells its states apart.
     """
     from imeiset import ImeiSet
 
@@ -66,7 +66,7 @@ def _show_register(register: "Register | Store", name: str, as_json: bool) -> No
         )
     else:
         click.echo(f"{printable(name)}: a register of {len(lists)} lists in {facts['bytes']:,} bytes")
-    click.echo(f"digest {facts['digest']}")
+    click.echo(f"state {facts['state_id']}")
     unlisted = register.policy.outcome(())[0].name.lower()
     click.echo(
         f"policy: response type {policy['response_type']}, unlisted {unlisted}, malformed "
@@ -88,7 +88,7 @@ def _facts_of_store(status: "Status") -> dict[str, Any]:
         "base_bytes": status.base_bytes,
         "journal_records": status.journal_records,
         "journal_bytes": status.journal_bytes,
-        "digest": status.digest,
+        "state_id": status.state_id,
     }
 
 
@@ -96,7 +96,7 @@ def _facts_of_file(name: str) -> dict[str, Any]:
     from imeiset import snapshot
 
     file = snapshot.open(name)
-    return {"bytes": file.nbytes, "digest": f"{file.digest:016x}"}
+    return {"bytes": file.nbytes, "state_id": f"{file.digest:016x}"}
 
 
 def _show_set(members: "ImeiSet", snapshot: str, top: int, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 import click
 
-from imeiset.cli import printable
+from imeiset.errors import printable
 
 
 @click.command("prune")

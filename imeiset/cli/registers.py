@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from imeiset.cli import printable
 from imeiset.cli.files import check_outputs, last_list, progress_bar, working
+from imeiset.errors import printable
 
 if TYPE_CHECKING:
     from imeiset import ImeiSet, LoadedRegister, Policy, Register, Store, Verdict

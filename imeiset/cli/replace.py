@@ -41,4 +41,4 @@ def command(
         register, loaded = load_source(source, rejects, max_rejects)
         with working("writing"):
             opened.replace(register, shrink=shrink, force=force)
-        show(loaded, store, report, generation=opened.generation, digest=opened.digest)
+        show(loaded, store, report, generation=opened.generation, state_id=opened.state_id)

@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from imeiset.cli import printable
+from imeiset.errors import printable
 
 if TYPE_CHECKING:
     from imeiset import LoadReport

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imeiset.cli import printable
 from imeiset.cli.files import check_outputs, column_option, progress_bar, stdin_once
+from imeiset.errors import printable
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from imeiset.cli import printable
 from imeiset.cli.files import working
 from imeiset.cli.registers import opened
+from imeiset.errors import printable
 
 
 @click.command("verify")

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli import printable
 from imeiset.cli.files import number
 from imeiset.cli.registers import verdict_facts, verdict_line
-from imeiset.errors import ImeisetError
+from imeiset.errors import ImeisetError, printable
 
 if TYPE_CHECKING:
     from imeiset import Store
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 def command(store: str, interval: float, imei: str | None, imsi: str | None, as_json: bool) -> None:
     """Follow STORE and print each state it moves to.
 
-    With its generation, change, age and digest. A state that cannot be read is told on stderr, and the one
+    With its generation, change, age and state id. A state that cannot be read is told on stderr, and the one
     before it serves on. Ctrl-C ends it.
     """
     from imeiset import Store
@@ -71,7 +70,7 @@ def _show(reader: "Store", name: str, imei: str | None, imsi: str | None, as_jso
             "sequence": status.sequence,
             "changed": status.changed.isoformat(),
             "age": round(status.age, 6),
-            "digest": status.digest,
+            "state_id": status.state_id,
         }
         if verdict is not None:
             facts["verdict"] = verdict_facts(verdict)
@@ -79,7 +78,7 @@ def _show(reader: "Store", name: str, imei: str | None, imsi: str | None, as_jso
         return
     click.echo(
         f"{printable(name)}: generation {status.generation}, change {status.sequence}, "
-        f"{status.age:.3f} s old, digest {status.digest}"
+        f"{status.age:.3f} s old, state {status.state_id}"
     )
     if verdict is not None:
         subscriber = f" with {printable(imsi)}" if imsi else ""

@@ -5,17 +5,14 @@ from .description import LoadedRegister, load_register
 from .loader import LoadResult, Table, load, read
 from .reader import Options
 from .report import LoadReport
-from .screen import ScreenReport, screen
 
 __all__ = [
     "LoadReport",
     "LoadResult",
     "LoadedRegister",
     "Options",
-    "ScreenReport",
     "Table",
     "load",
     "load_register",
     "read",
-    "screen",
 ]

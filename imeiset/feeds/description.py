@@ -34,9 +34,9 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 
-from ..errors import FeedColumn, FeedDescription, FeedLimit, FeedMissing, FeedRejects, ImsiError
+from ..errors import FeedColumn, FeedDescription, FeedLimit, FeedMissing, FeedRejects, mask_imsi, mask_text
 from ..register.imsis import prefix_numbers
-from ..register.layered import Members
+from ..register.layered import LayeredSet
 from ..register.policy import EquipmentStatus, Policy
 from ..register.register import Register
 from ..sets import ImeiSet
@@ -152,7 +152,7 @@ class _Table:
             if key not in keys:
                 near = get_close_matches(key, keys, 1)
                 expected = f"{near[0]!r} as the nearest" if near else f"one of {', '.join(keys)}"
-                raise self.error(f"a key with {expected}" if near else expected, _shown(key))
+                raise self.error(f"a key with {expected}" if near else expected, mask_text(repr(key)))
 
     def __contains__(self, key: str) -> bool:
         return key in self._values
@@ -164,7 +164,7 @@ class _Table:
         """A value of that type; TOML's booleans are no numbers."""
         value = self._values.get(key, otherwise)
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-            raise self.error(f"{_WORDS[kind]} as {key!r}", _shown(value))
+            raise self.error(f"{_WORDS[kind]} as {key!r}", mask_text(repr(value)))
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -172,7 +172,7 @@ class _Table:
         value = self._values.get(key, [])
         value = [value] if isinstance(value, str) else value
         if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
-            raise self.error(f"texts as {key!r}", _shown(value))
+            raise self.error(f"texts as {key!r}", mask_text(repr(value)))
         return tuple(value)
 
     def one_of(self, key: str, names: Iterable[str], otherwise: str | None = None) -> str | None:
@@ -181,18 +181,13 @@ class _Table:
         if value is not None and value.lower() not in known:
             near = get_close_matches(value.lower(), known, 1)
             expected = f"{near[0]!r} as the nearest" if near else f"one of {', '.join(known)}"
-            raise self.error(f"as {key!r} {expected}", _shown(value))
+            raise self.error(f"as {key!r} {expected}", mask_text(repr(value)))
         return None if value is None else value.lower()
 
     def status(self, key: str, *, decided: bool = True) -> EquipmentStatus | None:
         """A status by its name; decided: not UNKNOWN."""
         name = self.one_of(key, [name for name in _STATUSES if name != "unknown" or not decided])
         return None if name is None else EquipmentStatus[name.upper()]
-
-
-def _shown(value: object) -> str:
-    """A value as a message shows it: of long numbers, which may be IMEIs or IMSIs, the beginning."""
-    return re.sub(r"\d{9,}", lambda found: f"{found[0][:5]:*<{len(found[0])}}", repr(value)[:100])
 
 
 def _policy(table: _Table) -> Policy:
@@ -369,12 +364,12 @@ def _load(register: Register, one: Listing, options: Options, progress: _Progres
         return report
     members, reasons, dates = described(table)
     into = register._grown(one.name, one.status, "imeis", one.reason)
-    into = replace(into, texts=into.texts | set(table.texts.tolist()))
-    register._add_members(into, Members(members, (reasons, dates)))
+    into = replace(into, irregular=into.irregular | set(table.texts.tolist()))
+    register._add_members(into, LayeredSet(members, (reasons, dates)))
     report.keys = len(members)
     report.duplicates = report.accepted - report.keys - report.texts
     keep = options.irregular == "keep"
-    report.digest = (members._keeping(np.unique(table.texts)) if keep else members).digest()
+    report.digest = (members.keeping(np.unique(table.texts)) if keep else members).digest()
     return report
 
 
@@ -416,7 +411,9 @@ def _load_prefixes(register: Register, one: Listing) -> LoadReport:
                 continue
             report.rows += 1
             if not re.fullmatch("[0-9]{1,15}", text):
-                raise FeedRejects(path, "an IMSI prefix of 1 to 15 digits", ImsiError(text).got, line=number)
+                raise FeedRejects(
+                    path, "an IMSI prefix of 1 to 15 digits", f"'{mask_imsi(text)}'", line=number
+                )
             prefixes.append(text)
             report.accepted += 1
     register.add_imsis(one.name, prefixes, status=one.status, reason=one.reason)

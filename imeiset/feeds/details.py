@@ -26,7 +26,7 @@ def described(
     An IMEI that comes twice has all its reasons, and its first date. What is no date is none.
     """
     keys = table.keys if rows is None else table.keys[rows]
-    members = ImeiSet._from_parts([keys], threads=THREADS)
+    members = ImeiSet.from_parts([keys], threads=THREADS)
     given = {
         name: table.columns[name] if rows is None else table.columns[name][rows]
         for name in DETAILS

@@ -38,7 +38,7 @@ def export(members: ImeiSet, form: str, file: BinaryIO, *, progress: Progress | 
         size, done = _DIGITS + len(end), 0
         if form == "dirbs":
             file.write(b"imei,block_date,reasons\n")
-        for keys in members._chunks():
+        for keys in members.chunks():
             file.write(rows_of(keys, b"", end))
             done += len(keys)
             if progress:
@@ -85,7 +85,7 @@ def _parquet(members: ImeiSet, file: BinaryIO, progress: Progress | None) -> Non
     except ModuleNotFoundError as error:
         raise ExtraMissing("Parquet files need pyarrow", "parquet", error.name) from None
     schema = pa.schema([("imei", pa.string())])
-    chunks, done = members._chunks(), 0
+    chunks, done = members.chunks(), 0
     with pq.ParquetWriter(file, schema, use_dictionary=False) as writer:
         while group := list(islice(chunks, _GROUP // _ROWS)):
             keys = np.concatenate(group)

@@ -1,7 +1,6 @@
 """Sources to parts, in order: text is cut into blocks that are scanned on all cores, and accounted for."""
 
 import os
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +23,7 @@ from ..errors import (
     FeedRejects,
     ParseStatus,
     mask,
+    mask_text,
 )
 from .dialect import Dialect, preamble, sniff
 from .formats import CHANGE, FORMATS, Format, plain
@@ -34,7 +34,6 @@ from .sources import CHUNK, MAX_BYTES, MAX_RATIO, Source
 MAX_LINE = 1 << 20  # bytes
 MAX_RETURNS = 16  # CRs inside a row; one with more hides rows, which must not be lost as one
 MAX_STATUSES = 100  # that a report names
-_LONGEST = 100  # characters of such a name
 THREADS = os.cpu_count() or 1
 
 # The statuses whose rows are accepted.
@@ -294,7 +293,7 @@ class Reader:
         if part.highs:
             report.ranges += part.accepted
         for status, count in part.ignored.items():
-            name = mask(status) if len(re.findall(r"\d", status)) > 8 else status[:_LONGEST]
+            name = mask_text(status)
             if name not in report.ignored and len(report.ignored) >= MAX_STATUSES:
                 name = "others"
             report.ignored[name] = report.ignored.get(name, 0) + count

@@ -179,6 +179,8 @@ class Source:
                         got = f"{self.position:,}: it shrank while it was read"
                         raise FeedTruncated(self.path, f"{size:,} bytes", got)
             self._full.put(None)
+        except FeedMissing as error:
+            self._full.put(error)
         except OSError as error:
             reason = error.strerror or str(error)
             self._full.put(FeedMissing(self.path, "a readable file", reason))

@@ -63,7 +63,7 @@ def _send(frame: "DataFrame", path: str, listed: object) -> str:
     """Send a list to the executors under a name that no other version of it has had; returns that."""
     store = listed if isinstance(listed, Store) else None
     status = Path(path).stat()
-    version = f"{status.st_ino:x}-{status.st_mtime_ns:x}" if store is None else store.digest
+    version = f"{status.st_ino:x}-{status.st_mtime_ns:x}" if store is None else store.state_id
     place = _place(path, f"{Path(path).stem}-{version}.imei")
     if store is not None and not place.exists():
         store.save(place)

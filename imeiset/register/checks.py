@@ -16,10 +16,10 @@ from imeiset._threads import in_threads, parts_for
 from imeiset.arrow import exported
 from imeiset.columns import Keys
 from imeiset.errors import ImeiError, ImsiError, ParseStatus
-from imeiset.register.coverage import Known
+from imeiset.register.coverage import Coverage
 from imeiset.register.details import damaged
 from imeiset.register.imsis import imsi_number, imsi_numbers
-from imeiset.register.layered import Members
+from imeiset.register.layered import LayeredSet
 from imeiset.register.lists import LEVELS, List
 from imeiset.register.policy import STRENGTH, EquipmentStatus, Policy, Rule, Verdict
 from imeiset.sets import ImeiSet
@@ -34,7 +34,7 @@ class Rules:
         self.lists = tuple(lists)
         self.policy = policy
         self._statuses = tuple(one.status for one in self.lists)
-        self._texts = any(one.texts for one in self.lists)
+        self._texts = any(one.irregular for one in self.lists)
         self.unlisted = Verdict(policy.outcome(())[0])
         self.outcomes = bytes(policy.outcome([s for s in STRENGTH if on >> s & 1])[0] for on in range(8))
         by_strength = sorted(range(len(lists)), key=lambda i: STRENGTH.index(self._statuses[i]))
@@ -52,7 +52,7 @@ class Rules:
         self.prefix_codes = np.array([self._code(i) for _, i in prefixes], np.uint16)
         has = {rule for one in self.lists for rule in one.rules}
         self.order = tuple(rule for rule in policy.precedence if rule in has)
-        self.columned = sum(1 << i for i, one in enumerate(lists) if one.exact and one.exact.has_texts)
+        self.columned = sum(1 << i for i, one in enumerate(lists) if one.exact and one.exact.has_details)
 
     def _code(self, i: int) -> int:
         """What a list says alone: its status, and above it one more than its number."""
@@ -67,7 +67,7 @@ class Rules:
 
     def with_texts(self, verdict: Verdict, i: int, key: int) -> Verdict:
         """With the reasons and the date that a list has for an exact IMEI."""
-        reasons, date = cast(Members, self.lists[i].exact).texts(key)
+        reasons, date = cast(LayeredSet, self.lists[i].exact).details(key)
         try:
             day = datetime.date.fromisoformat(date) if date else None
         except ValueError as error:
@@ -86,13 +86,13 @@ class Rules:
                 return found
         if self.policy.malformed is not None:
             return Verdict(self.policy.malformed)
-        raise ImsiError(imsi) if number == BAD_IMSI else ImeiError(ParseStatus(status), imei)
+        raise ImsiError(value=imsi) if number == BAD_IMSI else ImeiError(ParseStatus(status), imei)
 
     def _by_text(self, tables: CheckTables, text: bytes, imsi: int) -> Verdict | None:
         for rule in self.policy.precedence:
             if rule == "imsi" and (found := tables.by_prefix(imsi)):
                 return found
-            if rule == "exact" and (on := [i for i, one in enumerate(self.lists) if text in one.texts]):
+            if rule == "exact" and (on := [i for i, one in enumerate(self.lists) if text in one.irregular]):
                 status, deciding = self.policy.outcome([self._statuses[i] for i in on])
                 return self.verdict("irregular", next(i for i in on if self._statuses[i] == deciding), status)
         return None
@@ -123,7 +123,9 @@ class Rules:
             if tables.answer(ready, codes):
                 return _shown(codes, lists, arrow)
         if imsis is None:
-            codes = tables.known._ask(imeis, tables.answer, dtype, threads, _MALFORMED, digits)
+            codes = columns.ask(
+                imeis, tables.answer, dtype, threads=threads, malformed=_MALFORMED, digits=digits
+            )
             malformed = codes == _MALFORMED
         else:
             keys, status = columns.parse(imeis, digits=digits)
@@ -170,7 +172,7 @@ class Rules:
             except ImeiError as error:
                 raise ImeiError(error.status, imei, position=row) from None
             except ImsiError:
-                raise ImsiError(subscriber, position=row) from None
+                raise ImsiError(value=subscriber, position=row) from None
             code = found.status | numbers.get(found.list or "", 0) << 8
             codes[row] = code if codes.itemsize > 1 else found.status
 
@@ -187,7 +189,7 @@ def _shown(codes: NDArray[Any], lists: bool, arrow: bool) -> Any:
 def make_tables(
     lists: Sequence[List],
     policy: Policy,
-    known: Known,
+    known: Coverage,
     touched: Keys | None = None,
     wide: ImeiSet | None = None,
 ) -> CheckTables:

@@ -16,7 +16,7 @@ _ONE, _TAC, _LAST = (np.uint64(n) for n in (1, 10**6, 10**6 - 1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Known:
+class Coverage:
     """Which IMEIs some list may say something about: a set, and for pieces of TACs in ranges a filter of the
     stretches of 2**shift keys that they touch. Long runs inside a TAC would slow the set down."""
 
@@ -25,14 +25,14 @@ class Known:
     shift: int = 0
 
     @classmethod
-    def of(cls, sets: Iterable[ImeiSet], ranges: Iterable[ImeiSet]) -> "Known":
+    def of(cls, sets: Iterable[ImeiSet], ranges: Iterable[ImeiSet]) -> "Coverage":
         """The union of sets and of ranges. O(members and runs)."""
         wholes, lows, highs = list(sets), [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
         for one in ranges:
-            for low, high in one._runs():
+            for low, high in one.runs():
                 first, end = (low + _LAST) // _TAC, (high + _ONE) // _TAC  # whole TACs
                 inside = first < end
-                wholes.append(ImeiSet._from_ranges(first[inside] * _TAC, end[inside] * _TAC - _ONE))
+                wholes.append(ImeiSet.from_runs(first[inside] * _TAC, end[inside] * _TAC - _ONE))
                 before, after = ~inside | (low < first * _TAC), inside & (end * _TAC <= high)
                 lows += [low[before], end[after] * _TAC]
                 highs += [np.where(inside, first * _TAC - _ONE, high)[before], high[after]]
@@ -50,44 +50,45 @@ class Known:
             mark(words, (np.repeat(begin, length) + inside).astype(np.uint64))
         return cls(union(wholes), words, shift)
 
+    @classmethod
+    def of_lists(cls, lists: Sequence[List]) -> "Coverage":
+        """What some list may say something about. The lists are flattened."""
+        sets = [part for one in lists for part in one.sets()]
+        sets += [one.tac.base for one in lists if one.tac is not None]
+        return cls.of(sets, [one.range.base for one in lists if one.range is not None])
+
+    def after(self, lists: Sequence[List], flattened: Sequence[List]) -> "Coverage":
+        """`of_lists` of the flattened lists, by this one of their bases: changed IMEIs are looked up, the
+        rest is copied. Made anew where ranges or TACs changed, or where one set alone is its own union."""
+        sets = [part for one in flattened for part in one.sets()]
+        tacs = [one.tac.base for one in flattened if one.tac is not None]
+        spans = [part for one in lists for part in (one.range, one.tac) if part is not None]
+        alone = len(sets) < 2 or any(part is self.imeis for part in [*sets, *tacs])
+        if alone or any(part.changed for part in spans):
+            return Coverage.of_lists(flattened)
+        parts = [
+            part for one in lists if one.exact is not None for part in (one.exact.added, one.exact.removed)
+        ]
+        parts += [one.pairs.touched for one in lists if one.pairs is not None]
+        keys = union(parts).to_numpy()
+        listed, was = np.zeros(len(keys), bool), np.zeros(len(keys), np.uint8)
+        for members in [*sets, *tacs]:
+            here = np.empty(len(keys), np.uint8)
+            members.contains_keys(keys, here)
+            listed |= here != 0
+        first = keys // np.uint64(10**6) * np.uint64(10**6)  # of their TACs
+        for one in flattened:
+            if one.range is not None:  # TACs that are whole in a range are in the union, too
+                below, upto = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
+                one.range.base.ranks(first, below)
+                one.range.base.ranks(first + np.uint64(10**6), upto)
+                listed |= upto - below == 10**6
+        self.imeis.contains_keys(keys, was)
+        flips = ImeiSet.from_keys(keys[listed != (was != 0)])
+        return replace(self, imeis=ImeiSet.patched(self.imeis, flips)) if len(flips) else self
+
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Known):
+        if not isinstance(other, Coverage):
             return NotImplemented
         same = self.imeis == other.imeis and self.shift == other.shift
         return same and np.array_equal(self.spans, other.spans)
-
-
-def known_of(lists: Sequence[List]) -> Known:
-    """What some list may say something about."""
-    sets = [part for one in lists for part in one.sets()]
-    sets += [one.tac.base for one in lists if one.tac is not None]
-    return Known.of(sets, [one.range.base for one in lists if one.range is not None])
-
-
-def known_after(known: Known, lists: Sequence[List], merged: Sequence[List]) -> Known:
-    """`known_of` of the merged lists, by that of their bases: IMEIs that changed are looked up, the rest is
-    copied. Anew where ranges or TACs changed, or where there is but one set, which is its own union."""
-    sets = [part for one in merged for part in one.sets()]
-    tacs = [one.tac.base for one in merged if one.tac is not None]
-    spans = [part for one in lists for part in (one.range, one.tac) if part is not None]
-    alone = len(sets) < 2 or any(part is known.imeis for part in [*sets, *tacs])
-    if alone or any(part.changed for part in spans):
-        return known_of(merged)
-    parts = [part for one in lists if one.exact is not None for part in (one.exact.added, one.exact.removed)]
-    parts += [one.pairs.touched for one in lists if one.pairs is not None]
-    keys = union(parts).to_numpy()
-    listed, was = np.zeros(len(keys), bool), np.zeros(len(keys), np.uint8)
-    for members in [*sets, *tacs]:
-        here = np.empty(len(keys), np.uint8)
-        members._contains_keys(keys, here)
-        listed |= here != 0
-    first = keys // np.uint64(10**6) * np.uint64(10**6)  # of their TACs
-    for one in merged:
-        if one.range is not None:  # TACs that are whole in a range are in the union, too
-            below, upto = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
-            one.range.base._ranks(first, below)
-            one.range.base._ranks(first + np.uint64(10**6), upto)
-            listed |= upto - below == 10**6
-    known.imeis._contains_keys(keys, was)
-    flips = ImeiSet.from_keys(keys[listed != (was != 0)])
-    return replace(known, imeis=ImeiSet._patched(known.imeis, flips)) if len(flips) else known

@@ -95,7 +95,7 @@ def merge_columns(
         for (some, column), place in zip((old, new), places, strict=True)
     )
     codes, row, done = np.empty(len(members), dtype), 0, 0
-    for keys in changed._chunks():
+    for keys in changed.chunks():
         row, done = splice_codes(before, after, *places_of(keys, old[0], new[0]), codes, row, done)
     end, none = np.array([len(old[0])]), np.array([-1])
     if splice_codes(before, after, end, none, none, codes, row, done)[1] != len(members):
@@ -108,9 +108,9 @@ def places_of(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Of each key: how many of the old set are below it, and its positions in both, -1 where it is not."""
     ranks, in_old, in_new = (np.empty(len(keys), np.int64) for _ in range(3))
-    old._ranks(keys, ranks)
-    old._positions_of_keys(keys, in_old)
-    new._positions_of_keys(keys, in_new)
+    old.ranks(keys, ranks)
+    old.positions_of_keys(keys, in_old)
+    new.positions_of_keys(keys, in_new)
     return ranks, in_old, in_new
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from imeiset import columns
 from imeiset._native.imsi import imsis_of, imsis_of_rows
 from imeiset.columns import Keys
-from imeiset.errors import ImsiError, expect_several
+from imeiset.errors import expect_several, mask_imsi
 
 _ROWS = 1 << 16  # of Python objects at a time
 
@@ -58,6 +58,6 @@ def prefix_numbers(prefixes: Iterable[str]) -> frozenset[int]:
     numbers = set()
     for row, prefix in enumerate(prefixes):
         if not (isinstance(prefix, str) and 1 <= len(prefix) <= 15 and prefix.isascii() and prefix.isdigit()):
-            raise ValueError(f"prefix {row}: expected 1 to 15 digits, as str, got {ImsiError(prefix).got}")
+            raise ValueError(f"prefix {row}: expected 1 to 15 digits, as str, got '{mask_imsi(prefix)}'")
         numbers.add(int("1" + prefix))
     return frozenset(numbers)

@@ -23,27 +23,27 @@ def union(sets: Iterable[ImeiSet]) -> ImeiSet:
     """All their IMEIs, small sets first, so that large ones are read once."""
     found = NOTHING
     for one in sorted(sets, key=len):
-        found = ImeiSet._joined(found, one, _OR) if len(found) else one
+        found = ImeiSet.joined(found, one, _OR) if len(found) else one
     return found
 
 
-def without_texts(members: ImeiSet) -> ImeiSet:
+def without_irregular(members: ImeiSet) -> ImeiSet:
     """The same index, without the irregular identities beside it."""
-    return ImeiSet._from_sections(dict(members._sections())) if members.irregular is not None else members
+    return ImeiSet.from_sections(dict(members.sections())) if members.irregular is not None else members
 
 
 def anew(members: ImeiSet) -> ImeiSet:
     """The same IMEIs, from the beginning. O(runs)."""
-    return ImeiSet._combine(members, NOTHING, _OR)
+    return ImeiSet.combine(members, NOTHING, _OR)
 
 
 def packed(members: ImeiSet) -> ImeiSet:
     """The same IMEIs with short runs kept as runs, as ranges are: 4 bytes each, however long. O(runs)."""
-    return ImeiSet._combine(members, NOTHING, _OR, _RUN_MIN)
+    return ImeiSet.combine(members, NOTHING, _OR, _RUN_MIN)
 
 
 @dataclass(frozen=True, eq=False)
-class Members:
+class LayeredSet:
     """A frozen set, what was added to it and removed from it since, and its columns: reasons and dates."""
 
     base: ImeiSet
@@ -58,7 +58,7 @@ class Members:
         return Layered(self.base, self.added or None, self.removed or None)
 
     @property
-    def has_texts(self) -> bool:
+    def has_details(self) -> bool:
         """Whether some IMEI has a reason or a date."""
         return any([*self.columns, *self.added_columns])
 
@@ -74,7 +74,7 @@ class Members:
 
     def changed_by(
         self, add: ImeiSet, remove: ImeiSet, columns: tuple[Column | None, Column | None] = (None, None)
-    ) -> "Members":
+    ) -> "LayeredSet":
         """Without `remove`, then with `add`, which has these columns. O(changes so far)."""
         changed = union([remove, add])
         added, removed = followed((self.added, self.removed), (add, remove))
@@ -82,9 +82,9 @@ class Members:
             merge_columns(added, (add, new), (self.added, old), changed)
             for new, old in zip(columns, self.added_columns, strict=True)
         )
-        return Members(self.base, self.columns, added, removed, (reasons, dates))
+        return LayeredSet(self.base, self.columns, added, removed, (reasons, dates))
 
-    def merged(self) -> "Members":
+    def flattened(self) -> "LayeredSet":
         """The same with nothing changed since: a new base. O(members)."""
         if not self.changed:
             return self
@@ -94,10 +94,10 @@ class Members:
             merge_columns(base, (self.added, new), (self.base, old), changed)
             for new, old in zip(self.added_columns, self.columns, strict=True)
         ]
-        return Members(base, (columns[0], columns[1]))
+        return LayeredSet(base, (columns[0], columns[1]))
 
-    def texts(self, key: int) -> tuple[str, str]:
-        """The reason and the date of a member, '' where there is none."""
+    def details(self, key: int) -> tuple[str, str]:
+        """The reasons and the date of a member, '' where there is none."""
         for members, columns in ((self.added, self.added_columns), (self.base, self.columns)):
             if len(members):
                 at = position(members, key)
@@ -118,16 +118,16 @@ def followed(changes: tuple[ImeiSet, ImeiSet], more: tuple[ImeiSet, ImeiSet]) ->
 def position(members: ImeiSet, key: int) -> int:
     """The rank of a key, -1 where it is no member."""
     at = np.empty(1, np.int64)
-    members._positions_of_keys(np.array([key], np.uint64), at)
+    members.positions_of_keys(np.array([key], np.uint64), at)
     return int(at[0])
 
 
 def _shared(members: ImeiSet, other: ImeiSet) -> int:
     """How many IMEIs both have. O(runs of other)."""
     count = 0
-    for lows, highs in other._runs():
+    for lows, highs in other.runs():
         below, upto = np.empty(len(lows), np.int64), np.empty(len(lows), np.int64)
-        members._ranks(lows, below)
-        members._ranks(highs + np.uint64(1), upto)
+        members.ranks(lows, below)
+        members.ranks(highs + np.uint64(1), upto)
         count += int((upto - below).sum())
     return count

@@ -4,7 +4,7 @@ register    JSON: policy, lists, and for each list the numbers of its sets
 N.0 to N.8  the sections of set N, as _index.SECTIONS orders them
 N.r, N.d    codes of the reasons and dates at its positions, whose texts are in the JSON
 N.s, N.m    starts (uint32) and IMSIs (uint64) of the pairs of its IMEIs, see `Pairs`
-spans       the filter of ranges, see `Known`
+spans       the filter of ranges, see `Coverage`
 xL          the irregular identities of list L, one a line
 """
 
@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset import irregular, snapshot
+from imeiset import irregular
 from imeiset.errors import SnapshotBounds, SnapshotVersion
-from imeiset.register.coverage import Known, known_of
+from imeiset.register.coverage import Coverage
 from imeiset.register.details import Column, code_type, is_date
 from imeiset.register.imsis import prefix_numbers
-from imeiset.register.layered import NOTHING, Members, anew, packed
+from imeiset.register.layered import NOTHING, LayeredSet, anew, packed
 from imeiset.register.lists import LEVELS, List, check_prefixes
-from imeiset.register.pairs import Paired, Pairs
+from imeiset.register.pairs import LayeredPairs, Pairs
 from imeiset.register.policy import EquipmentStatus, Policy
 from imeiset.sets import ImeiSet
 
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 KIND = "register"  # of a snapshot that holds one
 MAX_LISTS = 32  # what fits the sections of a snapshot, all parts counted
 _DESCRIPTION = "register"
-_SECTIONS = tuple(name for name, _ in NOTHING._sections())
+_SECTIONS = tuple(name for name, _ in NOTHING.sections())
 _LAYOUT = 3  # of these; another number is another format
 
 
 def written(
-    lists: Sequence[List], policy: Policy, known: Known
+    lists: Sequence[List], policy: Policy, known: Coverage
 ) -> tuple[list[tuple[str, "ReadableBuffer"]], int]:
     """The sections of a register whose lists are merged, and how many exact IMEIs they hold."""
     sections: list[tuple[str, ReadableBuffer]] = []
@@ -47,7 +47,7 @@ def written(
 
     def put(members: ImeiSet, *beside: tuple[str, Any]) -> int:
         n = len(written)
-        parts = enumerate(section for _, section in members._sections())
+        parts = enumerate(section for _, section in members.sections())
         sections.extend((f"{n}.{i}", part) for i, part in parts)
         sections.extend((f"{n}.{name}", array) for name, array in beside)
         written.append(members)
@@ -67,8 +67,8 @@ def written(
             about["pairs"] = put(pairs.imeis, ("s", pairs.starts), ("m", pairs.imsis))
         if one.prefixes:
             about["prefixes"] = sorted(str(prefix)[1:] for prefix in one.prefixes)
-        if one.texts:
-            sections.append((f"x{number}", b"\n".join(sorted(one.texts))))
+        if one.irregular:
+            sections.append((f"x{number}", b"\n".join(sorted(one.irregular))))
         described.append(about)
     same = (n for n, members in enumerate(written) if members is known.imeis)  # a list that is its own union
     about = {"known": next(same, None), "shift": known.shift}
@@ -80,27 +80,27 @@ def written(
     return [(_DESCRIPTION, dump(description)), *sections], count
 
 
-def read(file: snapshot.Snapshot) -> tuple[list[List], Policy, Known]:
+def read(sections: Mapping[str, bytes | memoryview], path: str) -> tuple[list[List], Policy, Coverage]:
     """The lists, the policy and the union. Raises whatever comes of sections that are something else."""
-    about = json.loads(bytes(file.sections[_DESCRIPTION]))
+    about = json.loads(bytes(sections[_DESCRIPTION]))
     if about["layout"] != _LAYOUT:
         remedy = "build it anew" if about["layout"] in (1, 2) else "update imeiset"
-        raise SnapshotVersion(file.path, f"register layout {_LAYOUT}", f"{about['layout']}: {remedy}")
+        raise SnapshotVersion(path, f"register layout {_LAYOUT}", f"{about['layout']}: {remedy}")
     sets: dict[int, ImeiSet] = {}
 
     def get(n: int) -> ImeiSet:
         if n not in sets:
-            parts = {name: file.sections[f"{n:d}.{i}"] for i, name in enumerate(_SECTIONS)}
-            sets[n] = ImeiSet._from_sections(parts)
+            parts = {name: sections[f"{n:d}.{i}"] for i, name in enumerate(_SECTIONS)}
+            sets[n] = ImeiSet.from_sections(parts)
         return sets[n]
 
     def array(name: str, dtype: Any, length: int | None) -> NDArray[Any]:
-        found = np.frombuffer(file.sections[name], dtype)
+        found = np.frombuffer(sections[name], dtype)
         if length is not None and len(found) != length:
             raise ValueError(f"section {name}: expected {length} numbers, got {len(found)}")
         return found
 
-    def members(one: Mapping[str, Any], rule: str) -> Members | None:
+    def members(one: Mapping[str, Any], rule: str) -> LayeredSet | None:
         if rule not in one:
             return None
         base, found = get(one[rule]), []
@@ -111,7 +111,7 @@ def read(file: snapshot.Snapshot) -> tuple[list[List], Policy, Known]:
             codes = f"{one[rule]}.{name}"
             dtype = code_type(len(values))
             found.append(Column(tuple(values), array(codes, dtype, len(base))) if values else None)
-        return Members(base, (found[0], found[1]))
+        return LayeredSet(base, (found[0], found[1]))
 
     lists = []
     for number, one in enumerate(about["lists"]):
@@ -122,12 +122,21 @@ def read(file: snapshot.Snapshot) -> tuple[list[List], Policy, Known]:
         if "pairs" in one:
             imeis, n = get(one["pairs"]), one["pairs"]
             starts = array(f"{n}.s", "<u4", len(imeis) + 1)
-            pairs = Paired(Pairs(imeis, starts, array(f"{n}.m", "<u8", None)))
-        texts = bytes(file.sections.get(f"x{number}", b"")).split()
+            pairs = LayeredPairs(Pairs(imeis, starts, array(f"{n}.m", "<u8", None)))
+        texts = bytes(sections.get(f"x{number}", b"")).split()
         parts = {rule: members(one, rule) for rule in LEVELS}
         prefixes = prefix_numbers(one.get("prefixes", ()))
         lists.append(
-            List(name, status, kind, reason, **parts, texts=frozenset(texts), pairs=pairs, prefixes=prefixes)
+            List(
+                name,
+                status,
+                kind,
+                reason,
+                **parts,
+                irregular=frozenset(texts),
+                pairs=pairs,
+                prefixes=prefixes,
+            )
         )
     if len({one.name for one in lists}) < len(lists) or len(lists) > MAX_LISTS:
         raise ValueError(f"expected at most {MAX_LISTS} lists of different names, got others")
@@ -138,17 +147,17 @@ def read(file: snapshot.Snapshot) -> tuple[list[List], Policy, Known]:
     shift = about["shift"]
     if type(shift) is not int or not 0 <= shift < 64:
         raise ValueError(f"shift: expected 0 to 63, got {shift!r}")
-    return lists, Policy(**about["policy"]), Known(get(about["known"]), array("spans", "<u8", None), shift)
+    return lists, Policy(**about["policy"]), Coverage(get(about["known"]), array("spans", "<u8", None), shift)
 
 
-def faults(lists: Sequence[List], known: Known) -> Iterator[str]:
+def faults(lists: Sequence[List], known: Coverage) -> Iterator[str]:
     """What is not as it should be, in words. Reads everything."""
     every = [(members, anew) for one in lists for members in one.sets()]
     every += [(members, packed) for one in lists for members in one.ranges()]
     for number, (members, made) in enumerate([*every, (known.imeis, anew)]):
         if not _rebuilds(members, made):
             yield f"the sections of set {number} as its members make them"
-    if known_of(lists) != known:
+    if Coverage.of_lists(lists) != known:
         yield "the union of all lists"
     for one in lists:
         for part in one.parts.values():
@@ -158,7 +167,7 @@ def faults(lists: Sequence[List], known: Known) -> Iterator[str]:
             for date in part.columns[1].values if part.columns[1] else ():
                 if not is_date(date):
                     yield f"dates in list {one.name!r}"
-        if any(irregular.normalised(text) != text for text in one.texts):
+        if any(irregular.normalised(text) != text for text in one.irregular):
             yield f"irregular identities in list {one.name!r}"
         if one.pairs is not None and not one.pairs.base.is_sound():
             yield f"pairs in order in list {one.name!r}"
@@ -170,7 +179,7 @@ def _rebuilds(members: ImeiSet, made: Callable[[ImeiSet], ImeiSet]) -> bool:
         again = made(members)
     except SnapshotBounds:
         return False
-    pairs = zip(members._sections(), again._sections(), strict=True)
+    pairs = zip(members.sections(), again.sections(), strict=True)
     return all(got == expected for (_, got), (_, expected) in pairs)
 
 

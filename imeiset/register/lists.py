@@ -1,14 +1,15 @@
 """One list of a register: its status, and what it holds, by rule."""
 
-from collections.abc import Iterable, Mapping
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from imeiset.errors import ImsiError, expect_several, mask
-from imeiset.register.layered import Members, packed
-from imeiset.register.pairs import Paired
+from imeiset.errors import expect_several, mask, mask_imsi
+from imeiset.register.layered import NOTHING, LayeredSet, packed
+from imeiset.register.pairs import LayeredPairs
 from imeiset.register.policy import EquipmentStatus
 from imeiset.sets import ImeiSet
 
@@ -23,15 +24,15 @@ class List:
     status: EquipmentStatus
     kind: str = "imeis"
     reason: str = ""
-    exact: Members | None = None
-    range: Members | None = None
-    tac: Members | None = None
-    texts: frozenset[bytes] = field(default=frozenset(), repr=False)
-    pairs: Paired | None = field(default=None, repr=False)
+    exact: LayeredSet | None = None
+    range: LayeredSet | None = None
+    tac: LayeredSet | None = None
+    irregular: frozenset[bytes] = field(default=frozenset(), repr=False)
+    pairs: LayeredPairs | None = field(default=None, repr=False)
     prefixes: frozenset[int] = field(default=frozenset(), repr=False)
 
     @property
-    def parts(self) -> dict[str, Members]:
+    def parts(self) -> dict[str, LayeredSet]:
         """Those that it has, by their rule."""
         every = {rule: getattr(self, rule) for rule in LEVELS}
         return {rule: part for rule, part in every.items() if part is not None}
@@ -39,26 +40,26 @@ class List:
     @property
     def rules(self) -> set[str]:
         """Those by which it may decide."""
-        others = {"pair": self.pairs is not None, "imsi": self.prefixes, "irregular": self.texts}
+        others = {"pair": self.pairs is not None, "imsi": self.prefixes, "irregular": self.irregular}
         return {*self.parts, *(rule for rule, has in others.items() if has)}
 
     def counts(self) -> dict[str, int]:
         """How many of what it holds."""
         found = {rule: part.count() for rule, part in self.parts.items()}
-        if self.texts:
-            found["irregular"] = len(self.texts)
+        if self.irregular:
+            found["irregular"] = len(self.irregular)
         if self.pairs is not None:
             found["pair"] = self.pairs.count()
         if self.prefixes:
             found["imsi"] = len(self.prefixes)
         return found
 
-    def merged(self) -> "List":
+    def flattened(self) -> "List":
         """With nothing changed since its base, and no parts that hold nothing."""
-        parts: dict[str, Any] = {rule: part.merged() for rule, part in self.parts.items()}
+        parts: dict[str, Any] = {rule: part.flattened() for rule, part in self.parts.items()}
         if self.range is not None and self.range.changed:
-            parts["range"] = Members(packed(parts["range"].base))
-        pairs = None if self.pairs is None else self.pairs.merged()
+            parts["range"] = LayeredSet(packed(parts["range"].base))
+        pairs = None if self.pairs is None else self.pairs.flattened()
         parts = {rule: part if len(part.base) else None for rule, part in parts.items()}
         return replace(self, pairs=pairs if pairs is not None and len(pairs.base) else None, **parts)
 
@@ -72,12 +73,54 @@ class List:
         return [part.base for part in (self.range, self.tac) if part is not None]
 
 
+class ListMapping(Mapping[str, ImeiSet]):
+    """Lists by name: a mapping to the exact IMEIs of each. Always true, and equal to itself alone."""
+
+    @property
+    @abstractmethod
+    def lists(self) -> tuple[List, ...]:
+        """In order."""
+
+    def __getitem__(self, name: str, /) -> ImeiSet:
+        """The exact IMEIs of a list; none where it has ranges, TACs, pairs or IMSIs alone.
+
+        Raises KeyError for a name that no list has.
+        """
+        for one in self.lists:
+            if isinstance(name, str) and one.name == name:
+                return NOTHING if one.exact is None else one.exact.flattened().base
+        names = ", ".join(self) or "no lists"
+        raise KeyError(f"expected one of {names}, got {name!r}")
+
+    def __contains__(self, name: object, /) -> bool:
+        return isinstance(name, str) and any(one.name == name for one in self.lists)
+
+    def __iter__(self) -> Iterator[str]:
+        return (one.name for one in self.lists)
+
+    def __len__(self) -> int:
+        return len(self.lists)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = object.__hash__
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many of what each list holds, by rule: IMEIs (of ranges and TACs: those in them), texts, pairs
+        and IMSI prefixes."""
+        return {one.name: one.counts() for one in self.lists}
+
+
 def check_prefixes(one: List, others: Iterable[List]) -> None:
     """Raises ValueError for an IMSI prefix that is on another list too."""
     for other in others:
         if other.name != one.name and (twice := other.prefixes & one.prefixes):
-            prefix = ImsiError(str(min(twice))[1:]).got
-            raise ValueError(f"prefix {prefix}: expected on one list, got {other.name!r} and {one.name!r}")
+            prefix = mask_imsi(str(min(twice))[1:])
+            raise ValueError(f"prefix '{prefix}': expected on one list, got {other.name!r} and {one.name!r}")
 
 
 def shrunk(

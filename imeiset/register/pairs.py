@@ -59,12 +59,12 @@ class Pairs:
             return False
         if not are_imsis(self.imsis):
             return False
-        return all(are_ascending(*self.of_imeis(keys)) for keys in self.imeis._chunks())
+        return all(are_ascending(*self.of_imeis(keys)) for keys in self.imeis.chunks())
 
     def spans(self, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where in `imsis` those of each IMEI begin and end; both 0 where it has none."""
         at = np.empty(len(keys), np.int64)
-        self.imeis._positions_of_keys(keys, at)
+        self.imeis.positions_of_keys(keys, at)
         last = len(self.starts) - 1  # clipped: a damaged file says what it likes
         begin = np.where(at >= 0, self.starts[at.clip(0, last)], 0).astype(np.int64)
         end = np.where(at >= 0, self.starts[(at + 1).clip(0, last)], 0).astype(np.int64)
@@ -103,7 +103,7 @@ NO_PAIRS = Pairs.of(np.empty(0, np.uint64), np.empty(0, np.uint64))
 
 
 @dataclass(frozen=True, eq=False)
-class Paired:
+class LayeredPairs:
     """Frozen pairs, and all pairs of the IMEIs whose pairs have changed since."""
 
     base: Pairs
@@ -131,7 +131,7 @@ class Paired:
             yield np.arange(len(keys)), self.base
             return
         new = np.zeros(len(keys), np.uint8)
-        self.touched._contains_keys(keys, new)
+        self.touched.contains_keys(keys, new)
         yield np.flatnonzero(new == 0), self.base
         yield np.flatnonzero(new), self.now
 
@@ -142,7 +142,7 @@ class Paired:
             found[rows] = pairs.have(keys[rows], imsis[rows])
         return found
 
-    def changed_by(self, add: tuple[Keys, Keys], remove: tuple[Keys, Keys]) -> "Paired":
+    def changed_by(self, add: tuple[Keys, Keys], remove: tuple[Keys, Keys]) -> "LayeredPairs":
         """Without the pairs of `remove`, then with those of `add`."""
         touched = ImeiSet.from_keys(np.concatenate([add[0], remove[0]]))
         others = self.now.of_imeis((self.touched - touched).to_numpy())
@@ -155,9 +155,9 @@ class Paired:
             kept.append((old[0][stay], old[1][stay]))
         kept.append(add)
         now = Pairs.of(*(np.concatenate(side) for side in zip(*kept, strict=True)), fresh=True)
-        return Paired(self.base, union([self.touched, touched]), now)
+        return LayeredPairs(self.base, union([self.touched, touched]), now)
 
-    def merged(self) -> "Paired":
+    def flattened(self) -> "LayeredPairs":
         """The same with nothing changed since: a new base. O(pairs)."""
         if not self.changed:
             return self
@@ -169,7 +169,7 @@ class Paired:
         starts, imsis = np.empty(len(imeis) + 1, np.uint32), np.empty(count, np.uint64)
         with fitting("pairs"):
             merge_pairs(base.arrays[1:], now.arrays[1:], *places, starts, imsis)
-        return Paired(Pairs(imeis, starts.astype("<u4", copy=False), imsis))
+        return LayeredPairs(Pairs(imeis, starts.astype("<u4", copy=False), imsis))
 
 
 def pair_columns(imeis: object, imsis: object) -> tuple[Keys, Keys]:
@@ -180,5 +180,5 @@ def pair_columns(imeis: object, imsis: object) -> tuple[Keys, Keys]:
     numbers, value = imsi_numbers(imsis, len(keys))
     wrong = np.flatnonzero((numbers == BAD_IMSI) | (numbers == NO_IMSI))
     if wrong.size:
-        raise ImsiError(value(int(wrong[0])), position=int(wrong[0]))
+        raise ImsiError(value=value(int(wrong[0])), position=int(wrong[0]))
     return keys, numbers

@@ -1,9 +1,9 @@
 """Register: lists of equipment with a status each, and the verdict they give on one phone."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
 
@@ -12,18 +12,21 @@ from imeiset._native.checks import Checker
 from imeiset.columns import Keys
 from imeiset.errors import SnapshotBounds
 from imeiset.register.checks import make_tables
-from imeiset.register.coverage import Known, known_of
+from imeiset.register.coverage import Coverage
 from imeiset.register.details import Column, Texts, column_of, date_text, merge_columns, reasons_text, unite
 from imeiset.register.imsis import prefix_numbers
-from imeiset.register.layered import NOTHING, Members, packed, union, without_texts
+from imeiset.register.layered import LayeredSet, packed, union, without_irregular
 from imeiset.register.layout import KIND, MAX_LISTS, faults, read, written
-from imeiset.register.lists import List, check_prefixes, tac_set
-from imeiset.register.pairs import NO_PAIRS, Paired, Pairs, pair_columns
+from imeiset.register.lists import List, ListMapping, check_prefixes, tac_set
+from imeiset.register.pairs import NO_PAIRS, LayeredPairs, Pairs, pair_columns
 from imeiset.register.policy import EquipmentStatus, Policy, status_of
 from imeiset.sets import ImeiSet
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
-class Register(Checker):
+
+class Register(ListMapping, Checker):
     """Named lists with a status each, and a policy: what is the status of this equipment?
 
     Lists are added first, from one thread; then any number of threads may check. An opened register is a
@@ -34,10 +37,10 @@ class Register(Checker):
     def __init__(self, policy: Policy | None = None) -> None:
         self._policy = policy or Policy()
         self._lists: dict[str, List] = {}
-        self._known: Known | None = None
+        self._known: Coverage | None = None
 
     @classmethod
-    def _of(cls, lists: Iterable[List], policy: Policy, known: Known | None = None) -> Self:
+    def _of(cls, lists: Iterable[List], policy: Policy, known: Coverage | None = None) -> Self:
         self = cls(policy)
         self._lists = {one.name: one for one in lists}
         self._known = known
@@ -53,18 +56,14 @@ class Register(Checker):
         """The lists in the order in which they were added, which is that of the codes of `check_many`."""
         return tuple(self._lists.values())
 
-    def counts(self) -> dict[str, dict[str, int]]:
-        """How many of what each list holds, by rule: IMEIs (of ranges and TACs: those in them), texts, pairs
-        and IMSI prefixes."""
-        return {one.name: one.counts() for one in self.lists}
+    def __copy__(self) -> Self:
+        return self._of(self.lists, self._policy, self._known)
 
-    def __getitem__(self, name: str, /) -> ImeiSet:
-        """The exact IMEIs of a list. KeyError for a name that no list has."""
-        exact = self._list(name).exact
-        return NOTHING if exact is None else exact.merged().base
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self.__copy__()  # all that is shared is frozen
 
-    def __len__(self) -> int:
-        return len(self._lists)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._of_sections, ({name: bytes(section) for name, section in self._written()[0]},)
 
     def __repr__(self) -> str:
         return (
@@ -94,9 +93,9 @@ class Register(Checker):
         """
         one = self._grown(name, status, "imeis", reason)
         if isinstance(imeis, ImeiSet):
-            members, keys = without_texts(imeis), None
+            members, keys = without_irregular(imeis), None
             if imeis.irregular is not None:
-                one = replace(one, texts=one.texts | set(imeis.irregular.tolist()))
+                one = replace(one, irregular=one.irregular | set(imeis.irregular.tolist()))
         else:
             keys = columns.keys_of(imeis, digits=digits)
             members = ImeiSet.from_keys(keys)
@@ -107,7 +106,7 @@ class Register(Checker):
         ]
         if keys is not None:
             unite(keys, given)
-        self._add_members(one, Members(members, (column_of(given[0]), column_of(given[1]))))
+        self._add_members(one, LayeredSet(members, (column_of(given[0]), column_of(given[1]))))
 
     def add_ranges(
         self, name: str, lows: object, highs: object, *, status: int, reason: str | None = None
@@ -145,20 +144,20 @@ class Register(Checker):
         one = self._grown(name, status, "imsis", reason)
         self._put(replace(one, prefixes=one.prefixes | prefix_numbers(prefixes)))
 
-    def _add_members(self, one: List, made: Members) -> None:
+    def _add_members(self, one: List, made: LayeredSet) -> None:
         """Put a list, with these IMEIs and their columns beside those it has."""
         if one.exact is not None:
-            old = one.exact.merged()
+            old = one.exact.flattened()
             base = union([old.base, made.base])
-            made = Members(base, _both(base, made, old))
+            made = LayeredSet(base, _both(base, made, old))
         self._put(replace(one, exact=made) if len(made.base) else one)
 
     def _add_part(self, name: str, status: int, reason: str | None, rule: str, members: ImeiSet) -> None:
         one = self._grown(name, status, "imeis", reason)
-        old: Members | None = getattr(one, rule)
-        made = Members(members if old is None else union([old.merged().base, members]))
+        old: LayeredSet | None = getattr(one, rule)
+        made = LayeredSet(members if old is None else union([old.flattened().base, members]))
         if rule == "range":
-            made = Members(packed(made.base))
+            made = LayeredSet(packed(made.base))
         changes: dict[str, Any] = {rule: made} if len(made.base) else {}
         self._put(replace(one, **changes))
 
@@ -166,11 +165,11 @@ class Register(Checker):
         self, name: str, status: int, kind: str, keys: Keys, numbers: Keys, reason: str | None
     ) -> None:
         one = self._grown(name, status, kind, reason)
-        old = NO_PAIRS if one.pairs is None else one.pairs.merged().base
+        old = NO_PAIRS if one.pairs is None else one.pairs.flattened().base
         if len(old):
             before = old.of_imeis(old.imeis.to_numpy())
             keys, numbers = np.concatenate([before[0], keys]), np.concatenate([before[1], numbers])
-        self._put(replace(one, pairs=Paired(Pairs.of(keys, numbers, fresh=True))))
+        self._put(replace(one, pairs=LayeredPairs(Pairs.of(keys, numbers, fresh=True))))
 
     def _grown(self, name: str, status: int, kind: str, reason: str | None) -> List:
         """The list of that name, with the arguments checked; a new one if there is none."""
@@ -195,18 +194,12 @@ class Register(Checker):
         self._known = None
         self._use(None)
 
-    def _list(self, name: str) -> List:
-        try:
-            return self._lists[name]
-        except KeyError:
-            raise KeyError(f"expected one of {', '.join(self._lists) or 'no lists'}, got {name!r}") from None
-
     # ---- asking ----
 
     def _prepare(self) -> None:
-        lists = [one.merged() for one in self.lists]
+        lists = [one.flattened() for one in self.lists]
         if self._known is None:
-            self._known = known_of(lists)
+            self._known = Coverage.of_lists(lists)
         self._use(make_tables(lists, self._policy, self._known))
 
     # ---- in and out ----
@@ -216,13 +209,14 @@ class Register(Checker):
 
         The same lists and policy give the same bytes. Raises OSError if it cannot be written.
         """
-        self._prepare_if_needed()
-        sections, count = written(self.lists, self._policy, cast(Known, self._known))
+        sections, count = self._written()
         snapshot.write(path, KIND, sections, count=count, generation=generation)
 
-    def _prepare_if_needed(self) -> None:
-        self._lists = {one.name: one.merged() for one in self.lists}
+    def _written(self) -> tuple[list[tuple[str, "ReadableBuffer"]], int]:
+        """As `written` makes them, of lists that are merged from now on."""
+        self._lists = {one.name: one.flattened() for one in self.lists}
         self._tables()
+        return written(self.lists, self._policy, cast(Coverage, self._known))
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], /, mode: Literal["mmap", "memory"] = "mmap") -> Self:
@@ -234,10 +228,15 @@ class Register(Checker):
 
     @classmethod
     def _from(cls, file: snapshot.Snapshot) -> Self:
+        return cls._of_sections(file.sections, file.path)
+
+    @classmethod
+    def _of_sections(cls, sections: Mapping[str, bytes | memoryview], path: str = "a pickle") -> Self:
+        """Pickles name this method: it stays."""
         try:
-            return cls._of(*read(file))
+            return cls._of(*read(sections, path))
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
-            raise SnapshotBounds(file.path, "the sections of a register", str(error)) from None
+            raise SnapshotBounds(path, "the sections of a register", str(error)) from None
 
     @classmethod
     def verify(cls, path: str | os.PathLike[str], /) -> Self:
@@ -254,11 +253,11 @@ class Register(Checker):
 
     def _expect_sound(self, file: snapshot.Snapshot) -> None:
         """Raises SnapshotBounds if something in the file it was opened from is not what it should be."""
-        for fault in faults(self.lists, cast(Known, self._known)):
+        for fault in faults(self.lists, cast(Coverage, self._known)):
             raise SnapshotBounds(file.path, fault, "another")
 
 
-def _both(base: ImeiSet, new: Members, old: Members) -> tuple[Column | None, Column | None]:
+def _both(base: ImeiSet, new: LayeredSet, old: LayeredSet) -> tuple[Column | None, Column | None]:
     """The columns of a list that grew: what is new counts."""
     from_each = zip(new.columns, old.columns, strict=True)
     reasons, dates = (merge_columns(base, (new.base, n), (old.base, o), new.base) for n, o in from_each)

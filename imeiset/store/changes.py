@@ -16,7 +16,7 @@ from imeiset.register.details import date_text, reasons_text
 from imeiset.register.imsis import prefix_numbers
 from imeiset.register.layout import dump
 from imeiset.register.lists import List, tac_set
-from imeiset.register.pairs import are_imsis, pair_columns
+from imeiset.register.pairs import Pairs, are_imsis, pair_columns
 from imeiset.sets import ImeiSet
 
 
@@ -24,10 +24,11 @@ from imeiset.sets import ImeiSet
 class Delta:
     """Changes of one list: removals, then additions.
 
-    add, remove: by rule, what the methods of `Register` take. "exact": a column of IMEIs or an ImeiSet.
-    "range": (lows, highs). "tac": texts of 8 digits. "pair": (imeis, imsis). "irregular": irregular
-    identities. "imsi": prefixes. rule: None is "pair" or "imsi" for lists of such, "exact" for others.
-    reason, date: of all exact IMEIs that are added. To add what is there or remove what is not is no error.
+    add, remove: by rule, what the methods of `Register` take, or an ImeiSet. "exact": a column of IMEIs.
+    "range": (lows, highs). "tac": texts of 8 digits, or a set of whole TACs. "pair": (imeis, imsis).
+    "irregular": irregular identities. "imsi": prefixes. rule: None is "pair" or "imsi" for lists of such,
+    "exact" for others. reason, date: of all exact IMEIs that are added. To add what is there or remove what
+    is not is no error.
     """
 
     list: str
@@ -47,6 +48,7 @@ class Change:
     remove: tuple[NDArray[Any], ...]
 
 
+TAC_SIZE = np.uint64(10**6)
 COLUMNS = {"exact": 1, "range": 2, "tac": 2, "pair": 2, "irregular": 0, "imsi": 0}
 
 
@@ -87,25 +89,31 @@ def _arrays(rule: str, given: Any) -> list[Any]:
     two = {"range": "lows and highs", "pair": "IMEIs and IMSIs"}.get(rule)
     if given is None:
         given = ((), ()) if two else ()
+    if isinstance(given, ImeiSet) and rule in ("exact", "range", "tac"):
+        if given.irregular is not None and len(given.irregular):
+            raise ValueError("expected a set without irregular identities: give them with rule 'irregular'")
+        return [given.to_numpy()] if rule == "exact" else _ends(given, whole=rule == "tac")
+    if isinstance(given, Pairs) and rule == "pair":
+        return list(given.of_imeis(given.imeis.to_numpy()))
     if two and not (isinstance(given, list | tuple) and len(given) == 2):
         raise TypeError(f"rule {rule!r}: expected a pair of columns, {two}, got {type(given).__name__}")
     if rule == "exact":
-        if isinstance(given, ImeiSet):
-            if given.irregular is not None and len(given.irregular):
-                raise ValueError(
-                    "expected a set without irregular identities: give them with rule 'irregular'"
-                )
-            return [given.to_numpy()]
         return [ImeiSet.from_keys(columns.keys_of(given)).to_numpy()]
     if rule in ("range", "tac"):
-        runs = list((tac_set(given) if rule == "tac" else ImeiSet.from_ranges(*given))._runs())
-        return [np.concatenate(ends) for ends in zip(*runs, strict=True)]
+        return _ends(tac_set(given) if rule == "tac" else ImeiSet.from_ranges(*given))
     if rule == "pair":
-        pairs = _flat(*pair_columns(*given))
-        return list(pairs)
+        return list(_flat(*pair_columns(*given)))
     if rule == "irregular":
         return [text.decode() for text in irregular.table(given).tolist()]
     return [str(number)[1:] for number in prefix_numbers(given)]
+
+
+def _ends(members: ImeiSet, *, whole: bool = False) -> list[Keys]:
+    """The first and last members of the runs of a set; whole: ValueError unless these are whole TACs."""
+    lows, highs = (np.concatenate(ends) for ends in zip(*members.runs(), strict=True))
+    if whole and ((lows % TAC_SIZE).any() or ((highs + np.uint64(1)) % TAC_SIZE).any()):
+        raise ValueError("rule 'tac': expected a set of whole TACs, got one with parts of a TAC")
+    return [lows, highs]
 
 
 def _flat(keys: Keys, imsis: Keys) -> tuple[Keys, Keys]:

@@ -20,7 +20,7 @@ from pathlib import Path
 import xxhash
 
 from imeiset._files import Opened
-from imeiset.errors import StoreDamaged, StoreLocked, StoreMissing
+from imeiset.errors import StoreDamaged, StoreLocked, StoreMissing, mask_text
 from imeiset.register.layout import dump
 
 MANIFEST, _LOCK = "current", "lock"
@@ -61,7 +61,7 @@ def serving(directory: Path) -> int:
             return int(generation)
     except (ValueError, LookupError, TypeError, AttributeError):
         pass
-    raise StoreDamaged(path, "a manifest as it was written", repr(text[:100]))
+    raise StoreDamaged(path, "a manifest as it was written", f"'{mask_text(text)}'")
 
 
 def manifest_text(generation: int) -> bytes:

@@ -13,13 +13,13 @@ from imeiset._files import publish
 from imeiset._native.checks import CheckTables, mark
 from imeiset.columns import Keys
 from imeiset.register.checks import make_tables
-from imeiset.register.coverage import Known
+from imeiset.register.coverage import Coverage
 from imeiset.register.details import Column
 from imeiset.register.imsis import prefix_numbers
-from imeiset.register.layered import NOTHING, Members, followed, union
+from imeiset.register.layered import NOTHING, LayeredSet, followed, union
 from imeiset.register.layout import KIND
 from imeiset.register.lists import List, check_prefixes
-from imeiset.register.pairs import NO_PAIRS, Paired
+from imeiset.register.pairs import NO_PAIRS, LayeredPairs
 from imeiset.register.register import Register
 from imeiset.sets import ImeiSet
 from imeiset.store import journal as _journal
@@ -46,7 +46,7 @@ class State:
     wide: ImeiSet = field(default=NOTHING)
 
     @property
-    def digest(self) -> str:
+    def state_id(self) -> str:
         return f"{self.place.digest:016x}"
 
 
@@ -70,7 +70,7 @@ def changed(state: State, changes: Iterable[Change], place: Place) -> State:
     frozen = tuple(lists.values())
     touched, count = _touched(state, frozen, keys)
     covered = union(wide)
-    known = cast(Known, state.base._known)
+    known = cast(Coverage, state.base._known)
     tables = make_tables(frozen, state.base.policy, known, touched, covered if len(covered) else None)
     return replace(state, place=place, lists=frozen, tables=tables, touched=touched, keys=count, wide=covered)
 
@@ -115,7 +115,7 @@ def _net_pairs(changes: Sequence[Change]) -> tuple[tuple[Keys, Keys], tuple[Keys
 def _net_ranges(changes: Sequence[Change]) -> tuple[ImeiSet, ImeiSet]:
     """What changes of ranges come to: added, removed. Neighbours first: so large sets are made seldom."""
     sides = ((change.add, change.remove) for change in changes)
-    steps = [(ImeiSet._from_ranges(*add), ImeiSet._from_ranges(*remove)) for add, remove in sides]
+    steps = [(ImeiSet.from_runs(*add), ImeiSet.from_runs(*remove)) for add, remove in sides]
     while len(steps) > 1:
         odd = steps[len(steps) // 2 * 2 :]
         steps = [*map(followed, steps[::2], steps[1::2]), *odd]
@@ -125,9 +125,9 @@ def _net_ranges(changes: Sequence[Change]) -> tuple[ImeiSet, ImeiSet]:
 def _list_changed(one: List, rule: str, changes: Sequence[Change], wide: list[ImeiSet]) -> List:
     """A list after changes by one rule; what ranges they touched goes to `wide`."""
     if rule == "pair":
-        pairs = one.pairs or Paired(NO_PAIRS)
+        pairs = one.pairs or LayeredPairs(NO_PAIRS)
         return replace(one, pairs=pairs.changed_by(*_net_pairs(changes)))
-    members: Members = getattr(one, rule) or Members(NOTHING)
+    members: LayeredSet = getattr(one, rule) or LayeredSet(NOTHING)
     if rule == "exact":
         return replace(one, exact=members.changed_by(*_net(changes)))
     added, removed = _net_ranges(changes)
@@ -142,7 +142,7 @@ def _texts_changed(one: List, rule: str, change: Change) -> List:
     if rule == "imsi":
         return replace(one, prefixes=(one.prefixes - prefix_numbers(remove)) | prefix_numbers(add))
     gone, new = ({text.encode() for text in texts} for texts in (remove, add))
-    return replace(one, texts=(one.texts - gone) | new)
+    return replace(one, irregular=(one.irregular - gone) | new)
 
 
 def _two(arrays: tuple[NDArray[Any], ...]) -> tuple[Keys, Keys]:

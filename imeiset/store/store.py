@@ -10,9 +10,9 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from operator import index
 from pathlib import Path
@@ -35,12 +35,11 @@ from imeiset.errors import (
     StoreSequence,
     StoreShrunk,
 )
-from imeiset.register.coverage import Known, known_after
+from imeiset.register.coverage import Coverage
 from imeiset.register.layout import KIND
-from imeiset.register.lists import List, shrunk
+from imeiset.register.lists import List, ListMapping, shrunk
 from imeiset.register.policy import Policy
 from imeiset.register.register import Register
-from imeiset.sets import ImeiSet
 from imeiset.store import journal as _journal
 from imeiset.store.changes import Change, Delta, change_of, named, packed, unpacked
 from imeiset.store.directory import (
@@ -57,7 +56,7 @@ from imeiset.store.journal import Journal, Place, Record
 from imeiset.store.state import State, changed, publish_generation
 
 if TYPE_CHECKING:
-    from imeiset.feeds.delta import Applied
+    from imeiset.deltas.apply import Applied
     from imeiset.feeds.loader import Progress
     from imeiset.feeds.reader import Options
 _NICE = 5  # of the thread that compacts
@@ -69,7 +68,7 @@ _ATTEMPTS = 100  # to open a generation that is pruned meanwhile
 class Status:
     """What a store is and how old. age: seconds since the last change, or since the base was made.
 
-    counts: see `Register.counts`. digest: tells states apart; the same base and changes have the same.
+    counts: see `Register.counts`. state_id: tells states apart; the same base and changes have the same.
     fault: why the last refresh of the watcher failed, if it did.
     """
 
@@ -81,11 +80,11 @@ class Status:
     journal_records: int
     journal_bytes: int
     base_bytes: int
-    digest: str
+    state_id: str
     fault: str | None = None
 
 
-class Store(Checker):
+class Store(ListMapping, Checker):
     """A register in a directory that changes while it serves.
 
     `check` and `check_many` answer by the state of the last `refresh`, in this process or of its own
@@ -211,13 +210,9 @@ class Store(Checker):
         return self._state.place.sequence
 
     @property
-    def digest(self) -> str:
+    def state_id(self) -> str:
         """Tells states apart: the same base and the same changes have the same."""
-        return self._state.digest
-
-    def __getitem__(self, name: str, /) -> ImeiSet:
-        """The exact IMEIs of a list now. KeyError for a name that no list has."""
-        return Register._of(self._state.lists, self.policy)[name]
+        return self._state.state_id
 
     def save(self, path: str | os.PathLike[str], /) -> None:
         """Write the lists as they are now to a snapshot file, as `Register.save` does; the store stays."""
@@ -225,8 +220,8 @@ class Store(Checker):
 
     def _merged(self, state: State) -> Register:
         state.file.verify()  # most of it is copied: damage must not get a checksum of its own
-        merged = [one.merged() for one in state.lists]
-        known = known_after(cast(Known, state.base._known), state.lists, merged)
+        merged = [one.flattened() for one in state.lists]
+        known = cast(Coverage, state.base._known).after(state.lists, merged)
         return Register._of(merged, state.base.policy, known)
 
     def status(self) -> Status:
@@ -243,7 +238,7 @@ class Store(Checker):
             journal_records=state.place.sequence - state.base_place.sequence,
             journal_bytes=size,
             base_bytes=state.file.nbytes,
-            digest=state.digest,
+            state_id=state.state_id,
             fault=self._fault,
         )
 
@@ -349,11 +344,21 @@ class Store(Checker):
 
     # ---- writing ----
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """No change but those of this thread while the block runs: what it sees is what it changes.
+
+        This process becomes the writer, or it raises as `apply` does.
+        """
+        with self._mutex:
+            self._become_writer()
+            yield
+
     def apply(self, *deltas: Delta, sequence: int | None = None, base: str | None = None) -> int:
         """Make changes, all or none; they are on the disk when this returns. Returns their number.
 
         sequence: the number they must get. One that was applied before is not applied again; a gap, or
-        other changes under that number, raise StoreSequence. base: the `digest` of the state that they are
+        other changes under that number, raise StoreSequence. base: the `state_id` of the state that they are
         for; StoreBase if it is another. Raises ImeiError or ValueError for deltas that are wrong, and
         StoreLocked while another process writes. After StoreInDoubt, reopen.
         """
@@ -370,8 +375,8 @@ class Store(Checker):
                 return number
             if number > state.place.sequence + 1:
                 raise StoreSequence(self._directory, f"change {state.place.sequence + 1}", f"{number}")
-            if base is not None and base != state.digest:
-                raise StoreBase(self._directory, f"a delta for state {state.digest}", f"one for {base}")
+            if base is not None and base != state.state_id:
+                raise StoreBase(self._directory, f"a delta for state {state.state_id}", f"one for {base}")
             record, place = _journal.after(state.place, max(time.time_ns(), state.place.time), payload)
             after = changed(state, changes, place)  # all that may be wrong with them, before the disk
             try:
@@ -406,11 +411,11 @@ class Store(Checker):
         """Apply a delta file to a list, as `apply` does; its number, and what became of it.
 
         name: of the list; None if there is but one. The file, change, checks, min_size, expect_digest and
-        options are as for `feeds.delta.apply`; of IMEIs the reasons and dates are kept. A delta that was
+        options are as for `deltas.apply`; of IMEIs the reasons and dates are kept. A delta that was
         applied before under its number is not checked again.
         """
-        from imeiset.feeds.delta import Applied
-        from imeiset.feeds.listdelta import ListDelta
+        from imeiset.deltas.apply import Applied
+        from imeiset.deltas.lists import ListDelta
 
         if name is None and len(self.lists) == 1:
             name = self.lists[0].name
@@ -424,7 +429,7 @@ class Store(Checker):
                     named(self.lists, name), checks, min_size=min_size, expect_digest=expect_digest
                 )
             number = self.apply(*changes, sequence=sequence, base=base)
-            applied.digest = self.digest
+            applied.digest = self.state_id
             return number, applied
 
     def _expect_same(self, number: int, payload: bytes) -> None:

@@ -159,7 +159,7 @@ def test_build_usage_with_a_description(here):
 
 def test_create_and_replace(register, here):
     found = run("create", "eir", register)
-    assert found.stdout.startswith("eir: generation 1, digest ")
+    assert found.stdout.startswith("eir: generation 1, state ")
     fails("create", "eir", register, match="eir: expected a directory without a store, got one with a store")
     fails("create", "new", "stolen.csv", match="expected a snapshot")
     fails("replace", "nowhere", register, match="nowhere: expected a store")
@@ -169,7 +169,7 @@ def test_create_and_replace(register, here):
     found = run("replace", "eir", "register.toml", "--force", "--report", "json")
     facts = json.loads(found.stdout)
     assert (facts["out"], facts["generation"], len(facts["lists"])) == ("eir", 2, 3)
-    assert facts["digest"] == Store.open("eir").digest
+    assert facts["state_id"] == Store.open("eir").state_id
     run("replace", "eir", "register.toml", "--shrink", "0")
     assert Store.open("eir").generation == 3
 
@@ -250,7 +250,7 @@ def test_apply_to_a_store(store, here):
     fails("apply", store, "one.csv", "--list", "stolen", "--sequence", "4", match="expected change 3, got 4")
     found = run("apply", store, "one.csv", "--list", "stolen", "--report", "json")
     facts = json.loads(found.stdout)
-    assert (facts["sequence"], facts["added"], facts["digest"]) == (3, 1, Store.open(store).digest)
+    assert (facts["sequence"], facts["added"], facts["digest"]) == (3, 1, Store.open(store).state_id)
     assert run("check", store, GOOD).stdout == f"{GOOD}  blacklisted  stolen  exact  2024-03-01  lost\n"
     Path("pairs_added.csv").write_text(f"imei,imsi\n{GOOD},{AWAY}\n")
     run("apply", store, "pairs_added.csv", "--list", "pairs")
@@ -324,7 +324,7 @@ def test_info_of_a_register_and_a_store(register, store):
     facts = json.loads(run("info", store, "--json").stdout)
     status = Store.open(store).status()
     assert (facts["generation"], facts["sequence"], facts["journal_records"]) == (1, 1, 1)
-    assert (facts["digest"], facts["lists"][2]["kind"]) == (status.digest, "exempt")
+    assert (facts["state_id"], facts["lists"][2]["kind"]) == (status.state_id, "exempt")
     assert 0 <= facts["age"] < 60
 
 
@@ -356,7 +356,7 @@ def test_watch_follows_and_ends_cleanly(store, here, number):
             assert (second["sequence"], second["verdict"]["status"]) == (1, "whitelisted")
             writer.compact()
             third = json.loads(process.stdout.readline())
-            assert (third["generation"], third["digest"]) == (2, writer.digest)
+            assert (third["generation"], third["state_id"]) == (2, writer.state_id)
             assert 0 <= third["age"] < 60
         (Path(store) / "current").rename("away")
         assert "eir: expected a store, got a directory without one" in process.stderr.readline()

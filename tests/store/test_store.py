@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -46,6 +47,7 @@ from imeiset.errors import (
     StoreSequence,
     StoreShrunk,
 )
+from imeiset.register.pairs import Pairs, pair_columns
 from imeiset.store import journal as _journal
 
 W, B, G, U = EquipmentStatus
@@ -120,7 +122,7 @@ def anew(directory, store):
     """The bytes of a base of the lists of a store, had they been the first."""
     made = Register(store.policy)
     for one in store.lists:
-        made._put(one.merged())
+        made._put(one.flattened())
     made.save(directory.parent / "anew", generation=store.generation)
     return (directory.parent / "anew").read_bytes()
 
@@ -237,6 +239,45 @@ def test_a_damaged_base_gets_no_new_checksums(directory, copy, monkeypatch):
         assert (store.generation, store.check(OTHER).status) == (2, B)
 
 
+def test_sets_and_pairs_are_deltas_as_columns_are(store, directory):
+    """And the journal has the same bytes."""
+    ranges, tacs = (
+        ImeiSet.from_ranges([300, 500], [310, 505]),
+        ImeiSet.from_ranges([10**12], [10**12 + 2 * 10**6 - 1]),
+    )
+    pairs = Pairs.of(*pair_columns([OTHER, OTHER, PHONE], [HOME, AWAY, HOME]))
+    for name, by, numbers, column in (
+        ("stolen", "exact", ImeiSet([OTHER]), [OTHER]),
+        ("batches", "range", ranges, ([500, 300], [505, 310])),
+        ("models", "tac", tacs, ["01000001", "01000000"]),
+        ("pairs", "pair", pairs, ([PHONE, OTHER, OTHER], [HOME, AWAY, HOME])),
+    ):
+        for side in ("add", "remove"):
+            for given in (numbers, column):
+                store.apply(Delta(name, rule=by, **{side: given}))
+            first, second = list(store._journal.records(store._journal.start))[-2:]
+            assert first.payload == second.payload
+    with pytest.raises(ValueError, match="whole TACs"):
+        store.apply(Delta("models", rule="tac", add=ranges))
+    for empty in (ImeiSet(), ImeiSet.from_ranges([], [])):
+        assert store.apply(Delta("models", rule="tac", add=empty))
+    with pytest.raises(ValueError, match="irregular"):
+        store.apply(Delta("batches", rule="range", add=ImeiSet.from_keys([1], irregular=["62#2"])))
+
+
+def test_what_a_block_sees_is_what_it_changes(store, directory):
+    with store.writing():
+        assert len(store["stolen"]) == 1
+        with Store.open(directory) as other, pytest.raises(StoreLocked):
+            other.apply(Delta("stolen", add=[1]))
+        late = threading.Thread(target=store.apply, args=(Delta("stolen", add=[2]),))
+        late.start()
+        assert store.apply(Delta("stolen", add=[3]), base=store.state_id) == 1
+        assert store.sequence == 1
+    late.join()
+    assert store.sequence == 2
+
+
 def test_numbers_keep_deltas_in_order(store):
     first, second = Delta("stolen", add=[1]), Delta("stolen", add=[2])
     assert store.apply(first, sequence=1) == 1
@@ -263,7 +304,7 @@ def test_a_number_that_no_change_has_is_refused(store, sequence):
 
 
 def test_a_delta_is_for_one_state(store):
-    base = store.digest
+    base = store.state_id
     with pytest.raises(StoreBase, match="a delta for state"):
         store.apply(Delta("stolen", add=[1]), base="0" * 16)
     store.apply(Delta("stolen", add=[1]), base=base)
@@ -287,13 +328,13 @@ def test_a_delta_is_for_one_state(store):
     ],
 )
 def test_a_bad_delta_changes_nothing(store, directory, delta, match):
-    before = store.digest
+    before = store.state_id
     if match is None:
         store.apply(delta)  # a short text of digits is an irregular identity
         return
     with pytest.raises((ValueError, ImeiError), match=match):
         store.apply(Delta("stolen", add=[1, 2]), delta)
-    assert store.digest == before == Store.open(directory).digest
+    assert store.state_id == before == Store.open(directory).state_id
     assert store.check(1).status == W
 
 
@@ -411,7 +452,7 @@ def test_status(store):
     assert abs(found.changed.timestamp() - time.time()) < 60
     assert found.journal_bytes > 72
     assert found.base_bytes > 1000
-    assert found.digest == store.digest
+    assert found.state_id == store.state_id
     store.compact()
     again = store.status()
     assert (again.changed, again.journal_records) == (found.changed, 0), "compacting makes nothing newer"
@@ -441,7 +482,7 @@ def test_a_set_is_no_register(store, tmp_path):
     assert not (tmp_path / "new").exists()
     with pytest.raises(TypeError, match="expected a Register, got ImeiSet"):
         store.replace(ImeiSet([1]), force=True)
-    assert (store.generation, Store.verify(store._directory).digest) == (1, store.digest)
+    assert (store.generation, Store.verify(store._directory).state_id) == (1, store.state_id)
 
 
 @pytest.mark.parametrize("interval", [0, -1, float("nan"), float("inf"), "1"])
@@ -504,7 +545,7 @@ def test_a_signal_while_a_change_is_written_leaves_doubt(store, directory, signa
     with Store.open(directory) as again:
         again.apply(Delta("stolen", add=[3]))
         reader.refresh()
-        assert again.digest == reader.digest
+        assert again.state_id == reader.state_id
         assert [reader.check(key).status for key in (2, 3)] == [B, B]
 
 
@@ -908,7 +949,7 @@ class Living(RuleBasedStateMachine):
 
     @rule(kind=st.sampled_from(["gap", "base", "list", "key", "again"]))
     def bad_apply(self, kind):
-        before, delta = self.store.digest, Delta("black", add=[7])
+        before, delta = self.store.state_id, Delta("black", add=[7])
         calls = {
             "gap": lambda: self.store.apply(delta, sequence=self.store.sequence + 2),
             "base": lambda: self.store.apply(delta, base="f" * 16),
@@ -922,7 +963,7 @@ class Living(RuleBasedStateMachine):
             return
         with pytest.raises((StoreError, ValueError)):
             calls[kind]()
-        assert self.store.digest == before
+        assert self.store.state_id == before
 
     @rule(
         after=st.integers(0, 12),
@@ -1020,3 +1061,30 @@ class Living(RuleBasedStateMachine):
 
 TestLiving = Living.TestCase
 TestLiving.settings = settings(stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def test_a_store_is_a_mapping_of_its_lists(tmp_path):
+    register = Register()
+    with Store.create(tmp_path / "empty", register) as store:
+        assert store
+        assert list(store) == []
+    register.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED)
+    register.add_tacs("models", ["01012300"], status=EquipmentStatus.GREYLISTED)
+    with Store.create(tmp_path / "store", register) as store:
+        store.apply(Delta("stolen", add=["356938035643809"]))
+        assert isinstance(store, Mapping)
+        assert "stolen" in store
+        assert "lost" not in store
+        assert 0 not in store
+        assert list(store) == list(store.keys()) == ["stolen", "models"]
+        assert dict(store) == {
+            "stolen": ImeiSet(["490154203237518", "356938035643809"]),
+            "models": ImeiSet(),
+        }
+        assert store.get("lost") is None
+        assert store == store
+        with Store.open(tmp_path / "store") as other:
+            assert store != other
+            assert len({store, other}) == 2
+        with pytest.raises(KeyError, match="expected one of stolen, models, got 'lost'"):
+            store["lost"]

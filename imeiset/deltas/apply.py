@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from .._native.parse import rows_of
 from ..columns import Keys
 from ..errors import FeedConflict, FeedLimit, mask
+from ..feeds.export import expanded, irregular_rows
+from ..feeds.formats import CHANGE, CHANGES
+from ..feeds.loader import Progress, Table, read
+from ..feeds.reader import Options
+from ..feeds.report import LoadReport
+from ..feeds.sources import Paths, names_of
 from ..sets import ImeiSet
-from .export import expanded, irregular_rows
-from .formats import CHANGE, CHANGES
-from .loader import Progress, Table, read
-from .reader import Options
-from .report import LoadReport
-from .sources import Paths, names_of
 
 CHECKS = ("add", "remove", "update", "conflict")
 MIN_SIZE = 75  # percent
@@ -235,7 +235,7 @@ def diff(
     size, held, additions = old.nbytes + new.nbytes, 0, list[tuple[Keys, Keys]]()
     if form == "dirbs":
         yield b"imei,change_type\n"
-    for gone, come, share in old._changes(new):
+    for gone, come, share in old.changes(new):
         yield from _lines(form, 0, *gone)
         held += len(come[0])
         if held <= HELD:
@@ -249,7 +249,7 @@ def diff(
         for come in additions:
             yield from _lines(form, 1, *come)
     else:
-        for _, come, share in old._changes(new):
+        for _, come, share in old.changes(new):
             yield from _lines(form, 1, *come)
             if progress:
                 progress(int(size * share), size)

@@ -8,11 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FeedColumn, FeedConflict, FeedLimit, mask
-from ..register.layered import Members, without_texts
+from ..feeds.details import DETAILS, described
+from ..feeds.formats import FORMATS
+from ..feeds.loader import Progress
+from ..feeds.reader import Options
+from ..register.layered import LayeredSet, without_irregular
 from ..register.lists import List
-from ..register.pairs import NO_PAIRS, Paired, Pairs
+from ..register.pairs import NO_PAIRS, LayeredPairs, Pairs
 from ..sets import ImeiSet
-from .delta import (
+from .apply import (
     ADD,
     CHECKS,
     MIN_SIZE,
@@ -25,10 +29,6 @@ from .delta import (
     read_delta,
     understood,
 )
-from .details import DETAILS, described
-from .formats import FORMATS
-from .loader import Progress
-from .reader import Options
 
 
 class ListDelta:
@@ -93,7 +93,7 @@ class ListDelta:
             if expect_digest is not None:
                 self._expect_digest(one, (adds, removes), expect_digest, report)
             if self.rule == "exact":
-                report.texts = len((one.texts - _texts(removes)) | _texts(adds))
+                report.texts = len((one.irregular - _texts(removes)) | _texts(adds))
         size = before.get(self.rule, 0) + (before.get("irregular", 0) if self.rule == "exact" else 0)
         left = size + report.added - report.removed
         if not left * 100 >= size * min_size:  # of NaN too
@@ -116,7 +116,7 @@ class ListDelta:
         if "update" not in set(checks):
             adds |= updates
         elif says:
-            twice = without_texts(updates & (removes - adds))
+            twice = without_irregular(updates & (removes - adds))
             adds |= updates - removes
         if self.rule == "tac":
             tacs = [[f"{low // 10**6:08d}" for low in _lows(members)] for members in (adds, removes)]
@@ -127,9 +127,9 @@ class ListDelta:
         found = []
         if keep:
             found.append({"rule": "irregular", "add": _texts(adds), "remove": _texts(removes)})
-        found.append({"rule": "exact", "remove": without_texts(removes)})
+        found.append({"rule": "exact", "remove": without_irregular(removes)})
         if not says:
-            found[-1]["add"] = without_texts(adds)
+            found[-1]["add"] = without_irregular(adds)
             return found
         rows = (
             chosen_rows(table, self._fixed, ADD, True)[0] | chosen_rows(table, self._fixed, UPDATE, True)[0]
@@ -151,9 +151,9 @@ class ListDelta:
 
     def _held(self, one: List, some: ImeiSet) -> ImeiSet:
         """Those of some IMEIs that are on the list by its rule."""
-        members: Members | None = one.parts.get(self.rule)
+        members: LayeredSet | None = one.parts.get(self.rule)
         if self.rule != "exact":
-            return ImeiSet() if members is None else some & members.merged().base
+            return ImeiSet() if members is None else some & members.flattened().base
         keys = some.to_numpy()
         found = np.zeros(len(keys), np.uint8)
         if members is not None:
@@ -161,7 +161,7 @@ class ListDelta:
         texts = (
             None
             if some.irregular is None
-            else [text for text in some.irregular.tolist() if text in one.texts]
+            else [text for text in some.irregular.tolist() if text in one.irregular]
         )
         return ImeiSet.from_keys(keys[found != 0], irregular=texts)
 
@@ -170,8 +170,8 @@ class ListDelta:
     ) -> None:
         add, remove = changes
         members = one.parts.get(self.rule)
-        result = (ImeiSet() if members is None else members.merged().base) - without_texts(remove)
-        result |= without_texts(add)
+        result = (ImeiSet() if members is None else members.flattened().base) - without_irregular(remove)
+        result |= without_irregular(add)
         report.digest = result.digest()
         if report.digest != expected.lower():
             got = report.digest
@@ -190,7 +190,7 @@ class ListDelta:
         return np.concatenate([added[0], more[0]]), np.concatenate([added[1], more[1]])
 
     def _check_pairs(self, one: List, checks: set[str], report: Applied) -> None:
-        held = one.pairs or Paired(NO_PAIRS)
+        held = one.pairs or LayeredPairs(NO_PAIRS)
         columns = [self._pairs(change) for change in (ADD, REMOVE, UPDATE)]
         made = [Pairs.of(*some) for some in columns]
         there = [held.have(*some) for some in columns]
@@ -234,7 +234,7 @@ def _as_texts(pairs: tuple[NDArray[Any], NDArray[Any]]) -> tuple[NDArray[Any], l
 
 def _ends(members: ImeiSet) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """The first and the last keys of all runs."""
-    runs = [*members._runs(), (np.empty(0, np.uint64),) * 2]
+    runs = [*members.runs(), (np.empty(0, np.uint64),) * 2]
     lows, highs = (np.concatenate(ends) for ends in zip(*runs, strict=True))
     return lows, highs
 

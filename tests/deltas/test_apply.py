@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from imeiset import ImeiSet, errors
 from imeiset.cli import main
+from imeiset.deltas.apply import CHECKS, apply, diff
 from imeiset.feeds import Options
-from imeiset.feeds.delta import CHECKS, apply, diff
 
 A, B, C, D = "49015420323751", "35693803564380", "86012345678901", "01234567890123"
 
@@ -221,7 +221,7 @@ def test_commands(tmp_path, monkeypatch, delta, base):
     assert json.loads(run(*arguments, "--expect-digest", digest).stdout)["digest"] == digest
     run(*arguments, "--expect-digest", "00", code=2)
     damaged = bytearray((tmp_path / "new.imei").read_bytes())
-    damaged[damaged.index(bytes(ImeiSet.open("new.imei")._sections()[6][1])) + 2] ^= 1  # in the spill
+    damaged[damaged.index(bytes(ImeiSet.open("new.imei").sections()[6][1])) + 2] ^= 1  # in the spill
     (tmp_path / "damaged.imei").write_bytes(damaged)
     assert "checksum" in run("apply", "damaged.imei", "delta.csv", "-o", "out.imei", *allowed, code=2).stderr
     delta(f"imei,change_type\n{B},remove\n", "small.csv")

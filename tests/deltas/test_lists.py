@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imeiset import EquipmentStatus, FeedError, ImeiSet, Register, Store, Verdict
+from imeiset.deltas.apply import CHECKS, apply
 from imeiset.errors import FeedColumn, FeedConflict, FeedLimit, FeedRejects, StoreBase, StoreSequence
 from imeiset.feeds import Options
-from imeiset.feeds.delta import CHECKS, apply
 
 W, B, G, U = EquipmentStatus
 A, C, D, E = "49015420323751", "35693803564380", "86012345678901", "01234567890123"
@@ -46,7 +46,7 @@ def test_reasons_and_dates_come_along(store, delta):
     number, applied = store.apply_file(path, "stolen")
     assert (number, store.sequence) == (1, 1)
     assert (applied.added, applied.removed, applied.updated, applied.keys) == (2, 1, 1, 3)
-    assert applied.digest == store.digest
+    assert applied.digest == store.state_id
     assert applied.sources[0].rows == 5
     reader = Store.open(store._directory)
     for one in (store, reader):
@@ -157,10 +157,10 @@ def test_pairs_ranges_tacs_and_irregular_identities(store, delta):
     ],
 )
 def test_what_does_not_fit_changes_nothing(store, delta, name, text, error, match):
-    before = store.digest
+    before = store.state_id
     with pytest.raises(error, match=match) as caught:
         store.apply_file(delta(text), name)
-    assert store.digest == before
+    assert store.state_id == before
     for secret in (A, C, D, HOME):
         assert secret not in str(caught.value)
 

@@ -1,0 +1,85 @@
+"""Files of records, larger than memory, screened against a list: CSV on all cores, Parquet through pyarrow.
+
+Texts are copied as they are, a word added to each row; nothing but the column of IMEIs is looked at.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from .._files import publish
+from ..errors import FeedEmpty
+from ..feeds.sources import Paths, names_of, size_of
+from .screener import Screener
+from .tables import TABLES, Tables, is_table
+from .tally import ScreenReport, Tally
+from .texts import Texts
+
+TEXTS = (".csv", ".tsv", ".txt", ".gz", ".zst", ".zstd", ".xz", ".zip")
+
+
+def screen(
+    inputs: Paths,
+    listed: Any,
+    *,
+    column: str | int | None = None,
+    output: str | os.PathLike[str] | None = None,
+    only_hits: bool = False,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> ScreenReport:
+    """Screen files of records against an ImeiSet, a Register, a Store, or the path of one: all by the state
+    that it has now.
+
+    inputs: files of delimited text (as `load` reads them) or Parquet, or directories of them. column: of
+    the IMEIs, its name or its number from 1; None finds it. output: a file for the rows with their
+    status, or with only_hits for those that are hits; CSV or Parquet, as its name says. Rows keep their
+    order and their bytes; blank lines and comments before the header are left out. A malformed row, or one
+    with more or fewer cells than the header, is no hit: its status says why. The status stands under its
+    title: blank cells are left out or added at the end of a row, cells that are too many stand after it, and
+    a row whose cells cannot be told, for a stray quote or CR, is quoted.
+    progress: called with the bytes read so far, and in all if that is known.
+
+    Raises a kind of FeedError or SnapshotError, OSError if the output cannot be written; nothing is
+    published then. Memory does not grow with the inputs. Text to Parquet, and Parquet at all, need pyarrow.
+    """
+    started = time.perf_counter()
+    skipped: list[str] = []
+    files = [file for given in names_of(inputs) for file in _files(given, skipped)]
+    if not files:
+        raise ValueError("expected at least one file")
+    if output is not None and os.path.realpath(output) in map(os.path.realpath, files):
+        raise ValueError(f"expected an output beside the inputs, got {os.fspath(output)!r}, which is one")
+    tally = Tally(Screener(listed))
+    to_table = output is not None and is_table(os.fspath(output))
+    tables = to_table or (output is not None and any(map(is_table, files)))
+    sizes = [size_of(name) for name in files]
+    total = None if None in sizes else sum(size or 0 for size in sizes)
+    with ExitStack() as stack:
+        file = None if output is None else stack.enter_context(publish(output))
+        engines: dict[bool, Texts | Tables] = {}
+        done = 0
+        for name, size in zip(files, sizes, strict=True):
+            table = tables or is_table(name)
+            if table not in engines:
+                engines[table] = (Tables if table else Texts)(tally, file, only_hits, to_table)
+                stack.enter_context(engines[table])
+            for position in engines[table].read(name, column):
+                if progress:
+                    progress(done + position, total)
+            done += size or 0
+    return tally.report(files, skipped, time.perf_counter() - started)
+
+
+def _files(path: str, skipped: list[str]) -> list[str]:
+    """The file, or those of a directory with a known suffix, in order; others are noted as skipped."""
+    if not Path(path).is_dir():
+        return [path]
+    found: list[str] = []
+    for file in sorted(file for file in Path(path).rglob("*") if file.is_file()):
+        (found if file.suffix.lower() in TEXTS + TABLES else skipped).append(str(file))
+    if not found:
+        raise FeedEmpty(path, f"files that end in {', '.join(TEXTS + TABLES)}", "none")
+    return found

@@ -1,0 +1,96 @@
+"""What was screened, counted: rows by status, hits by list and by TAC."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import columns
+from ..feeds.report import RowFlaw
+from .screener import Screener
+
+TOP = 10  # TACs reported
+
+
+@dataclass(slots=True)
+class ScreenReport:
+    """What was screened. words: rows by status, malformed ones by reason; rows is their sum. lists: hits by
+    the list that decided. tacs: those with the most hits, and how many. skipped: files of a directory whose
+    names are not those of records."""
+
+    inputs: list[str] = field(default_factory=list)
+    rows: int = 0
+    hits: int = 0
+    words: dict[str, int] = field(default_factory=dict)
+    lists: dict[str, int] = field(default_factory=dict)
+    tacs: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    skipped: list[str] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """The report as one JSON object."""
+        return json.dumps(asdict(self))
+
+
+Counts = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]
+
+
+class Tally:
+    """Counts of codes and of the TACs of hits; all by the list as it is when this is made."""
+
+    def __init__(self, screener: Screener) -> None:
+        self._moment = screener.now()
+        self.words = dict(enumerate(screener.words))
+        self.words |= {int(flaw): f"malformed: {flaw.name.lower().replace('_', ' ')}" for flaw in RowFlaw}
+        self.is_hit = np.zeros(256, bool)
+        self.is_hit[list(screener.hits)] = True
+        self._counts = np.zeros(256, np.int64)
+        self._lists = np.zeros(len(self._moment.lists) + 1, np.int64)  # the first: by none
+        self._tacs: list[NDArray[np.uint64]] = []  # columns of TACs and counts
+        self._pending = 0
+
+    def judge(
+        self,
+        keys: columns.Keys,
+        status: columns.Statuses,
+        value: Callable[[int], object],
+        flaws: NDArray[np.int32] | None = None,
+    ) -> tuple[NDArray[np.uint8], "Counts"]:
+        """The codes of parsed rows, and what `add` is to count; from any thread."""
+        codes, lists = self._moment.judge(keys, status, value, 1)
+        if flaws is not None and flaws.any():
+            codes = np.where(flaws, flaws, codes).astype(np.uint8)
+        hits = self.is_hit[codes]
+        tacs = keys[hits] // np.uint64(10**6)
+        by_tac = np.array(np.unique(tacs[tacs < 10**8], return_counts=True), np.uint64)  # a text has none
+        by_list = np.bincount(lists[hits] + 1, minlength=len(self._moment.lists) + 1)
+        return codes, (np.bincount(codes, minlength=256), by_list, by_tac)
+
+    def add(self, counts: "Counts") -> None:
+        by_code, by_list, by_tac = counts
+        self._counts += by_code
+        self._lists += by_list
+        self._tacs.append(by_tac)
+        self._pending += by_tac.shape[1]
+        if self._pending > 1 << 20:
+            self._fold()
+
+    def _fold(self) -> None:
+        """Make one column of every TAC."""
+        tacs, numbers = np.concatenate(self._tacs, axis=1)
+        kept, place = np.unique(tacs, return_inverse=True)
+        self._tacs = [np.array([kept, np.bincount(place, weights=numbers)], np.uint64)]
+        self._pending = 0
+
+    def report(self, files: list[str], skipped: list[str], seconds: float) -> ScreenReport:
+        tacs: dict[str, int] = {}
+        if self._tacs:
+            self._fold()
+            found = self._tacs[0][:, np.argsort(self._tacs[0][1].astype(np.int64) * -1, kind="stable")[:TOP]]
+            tacs = {f"{tac:08d}": count for tac, count in found.T.tolist()}
+        words = {self.words[code]: int(self._counts[code]) for code in np.flatnonzero(self._counts).tolist()}
+        hits = int(self._counts[self.is_hit].sum())
+        lists = dict(zip(self._moment.lists, self._lists[1:].tolist(), strict=True))
+        return ScreenReport(files, int(self._counts.sum()), hits, words, lists, tacs, seconds, skipped)

@@ -1,0 +1,137 @@
+"""Every exception: made of one text, pickled, copied, with its parents; and what messages hide."""
+
+import copy
+import errno
+import pickle
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imeiset import ImeiSet, Register, Store, errors, load
+from imeiset.errors import ImeiError, ImsiError, ParseStatus, StoreDamaged, mask_imsi, mask_text, printable
+
+IMEI, IMSI = "490154203237518", "234150999999999"
+# What each kind is in the standard library, beside an Exception.
+PARENTS = {
+    "ExtraMissing": ModuleNotFoundError,
+    "ImeiError": ValueError,
+    "ImsiError": ValueError,
+    "SnapshotMissing": FileNotFoundError,
+    "FeedMissing": FileNotFoundError,
+    "FeedColumn": LookupError,
+    "StoreMissing": FileNotFoundError,
+    "StoreExists": FileExistsError,
+    "StoreLocked": BlockingIOError,
+}
+
+
+def kinds(base=errors.ImeisetError):
+    """The base and all that is derived from it."""
+    return [base, *(kind for child in base.__subclasses__() for kind in kinds(child))]
+
+
+KINDS = sorted(set(kinds()), key=lambda kind: kind.__name__)
+
+
+def made(kind):
+    """One of this kind, with all its attributes."""
+    if kind is errors.ExtraMissing:
+        return kind("Parquet files need pyarrow", "parquet", "pyarrow")
+    if kind is ImeiError:
+        return kind(ParseStatus.NOT_DIGIT, "49015420323751x", position=7)
+    if kind is ImsiError:
+        return kind(value=IMSI + "x", position=7)
+    if issubclass(kind, errors._FileError):
+        return kind("list.csv", "rows", "none", line=3)
+    return kind("a message")
+
+
+def seen(error):
+    names = ("path", "line", "expected", "got", "status", "position", "extra", "name", "errno", "filename")
+    return [type(error), str(error), error.args, *(getattr(error, name, None) for name in names)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_one_text(kind):
+    text = "row 3 is wrong"
+    for error in (kind(text), kind(str(made(kind)))):
+        for again in (error, pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
+            assert (type(again), seen(again)) == (kind, seen(error))
+    assert (str(kind("row 3 is wrong")), kind("row 3 is wrong").args) == (
+        "row 3 is wrong",
+        ("row 3 is wrong",),
+    )
+    assert str(kind(str(made(kind)))) == str(made(kind))
+    with pytest.raises(kind, match=text):
+        raise kind(text)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_copies_and_pickles(kind):
+    error = made(kind)
+    error.add_note("as told")
+    ways = [copy.copy, copy.deepcopy]
+    ways += [lambda one, number=number: pickle.loads(pickle.dumps(one, number)) for number in range(6)]
+    for way in ways:
+        again = way(error)
+        assert seen(again) == seen(error)
+        assert again.__notes__ == ["as told"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parents(kind):
+    error = made(kind)
+    assert isinstance(error, PARENTS.get(kind.__name__, Exception))
+    if isinstance(error, OSError):
+        assert (error.filename, error.strerror) == ("list.csv", "none")
+        assert errno.errorcode[error.errno] in ("ENOENT", "EEXIST", "EAGAIN")
+        assert kind("a message").filename is None
+    assert set(PARENTS) <= {kind.__name__ for kind in KINDS}
+
+
+def test_missing_things_are_no_files(tmp_path):
+    for call in (ImeiSet.open, load, Store.open):
+        with pytest.raises(FileNotFoundError) as caught:
+            call(tmp_path / "x")
+        assert caught.value.filename == str(tmp_path / "x")
+    with pytest.raises(FileNotFoundError, match="a regular file, got a directory"):
+        ImeiSet.open(tmp_path)
+
+
+def test_imsis_show_the_network():
+    assert mask_imsi(IMSI) == mask_imsi(IMSI.encode()) == "23415**********" == ImsiError(value=IMSI).got
+    assert (mask_imsi("234"), mask_imsi(None), mask_imsi(12)) == ("234", "<NoneType>", "<int>")
+
+
+def test_free_texts():
+    assert mask_text(IMEI) == mask_text(IMEI.encode()) == "49015420*******"
+    assert mask_text("49-015420-323751-8;2") == "49-015420-******-*;*"
+    assert mask_text(f"seen {IMEI}, {IMEI}") == "seen 49015420*******, 49015420*******"
+    assert mask_text("Gerät, 2024-02-29") == "Gerät, 2024-02-29"
+    assert mask_text({"base": 490154203237518}) == "{'base': 49015420*******}"
+    assert mask_text(IMEI.encode("utf-16-le")).count("*") == 7
+    assert mask_text("a\x1b[31m\n") == "a\\x1b[31m\\n"
+    assert len(mask_text("x" * 1000)) == 100
+
+
+@given(st.text(), st.sampled_from([*"-. \t\0\n"]) | st.just(""), st.text(), st.binary())
+def test_no_imei_is_left_whole(before, between, after, junk):
+    for text in (before + between.join(IMEI) + after, junk + between.join(IMEI).encode() + junk):
+        shown = mask_text(text)
+        assert shown.isprintable()
+        assert "323751" not in re.sub("[^0-9]", "", shown)
+
+
+@given(st.text())
+def test_printable(text):
+    assert printable(text).isprintable()
+
+
+def test_a_damaged_manifest_is_quoted_without_its_imeis(tmp_path):
+    Store.create(tmp_path / "eir", Register()).close()
+    (tmp_path / "eir" / "current").write_text(f"imei\n{IMEI}\n35-693803-564380-9\n")
+    with pytest.raises(StoreDamaged) as caught:
+        Store.open(tmp_path / "eir")
+    assert "got 'imei\\n49015420*******\\n**-******-" in str(caught.value)
