@@ -20,6 +20,7 @@ from imeiset.errors import (
 from imeiset.feeds import LoadedRegister, LoadReport, LoadResult, load, load_register
 from imeiset.imei import Imei
 from imeiset.merging import merge
+from imeiset.opening import open
 from imeiset.register import EquipmentStatus, Policy, Register, Verdict
 from imeiset.screening import Screener, ScreenReport, screen
 from imeiset.sets import ImeiSet
@@ -52,6 +53,7 @@ __all__ = [
     "load",
     "load_register",
     "merge",
+    "open",
     "parse",
     "screen",
     "tacs",

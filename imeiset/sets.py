@@ -313,9 +313,9 @@ class ImeiSet(Index):
         return cls._of_file(snapshot.open(path, mode, kind=KIND))
 
     @classmethod
-    def open_sound(cls, path: str | os.PathLike[str]) -> Self:
+    def open_sound(cls, path: str | os.PathLike[str], mode: Literal["mmap", "memory"] = "mmap") -> Self:
         """`open`, all checksums compared: for a set of which most is copied to a file with checksums anew."""
-        file = snapshot.open(path, kind=KIND)
+        file = snapshot.open(path, mode, kind=KIND)
         file.verify()
         return cls._of_file(file)
 
@@ -337,14 +337,14 @@ class ImeiSet(Index):
         return cls.from_sections(sections).keeping(texts)
 
     @classmethod
-    def verify(cls, path: str | os.PathLike[str], /) -> Self:
+    def verify(cls, path: str | os.PathLike[str], /, mode: Literal["mmap", "memory"] = "mmap") -> Self:
         """Open a snapshot file, read all of it, and return its set.
 
         Compares every checksum, then reads the members in order and builds their set anew: it must have
         the same bytes. So no damage passes, whoever wrote the checksums. Raises a kind of SnapshotError
         that says what is wrong. About 20 ns for each IMEI, and the memory of the set.
         """
-        self = cls.open_sound(path)
+        self = cls.open_sound(path, mode)
         try:
             anew = cls.combine(self, cls(), OR)
         except SnapshotBounds as error:

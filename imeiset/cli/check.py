@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli.registers import opened, verdict_facts, verdict_line
+from imeiset.cli.registers import verdict_facts, verdict_line
 from imeiset.errors import FeedLimit, ImeiError, ParseStatus, printable
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def command(
     single malformed IMEI.
     """
     from imeiset import ImeiSet
+    from imeiset import open as opened
 
     if "-" in imeis and len(imeis) > 1:
         raise click.UsageError("'-' is stdin: expected it alone")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli.registers import opened, policy_facts
+from imeiset.cli.registers import policy_facts
 from imeiset.errors import printable
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def command(snapshot: str, top: int, as_json: bool) -> None:
     last change and how old that is, its journal, and the state id that tells its states apart.
     """
     from imeiset import ImeiSet
+    from imeiset import open as opened
 
     listed = opened(snapshot)
     if isinstance(listed, ImeiSet):

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -12,22 +11,12 @@ from imeiset.cli.files import check_outputs, last_list, progress_bar, working
 from imeiset.errors import printable
 
 if TYPE_CHECKING:
-    from imeiset import ImeiSet, LoadedRegister, Policy, Register, Store, Verdict
+    from imeiset import LoadedRegister, Policy, Register, Verdict
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 # Options of build that go with a description.
 _TOGETHER = ("rejects", "max_rejects", "max_rows", "report", "against", "min_size", "force")
 _WITHIN = {"form": "format", "column": "column", "check_digit": "check_digit", "irregular": "irregular"}
-
-
-def opened(path: str) -> "ImeiSet | Register | Store":
-    """The set or the register in a snapshot, or the store in a directory."""
-    from imeiset import Screener, Store
-
-    if Path(path).is_dir():
-        return Store.open(path)
-    listed: ImeiSet | Register = Screener(path).list
-    return listed
 
 
 def build(context: click.Context, files: tuple[str, ...], output: str) -> None:

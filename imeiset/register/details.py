@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset._native.checks import mark_codes, splice_codes
+from imeiset._native.codes import mark_codes, splice_codes
 from imeiset.columns import Keys
 from imeiset.errors import SnapshotBounds, expect_several, mask
 from imeiset.sets import ImeiSet

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from imeiset._native.checks import Part
+from imeiset._native.layered import Layered
 from imeiset.register.details import Column, merge_columns
 from imeiset.sets import ImeiSet
 
@@ -53,9 +53,9 @@ class LayeredSet:
     added_columns: tuple[Column | None, Column | None] = (None, None)
 
     @cached_property
-    def part(self) -> Part:
+    def part(self) -> Layered:
         """What answers lookups."""
-        return Part(self.base, self.added or None, self.removed or None)
+        return Layered(self.base, self.added or None, self.removed or None)
 
     @property
     def has_details(self) -> bool:

@@ -9,15 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import columns
-from imeiset._native.checks import (
-    BAD_IMSI,
-    NO_IMSI,
-    Pairing,
-    are_ascending,
-    merge_pairs,
-    sort_pairs,
-    starts_of,
-)
+from imeiset._native.imsi import BAD_IMSI, NO_IMSI
+from imeiset._native.pairs import Pairing, are_ascending, merge_pairs, sort_pairs, starts_of
 from imeiset.columns import Keys
 from imeiset.errors import ImsiError
 from imeiset.register.details import fitting, places_of

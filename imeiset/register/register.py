@@ -198,13 +198,13 @@ class Register(ListMapping, Checker):
         return cls._of(Contents.read(sections, path))
 
     @classmethod
-    def verify(cls, path: str | os.PathLike[str], /) -> Self:
+    def verify(cls, path: str | os.PathLike[str], /, mode: Literal["mmap", "memory"] = "mmap") -> Self:
         """Open a snapshot file, read all of it, and return its register.
 
         Compares every checksum, builds every set anew and compares bytes, and checks columns, pairs and
         that no IMEI of a list is missing in their union. Raises a kind of SnapshotError.
         """
-        file = snapshot.open(path, kind=KIND)
+        file = snapshot.open(path, mode, kind=KIND)
         file.verify()
         contents = Contents.read(file.sections, file.path)
         contents.expect_sound(file.path)

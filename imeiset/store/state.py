@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from imeiset import snapshot
 from imeiset._files import publish
-from imeiset._native.checks import Tables, mark
+from imeiset._native.checks import CheckTables, mark
 from imeiset.columns import Keys
 from imeiset.register.checks import make_tables
 from imeiset.register.details import Column
@@ -40,8 +40,8 @@ class State:
     base_place: Place
     place: Place
     lists: tuple[List, ...]
-    tables: Tables
-    touched: Keys | None = None  # a filter, see `Tables`
+    tables: CheckTables
+    touched: Keys | None = None  # a filter, see `CheckTables`
     keys: int = 0  # in it
     wide: ImeiSet = field(default=NOTHING)
 

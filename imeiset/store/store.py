@@ -151,12 +151,12 @@ class Store(ListMapping, Checker):
         return cls(Path(directory), mode, generation)
 
     @classmethod
-    def verify(cls, directory: str | os.PathLike[str], /) -> Self:
+    def verify(cls, directory: str | os.PathLike[str], /, mode: Literal["mmap", "memory"] = "mmap") -> Self:
         """Open a store, read all of its base and its journal, and return it.
 
         As `Register.verify`; a journal is always read whole. Raises a kind of StoreError or SnapshotError.
         """
-        self = cls.open(directory)
+        self = cls.open(directory, mode)
         self._state.file.verify()
         self._state.base.expect_sound(self._state.file.path)
         return self
