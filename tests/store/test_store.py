@@ -47,8 +47,8 @@ from imeiset.errors import (
     StoreSequence,
     StoreShrunk,
 )
-from imeiset.register.pairs import Pairs, pair_columns
 from imeiset.register.layout import Contents
+from imeiset.register.pairs import Pairs, pair_columns
 from imeiset.store import journal as _journal
 
 W, B, G, U = EquipmentStatus
@@ -156,9 +156,7 @@ def test_a_compacted_base_is_a_base_made_anew(directory):
 
 def test_a_base_that_cannot_be_read_does_not_serve(store, directory, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(
-            Contents, "read", mock.Mock(side_effect=SnapshotError("base", "a register", "another"))
-        )
+        patch.setattr(Contents, "read", mock.Mock(side_effect=SnapshotError("base", "a register", "another")))
         with pytest.raises(SnapshotError, match="a register"):
             store.replace(register(), force=True)
         with pytest.raises(SnapshotError, match="a register"):
