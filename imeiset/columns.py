@@ -370,7 +370,7 @@ def ask(
     kernel: Kernel,
     dtype: type,
     *,
-    threads: int = 1,
+    threads: int | None = 1,
     malformed: int | None = None,
     digits: int = 14,
     listed: irregular.Texts | None = None,

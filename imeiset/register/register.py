@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 import numpy as np
 
 from imeiset import columns, snapshot
-from imeiset._native.checks import Checker
 from imeiset.columns import Keys
 from imeiset.errors import SnapshotBounds
-from imeiset.register.checks import make_tables
+from imeiset.register.checks import Checks, make_tables
 from imeiset.register.coverage import Coverage
 from imeiset.register.details import Column, Texts, column_of, date_text, merge_columns, reasons_text, unite
 from imeiset.register.imsis import prefix_numbers
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
-class Register(ListMapping, Checker):
+class Register(ListMapping, Checks):
     """Named lists with a status each, and a policy: what is the status of this equipment?
 
     Lists are added first, from one thread; then any number of threads may check. An opened register is a

@@ -23,7 +23,6 @@ import numpy as np
 from imeiset import snapshot
 from imeiset._files import Opened
 from imeiset._native.background import work_in_background
-from imeiset._native.checks import Checker
 from imeiset.errors import (
     SnapshotMissing,
     StoreBase,
@@ -35,6 +34,7 @@ from imeiset.errors import (
     StoreSequence,
     StoreShrunk,
 )
+from imeiset.register.checks import Checks
 from imeiset.register.coverage import Coverage
 from imeiset.register.layout import KIND
 from imeiset.register.lists import List, ListMapping, shrunk
@@ -84,7 +84,7 @@ class Status:
     fault: str | None = None
 
 
-class Store(ListMapping, Checker):
+class Store(ListMapping, Checks):
     """A register in a directory that changes while it serves.
 
     `check` and `check_many` answer by the state of the last `refresh`, in this process or of its own
