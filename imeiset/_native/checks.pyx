@@ -120,17 +120,17 @@ cdef class CheckTables:
     """What one check reads. It never changes: whoever changes a register makes another.
 
     known: the keys that any rule may say something about, but for those in ranges. order: the rules, the
-    strongest first. levels: the Level of each rule that has one. pairings: of (Pairing, whether it locks, code of
-    its list). prefixes, codes: IMSI prefixes, ascending, as numbers, and what each says. outcomes: the status for
-    lists of these statuses, a bit each. lists: how many there are. detailed: those whose exact IMEIs have details
-    of their own, a bit each. spans: a filter of the stretches of 2**shift keys in which there are ranges, or None.
-    touched: a filter of the keys that changed since both were made, or None; wide: an index of the ranges and
-    TACs that did, or None.
+    strongest first. levels: the Level of each rule that has one. pairings: of (Pairing, whether it locks,
+    code of its list). prefixes, codes: IMSI prefixes, ascending, as numbers, and what each says. outcomes:
+    the status for lists of these statuses, a bit each. lists: how many there are. detailed: those whose exact
+    IMEIs have details of their own, a bit each. spans: a filter of the stretches of 2**shift keys in which
+    there are ranges, or None. touched: a filter of the keys that changed since both were made, or None; wide:
+    an index of the ranges and TACs that did, or None.
 
-    explain(code, key) is asked for a verdict, once for each code; again for each key where the list has details.
+    explain(code, key) is asked for a verdict, once for each code; for each key where the list has details.
     malformed(imei, status, imsi, number, code) is asked about an IMEI that is none (status says why), or that
-    came with a malformed IMSI: for a verdict, or the key to decide by. code: what the IMSI says. about: whatever
-    else the caller wants to find here.
+    came with a malformed IMSI: for a verdict, or the key to decide by. code: what the IMSI says. about:
+    whatever else the caller wants to find here.
     """
 
     cdef readonly object unlisted, about
@@ -161,8 +161,8 @@ cdef class CheckTables:
     cdef uint64_t detailed
 
     def __cinit__(self, known, *, order, dict levels, pairings, const uint64_t[::1] prefixes not None,
-                  const uint16_t[::1] codes not None, bytes outcomes, size_t lists, uint64_t detailed, explain,
-                  malformed, about=None, spans=None, int shift=0, touched=None, wide=None):
+                  const uint16_t[::1] codes not None, bytes outcomes, size_t lists, uint64_t detailed,
+                  explain, malformed, about=None, spans=None, int shift=0, touched=None, wide=None):
         cdef int seen, more, status
         pairings = tuple(pairings)
         if not 0 <= shift < 64:
@@ -223,8 +223,8 @@ cdef class CheckTables:
             return LISTED
         return RANGED if self.has_spans and filter_knows(&self.spans, key) else 0
 
-    # `decide` and `decide_rows` are the precedence of rules, of one key and of many: tests/test_register.py holds
-    # them equal (test_verdicts_are_those_of_the_twin).
+    # `decide` and `decide_rows` are the precedence of rules, of one key and of many: tests/test_register.py
+    # holds them equal (test_verdicts_are_those_of_the_twin).
 
     cdef uint32_t decide(self, uint64_t key, uint64_t imsi, int may) noexcept nogil:
         """The code of the first rule that says something."""
@@ -506,8 +506,8 @@ cdef class Checker:
     def check(self, imei, imsi=None):
         """The verdict on one IMEI, as used by one subscriber.
 
-        About as fast as one lookup for equipment on no list, and as two for other; reasons and dates take some
-        microseconds.
+        About as fast as one lookup for equipment on no list, and as two for other; reasons and dates take
+        some microseconds.
 
         Parameters
         ----------

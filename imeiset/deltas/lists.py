@@ -12,6 +12,7 @@ from ..feeds.details import DETAILS, described
 from ..feeds.formats import FORMATS
 from ..feeds.loader import Progress
 from ..feeds.reader import Options
+from ..register.kinds import KINDS, ListRule, rule_of
 from ..register.layered import LayeredSet, without_irregular
 from ..register.lists import List
 from ..register.pairs import NO_PAIRS, LayeredPairs, Pairs
@@ -50,7 +51,7 @@ class ListDelta:
         understood(change, ())
         self.path = os.fspath(path)
         self._options = options or Options(max_rejects=0)
-        columns = {"imeis": DETAILS, "imsis": None}.get(one.kind, ("imsi",))
+        columns = {"exact": DETAILS, "pair": ("imsi",)}.get(KINDS[one.kind].rules[0])
         if columns is None:
             raise FeedConflict(
                 self.path, f"a list of IMEIs or pairs, not of kind {one.kind!r}", repr(one.name)
@@ -58,12 +59,12 @@ class ListDelta:
         self._table, self._fixed = read_delta(self.path, change, columns, self._options, progress)
         self.report = self._table.report
         identities = {FORMATS[name].identity for name in self._table.report.formats}
+        self.rule: ListRule = "pair"
         if columns == ("imsi",):
-            self.rule = "pair"
             if identities != {"imei"} or (self._table.report.accepted and "imsi" not in self._table.columns):
                 raise FeedColumn(self.path, "a header with 'imei' and 'imsi', for pairs", "another")
         else:
-            self.rule = {"tac": "tac", "range": "range"}.get(identities.pop(), "exact")
+            self.rule = rule_of(one.kind, identities.pop())
 
     def check(
         self,

@@ -17,8 +17,9 @@ from imeiset.errors import ImeiError, ImsiError, ParseStatus
 from imeiset.register.coverage import Coverage
 from imeiset.register.details import damaged
 from imeiset.register.imsis import imsi_numbers
+from imeiset.register.kinds import LEVELS
 from imeiset.register.layered import LayeredSet
-from imeiset.register.lists import LEVELS, List
+from imeiset.register.lists import List
 from imeiset.register.policy import STRENGTH, EquipmentStatus, Policy, Verdict
 from imeiset.sets import ImeiSet
 

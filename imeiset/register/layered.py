@@ -84,6 +84,15 @@ class LayeredSet:
         )
         return LayeredSet(self.base, self.columns, added, removed, (reasons, dates))
 
+    def united(self, more: "LayeredSet") -> "LayeredSet":
+        """With all IMEIs of another, whose reasons and dates count where both have some. Both are flat."""
+        base = union([self.base, more.base])
+        columns = [
+            merge_columns(base, (more.base, new), (self.base, old), more.base)
+            for new, old in zip(more.columns, self.columns, strict=True)
+        ]
+        return LayeredSet(base, (columns[0], columns[1]))
+
     def flattened(self) -> "LayeredSet":
         """The same with nothing changed since: a new base. O(members)."""
         if not self.changed:

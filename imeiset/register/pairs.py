@@ -110,6 +110,11 @@ class LayeredPairs:
     touched: ImeiSet = NOTHING
     now: Pairs = field(default=NO_PAIRS)
 
+    @classmethod
+    def of(cls, keys: Keys, imsis: Keys) -> "LayeredPairs":
+        """As `Pairs.of` makes them of arrays that nobody else needs."""
+        return cls(Pairs.of(keys, imsis, fresh=True))
+
     @property
     def changed(self) -> bool:
         """Whether any pair differs from the base."""
@@ -156,6 +161,12 @@ class LayeredPairs:
         kept.append(add)
         now = Pairs.of(*(np.concatenate(side) for side in zip(*kept, strict=True)), fresh=True)
         return LayeredPairs(self.base, union([self.touched, touched]), now)
+
+    def united(self, more: "LayeredPairs") -> "LayeredPairs":
+        """With all pairs of another, too. O(pairs)."""
+        sides = (one.flattened().base for one in (self, more))
+        columns = (one.of_imeis(one.imeis.to_numpy()) for one in sides)
+        return LayeredPairs.of(*map(np.concatenate, zip(*columns, strict=True)))
 
     def flattened(self) -> "LayeredPairs":
         """The same with nothing changed since: a new base. O(pairs)."""
