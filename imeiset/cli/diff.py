@@ -17,9 +17,8 @@ def command(old: str, new: str, form: str, output: str | None) -> None:
 
     Removals, then additions.
     """
-    from imeiset import ImeiSet
+    from imeiset import ImeiSet, diff
     from imeiset._files import publish
-    from imeiset.deltas.apply import diff
 
     if output is not None:
         check_outputs((old, new), output, None)

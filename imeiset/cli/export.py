@@ -24,9 +24,8 @@ def command(snapshot: str, output: str, form: str | None) -> None:
 
     In order: as a plain list, a DIRBS blacklist, Parquet, or portable Roaring.
     """
-    from imeiset import ImeiSet
+    from imeiset import ImeiSet, export
     from imeiset._files import publish
-    from imeiset.feeds.export import export
 
     check_outputs((snapshot,), output, None)
     members = ImeiSet.open(snapshot)
