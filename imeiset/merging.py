@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from imeiset import irregular, snapshot
-from imeiset._native.index import SECTIONS, Builder
+from imeiset._native.payload import SECTIONS, Builder
 from imeiset.columns import Keys
 from imeiset.errors import expect_several
 from imeiset.index import joined_runs

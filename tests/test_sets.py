@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from imeiset import Imei, ImeiError, ImeiSet, ParseStatus, SnapshotError, index, snapshot
-from imeiset._native import index as _index
+from imeiset._native import payload
 from imeiset.errors import SnapshotBounds, SnapshotKind, SnapshotMissing, SnapshotTruncated
 
 GOLDEN = Path(__file__).parent / "golden" / "set-1.imei"
@@ -942,7 +942,7 @@ def test_any_damaged_byte(name, tmp_path):
         for at, change in rng.sample(ways, min(len(ways), 130)):
             damaged = bytearray(data)
             damaged[offset + at] ^= change
-            path.write_bytes(sealed(damaged, len(_index.SECTIONS)))
+            path.write_bytes(sealed(damaged, len(payload.SECTIONS)))
             try:
                 assert_survived(path, MODES[at % 2], keys)
             except AssertionError:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from imeiset import LoadedRegister, Policy, Register, Verdict
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-_NOUNS = {"exempt": "pairs", "lock": "pairs", "imsis": "IMSI prefixes"}
 # Options of build that go with a description.
 _TOGETHER = ("rejects", "max_rejects", "max_rows", "report", "against", "min_size", "force")
 _WITHIN = {"form": "format", "column": "column", "check_digit": "check_digit", "irregular": "irregular"}
@@ -96,6 +95,7 @@ def load_source(
 def show(loaded: "LoadedRegister | None", title: str, report: str, **facts: object) -> None:
     """Print what was loaded, list by list."""
     from imeiset.cli.reports import show_load
+    from imeiset.register.kinds import FILE_KINDS, RULES
 
     reports = loaded.reports if loaded else ()
     if report == "json":
@@ -107,7 +107,8 @@ def show(loaded: "LoadedRegister | None", title: str, report: str, **facts: obje
     what = [f"a register of {len(names)} lists"] if loaded else []
     click.echo(f"{printable(title)}: {', '.join([*what, *([about] if about else [])])}")
     for one in reports:
-        count = f"{one.report.keys:,} {_NOUNS.get(one.kind, 'IMEIs')}"
+        noun = RULES[FILE_KINDS[one.kind][1]].noun
+        count = f"{one.report.keys:,} {noun}"
         click.echo()
         show_load(one.report, f"{printable(one.name)} ({one.kind}): {count}")
 

@@ -3,27 +3,27 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import snapshot
 from imeiset._files import publish
-from imeiset._native.checks import Tables, mark
+from imeiset._native.checks import CheckTables, mark
 from imeiset.columns import Keys
 from imeiset.register.checks import make_tables
-from imeiset.register.coverage import Coverage
 from imeiset.register.details import Column
 from imeiset.register.imsis import prefix_numbers
+from imeiset.register.kinds import RULES
 from imeiset.register.layered import NOTHING, LayeredSet, followed, union
-from imeiset.register.layout import KIND
+from imeiset.register.layout import KIND, Contents
 from imeiset.register.lists import List, check_prefixes
 from imeiset.register.pairs import NO_PAIRS, LayeredPairs
 from imeiset.register.register import Register
 from imeiset.sets import ImeiSet
 from imeiset.store import journal as _journal
-from imeiset.store.changes import COLUMNS, Change
+from imeiset.store.changes import Change
 from imeiset.store.directory import MANIFEST, base_path, journal_path, manifest_text
 from imeiset.store.journal import Place, Record
 
@@ -35,13 +35,13 @@ class State:
     """What readers see, frozen: a base, and what changed since."""
 
     generation: int
-    base: Register
+    base: Contents
     file: snapshot.Snapshot  # of the base
     base_place: Place
     place: Place
     lists: tuple[List, ...]
-    tables: Tables
-    touched: Keys | None = None  # a filter, see `Tables`
+    tables: CheckTables
+    touched: Keys | None = None  # a filter, see `CheckTables`
     keys: int = 0  # in it
     wide: ImeiSet = field(default=NOTHING)
 
@@ -58,7 +58,7 @@ def changed(state: State, changes: Iterable[Change], place: Place) -> State:
     wide = [state.wide]
     for change in changes:
         name, rule = change.about["list"], change.about["rule"]
-        if COLUMNS[rule]:  # of numbers, each of which its last change decides about
+        if RULES[rule].columns:  # of numbers, each of which its last change decides about
             together.setdefault((name, rule), []).append(change)
         else:
             lists[name] = _texts_changed(lists[name], rule, change)
@@ -70,8 +70,8 @@ def changed(state: State, changes: Iterable[Change], place: Place) -> State:
     frozen = tuple(lists.values())
     touched, count = _touched(state, frozen, keys)
     covered = union(wide)
-    known = cast(Coverage, state.base._known)
-    tables = make_tables(frozen, state.base.policy, known, touched, covered if len(covered) else None)
+    base = state.base
+    tables = make_tables(frozen, base.policy, base.coverage, touched, covered if len(covered) else None)
     return replace(state, place=place, lists=frozen, tables=tables, touched=touched, keys=count, wide=covered)
 
 
@@ -174,7 +174,7 @@ def publish_generation(
     if register is not None:
         register.save(path, generation=generation)
     base = snapshot.open(path, kind=KIND)
-    Register._from(base)  # what cannot be read is not what serves
+    Contents.read(base.sections, base.path)  # what cannot be read is not what serves
     start = replace(place, digest=base.digest, end=_journal.HEADER_SIZE)
     _journal.create(journal_path(directory, generation), generation, start, changes)
     with publish(directory / MANIFEST) as file:

@@ -35,8 +35,8 @@ from imeiset.errors import (
     StoreSequence,
     StoreShrunk,
 )
-from imeiset.register.coverage import Coverage
-from imeiset.register.layout import KIND
+from imeiset.register.checks import make_tables
+from imeiset.register.layout import KIND, Contents
 from imeiset.register.lists import List, ListMapping, shrunk
 from imeiset.register.policy import Policy
 from imeiset.register.register import Register
@@ -156,7 +156,7 @@ class Store(ListMapping, Checker):
         """
         self = cls.open(directory, mode)
         self._state.file.verify()
-        self._state.base._expect_sound(self._state.file)
+        self._state.base.expect_sound(self._state.file.path)
         return self
 
     def close(self) -> None:
@@ -216,11 +216,10 @@ class Store(ListMapping, Checker):
         """Write the lists as they are now to a snapshot file, as `Register.save` does; the store stays."""
         self._merged(self._state).save(path)
 
-    def _merged(self, state: State) -> Register:
+    def _merged(self, state: State) -> Contents:
         state.file.verify()  # most of it is copied: damage must not get a checksum of its own
-        merged = [one.flattened() for one in state.lists]
-        known = cast(Coverage, state.base._known).after(state.lists, merged)
-        return Register._of(merged, state.base.policy, known)
+        flat = tuple(one.flattened() for one in state.lists)
+        return Contents(flat, state.base.policy, state.base.coverage.after(state.lists, flat))
 
     def status(self) -> Status:
         """Generation, age, counts and sizes."""
@@ -315,16 +314,16 @@ class Store(ListMapping, Checker):
             if fetch:
                 for section in file.sections.values():
                     np.frombuffer(section, np.uint8)[::_PAGE].max(initial=0)
-            register = Register._from(file)
+            contents = Contents.read(file.sections, file.path)
             start = journal.start
             state = State(
                 generation=wanted,
-                base=register,
+                base=contents,
                 file=file,
                 base_place=start,
                 place=start,
-                lists=register.lists,
-                tables=register._tables(),
+                lists=contents.lists,
+                tables=make_tables(contents.lists, contents.policy, contents.coverage),
             )
             return self._caught_up(state, journal), journal
         raise StoreMissing(self._directory, "a generation that stays", "one that was pruned each time")
