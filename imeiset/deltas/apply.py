@@ -15,6 +15,7 @@ from ..feeds.loader import Progress
 from ..feeds.reader import Options
 from ..feeds.report import LoadReport
 from ..feeds.sources import Paths, names_of
+from ..register.kinds import KINDS
 from ..register.layered import without_irregular
 from ..register.lists import List, shrunk
 from ..register.pairs import NO_PAIRS
@@ -158,7 +159,10 @@ def apply(
             digest = expect_digest if at == len(names) - 1 else None
             only = target.lists[0].name if len(target.lists) == 1 else None
             one = named(target.lists, list or only)
-            changes = _read_for(one, path, change, reading, progress)
+            if (rule := KINDS[one.kind].rules[0]) not in ("exact", "pair"):
+                expected = f"a list of IMEIs or pairs, not of kind {one.kind!r}"
+                raise FeedConflict(path, expected, repr(one.name))
+            changes = Changes.read(path, change, reading, progress, rule)
             deltas = _deltas(one.name, changes, wanted, keep=reading.irregular == "keep")
             with target.writing():
                 if number is None or number == target.sequence + 1:
@@ -206,16 +210,6 @@ def _count(report: ApplyReport, counts: tuple[int, int, int]) -> None:
 
 
 # ---- lists of a store --------------------------------------------------------------------
-
-
-def _read_for(
-    one: List, path: str, change: str | None, options: Options, progress: Progress | None
-) -> Changes:
-    """The changes of a file for a list."""
-    kind = {"details": one.kind == "imeis", "pairs": one.kind in ("exempt", "lock")}
-    if not any(kind.values()):
-        raise FeedConflict(path, f"a list of IMEIs or pairs, not of kind {one.kind!r}", repr(one.name))
-    return Changes.read(path, change, options, progress, **kind)
 
 
 def _check_list(

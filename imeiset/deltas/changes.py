@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,11 @@ from ..feeds.details import DETAILS
 from ..feeds.formats import CHANGE, CHANGES, FORMATS
 from ..feeds.loader import Progress, Table, read
 from ..feeds.reader import Options
+from ..register.kinds import ListRule, rule_of
 from ..register.pairs import Pairs
 from ..sets import ImeiSet
 
 CHECKS = ("add", "remove", "update", "conflict")
-Rule = Literal["exact", "range", "tac", "pair"]
 ADD, REMOVE, UPDATE = range(3)
 # What a file without a column of changes holds, by its name.
 _NAMED = {"unblocked": REMOVE, "removed": REMOVE, "blocked": ADD, "added": ADD, "changed": UPDATE}
@@ -73,7 +73,7 @@ class Changes:
     """A file of changes, read and not yet checked. rule: by which a list has them."""
 
     path: str
-    rule: Rule
+    rule: ListRule
     table: Table
     fixed: int | None  # the change of all rows; None if each says it
     adds: Any
@@ -87,13 +87,13 @@ class Changes:
         change: str | None,
         options: Options,
         progress: Progress | None,
-        *,
-        details: bool = False,
-        pairs: bool = False,
+        rule: ListRule | None = None,
     ) -> "Changes":
-        """Read a file. change: what all its rows are. details: reasons and dates too."""
-        fixed = _change_of(path, change)
-        wanted = ("line", "listed", *(("imsi",) if pairs else DETAILS if details else ()), CHANGE)
+        """Read a file. change: what all its rows are. rule: the first one of the list; None: for a set, without
+        reasons and dates."""
+        fixed, pairs = _change_of(path, change), rule == "pair"
+        more = {"exact": DETAILS, "pair": ("imsi",)}.get(rule or "", ())
+        wanted = ("line", "listed", *more, CHANGE)
         table = read(path, wanted, options=options, delta=True, signs=fixed is None, progress=progress)
         if CHANGE in table.columns:
             if change is not None:
@@ -104,10 +104,10 @@ class Changes:
                 path, "a column change_type, or --change", "a list that does not say what changes"
             )
         [identity] = {FORMATS[name].identity for name in table.report.formats}
-        rule = cast(Rule, "pair" if pairs else {"imei": "exact"}.get(identity, identity))
         if pairs and (identity != "imei" or (table.report.accepted and "imsi" not in table.columns)):
             raise FeedColumn(path, "a header with 'imei' and 'imsi', for pairs", "another")
-        self = cls(path, rule, table, fixed, None, None, None)
+        by: ListRule = "pair" if pairs else rule_of("imeis", identity)
+        self = cls(path, by, table, fixed, None, None, None)
         keep = options.irregular == "keep"
         self.adds, self.updates = self._members(ADD, True, keep), self._members(UPDATE, True, keep)
         self.removes = self._members(REMOVE, None, keep) | self._members(UPDATE, False, keep)
