@@ -89,8 +89,9 @@ class Changes:
         progress: Progress | None,
         rule: ListRule | None = None,
     ) -> "Changes":
-        """Read a file. change: what all its rows are. rule: the first one of the list; None: for a set, without
-        reasons and dates."""
+        """Read a file. change: what all its rows are. rule: the first one of the list; None for a set, which
+        has no reasons and dates.
+        """
         fixed, pairs = _change_of(path, change), rule == "pair"
         more = {"exact": DETAILS, "pair": ("imsi",)}.get(rule or "", ())
         wanted = ("line", "listed", *more, CHANGE)

@@ -216,7 +216,7 @@ def test_commands(tmp_path, monkeypatch, delta, base):
     assert (tmp_path / "out.imei").read_bytes() == before
     allowed = ("--allow", "add", "--allow", "remove")
     digest = ImeiSet.open("new.imei").digest()
-    arguments = ("apply", "out.imei", "delta.csv", "-o", "out.imei", *allowed, "--report", "json")
+    arguments = ("apply", "out.imei", "delta.csv", "-o", "out.imei", *allowed, "--json")
     assert json.loads(run(*arguments, "--expect-digest", digest).stdout)["digest"] == digest
     run(*arguments, "--expect-digest", "00", code=2)
     damaged = bytearray((tmp_path / "new.imei").read_bytes())
