@@ -15,6 +15,43 @@ from imeiset import EquipmentStatus, Register, Store
 from imeiset.cli import main
 
 LISTED, HOME = "490154203237518", "234150999999999"
+# What a server has to survive: the page's workers answer afterwards, and are those that were forked.
+HOSTILE = """
+import random
+import struct
+
+GOOD, LONG = b"490154203237518\\n", b"9" * 100_000
+chance = random.Random(7)
+lines = [b"", b"x", b"490154203237518 x", b"490154203237518 " + LONG, LONG, b"\\xff\\xfe", b"\\0", b"imei-", b"- -"]
+lines += [b"490154203237518 234150999999999 1", "\u0664\u0669".encode(), b"49015420323751\\r8", b"%s" * 20]
+lines += [chance.randbytes(chance.randrange(200)) for _ in range(200)]
+for number, line in enumerate(lines):
+    with socket.create_connection(listener.getsockname()) as client:
+        client.settimeout(20)
+        if number % 3 == 0:  # to be reset
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        try:
+            client.sendall(line if number % 5 == 0 else line + b"\\n" + GOOD)
+            client.shutdown(socket.SHUT_WR)
+            while number % 2 and client.recv(1_000):
+                pass
+        except OSError:
+            pass
+for _ in range(50):
+    with socket.create_connection(listener.getsockname()) as client, client.makefile() as answers:
+        client.settimeout(20)
+        client.sendall(LONG[:200] + GOOD)  # must not be taken for a phone
+        try:
+            assert "BLACK" not in answers.read()
+        except ConnectionError:
+            pass
+    with socket.create_connection(listener.getsockname()) as client, client.makefile() as answers:
+        client.settimeout(20)
+        client.sendall(GOOD + b"nonsense\\n490154203237518 nonsense\\n" + GOOD)
+        said = [answers.readline()[:9] for _ in range(4)]
+        assert said == ["BLACKLIST", "error: a ", "error: ex", "BLACKLIST"], said
+assert [os.waitpid(child, os.WNOHANG) for child in workers] == [(0, 0)] * 2
+"""
 END = """
 import signal
 for child in workers:
@@ -66,7 +103,7 @@ def test_embedding(here):
     made.add("stolen", [LISTED], status=EquipmentStatus.BLACKLISTED)
     made.exempt("pairs", [LISTED], [HOME])
     Store.create("eir", made).close()
-    Path("page.py").write_text(f"try:\n{_indented(pages.code('embedding.md'))}\nfinally:\n{_indented(END)}")
+    Path("page.py").write_text(f"try:\n{_indented(pages.code('embedding.md') + HOSTILE)}\nfinally:\n{_indented(END)}")
     found = subprocess.run(
         [sys.executable, "page.py"], capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=False
     )
