@@ -1,7 +1,6 @@
 """`imeiset apply`: deltas to a snapshot, or to a list of a store."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +16,11 @@ from imeiset.cli.files import (
     progress_bar,
     stdin_once,
 )
-from imeiset.deltas.apply import CHECKS
+from imeiset.deltas.changes import CHECKS
 from imeiset.errors import printable
 
 if TYPE_CHECKING:
-    from imeiset.deltas.apply import Applied
+    from imeiset import ApplyReport
 
 
 @click.command("apply")
@@ -100,36 +99,34 @@ def command(
     if rejects is not None:
         check_outputs((base, *deltas), rejects, None)
     try:
-        options = Options(format=form, column=column, rejects=rejects, max_rejects=max_rejects)
-        if irregular:
-            options = Options(**{**vars(options), "irregular": irregular})
+        options: dict[str, Any] = {"format": form, "column": column, "irregular": irregular or "reject"}
+        options |= {"rejects": rejects, "max_rejects": max_rejects}
+        Options(**options)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     how: dict[str, Any] = {
         "change": change,
         "checks": set(CHECKS) - set(allow),
-        "expect_digest": expect_digest,
         "min_size": 0 if force else min_size,
-        "options": options,
+        **options,
     }
     if output is not None:
-        _apply_to_set(base, deltas, output, how, as_json)
+        _apply_to_set(base, deltas, output, {**how, "expect_digest": expect_digest}, as_json)
     else:
-        _apply_to_store(base, name, deltas, sequence, how, as_json)
+        _apply_to_store(base, name, deltas, sequence, how, expect_digest, as_json)
 
 
 def _apply_to_set(
     base: str, deltas: tuple[str, ...], output: str, how: dict[str, Any], as_json: bool
 ) -> None:
-    from imeiset import ImeiSet
-    from imeiset.deltas.apply import apply
+    from imeiset import ImeiSet, apply
 
     old = ImeiSet.open_sound(base)
     with progress_bar() as progress:
         result, applied = apply(old, deltas, **how, progress=progress)
     result.save(output)
     if as_json:
-        click.echo(json.dumps(asdict(applied)))
+        click.echo(applied.to_json())
         return
     click.echo(f"{printable(output)}: {applied.keys:,} IMEIs, {len(old):,} before")
     _say(applied)
@@ -141,9 +138,10 @@ def _apply_to_store(
     deltas: tuple[str, ...],
     sequence: int | None,
     how: dict[str, Any],
+    expect_digest: str | None,
     as_json: bool,
 ) -> None:
-    from imeiset import Store
+    from imeiset import Store, apply
 
     with Store.open(base) as store:
         names = [one.name for one in store.lists]
@@ -152,22 +150,24 @@ def _apply_to_store(
         for at, delta in enumerate(deltas):
             before = store.sequence
             with progress_bar() as progress:
-                number, applied = store.apply_file(
+                _, applied = apply(
+                    store,
                     delta,
-                    name,
+                    list=name,
                     sequence=None if sequence is None else sequence + at,
+                    expect_digest=expect_digest if at == len(deltas) - 1 else None,
                     progress=progress,
                     **how,
                 )
             if as_json:
-                click.echo(json.dumps({"delta": delta, "sequence": number, **asdict(applied)}))
+                click.echo(json.dumps({"delta": delta, **json.loads(applied.to_json())}))
                 continue
-            again = ", as before" if number <= before else ""
-            click.echo(f"{printable(base)}: change {number}{again}, {printable(name or names[0])}")
+            again = ", as before" if store.sequence == before else ""
+            click.echo(f"{printable(base)}: change {applied.sequence}{again}, {printable(name or names[0])}")
             _say(applied)
 
 
-def _say(applied: "Applied") -> None:
+def _say(applied: "ApplyReport") -> None:
     rows = sum(source.rows for source in applied.sources)
     click.echo(
         f"  {rows:,} rows: {applied.added:,} added, {applied.removed:,} removed, {applied.updated:,} updated"

@@ -28,8 +28,7 @@ def command(old: str, new: str, form: str, output: str) -> None:
 
     It is a delta for `imeiset apply`. Removals come first, then additions.
     """
-    from imeiset import ImeiSet
-    from imeiset.deltas.apply import diff
+    from imeiset import ImeiSet, diff
 
     if output != "-":
         check_outputs((old, new), output, None)

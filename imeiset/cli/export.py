@@ -31,8 +31,7 @@ def command(snapshot: str, output: str, form: str | None) -> None:
     OUT is a plain list, a DIRBS blacklist, Parquet or portable Roaring, in the order of the IMEIs. A file
     appears whole or not at all, and only its owner may read it.
     """
-    from imeiset import ImeiSet
-    from imeiset.feeds.export import export
+    from imeiset import ImeiSet, export
 
     if output != "-":
         check_outputs((snapshot,), output, None)
