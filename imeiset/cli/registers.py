@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from imeiset.cli.files import check_outputs, last_list, progress_bar, working
+from imeiset.cli.files import FILE, check_outputs, json_option, last_list, progress_bar, working
 from imeiset.errors import printable
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 # Options of build that go with a description.
-_TOGETHER = ("rejects", "max_rejects", "max_rows", "report", "against", "min_size", "force")
+_TOGETHER = ("rejects", "max_rejects", "max_rows", "as_json", "against", "min_size", "force")
 _WITHIN = {"form": "format", "column": "column", "check_digit": "check_digit", "irregular": "irregular"}
 
 
@@ -43,7 +43,7 @@ def build(context: click.Context, files: tuple[str, ...], output: str) -> None:
         raise FeedLimit(output, expected, f"{got}: --force takes it all the same")
     with working("writing"):
         loaded.register.save(output)
-    show(loaded, output, given["report"])
+    show(loaded, output, given["as_json"])
 
 
 def load(
@@ -70,11 +70,16 @@ def load(
 def source_options(command: Command) -> Command:
     """The options of commands that take a register or a description: how to load the latter."""
     for option in (
-        click.option("--report", type=click.Choice(["table", "json"]), default="table", show_default=True),
+        json_option,
         click.option(
-            "--max-rejects", type=click.IntRange(0), metavar="N", help="Stop after more, in a list."
+            "--max-rejects",
+            type=click.IntRange(0),
+            metavar="N",
+            help="Stop after more rejected rows, in a list.",
         ),
-        click.option("--rejects", metavar="CSV", help="Rejected rows, to a file for each list."),
+        click.option(
+            "--rejects", type=FILE, metavar="CSV", help="Write the rejected rows, to a file for each list."
+        ),
     ):
         command = option(command)
     return command
@@ -92,13 +97,13 @@ def load_source(
     return Register.open(source), None
 
 
-def show(loaded: "LoadedRegister | None", title: str, report: str, **facts: object) -> None:
+def show(loaded: "LoadedRegister | None", title: str, as_json: bool, **facts: object) -> None:
     """Print what was loaded, list by list."""
     from imeiset.cli.reports import show_load
     from imeiset.register.kinds import FILE_KINDS, RULES
 
     reports = loaded.reports if loaded else ()
-    if report == "json":
+    if as_json:
         lists = [{"name": one.name, "kind": one.kind, **json.loads(one.report.to_json())} for one in reports]
         click.echo(json.dumps({"out": title, **facts, "lists": lists}))
         return
@@ -135,7 +140,9 @@ def verdict_facts(verdict: "Verdict") -> dict[str, Any]:
 
 
 def verdict_line(verdict: "Verdict") -> str:
-    """A verdict in a line: status, list, rule, date and reasons."""
+    """A verdict in a line: status, list, rule, date and reasons; or that the policy gave it."""
     facts = verdict_facts(verdict)
+    if verdict.rule == "default":
+        return f"{facts['status']}, on no list"
     words = (facts["status"], facts["list"], facts["rule"], facts["date"], "|".join(facts["reasons"]))
     return "  ".join(printable(word) if word else "-" for word in words)

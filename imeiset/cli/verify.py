@@ -2,16 +2,19 @@
 
 import click
 
-from imeiset.cli.files import working
+from imeiset.cli.files import FILE, working
 from imeiset.errors import printable
 
 
 @click.command("verify")
-@click.argument("snapshots", metavar="SNAPSHOT|STORE...", nargs=-1, required=True)
+@click.argument("snapshots", type=FILE, metavar="SNAPSHOT|STORE...", nargs=-1, required=True)
 def command(snapshots: tuple[str, ...]) -> None:
     """Read all of a snapshot or a store: is it whole?
 
-    Compares checksums, makes every set of its members anew, and reads the changes of a store.
+    \b
+    imeiset verify blocked.imei eir
+
+    Compares every checksum, makes every set of its members anew, and reads the changes of a store.
     """
     import imeiset
 

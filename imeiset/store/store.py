@@ -23,7 +23,6 @@ import numpy as np
 from imeiset import snapshot
 from imeiset._files import Opened
 from imeiset._native.background import work_in_background
-from imeiset._native.checks import Checker
 from imeiset.errors import (
     SnapshotMissing,
     StoreBase,
@@ -35,13 +34,13 @@ from imeiset.errors import (
     StoreSequence,
     StoreShrunk,
 )
-from imeiset.register.checks import make_tables
+from imeiset.register.checks import Checks, make_tables
 from imeiset.register.layout import KIND, Contents
 from imeiset.register.lists import List, ListMapping, shrunk
 from imeiset.register.policy import Policy
 from imeiset.register.register import Register
 from imeiset.store import journal as _journal
-from imeiset.store.changes import Change, Delta, change_of, named, packed, unpacked
+from imeiset.store.changes import Change, Delta, change_of, packed, unpacked
 from imeiset.store.directory import (
     MANIFEST,
     again,
@@ -56,9 +55,7 @@ from imeiset.store.journal import Journal, Place, Record
 from imeiset.store.state import State, changed, publish_generation
 
 if TYPE_CHECKING:
-    from imeiset.deltas.apply import Applied
-    from imeiset.feeds.loader import Progress
-    from imeiset.feeds.reader import Options
+    pass
 _NICE = 5  # of the thread that compacts
 _PAGE = 4096  # bytes, or more
 _ATTEMPTS = 100  # to open a generation that is pruned meanwhile
@@ -84,7 +81,7 @@ class Status:
     fault: str | None = None
 
 
-class Store(ListMapping, Checker):
+class Store(ListMapping, Checks):
     """A register in a directory that changes while it serves.
 
     `check` and `check_many` answer by the state of the last `refresh`, in this process or of its own
@@ -391,45 +388,6 @@ class Store(ListMapping, Checker):
                 self._doubt = f"{type(error).__name__} while change {number} was written"
                 raise
             return number
-
-    def apply_file(
-        self,
-        path: str | os.PathLike[str],
-        name: str | None = None,
-        /,
-        *,
-        change: str | None = None,
-        checks: Iterable[str] = ("add", "remove", "update", "conflict"),
-        min_size: float = 75.0,
-        expect_digest: str | None = None,
-        sequence: int | None = None,
-        base: str | None = None,
-        options: "Options | None" = None,
-        progress: "Progress | None" = None,
-    ) -> "tuple[int, Applied]":
-        """Apply a delta file to a list, as `apply` does; its number, and what became of it.
-
-        name: of the list; None if there is but one. The file, change, checks, min_size, expect_digest and
-        options are as for `deltas.apply`; of IMEIs the reasons and dates are kept. A delta that was
-        applied before under its number is not checked again.
-        """
-        from imeiset.deltas.apply import Applied
-        from imeiset.deltas.lists import ListDelta
-
-        if name is None and len(self.lists) == 1:
-            name = self.lists[0].name
-        delta = ListDelta(path, named(self.lists, name), change=change, options=options, progress=progress)
-        changes = [Delta(cast(str, name), **some) for some in delta.changes(checks)]
-        with self._mutex:
-            self._become_writer()
-            applied = Applied(sources=[delta.report])
-            if sequence is None or sequence == self.sequence + 1:
-                applied = delta.check(
-                    named(self.lists, name), checks, min_size=min_size, expect_digest=expect_digest
-                )
-            number = self.apply(*changes, sequence=sequence, base=base)
-            applied.digest = self.state_id
-            return number, applied
 
     def _expect_same(self, number: int, payload: bytes) -> None:
         """Change `number` was applied before: if the journal still has it, it must be this one."""
