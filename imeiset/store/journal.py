@@ -49,14 +49,14 @@ _ALL = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One change. place: of the state after it."""
+    """One change. position: of the state after it."""
 
-    place: "Place"
+    position: "Position"
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """Where in a journal a state is: its last change, when that was made, and the byte after it."""
 
     sequence: int
@@ -65,24 +65,24 @@ class Place:
     end: int = HEADER_SIZE
 
 
-def after(place: Place, time: int, payload: bytes) -> tuple[bytes, Place]:
-    """The record of a change of a state, and the place of the state after it."""
-    digest = xxhash.xxh3_64_intdigest(_NUMBER.pack(place.digest) + payload)
-    head = _RECORD.pack(len(payload), place.sequence + 1, time, digest)
+def after(position: Position, time: int, payload: bytes) -> tuple[bytes, Position]:
+    """The record of a change of a state, and the position of the state after it."""
+    digest = xxhash.xxh3_64_intdigest(_NUMBER.pack(position.digest) + payload)
+    head = _RECORD.pack(len(payload), position.sequence + 1, time, digest)
     record = head + _NUMBER.pack(xxhash.xxh3_64_intdigest(head + payload)) + payload
-    return record, Place(place.sequence + 1, digest, time, place.end + len(record))
+    return record, Position(position.sequence + 1, digest, time, position.end + len(record))
 
 
-def create(path: Path, generation: int, start: Place, changes: Iterable[Record] = ()) -> None:
+def create(path: Path, generation: int, start: Position, changes: Iterable[Record] = ()) -> None:
     """Publish a journal that begins after a state and has these changes already, numbered on from there."""
     header = _HEADER.pack(MAGIC, VERSION, 0, generation, start.sequence, start.digest, start.time)
-    records, place = [], start
+    records, position = [], start
     for change in changes:
-        record, place = after(place, change.place.time, change.payload)
+        record, position = after(position, change.position.time, change.payload)
         records.append(record)
     with publish(path) as file:
         file.write(header + _NUMBER.pack(xxhash.xxh3_64_intdigest(header)))
-        file.write(_COMMITTED.pack(place.end, place.end ^ _ALL) + b"".join(records))
+        file.write(_COMMITTED.pack(position.end, position.end ^ _ALL) + b"".join(records))
 
 
 class Journal(Opened):
@@ -111,7 +111,7 @@ class Journal(Opened):
         except BaseException:
             self.close()
             raise
-        self.start = Place(sequence, digest, time)
+        self.start = Position(sequence, digest, time)
 
     @property
     def nbytes(self) -> int:
@@ -124,23 +124,23 @@ class Journal(Opened):
         end, complement = _COMMITTED.unpack(os.pread(self._descriptor, _COMMITTED.size, _COMMITTED_AT))
         return int(min(end, complement ^ _ALL))  # of a torn one, the older
 
-    def records(self, since: Place) -> Iterator[Record]:
+    def records(self, since: Position) -> Iterator[Record]:
         """The whole records after a state. StoreDamaged where a committed one is broken."""
-        committed, place = self.committed, since
+        committed, position = self.committed, since
         if self.nbytes < since.end:
             raise StoreDamaged(self.path, f"at least {since.end} bytes, which there were", f"{self.nbytes}")
         while True:
-            record = self._record(place)
+            record = self._record(position)
             if isinstance(record, Record):
-                place = record.place
+                position = record.position
                 yield record
-            elif place.end < committed:
+            elif position.end < committed:
                 expected = f"whole records up to byte {committed}"
-                raise StoreDamaged(self.path, expected, f"{record} at byte {place.end}: restore a copy")
+                raise StoreDamaged(self.path, expected, f"{record} at byte {position.end}: restore a copy")
             else:
                 return
 
-    def _record(self, before: Place) -> Record | str:
+    def _record(self, before: Position) -> Record | str:
         """The record after a state, or what is wrong with it."""
         head = os.pread(self._descriptor, RECORD_SIZE, before.end)
         if len(head) < RECORD_SIZE:
@@ -151,10 +151,10 @@ class Journal(Opened):
             payload = self._read(length, before.end + RECORD_SIZE)
         if payload is None:
             return "a record that is cut off"
-        record, place = after(before, time, payload)
+        record, position = after(before, time, payload)
         if record[:RECORD_SIZE] != head:
             return f"record {sequence} with other checksums"
-        return Record(place, payload)
+        return Record(position, payload)
 
     def _read(self, size: int, at: int) -> bytes | None:
         parts = []

@@ -25,7 +25,7 @@ from imeiset.sets import ImeiSet
 from imeiset.store import journal as _journal
 from imeiset.store.changes import COLUMNS, Change
 from imeiset.store.directory import MANIFEST, base_path, journal_path, manifest_text
-from imeiset.store.journal import Place, Record
+from imeiset.store.journal import Position, Record
 
 _WORD_KEYS = 4  # keys for each 64-bit word of the filter, at most: 16 bits each
 
@@ -37,8 +37,8 @@ class State:
     generation: int
     base: Register
     file: snapshot.Snapshot  # of the base
-    base_place: Place
-    place: Place
+    base_position: Position
+    position: Position
     lists: tuple[List, ...]
     tables: Tables
     touched: Keys | None = None  # a filter, see `Tables`
@@ -47,10 +47,10 @@ class State:
 
     @property
     def state_id(self) -> str:
-        return f"{self.place.digest:016x}"
+        return f"{self.position.digest:016x}"
 
 
-def changed(state: State, changes: Iterable[Change], place: Place) -> State:
+def changed(state: State, changes: Iterable[Change], position: Position) -> State:
     """A state after changes. O(changes so far), however many they come in."""
     lists = {one.name: one for one in state.lists}
     together: dict[tuple[str, str], list[Change]] = {}
@@ -72,7 +72,9 @@ def changed(state: State, changes: Iterable[Change], place: Place) -> State:
     covered = union(wide)
     known = cast(Coverage, state.base._known)
     tables = make_tables(frozen, state.base.policy, known, touched, covered if len(covered) else None)
-    return replace(state, place=place, lists=frozen, tables=tables, touched=touched, keys=count, wide=covered)
+    return replace(
+        state, position=position, lists=frozen, tables=tables, touched=touched, keys=count, wide=covered
+    )
 
 
 def _net(changes: Sequence[Change]) -> tuple[ImeiSet, ImeiSet, tuple[Column | None, Column | None]]:
@@ -167,7 +169,7 @@ def _touched(state: State, lists: Sequence[List], keys: list[Keys]) -> tuple[Key
 
 
 def publish_generation(
-    directory: Path, generation: int, register: Register | None, place: Place, changes: Iterable[Record]
+    directory: Path, generation: int, register: Register | None, position: Position, changes: Iterable[Record]
 ) -> None:
     """Base, journal, and last of all the manifest that names them."""
     path = base_path(directory, generation)
@@ -175,7 +177,7 @@ def publish_generation(
         register.save(path, generation=generation)
     base = snapshot.open(path, kind=KIND)
     Register._from(base)  # what cannot be read is not what serves
-    start = replace(place, digest=base.digest, end=_journal.HEADER_SIZE)
+    start = replace(position, digest=base.digest, end=_journal.HEADER_SIZE)
     _journal.create(journal_path(directory, generation), generation, start, changes)
     with publish(directory / MANIFEST) as file:
         file.write(manifest_text(generation))

@@ -52,7 +52,7 @@ from imeiset.store.directory import (
     serving,
     take_lock,
 )
-from imeiset.store.journal import Journal, Place, Record
+from imeiset.store.journal import Journal, Position, Record
 from imeiset.store.state import State, changed, publish_generation
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Store(ListMapping, Checker):
                 raise StoreExists(
                     path, "a directory without a store", "one with a store: open it, or replace()"
                 )
-            publish_generation(path, 1, register, Place(0, 0, time.time_ns()), ())
+            publish_generation(path, 1, register, Position(0, 0, time.time_ns()), ())
             store = cls(path, "mmap", None)
             store._lock = again(lock)
             store._reopened()
@@ -185,7 +185,7 @@ class Store(ListMapping, Checker):
 
     def __repr__(self) -> str:
         state = self._state
-        return f"<Store {self._directory}, generation {state.generation}, change {state.place.sequence}>"
+        return f"<Store {self._directory}, generation {state.generation}, change {state.position.sequence}>"
 
     # ---- what it holds ----
 
@@ -207,7 +207,7 @@ class Store(ListMapping, Checker):
     @property
     def sequence(self) -> int:
         """The number of the last change that serves."""
-        return self._state.place.sequence
+        return self._state.position.sequence
 
     @property
     def state_id(self) -> str:
@@ -228,14 +228,14 @@ class Store(ListMapping, Checker):
         """Generation, age, counts and sizes."""
         with self._mutex:
             state, size = self._state, self._journal.nbytes
-        changed = datetime.datetime.fromtimestamp(state.place.time / 1e9, datetime.UTC)
+        changed = datetime.datetime.fromtimestamp(state.position.time / 1e9, datetime.UTC)
         return Status(
             generation=state.generation,
-            sequence=state.place.sequence,
+            sequence=state.position.sequence,
             changed=changed,
-            age=max(time.time() - state.place.time / 1e9, 0.0),
+            age=max(time.time() - state.position.time / 1e9, 0.0),
             counts={one.name: one.counts() for one in state.lists},
-            journal_records=state.place.sequence - state.base_place.sequence,
+            journal_records=state.position.sequence - state.base_position.sequence,
             journal_bytes=size,
             base_bytes=state.file.nbytes,
             state_id=state.state_id,
@@ -262,13 +262,13 @@ class Store(ListMapping, Checker):
             else:
                 self._state, self._journal = self._load(None, fetch=True)
             self._use(self._state.tables)
-            return (self._state.generation, self._state.place) != (before.generation, before.place)
+            return (self._state.generation, self._state.position) != (before.generation, before.position)
 
     def _reopened(self) -> Journal:
-        """The journal of this generation as it is now: recovery puts another file in its place."""
+        """The journal of this generation as it is now: recovery puts another file in its position."""
         state = self._state
         path, writable = journal_path(self._directory, state.generation), self._lock is not None
-        self._journal = Journal(path, state.generation, state.base_place.digest, writable=writable)
+        self._journal = Journal(path, state.generation, state.base_position.digest, writable=writable)
         return self._journal
 
     def watch(self, interval: float = 0.2, on_change: "Callable[[Store], object] | None" = None) -> None:
@@ -323,8 +323,8 @@ class Store(ListMapping, Checker):
                 generation=wanted,
                 base=register,
                 file=file,
-                base_place=start,
-                place=start,
+                base_position=start,
+                position=start,
                 lists=register.lists,
                 tables=register._tables(),
             )
@@ -335,10 +335,10 @@ class Store(ListMapping, Checker):
         """A state with all changes after it."""
         changes: list[Change] = []
         last: Record | None = None
-        for last in journal.records(state.place):
+        for last in journal.records(state.position):
             changes += unpacked(last.payload, journal.path)
         try:
-            return state if last is None else changed(state, changes, last.place)
+            return state if last is None else changed(state, changes, last.position)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise StoreDamaged(journal.path, "changes of the lists of its base", repr(error)) from None
 
@@ -367,24 +367,26 @@ class Store(ListMapping, Checker):
             state = self._state
             changes = [change_of(delta, state.lists) for delta in deltas]
             payload = packed(changes)
-            number = state.place.sequence + 1 if sequence is None else index(sequence)
+            number = state.position.sequence + 1 if sequence is None else index(sequence)
             if number < 1:
                 raise ValueError(f"sequence: expected 1 or more, got {number}")
-            if number <= state.place.sequence:
+            if number <= state.position.sequence:
                 self._expect_same(number, payload)
                 return number
-            if number > state.place.sequence + 1:
-                raise StoreSequence(self._directory, f"change {state.place.sequence + 1}", f"{number}")
+            if number > state.position.sequence + 1:
+                raise StoreSequence(self._directory, f"change {state.position.sequence + 1}", f"{number}")
             if base is not None and base != state.state_id:
                 raise StoreBase(self._directory, f"a delta for state {state.state_id}", f"one for {base}")
-            record, place = _journal.after(state.place, max(time.time_ns(), state.place.time), payload)
-            after = changed(state, changes, place)  # all that may be wrong with them, before the disk
+            record, position = _journal.after(
+                state.position, max(time.time_ns(), state.position.time), payload
+            )
+            after = changed(state, changes, position)  # all that may be wrong with them, before the disk
             try:
-                self._journal.append(record, state.place.end)
+                self._journal.append(record, state.position.end)
                 self._state = after
                 self._use(after.tables)
             except OSError as error:
-                if self._journal.nbytes > state.place.end:
+                if self._journal.nbytes > state.position.end:
                     self._doubt = f"{error.strerror} while change {number} was written"
                     raise StoreInDoubt(self._directory, "a change on the disk", self._doubt) from error
                 raise OSError(error.errno, error.strerror, str(self._journal.path)) from error
@@ -435,7 +437,7 @@ class Store(ListMapping, Checker):
     def _expect_same(self, number: int, payload: bytes) -> None:
         """Change `number` was applied before: if the journal still has it, it must be this one."""
         for record in self._journal.records(self._journal.start):
-            if record.place.sequence == number and record.payload != payload:
+            if record.position.sequence == number and record.payload != payload:
                 raise StoreSequence(self._directory, f"change {number} as it was applied", "another")
 
     def compact(self) -> None:
@@ -476,7 +478,7 @@ class Store(ListMapping, Checker):
                 path = base_path(self._directory, start.generation + 1)
                 self._merged(start).save(path, generation=start.generation + 1)
                 with self._mutex:
-                    self._move_on(None, start.place, self._journal.records(start.place))
+                    self._move_on(None, start.position, self._journal.records(start.position))
         finally:
             held.close()
 
@@ -491,12 +493,12 @@ class Store(ListMapping, Checker):
             self._become_writer()
             if not force:
                 _expect_no_less(self._directory, self._state.lists, register, shrink)
-            self._move_on(register, replace(self._state.place, time=time.time_ns()), ())
+            self._move_on(register, replace(self._state.position, time=time.time_ns()), ())
 
-    def _move_on(self, register: Register | None, place: Place, changes: Iterable[Record]) -> None:
+    def _move_on(self, register: Register | None, position: Position, changes: Iterable[Record]) -> None:
         """Publish the next generation and serve it. register: None where its base is written already."""
         try:
-            publish_generation(self._directory, self._state.generation + 1, register, place, changes)
+            publish_generation(self._directory, self._state.generation + 1, register, position, changes)
             self.refresh()
             self._reopened()  # to write
         except BaseException:  # the manifest may name the next generation: no change may go to this one
@@ -534,7 +536,7 @@ class Store(ListMapping, Checker):
                 path.unlink(missing_ok=True)
             self.refresh()
             state, journal = self._state, self._journal
-            if journal.nbytes != state.place.end or journal.committed != state.place.end:
+            if journal.nbytes != state.position.end or journal.committed != state.position.end:
                 _journal.create(journal.path, state.generation, journal.start, journal.records(journal.start))
             self._lock = lock
             self._reopened()

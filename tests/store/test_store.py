@@ -189,7 +189,7 @@ def test_a_base_that_lies_cannot_be_compacted(tmp_path):
         change(parts)
         base = directory / "base-00000001.imei"
         snapshot.write(base, file.kind, parts.items(), count=file.count, generation=1)
-        start = _journal.Place(0, snapshot.open(base).digest, 1)
+        start = _journal.Position(0, snapshot.open(base).digest, 1)
         _journal.create(directory / "journal-00000001", 1, start)
         try:
             store = Store.open(directory)
