@@ -29,5 +29,5 @@ def command(old: str, new: str, form: str, output: str | None) -> None:
         for piece in diff(before, after, form):
             sys.stdout.buffer.write(piece)
         return
-    with progress_bar() as progress, publish(output, private=True) as file:
+    with progress_bar() as progress, publish(output) as file:
         file.writelines(diff(before, after, form, progress=progress))

@@ -32,7 +32,7 @@ def command(snapshot: str, output: str, form: str | None) -> None:
     members = ImeiSet.open(snapshot)
     form = form or _BY_NAME.get(Path(output).suffix, "plain")
     try:
-        with progress_bar() as progress, publish(output, private=True) as file:
+        with progress_bar() as progress, publish(output) as file:
             export(members, form, file, progress=progress)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
