@@ -8,6 +8,7 @@ True
 
 from imeiset._native.parse import check_digit, is_valid
 from imeiset.columns import are_valid, parse, tacs
+from imeiset.deltas import ApplyReport, apply, diff
 from imeiset.errors import (
     FeedError,
     ImeiError,
@@ -17,15 +18,17 @@ from imeiset.errors import (
     SnapshotError,
     StoreError,
 )
-from imeiset.feeds import LoadedRegister, LoadReport, LoadResult, load, load_register
+from imeiset.feeds import LoadedRegister, LoadReport, LoadResult, export, load, load_register
 from imeiset.imei import Imei
 from imeiset.merging import merge
+from imeiset.opening import open
 from imeiset.register import EquipmentStatus, Policy, Register, Verdict
 from imeiset.screening import Screener, ScreenReport, screen
 from imeiset.sets import ImeiSet
 from imeiset.store import Delta, Store
 
 __all__ = [
+    "ApplyReport",
     "Delta",
     "EquipmentStatus",
     "FeedError",
@@ -46,12 +49,16 @@ __all__ = [
     "Store",
     "StoreError",
     "Verdict",
+    "apply",
     "are_valid",
     "check_digit",
+    "diff",
+    "export",
     "is_valid",
     "load",
     "load_register",
     "merge",
+    "open",
     "parse",
     "screen",
     "tacs",

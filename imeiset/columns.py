@@ -8,6 +8,7 @@ column is decided in one place, `source`.
 import array
 import mmap
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal, Protocol, overload
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from imeiset import arrow as _arrow
 from imeiset import irregular
 from imeiset._native import parse as _parse
+from imeiset._threads import in_threads, parts_for
 from imeiset.errors import CheckDigit, ExtraMissing, ImeiError, ParseStatus
 
 Keys = NDArray[np.uint64]
@@ -357,6 +359,80 @@ def keys_and_irregular(
             done += len(places)
         found.append(keys[:n])
         done += n
+
+
+Kernel = Callable[[Keys, NDArray[Any]], object]
+"""Answers keys: fills the second array, which is as long as the first."""
+
+
+def ask(
+    column: object,
+    kernel: Kernel,
+    dtype: type,
+    *,
+    threads: int = 1,
+    malformed: int | None = None,
+    digits: int = 14,
+    listed: irregular.Texts | None = None,
+) -> NDArray[Any]:
+    """What a kernel answers of every row of a column, read once, in parts on several threads.
+
+    malformed: the answer for malformed rows, or None to raise ImeiError for the first. digits: as for
+    `parse`. listed: a table of irregular identities, whose rows are answered by whether they are in it,
+    and are malformed where answers are positions.
+    """
+    column = settled(column)
+    parts = [column] if threads == 1 else split(column, parts_for(threads))
+    answers = in_threads(partial(_ask_part, kernel, dtype, malformed, digits, listed), parts)
+    before = 0
+    for answer, fault in answers:
+        if fault:
+            raise error_at(column, before + fault[0], fault[1], digits=digits)
+        before += len(answer)
+    return answers[0][0] if len(answers) == 1 else np.concatenate([answer for answer, _ in answers])
+
+
+def _ask_part(
+    kernel: Kernel,
+    dtype: type,
+    malformed: int | None,
+    digits: int,
+    listed: irregular.Texts | None,
+    part: object,
+) -> tuple[NDArray[Any], tuple[int, int] | None]:
+    """The answers of a kernel; and the row and status of the first malformed row, if wanted."""
+    if (ready := ready_keys(part, digits=digits)) is not None:
+        answer: NDArray[Any] = np.empty(len(ready), dtype)
+        kernel(ready, answer.view(np.uint8) if dtype is np.bool_ else answer)
+        return answer, None
+    rows = source(part, digits=digits)
+    expected = rows.expected
+    out: NDArray[Any] = np.empty(expected, dtype)
+    room = min(_ROWS, expected + 1)  # one more than there are, so that one reading is enough
+    keys, status = _buffers(room)
+    done, n = 0, room
+    while n == room and (n := rows.read(keys, status)):
+        found, wrong = keys[:n], status[:n]
+        malformed_here = _parse.settle("ignore", found, wrong)
+        if done + n > len(out):  # the number of lines was a guess
+            out.resize(done + n + rows.expected, refcheck=False)
+        answer = out[done : done + n]
+        if malformed_here and listed is not None:
+            places, texts = regularise(rows, found, wrong)
+        kernel(found, answer.view(np.uint8) if dtype is np.bool_ else answer)
+        if malformed_here:
+            if listed is not None and dtype is not np.int64:
+                answer[places] = irregular.listed(texts, listed)
+                wrong[places] = ParseStatus.OK
+            bad = np.flatnonzero(wrong)
+            if bad.size:
+                if malformed is None:
+                    return out, (done + int(bad[0]), int(wrong[bad[0]]))
+                answer[bad] = malformed
+        done += n
+    if done < len(out):
+        out.resize(done, refcheck=False)
+    return out, None
 
 
 def regularise(rows: Source, keys: Keys, status: Statuses) -> tuple[NDArray[np.intp], irregular.Texts]:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from imeiset import irregular, snapshot
-from imeiset._native.index import SECTIONS, Builder
+from imeiset._native.payload import SECTIONS, Builder
 from imeiset.columns import Keys
 from imeiset.errors import expect_several
-from imeiset.sets import IRREGULAR, KIND, ImeiSet, joined
+from imeiset.index import joined_runs
+from imeiset.sets import IRREGULAR, KIND, ImeiSet
 
 Runs = tuple[Keys, Keys]  # lowest and highest keys
 
@@ -97,7 +98,7 @@ def _union(sets: list[ImeiSet]) -> Iterator[tuple[Keys, Keys, int]]:
                 still.append((runs, left))
         reading = still
         count = sum(int((highs - lows).sum()) + len(lows) for lows, highs in taken[1:])
-        lows, highs = joined(*(np.concatenate(ends) for ends in zip(*taken, strict=True)))
+        lows, highs = joined_runs(*(np.concatenate(ends) for ends in zip(*taken, strict=True)))
         held = lows[-1:], highs[-1:]
         yield lows[:-1], highs[:-1], count
     yield *held, 0

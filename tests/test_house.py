@@ -22,7 +22,7 @@ FLOORS = (
     ("_native", "_threads", "_files"),
     ("imei", "irregular", "arrow", "snapshot"),
     ("columns",),
-    ("index", "sets", "roaring", "merging"),
+    ("index", "roaring", "sets", "merging"),
     ("register",),
     ("store", "feeds"),
     ("opening", "deltas", "screening"),

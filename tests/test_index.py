@@ -1,5 +1,6 @@
 """The index against its twin: every kernel, at every SIMD level, on sets chosen to break it."""
 
+import ast
 import contextlib
 import ctypes
 import itertools
@@ -22,15 +23,14 @@ from hypothesis import strategies as st
 from racing import all_while_written
 
 import imeiset
-from imeiset._native import index as _index
-from imeiset._native import parse as _parse
+from imeiset._native import payload, simd
 from imeiset._native.background import work_in_background
 from imeiset._native.index import FrozenIndex as Index
 from imeiset._native.index import Reader
 from imeiset.errors import ImeiError, ParseStatus, SnapshotBounds
 from imeiset.imei import Imei
 
-LEVELS = _parse.simd_levels()
+LEVELS = simd.simd_levels()
 LAST = 10**14 - 1
 TAC = 10**6
 OPERATORS = {"|": 0, "&": 1, "-": 2, "^": 3}
@@ -38,9 +38,9 @@ OPERATORS = {"|": 0, "&": 1, "-": 2, "^": 3}
 
 @pytest.fixture(autouse=True)
 def same_level_after():
-    level = _index.simd_level()
+    level = simd.simd_level()
     yield
-    _index.use_simd(level)
+    simd.use_simd(level)
 
 
 # ---- asking --------------------------------------------------------------------
@@ -74,7 +74,7 @@ def contains(index, keys):
     """The answers, which are the same at every level and stay within `out`."""
     answers = []
     for level in LEVELS:
-        _index.use_simd(level)
+        simd.use_simd(level)
         out = np.full(len(keys) + 2, 0xA5, np.uint8)
         index.contains_keys(keys, out[1:-1])
         assert out[0] == out[-1] == 0xA5
@@ -91,7 +91,7 @@ def scalars(index, keys):
     """The answers of `in`, which are the same at every level and for every form of a key."""
     answers = []
     for level in LEVELS:
-        _index.use_simd(level)
+        simd.use_simd(level)
         answers += [[form(key) in index for key in keys.tolist()] for form in FORMS]
         answers.append([f"{key:014d}7".encode() in index for key in keys.tolist()])
     assert all(answer == answers[0] for answer in answers)
@@ -1028,7 +1028,7 @@ def test_sections_are_read_only_and_aligned():
                 len(section) == 0
                 or np.frombuffer(section, np.uint8).ctypes.data % (8 if name == "meta" else 64) == 0
             )
-    assert [name for name, _ in Index().sections()] == list(_index.SECTIONS)
+    assert [name for name, _ in Index().sections()] == list(payload.SECTIONS)
     assert Index().nbytes == sum(len(section) for _, section in Index().sections())
 
 
@@ -1147,7 +1147,7 @@ def test_texts_with_a_wrong_character(mixed, level):
     """In every place of texts of every length: whatever the slow twin makes of them."""
     index, keys = mixed
     members = set(keys.tolist())
-    _index.use_simd(level)
+    simd.use_simd(level)
     for text in (f"{keys[0]:014d}", f"{keys[-1]:014d}0", f"{keys[2000]:014d}00", "490154203237518"):
         assert (Text(text) in index) == (int(text[:14]) in members)
         for place, wrong in itertools.product(range(len(text)), "5/:- x\0\x7f\xb2\u0665\uff15\U0001d7d3"):
@@ -1210,17 +1210,17 @@ def test_levels():
     assert LEVELS[0] == "portable"
     assert set(LEVELS) <= {"portable", "sse4", "avx2", "avx512"}
     for level in LEVELS:
-        _index.use_simd(level)
-        assert _index.simd_level() == level
+        simd.use_simd(level)
+        assert simd.simd_level() == level
     for name in ("", "AVX2", "avx1024", "portable\0"):
         with pytest.raises(ValueError, match="SIMD level: expected one of portable"):
-            _index.use_simd(name)
-    assert _index.simd_level() == LEVELS[-1]
+            simd.use_simd(name)
+    assert simd.simd_level() == LEVELS[-1]
 
 
 @pytest.mark.parametrize("level", [*LEVELS, "nonsense"])
 def test_the_environment_names_the_level(level):
-    code = "from imeiset._native import index as _index; print(_index.simd_level())"
+    code = "from imeiset._native import simd; print(simd.simd_level())"
     environment = os.environ | {"IMEISET_SIMD": level}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
@@ -1278,14 +1278,14 @@ def test_batches_at_page_ends_and_every_alignment(mixed):
             given[:] = asked[:length]
             out = fenced_out.bytes[:length] if place == "at_start" else fenced_out.bytes[4096 - length :]
             for level in LEVELS:
-                _index.use_simd(level)
+                simd.use_simd(level)
                 out[:] = 0xA5
                 index.contains_keys(given, out)
                 np.testing.assert_array_equal(out, found[:length])
     memory = np.zeros(64 + 200, np.uint8)
     for shift in range(64):
         for level in LEVELS:
-            _index.use_simd(level)
+            simd.use_simd(level)
             index.contains_keys(asked[shift : shift + 200], memory[shift : shift + 200])
             np.testing.assert_array_equal(memory[shift : shift + 200], found[shift : shift + 200])
 
@@ -1304,7 +1304,7 @@ def exercise(index, asked):
         positions(index, asked[:1000])
     ranks(index, asked[:1000])
     for level in LEVELS:
-        _index.use_simd(level)
+        simd.use_simd(level)
         for key in asked[:50].tolist():
             if key <= LAST:
                 key in index  # noqa: B015
@@ -1354,7 +1354,7 @@ def test_any_contents_are_survived(name, kind):
     """Each section, and all of them but the numbers, of nothing but rubbish."""
     rng = np.random.default_rng(13)
     good = {name: bytes(section) for name, section in VICTIMS[name].sections()}
-    spoiled = [name for name in _index.SECTIONS[1:] if good[name]]
+    spoiled = [name for name in payload.SECTIONS[1:] if good[name]]
     for names in [*([name] for name in spoiled), spoiled, *(["slots", other] for other in spoiled)]:
         for place in ("at_start", "at_end"):
             sections = {}
@@ -1388,7 +1388,7 @@ def test_rubbish_slots_of_tacs_that_are_asked(name):
 def test_random_numbers_in_meta():
     rng = np.random.default_rng(15)
     good = {name: bytes(section) for name, section in VICTIMS["lists"].sections()}
-    for word in range(_index.META):
+    for word in range(payload.META):
         for value in (0, 1, 2, 2**31, 2**32 - 1, 2**32, 10**14, 10**14 + 1, 2**63, 2**64 - 1):
             meta = np.frombuffer(good["meta"], np.uint64).copy()
             meta[word] = value
@@ -1402,7 +1402,7 @@ def test_random_numbers_in_meta():
 
 
 @pytest.mark.parametrize("name", ["empty", "spill", "one line", "lists"])
-@pytest.mark.parametrize("section", _index.SECTIONS)
+@pytest.mark.parametrize("section", payload.SECTIONS)
 def test_wrong_sizes_are_refused(name, section):
     """Any size a section should not have is refused; one that it may have is survived."""
     rng = np.random.default_rng(16)
@@ -1439,7 +1439,7 @@ def test_all_sections_empty():
         ("meta", "pilots"),
         ("meta", "slots"),
         ("meta", "pilots", "slots"),
-        _index.SECTIONS[1:],
+        payload.SECTIONS[1:],
     ):
         sections = {name: bytes(s) if name in kept else b"" for name, s in VICTIMS["lists"].sections()}
         with pytest.raises(ValueError, match="expected"):
@@ -1463,12 +1463,12 @@ def test_slots_without_lines_lead_nowhere():
 
 def test_missing_sections_are_named():
     sections = dict(VICTIMS["lists"].sections())
-    for name in _index.SECTIONS:
+    for name in payload.SECTIONS:
         with pytest.raises(ValueError, match=f"expected {name}"):
             Index.from_sections({other: data for other, data in sections.items() if other != name})
 
 
-@pytest.mark.parametrize("section", _index.SECTIONS)
+@pytest.mark.parametrize("section", payload.SECTIONS)
 def test_memory_that_cannot_be_used(section):
     """Misaligned, with strides, or none at all."""
     good = {name: bytes(data) for name, data in VICTIMS["lists"].sections()}
@@ -1549,7 +1549,7 @@ def key_sets(draw):
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_key_that_changes_meanwhile_is_one_or_the_other(level):
     """Where both are members, no moment has one that is not: one is in a line, one in the spill."""
-    _index.use_simd(level)
+    simd.use_simd(level)
     keys = np.unique(np.random.default_rng(19).integers(10**13, 10**13 + 30 * TAC, 200_000)).astype(np.uint64)
     spilled = np.array([2 * 10**13], np.uint64)
     index = from_keys(np.concatenate([keys, spilled]))
@@ -1590,3 +1590,35 @@ def test_any_two_sets(a, b):
     for operator, keys in expected.items():
         combined = Index.combine(first, second, OPERATORS[operator])
         assert section_bytes(combined) == section_bytes(from_keys(keys))
+
+
+# ---- public names ------------------------------------------------------------------------
+
+
+def private_names(*modules):
+    """The private methods and attributes of the classes of modules, but for what Python itself calls."""
+    trees = [ast.parse(Path(module.__file__).read_text()) for module in modules]
+    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    names = {node.name for one in classes for node in one.body if isinstance(node, ast.FunctionDef)}
+    names |= {node.target.id for one in classes for node in one.body if isinstance(node, ast.AnnAssign)}
+    return {name for name in names if name.startswith("_") and not name.startswith("__")}
+
+
+def test_nobody_borrows_private_methods():
+    """What other modules need of sets and of the index has a public name."""
+    private = private_names(imeiset.index, imeiset.sets)
+    assert "_of_keys" in private
+    package = Path(imeiset.__file__).parent
+    borrowed = []
+    for file in package.rglob("*.py"):
+        tree = ast.parse(file.read_text())
+        own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        if file not in (package / "sets.py", package / "index.py"):
+            borrowed += [
+                f"{file.relative_to(package)} line {node.lineno}: {ast.unparse(node)}"
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Attribute)
+                and node.attr in private - own
+                and ast.unparse(node.value) not in ("self", "cls")
+            ]
+    assert not borrowed

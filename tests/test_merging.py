@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imeiset import ImeiSet, SnapshotError, merge
-from imeiset import sets as sets_module
-from imeiset._native import index as _index
+from imeiset import index as index_module
+from imeiset._native import payload
 from imeiset.cli import main
 from imeiset.snapshot import Snapshot
 
@@ -46,8 +46,8 @@ def merged(parts, here):
 @given(st.lists(PART, min_size=1, max_size=6), st.sampled_from([1, 2, 5, 1 << 16]))
 def test_the_bytes_of_the_union(tmp_path_factory, parts, runs):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sets_module, "_RUNS", runs)  # read at a time
-        patch.setattr(_index, "DRAIN", 64)
+        patch.setattr(index_module, "_RUNS", runs)  # read at a time
+        patch.setattr(payload, "DRAIN", 64)
         found, want = merged([part(*one) for one in parts], tmp_path_factory.mktemp("merge"))
     assert found == want
 
@@ -55,7 +55,7 @@ def test_the_bytes_of_the_union(tmp_path_factory, parts, runs):
 @pytest.mark.parametrize("drain", [1, 1 << 16, 1 << 22])
 def test_lists_in_parts(tmp_path, monkeypatch, drain):
     """By TAC range, and at random: 300,000 keys, dense TACs and sparse ones."""
-    monkeypatch.setattr(_index, "DRAIN", drain)
+    monkeypatch.setattr(payload, "DRAIN", drain)
     rng = np.random.default_rng(drain)
     tacs = rng.integers(10**7, 10**8, 200)
     keys = np.unique(
@@ -141,13 +141,13 @@ def test_command(tmp_path, monkeypatch):
 
 def test_builder_refuses(tmp_path):
     with (tmp_path / "x").open("wb", buffering=0) as file:
-        builder = _index.Builder(file, file)
+        builder = payload.Builder(file, file)
         pair = np.array([5, 9], np.uint64)
         with pytest.raises(ValueError, match="as many as lows"):
             builder.add(pair, pair[:1])
         with pytest.raises(ValueError, match="ascending"):
             builder.add(pair[::-1].copy(), pair[::-1].copy())
-        builder = _index.Builder(file, file)
+        builder = payload.Builder(file, file)
         builder.add(pair, pair)
         assert builder.finish()[0] == 2
         for call in (builder.finish, lambda: builder.add(pair, pair)):

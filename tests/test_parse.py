@@ -20,6 +20,7 @@ from stdnum import luhn as stdnum_luhn
 
 import imeiset
 from imeiset._native import parse as _parse
+from imeiset._native import simd
 from imeiset.errors import ImeiError, ParseStatus, mask
 
 GOOD = "490154203237518"
@@ -63,12 +64,12 @@ MALFORMED = {
 ODD = b"/:;+- \0\t\n\r,\x7f\x80\xb0\xb9\xff#*Aa_.e"
 
 
-@pytest.fixture(params=_parse.simd_levels())
+@pytest.fixture(params=simd.simd_levels())
 def level(request):
-    before = _parse.simd_level()
-    _parse.use_simd(request.param)
+    before = simd.simd_level()
+    simd.use_simd(request.param)
     yield request.param
-    _parse.use_simd(before)
+    simd.use_simd(before)
 
 
 # ---- the four kernels as functions from texts to rows ----
@@ -192,8 +193,8 @@ def columns(draw):
 
 @given(texts=columns(), crlf=st.booleans(), last=st.booleans())
 def test_all_kernels_equal_the_oracle(texts, crlf, last):
-    for level in _parse.simd_levels():
-        _parse.use_simd(level)
+    for level in simd.simd_levels():
+        simd.use_simd(level)
         want = expected(texts)
         assert by_objects(texts) == want
         assert by_objects(tuple(text.decode("latin-1") for text in texts)) == want
@@ -214,8 +215,8 @@ def test_exact_kernels_want_a_check_digit(texts, crlf):
     def sound(rows):
         return [status == 0 for _, status in rows]
 
-    for level in _parse.simd_levels():
-        _parse.use_simd(level)
+    for level in simd.simd_levels():
+        simd.use_simd(level)
         want = [oracle.is_valid(text) for text in texts]
         ends = np.cumsum([0, *map(len, texts)])
         spans = b"".join(texts), ends[:-1], ends[1:]
@@ -265,8 +266,8 @@ def test_scalars_equal_the_oracle(text):
 @given(st.lists(st.one_of(st.text(max_size=40), st.text("0123456789", max_size=18)), max_size=70))
 def test_wide_texts_equal_the_oracle(texts):
     padded = [text.rstrip("\0") for text in texts]
-    for level in _parse.simd_levels():
-        _parse.use_simd(level)
+    for level in simd.simd_levels():
+        simd.use_simd(level)
         assert by_objects(texts) == expected(texts)
         assert by_fixed(np.array(padded, "U")) == expected(padded)
 
@@ -314,16 +315,16 @@ def test_statuses_are_stored_numbers():
 
 
 def test_levels(level):
-    assert _parse.simd_level() == level
+    assert simd.simd_level() == level
     with pytest.raises(ValueError, match="expected one of portable"):
-        _parse.use_simd("mmx")
+        simd.use_simd("mmx")
     with pytest.raises(ValueError, match="expected one of portable"):
-        _parse.use_simd("portable\0")
-    assert _parse.simd_level() == level
+        simd.use_simd("portable\0")
+    assert simd.simd_level() == level
 
 
 def test_environment_chooses_the_level():
-    code = "from imeiset._native import parse as _parse; print(_parse.simd_level())"
+    code = "from imeiset._native import simd; print(simd.simd_level())"
     run = {"capture_output": True, "text": True, "check": False}
     environment = {**os.environ, "IMEISET_SIMD": "portable"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, **run)
@@ -526,7 +527,7 @@ def test_values_that_are_no_text():
 
     class Broken:
         def __index__(self):
-            raise KeyboardInterrupt
+            raise ZeroDivisionError
 
     class Keyed:
         def __imei_key__(self):
@@ -569,6 +570,61 @@ def test_values_that_are_no_text():
         _parse.is_valid(490154203237518)
 
 
+ASKED = {  # every door to a value whose own code is asked
+    "key_of": _parse.key_of,
+    "check_digit": imeiset.check_digit,
+    "text_of": _parse.text_of,
+    "Imei.from_key": imeiset.Imei.from_key,
+    "parse": lambda value: imeiset.parse([value]),
+    "parse a tuple": lambda value: imeiset.parse((GOOD, value)),
+    "parse an array": lambda value: imeiset.parse(np.array([GOOD, value], object)),
+    "ImeiSet": lambda value: imeiset.ImeiSet([GOOD, value]),
+    "in": lambda value: value in imeiset.ImeiSet([GOOD]),
+    "in, irregular kept": lambda value: value in imeiset.ImeiSet([GOOD], irregular="keep"),
+    "contains": lambda value: imeiset.ImeiSet([GOOD]).contains([value], malformed=False),
+    "contains, on threads": lambda value: imeiset.ImeiSet([GOOD]).contains(
+        [GOOD, value], threads=2, malformed=True
+    ),
+    "positions": lambda value: imeiset.ImeiSet([GOOD]).positions([value]),
+    "check": lambda value: lenient().check(value),
+    "check, with an IMSI": lambda value: lenient().check(value, imsi="234150999999999"),
+    "check_many": lambda value: lenient().check_many([GOOD, value]),
+    "check_many, with IMSIs": lambda value: lenient().check_many([GOOD, value], ["234150999999999", None]),
+}
+
+
+def lenient():
+    """A register that answers for malformed input."""
+    register = imeiset.Register(policy=imeiset.Policy(malformed=imeiset.EquipmentStatus.WHITELISTED))
+    register.add("stolen", [GOOD], status=imeiset.EquipmentStatus.BLACKLISTED)
+    return register
+
+
+@pytest.mark.parametrize("method", ["__index__", "__imei_key__"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError])
+@pytest.mark.parametrize("door", ASKED)
+def test_what_is_no_error_of_the_value_is_the_callers(door, error, method):
+    def stop(self):
+        raise error("while it was asked")
+
+    value = type("Stops", (), {method: stop})()
+    with pytest.raises(error, match="while it was asked"):
+        ASKED[door](value)
+
+
+def test_the_own_code_of_a_number_is_not_run():
+    class Number(float):
+        def __ne__(self, other):
+            raise KeyboardInterrupt
+
+    values = [Number("nan"), Number(1)]
+    assert by_objects(values) == [
+        (oracle.NO_KEY, ParseStatus.MISSING),
+        (oracle.NO_KEY, ParseStatus.WRONG_TYPE),
+    ]
+    assert lenient().check_many([GOOD], [values[0]]).tolist() == [imeiset.EquipmentStatus.BLACKLISTED]
+
+
 def test_a_list_that_shrinks_is_noticed():
     class Shrinks:
         def __index__(self):
@@ -608,8 +664,8 @@ def test_policy_counts_past_255():
 def test_lines_in_pieces(texts, cut, room):
     text = b"\n".join(texts)
     want = expected(oracle.split_lines(text))
-    for level in _parse.simd_levels():
-        _parse.use_simd(level)
+    for level in simd.simd_levels():
+        simd.use_simd(level)
         keys, status = buffers(room)
         got, start = [], 0
         while True:  # the first piece: complete lines only

@@ -25,8 +25,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from imeiset import Imei, ImeiError, ImeiSet, ParseStatus, SnapshotError, sets, snapshot
-from imeiset._native import index as _index
+from imeiset import Imei, ImeiError, ImeiSet, ParseStatus, SnapshotError, index, snapshot
+from imeiset._native import payload
 from imeiset.errors import SnapshotBounds, SnapshotKind, SnapshotMissing, SnapshotTruncated
 
 GOLDEN = Path(__file__).parent / "golden" / "set-1.imei"
@@ -366,7 +366,7 @@ def test_a_large_set_and_a_small_one(seed):
     inside = rng.choice(large.to_numpy(), 300)
     for small in (inside, inside + np.uint64(1), inside[:0], rng.integers(0, 10**14, 300, dtype=np.uint64)):
         few = ImeiSet.from_keys(small)
-        assert len(few) * sets._KEYS_BYTES < large.nbytes > sets._LARGE
+        assert len(few) * index._KEYS_BYTES < large.nbytes > index._LARGE
         for one, other in ((large, few), (few, large)):
             for op, made in enumerate((one | other, one & other, one - other, one ^ other)):
                 expected = ImeiSet.combine(one, other, op)
@@ -942,7 +942,7 @@ def test_any_damaged_byte(name, tmp_path):
         for at, change in rng.sample(ways, min(len(ways), 130)):
             damaged = bytearray(data)
             damaged[offset + at] ^= change
-            path.write_bytes(sealed(damaged, len(_index.SECTIONS)))
+            path.write_bytes(sealed(damaged, len(payload.SECTIONS)))
             try:
                 assert_survived(path, MODES[at % 2], keys)
             except AssertionError:
@@ -992,7 +992,7 @@ def test_roaring_of_whole_tacs():
 
 
 def test_roaring_of_long_runs_is_not_expanded(monkeypatch):
-    monkeypatch.setattr("imeiset.sets._EXPANDED", 1 << 10)
+    monkeypatch.setattr("imeiset.roaring._EXPANDED", 1 << 10)
     rng = np.random.default_rng(8)
     lows = array(range(300)) * array(7 * TAC) + array(BASE)
     mixed = ImeiSet.from_ranges(lows, lows + array(TAC - 1)) | ImeiSet.from_keys(

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from imeiset import ImeiSet, load
+from imeiset import ImeiSet, diff, load
 from imeiset._files import publish
-from imeiset.deltas.apply import diff
 
 from .. import corpus
 from .__main__ import Bar, show

@@ -1,22 +1,17 @@
-"""What a check reads: parts of lists, the set that answers for most equipment, and IMSIs as numbers."""
+"""One check, and a batch of them: lists, worked out, and the set that answers for most equipment."""
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE
-from cpython.float cimport PyFloat_Check
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
-from cpython.unicode cimport PyUnicode_Check
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
-from imeiset._native.index cimport index_have, index_has, index_pointer, index_positions
-from imeiset._native.parse cimport parse_object, simd_number
-
-from imeiset._native.index import FrozenIndex, simd_level
-
-cdef extern from "Python.h":
-    bint PyUnicode_IS_ASCII(object)  # of classes derived from str, too
-    void* PyUnicode_DATA(object)
-    Py_ssize_t PyUnicode_GET_LENGTH(object)
+from imeiset._native.imsi cimport IMSI_BAD, imsi_number
+from imeiset._native.index cimport index_has, index_have, index_pointer
+from imeiset._native.layered cimport Layered, layers, layers_has, layers_have
+from imeiset._native.pairs cimport OTHER_PAIRS, Pairing, THIS_PAIR
+from imeiset._native.parse cimport parse_object
+from imeiset._native.simd cimport simd_follow
+from imeiset._native.types cimport BLOCK, KEYS
 
 cdef extern from "c/filter.h" nogil:
     struct filter:
@@ -29,440 +24,43 @@ cdef extern from "c/filter.h" nogil:
     void filter_fetch(const filter*, uint64_t) noexcept
     void filter_mark(uint64_t*, uint32_t, const uint64_t*, size_t) noexcept
     size_t nonzero_rows(const uint8_t*, size_t, uint32_t*) noexcept
-    void PREFETCH(const void*) noexcept
 
 cdef enum:
-    BLOCK = 2048  # keys asked at a time, so that what parts answer stays in cache
-    PARTS = 64    # lists of a level, at most
-    LISTED = 1    # an IMEI that some exact part, TAC or pair may have
+    LISTS = 64    # of a level, at most
+    LISTED = 1    # an IMEI that some list may have: itself, its TAC or its pair
     RANGED = 2    # one that some range may have
 
-cdef filter_kernel _filter_ask = filter_level(simd_number(simd_level()))
-
-cdef enum:
-    KEYS = 100_000_000_000_000  # every key is below
-
-# ---- IMSIs -------------------------------------------------------------------------
-#
-# An IMSI is 6 to 15 digits (3GPP TS 23.003), and its leading zeros matter. Its number is that of its digits
-# after a 1, below 2 * 10**15; 0 is no IMSI.
-
-NO_IMSI = 0
-BAD_IMSI = 2 ** 64 - 1
-cdef uint64_t _BAD = BAD_IMSI
+cdef filter_kernel _filter_ask
 
 
-cdef uint64_t digits_number(const uint8_t* text, Py_ssize_t n) noexcept nogil:
-    cdef uint64_t number = 1
-    cdef Py_ssize_t i
-    if n == 0:
-        return 0
-    if not 6 <= n <= 15:
-        return _BAD
-    for i in range(n):
-        if not 48 <= text[i] <= 57:
-            return _BAD
-        number = number * 10 + (text[i] - 48)
-    return number
+cdef void _choose(int level) noexcept:
+    global _filter_ask
+    _filter_ask = filter_level(level)
 
 
-cdef uint64_t imsi_number(object value) noexcept:
-    """Of a str or bytes; NO_IMSI of None, an empty text and NaN, BAD_IMSI of anything else."""
-    if value is None:
-        return 0
-    if PyUnicode_Check(value) and PyUnicode_IS_ASCII(value):
-        return digits_number(<const uint8_t*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value))
-    if PyBytes_Check(value):
-        return digits_number(<const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
-    return 0 if PyFloat_Check(value) and value != value else _BAD
-
-
-def imsis_of(list values not None, uint64_t[::1] out not None):
-    """The numbers of a list of texts and None: BAD_IMSI where one is malformed."""
-    cdef Py_ssize_t i
-    if out.shape[0] != len(values):
-        raise ValueError(f"out: expected {len(values)} numbers, got {out.shape[0]}")
-    for i in range(out.shape[0]):
-        out[i] = imsi_number(values[i])
-
-
-ctypedef fused character:
-    uint8_t
-    uint32_t
-
-
-def imsis_of_rows(const character[:, ::1] texts not None, uint64_t[::1] out not None):
-    """`imsis_of` for the characters of fixed-width texts, which zeros fill up."""
-    cdef Py_ssize_t i, j, n
-    cdef uint64_t number
-    if out.shape[0] != texts.shape[0]:
-        raise ValueError(f"out: expected {texts.shape[0]} numbers, got {out.shape[0]}")
-    with nogil:
-        for i in range(texts.shape[0]):
-            n = texts.shape[1]
-            while n > 0 and texts[i, n - 1] == 0:
-                n -= 1
-            number = 1 if n else 0
-            for j in range(n):
-                if not 48 <= texts[i, j] <= 57 or n > 15:
-                    number = 0
-                    break
-                number = number * 10 + (texts[i, j] - 48)
-            out[i] = number if n == 0 or (n >= 6 and number) else _BAD
-
-
-# ---- parts of lists ----------------------------------------------------------------
-
-
-@cython.final
-cdef class Part:
-    """The keys of a frozen index, without those removed since, and with those added since."""
-
-    cdef readonly object base, added, removed
-    cdef const void* in_base
-    cdef const void* in_added  # NULL where nothing has changed
-    cdef const void* in_removed
-
-    def __cinit__(self, base not None, added=None, removed=None):
-        self.base, self.added, self.removed = base, added, removed
-        self.in_base = index_pointer(base)
-        self.in_added = index_pointer(added) if added is not None else NULL
-        self.in_removed = index_pointer(removed) if removed is not None else NULL
-
-    cdef bint has(self, uint64_t key) noexcept nogil:
-        if self.in_added != NULL and index_has(self.in_added, key):
-            return True
-        if self.in_removed != NULL and index_has(self.in_removed, key):
-            return False
-        return index_has(self.in_base, key)
-
-    cdef void have(self, const uint64_t* keys, size_t n, uint8_t* out, uint8_t* spare) noexcept nogil:
-        """has for n keys; `spare` has room for n answers."""
-        cdef size_t i
-        index_have(self.in_base, keys, n, out)
-        if self.in_removed != NULL:
-            index_have(self.in_removed, keys, n, spare)
-            for i in range(n):
-                out[i] &= spare[i] ^ 1
-        if self.in_added != NULL:
-            index_have(self.in_added, keys, n, spare)
-            for i in range(n):
-                out[i] |= spare[i]
-
-    def contains(self, const uint64_t[::1] keys not None, uint8_t[::1] out not None):
-        """out[i] = 1 if keys[i] is in the part, else 0."""
-        cdef size_t block, start, n = keys.shape[0]
-        cdef uint8_t spare[BLOCK]
-        if out.shape[0] != keys.shape[0]:
-            raise ValueError(f"out: expected {n} bytes, got {out.shape[0]}")
-        with nogil:
-            for block in range((n + BLOCK - 1) // BLOCK):
-                start = block * BLOCK
-                self.have(&keys[start], min(<size_t>BLOCK, n - start), &out[start], spare)
+simd_follow(_choose)
 
 
 @cython.final
 cdef class Level:
-    """Parts of lists by one rule, in the order in which they are asked: the strongest status first."""
+    """What lists hold by one rule, in the order in which they are asked: the strongest status first."""
 
-    cdef tuple parts
-    cdef void* part[PARTS]
-    cdef uint8_t status[PARTS]
-    cdef uint8_t number[PARTS]  # of the list
+    cdef tuple sets
+    cdef const layers* set[LISTS]
+    cdef uint8_t status[LISTS]
+    cdef uint8_t number[LISTS]  # of the list
     cdef int count
 
-    def __cinit__(self, parts):
-        """parts: of (Part, status, number of the list), fewer than 64."""
-        self.parts = tuple(parts)
-        if len(self.parts) >= PARTS:
-            raise ValueError(f"expected at most {PARTS - 1} lists, got {len(self.parts)}")
-        for part, status, number in self.parts:
-            self.part[self.count] = <void*><Part?>part
+    def __cinit__(self, sets):
+        """sets: of (Layered, status, number of the list), fewer than 64."""
+        self.sets = tuple(sets)
+        if len(self.sets) >= LISTS:
+            raise ValueError(f"expected at most {LISTS - 1} lists, got {len(self.sets)}")
+        for one, status, number in self.sets:
+            self.set[self.count] = &(<Layered?>one).layers
             self.status[self.count] = status
             self.number[self.count] = number
             self.count += 1
-
-
-cdef struct pairs_of:
-    const void* imeis
-    const uint32_t* starts  # of the IMSIs of each IMEI
-    const uint64_t* imsis
-    uint64_t last           # IMEI
-    uint64_t count          # of IMSIs
-
-
-cdef enum:
-    NO_PAIR, OTHER_PAIRS, THIS_PAIR
-
-
-cdef const uint64_t* pairs_span(const pairs_of* p, int64_t at, uint64_t* count) noexcept nogil:
-    """The IMSIs of the IMEI at a position; inside the array, whatever a damaged file says."""
-    cdef uint64_t place = min(<uint64_t>at, p.last)
-    cdef uint64_t begin = min(<uint64_t>p.starts[place], p.count)
-    cdef uint64_t end = min(<uint64_t>p.starts[place + 1], p.count)
-    count[0] = end - begin if begin < end else 0
-    return p.imsis + begin
-
-
-cdef int pairs_find(const pairs_of* p, int64_t at, uint64_t imsi) noexcept nogil:
-    """Whether the IMEI at a position (-1: none) has this pair, only others, or none."""
-    cdef uint64_t half, n = 0
-    cdef const uint64_t* low
-    if at < 0:
-        return NO_PAIR
-    low = pairs_span(p, at, &n)
-    if n == 0:
-        return NO_PAIR
-    while n > 1:
-        half = n // 2
-        if low[half] <= imsi:
-            low += half
-        n -= half
-    return THIS_PAIR if low[0] == imsi else OTHER_PAIRS
-
-
-cdef int pairs_have(const pairs_of* p, uint64_t key, uint64_t imsi) noexcept nogil:
-    cdef int64_t at = -1
-    if index_has(p.imeis, key):
-        index_positions(p.imeis, &key, 1, &at)
-    return pairs_find(p, at, imsi)
-
-
-@cython.final
-cdef class Pairing:
-    """The pairs of one list: of a base, and of now for the IMEIs in `touched`."""
-
-    cdef tuple kept
-    cdef const uint32_t[::1] starts
-    cdef const uint32_t[::1] starts_now
-    cdef const uint64_t[::1] imsis
-    cdef const uint64_t[::1] imsis_now
-    cdef pairs_of base
-    cdef pairs_of now
-    cdef const void* in_touched  # NULL where nothing has changed
-
-    def __cinit__(self, base not None, touched=None, now=None):
-        """base, now: of (IMEIs, starts, IMSIs), see `register.pairs.Pairs`."""
-        self.kept = (base, touched, now)
-        imeis, self.starts, self.imsis = base
-        self.look(&self.base, imeis, self.starts, self.imsis)
-        if touched is not None:
-            imeis, self.starts_now, self.imsis_now = now
-            self.look(&self.now, imeis, self.starts_now, self.imsis_now)
-            self.in_touched = index_pointer(touched)
-
-    cdef int look(self, pairs_of* to, imeis, const uint32_t[::1] starts, const uint64_t[::1] imsis) except -1:
-        if starts.shape[0] != len(imeis) + 1:
-            raise ValueError(f"starts: expected {len(imeis) + 1} numbers, got {starts.shape[0]}")
-        to.imeis, to.starts = index_pointer(imeis), &starts[0]
-        to.count = imsis.shape[0]
-        to.imsis = &imsis[0] if to.count else NULL
-        to.last = starts.shape[0] - 2 if starts.shape[0] > 1 else 0
-        if starts.shape[0] == 1:  # no IMEIs, so no positions: but a damaged index may have some
-            to.imeis = index_pointer(_NOTHING)
-        return 0
-
-    cdef int find(self, uint64_t key, uint64_t imsi) noexcept nogil:
-        cdef bint new = self.in_touched != NULL and index_has(self.in_touched, key)
-        return pairs_have(&self.now if new else &self.base, key, imsi)
-
-    cdef void find_many(self, const uint64_t* keys, const uint64_t* imsis, size_t n, int64_t* at,
-                        uint8_t* found) noexcept nogil:
-        """found[i] = find(keys[i], imsis[i]); imsis: NULL where they are unknown. at: room for n numbers."""
-        cdef size_t i
-        cdef uint64_t count, imsi
-        index_positions(self.base.imeis, keys, n, at)
-        if self.in_touched != NULL:
-            index_have(self.in_touched, keys, n, found)
-            for i in range(n):
-                if found[i]:
-                    at[i] = -2
-        for i in range(n):
-            if at[i] >= 0:
-                PREFETCH(self.base.starts + at[i])
-        for i in range(n):
-            if at[i] >= 0:
-                PREFETCH(pairs_span(&self.base, at[i], &count))
-        for i in range(n):
-            imsi = imsis[i] if imsis != NULL else 0
-            if at[i] == -2:
-                found[i] = pairs_have(&self.now, keys[i], imsi)
-            else:
-                found[i] = pairs_find(&self.base, at[i], imsi)
-
-    def have(self, const uint64_t[::1] keys not None, const uint64_t[::1] imsis not None,
-             uint8_t[::1] out not None):
-        """out[i]: 0 where keys[i] has no pairs, 2 where it has one with imsis[i], else 1."""
-        cdef size_t block, start, n = keys.shape[0]
-        cdef int64_t at[BLOCK]
-        if not keys.shape[0] == imsis.shape[0] == out.shape[0]:
-            raise ValueError(f"expected {n} keys, IMSIs and bytes, got {imsis.shape[0]} and {out.shape[0]}")
-        with nogil:
-            for block in range((n + BLOCK - 1) // BLOCK):
-                start = block * BLOCK
-                self.find_many(&keys[start], &imsis[start], min(<size_t>BLOCK, n - start), at, &out[start])
-
-
-cdef object _NOTHING = FrozenIndex()
-
-
-cdef extern from "c/pairs.h" nogil:
-    bint pairs_ascending(const uint64_t*, const uint64_t*, size_t) noexcept
-    size_t pairs_sort(uint64_t*, uint64_t*, size_t) noexcept
-    size_t pairs_starts(uint64_t*, size_t, uint32_t*) noexcept
-
-
-def are_ascending(const uint64_t[::1] keys not None, const uint64_t[::1] imsis not None):
-    """Whether pairs are in order, each once."""
-    cdef bint ascending = True
-    cdef size_t n = keys.shape[0]
-    if imsis.shape[0] != keys.shape[0]:
-        raise ValueError(f"imsis: expected {n}, one for each key, got {imsis.shape[0]}")
-    if n:
-        with nogil:
-            ascending = pairs_ascending(&keys[0], &imsis[0], n)
-    return ascending
-
-
-def sort_pairs(uint64_t[::1] keys not None, uint64_t[::1] imsis not None):
-    """Sort pairs by key and IMSI, in place, and move those that come again to the end; how many do not."""
-    cdef size_t n = keys.shape[0]
-    if imsis.shape[0] != keys.shape[0]:
-        raise ValueError(f"imsis: expected {n}, one for each key, got {imsis.shape[0]}")
-    if n:
-        with nogil:
-            n = pairs_sort(&keys[0], &imsis[0], n)
-    return n
-
-
-def starts_of(uint64_t[::1] keys not None, uint32_t[::1] starts not None):
-    """Move the first of each run of equal keys to the front, and say where it began; how many runs.
-
-    starts: room for one more number than there are keys; the last one used is their number.
-    """
-    cdef size_t n = keys.shape[0]
-    if starts.shape[0] != keys.shape[0] + 1:
-        raise ValueError(f"starts: expected {n + 1} numbers, got {starts.shape[0]}")
-    with nogil:
-        n = pairs_starts(&keys[0] if n else NULL, n, &starts[0])
-    return n
-
-
-cdef bint pairs_copy(const uint32_t[::1] starts, const uint64_t[::1] imsis, uint64_t first, uint64_t end,
-                     uint32_t[::1] to_starts, uint64_t[::1] to_imsis, uint64_t* imei,
-                     uint64_t* pair) noexcept nogil:
-    """Append the pairs of the IMEIs at positions first..end - 1; whether they are such, and there is room."""
-    cdef uint64_t i, begin, count, last
-    if first >= end:
-        return first == end
-    if end >= <uint64_t>starts.shape[0] or to_starts.shape[0] - 1 - imei[0] < end - first:
-        return False
-    begin, last = starts[first], starts[end]
-    if begin > last or last > <uint64_t>imsis.shape[0] or to_imsis.shape[0] - pair[0] < last - begin:
-        return False
-    for i in range(first, end):  # whatever a damaged file says: nothing but these numbers is written
-        to_starts[imei[0]] = <uint32_t>(starts[i] - begin + pair[0])
-        imei[0] += 1
-    count = last - begin
-    if count:
-        memcpy(&to_imsis[pair[0]], &imsis[begin], count * sizeof(uint64_t))
-    pair[0] += count
-    return True
-
-
-def merge_pairs(base not None, now not None, const int64_t[::1] ranks not None,
-                const int64_t[::1] in_base not None, const int64_t[::1] in_now not None,
-                uint32_t[::1] starts not None, uint64_t[::1] imsis not None):
-    """The pairs of `base`, with those of `now` for some IMEIs, to `starts` and `imsis`, which have room for
-    just these; what does not change is copied. O(pairs).
-
-    base, now: of (starts, IMSIs), see `register.pairs.Pairs`. Of those IMEIs, in order: how many of base are
-    below each, and its position in base and in now, -1 where it is not there. Raises ValueError for what does
-    not fit.
-    """
-    cdef const uint32_t[::1] starts_base, starts_now
-    cdef const uint64_t[::1] imsis_base, imsis_now
-    cdef uint64_t imei = 0, pair = 0, row = 0, until
-    cdef Py_ssize_t i, n = ranks.shape[0]
-    cdef bint fits = starts.shape[0] > 0 and in_base.shape[0] == n and in_now.shape[0] == n
-    starts_base, imsis_base = base
-    starts_now, imsis_now = now
-    with nogil:
-        for i in range(n if fits else 0):
-            until = <uint64_t>ranks[i]  # in order, or refused
-            fits = pairs_copy(starts_base, imsis_base, row, until, starts, imsis, &imei, &pair)
-            row = until + (in_base[i] >= 0)
-            if fits and in_now[i] >= 0:
-                fits = pairs_copy(starts_now, imsis_now, <uint64_t>in_now[i], <uint64_t>in_now[i] + 1,
-                                  starts, imsis, &imei, &pair)
-            if not fits:
-                break
-        until = starts_base.shape[0] - 1
-        fits = fits and pairs_copy(starts_base, imsis_base, row, until, starts, imsis, &imei, &pair)
-        fits = fits and imei + 1 == <uint64_t>starts.shape[0] and pair == <uint64_t>imsis.shape[0]
-        if fits:
-            starts[imei] = <uint32_t>pair
-    if not fits:
-        raise ValueError("pairs: expected those of each IMEI in order, got others")
-
-
-# ---- columns: a code for each position, see `register.details.Column` -------------------
-
-
-ctypedef fused code:
-    uint8_t
-    uint16_t
-    uint32_t
-
-
-def mark_codes(const code[::1] codes not None, uint8_t[::1] used not None):
-    """used[c] = 1 for each of the codes. Raises IndexError for one beyond them."""
-    cdef Py_ssize_t i
-    cdef size_t n = used.shape[0]
-    cdef bint within = True
-    with nogil:
-        for i in range(codes.shape[0]):
-            if codes[i] >= n:
-                within = False
-                break
-            used[codes[i]] = 1
-    if not within:
-        raise IndexError(f"codes: expected below {n}, got one that is not")
-
-
-def splice_codes(const code[::1] old not None, const code[::1] new not None,
-                 const int64_t[::1] ranks not None, const int64_t[::1] in_old not None,
-                 const int64_t[::1] in_new not None, code[::1] out not None, size_t row, size_t done):
-    """Copy codes of a set that changed, from old[row:] to out[done:], up to the last of some IMEIs in order;
-    where to go on, in both. O(codes copied).
-
-    Of each of those IMEIs: how many of the old set are below it, its position in the old set, whose code is
-    left out, and in the new one, whose code it gets; -1 where it is not there. Raises ValueError for what
-    does not fit.
-    """
-    cdef Py_ssize_t i, n = ranks.shape[0]
-    cdef size_t until
-    cdef bint fits = in_old.shape[0] == n and in_new.shape[0] == n
-    with nogil:
-        for i in range(n if fits else 0):
-            until = <size_t>ranks[i]
-            fits = (done <= <size_t>out.shape[0] and row <= until <= <size_t>old.shape[0]
-                    and until - row <= <size_t>out.shape[0] - done)
-            if not fits:
-                break
-            if until > row:
-                memcpy(&out[done], &old[row], (until - row) * sizeof(code))
-            done += until - row
-            row = until + (in_old[i] >= 0)
-            if in_new[i] >= 0:
-                fits = in_new[i] < new.shape[0] and done < <size_t>out.shape[0]
-                if not fits:
-                    break
-                out[done] = new[in_new[i]]
-                done += 1
-    if not fits:
-        raise ValueError("codes: expected one for each IMEI in order, got others")
-    return row, done
 
 
 # ---- filters: see c/filter.h ----------------------------------------------------------
@@ -510,7 +108,7 @@ cdef struct rows:  # that some rule may say something about, from one block or s
     uint64_t asked_imsi[WAITING]
     uint8_t seen[WAITING]        # statuses of the lists that have it, a bit each
     uint8_t first[WAITING]       # the first of these lists
-    uint32_t waiting[WAITING]    # those of the asked that the next part is asked about
+    uint32_t waiting[WAITING]    # those of the asked that the next list is asked about
     uint64_t waiting_key[WAITING]
     uint8_t found[WAITING]
     uint8_t spare[WAITING]
@@ -518,7 +116,7 @@ cdef struct rows:  # that some rule may say something about, from one block or s
 
 
 @cython.final
-cdef class Tables:
+cdef class CheckTables:
     """What one check reads. It never changes: whoever changes a register makes another.
 
     known: the keys that any rule may say something about, but for those in ranges. rules: the lists and the
@@ -541,9 +139,9 @@ cdef class Tables:
     cdef int steps
     cdef void* level[RULE_COUNT]  # the Level of a rule
     cdef tuple pairings
-    cdef void* pairing[PARTS]
-    cdef uint16_t pairing_code[PARTS]
-    cdef uint8_t pairing_says[PARTS]  # what of `pairs_find` decides
+    cdef void* pairing[LISTS]
+    cdef uint16_t pairing_code[LISTS]
+    cdef uint8_t pairing_says[LISTS]  # what of `pairs_find` decides
     cdef int pairing_count
     cdef const uint64_t[::1] prefixes
     cdef const uint16_t[::1] prefix_codes
@@ -576,8 +174,8 @@ cdef class Tables:
         for rule, level in rules.levels.items():
             self.level[RULES.index(rule)] = <void*><Level?>level
         self.pairings = tuple(rules.pairings)
-        if len(self.pairings) >= PARTS:
-            raise ValueError(f"expected at most {PARTS - 1} lists of pairs, got {len(self.pairings)}")
+        if len(self.pairings) >= LISTS:
+            raise ValueError(f"expected at most {LISTS - 1} lists of pairs, got {len(self.pairings)}")
         for pairing, locks, code in self.pairings:
             self.pairing[self.pairing_count] = <void*><Pairing?>pairing
             self.pairing_says[self.pairing_count] = OTHER_PAIRS if locks else THIS_PAIR
@@ -669,7 +267,7 @@ cdef class Tables:
     cdef uint32_t level_code(self, Level level, uint64_t key) noexcept nogil:
         cdef int i, seen = 0, first = 0
         for i in range(level.count):
-            if self.matters[seen] >> level.status[i] & 1 and (<Part>level.part[i]).has(key):
+            if self.matters[seen] >> level.status[i] & 1 and layers_has(level.set[i], key):
                 first = first if seen else level.number[i]
                 seen |= 1 << level.status[i]
         return self.outcome[seen] | <uint32_t>(first + 1) << 8 if seen else 0
@@ -819,7 +417,7 @@ cdef class Tables:
         return self.undecided(left, work)
 
     cdef size_t gather(self, int may, size_t left, rows* work) noexcept nogil:
-        """The rows left, and their keys, of which some part may say something; how many."""
+        """The rows left, and their keys, of which some list may say something; how many."""
         cdef size_t j, n = 0
         cdef uint32_t i
         for j in range(left):
@@ -866,7 +464,7 @@ cdef class Tables:
                 work.waiting[waits] = j
                 work.waiting_key[waits] = work.asked_key[j]
                 waits += self.matters[work.seen[j]] >> status & 1
-            (<Part>level.part[i]).have(work.waiting_key, waits, work.found, work.spare)
+            layers_have(level.set[i], work.waiting_key, waits, work.found, work.spare)
             for k in range(waits):
                 j, hit = work.waiting[k], work.found[k]
                 had = work.seen[j]
@@ -881,7 +479,7 @@ cdef class Tables:
 cdef class Checker:
     """What a register and a store have in common: one check, as fast as one lookup for most equipment."""
 
-    cdef Tables tables
+    cdef CheckTables tables
 
     def _tables(self):
         """The tables of now, made if there are none."""
@@ -889,7 +487,7 @@ cdef class Checker:
             self._prepare()
         return self.tables
 
-    def _use(self, Tables tables):
+    def _use(self, CheckTables tables):
         """Check with these from now on, in every thread; None: make new ones when they are needed."""
         self.tables = tables
 
@@ -903,13 +501,13 @@ cdef class Checker:
         for what is neither, if the policy does not say what malformed input gets. About as fast as one
         lookup for equipment on no list, and as two for other; reasons and dates take some microseconds.
         """
-        cdef Tables tables = self.tables
+        cdef CheckTables tables = self.tables
         cdef uint64_t key = 0, subscriber = imsi_number(imsi)
         cdef uint8_t status = parse_object(imei, &key)
         cdef int may
         if tables is None:
             tables = self._tables()
-        if status or subscriber == _BAD:
+        if status or subscriber == IMSI_BAD:
             return tables.malformed(tables, imei, status, imsi)
         may = tables.concerns(key)
         if may or (subscriber and tables.by_imsi):

@@ -3,15 +3,16 @@
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
-from cpython.float cimport PyFloat_Check
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from cpython.long cimport PyLong_Check
 from cpython.unicode cimport PyUnicode_Check, PyUnicode_DecodeASCII
 from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
+from libc.math cimport isnan
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memset
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
-import os
+from imeiset._native.simd cimport simd_follow
 
 from imeiset.errors import ImeiError, ParseStatus
 
@@ -48,9 +49,6 @@ cdef extern from "c/digits.h" nogil:
     size_t imei_settle(int, size_t, uint64_t*, uint8_t*) noexcept
 
 cdef extern from "c/digits_simd.h" nogil:
-    const char* const* simd_names
-    int simd_supported() noexcept
-    int simd_by_name(const char*) noexcept
     ctypedef struct digit_kernels:
         void (*fixed)(const uint8_t*, ptrdiff_t, size_t, size_t, uint8_t, uint64_t*, uint8_t*) noexcept nogil
         void (*ucs4)(const uint8_t*, ptrdiff_t, size_t, size_t, uint8_t, uint64_t*, uint8_t*) noexcept nogil
@@ -71,40 +69,15 @@ write_init()
 
 NO_KEY = IMEI_NO_KEY  # the key of a malformed row
 
-cdef int _level
 cdef const digit_kernels* _kernels
 
 
-def simd_levels():
-    """The SIMD levels this processor runs, lowest first."""
-    return tuple(simd_names[level].decode() for level in range(simd_supported() + 1))
+cdef void _choose(int level) noexcept:
+    global _kernels
+    _kernels = &digit_levels[level]
 
 
-def simd_wanted():
-    """The level to begin with: that of the environment, or the highest."""
-    return os.environ.get("IMEISET_SIMD") or simd_names[simd_supported()].decode()
-
-
-cdef int simd_number(str name) except -1:
-    cdef int level = simd_by_name(name.encode()) if "\0" not in name else -1
-    if not 0 <= level <= simd_supported():
-        raise ValueError(f"SIMD level: expected one of {', '.join(simd_levels())}, got {name!r}")
-    return level
-
-
-def simd_level():
-    """The level in use."""
-    return simd_names[_level].decode()
-
-
-def use_simd(str name not None, /):
-    """Use that level from now on, in every thread: for tests and measurements."""
-    global _level, _kernels
-    _level = simd_number(name)
-    _kernels = &digit_levels[_level]
-
-
-use_simd(simd_wanted())
+simd_follow(_choose)
 
 
 cdef Py_ssize_t _copy_text(object text, uint8_t* buffer) noexcept:
@@ -123,6 +96,13 @@ cdef Py_ssize_t _copy_text(object text, uint8_t* buffer) noexcept:
     return n
 
 
+# A value whose own code is asked may raise. An Exception says that it is not an IMEI; what is none, or a
+# MemoryError, is the caller's: the status is RAISED, and Cython hands the exception on.
+
+cdef enum:
+    RAISED = 255
+
+
 cdef uint8_t _integer(object value, int digits, uint8_t bare, uint64_t* key) noexcept:
     cdef int overflow = 0
     cdef long long number
@@ -137,14 +117,14 @@ cdef uint8_t _integer(object value, int digits, uint8_t bare, uint64_t* key) noe
     return imei_integer(<uint64_t>number, digits, bare, key)
 
 
-cdef uint8_t _other(object value, int digits, uint8_t bare, uint64_t* key) noexcept:
+cdef uint8_t _other(object value, int digits, uint8_t bare, uint64_t* key) except RAISED:
     """What is neither text nor int: nothing at all, an integer of another make, an Imei, or wrong."""
     key[0] = IMEI_NO_KEY
     if value is None:
         return IMEI_MISSING
     try:
         if PyFloat_Check(value):
-            return IMEI_MISSING if value != value else IMEI_WRONG_TYPE
+            return IMEI_MISSING if isnan(PyFloat_AS_DOUBLE(value)) else IMEI_WRONG_TYPE
         if PyIndex_Check(value) and not PyBool_Check(value):
             return _integer(value.__index__(), digits, bare, key)
         if hasattr(value, "__imei_key__"):
@@ -153,7 +133,9 @@ cdef uint8_t _other(object value, int digits, uint8_t bare, uint64_t* key) noexc
             return _integer(value.__imei_key__(), 14, bare, key)
         if type(value).__name__ in ("NAType", "NaTType"):  # pandas is not imported for its nulls
             return IMEI_MISSING
-    except BaseException:  # whatever that object's own code raises: a status of 0 would say it is fine
+    except MemoryError:
+        raise
+    except Exception:  # an error of that object's own code: it is no IMEI
         pass
     return IMEI_WRONG_TYPE
 
@@ -166,7 +148,7 @@ cdef inline uint8_t _text(object value, uint8_t bare, uint64_t* key) noexcept:
     return imei_text(buffer, _copy_text(value, buffer), bare, key)
 
 
-cdef inline uint8_t _parse(object value, int digits, uint8_t bare, uint64_t* key) noexcept:
+cdef inline uint8_t _parse(object value, int digits, uint8_t bare, uint64_t* key) except RAISED:
     """The key and status, check digit codes included. bare: the status of what has no check digit."""
     if PyUnicode_Check(value):
         return _text(value, bare, key)
@@ -177,7 +159,7 @@ cdef inline uint8_t _parse(object value, int digits, uint8_t bare, uint64_t* key
     return _other(value, digits, bare, key)
 
 
-cdef uint8_t parse_object(object value, uint64_t* key) noexcept:
+cdef uint8_t parse_object(object value, uint64_t* key) except 255:
     cdef uint8_t status = _parse(value, 14, IMEI_OK, key)
     return IMEI_OK if status == IMEI_CHECK_DIGIT or status == IMEI_CHECK_DIGIT_SPARE else status
 

@@ -8,9 +8,6 @@ from numpy.typing import NDArray
 BATCH_ROWS: int
 MAX_ROW: int
 
-def simd_level() -> str: ...
-def use_simd(name: str, /) -> None: ...
-
 @final
 class Scanner:
     def __new__(

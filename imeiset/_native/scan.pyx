@@ -5,19 +5,17 @@ The work is done by scan.h, a chunk of text at a time and a batch of rows at a t
 
 import numpy as np
 
-from imeiset._native.parse import simd_wanted, spans
+from imeiset._native.parse import spans
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memset
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
-from imeiset._native.parse cimport simd_number
+from imeiset._native.simd cimport simd_follow
 
 
 cdef extern from "c/scan.h" nogil:
-    const char* const* simd_names
-
     struct scan_row:
         int32_t start, end, line, flaw
 
@@ -86,18 +84,12 @@ cdef extern from "c/annotate.h" nogil:
 cdef int _level
 
 
-def simd_level():
-    """The level in use."""
-    return simd_names[_level].decode()
-
-
-def use_simd(str name not None, /):
-    """Use that level from now on, in every thread: for tests and measurements."""
+cdef void _choose(int level) noexcept:
     global _level
-    _level = simd_number(name)
+    _level = level
 
 
-use_simd(simd_wanted())
+simd_follow(_choose)
 
 MAX_ROW = 1 << 30  # bytes
 BATCH_ROWS = 16384  # rows, cells and keys of a batch stay in the second-level cache

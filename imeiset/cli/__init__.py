@@ -4,6 +4,7 @@ Exit codes are those of grep: 0 found (or done), 1 none found, 2 an error, which
 stderr.
 """
 
+import io
 import os
 import signal
 import sys
@@ -21,7 +22,7 @@ from imeiset.errors import ImeisetError, SnapshotKind, SnapshotMagic, printable
 _COMMANDS = (
     *("build", "check", "screen", "merge", "info", "verify", "apply", "diff", "export"),  # files
     *("create", "replace", "compact", "prune", "watch"),  # stores
-    "demo",
+    *("demo", "completion"),
 )
 # What to do, where the error of a library cannot know.
 _REMEDIES: dict[type[ImeisetError], str] = {
@@ -56,6 +57,7 @@ class _Commands(click.Group):
         try:
             if standalone_mode:
                 _clean_up_when_told_to_end()
+                _write_all_or_fail()
             run: Any = super().main
             code = run(*args, standalone_mode=False, **extra) or 0
             if sys.stdout:
@@ -79,12 +81,23 @@ def _clean_up_when_told_to_end() -> None:
             signal.signal(number, end)
 
 
+def _write_all_or_fail() -> None:
+    """Unbuffered (PYTHONUNBUFFERED), Python leaves out the rest of what a pipe took a part of, unsaid."""
+    if sys.stdout and isinstance(sys.stdout.buffer, io.RawIOBase):
+        number, how = sys.stdout.fileno(), {"encoding": sys.stdout.encoding, "errors": sys.stdout.errors}
+        sys.stdout = open(number, "w", closefd=False, **how)  # noqa: SIM115
+
+
 def _fail(error: BaseException) -> int:
     """Say in a line what went wrong; return the exit code."""
     code, message = 2, None
     try:
-        if isinstance(error, SystemExit):  # a signal, or that of click and rich when their reader has gone
-            code = error.code if isinstance(error.code, int) and error.code > 2 else 2
+        if isinstance(error, BrokenPipeError) or (isinstance(error, SystemExit) and error.code == 1):
+            # Nobody reads our output any more, of which click and rich make an exit with 1. As of what a
+            # closed pipe ends: it is not an answer, and not a fault.
+            code = 128 + signal.SIGPIPE
+        elif isinstance(error, SystemExit):  # a signal, or the end of a completion
+            code = error.code if isinstance(error.code, int) else 2
             message = {130: "interrupted", 128 + signal.SIGTERM: "terminated"}.get(code)
         elif isinstance(error, click.Abort | KeyboardInterrupt):
             code, message = 130, "interrupted"
@@ -99,8 +112,6 @@ def _fail(error: BaseException) -> int:
         elif isinstance(error, OSError):
             reason = error.strerror or str(error)
             message = f"{error.filename}: {reason}" if error.filename else reason
-            if isinstance(error, BrokenPipeError):
-                message = None  # whoever read our output has gone: nothing is left to say
         elif isinstance(error, MemoryError):
             message = "out of memory"
         else:

@@ -1,24 +1,32 @@
 """`imeiset apply`: deltas to a snapshot, or to a list of a store."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli.files import check_outputs, column_option, min_size_option, progress_bar, stdin_once
-from imeiset.deltas.apply import CHECKS
+from imeiset.cli.files import (
+    FILE,
+    check_outputs,
+    column_option,
+    force_option,
+    json_option,
+    min_size_option,
+    progress_bar,
+    stdin_once,
+)
+from imeiset.deltas.changes import CHECKS
 from imeiset.errors import printable
 
 if TYPE_CHECKING:
-    from imeiset.deltas.apply import Applied
+    from imeiset import ApplyReport
 
 
 @click.command("apply")
-@click.argument("base", metavar="BASE|STORE")
-@click.argument("deltas", metavar="DELTA...", nargs=-1, required=True, callback=stdin_once)
-@click.option("-o", "--output", metavar="OUT", help="The snapshot to write; may be BASE.")
+@click.argument("base", type=FILE, metavar="BASE|STORE")
+@click.argument("deltas", type=FILE, metavar="DELTA...", nargs=-1, required=True, callback=stdin_once)
+@click.option("-o", "--output", type=FILE, metavar="OUT", help="The snapshot to write; may be BASE.")
 @click.option("--list", "name", metavar="NAME", help="Of a store: the list, if it has more than one.")
 @click.option(
     "--sequence", type=click.IntRange(1), metavar="N", help="Of a store: the number the first delta must get."
@@ -29,11 +37,18 @@ if TYPE_CHECKING:
 @click.option("--change", type=click.Choice(["add", "remove", "update"]), help="What all rows are.")
 @click.option("--allow", multiple=True, type=click.Choice(CHECKS), help="Leave out a check; may be repeated.")
 @click.option("--expect-digest", metavar="HEX", help="Refuse another result.")
-@min_size_option("Of BASE.")
-@click.option("--force", is_flag=True, help="Whatever the size.")
-@click.option("--rejects", metavar="CSV", help="Write the rejected rows to this file.")
-@click.option("--max-rejects", type=click.IntRange(0), default=0, show_default=True, metavar="N")
-@click.option("--report", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@min_size_option("BASE, or of the list")
+@force_option
+@click.option("--rejects", type=FILE, metavar="CSV", help="Write the rejected rows to this file.")
+@click.option(
+    "--max-rejects",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Stop after more rejected rows.",
+)
+@json_option
 def command(
     base: str,
     deltas: tuple[str, ...],
@@ -50,19 +65,22 @@ def command(
     force: bool,
     rejects: str | None,
     max_rejects: int,
-    report: str,
+    as_json: bool,
 ) -> None:
     """Apply deltas to the snapshot BASE, or to a list of STORE.
 
-    One after the other; of a snapshot, -o says where the result goes.
+    \b
+    imeiset apply blocked.imei delta.csv -o blocked.imei
+    imeiset apply eir 000123.csv --list stolen --sequence 123
 
-    A DELTA has a column change_type of add, remove and update, or without it is named ..._blocked, _unblocked
-    or _changed, or has a '+' or '-' before each number. All of it is applied or nothing: an addition of what
-    is there, a removal or update of what is not, or two different changes of one IMEI is an error.
+    A DELTA says what changes in one of three ways: by a column change_type of add, remove and update; by its
+    name, which ends in _blocked, _unblocked or _changed; or by a '+' or '-' before each number. All of it is
+    applied or nothing. These are errors: an addition of what is there, a removal or update of what is not,
+    two different changes of one IMEI.
 
-    In a STORE each DELTA is a change of its own, on the disk before the next one is read; reasons and dates
-    are kept, and for lists of pairs it has a column imsi. With --sequence, what was applied before under its
-    number is not applied again, and what is out of order is refused.
+    In a STORE each DELTA is a change of its own, on the disk before the next one is read. Reasons and dates
+    are kept. For a list of pairs the DELTA has a column imsi. With --sequence, a DELTA that was applied under
+    its number is not applied again, and one that is out of order is refused.
     """
     from imeiset.feeds import Options
 
@@ -81,34 +99,34 @@ def command(
     if rejects is not None:
         check_outputs((base, *deltas), rejects, None)
     try:
-        options = Options(format=form, column=column, rejects=rejects, max_rejects=max_rejects)
-        if irregular:
-            options = Options(**{**vars(options), "irregular": irregular})
+        options: dict[str, Any] = {"format": form, "column": column, "irregular": irregular or "reject"}
+        options |= {"rejects": rejects, "max_rejects": max_rejects}
+        Options(**options)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     how: dict[str, Any] = {
         "change": change,
         "checks": set(CHECKS) - set(allow),
-        "expect_digest": expect_digest,
         "min_size": 0 if force else min_size,
-        "options": options,
+        **options,
     }
     if output is not None:
-        _apply_to_set(base, deltas, output, how, report)
+        _apply_to_set(base, deltas, output, {**how, "expect_digest": expect_digest}, as_json)
     else:
-        _apply_to_store(base, name, deltas, sequence, how, report)
+        _apply_to_store(base, name, deltas, sequence, how, expect_digest, as_json)
 
 
-def _apply_to_set(base: str, deltas: tuple[str, ...], output: str, how: dict[str, Any], report: str) -> None:
-    from imeiset import ImeiSet
-    from imeiset.deltas.apply import apply
+def _apply_to_set(
+    base: str, deltas: tuple[str, ...], output: str, how: dict[str, Any], as_json: bool
+) -> None:
+    from imeiset import ImeiSet, apply
 
     old = ImeiSet.open_sound(base)
     with progress_bar() as progress:
         result, applied = apply(old, deltas, **how, progress=progress)
     result.save(output)
-    if report == "json":
-        click.echo(json.dumps(asdict(applied)))
+    if as_json:
+        click.echo(applied.to_json())
         return
     click.echo(f"{printable(output)}: {applied.keys:,} IMEIs, {len(old):,} before")
     _say(applied)
@@ -120,9 +138,10 @@ def _apply_to_store(
     deltas: tuple[str, ...],
     sequence: int | None,
     how: dict[str, Any],
-    report: str,
+    expect_digest: str | None,
+    as_json: bool,
 ) -> None:
-    from imeiset import Store
+    from imeiset import Store, apply
 
     with Store.open(base) as store:
         names = [one.name for one in store.lists]
@@ -131,22 +150,24 @@ def _apply_to_store(
         for at, delta in enumerate(deltas):
             before = store.sequence
             with progress_bar() as progress:
-                number, applied = store.apply_file(
+                _, applied = apply(
+                    store,
                     delta,
-                    name,
+                    list=name,
                     sequence=None if sequence is None else sequence + at,
+                    expect_digest=expect_digest if at == len(deltas) - 1 else None,
                     progress=progress,
                     **how,
                 )
-            if report == "json":
-                click.echo(json.dumps({"delta": delta, "sequence": number, **asdict(applied)}))
+            if as_json:
+                click.echo(json.dumps({"delta": delta, **json.loads(applied.to_json())}))
                 continue
-            again = ", as before" if number <= before else ""
-            click.echo(f"{printable(base)}: change {number}{again}, {printable(name or names[0])}")
+            again = ", as before" if store.sequence == before else ""
+            click.echo(f"{printable(base)}: change {applied.sequence}{again}, {printable(name or names[0])}")
             _say(applied)
 
 
-def _say(applied: "Applied") -> None:
+def _say(applied: "ApplyReport") -> None:
     rows = sum(source.rows for source in applied.sources)
     click.echo(
         f"  {rows:,} rows: {applied.added:,} added, {applied.removed:,} removed, {applied.updated:,} updated"

@@ -5,8 +5,11 @@ from typing import Any
 import click
 
 from imeiset.cli.files import (
+    FILE,
     check_outputs,
     column_option,
+    force_option,
+    json_option,
     last_list,
     min_size_option,
     number,
@@ -17,8 +20,8 @@ from imeiset.errors import printable
 
 
 @click.command("build")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, callback=stdin_once)
-@click.option("-o", "--output", required=True, metavar="OUT", help="The snapshot to write.")
+@click.argument("files", type=FILE, metavar="FILE...", nargs=-1, required=True, callback=stdin_once)
+@click.option("-o", "--output", type=FILE, required=True, metavar="OUT", help="The snapshot to write.")
 @click.option("--format", "form", metavar="NAME", help="What the files have to be: stolen, tacs, ranges, ...")
 @column_option
 @click.option(
@@ -33,10 +36,13 @@ from imeiset.errors import printable
     type=click.Choice(["reject", "keep"]),
     default="reject",
     show_default=True,
-    help="Identities that are no number: reject the row, or keep them as text.",
+    help="Identities that are not numbers: reject the row, or keep them as text.",
 )
 @click.option(
-    "--rejects", metavar="CSV", help="Write the rejected rows to this file, also where the size is refused."
+    "--rejects",
+    type=FILE,
+    metavar="CSV",
+    help="Write the rejected rows to this file, also where the size is refused.",
 )
 @click.option("--max-rejects", type=click.IntRange(0), metavar="N", help="Stop after more rejected rows.")
 @click.option(
@@ -56,12 +62,12 @@ from imeiset.errors import printable
     metavar="N",
     help="Refuse text N times its compressed size (250).",
 )
-@click.option("--against", metavar="FILE", help="The last list, for --min-size; OUT as it is if left out.")
-@min_size_option("Of the last list.")
-@click.option("--force", is_flag=True, help="Whatever the size.")
 @click.option(
-    "--report", type=click.Choice(["table", "json"]), default="table", show_default=True, help="On stdout."
+    "--against", type=FILE, metavar="FILE", help="The last list, for --min-size. [default: OUT as it is]"
 )
+@min_size_option("the last list")
+@force_option
+@json_option
 @click.pass_context
 def command(
     context: click.Context,
@@ -80,19 +86,22 @@ def command(
     against: str | None,
     min_size: float,
     force: bool,
-    report: str,
+    as_json: bool,
 ) -> None:
-    """Make a snapshot of lists of IMEIs, or of a description FILE.toml.
+    """Make a set of lists of IMEIs, or a register.
 
-    A FILE is a plain list or delimited text (comma, semicolon, tab or pipe; with or without a header),
-    Parquet or Arrow; plain, gzip, zstd, xz or zip; local or what fsspec opens; '-' is stdin. Lines that start
-    with '#' are comments.
+    \b
+    imeiset build blocklist.csv.gz other.txt -o blocked.imei
+    imeiset build register.toml -o register.imei --rejects rejects.csv
 
-    A description becomes a register: it names lists with their status, files and options, and the policy; see
-    docs/registers.md.
+    A FILE is a plain list or delimited text, Parquet or Arrow. It may be compressed (gzip, zstd, xz, zip) or
+    remote (whatever fsspec opens); '-' is stdin. Lines that start with '#' are comments.
 
-    OUT appears when everything was read and written, or not at all. A set with less than 75% of the
-    identities of the last one is refused, and a register in which a list has less of what it had.
+    A description FILE.toml becomes a register. It names the lists, their status and files, and the policy:
+    see docs/registers.md.
+
+    OUT appears when everything was read and written, or not at all. A list that is much smaller than the last
+    one is refused.
     """
     if against is not None and rejects is not None:
         check_outputs((against,), rejects, None)
@@ -129,7 +138,7 @@ def command(
     if last is not None:
         expect_size(output, result.set, last, min_size)
     result.set.save(output)
-    if report == "json":
+    if as_json:
         click.echo(result.report.to_json())
     else:
         from imeiset.cli.reports import show_load

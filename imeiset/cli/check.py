@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli.registers import opened, verdict_facts, verdict_line
+from imeiset.cli.files import FILE, json_option
+from imeiset.cli.registers import verdict_facts, verdict_line
 from imeiset.errors import FeedLimit, ImeiError, ParseStatus, printable
 
 if TYPE_CHECKING:
@@ -20,10 +21,10 @@ _BLOCK = 1 << 20  # bytes read at a time, and the longest line
 
 
 @click.command("check", context_settings={"ignore_unknown_options": True})
-@click.argument("snapshot", metavar="SNAPSHOT|STORE")
+@click.argument("snapshot", type=FILE, metavar="SNAPSHOT|STORE")
 @click.argument("imeis", metavar="IMEI...", nargs=-1, required=True)
 @click.option("--imsi", help="Of the subscriber, for registers and stores.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+@json_option
 @click.option("-q", "--quiet", is_flag=True, help="Only the exit code.")
 @click.pass_context
 def command(
@@ -34,17 +35,22 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Say whether IMEIs are in a set, or what a register says of them.
+    """Say whether phones are listed, and with what status.
 
-    An IMEI has 14, 15 or 16 digits, of which the first 14 are compared; if SNAPSHOT keeps irregular
-    identities, these are answered too. '-' alone reads them from stdin, one a line. Of a register or STORE
-    each has a verdict: the equipment status, the list and the rule that decided, and the date and the reasons
-    that the list has.
+    \b
+    imeiset check blocked.imei 49-015420-323751-8
+    imeiset check eir 490154203237518 --imsi 234150999999999
+    imeiset check blocked.imei - --json < imeis.txt
 
-    Exit code: 0 if one is listed, of a register black- or greylisted, 1 if none is, 2 after an error, be it a
-    single malformed IMEI.
+    An IMEI has 14, 15 or 16 digits, of which the first 14 are compared. If SNAPSHOT keeps irregular
+    identities, these are answered too. '-' alone is stdin, one IMEI a line. A register or STORE gives the
+    equipment status, the list and the rule that decided, the date and the reasons.
+
+    Exit code: 0 if one is listed (of a register: black- or greylisted), 1 if none is, 2 after an error, be it
+    a single malformed IMEI.
     """
     from imeiset import ImeiSet
+    from imeiset import open as opened
 
     if "-" in imeis and len(imeis) > 1:
         raise click.UsageError("'-' is stdin: expected it alone")

@@ -2,16 +2,19 @@
 
 import click
 
-from imeiset.cli.files import working
+from imeiset.cli.files import DIRECTORY, working
 from imeiset.errors import printable
 
 
 @click.command("compact")
-@click.argument("store")
+@click.argument("store", type=DIRECTORY)
 def command(store: str) -> None:
-    """Put the changes of STORE into its base, as its next generation.
+    """Make one base of a store's base and its changes.
 
-    Its readers go on meanwhile. The old generation stays until prune removes it.
+    \b
+    imeiset compact eir
+
+    It is the next generation. Readers go on meanwhile. The old generation stays until prune removes it.
     """
     from imeiset import Store
 

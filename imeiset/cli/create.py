@@ -2,19 +2,22 @@
 
 import click
 
-from imeiset.cli.files import working
+from imeiset.cli.files import DIRECTORY, FILE, working
 from imeiset.cli.registers import load_source, show, source_options
 
 
 @click.command("create")
-@click.argument("store")
-@click.argument("source")
+@click.argument("store", type=DIRECTORY)
+@click.argument("source", type=FILE)
 @source_options
-def command(store: str, source: str, rejects: str | None, max_rejects: int | None, report: str) -> None:
+def command(store: str, source: str, rejects: str | None, max_rejects: int | None, as_json: bool) -> None:
     """Make a store of a register, in the directory STORE.
 
-    There it changes while it serves. SOURCE is the snapshot of a register, or a description FILE.toml as for
-    build.
+    \b
+    imeiset create eir register.toml
+
+    In a store a register changes while it serves. SOURCE is the snapshot of a register, or a description
+    FILE.toml as for build.
     """
     from imeiset import Store
     from imeiset.errors import StoreExists, StoreMissing
@@ -29,4 +32,4 @@ def command(store: str, source: str, rejects: str | None, max_rejects: int | Non
     with working("writing"):
         made = Store.create(store, register)
     with made:
-        show(loaded, store, report, generation=made.generation, state_id=made.state_id)
+        show(loaded, store, as_json, generation=made.generation, state_id=made.state_id)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from imeiset.cli.files import DIRECTORY
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -42,22 +44,29 @@ _FORMS = {
 
 
 @click.command("demo")
-@click.option("--rows", type=click.IntRange(1_000, 20_000_000), default=1_000_000, show_default=True)
-@click.option("--lookups", type=click.IntRange(1_000, 100_000_000), default=10_000_000, show_default=True)
-@click.option("--keep", metavar="DIR", type=click.Path(file_okay=False), help="Leave the files there.")
-def command(rows: int, lookups: int, keep: str | None) -> None:
-    """Show the commands at work on dirty lists, and a store.
+@click.option(
+    "--rows", type=click.IntRange(1_000, 20_000_000), default=1_000_000, show_default=True, metavar="N"
+)
+@click.option(
+    "--lookups", type=click.IntRange(1_000, 100_000_000), default=10_000_000, show_default=True, metavar="N"
+)
+@click.option("-o", "--output", type=DIRECTORY, metavar="DIR", help="Leave the files there.")
+def command(rows: int, lookups: int, output: str | None) -> None:
+    """Show the commands at work.
 
-    Two blocklists are made, and a set of them built, inspected, verified, checked and timed; in a store a
-    phone is reported stolen while other processes watch.
+    \b
+    imeiset demo --rows 100000
+
+    Two dirty blocklists are made; a set of them is built, inspected, verified, checked and timed. In a store
+    a phone is reported stolen while other processes watch.
     """
     import numpy as np
 
     from imeiset.cli.demo_store import stolen_phone
 
-    if keep:
-        Path(keep).mkdir(parents=True, exist_ok=True)
-    with nullcontext(keep) if keep else tempfile.TemporaryDirectory(prefix="imeiset-") as name:
+    if output:
+        Path(output).mkdir(parents=True, exist_ok=True)
+    with nullcontext(output) if output else tempfile.TemporaryDirectory(prefix="imeiset-") as name:
         folder = Path(name)
         click.echo(f"Two blocklists of {rows:,} rows as operators send them, seed {_SEED}, in {folder}")
         rng = np.random.default_rng(_SEED)

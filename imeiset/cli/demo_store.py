@@ -58,7 +58,7 @@ class _Watcher:
         self._folder = folder
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "imeiset_command", *self._arguments]
+        command = [sys.executable, "-m", "imeiset", *self._arguments]
         self._process = subprocess.Popen(command, cwd=self._folder, stdout=subprocess.PIPE, text=True)
         return self
 

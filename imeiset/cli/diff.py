@@ -1,33 +1,37 @@
 """`imeiset diff`: what changes from one snapshot to another."""
 
-import sys
-
 import click
 
-from imeiset.cli.files import check_outputs, progress_bar
+from imeiset.cli.files import FILE, check_outputs, output_file, progress_bar
 
 
 @click.command("diff")
-@click.argument("old")
-@click.argument("new")
-@click.option("--format", "form", type=click.Choice(["dirbs", "plain"]), default="dirbs", show_default=True)
-@click.option("-o", "--output", metavar="OUT", help="The delta to write, instead of stdout.")
-def command(old: str, new: str, form: str, output: str | None) -> None:
-    """Write the delta from OLD to NEW, for `imeiset apply`.
+@click.argument("old", type=FILE)
+@click.argument("new", type=FILE)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["dirbs", "plain"]),
+    default="dirbs",
+    show_default=True,
+    help="What to write.",
+)
+@click.option(
+    "-o", "--output", type=FILE, default="-", metavar="OUT", help="The delta to write. [default: stdout]"
+)
+def command(old: str, new: str, form: str, output: str) -> None:
+    """Write what changes from one set to another.
 
-    Removals, then additions.
+    \b
+    imeiset diff last.imei blocked.imei -o delta.csv
+    imeiset diff last.imei blocked.imei --format plain | wc -l
+
+    It is a delta for `imeiset apply`. Removals come first, then additions.
     """
-    from imeiset import ImeiSet
-    from imeiset._files import publish
-    from imeiset.deltas.apply import diff
+    from imeiset import ImeiSet, diff
 
-    if output is not None:
+    if output != "-":
         check_outputs((old, new), output, None)
     before, after = ImeiSet.open(old), ImeiSet.open(new)
-    if output is None:
-        sys.stdout.flush()
-        for piece in diff(before, after, form):
-            sys.stdout.buffer.write(piece)
-        return
-    with progress_bar() as progress, publish(output) as file:
+    with progress_bar() as progress, output_file(output) as file:
         file.writelines(diff(before, after, form, progress=progress))

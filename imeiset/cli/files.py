@@ -6,12 +6,35 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
 
 import click
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 Opened = TypeVar("Opened")
+
+
+class _Path(click.types.StringParamType):
+    """A text for which shells offer the names of files, or of directories."""
+
+    def __init__(self, kind: Literal["file", "dir"]) -> None:
+        self._kind = kind
+
+    def shell_complete(
+        self, context: click.Context, parameter: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem]":
+        """What tells the shell to look for them itself."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type=self._kind)]
+
+
+FILE, DIRECTORY = _Path("file"), _Path("dir")
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead, one object a line.")
+force_option = click.option("--force", is_flag=True, help="Whatever the size.")
 
 
 def _column(context: click.Context, parameter: click.Parameter, value: str | None) -> str | int | None:
@@ -43,7 +66,7 @@ def number(context: click.Context, parameter: click.Parameter, value: float | No
 
 
 def min_size_option(of: str) -> Callable[[Command], Command]:
-    """--min-size: the percent of that which the result must have."""
+    """--min-size: the percent of the old size that the new one must have."""
     from imeiset.deltas.apply import MIN_SIZE
 
     return click.option(
@@ -53,7 +76,7 @@ def min_size_option(of: str) -> Callable[[Command], Command]:
         default=MIN_SIZE,
         show_default=True,
         metavar="PERCENT",
-        help=of,
+        help=f"Refuse less of {of}.",
     )
 
 
@@ -85,6 +108,19 @@ def check_outputs(files: tuple[str, ...], output: str, rejects: str | None) -> N
             raise click.UsageError(f"{path}: the directory is not writable")
         if path in (Path(os.path.realpath(name)) for name in files):
             raise click.UsageError(f"{path}: is a source and would be replaced")
+
+
+@contextmanager
+def output_file(path: str) -> Iterator[BinaryIO]:
+    """A file to write, which is there when all is written and for its owner only; '-' is stdout."""
+    from imeiset._files import publish
+
+    if path == "-":
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        return
+    with publish(path, private=True) as file:
+        yield file
 
 
 @contextmanager

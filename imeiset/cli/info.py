@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli.registers import age_facts, age_text, opened, policy_facts
+from imeiset.cli.files import FILE, json_option
+from imeiset.cli.registers import age_facts, age_text, policy_facts
 from imeiset.errors import printable
 
 if TYPE_CHECKING:
@@ -15,16 +16,22 @@ if TYPE_CHECKING:
 
 
 @click.command("info")
-@click.argument("snapshot", metavar="SNAPSHOT|STORE")
+@click.argument("snapshot", type=FILE, metavar="SNAPSHOT|STORE")
 @click.option("--top", type=click.IntRange(0), default=10, show_default=True, help="How many TACs to draw.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option
 def command(snapshot: str, top: int, as_json: bool) -> None:
-    """Show how many IMEIs a set holds, its size, and its biggest TACs.
+    """Show what a snapshot or a store holds.
 
-    Of a register: its policy, its lists and how much of what each holds. Of a STORE also its generation, its
-    last change and how old that is, its journal, and the state id that tells its states apart.
+    \b
+    imeiset info blocked.imei --top 20
+    imeiset info eir --json
+
+    Of a set: how many IMEIs, its size, and its biggest TACs. Of a register: its policy, its lists and how
+    much each holds. Of a STORE also its generation, its last change and the age of that, its journal, and
+    the id that tells its states apart.
     """
     from imeiset import ImeiSet
+    from imeiset import open as opened
 
     listed = opened(snapshot)
     if isinstance(listed, ImeiSet):

@@ -2,18 +2,22 @@
 
 import click
 
-from imeiset.cli.files import check_outputs, progress_bar
+from imeiset.cli.files import FILE, check_outputs, progress_bar
 from imeiset.errors import printable
 
 
 @click.command("merge")
-@click.argument("parts", metavar="PART...", nargs=-1, required=True)
-@click.option("-o", "--output", required=True, metavar="OUT", help="The snapshot to write.")
+@click.argument("parts", type=FILE, metavar="PART...", nargs=-1, required=True)
+@click.option("-o", "--output", type=FILE, required=True, metavar="OUT", help="The snapshot to write.")
 def command(parts: tuple[str, ...], output: str) -> None:
-    """Join snapshots of sets, in any order, into one.
+    """Join snapshots of sets into one.
 
-    In a single pass, and in memory that does not grow with them: for lists that were built in parts, on many
-    machines. OUT has the same bytes as if it had been built in one piece; it appears whole or not at all.
+    \b
+    imeiset merge part-*.imei -o blocked.imei
+
+    For lists that were built in parts, in any order, on many machines. It takes a single pass, and memory
+    that does not grow with them. OUT has the same bytes as if it had been built in one piece. It appears
+    whole or not at all.
     """
     from imeiset import merge
 

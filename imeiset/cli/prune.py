@@ -2,14 +2,18 @@
 
 import click
 
+from imeiset.cli.files import DIRECTORY
 from imeiset.errors import printable
 
 
 @click.command("prune")
-@click.argument("store")
-@click.option("--keep", type=click.IntRange(1), required=True, metavar="N", help="How many stay, at least 1.")
+@click.argument("store", type=DIRECTORY)
+@click.option("--keep", type=click.IntRange(1), required=True, metavar="N", help="How many stay.")
 def command(store: str, keep: int) -> None:
-    """Remove all but the newest N generations of STORE.
+    """Remove the old generations of a store.
+
+    \b
+    imeiset prune eir --keep 2
 
     Readers that still use one go on: its files live until they move.
     """

@@ -4,33 +4,21 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from imeiset.cli.files import check_outputs, last_list, progress_bar, working
+from imeiset.cli.files import FILE, check_outputs, json_option, last_list, progress_bar, working
 from imeiset.errors import printable
 
 if TYPE_CHECKING:
-    from imeiset import ImeiSet, LoadedRegister, Policy, Register, Store, Verdict
+    from imeiset import LoadedRegister, Policy, Register, Verdict
     from imeiset.store import Status
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-_NOUNS = {"exempt": "pairs", "lock": "pairs", "imsis": "IMSI prefixes"}
 # Options of build that go with a description.
-_TOGETHER = ("rejects", "max_rejects", "max_rows", "report", "against", "min_size", "force")
+_TOGETHER = ("rejects", "max_rejects", "max_rows", "as_json", "against", "min_size", "force")
 _WITHIN = {"form": "format", "column": "column", "check_digit": "check_digit", "irregular": "irregular"}
-
-
-def opened(path: str) -> "ImeiSet | Register | Store":
-    """The set or the register in a snapshot, or the store in a directory."""
-    from imeiset import Screener, Store
-
-    if Path(path).is_dir():
-        return Store.open(path)
-    listed: ImeiSet | Register = Screener(path).list
-    return listed
 
 
 def build(context: click.Context, files: tuple[str, ...], output: str) -> None:
@@ -57,7 +45,7 @@ def build(context: click.Context, files: tuple[str, ...], output: str) -> None:
         raise FeedLimit(output, expected, f"{got}: --force takes it all the same")
     with working("writing"):
         loaded.register.save(output)
-    show(loaded, output, given["report"])
+    show(loaded, output, given["as_json"])
 
 
 def load(
@@ -84,11 +72,16 @@ def load(
 def source_options(command: Command) -> Command:
     """The options of commands that take a register or a description: how to load the latter."""
     for option in (
-        click.option("--report", type=click.Choice(["table", "json"]), default="table", show_default=True),
+        json_option,
         click.option(
-            "--max-rejects", type=click.IntRange(0), metavar="N", help="Stop after more, in a list."
+            "--max-rejects",
+            type=click.IntRange(0),
+            metavar="N",
+            help="Stop after more rejected rows, in a list.",
         ),
-        click.option("--rejects", metavar="CSV", help="Rejected rows, to a file for each list."),
+        click.option(
+            "--rejects", type=FILE, metavar="CSV", help="Write the rejected rows, to a file for each list."
+        ),
     ):
         command = option(command)
     return command
@@ -106,12 +99,13 @@ def load_source(
     return Register.open(source), None
 
 
-def show(loaded: "LoadedRegister | None", title: str, report: str, **facts: object) -> None:
+def show(loaded: "LoadedRegister | None", title: str, as_json: bool, **facts: object) -> None:
     """Print what was loaded, list by list."""
     from imeiset.cli.reports import show_load
+    from imeiset.register.kinds import FILE_KINDS, RULES
 
     reports = loaded.reports if loaded else ()
-    if report == "json":
+    if as_json:
         lists = [{"name": one.name, "kind": one.kind, **json.loads(one.report.to_json())} for one in reports]
         click.echo(json.dumps({"out": title, **facts, "lists": lists}))
         return
@@ -120,7 +114,8 @@ def show(loaded: "LoadedRegister | None", title: str, report: str, **facts: obje
     what = [f"a register of {len(names)} lists"] if loaded else []
     click.echo(f"{printable(title)}: {', '.join([*what, *([about] if about else [])])}")
     for one in reports:
-        count = f"{one.report.keys:,} {_NOUNS.get(one.kind, 'IMEIs')}"
+        noun = RULES[FILE_KINDS[one.kind][1]].noun
+        count = f"{one.report.keys:,} {noun}"
         click.echo()
         show_load(one.report, f"{printable(one.name)} ({one.kind}): {count}")
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imeiset.cli.files import check_outputs, column_option, progress_bar, stdin_once
+from imeiset.cli.files import FILE, check_outputs, column_option, json_option, progress_bar, stdin_once
 from imeiset.errors import printable
 
 if TYPE_CHECKING:
@@ -14,16 +14,18 @@ if TYPE_CHECKING:
 
 
 @click.command("screen")
-@click.argument("snapshot", metavar="SNAPSHOT|STORE")
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, callback=stdin_once)
+@click.argument("snapshot", type=FILE, metavar="SNAPSHOT|STORE")
+@click.argument("inputs", type=FILE, metavar="INPUT...", nargs=-1, required=True, callback=stdin_once)
 @column_option
 @click.option(
-    "-o", "--output", metavar="OUT", help="Write the rows and their status to this file, CSV or Parquet."
+    "-o",
+    "--output",
+    type=FILE,
+    metavar="OUT",
+    help="Write the rows and their status to this file, CSV or Parquet.",
 )
 @click.option("--only", type=click.Choice(["hits"]), help="Write only the rows that are hits.")
-@click.option(
-    "--report", type=click.Choice(["table", "json"]), default="table", show_default=True, help="On stdout."
-)
+@json_option
 @click.pass_context
 def command(
     context: click.Context,
@@ -32,15 +34,19 @@ def command(
     column: str | int | None,
     output: str | None,
     only: str | None,
-    report: str,
+    as_json: bool,
 ) -> None:
-    """Say of every record whether its IMEI is in SNAPSHOT or STORE.
+    """Say of every record of files whether its IMEI is listed.
 
-    SNAPSHOT is a set or a register. An INPUT is CSV (comma, semicolon, tab or pipe; gzip, zstd, xz, zip or
-    none; '-' is stdin), Parquet, or a directory of such files. With -o, rows go to OUT as they were, with a
-    status: 'listed', 'not listed', or 'malformed: ' and why.
+    \b
+    imeiset screen blocked.imei calls.csv.gz
+    imeiset screen eir calls/ -o hits.parquet --only hits
 
-    Exit code: 0 if a record is a hit, 1 if none is, 2 after an error; OUT appears whole or not at all.
+    An INPUT is delimited text, compressed or not, Parquet, or a directory of such files; '-' is stdin. With
+    -o, the rows go to OUT as they were, with a status: 'listed', 'not listed' or 'malformed: ' and why, or of
+    a register that of the equipment. OUT appears whole or not at all.
+
+    Exit code: 0 if a record is a hit, 1 if none is, 2 after an error.
     """
     from imeiset import screen
 
@@ -52,7 +58,7 @@ def command(
         result = screen(
             inputs, snapshot, column=column, output=output, only_hits=only == "hits", progress=progress
         )
-    if report == "json":
+    if as_json:
         click.echo(result.to_json())
     else:
         from rich.console import Console

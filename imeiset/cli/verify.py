@@ -1,30 +1,30 @@
 """`imeiset verify`: is a snapshot or a store whole?"""
 
-from pathlib import Path
-
 import click
 
-from imeiset.cli.files import working
-from imeiset.cli.registers import opened
+from imeiset.cli.files import FILE, working
 from imeiset.errors import printable
 
 
 @click.command("verify")
-@click.argument("snapshots", metavar="SNAPSHOT|STORE...", nargs=-1, required=True)
+@click.argument("snapshots", type=FILE, metavar="SNAPSHOT|STORE...", nargs=-1, required=True)
 def command(snapshots: tuple[str, ...]) -> None:
     """Read all of a snapshot or a store: is it whole?
 
-    Compares checksums, makes every set of its members anew, and reads the changes of a store.
+    \b
+    imeiset verify blocked.imei eir
+
+    Compares every checksum, makes every set of its members anew, and reads the changes of a store.
     """
-    from imeiset import ImeiSet, Register, Store
+    import imeiset
 
     for path in snapshots:
         with working(f"reading {printable(path)}"):
-            if Path(path).is_dir():
-                store = Store.verify(path)
-                what = f"generation {store.generation}, change {store.sequence}"
-            elif isinstance(opened(path), Register):
-                what = f"a register of {len(Register.verify(path))} lists"
-            else:
-                what = f"{len(ImeiSet.verify(path)):,} IMEIs"
+            one = imeiset.open(path, verify=True)
+        if isinstance(one, imeiset.Store):
+            what = f"generation {one.generation}, change {one.sequence}"
+        elif isinstance(one, imeiset.Register):
+            what = f"a register of {len(one)} lists"
+        else:
+            what = f"{len(one):,} IMEIs"
         click.echo(f"{printable(path)}: whole, {what}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli.files import number
+from imeiset.cli.files import DIRECTORY, json_option, number
 from imeiset.cli.registers import age_facts, age_text, verdict_facts, verdict_line
 from imeiset.errors import ImeisetError, printable
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("watch")
-@click.argument("store")
+@click.argument("store", type=DIRECTORY)
 @click.option(
     "--interval",
     type=click.FloatRange(0.001, 86_400),
@@ -23,15 +23,19 @@ if TYPE_CHECKING:
     default=0.2,
     show_default=True,
     metavar="SECONDS",
+    help="How often to look.",
 )
 @click.option("--imei", help="Say what the verdict on this phone is, too.")
 @click.option("--imsi", help="Of this subscriber.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+@json_option
 def command(store: str, interval: float, imei: str | None, imsi: str | None, as_json: bool) -> None:
-    """Follow STORE and print each state it moves to.
+    """Print each state that a store moves to.
 
-    With its generation, change, age and state id. A state that cannot be read is told on stderr, and the one
-    before it serves on. Ctrl-C ends it.
+    \b
+    imeiset watch eir --json
+    imeiset watch eir --imei 490154203237518
+
+    A state that cannot be read is told on stderr, and the one before it serves on. Ctrl-C ends it.
     """
     from imeiset import Store
 

@@ -2,6 +2,7 @@
 what was in them."""
 
 from .description import LoadedRegister, load_register
+from .export import export
 from .loader import LoadResult, Table, load, read
 from .reader import Options
 from .report import LoadReport
@@ -12,6 +13,7 @@ __all__ = [
     "LoadedRegister",
     "Options",
     "Table",
+    "export",
     "load",
     "load_register",
     "read",

@@ -30,13 +30,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from ..errors import FeedColumn, FeedDescription, FeedLimit, FeedMissing, FeedRejects, mask_imsi, mask_text
 from ..register.imsis import prefix_numbers
+from ..register.kinds import FILE_KINDS, KINDS, RULES, FileKind, ListRule
 from ..register.layered import LayeredSet
+from ..register.lists import List
+from ..register.pairs import LayeredPairs
 from ..register.policy import EquipmentStatus, Policy
 from ..register.register import Register
 from ..sets import ImeiSet
@@ -47,13 +50,10 @@ from .reader import Options
 from .report import LoadReport
 from .sources import Source, is_remote, size_of
 
-Kind = Literal["imeis", "ranges", "tacs", "exempt", "lock", "imsis"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 _POLICY = ("response_type", "unlisted", "malformed", "precedence")
 _OPTIONS = ("format", "column", "check_digit", "irregular", "max_rejects")
 _LIST = ("name", "status", "kind", "reason", "files", "prefixes", "details", *_OPTIONS)
 _STATUSES = tuple(status.name.lower() for status in EquipmentStatus)
-_IDENTITY = {"ranges": "range", "tacs": "tac"}
 _WORDS: dict[Any, str] = {
     str: "a text",
     int: "a number",
@@ -69,13 +69,22 @@ class Listing:
     """One table of a description: files of one kind that go to one list."""
 
     name: str
-    kind: Kind
+    kind: FileKind
     status: EquipmentStatus
     reason: str | None = None
     files: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
     details: bool = True
     options: Options = field(default_factory=Options)
+
+    @property
+    def rule(self) -> ListRule:
+        """By which the list holds what is in the files."""
+        return FILE_KINDS[self.kind][1]
+
+    def holding(self, **held: Any) -> List:
+        """The list of a register, with this in it."""
+        return List(self.name, self.status, FILE_KINDS[self.kind][0], self.reason or "", **held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +105,7 @@ class ListReport(NamedTuple):
     """What was in the files of one table of a description; keys counts what the list got of them."""
 
     name: str
-    kind: Kind
+    kind: FileKind
     report: LoadReport
 
 
@@ -206,16 +215,17 @@ def _listing(table: _Table, folder: Path) -> Listing:
     name = table.get("name", str)
     if name is None:
         raise table.error("a 'name'", "none")
-    kind = cast(Kind, table.one_of("kind", KINDS, "imeis"))
+    kind = cast(FileKind, table.one_of("kind", FILE_KINDS, "imeis"))
+    facts, rule = KINDS[FILE_KINDS[kind][0]], FILE_KINDS[kind][1]
     status = table.status("status")
-    if kind == "exempt" and status not in (None, EquipmentStatus.WHITELISTED):
-        raise table.error("no 'status': a list of kind 'exempt' is whitelisted", repr(status))
-    if kind in ("exempt", "lock") and status is None:
-        status = EquipmentStatus.WHITELISTED if kind == "exempt" else EquipmentStatus.BLACKLISTED
+    if facts.fixed and facts.status is not None and status not in (None, facts.status):
+        word = facts.status.name.lower()
+        raise table.error(f"no 'status': a list of kind {kind!r} is {word}", repr(status))
+    status = facts.status if status is None else status
     if status is None:
         raise table.error(f"a 'status' of {', '.join(_STATUSES[:3])}", "none")
     files, prefixes = table.texts("files"), table.texts("prefixes")
-    if prefixes and kind != "imsis":
+    if prefixes and rule != "imsi":
         raise table.error("'prefixes' in a list of kind 'imsis' only", f"kind {kind!r}")
     if not files and not prefixes:
         raise table.error("'files'", "none")
@@ -229,11 +239,11 @@ def _listing(table: _Table, folder: Path) -> Listing:
     given = {key: value for key, value in given.items() if value is not None}
     if (given.get("max_rejects") or 0) < 0:
         raise table.error("'max_rejects' from 0", f"{given['max_rejects']}")
-    if kind == "imsis" and (others := sorted(given)):
+    if rule == "imsi" and (others := sorted(given)):
         raise table.error("no such key in a list of kind 'imsis'", repr(others[0]))
-    if kind != "imeis" and given.get("irregular") == "keep":
+    if rule != "exact" and given.get("irregular") == "keep":
         raise table.error("irregular = \"keep\" in a list of kind 'imeis' only", f"kind {kind!r}")
-    given.setdefault("format", {"ranges": "ranges", "tacs": "tacs"}.get(kind))
+    given.setdefault("format", kind if rule in ("range", "tac") else None)
     found = tuple(
         one if one == "-" or is_remote(one) else os.fspath(folder / Path(one).expanduser()) for one in files
     )
@@ -255,14 +265,9 @@ def _empty(described: Description) -> Register:
     """The register with all its lists, and nothing in them."""
     register = Register(described.policy)
     for one in described.lists:
-        register._put(register._grown(one.name, one.status, _kind(one.kind), one.reason))
+        register.add_list(one.holding())
         prefix_numbers(one.prefixes)
     return register
-
-
-def _kind(kind: Kind) -> str:
-    """That of `register.List`."""
-    return "imeis" if kind in _IDENTITY else kind
 
 
 # ---- loading it ------------------------------------------------------------------------
@@ -329,7 +334,7 @@ def _rejects(description: Description, path: str | os.PathLike[str] | None) -> I
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".imeiset-") as folder:
 
         def place(number: int, one: Listing) -> Path | None:
-            if one.kind == "imsis":
+            if one.rule == "imsi":
                 return None
             name = re.sub(r"[^\w.-]", "_", one.name)
             (Path(folder) / str(number)).mkdir()
@@ -347,25 +352,23 @@ def _rejects(description: Description, path: str | os.PathLike[str] | None) -> I
 
 def _load(register: Register, one: Listing, options: Options, progress: _Progress, path: str) -> LoadReport:
     """Add what is in the files of a table of the description at `path`."""
-    if one.kind == "imsis":
+    if one.rule == "imsi":
         with _understood(path):  # no prefix is on two lists
             return _load_prefixes(register, one)
-    if one.kind in ("exempt", "lock"):
+    if one.rule == "pair":
         return _load_pairs(register, one, options, progress)
-    columns = DETAILS if one.kind == "imeis" and one.details else ()
+    columns = DETAILS if one.rule == "exact" and one.details else ()
     table = read(one.files, columns, options=options, progress=progress)
     _expect_identity(one, table)
     report = table.report
     if table.highs is not None:
-        rule = "tac" if one.kind == "tacs" else "range"
         members = ImeiSet.from_ranges(table.keys, table.highs)
-        register._add_part(one.name, one.status, one.reason, rule, members)
+        register.add_list(one.holding(**{one.rule: LayeredSet(members)}))
         report.keys, report.digest = len(members), members.digest()
         return report
     members, reasons, dates = described(table)
-    into = register._grown(one.name, one.status, "imeis", one.reason)
-    into = replace(into, irregular=into.irregular | set(table.texts.tolist()))
-    register._add_members(into, LayeredSet(members, (reasons, dates)))
+    exact = LayeredSet(members, (reasons, dates))
+    register.add_list(one.holding(exact=exact, irregular=frozenset(table.texts.tolist())))
     report.keys = len(members)
     report.duplicates = report.accepted - report.keys - report.texts
     keep = options.irregular == "keep"
@@ -375,11 +378,11 @@ def _load(register: Register, one: Listing, options: Options, progress: _Progres
 
 def _expect_identity(one: Listing, table: Table) -> None:
     """Raise FeedColumn for a file that holds something else than its list."""
-    wanted = _IDENTITY.get(one.kind, "imei")
+    wanted = RULES[one.rule].identity
     for path, form in zip(table.report.sources, table.report.formats, strict=True):
         got = FORMATS[form].identity
         if got != wanted:
-            kind = {"range": "ranges", "tac": "tacs"}.get(got, "imeis")
+            kind = next(kind for kind, (_, rule) in FILE_KINDS.items() if RULES[rule].identity == got)
             expected = f"{one.kind} for list {one.name!r}, or kind = {kind!r} in its description"
             raise FeedColumn(path, expected, f"a list of {kind}")
 
@@ -391,7 +394,7 @@ def _load_pairs(register: Register, one: Listing, options: Options, progress: _P
         raise FeedColumn(one.files[0], "a header with 'imei' and 'imsi', for pairs", "no column 'imsi'")
     imsis = table.columns.get("imsi", np.empty(0, np.uint64))
     before = register.counts()[one.name].get("pair", 0)
-    register._add_pairs(one.name, one.status, one.kind, table.keys, imsis, one.reason)
+    register.add_list(one.holding(pairs=LayeredPairs.of(table.keys, imsis)))
     table.report.keys = register.counts()[one.name].get("pair", 0) - before
     table.report.duplicates = table.report.accepted - table.report.keys
     return table.report

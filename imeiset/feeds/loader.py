@@ -112,8 +112,8 @@ def load(
             (lows if part.highs else keys).extend(part.keys)
             highs.extend(part.highs)
             texts.update(part.texts)
-        kept = texts if irregular == "keep" else None
-        result = ImeiSet.from_parts(keys, threads=THREADS, irregular=kept, digest=not lows)
+        kept = irregulars.table(texts) if irregular == "keep" else None
+        result = ImeiSet.from_parts(keys, threads=THREADS, digest=not lows).keeping(kept)
         if lows:
             result |= ImeiSet.from_ranges(np.concatenate(lows), np.concatenate(highs))
         report = reader.report

@@ -35,7 +35,7 @@ def register(
     words = pa.array(screener.words)
 
     def isin(column: Any) -> Any:
-        return pa.array(screener.listed(column, malformed=malformed, threads=1))
+        return pa.array(screener.contains(column, malformed=malformed))
 
     def status(column: Any) -> Any:
         return words.take(pa.array(screener.codes(column)))
@@ -57,13 +57,13 @@ def screen(
     >>> cursor = con.cursor()
     >>> cursor.sql("SELECT msisdn, status FROM hits JOIN subscribers USING (imsi)")
     """
-    screener = Screener(listed)
+    screener = Screener(listed).now()
     batches = pa.RecordBatchReader.from_stream(relation)
     words = pa.array(screener.words)
     schema = batches.schema.append(pa.field("status", pa.dictionary(pa.uint8(), words.type)))
 
     def screened(batch: Any) -> Any:
-        codes = screener.codes(batch.column(column), threads=1)
+        codes = screener.codes(batch.column(column))
         if only_hits:
             rows = np.flatnonzero(np.isin(codes, screener.hits))
             batch, codes = batch.take(pa.array(rows)), codes[rows]

@@ -49,12 +49,14 @@ class ImeiAccessor:
         malformed: None raises ImeiError for the first malformed or missing row; False counts them as
         out, True as in.
         """
-        return self._like(Screener(listed).listed(self._column, malformed=malformed))
+        return self._like(Screener(listed).contains(self._column, malformed=malformed, threads=None))
 
     def status(self, listed: Any) -> "pd.Series[Any]":
         """What a set or a register says of every row, malformed ones included: categories, see `Screener`."""
         screener = Screener(listed)
-        return self._like(pd.Categorical.from_codes(screener.codes(self._column), screener.words))
+        return self._like(
+            pd.Categorical.from_codes(screener.codes(self._column, threads=None), screener.words)
+        )
 
     def _like(self, values: Any) -> "pd.Series[Any]":
         return pd.Series(values, index=self._series.index, name=self._series.name)

@@ -39,7 +39,9 @@ class ImeiExpr:
         malformed: None ends the query with a ComputeError at the first malformed or null row, whose
         number is that in its batch; False counts them as out, True as in.
         """
-        return self._map(lambda s: Screener(listed).listed(s, malformed=malformed), pl.Boolean)
+        return self._map(
+            lambda s: Screener(listed).contains(s, malformed=malformed, threads=None), pl.Boolean
+        )
 
     def status(self, listed: Any) -> "pl.Expr":
         """What a set or a register says of every row, malformed ones included: an Enum, see `Screener`."""
@@ -52,7 +54,7 @@ class ImeiExpr:
                 raise ValueError(
                     f"expected a list that says {words[:2]}, got {screener.words[:2]} in its place"
                 )
-            return named.gather(screener.codes(series))
+            return named.gather(screener.codes(series, threads=None))
 
         return self._map(said, named.dtype)
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+import imeiset
 from imeiset import ImeiSet, Screener, Store, merge, parse
 from imeiset.errors import ExtraMissing
 
@@ -44,15 +45,15 @@ def screen(
     `addFile`, a store as the snapshot of its newest state, or with shared=True lies on a path that all of
     them have. Narrow and lazy: no shuffle, nothing collected.
     """
-    listed = Screener(snapshot).list  # says now what is wrong with it
+    listed = imeiset.open(snapshot)  # says now what is wrong with it
     path = os.path.realpath(snapshot)
     name = None if shared else _send(frame, path, listed)
 
     def screened(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
-        screener = Screener(path if name is None else SparkFiles.get(name))
+        screener = Screener(path if name is None else SparkFiles.get(name)).now()
         words = pa.array(screener.words)
         for batch in batches:
-            status = words.take(pa.array(screener.codes(batch[column])))
+            status = words.take(pa.array(screener.codes(batch[column], threads=None)))
             yield pa.RecordBatch.from_arrays([*batch.columns, status], [*batch.schema.names, "status"])
 
     schema = StructType([*frame.schema.fields]).add("status", StringType())

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import columns, irregular
-from imeiset._native.checks import BAD_IMSI, Level, Tables
+from imeiset._native.checks import CheckTables, Level
+from imeiset._native.imsi import BAD_IMSI
 from imeiset._threads import in_threads, parts_for
 from imeiset.arrow import exported
 from imeiset.columns import Keys
@@ -18,8 +19,9 @@ from imeiset.errors import ImeiError, ImsiError, ParseStatus
 from imeiset.register.coverage import Coverage
 from imeiset.register.details import damaged
 from imeiset.register.imsis import imsi_number, imsi_numbers
+from imeiset.register.kinds import LEVELS
 from imeiset.register.layered import LayeredSet
-from imeiset.register.lists import LEVELS, List
+from imeiset.register.lists import List
 from imeiset.register.policy import STRENGTH, EquipmentStatus, Policy, Rule, Verdict
 from imeiset.sets import ImeiSet
 
@@ -27,7 +29,7 @@ _MALFORMED = 0xFF  # in the place of a status: not decided yet
 
 
 class Rules:
-    """Lists and a policy, worked out for checks. Frozen; `Tables` reads all that is public here."""
+    """Lists and a policy, worked out for checks. Frozen; `CheckTables` reads all that is public here."""
 
     def __init__(self, lists: Sequence[List], policy: Policy) -> None:
         self.lists = tuple(lists)
@@ -74,7 +76,7 @@ class Rules:
         reasons_of = tuple(reasons.split("|")) if reasons else verdict.reasons
         return replace(verdict, reasons=reasons_of, date=day)
 
-    def malformed(self, tables: Tables, imei: object, status: int, imsi: object) -> Verdict:
+    def malformed(self, tables: CheckTables, imei: object, status: int, imsi: object) -> Verdict:
         """The verdict on an IMEI that is none (status says why), or that came with a malformed IMSI."""
         number = imsi_number(imsi)
         if number != BAD_IMSI:
@@ -87,7 +89,7 @@ class Rules:
             return Verdict(self.policy.malformed)
         raise ImsiError(value=imsi) if number == BAD_IMSI else ImeiError(ParseStatus(status), imei)
 
-    def _by_text(self, tables: Tables, text: bytes, imsi: int) -> Verdict | None:
+    def _by_text(self, tables: CheckTables, text: bytes, imsi: int) -> Verdict | None:
         for rule in self.policy.precedence:
             if rule == "imsi" and (found := tables.by_prefix(imsi)):
                 return found
@@ -100,7 +102,7 @@ class Rules:
 
     def check_many(
         self,
-        tables: Tables,
+        tables: CheckTables,
         imeis: object,
         imsis: object,
         threads: int,
@@ -122,7 +124,9 @@ class Rules:
             if tables.answer(ready, codes):
                 return _shown(codes, lists, arrow)
         if imsis is None:
-            codes = tables.known._ask(imeis, tables.answer, dtype, threads, _MALFORMED, digits)
+            codes = columns.ask(
+                imeis, tables.answer, dtype, threads=threads, malformed=_MALFORMED, digits=digits
+            )
             malformed = codes == _MALFORMED
         else:
             keys, status = columns.parse(imeis, digits=digits)
@@ -134,7 +138,9 @@ class Rules:
             self._settle(tables, codes, malformed, imeis, value, digits)
         return _shown(codes, lists, arrow)
 
-    def _ask_pairs(self, tables: Tables, keys: Keys, imsis: Keys, out: NDArray[Any], threads: int) -> None:
+    def _ask_pairs(
+        self, tables: CheckTables, keys: Keys, imsis: Keys, out: NDArray[Any], threads: int
+    ) -> None:
         if threads == 1:
             tables.answer(keys, out, imsis)
             return
@@ -145,7 +151,7 @@ class Rules:
 
     def _settle(
         self,
-        tables: Tables,
+        tables: CheckTables,
         codes: NDArray[Any],
         malformed: NDArray[np.bool_],
         imeis: object,
@@ -187,10 +193,10 @@ def make_tables(
     known: Coverage,
     touched: Keys | None = None,
     wide: ImeiSet | None = None,
-) -> Tables:
-    """What checks read; see `Tables` for the arguments."""
+) -> CheckTables:
+    """What checks read; see `CheckTables` for the arguments."""
     rules = Rules(lists, policy)
-    return Tables(
+    return CheckTables(
         known.imeis,
         rules,
         spans=known.spans,

@@ -1,7 +1,7 @@
 """What a list says about each of its IMEIs: reasons and dates, as columns of codes beside a set."""
 
 import datetime
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset._native.checks import mark_codes, splice_codes
+from imeiset._native.codes import mark_codes, splice_codes
 from imeiset.columns import Keys
 from imeiset.errors import SnapshotBounds, expect_several, mask
 from imeiset.sets import ImeiSet
@@ -117,39 +117,63 @@ def places_of(
 # ---- what comes in ---------------------------------------------------------------------
 
 
-class Texts:
-    """A column as texts in normal form, dictionary-coded: texts[codes[row]], '' for none."""
-
-    def __init__(self, what: str, values: Iterable[object], rows: int, form: Callable[[object], str]) -> None:
-        expect_several(what, values)
-        self.texts = {"": 0}
-        self.form = form
-        known = _Known(self.number)
-        pieces = [np.empty(0, np.int32)]
-        for some in _pieces(values):
-            try:
-                pieces.append(np.fromiter(map(known.__getitem__, some), np.int32, len(some)))
-            except TypeError:  # lists, which have no hash; or what is no text
-                pieces.append(np.array([self.number(value) for value in some], np.int32))
-        self.codes = np.concatenate(pieces)
-        if len(self.codes) != rows:
-            raise ValueError(f"{what}: expected {rows}, one for each IMEI, got {len(self.codes)}")
-
-    def number(self, value: object) -> int:
-        """The code of a value, a new one if there is none."""
-        return self.texts.setdefault(self.form(value), len(self.texts))
+def columns_of(
+    keys: Keys | None, rows: int, reasons: Iterable[object] | None, dates: Iterable[object] | None
+) -> tuple[Column | None, Column | None]:
+    """Reasons and dates as callers give them, one for each row. keys: of the rows, None where they are in key
+    order and differ; of an IMEI that comes twice all reasons count, and the first date."""
+    given = [
+        (_coded("reasons", reasons, rows, reasons_text), _all_reasons),
+        (_coded("dates", dates, rows, date_text), _first_date),
+    ]
+    if keys is not None and any(coded for coded, _ in given):
+        order = np.argsort(keys, kind="stable")
+        ordered = keys[order]
+        starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[:rows])
+        given = [(coded and _united(*coded, order, starts, join), join) for coded, join in given]
+    found = [Column.of(*coded) if coded else None for coded, _ in given]
+    return found[0], found[1]
 
 
-class _Known(dict[object, int]):
-    """Values and their codes, so that each value is brought into normal form once."""
+_Coded = tuple[
+    dict[str, int], NDArray[Any]
+]  # texts in normal form, '' the first, and the number of each row's
 
-    def __init__(self, number: Callable[[object], int]) -> None:
-        self._number = number
+
+def _coded(
+    what: str, values: Iterable[object] | None, rows: int, form: Callable[[object], str]
+) -> _Coded | None:
+    """A column with every value in normal form, which is made once of each."""
+    if values is None:
+        return None
+    expect_several(what, values)
+    texts = {"": 0}
+
+    def code(value: object) -> int:
+        return texts.setdefault(form(value), len(texts))
+
+    seen, pieces = _CodeOf(code), [np.empty(0, np.int32)]
+    for some in _pieces(values):
+        try:
+            pieces.append(np.fromiter(map(seen.__getitem__, some), np.int32, len(some)))
+        except TypeError:  # lists, which have no hash; or what is not a text
+            pieces.append(np.array([code(value) for value in some], np.int32))
+    codes = np.concatenate(pieces)
+    if len(codes) != rows:
+        raise ValueError(f"{what}: expected {rows}, one for each IMEI, got {len(codes)}")
+    return texts, codes
+
+
+class _CodeOf(dict[object, int]):
+    """The codes of values that were seen, some of the last."""
+
+    def __init__(self, code: Callable[[object], int]) -> None:
+        self._code = code
 
     def __missing__(self, value: object) -> int:
         if len(self) >= _ROWS:
             self.clear()
-        self[value] = code = self._number(value)
+        self[value] = code = self._code(value)
         return code
 
 
@@ -198,30 +222,24 @@ def is_date(text: str) -> bool:
     return False
 
 
-def column_of(given: Texts | None) -> Column | None:
-    return None if given is None else Column.of(given.texts, given.codes)
-
-
-def unite(keys: Keys, given: Sequence[Texts | None]) -> None:
-    """Bring reasons and dates into key order; those of one IMEI are united: all reasons, the first date."""
-    if not any(given):
-        return
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(keys)])
-    ends = np.append(starts[1:], len(keys))
-    for column, join in zip(given, (_all_reasons, _first_date), strict=True):
-        if column is None:
-            continue
-        codes = column.codes[order]
-        column.codes = codes[starts]
-        if len(starts) == len(keys):
-            continue
-        texts = list(column.texts)
-        least, most = np.minimum.reduceat(codes, starts), np.maximum.reduceat(codes, starts)
-        for group in np.flatnonzero(least != most).tolist():
-            some = [texts[code] for code in codes[starts[group] : ends[group]].tolist()]
-            column.codes[group] = column.texts.setdefault(join(some), len(column.texts))
+def _united(
+    texts: dict[str, int],
+    codes: NDArray[Any],
+    order: NDArray[np.intp],
+    starts: NDArray[np.intp],
+    join: Callable[[list[str]], str],
+) -> _Coded:
+    """One code for each IMEI, in key order. order: of the rows; starts: where each IMEI begins in it."""
+    codes = codes[order]
+    if len(starts) == len(codes):
+        return texts, codes
+    found, ends = codes[starts], np.append(starts[1:], len(codes))
+    least, most = np.minimum.reduceat(codes, starts), np.maximum.reduceat(codes, starts)
+    known = list(texts)
+    for group in np.flatnonzero(least != most).tolist():
+        some = [known[code] for code in codes[starts[group] : ends[group]].tolist()]
+        found[group] = texts.setdefault(join(some), len(texts))
+    return texts, found
 
 
 def _all_reasons(texts: list[str]) -> str:

@@ -8,7 +8,7 @@ import numpy.ma as ma
 from numpy.typing import NDArray
 
 from imeiset import columns
-from imeiset._native.checks import imsis_of, imsis_of_rows
+from imeiset._native.imsi import imsis_of, imsis_of_rows
 from imeiset.columns import Keys
 from imeiset.errors import expect_several, mask_imsi
 

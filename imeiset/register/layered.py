@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from imeiset._native.checks import Part
+from imeiset._native.layered import Layered
 from imeiset.register.details import Column, merge_columns
 from imeiset.sets import ImeiSet
 
@@ -53,9 +53,9 @@ class LayeredSet:
     added_columns: tuple[Column | None, Column | None] = (None, None)
 
     @cached_property
-    def part(self) -> Part:
+    def part(self) -> Layered:
         """What answers lookups."""
-        return Part(self.base, self.added or None, self.removed or None)
+        return Layered(self.base, self.added or None, self.removed or None)
 
     @property
     def has_details(self) -> bool:
@@ -83,6 +83,15 @@ class LayeredSet:
             for new, old in zip(columns, self.added_columns, strict=True)
         )
         return LayeredSet(self.base, self.columns, added, removed, (reasons, dates))
+
+    def united(self, more: "LayeredSet") -> "LayeredSet":
+        """With all IMEIs of another, whose reasons and dates count where both have some. Both are flat."""
+        base = union([self.base, more.base])
+        columns = [
+            merge_columns(base, (more.base, new), (self.base, old), more.base)
+            for new, old in zip(more.columns, self.columns, strict=True)
+        ]
+        return LayeredSet(base, (columns[0], columns[1]))
 
     def flattened(self) -> "LayeredSet":
         """The same with nothing changed since: a new base. O(members)."""

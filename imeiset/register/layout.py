@@ -9,22 +9,24 @@ xL          the irregular identities of list L, one a line
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset import irregular
+from imeiset import irregular, snapshot
 from imeiset.errors import SnapshotBounds, SnapshotVersion
 from imeiset.register.coverage import Coverage
 from imeiset.register.details import Column, code_type, is_date
 from imeiset.register.imsis import prefix_numbers
+from imeiset.register.kinds import LEVELS
 from imeiset.register.layered import NOTHING, LayeredSet, anew, packed
-from imeiset.register.lists import LEVELS, List, check_prefixes
+from imeiset.register.lists import List, check_prefixes
 from imeiset.register.pairs import LayeredPairs, Pairs
-from imeiset.register.policy import EquipmentStatus, Policy
+from imeiset.register.policy import Policy, status_of
 from imeiset.sets import ImeiSet
 
 if TYPE_CHECKING:
@@ -38,10 +40,44 @@ _SECTIONS = tuple(name for name, _ in NOTHING.sections())
 _LAYOUT = 3  # of these; another number is another format
 
 
-def written(
-    lists: Sequence[List], policy: Policy, known: Coverage
-) -> tuple[list[tuple[str, "ReadableBuffer"]], int]:
-    """The sections of a register whose lists are merged, and how many exact IMEIs they hold."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Contents:
+    """All that a register holds, frozen: flat lists, the policy, and the coverage of the lists."""
+
+    lists: tuple[List, ...]
+    policy: Policy
+    coverage: Coverage
+
+    @classmethod
+    def of(cls, lists: Iterable[List], policy: Policy) -> "Contents":
+        """Of lists, flattened here. O(members)."""
+        flat = tuple(one.flattened() for one in lists)
+        return cls(flat, policy, Coverage.of_lists(flat))
+
+    @classmethod
+    def read(cls, sections: Mapping[str, bytes | memoryview], path: str) -> "Contents":
+        """What is in the sections of the file at `path`. Raises a kind of SnapshotError."""
+        try:
+            return cls(*_read(sections, path))
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
+            raise SnapshotBounds(path, "the sections of a register", str(error)) from None
+
+    def sections(self) -> list[tuple[str, "ReadableBuffer"]]:
+        """As they stand in a file: the same contents, the same bytes."""
+        return _written(self.lists, self.policy, self.coverage)
+
+    def save(self, path: str | os.PathLike[str], *, generation: int = 0) -> None:
+        """See `Register.save`."""
+        count = sum(len(one.exact.base) for one in self.lists if one.exact is not None)
+        snapshot.write(path, KIND, self.sections(), count=count, generation=generation)
+
+    def expect_sound(self, path: str) -> None:
+        """Raise SnapshotBounds if anything is not as its writer makes it. Reads everything."""
+        for fault in _faults(self.lists, self.coverage):
+            raise SnapshotBounds(path, fault, "another")
+
+
+def _written(lists: Sequence[List], policy: Policy, coverage: Coverage) -> list[tuple[str, "ReadableBuffer"]]:
     sections: list[tuple[str, ReadableBuffer]] = []
     written: list[ImeiSet] = []
 
@@ -70,18 +106,19 @@ def written(
         if one.irregular:
             sections.append((f"x{number}", b"\n".join(sorted(one.irregular))))
         described.append(about)
-    same = (n for n, members in enumerate(written) if members is known.imeis)  # a list that is its own union
-    about = {"known": next(same, None), "shift": known.shift}
+    same = (
+        n for n, members in enumerate(written) if members is coverage.imeis
+    )  # a list that is its own union
+    about = {"known": next(same, None), "shift": coverage.shift}
     if about["known"] is None:
-        about["known"] = put(known.imeis)
+        about["known"] = put(coverage.imeis)
     description = {"layout": _LAYOUT, "policy": asdict(policy), "lists": described, **about}
-    sections.append(("spans", known.spans.data))
-    count = sum(len(one.exact.base) for one in lists if one.exact is not None)
-    return [(_DESCRIPTION, dump(description)), *sections], count
+    sections.append(("spans", coverage.spans.data))
+    return [(_DESCRIPTION, dump(description)), *sections]
 
 
-def read(sections: Mapping[str, bytes | memoryview], path: str) -> tuple[list[List], Policy, Coverage]:
-    """The lists, the policy and the union. Raises whatever comes of sections that are something else."""
+def _read(sections: Mapping[str, bytes | memoryview], path: str) -> tuple[tuple[List, ...], Policy, Coverage]:
+    """Raises whatever comes of sections that are something else."""
     about = json.loads(bytes(sections[_DESCRIPTION]))
     if about["layout"] != _LAYOUT:
         remedy = "build it anew" if about["layout"] in (1, 2) else "update imeiset"
@@ -115,49 +152,41 @@ def read(sections: Mapping[str, bytes | memoryview], path: str) -> tuple[list[Li
 
     lists = []
     for number, one in enumerate(about["lists"]):
-        name, status, kind, reason = one["name"], EquipmentStatus(one["status"]), one["kind"], one["reason"]
-        if kind not in ("imeis", "exempt", "lock", "imsis") or {type(name), type(reason)} != {str}:
-            raise ValueError(f"list {number}: expected a name, a reason and a kind, got others")
+        if type(one["reason"]) is not str:
+            raise ValueError(f"list {number}: expected a reason, got another")
         pairs = None
         if "pairs" in one:
             imeis, n = get(one["pairs"]), one["pairs"]
             starts = array(f"{n}.s", "<u4", len(imeis) + 1)
             pairs = LayeredPairs(Pairs(imeis, starts, array(f"{n}.m", "<u8", None)))
         texts = bytes(sections.get(f"x{number}", b"")).split()
-        parts = {rule: members(one, rule) for rule in LEVELS}
-        prefixes = prefix_numbers(one.get("prefixes", ()))
-        lists.append(
-            List(
-                name,
-                status,
-                kind,
-                reason,
-                **parts,
-                irregular=frozenset(texts),
-                pairs=pairs,
-                prefixes=prefixes,
-            )
-        )
+        held: dict[str, Any] = {rule: members(one, rule) for rule in LEVELS}
+        held |= {"irregular": frozenset(texts), "pairs": pairs}
+        held["prefixes"] = prefix_numbers(one.get("prefixes", ()))
+        status = status_of("status", one["status"])
+        lists.append(List(one["name"], status, one["kind"], one["reason"], **held))
     if len({one.name for one in lists}) < len(lists) or len(lists) > MAX_LISTS:
         raise ValueError(f"expected at most {MAX_LISTS} lists of different names, got others")
     for one in lists:
         check_prefixes(one, lists)
-        if one.status is EquipmentStatus.UNKNOWN:
-            raise ValueError(f"list {one.name!r}: expected a status that lists have, got {one.status.name}")
     shift = about["shift"]
     if type(shift) is not int or not 0 <= shift < 64:
         raise ValueError(f"shift: expected 0 to 63, got {shift!r}")
-    return lists, Policy(**about["policy"]), Coverage(get(about["known"]), array("spans", "<u8", None), shift)
+    return (
+        tuple(lists),
+        Policy(**about["policy"]),
+        Coverage(get(about["known"]), array("spans", "<u8", None), shift),
+    )
 
 
-def faults(lists: Sequence[List], known: Coverage) -> Iterator[str]:
+def _faults(lists: Sequence[List], coverage: Coverage) -> Iterator[str]:
     """What is not as it should be, in words. Reads everything."""
     every = [(members, anew) for one in lists for members in one.sets()]
     every += [(members, packed) for one in lists for members in one.ranges()]
-    for number, (members, made) in enumerate([*every, (known.imeis, anew)]):
+    for number, (members, made) in enumerate([*every, (coverage.imeis, anew)]):
         if not _rebuilds(members, made):
             yield f"the sections of set {number} as its members make them"
-    if Coverage.of_lists(lists) != known:
+    if Coverage.of_lists(lists) != coverage:
         yield "the union of all lists"
     for one in lists:
         for part in one.parts.values():

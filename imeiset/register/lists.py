@@ -2,23 +2,22 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from imeiset.errors import expect_several, mask, mask_imsi
+from imeiset.register.kinds import KINDS, LEVELS, RULES
 from imeiset.register.layered import NOTHING, LayeredSet, packed
 from imeiset.register.pairs import LayeredPairs
-from imeiset.register.policy import EquipmentStatus
+from imeiset.register.policy import EquipmentStatus, status_of
 from imeiset.sets import ImeiSet
-
-LEVELS = ("exact", "range", "tac")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class List:
-    """One list of a register, frozen. kind: 'imeis', 'exempt', 'lock' or 'imsis', with its parts."""
+    """One list of a register, frozen: see `imeiset.register.kinds` for its kinds and rules."""
 
     name: str
     status: EquipmentStatus
@@ -27,41 +26,70 @@ class List:
     exact: LayeredSet | None = None
     range: LayeredSet | None = None
     tac: LayeredSet | None = None
-    irregular: frozenset[bytes] = field(default=frozenset(), repr=False)
-    pairs: LayeredPairs | None = field(default=None, repr=False)
-    prefixes: frozenset[int] = field(default=frozenset(), repr=False)
+    irregular: frozenset[bytes] = frozenset()
+    pairs: LayeredPairs | None = None
+    prefixes: frozenset[int] = frozenset()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "status", status_of("status", self.status))
+        if self.status is EquipmentStatus.UNKNOWN:
+            raise ValueError("status: expected WHITELISTED, BLACKLISTED or GREYLISTED, got UNKNOWN")
+        if not (isinstance(self.name, str) and 0 < len(self.name) <= 100 and self.name.isprintable()):
+            raise ValueError(f"name: expected 1 to 100 printable characters, got {self.name!r}")
+        if self.kind not in KINDS or not self.rules <= {*KINDS[self.kind].rules}:
+            expected = f"expected a kind of {', '.join(KINDS)} and what such a list holds"
+            raise ValueError(f"list {self.name!r}: {expected}, got {self.kind!r} and {sorted(self.rules)}")
 
     @property
     def parts(self) -> dict[str, LayeredSet]:
-        """Those that it has, by their rule."""
-        every = {rule: getattr(self, rule) for rule in LEVELS}
-        return {rule: part for rule, part in every.items() if part is not None}
+        """Its sets, by their rule."""
+        return {rule: part for rule in LEVELS if (part := getattr(self, rule)) is not None}
 
     @property
     def rules(self) -> set[str]:
-        """Those by which it may decide."""
-        others = {"pair": self.pairs is not None, "imsi": self.prefixes, "irregular": self.irregular}
-        return {*self.parts, *(rule for rule, has in others.items() if has)}
+        """The rules by which it may decide."""
+        return {rule for rule, facts in RULES.items() if getattr(self, facts.field)}
 
     def counts(self) -> dict[str, int]:
-        """How many of what it holds."""
-        found = {rule: part.count() for rule, part in self.parts.items()}
-        if self.irregular:
-            found["irregular"] = len(self.irregular)
-        if self.pairs is not None:
-            found["pair"] = self.pairs.count()
-        if self.prefixes:
-            found["imsi"] = len(self.prefixes)
-        return found
+        """How many of what it holds, by rule."""
+        held = {rule: getattr(self, RULES[rule].field) for rule in KINDS[self.kind].rules}
+        return {
+            rule: len(what) if isinstance(what, frozenset) else what.count()
+            for rule, what in held.items()
+            if what
+        }
+
+    def __repr__(self) -> str:
+        held = ", ".join(f"{count:,} by {rule}" for rule, count in self.counts().items()) or "nothing"
+        return f"<List {self.name!r}, {self.status.name}, kind {self.kind!r}: {held}>"
+
+    def united(self, more: "List") -> "List":
+        """With all that another list holds, too; its reasons and dates count where both have some."""
+        held: dict[str, Any] = {}
+        for rule, part in more.parts.items():
+            if len(part.base):
+                old = getattr(self, rule)
+                whole = part if old is None else old.flattened().united(part)
+                held[rule] = LayeredSet(packed(whole.base)) if rule == "range" else whole
+        if more.pairs:
+            held["pairs"] = more.pairs if self.pairs is None else self.pairs.united(more.pairs)
+        return replace(
+            self,
+            reason=more.reason or self.reason,
+            irregular=self.irregular | more.irregular,
+            prefixes=self.prefixes | more.prefixes,
+            **held,
+        )
 
     def flattened(self) -> "List":
         """With nothing changed since its base, and no parts that hold nothing."""
-        parts: dict[str, Any] = {rule: part.flattened() for rule, part in self.parts.items()}
+        held: dict[str, Any] = {rule: part.flattened() for rule, part in self.parts.items()}
         if self.range is not None and self.range.changed:
-            parts["range"] = LayeredSet(packed(parts["range"].base))
-        pairs = None if self.pairs is None else self.pairs.flattened()
-        parts = {rule: part if len(part.base) else None for rule, part in parts.items()}
-        return replace(self, pairs=pairs if pairs is not None and len(pairs.base) else None, **parts)
+            held["range"] = LayeredSet(packed(held["range"].base))
+        if self.pairs is not None:
+            held["pairs"] = self.pairs.flattened()
+        held = {name: part if len(part.base) else None for name, part in held.items()}
+        return replace(self, **held)
 
     def sets(self) -> list[ImeiSet]:
         """The single IMEIs that its frozen parts say something about."""

@@ -9,15 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import columns
-from imeiset._native.checks import (
-    BAD_IMSI,
-    NO_IMSI,
-    Pairing,
-    are_ascending,
-    merge_pairs,
-    sort_pairs,
-    starts_of,
-)
+from imeiset._native.imsi import BAD_IMSI, NO_IMSI
+from imeiset._native.pairs import Pairing, are_ascending, merge_pairs, sort_pairs, starts_of
 from imeiset.columns import Keys
 from imeiset.errors import ImsiError
 from imeiset.register.details import fitting, places_of
@@ -117,6 +110,11 @@ class LayeredPairs:
     touched: ImeiSet = NOTHING
     now: Pairs = field(default=NO_PAIRS)
 
+    @classmethod
+    def of(cls, keys: Keys, imsis: Keys) -> "LayeredPairs":
+        """As `Pairs.of` makes them of arrays that nobody else needs."""
+        return cls(Pairs.of(keys, imsis, fresh=True))
+
     @property
     def changed(self) -> bool:
         """Whether any pair differs from the base."""
@@ -163,6 +161,12 @@ class LayeredPairs:
         kept.append(add)
         now = Pairs.of(*(np.concatenate(side) for side in zip(*kept, strict=True)), fresh=True)
         return LayeredPairs(self.base, union([self.touched, touched]), now)
+
+    def united(self, more: "LayeredPairs") -> "LayeredPairs":
+        """With all pairs of another, too. O(pairs)."""
+        sides = (one.flattened().base for one in (self, more))
+        columns = (one.of_imeis(one.imeis.to_numpy()) for one in sides)
+        return LayeredPairs.of(*map(np.concatenate, zip(*columns, strict=True)))
 
     def flattened(self) -> "LayeredPairs":
         """The same with nothing changed since: a new base. O(pairs)."""

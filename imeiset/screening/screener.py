@@ -1,8 +1,10 @@
-"""Screening columns against a list: one word for every row, also for the rows that are no IMEI."""
+"""Screening columns against a list: one word for every row, also for the rows that hold no IMEI."""
 
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset import columns, snapshot
+from imeiset import columns, opening
 from imeiset._native.checks import Checker
 from imeiset.errors import ImeiError, ParseStatus
 from imeiset.register import EquipmentStatus, Register
@@ -20,128 +22,187 @@ from imeiset.store import Store
 Codes = NDArray[np.uint8]
 Lists = NDArray[np.int8]
 
-MALFORMED = tuple(f"malformed: {status.name.lower().replace('_', ' ')}" for status in ParseStatus if status)
-_MANY = 1 << 16  # rows worth more than one thread
+_MALFORMED = tuple(f"malformed: {status.name.lower().replace('_', ' ')}" for status in ParseStatus if status)
+_MANY = 1 << 16  # rows that are worth more than one thread
 
 
+@dataclass(frozen=True, init=False, eq=False)
 class Screener:
     """What a list says of columns of IMEIs.
 
-    listed: an ImeiSet, a Register or a Store, or the path of a snapshot or of a store's directory, which
-    all Screeners of the process open but once: a store to read, in its newest state. A file that was
-    replaced, or a store that changed, is opened anew for the Screeners made from then on.
+    Parameters
+    ----------
+    listed
+        An ImeiSet, a Register or a Store; or the path of a snapshot or of a store's directory, which all
+        Screeners of the process open once. A file that was replaced is opened anew for Screeners made from
+        then on. A Screener of a directory follows the store: every column is answered by its newest state.
 
-    words: what the codes mean: of a set 'not listed' and 'listed', of a register its equipment
-    statuses, and then 'malformed: ' and the reason, by ParseStatus. hits: the codes that are hits,
-    'listed' or 'blacklisted' and 'greylisted'.
+    Attributes
+    ----------
+    list : ImeiSet, Register or Store
+        What answers.
+    words : tuple of str
+        What the codes mean: of a set "not listed" and "listed", of a register or a store its equipment
+        statuses; then "malformed: " and the reason, in the order of `ParseStatus`.
+    hits : tuple of int
+        The codes that are hits: "listed", or "blacklisted" and "greylisted".
+
+    Raises
+    ------
+    SnapshotError, StoreError
+        A kind of it says why a path cannot be opened.
+    TypeError
+        For anything else than a list.
+
+    Notes
+    -----
+    A column is answered by one state of a store, whatever happens to it meanwhile. Any number of threads may
+    use a Screener.
+
+    Examples
+    --------
+    >>> import imeiset
+    >>> screener = imeiset.Screener(imeiset.ImeiSet(["490154203237518"]))
+    >>> [screener.words[code] for code in screener.codes(["49015420323751", "350000000000001", "n/a"])]
+    ['listed', 'not listed', 'malformed: not digit']
     """
 
-    words: tuple[str, ...]
-    hits: tuple[int, ...]
+    list: ImeiSet | Register | Store | Checker = field()
+    words: tuple[str, ...] = field(repr=False)
+    hits: tuple[int, ...] = field(repr=False)
+    _follows: bool = field(repr=False)
 
     def __init__(self, listed: Any, /) -> None:
+        follows = isinstance(listed, str | os.PathLike) and Path(listed).is_dir()
         if isinstance(listed, str | os.PathLike):
             listed = _open(os.fspath(listed))
-        self.list = listed
-        if isinstance(listed, ImeiSet):
-            self.words, self.hits = ("not listed", "listed"), (1,)
-        elif isinstance(listed, Checker):
-            self.words = tuple(status.name.lower() for status in EquipmentStatus)
-            self.hits = (EquipmentStatus.BLACKLISTED, EquipmentStatus.GREYLISTED)
-        else:
+        words: tuple[str, ...] = ("not listed", "listed")
+        hits: tuple[int, ...] = (1,)
+        if isinstance(listed, Checker):
+            words = tuple(status.name.lower() for status in EquipmentStatus)
+            hits = (EquipmentStatus.BLACKLISTED, EquipmentStatus.GREYLISTED)
+        elif not isinstance(listed, ImeiSet):
             raise TypeError(
                 f"expected an ImeiSet, a Register, a Store or a path, got {type(listed).__name__}"
             )
-        self.malformed = len(self.words)  # the first code of a malformed row
-        self.words += MALFORMED
+        vars(self).update(list=listed, words=words + _MALFORMED, hits=hits, _follows=follows)
+        self.now()  # says now what is wrong with it
 
-    def listed(
-        self, column: object, *, malformed: bool | None = None, threads: int | None = None
+    @property
+    def lists(self) -> tuple[str, ...]:
+        """The names of the lists that decide; of a set "listed"."""
+        if isinstance(self.list, ImeiSet):
+            return ("listed",)
+        return tuple(one.name for one in self.list._tables().rules.lists)
+
+    def contains(
+        self, column: object, *, malformed: bool | None = None, threads: int | None = 1
     ) -> NDArray[np.bool_]:
-        """Which rows are in the set, or blacklisted by the register: bool[n].
+        """Which rows are in the set, or blacklisted by the register or the store.
 
-        malformed: None raises ImeiError for the first malformed row; False counts them as out, True as
-        in. threads: None uses all cores for a column of many rows.
+        Parameters
+        ----------
+        column
+            Any column, see `ImeiSet.contains`.
+        malformed
+            What a malformed row is: None raises for the first one, False counts it as out, True as in.
+        threads
+            How many to use; None: all cores, for a column of many rows.
+
+        Returns
+        -------
+        bool[n]
+
+        Raises
+        ------
+        ImeiError
+            For the first malformed row, with its position.
+
+        Examples
+        --------
+        >>> import imeiset
+        >>> screener = imeiset.Screener(imeiset.ImeiSet(["490154203237518"]))
+        >>> screener.contains(["490154203237518", "n/a"], malformed=False).tolist()
+        [True, False]
         """
         if malformed not in (None, False, True):
             raise TypeError(f"malformed: expected None, False or True, got {malformed!r}")
         column = columns.settled(column)
         if isinstance(self.list, ImeiSet):
-            return self.list.contains(column, _threads(column, threads), malformed)
-        codes = self.codes(column)
-        if malformed is None and (bad := np.flatnonzero(codes >= self.malformed)).size:
+            return self.list.contains(column, threads=_threads(column, threads), malformed=malformed)
+        codes, first = self.codes(column, threads=threads), len(self.words) - len(_MALFORMED)
+        if malformed is None and (bad := np.flatnonzero(codes >= first)).size:
             row = int(bad[0])
-            raise columns.error_at(column, row, int(codes[row]) - self.malformed + 1)
-        answers: NDArray[np.bool_] = codes == 1
-        if malformed:
-            answers[codes >= self.malformed] = True
-        return answers
+            raise columns.error_at(column, row, int(codes[row]) - first + 1)
+        answers: NDArray[np.bool_] = codes == EquipmentStatus.BLACKLISTED
+        return answers | (codes >= first) if malformed else answers
 
-    def codes(self, column: object, *, threads: int | None = None) -> Codes:
-        """The code of every row: uint8[n], indices into `words`. No content raises. threads: as above."""
+    def codes(self, column: object, *, threads: int | None = 1) -> Codes:
+        """What the list says of every row, malformed ones included; no content raises.
+
+        Parameters
+        ----------
+        column, threads
+            As for `contains`.
+
+        Returns
+        -------
+        uint8[n]
+            Places in `words`.
+        """
         column = columns.settled(column)
-        keys, status = columns.parse(column)
-        return self.now().judge(keys, status, columns.values(column), threads)[0]
+        return self.now().decided(*columns.parse(column), columns.values(column), threads=threads)[0]
 
-    def now(self) -> "Moment":
+    def now(self) -> "Screener":
         """What the list is at this moment, for many calls that are to be answered alike."""
-        return Moment(self.list, self.malformed)
+        if isinstance(self.list, ImeiSet) or type(self.list) is Checker:
+            return self
+        if self._follows and isinstance(self.list, Store):
+            self.list.refresh()
+        frozen = Checker()
+        frozen._use(self.list._tables())
+        held = object.__new__(Screener)
+        vars(held).update(vars(self), list=frozen)
+        return held
 
-
-class Moment:
-    """What a list says of parsed rows at one moment; a store may change from one to the next, and gain lists.
-
-    lists: the names of a register's lists then.
-    """
-
-    def __init__(self, listed: ImeiSet | Checker, malformed: int) -> None:
-        self._list, self._malformed = listed, malformed
-        self.lists: tuple[str, ...] = ("listed",)
-        self._keeps_texts = True  # or has a policy for what is malformed
-        if isinstance(listed, ImeiSet):
-            self._keeps_texts = listed.irregular is not None
-        else:
-            tables = listed._tables()
-            self.lists = tuple(one.name for one in tables.rules.lists)
-            self._list = Checker()
-            self._list._use(tables)
-
-    def judge(
+    def decided(
         self,
         keys: columns.Keys,
         status: columns.Statuses,
         value: Callable[[int], object],
-        threads: int | None = None,
+        *,
+        threads: int | None = 1,
     ) -> tuple[Codes, Lists]:
-        """The codes of parsed rows, and which of `lists` decided each, -1 for none.
+        """The codes of parsed rows, and which of `lists` decided each, -1 for none. For what `now` gives.
 
         value: what stands in a row, asked for malformed ones: a list may hold them as texts, or say what
         they count as.
         """
         if not status.any():
-            return self._judge(keys, threads)
+            return self._answered(keys, threads)
         codes, lists = np.empty(len(keys), np.uint8), np.full(len(keys), -1, np.int8)
         good = status == 0
-        codes[good], lists[good] = self._judge(keys[good], threads)
-        codes[~good] = status[~good] + (self._malformed - 1)
-        for row in np.flatnonzero(~good).tolist() if self._keeps_texts else ():
-            with suppress(ImeiError):  # malformed for the list too
-                codes[row], lists[row] = self._ask(value(row))
+        codes[good], lists[good] = self._answered(keys[good], threads)
+        codes[~good] = status[~good] + (len(self.words) - len(_MALFORMED) - 1)
+        if not isinstance(self.list, ImeiSet) or self.list.irregular is not None:
+            for row in np.flatnonzero(~good).tolist():
+                with suppress(ImeiError):  # malformed for the list too
+                    codes[row], lists[row] = self._answer(value(row))
         return codes, lists
 
-    def _judge(self, keys: columns.Keys, threads: int | None) -> tuple[Codes, Lists]:
+    def _answered(self, keys: columns.Keys, threads: int | None) -> tuple[Codes, Lists]:
         threads = _threads(keys, threads)
-        if isinstance(self._list, ImeiSet):
-            codes = self._list.contains(keys, threads).view(np.uint8)
+        if isinstance(self.list, ImeiSet):
+            codes = self.list.contains(keys, threads=threads).view(np.uint8)
             return codes, codes.view(np.int8) - np.int8(1)
-        return self._list.check_many(keys, threads=threads, lists=True)
+        return self.list.check_many(keys, threads=threads, lists=True)
 
-    def _ask(self, value: object) -> tuple[int, int]:
+    def _answer(self, value: object) -> tuple[int, int]:
         """The code and the list of one value; raises ImeiError."""
-        if isinstance(self._list, ImeiSet):
-            listed = value in self._list
+        if isinstance(self.list, ImeiSet):
+            listed = value in self.list
             return int(listed), int(listed) - 1
-        verdict = self._list.check(value)
+        verdict = self.list.check(value)
         return verdict.status, -1 if verdict.list is None else self.lists.index(verdict.list)
 
 
@@ -153,20 +214,16 @@ def _threads(column: Any, threads: int | None) -> int:
 
 
 def _open(path: str) -> ImeiSet | Register | Store:
-    here = Path(path)
-    files = [here, *here.iterdir()] if here.is_dir() else [here]
-    identity: list[tuple[int, ...]] = []
-    for file in sorted(files):
-        with suppress(OSError):  # opening it says what is wrong
-            status = file.stat()
-            identity.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+    """What is there: opened once for all who ask while it is the same file or directory."""
+    identity: tuple[int, ...] = ()
+    with suppress(OSError):  # opening it says what is wrong
+        status = Path(path).stat()
+        identity = status.st_dev, status.st_ino
+        if not stat.S_ISDIR(status.st_mode):
+            identity += status.st_size, status.st_mtime_ns
     return _opened(os.path.realpath(path), *identity)
 
 
 @lru_cache(maxsize=8)
-def _opened(path: str, *identity: tuple[int, ...]) -> ImeiSet | Register | Store:
-    """The open snapshot or store: the same for all who ask while its files are the same."""
-    if Path(path).is_dir():
-        return Store.open(path)
-    kinds: dict[str, type[ImeiSet] | type[Register]] = {"register": Register}
-    return kinds.get(snapshot.open(path).kind, ImeiSet).open(path)
+def _opened(path: str, *identity: int) -> ImeiSet | Register | Store:
+    return opening.open(path)

@@ -107,7 +107,7 @@ class Tables:
             for batch in batches:
                 yield dialect.column, batch, source.position
 
-    def _screen(self, path: str, given: tuple[int, Any, int]) -> tuple[Any, NDArray[np.uint8], "Counts", int]:
+    def _screen(self, path: str, given: tuple[int, Any, int]) -> tuple[Any, NDArray[np.uint8], Counts, int]:
         """A batch, or its hits, their codes, and its counts."""
         at, batch, position = given
         try:
@@ -119,7 +119,7 @@ class Tables:
                 keys, status = columns.parse(column)
         except TypeError as error:
             raise FeedColumn(path, "a column of texts, or of 14-digit integers", str(error)) from error
-        codes, counts = self._tally.judge(keys, status, columns.values(column))
+        codes, counts = self._tally.screened(keys, status, columns.values(column))
         if self._output and self._only_hits:
             rows = np.flatnonzero(self._tally.is_hit[codes])
             batch, codes = batch.take(self._pa.array(rows)), codes[rows]

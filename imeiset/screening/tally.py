@@ -34,63 +34,68 @@ class ScreenReport:
         return json.dumps(asdict(self))
 
 
+# Rows by code, hits by list (the first: by none), and columns of the TACs of hits and how many each has.
 Counts = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]
 
 
 class Tally:
-    """Counts of codes and of the TACs of hits; all by the list as it is when this is made."""
+    """Screens batches of parsed rows by what a list is when this is made, and counts what was found."""
 
     def __init__(self, screener: Screener) -> None:
-        self._moment = screener.now()
+        self._screener = screener.now()
+        self._lists = self._screener.lists
         self.words = dict(enumerate(screener.words))
         self.words |= {int(flaw): f"malformed: {flaw.name.lower().replace('_', ' ')}" for flaw in RowFlaw}
         self.is_hit = np.zeros(256, bool)
         self.is_hit[list(screener.hits)] = True
-        self._counts = np.zeros(256, np.int64)
-        self._lists = np.zeros(len(self._moment.lists) + 1, np.int64)  # the first: by none
-        self._tacs: list[NDArray[np.uint64]] = []  # columns of TACs and counts
+        self._codes = np.zeros(256, np.int64)
+        self._by_list = np.zeros(len(self._lists) + 1, np.int64)
+        self._by_tac: list[NDArray[np.uint64]] = []
         self._pending = 0
 
-    def judge(
+    def screened(
         self,
         keys: columns.Keys,
         status: columns.Statuses,
         value: Callable[[int], object],
         flaws: NDArray[np.int32] | None = None,
-    ) -> tuple[NDArray[np.uint8], "Counts"]:
+    ) -> tuple[NDArray[np.uint8], Counts]:
         """The codes of parsed rows, and what `add` is to count; from any thread."""
-        codes, lists = self._moment.judge(keys, status, value, 1)
+        codes, lists = self._screener.decided(keys, status, value)
         if flaws is not None and flaws.any():
             codes = np.where(flaws, flaws, codes).astype(np.uint8)
         hits = self.is_hit[codes]
         tacs = keys[hits] // np.uint64(10**6)
         by_tac = np.array(np.unique(tacs[tacs < 10**8], return_counts=True), np.uint64)  # a text has none
-        by_list = np.bincount(lists[hits] + 1, minlength=len(self._moment.lists) + 1)
+        by_list = np.bincount(lists[hits] + 1, minlength=len(self._by_list))
         return codes, (np.bincount(codes, minlength=256), by_list, by_tac)
 
-    def add(self, counts: "Counts") -> None:
-        by_code, by_list, by_tac = counts
-        self._counts += by_code
-        self._lists += by_list
-        self._tacs.append(by_tac)
+    def add(self, counts: Counts) -> None:
+        """Count a batch."""
+        codes, by_list, by_tac = counts
+        self._codes += codes
+        self._by_list += by_list
+        self._by_tac.append(by_tac)
         self._pending += by_tac.shape[1]
         if self._pending > 1 << 20:
             self._fold()
 
     def _fold(self) -> None:
         """Make one column of every TAC."""
-        tacs, numbers = np.concatenate(self._tacs, axis=1)
+        tacs, numbers = np.concatenate(self._by_tac, axis=1)
         kept, place = np.unique(tacs, return_inverse=True)
-        self._tacs = [np.array([kept, np.bincount(place, weights=numbers)], np.uint64)]
+        self._by_tac = [np.array([kept, np.bincount(place, weights=numbers)], np.uint64)]
         self._pending = 0
 
     def report(self, files: list[str], skipped: list[str], seconds: float) -> ScreenReport:
+        """What was counted."""
         tacs: dict[str, int] = {}
-        if self._tacs:
+        if self._by_tac:
             self._fold()
-            found = self._tacs[0][:, np.argsort(self._tacs[0][1].astype(np.int64) * -1, kind="stable")[:TOP]]
-            tacs = {f"{tac:08d}": count for tac, count in found.T.tolist()}
-        words = {self.words[code]: int(self._counts[code]) for code in np.flatnonzero(self._counts).tolist()}
-        hits = int(self._counts[self.is_hit].sum())
-        lists = dict(zip(self._moment.lists, self._lists[1:].tolist(), strict=True))
-        return ScreenReport(files, int(self._counts.sum()), hits, words, lists, tacs, seconds, skipped)
+            [found] = self._by_tac
+            most = found[:, np.argsort(found[1].astype(np.int64) * -1, kind="stable")[:TOP]]
+            tacs = {f"{tac:08d}": count for tac, count in most.T.tolist()}
+        words = {self.words[code]: int(self._codes[code]) for code in np.flatnonzero(self._codes).tolist()}
+        hits = int(self._codes[self.is_hit].sum())
+        lists = dict(zip(self._lists, self._by_list[1:].tolist(), strict=True))
+        return ScreenReport(files, int(self._codes.sum()), hits, words, lists, tacs, seconds, skipped)

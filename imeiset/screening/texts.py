@@ -55,7 +55,7 @@ class Texts:
                 self._finish(waiting.popleft())
             yield source.position
 
-    def _finish(self, future: "Future[tuple[bytes, Counts]]") -> None:
+    def _finish(self, future: Future[tuple[bytes, Counts]]) -> None:
         out, counts = future.result()
         self._tally.add(counts)
         if self._output:
@@ -109,12 +109,12 @@ class Texts:
         cells: NDArray[np.int32],
         delimiter: bytes,
         width: int,
-    ) -> tuple[bytes, "Counts"]:
+    ) -> tuple[bytes, Counts]:
         """A batch of rows: its annotated text, and its counts."""
         keys, status = np.empty(len(rows), np.uint64), np.empty(len(rows), np.uint8)
         _parse.spans(text, cells[0], cells[1], keys, status)
         _parse.settle("ignore", keys, status)
-        codes, counts = self._tally.judge(
+        codes, counts = self._tally.screened(
             keys, status, lambda row: text[cells[0, row] : cells[1, row]], rows[:, 3]
         )
         out = annotate(text, rows, codes, self._words, delimiter, width) if self._output else b""

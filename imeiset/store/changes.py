@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from imeiset.columns import Keys
 from imeiset.errors import StoreDamaged, mask_text
 from imeiset.register.details import date_text, reasons_text
 from imeiset.register.imsis import prefix_numbers
+from imeiset.register.kinds import KINDS, RULES, ListRule
 from imeiset.register.layout import dump
 from imeiset.register.lists import List, tac_set
 from imeiset.register.pairs import Pairs, are_imsis, pair_columns
@@ -34,7 +35,7 @@ class Delta:
     list: str
     add: Any = field(default=None, repr=False)
     remove: Any = field(default=None, repr=False)
-    rule: Literal["exact", "range", "tac", "pair", "irregular", "imsi"] | None = None
+    rule: ListRule | None = None
     reason: str | None = None
     date: object = None
 
@@ -49,7 +50,6 @@ class Change:
 
 
 TAC_SIZE = np.uint64(10**6)
-COLUMNS = {"exact": 1, "range": 2, "tac": 2, "pair": 2, "irregular": 0, "imsi": 0}
 
 
 def named(lists: Sequence[List], name: str | None) -> List:
@@ -65,19 +65,18 @@ def change_of(delta: Delta, lists: Sequence[List]) -> Change:
     if not isinstance(delta, Delta):
         raise TypeError(f"expected Deltas, got {type(delta).__name__}")
     one = named(lists, delta.list)
-    rule = delta.rule or {"exempt": "pair", "lock": "pair", "imsis": "imsi"}.get(one.kind, "exact")
-    kinds = {"pair": ("exempt", "lock"), "imsi": ("imsis",)}.get(rule, ("imeis",))
-    if rule not in COLUMNS or one.kind not in kinds:
-        raise ValueError(
-            f"rule: expected one of list {one.name!r}, which is of kind {one.kind!r}, got {rule!r}"
-        )
+    rules = KINDS[one.kind].rules
+    rule = delta.rule or rules[0]
+    if rule not in rules:
+        expected = f"expected {', '.join(rules)} for list {one.name!r}, which is of kind {one.kind!r}"
+        raise ValueError(f"rule: {expected}, got {rule!r}")
     if rule != "exact" and (delta.reason is not None or delta.date is not None):
         raise ValueError(f"reason and date: expected with exact IMEIs only, got with rule {rule!r}")
     about: dict[str, Any] = {"list": one.name, "rule": rule}
     about["reason"] = reasons_text(delta.reason)
     about["date"] = date_text(delta.date)
     add, remove = _arrays(rule, delta.add), _arrays(rule, delta.remove)
-    if not COLUMNS[rule]:
+    if not RULES[rule].columns:
         about["add"], about["remove"] = sorted(add), sorted(remove)
         return Change(about, (), ())
     about["add"], about["remove"] = len(add[0]), len(remove[0])
@@ -143,7 +142,7 @@ def unpacked(payload: bytes, path: Path) -> list[Change]:
             sides = []
             for side in ("add", "remove"):
                 arrays = []
-                for _ in range(COLUMNS[about["rule"]]):
+                for _ in range(RULES[about["rule"]].columns):
                     if not 0 <= about[side] <= len(numbers) - at:
                         raise ValueError(f"{about[side]} numbers, of which {len(numbers) - at} are there")
                     arrays.append(numbers[at : at + about[side]])

@@ -5,28 +5,28 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import snapshot
 from imeiset._files import publish
-from imeiset._native.checks import Tables, mark
+from imeiset._native.checks import CheckTables, mark
 from imeiset.columns import Keys
 from imeiset.errors import SnapshotMissing, StoreDamaged, StoreMissing, mask_text
 from imeiset.register.checks import make_tables
-from imeiset.register.coverage import Coverage
 from imeiset.register.details import Column
 from imeiset.register.imsis import prefix_numbers
+from imeiset.register.kinds import RULES
 from imeiset.register.layered import NOTHING, LayeredSet, followed, union
-from imeiset.register.layout import KIND
+from imeiset.register.layout import KIND, Contents
 from imeiset.register.lists import List, check_prefixes
 from imeiset.register.pairs import NO_PAIRS, LayeredPairs
 from imeiset.register.register import Register
 from imeiset.sets import ImeiSet
 from imeiset.store import journal as _journal
-from imeiset.store.changes import COLUMNS, Change, unpacked
+from imeiset.store.changes import Change, unpacked
 from imeiset.store.directory import MANIFEST, UNPUBLISHED, base_path, journal_path, manifest_text, serving
 from imeiset.store.journal import Journal, Position, Record
 
@@ -40,14 +40,14 @@ class State:
     """What readers see, frozen: a base, and what changed since."""
 
     generation: int
-    base: Register
+    base: Contents
     file: snapshot.Snapshot  # of the base
     file_identity: tuple[int, int] | None
     base_position: Position
     position: Position
     lists: tuple[List, ...]
-    tables: Tables
-    touched: Keys | None = None  # a filter, see `Tables`
+    tables: CheckTables
+    touched: Keys | None = None  # a filter, see `CheckTables`
     keys: int = 0  # in it
     wide: ImeiSet = field(default=NOTHING)
 
@@ -64,7 +64,7 @@ def changed(state: State, changes: Iterable[Change], position: Position) -> Stat
     wide = [state.wide]
     for change in changes:
         name, rule = change.about["list"], change.about["rule"]
-        if COLUMNS[rule]:  # of numbers, each of which its last change decides about
+        if RULES[rule].columns:  # of numbers, each of which its last change decides about
             together.setdefault((name, rule), []).append(change)
         else:
             lists[name] = _texts_changed(lists[name], rule, change)
@@ -76,8 +76,8 @@ def changed(state: State, changes: Iterable[Change], position: Position) -> Stat
     frozen = tuple(lists.values())
     touched, count = _touched(state, frozen, keys)
     covered = union(wide)
-    known = cast(Coverage, state.base._known)
-    tables = make_tables(frozen, state.base.policy, known, touched, covered if len(covered) else None)
+    base = state.base
+    tables = make_tables(frozen, base.policy, base.coverage, touched, covered if len(covered) else None)
     return replace(
         state, position=position, lists=frozen, tables=tables, touched=touched, keys=count, wide=covered
     )
@@ -204,8 +204,9 @@ def load(
         if fetch:
             for section in file.sections.values():
                 np.frombuffer(section, np.uint8)[::_PAGE].max(initial=0)
-        base, start = Register._from(file), journal.start
-        state = State(wanted, base, file, found, start, start, base.lists, base._tables())
+        base, start = Contents.read(file.sections, file.path), journal.start
+        tables = make_tables(base.lists, base.policy, base.coverage)
+        state = State(wanted, base, file, found, start, start, base.lists, tables)
         return _followed(state, journal), journal
     raise StoreMissing(directory, "a generation that stays", "one that was pruned each time")
 
@@ -247,11 +248,11 @@ def _followed(state: State, journal: Journal) -> State:
 
 
 @contextmanager
-def saved(register: Register, directory: Path, generation: int) -> Iterator[Path]:
+def saved(base: Contents | Register, directory: Path, generation: int) -> Iterator[Path]:
     """The base of a generation, under a name that is nobody's: to be moved to its own by who still may."""
     path = directory / f"{UNPUBLISHED}{secrets.token_hex(8)}"
     try:
-        register.save(path, generation=generation)
+        base.save(path, generation=generation)
         yield path
     except BaseException:
         with suppress(OSError):
@@ -273,7 +274,7 @@ def publish_generation(
     """
     expect_ours()
     file = snapshot.open(base, kind=KIND)
-    Register._from(file)  # what cannot be read is not what serves
+    Contents.read(file.sections, file.path)  # what cannot be read is not what serves
     start = Position(position.sequence, file.digest, position.time)
     expect_ours()
     base.replace(base_path(directory, generation))

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn, Self, cast
+from typing import Literal, NoReturn, Self
 
 from imeiset._native.background import work_in_background
 from imeiset._native.checks import Checker
@@ -30,20 +30,16 @@ from imeiset.errors import (
     StoreSequence,
     StoreShrunk,
 )
-from imeiset.register.coverage import Coverage
+from imeiset.register.layout import Contents
 from imeiset.register.lists import List, ListMapping, shrunk
 from imeiset.register.policy import Policy
 from imeiset.register.register import Register
 from imeiset.store import journal as _journal
-from imeiset.store.changes import Delta, change_of, named, packed
+from imeiset.store.changes import Delta, change_of, packed
 from imeiset.store.directory import MANIFEST, UNPUBLISHED, Lock, generation_of, is_serving
 from imeiset.store.journal import Journal, Position, Record
 from imeiset.store.state import State, changed, load, publish_generation, refreshed, saved
 
-if TYPE_CHECKING:
-    from imeiset.deltas.apply import Applied
-    from imeiset.feeds.loader import Progress
-    from imeiset.feeds.reader import Options
 _SKEW = 60  # seconds that clocks may differ by
 _NICE = 5  # of the thread that compacts
 
@@ -150,14 +146,14 @@ class Store(ListMapping, Checker):
         return cls(Path(directory), mode, generation)
 
     @classmethod
-    def verify(cls, directory: str | os.PathLike[str], /) -> Self:
+    def verify(cls, directory: str | os.PathLike[str], /, mode: Literal["mmap", "memory"] = "mmap") -> Self:
         """Open a store, read all of its base and its journal, and return it.
 
         As `Register.verify`; a journal is always read whole. Raises a kind of StoreError or SnapshotError.
         """
-        self = cls.open(directory)
+        self = cls.open(directory, mode)
         self._state.file.verify()
-        self._state.base._expect_sound(self._state.file)
+        self._state.base.expect_sound(self._state.file.path)
         return self
 
     def close(self) -> None:
@@ -217,11 +213,10 @@ class Store(ListMapping, Checker):
         """Write the lists as they are now to a snapshot file, as `Register.save` does; the store stays."""
         self._flattened(self._state).save(path)
 
-    def _flattened(self, state: State) -> Register:
+    def _flattened(self, state: State) -> Contents:
         state.file.verify()  # most of it is copied: damage must not get a checksum of its own
-        merged = [one.flattened() for one in state.lists]
-        known = cast(Coverage, state.base._known).after(state.lists, merged)
-        return Register._of(merged, state.base.policy, known)
+        flat = tuple(one.flattened() for one in state.lists)
+        return Contents(flat, state.base.policy, state.base.coverage.after(state.lists, flat))
 
     def status(self) -> Status:
         """Generation, age, counts and sizes."""
@@ -346,45 +341,6 @@ class Store(ListMapping, Checker):
                 self._doubt = self._doubt or f"{type(error).__name__} while change {number} was written"
                 raise
             return number
-
-    def apply_file(
-        self,
-        path: str | os.PathLike[str],
-        name: str | None = None,
-        /,
-        *,
-        change: str | None = None,
-        checks: Iterable[str] = ("add", "remove", "update", "conflict"),
-        min_size: float = 75.0,
-        expect_digest: str | None = None,
-        sequence: int | None = None,
-        base: str | None = None,
-        options: "Options | None" = None,
-        progress: "Progress | None" = None,
-    ) -> "tuple[int, Applied]":
-        """Apply a delta file to a list, as `apply` does; its number, and what became of it.
-
-        name: of the list; None if there is but one. The file, change, checks, min_size, expect_digest and
-        options are as for `deltas.apply`; of IMEIs the reasons and dates are kept. A delta that was
-        applied before under its number is not checked again.
-        """
-        from imeiset.deltas.apply import Applied
-        from imeiset.deltas.lists import ListDelta
-
-        if name is None and len(self.lists) == 1:
-            name = self.lists[0].name
-        delta = ListDelta(path, named(self.lists, name), change=change, options=options, progress=progress)
-        changes = [Delta(cast(str, name), **some) for some in delta.changes(checks)]
-        with self._mutex:
-            self._become_writer()
-            applied = Applied(sources=[delta.report])
-            if sequence is None or sequence == self.sequence + 1:
-                applied = delta.check(
-                    named(self.lists, name), checks, min_size=min_size, expect_digest=expect_digest
-                )
-            number = self.apply(*changes, sequence=sequence, base=base)
-            applied.digest = self.state_id
-            return number, applied
 
     def _expect_same(self, number: int, payload: bytes) -> None:
         """Change `number` was applied before: if the journal still has it, it must be this one."""

@@ -109,8 +109,7 @@ def test_build_from_stdin_with_a_json_report(here):
         "2",
         "--check-digit",
         "require",
-        "--report",
-        "json",
+        "--json",
     )
     found = run(*arguments, input=f"1,{LISTED}\n2,{OTHER[:-1]}1\n")
     report = json.loads(found.stdout)
@@ -216,7 +215,7 @@ def test_a_snapshot_or_delta_is_not_replaced_by_what_is_made_of_it(snapshot, her
         ("build", "list", "-o", "out", "--max-ratio", "nan"),
         ("build", "list", "-o", "out", "--min-size", "nan"),
         ("apply", "set.imei", "delta", "-o", "out", "--min-size", "nan"),
-        ("replace", "store", "set.imei", "--shrink", "nan"),
+        ("replace", "store", "set.imei", "--min-size", "nan"),
     ],
 )
 def test_nan_lifts_no_limit(here, arguments):
@@ -519,7 +518,7 @@ def test_a_snapshot_of_another_kind(snapshot, here, arguments):
 
 
 def test_demo(here):
-    found = run("demo", "--rows", "5000", "--lookups", "20000", "--keep", "kept")
+    found = run("demo", "--rows", "5000", "--lookups", "20000", "-o", "kept")
     assert "contains(uint64 keys)" in found.stdout
     assert "status 'pending'" in found.stdout
     assert "106 rows: 100 added, 6 removed, 0 updated" in found.stdout
@@ -551,7 +550,7 @@ def test_demo(here):
         "stolen.csv",
         "stolen.imei",
     ]
-    again = run("demo", "--rows", "5000", "--lookups", "20000", "--keep", "again")
+    again = run("demo", "--rows", "5000", "--lookups", "20000", "-o", "again")
     assert again.exit_code == 0
     for name in ("blocked.imei", "operator.txt"):
         assert (here / "kept" / name).read_bytes() == (here / "again" / name).read_bytes()
@@ -616,7 +615,7 @@ def test_names_of_any_kind(here):
         "info set.imei",
         "info --json set.imei",
         "build list -o out",
-        "build list -o out --report json",
+        "build list -o out --json",
         "build list -o /",
         "build missing -o out",
         "verify set.imei list",
@@ -636,7 +635,10 @@ def test_an_output_that_cannot_be_written_is_not_none_found(snapshot, here, argu
     found = subprocess.run([*RUN, *arguments.split()], **streams, check=False, env=ENVIRONMENT)
     os.close(output)
     fine = stream == "stderr" and arguments.startswith(("info", "--", "build list -o out"))
-    assert found.returncode == (0 if fine else 2)
+    # Errors of the command as a whole are told on stderr; a closed pipe does not change their code.
+    wrong = arguments.startswith(("build list -o /", "build missing", "nonsense", "verify"))
+    gone = target == "broken" and not (wrong and (stream == "stderr" or not arguments.startswith("verify")))
+    assert found.returncode == (0 if fine else 141 if gone else 2)
 
 
 def is_writing(process, directory):

@@ -33,7 +33,7 @@ def run(*arguments, code=0, **options):
 
 def test_a_store(here):
     Store.create("eir", dirty.register()).close()
-    found = json.loads(run("eir", "calls.csv", "--report", "json").stdout)
+    found = json.loads(run("eir", "calls.csv", "--json").stdout)
     assert found["lists"] == {"stolen": 4}
     Path("calls").mkdir()
     shutil.copy("calls.csv", "calls/1.csv")
@@ -50,7 +50,7 @@ def test_report(here):
     assert table[2:] == [
         "listed 4", "malformed: empty 2", "not listed 1", "malformed: not digit 1", "hits by TAC 4 49015420"
     ]  # fmt: skip
-    report = json.loads(run("register.imei", "calls.csv", "--report", "json").stdout)
+    report = json.loads(run("register.imei", "calls.csv", "--json").stdout)
     assert report["hits"] == 4
     assert report["lists"] == {"stolen": 4}
     assert report["words"] == {

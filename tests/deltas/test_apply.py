@@ -8,10 +8,9 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imeiset import ImeiSet, errors
+from imeiset import ImeiSet, apply, diff, errors
 from imeiset.cli import main
-from imeiset.deltas.apply import CHECKS, apply, diff
-from imeiset.feeds import Options
+from imeiset.deltas.changes import CHECKS
 
 A, B, C, D = "49015420323751", "35693803564380", "86012345678901", "01234567890123"
 
@@ -62,8 +61,8 @@ def bodies(members):
     ],
 )
 def test_applied(base, delta, text, name, expected):
-    options = Options(max_rejects=1)
-    result, report = apply(base, delta(text, name), options=options, min_size=0)
+    options = {"max_rejects": 1}
+    result, report = apply(base, delta(text, name), **options, min_size=0)
     if expected is None:
         assert len(result) == 1_000_002
     else:
@@ -109,16 +108,16 @@ def test_a_row_that_is_not_understood_applies_nothing(base, delta, row):
     with pytest.raises(errors.FeedRejects) as caught:
         apply(base, path)
     assert caught.value.line == 3
-    assert bodies(apply(base, path, options=Options(max_rejects=1))[0]) == {A, B, D}
+    assert bodies(apply(base, path, max_rejects=1)[0]) == {A, B, D}
 
 
 def test_rejects_of_two_deltas(base, delta, tmp_path):
     """Those of the second would replace those of the first."""
     paths = [delta(f"imei,change_type\n{C},add\nx,add\n", name) for name in ("1", "2")]
-    options = Options(max_rejects=1, rejects=tmp_path / "rejects")
+    options = {"max_rejects": 1, "rejects": tmp_path / "rejects"}
     with pytest.raises(ValueError, match="one delta where rejects are written, got 2"):
-        apply(base, paths, options=options)
-    apply(base, paths[0], options=options)
+        apply(base, paths, **options)
+    apply(base, paths[0], **options)
     assert (tmp_path / "rejects").read_text().endswith("x,add\n")
 
 
@@ -217,7 +216,7 @@ def test_commands(tmp_path, monkeypatch, delta, base):
     assert (tmp_path / "out.imei").read_bytes() == before
     allowed = ("--allow", "add", "--allow", "remove")
     digest = ImeiSet.open("new.imei").digest()
-    arguments = ("apply", "out.imei", "delta.csv", "-o", "out.imei", *allowed, "--report", "json")
+    arguments = ("apply", "out.imei", "delta.csv", "-o", "out.imei", *allowed, "--json")
     assert json.loads(run(*arguments, "--expect-digest", digest).stdout)["digest"] == digest
     run(*arguments, "--expect-digest", "00", code=2)
     damaged = bytearray((tmp_path / "new.imei").read_bytes())

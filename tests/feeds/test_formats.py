@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imeiset import ImeiSet, errors, load, screen
-from imeiset.deltas.apply import apply
+from imeiset import ImeiSet, apply, errors, load, screen
 from imeiset.feeds import Options, read
 from imeiset.feeds.formats import FORMATS, recognise
 

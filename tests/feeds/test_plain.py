@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imeiset._native import parse as _parse
 from imeiset._native import scan as _scan
+from imeiset._native import simd
 from imeiset.errors import FeedEncoding, FeedRejects, ParseStatus
 from imeiset.feeds import load, reader, rows
 
@@ -42,12 +42,12 @@ LINES = [
 ]
 
 
-@pytest.fixture(params=_parse.simd_levels(), autouse=True)
+@pytest.fixture(params=simd.simd_levels(), autouse=True)
 def level(request):
-    before = _scan.simd_level()
-    _scan.use_simd(request.param)
+    before = simd.simd_level()
+    simd.use_simd(request.param)
     yield
-    _scan.use_simd(before)
+    simd.use_simd(before)
 
 
 def outcome(path, plain, monkeypatch, **options):

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imeiset._native import parse as _parse
-from imeiset._native import scan as _scan
+from imeiset._native import simd
 from imeiset._native.scan import Scanner
 
 SHORT, QUOTE, LONG, CELLS, RETURN = 129, 130, 131, 132, 138
@@ -37,12 +36,12 @@ def scan(text, delimiter=b",", columns=(0,), cuts=(), **options):
     return found, scanner.tally()[0], scanner.lines
 
 
-@pytest.fixture(params=_parse.simd_levels(), autouse=True)
+@pytest.fixture(params=simd.simd_levels(), autouse=True)
 def level(request):
-    before = _scan.simd_level()
-    _scan.use_simd(request.param)
+    before = simd.simd_level()
+    simd.use_simd(request.param)
     yield request.param
-    _scan.use_simd(before)
+    simd.use_simd(before)
 
 
 def test_plain_lines():
@@ -241,9 +240,9 @@ def test_marks_at_every_length_and_alignment(level):
         for size in range(200):
             piece = memoryview(text)[start : start + size]
             found, _, _ = scan(bytes(piece), b"")
-            _scan.use_simd("portable")
+            simd.use_simd("portable")
             assert scan(bytes(piece), b"")[0] == found
-            _scan.use_simd(level)
+            simd.use_simd(level)
 
 
 def test_keys_and_tally():

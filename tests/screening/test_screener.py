@@ -1,5 +1,6 @@
 """Screeners: the word for every row, of sets, registers and paths."""
 
+import dataclasses
 import gc
 from pathlib import Path
 
@@ -40,10 +41,10 @@ def test_every_row_has_a_word(path):
         screener = Screener(given)
         assert said(screener, dirty.COLUMN) == dirty.words()
         assert [screener.words[code] for code in screener.hits] == ["listed"]
-        assert screener.listed(dirty.COLUMN, malformed=False).tolist() == dirty.listed(False)
-        assert screener.listed(dirty.COLUMN, malformed=True).tolist() == dirty.listed(True)
+        assert screener.contains(dirty.COLUMN, malformed=False).tolist() == dirty.listed(False)
+        assert screener.contains(dirty.COLUMN, malformed=True).tolist() == dirty.listed(True)
         with pytest.raises(ImeiError, match="row 1: no value"):
-            screener.listed(dirty.COLUMN)
+            screener.contains(dirty.COLUMN)
     assert len(set(screener.words)) == len(screener.words) == 2 + max(ParseStatus)
 
 
@@ -51,13 +52,13 @@ def test_every_row_has_a_word(path):
 def test_registers(opened, tmp_path):
     dirty.register().save(tmp_path / "register.imei")
     screener = Screener(tmp_path / "register.imei" if opened else dirty.register())
-    assert screener.now().lists == ("stolen",)
+    assert screener.lists == ("stolen",)
     assert said(screener, dirty.COLUMN) == dirty.register_words()
     assert [screener.words[code] for code in screener.hits] == ["blacklisted", "greylisted"]
-    assert screener.listed(dirty.COLUMN, malformed=False).tolist() == dirty.listed(False)
-    assert screener.listed(dirty.COLUMN, malformed=True).tolist() == dirty.listed(True)
+    assert screener.contains(dirty.COLUMN, malformed=False).tolist() == dirty.listed(False)
+    assert screener.contains(dirty.COLUMN, malformed=True).tolist() == dirty.listed(True)
     with pytest.raises(ImeiError, match="row 1: no value"):
-        screener.listed(dirty.COLUMN)
+        screener.contains(dirty.COLUMN)
 
 
 def test_texts_that_a_list_keeps():
@@ -91,7 +92,7 @@ def test_a_policy_for_malformed_rows():
     assert said(screener, [dirty.GOOD, "x", None, "352099001761499"]) == [
         "greylisted", "blacklisted", "blacklisted", "whitelisted"
     ]  # fmt: skip
-    assert screener.listed(["x", dirty.GOOD]).tolist() == [True, False]
+    assert screener.contains(["x", dirty.GOOD]).tolist() == [True, False]
 
 
 def test_many_rows_on_many_threads(path):
@@ -99,7 +100,7 @@ def test_many_rows_on_many_threads(path):
     screener = Screener(path)
     want = np.repeat([True, True, True, False], 50_000)
     for threads in (None, 1, 3):
-        assert (screener.listed(column, threads=threads) == want).all()
+        assert (screener.contains(column, threads=threads) == want).all()
     assert (screener.codes(column) == want).all()
 
 
@@ -117,12 +118,15 @@ def test_stores(tmp_path):
         before = Screener(directory)
         for given in (store, directory, str(directory)):
             assert said(Screener(given), dirty.COLUMN) == dirty.register_words()
-        assert before.now().lists == ("stolen",)
+        assert before.lists == ("stolen",)
         assert Screener(directory).list is before.list  # opened once
         new = "352099001761499"
+        held = before.now()
         store.apply(Delta("stolen", add=[new]))
         assert said(Screener(directory), [new, dirty.GOOD]) == ["blacklisted"] * 2
-        assert said(before, [new, dirty.GOOD]) == ["unknown", "blacklisted"]  # all of it by one state
+        assert said(held, [new, dirty.GOOD]) == ["unknown", "blacklisted"]  # all of it by one state
+        assert said(before, [new, dirty.GOOD]) == ["blacklisted"] * 2  # it follows the store
+        assert before.contains([new]).tolist() == [True]
         store.apply(Delta("stolen", remove=[dirty.GOOD]))
         for _ in range(2):
             assert said(Screener(directory), [new, dirty.GOOD]) == ["blacklisted", "unknown"]
@@ -133,8 +137,9 @@ def test_stores(tmp_path):
     with pytest.raises(StoreError, match="expected a store"):
         Screener(tmp_path)
     (directory / "current").write_text("{}")
-    with pytest.raises(StoreError, match="a manifest"):
-        Screener(directory)
+    for broken in (lambda: Screener(directory), lambda: before.codes([new])):
+        with pytest.raises(StoreError, match="a manifest"):
+            broken()
 
 
 def test_a_store_that_gains_lists(tmp_path):
@@ -143,7 +148,7 @@ def test_a_store_that_gains_lists(tmp_path):
     keys, status = parse(column)
 
     def named(moment):
-        codes, lists = moment.judge(keys, status, column.__getitem__)
+        codes, lists = moment.decided(keys, status, column.__getitem__)
         names = (*moment.lists, None)
         return [(code, names[place]) for code, place in zip(codes.tolist(), lists.tolist(), strict=True)]
 
@@ -178,7 +183,15 @@ def test_stores_that_were_dropped_let_go_of_their_files(tmp_path):
 def test_what_malformed_rows_count_as_is_checked():
     for listed in (ImeiSet(dirty.LISTED), dirty.register()):
         with pytest.raises(TypeError, match="malformed: expected None, False or True, got 'null'"):
-            Screener(listed).listed(dirty.COLUMN, malformed="null")
+            Screener(listed).contains(dirty.COLUMN, malformed="null")
+
+
+def test_it_is_frozen(path):
+    screener = Screener(path)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        screener.list = ImeiSet()
+    assert screener.now() is screener
+    assert {screener: 1}[screener] == 1
 
 
 def test_what_is_no_list(tmp_path):

@@ -25,6 +25,7 @@ from imeiset.errors import (
     StoreReplaced,
     StoreSequence,
 )
+from imeiset.register.layout import Contents
 from imeiset.store import directory as _directory
 from imeiset.store import journal as _journal
 
@@ -222,7 +223,7 @@ def test_files_replaced_while_a_change_is_written_leave_doubt(path, writer, chan
 @pytest.mark.parametrize("how", ["compact", "background", "replace", "closed"])
 def test_a_generation_is_published_by_its_writer_alone(path, writer, change, how):
     """The files are replaced while the next base is being written: the other base of that name stays."""
-    save, bases = Register.save, {}
+    save, bases = Contents.save, {}
 
     def slow(*arguments, **names):
         patch.stop()  # the other writer's
@@ -235,7 +236,7 @@ def test_a_generation_is_published_by_its_writer_alone(path, writer, change, how
         writer.close()
     else:
         held.close()
-    patch = mock.patch.object(Register, "save", slow)
+    patch = mock.patch.object(Contents, "save", slow)
     patch.start()
     with pytest.raises(StoreReplaced):
         writer._compact(held) if how == "closed" else DOORS[how](writer)
@@ -261,7 +262,7 @@ def test_a_compaction_and_a_history_that_was_restored_meanwhile(path, writer):
 
 def test_create_beside_another(tmp_path):
     """The lock is removed while the first base is written, and somebody else makes a store."""
-    save, path = Register.save, tmp_path / "store"
+    save, path = Contents.save, tmp_path / "store"
 
     def slow(*arguments, **names):
         patch.stop()
@@ -270,7 +271,7 @@ def test_create_beside_another(tmp_path):
         Store.create(path, register(7)).close()
         save(*arguments, **names)
 
-    patch = mock.patch.object(Register, "save", slow)
+    patch = mock.patch.object(Contents, "save", slow)
     patch.start()
     with pytest.raises((StoreExists, StoreReplaced)):
         Store.create(path, register(8))

@@ -1,0 +1,16 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+def mark_codes(codes: NDArray[Any], used: NDArray[np.uint8]) -> None: ...
+def splice_codes(
+    old: NDArray[Any],
+    new: NDArray[Any],
+    ranks: NDArray[np.int64],
+    in_old: NDArray[np.int64],
+    in_new: NDArray[np.int64],
+    out: NDArray[Any],
+    row: int,
+    done: int,
+) -> tuple[int, int]: ...

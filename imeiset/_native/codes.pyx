@@ -1,0 +1,59 @@
+"""Columns of codes, one for each position in a set: copied where the set changes."""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.string cimport memcpy
+
+ctypedef fused code:
+    uint8_t
+    uint16_t
+    uint32_t
+
+
+def mark_codes(const code[::1] codes not None, uint8_t[::1] used not None):
+    """used[c] = 1 for each of the codes. Raises IndexError for one beyond them."""
+    cdef Py_ssize_t i
+    cdef size_t n = used.shape[0]
+    cdef bint within = True
+    with nogil:
+        for i in range(codes.shape[0]):
+            if codes[i] >= n:
+                within = False
+                break
+            used[codes[i]] = 1
+    if not within:
+        raise IndexError(f"codes: expected below {n}, got one that is not")
+
+
+def splice_codes(const code[::1] old not None, const code[::1] new not None,
+                 const int64_t[::1] ranks not None, const int64_t[::1] in_old not None,
+                 const int64_t[::1] in_new not None, code[::1] out not None, size_t row, size_t done):
+    """Copy codes of a set that changed, from old[row:] to out[done:], up to the last of some IMEIs in order;
+    where to go on, in both. O(codes copied).
+
+    Of each of those IMEIs: how many of the old set are below it, its position in the old set, whose code is
+    left out, and in the new one, whose code it gets; -1 where it is not there. Raises ValueError for what
+    does not fit.
+    """
+    cdef Py_ssize_t i, n = ranks.shape[0]
+    cdef size_t until
+    cdef bint fits = in_old.shape[0] == n and in_new.shape[0] == n
+    with nogil:
+        for i in range(n if fits else 0):
+            until = <size_t>ranks[i]
+            fits = (done <= <size_t>out.shape[0] and row <= until <= <size_t>old.shape[0]
+                    and until - row <= <size_t>out.shape[0] - done)
+            if not fits:
+                break
+            if until > row:
+                memcpy(&out[done], &old[row], (until - row) * sizeof(code))
+            done += until - row
+            row = until + (in_old[i] >= 0)
+            if in_new[i] >= 0:
+                fits = in_new[i] < new.shape[0] and done < <size_t>out.shape[0]
+                if not fits:
+                    break
+                out[done] = new[in_new[i]]
+                done += 1
+    if not fits:
+        raise ValueError("codes: expected one for each IMEI in order, got others")
+    return row, done

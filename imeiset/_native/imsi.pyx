@@ -1,0 +1,69 @@
+"""IMSIs as numbers.
+
+An IMSI is 6 to 15 digits (3GPP TS 23.003), and its leading zeros matter. Its number is that of its digits
+after a 1, below 2 * 10**15; 0 is no IMSI.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
+from cpython.unicode cimport PyUnicode_Check
+from libc.math cimport isnan
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+cdef extern from "Python.h":
+    bint PyUnicode_IS_ASCII(object)  # of classes derived from str, too
+    void* PyUnicode_DATA(object)
+    Py_ssize_t PyUnicode_GET_LENGTH(object)
+
+NO_IMSI = 0
+BAD_IMSI = IMSI_BAD
+
+ctypedef fused character:
+    uint8_t
+    uint32_t
+
+
+cdef uint64_t digits_number(const character* text, Py_ssize_t n) noexcept nogil:
+    cdef uint64_t number = 1
+    cdef Py_ssize_t i
+    if n == 0:
+        return 0
+    if not 6 <= n <= 15:
+        return IMSI_BAD
+    for i in range(n):
+        if not 48 <= text[i] <= 57:
+            return IMSI_BAD
+        number = number * 10 + (text[i] - 48)
+    return number
+
+
+cdef uint64_t imsi_number(object value) noexcept:
+    if value is None:
+        return 0
+    if PyUnicode_Check(value) and PyUnicode_IS_ASCII(value):
+        return digits_number(<const uint8_t*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value))
+    if PyBytes_Check(value):
+        return digits_number(<const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+    return 0 if PyFloat_Check(value) and isnan(PyFloat_AS_DOUBLE(value)) else IMSI_BAD
+
+
+def imsis_of(list values not None, uint64_t[::1] out not None):
+    """The numbers of a list of texts and None: BAD_IMSI where one is malformed."""
+    cdef Py_ssize_t i
+    if out.shape[0] != len(values):
+        raise ValueError(f"out: expected {len(values)} numbers, got {out.shape[0]}")
+    for i in range(out.shape[0]):
+        out[i] = imsi_number(values[i])
+
+
+def imsis_of_rows(const character[:, ::1] texts not None, uint64_t[::1] out not None):
+    """`imsis_of` for the characters of fixed-width texts, which zeros fill up."""
+    cdef Py_ssize_t i, n, width = texts.shape[1]
+    if out.shape[0] != texts.shape[0]:
+        raise ValueError(f"out: expected {texts.shape[0]} numbers, got {out.shape[0]}")
+    with nogil:
+        for i in range(texts.shape[0] if width else 0):
+            n = width
+            while n > 0 and texts[i, n - 1] == 0:
+                n -= 1
+            out[i] = digits_number(&texts[i, 0], n)

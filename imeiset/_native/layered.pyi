@@ -1,0 +1,19 @@
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imeiset._native.index import FrozenIndex
+
+@final
+class Layered:
+    def __new__(
+        cls, base: FrozenIndex, added: FrozenIndex | None = None, removed: FrozenIndex | None = None
+    ) -> Layered: ...
+    @property
+    def base(self) -> FrozenIndex: ...
+    @property
+    def added(self) -> FrozenIndex | None: ...
+    @property
+    def removed(self) -> FrozenIndex | None: ...
+    def contains(self, keys: NDArray[np.uint64], out: NDArray[np.uint8]) -> None: ...

@@ -1,0 +1,215 @@
+"""What a file of changes adds to a list, removes from it and updates, and whether that fits the list.
+
+Of IMEIs, ranges and TACs these are sets; of pairs they are `PairSet`, which has the same operators.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..columns import Keys
+from ..errors import FeedColumn, FeedConflict, mask
+from ..feeds.details import DETAILS
+from ..feeds.formats import CHANGE, CHANGES, FORMATS
+from ..feeds.loader import Progress, Table, read
+from ..feeds.reader import Options
+from ..register.kinds import ListRule, rule_of
+from ..register.pairs import Pairs
+from ..sets import ImeiSet
+
+CHECKS = ("add", "remove", "update", "conflict")
+ADD, REMOVE, UPDATE = range(3)
+# What a file without a column of changes holds, by its name.
+_NAMED = {"unblocked": REMOVE, "removed": REMOVE, "blocked": ADD, "added": ADD, "changed": UPDATE}
+
+
+@dataclass(frozen=True, eq=False)
+class PairSet:
+    """Pairs as a set of them."""
+
+    pairs: Pairs
+    irregular = None
+
+    @classmethod
+    def of(cls, keys: Keys, imsis: Keys) -> "PairSet":
+        """Of two columns, in any order, repeats allowed."""
+        return cls(Pairs.of(keys, imsis))
+
+    @cached_property
+    def columns(self) -> tuple[Keys, Keys]:
+        """All pairs, in order."""
+        return self.pairs.of_imeis(self.pairs.imeis.to_numpy())
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def where(self, rows: NDArray[np.bool_]) -> "PairSet":
+        """Some of `columns`."""
+        keys, imsis = self.columns
+        return PairSet.of(keys[rows], imsis[rows])
+
+    def __and__(self, other: "PairSet") -> "PairSet":
+        return self.where(other.pairs.have(*self.columns))
+
+    def __sub__(self, other: "PairSet") -> "PairSet":
+        return self.where(~other.pairs.have(*self.columns))
+
+    def __or__(self, other: "PairSet") -> "PairSet":
+        return PairSet.of(*map(np.concatenate, zip(self.columns, other.columns, strict=True)))
+
+    def digest(self) -> str:
+        """SHA-256 of the IMEIs and then the IMSIs, in order, 8 bytes each."""
+        return hashlib.sha256(b"".join(column.astype("<u8").tobytes() for column in self.columns)).hexdigest()
+
+
+@dataclass(slots=True)
+class Changes:
+    """A file of changes, read and not yet checked. rule: by which a list has them."""
+
+    path: str
+    rule: ListRule
+    table: Table
+    fixed: int | None  # the change of all rows; None if each says it
+    adds: Any
+    removes: Any
+    updates: Any
+
+    @classmethod
+    def read(
+        cls,
+        path: str,
+        change: str | None,
+        options: Options,
+        progress: Progress | None,
+        rule: ListRule | None = None,
+    ) -> "Changes":
+        """Read a file. change: what all its rows are. rule: the first one of the list; None for a set, which
+        has no reasons and dates.
+        """
+        fixed, pairs = _change_of(path, change), rule == "pair"
+        more = {"exact": DETAILS, "pair": ("imsi",)}.get(rule or "", ())
+        wanted = ("line", "listed", *more, CHANGE)
+        table = read(path, wanted, options=options, delta=True, signs=fixed is None, progress=progress)
+        if CHANGE in table.columns:
+            if change is not None:
+                raise FeedConflict(path, "no column change_type beside --change", "one")
+            fixed = None  # whatever the name of the file says
+        elif table.report.accepted and fixed is None:
+            raise FeedConflict(
+                path, "a column change_type, or --change", "a list that does not say what changes"
+            )
+        [identity] = {FORMATS[name].identity for name in table.report.formats}
+        if pairs and (identity != "imei" or (table.report.accepted and "imsi" not in table.columns)):
+            raise FeedColumn(path, "a header with 'imei' and 'imsi', for pairs", "another")
+        by: ListRule = "pair" if pairs else rule_of("imeis", identity)
+        self = cls(path, by, table, fixed, None, None, None)
+        keep = options.irregular == "keep"
+        self.adds, self.updates = self._members(ADD, True, keep), self._members(UPDATE, True, keep)
+        self.removes = self._members(REMOVE, None, keep) | self._members(UPDATE, False, keep)
+        return self
+
+    @property
+    def says(self) -> bool:
+        """Whether it has reasons or dates."""
+        return any(name in self.table.columns for name in DETAILS)
+
+    def rows(self, change: int, listed: bool | None) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """The rows of a change, and those of irregular identities. listed: only those whose status counts,
+        or does not."""
+        table = self.table
+        rows, odd = np.ones(len(table.keys), bool), np.ones(len(table.texts), bool)
+        for chosen, columns in ((rows, table.columns), (odd, table.text_columns)):
+            if self.fixed is None and CHANGE in columns:
+                chosen &= columns[CHANGE] == change
+            elif self.fixed != change:
+                chosen[:] = False
+            if listed is not None and "listed" in columns:
+                chosen &= columns["listed"] == listed
+            elif listed is False:
+                chosen[:] = False
+        return rows, odd
+
+    def _members(self, change: int, listed: bool | None, keep: bool) -> Any:
+        table, (rows, odd) = self.table, self.rows(change, listed)
+        if self.rule == "pair":
+            imsis = table.columns.get("imsi", table.keys)  # without a row there may be no column
+            return PairSet.of(table.keys[rows], imsis[rows])
+        if table.highs is not None:
+            return ImeiSet.from_ranges(table.keys[rows], table.highs[rows])
+        return ImeiSet.from_keys(table.keys[rows], irregular=table.texts[odd].tolist() if keep else None)
+
+    @property
+    def identities(self) -> Any:
+        """All that it names."""
+        return self.adds | self.removes | self.updates
+
+    def check(self, base: Any, checks: set[str]) -> tuple[int, int, int]:
+        """How many it adds to a list, removes from it and updates. base: the list, or those of `identities`
+        that are on it.
+
+        Raises FeedConflict for a change that does not fit.
+        """
+        adds, removes, updates = self.adds, self.removes, self.updates
+        if "conflict" in checks:
+            for one, other in ((adds, removes), (adds, updates), (removes, updates)):
+                self._expect_none(one & other, "one change of an identity", "changed twice, differently")
+        if "add" in checks:
+            self._expect_none(adds & base, "additions of what is not there", "there")
+        if "remove" in checks:
+            self._expect_none(removes - base, "removals of what is there", "not there")
+        if "update" in checks:
+            self._expect_none(updates - base, "updates of what is there", "not there")
+        else:
+            adds = adds | updates
+        return size_of(adds - base), size_of((removes & base) - adds), size_of(updates & base)
+
+    def applied_to(self, members: Any, checks: set[str]) -> Any:
+        """What a list holds after the changes: without what is removed, and with what is added."""
+        return (members - self.removes) | (self.adds if "update" in checks else self.adds | self.updates)
+
+    def _expect_none(self, wrong: Any, expected: str, got: str) -> None:
+        """Raise FeedConflict if there are any, with the last line of one of them."""
+        if not (count := size_of(wrong)):
+            return
+        table = self.table
+        lines = table.columns["line"]
+        if isinstance(wrong, PairSet):
+            key, imsi = (column[0] for column in wrong.columns)
+            text, rows = key, (table.keys == key) & (table.columns["imsi"] == imsi)
+        elif len(wrong):
+            text, key = wrong[0], np.uint64(wrong[0][:14])
+            rows = (table.keys <= key) & (key <= (table.keys if table.highs is None else table.highs))
+        else:
+            text = wrong.irregular[0].decode()
+            rows, lines = table.texts == wrong.irregular[0], table.text_columns["line"]
+        line = int(lines[np.flatnonzero(rows)[-1]])
+        raise FeedConflict(self.path, expected, f"{count:,} {got}: '{mask(text)}'", line=line)
+
+
+def size_of(members: Any) -> int:
+    """How many identities there are, irregular ones too."""
+    return len(members) + (0 if members.irregular is None else len(members.irregular))
+
+
+def understood(change: str | None, checks: Iterable[str]) -> set[str]:
+    """The checks. Raises ValueError for a word that is not a check, or not a change."""
+    wanted = set(checks)
+    if unknown := wanted - set(CHECKS):
+        raise ValueError(f"expected checks of {', '.join(CHECKS)}, got {', '.join(sorted(unknown))}")
+    if change is not None and change.encode() not in CHANGES:
+        raise ValueError(f"expected a change of add, remove and update, got {change!r}")
+    return wanted
+
+
+def _change_of(path: str, change: str | None) -> int | None:
+    """The change of all rows: what is asked for, or what the name of the file says."""
+    if change is not None:
+        return CHANGES.index(change.encode())
+    words = Path(path).name.lower().partition(".")[0].split("_")
+    return _NAMED.get(words[-1]) if len(words) > 1 else None

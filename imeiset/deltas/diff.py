@@ -1,0 +1,69 @@
+"""The changes from one set to another, as the text of a delta."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from .._native.parse import rows_of
+from ..columns import Keys
+from ..feeds.export import expanded, irregular_rows
+from ..feeds.loader import Progress
+from ..sets import ImeiSet
+
+HELD = 1 << 22  # runs that are added: 64 MB
+
+
+def diff(
+    old: ImeiSet, new: ImeiSet, form: str = "dirbs", *, progress: Progress | None = None
+) -> Iterator[bytes]:
+    """The text of a delta from one set to another, in pieces: its removals, then its additions, in order.
+
+    form: 'dirbs' has a header imei,change_type; 'plain' a '-' or '+' before each. progress: called with the
+    bytes of both that were compared so far, and all. A range is written IMEI by IMEI. Memory: some MB, and
+    16 bytes for each run that is added, up to HELD of them; beyond that, the sets are compared twice.
+    """
+    if form not in ("dirbs", "plain"):
+        raise ValueError(f"expected a form of dirbs and plain, got {form!r}")
+    size, held, additions = old.nbytes + new.nbytes, 0, list[tuple[Keys, Keys]]()
+    if form == "dirbs":
+        yield b"imei,change_type\n"
+    for gone, come, share in old.changes(new):
+        yield from _lines(form, 0, *gone)
+        held += len(come[0])
+        if held <= HELD:
+            additions.append(come)
+        elif additions:
+            additions.clear()
+        if progress:
+            progress(int(size * share), size)
+    yield _irregular_lines(form, 0, old, new)
+    if held <= HELD:
+        for come in additions:
+            yield from _lines(form, 1, *come)
+    else:
+        for _, come, share in old.changes(new):
+            yield from _lines(form, 1, *come)
+            if progress:
+                progress(int(size * share), size)
+    yield _irregular_lines(form, 1, new, old)
+
+
+def _around(form: str, change: int) -> tuple[bytes, bytes]:
+    """What stands before and after an identity."""
+    return ((b"", b",remove\n"), (b"", b",add\n"), (b"-", b"\n"), (b"+", b"\n"))[
+        change + 2 * (form == "plain")
+    ]
+
+
+def _lines(form: str, change: int, lows: Keys, highs: Keys) -> Iterator[bytes]:
+    for keys in expanded(lows, highs):
+        yield rows_of(keys, *_around(form, change))
+
+
+def _irregular_lines(form: str, change: int, one: ImeiSet, other: ImeiSet) -> bytes:
+    """The irregular identities that one set has and the other has not."""
+    if one.irregular is None:
+        return b""
+    texts = one.irregular if other.irregular is None else np.setdiff1d(one.irregular, other.irregular)
+    before, after = _around(form, change)
+    return irregular_rows(texts.tolist(), before, after)

@@ -1,0 +1,241 @@
+"""The frozen index under public names: sets, registers, stores and merging are made of it."""
+
+import hashlib
+import threading
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice, pairwise
+from queue import SimpleQueue
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imeiset import columns
+from imeiset._native.index import Encoder, FrozenIndex
+from imeiset._native.sort import sorted_parts
+from imeiset._threads import in_order
+from imeiset.columns import Keys
+from imeiset.errors import SnapshotBounds
+
+_ROWS = 1 << 14  # rows at a time: they stay in cache
+_RUNS = 1 << 16
+_SERIALS = 1_000_000
+_SPAN = 1 << 19  # keys of an index that are compared with another's at a time
+_LARGE = 1 << 16  # bytes of an index that is worth patching,
+_KEYS_BYTES = 64  # with a key for each so many of them at most
+OR, AND, SUB, XOR = range(4)
+
+
+class Index(FrozenIndex):
+    """An exact, immutable set of keys below 10**14, made in any way, read in pieces, compared and joined."""
+
+    __slots__ = ("_of_keys",)
+    _of_keys: bytes  # the digest of the keys, once it was taken
+
+    @classmethod
+    def from_keys(cls, keys: object, /) -> Self:
+        """The index of uint64 keys, in any order, repeats allowed, or of another column of keys."""
+        if type(keys) is np.ndarray and keys.ndim == 1 and keys.dtype == np.uint64 and keys.dtype.isnative:
+            given = np.ascontiguousarray(keys)
+        else:
+            given = columns.keys_of(keys)
+        try:
+            return cls.from_parts([given])
+        except ValueError:
+            columns.keys_of(given)  # says which is too large
+            raise
+
+    @classmethod
+    def from_parts(cls, parts: list[Keys], /, threads: int = 1, *, digest: bool = False) -> Self:
+        """The index of the keys below 10**14 in a list of uint64 arrays, which is emptied.
+
+        digest: take the digest of the keys on the way, in a thread beside, which is cheaper than later.
+        """
+        batches: Iterable[Keys] = sorted_parts(parts, threads)
+        if not digest:
+            return cls.from_sorted(batches)
+        hashing = _Hashing()
+        try:
+            made = cls.from_sorted(hashing.beside(batches))
+        finally:
+            of_keys = hashing.result()
+        made._of_keys = of_keys
+        return made
+
+    def digest_of_keys(self) -> bytes:
+        """The SHA-256 of the runs of keys, in order, as _native/c/encode.h writes them; about 12 ns a run."""
+        of_keys: bytes | None = getattr(self, "_of_keys", None)
+        if of_keys is None:
+            hasher, encoder = hashlib.sha256(), Encoder()
+            for lows, highs in self.runs():
+                hasher.update(encoder.runs(lows, highs))
+            hasher.update(encoder.finish())
+            of_keys = hasher.digest()
+            self._of_keys = of_keys
+        return of_keys
+
+    def to_numpy(self) -> Keys:
+        """All keys in order: uint64[n], 8 bytes each."""
+        keys = np.empty(len(self), np.uint64)
+        if (n := self.reader().keys(keys)) != len(self):
+            raise _damaged(f"{len(self)} members", f"{n}")
+        return keys
+
+    def chunks(self) -> Iterator[Keys]:
+        """All keys in order, some thousands at a time."""
+        reader, left = self.reader(), len(self)
+        while True:
+            keys = np.empty(_ROWS, np.uint64)
+            n = reader.keys(keys)
+            left -= n
+            if left < 0 or (n < len(keys) and left) or (keys[:n] >= 10**14).any():
+                raise _damaged(f"{len(self)} members below 10**14", "others")
+            yield keys[:n]
+            if n < len(keys):
+                return
+
+    def runs(self, *, spill_only: bool = False) -> Iterator[tuple[Keys, Keys]]:
+        """All runs in order, as arrays of lowest and highest keys."""
+        reader, below = self.reader(spill_only=spill_only), -1
+        while True:
+            lows, highs = np.empty(_RUNS, np.uint64), np.empty(_RUNS, np.uint64)
+            n = reader.runs(lows, highs)
+            lows, highs = lows[:n], highs[:n]
+            below = _top(lows, highs, below)
+            yield lows, highs
+            if n < _RUNS:
+                return
+
+    def changes(self, other: "Index") -> Iterator[tuple[tuple[Keys, Keys], tuple[Keys, Keys], float]]:
+        """What only this set has, and what only the other has, as arrays of lowest and highest keys of runs;
+        in pieces, in order, with how much of both was looked at, up to 1. On all cores; what is equal is
+        skipped, see _native/c/diff.h. Memory: some MB."""
+        cuts = {0, 10**8}
+        for one in (self, other):
+            step = max(_SPAN, len(one) >> 10)
+            cuts |= {one.select(at) // _SERIALS for at in range(step, len(one), step)}
+        spans = list(pairwise(sorted(cuts)))
+        below = [-1, -1]
+        for number, found in enumerate(
+            in_order(lambda span: self.difference_of_tacs(other, *span), spans), 1
+        ):
+            mine, theirs = ((pairs[:, 0].copy(), pairs[:, 1].copy()) for pairs in found)
+            below = [_top(*mine, below[0]), _top(*theirs, below[1])]
+            yield mine, theirs, number / len(spans)
+
+    def tac_counts(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+        """The TACs in the set, ascending, and how many IMEIs each has: two uint32 arrays, 8 bytes a TAC."""
+        parts, counts, firsts, ends = self._tacs()
+        whole = [np.arange(first, end, dtype=np.uint32) for first, end in zip(firsts, ends, strict=True)]
+        tacs = np.concatenate([parts, *whole])
+        counts = np.concatenate([counts, np.full(len(tacs) - len(parts), _SERIALS, np.uint32)])
+        order = np.argsort(tacs, kind="stable")
+        return tacs[order], counts[order]
+
+    def biggest_tacs(self, n: int, /) -> tuple[NDArray[np.uint32], NDArray[np.uint32], int]:
+        """The n TACs with most IMEIs, biggest first, how many IMEIs each has, and how many TACs there are.
+
+        Two uint32 arrays and a number. Unlike `tac_counts`, little memory even where runs cover millions
+        of whole TACs.
+        """
+        if n < 0:
+            raise ValueError(f"n: expected 0 or more, got {n}")
+        parts, counts, firsts, ends = self._tacs()
+        whole = list(islice(chain.from_iterable(map(range, firsts, ends)), n))
+        order = np.argsort(-counts.astype(np.int64), kind="stable")[: n - len(whole)]
+        tacs = np.concatenate([np.array(whole, np.uint32), parts[order]])
+        counts = np.concatenate([np.full(len(whole), _SERIALS, np.uint32), counts[order]])
+        return tacs, counts, len(parts) + int((ends - firsts).sum())
+
+    def _tacs(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32], Keys, Keys]:
+        """TACs of which a part is in the set, ascending, and their counts; then spans of whole TACs:
+        the first of each, and the one after its last."""
+        pieces, firsts, ends = [self.line_tacs()], [], []
+        for lows, highs in self.runs(spill_only=True):
+            afters = highs + np.uint64(1)
+            first, end = (lows + np.uint64(_SERIALS - 1)) // _SERIALS, afters // _SERIALS
+            firsts.append(first[first < end])
+            ends.append(end[first < end])
+            cut = first >= end, lows % _SERIALS != 0, afters % _SERIALS != 0
+            for keys, at in ((lows, cut[0] | cut[1]), (highs, cut[0] | cut[2])):
+                pieces.append((keys[at] // _SERIALS).astype(np.uint32))
+        tacs = np.sort(np.concatenate(pieces))  # np.unique would hash them, which takes longer
+        tacs = tacs[np.append(True, tacs[1:] != tacs[:-1])[: len(tacs)]]
+        below, upto = np.empty(len(tacs), np.int64), np.empty(len(tacs), np.int64)
+        self.ranks(tacs.astype(np.uint64) * np.uint64(_SERIALS), below)
+        self.ranks((tacs.astype(np.uint64) + np.uint64(1)) * np.uint64(_SERIALS), upto)
+        return tacs, (upto - below).astype(np.uint32), np.concatenate(firsts), np.concatenate(ends)
+
+    @classmethod
+    def joined(cls, one: "Index", other: "Index", op: int) -> Self:
+        """`combine`, where one of the two is small by looking its IMEIs up in the other."""
+        large, small = (one, other) if one.nbytes >= other.nbytes else (other, one)
+        if large.nbytes < _LARGE or len(small) * _KEYS_BYTES > large.nbytes:
+            return cls.combine(one, other, op)
+        keys = np.concatenate([np.empty(0, np.uint64), *small.chunks()])
+        found = np.empty(len(keys), np.uint8)
+        large.contains_keys(keys, found)
+        if op == AND or (op == SUB and small is one):
+            return cls.from_keys(keys[found == (op == AND)])
+        flips = small if op == XOR else cls.from_keys(keys[found == (op == SUB)])
+        return cls.patched(large, flips) if len(flips) else cls.from_sections(dict(large.sections()))
+
+
+class _Hashing:
+    """SHA-256 of ascending keys, taken in a thread while they are used."""
+
+    def __init__(self) -> None:
+        self._batches: SimpleQueue[Keys | None] = SimpleQueue()
+        self._hasher = hashlib.sha256()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="digest", daemon=True)
+        self._thread.start()
+
+    def beside(self, batches: Iterable[Keys]) -> Iterator[Keys]:
+        """The same batches, each given to the thread first."""
+        for batch in batches:
+            self._batches.put(batch)
+            yield batch
+
+    def result(self) -> bytes:
+        """The digest of all; the end of the thread."""
+        self._batches.put(None)
+        self._thread.join()
+        if self._error:
+            raise self._error
+        return self._hasher.digest()
+
+    def _work(self) -> None:
+        encoder = Encoder()
+        try:
+            while (batch := self._batches.get()) is not None:
+                for start in range(0, len(batch), _ROWS):
+                    self._hasher.update(encoder.keys(batch[start : start + _ROWS]))
+            self._hasher.update(encoder.finish())
+        except BaseException as error:  # for lack of memory
+            self._error = error
+
+
+def joined_runs(lows: Keys, highs: Keys) -> tuple[Keys, Keys]:
+    """Runs in any order as runs in order; those that overlap or touch are one. O(n log n)."""
+    order = np.argsort(lows, kind="stable")
+    lows, reach = lows[order], np.maximum.accumulate(highs[order])
+    first = np.ones(len(lows), bool)
+    first[1:] = lows[1:] > reach[:-1] + np.uint64(1)  # begins beyond all before it
+    last = np.roll(first, -1)  # the next one does, or there is none
+    return lows[first], reach[last]
+
+
+def _top(lows: Keys, highs: Keys, below: int) -> int:
+    """The last of runs, which must be in order and above `below`."""
+    if not len(lows):
+        return below
+    ascending = (lows <= highs).all() and (highs[:-1] < lows[1:]).all()
+    if not ascending or int(lows[0]) <= below or highs[-1] >= 10**14:
+        raise _damaged("members in order, below 10**14", "others")
+    return int(highs[-1])
+
+
+def _damaged(expected: str, got: str) -> SnapshotBounds:
+    """Only an index from a damaged file, opened without `verify`, gets here."""
+    return SnapshotBounds("an open set", expected, got)

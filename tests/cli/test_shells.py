@@ -1,0 +1,167 @@
+"""The command in a shell: as a module, completed, and in pipes whose reader goes away."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from click.shell_completion import get_completion_class
+
+from imeiset import EquipmentStatus, ImeiSet, Register, Store
+from imeiset.cli import _COMMANDS, main
+
+from .test_commands import ENVIRONMENT, LISTED, run
+
+IMEISET = f"{sys.executable} -m imeiset"
+
+
+def shell(command, **options):
+    """What bash says of a command line in which `imeiset` is ours."""
+    command = f'set -o pipefail; imeiset() {{ {IMEISET} "$@"; }}; {command}'
+    return subprocess.run(
+        ["bash", "-c", command], capture_output=True, check=False, env=ENVIRONMENT, timeout=60, **options
+    )
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ImeiSet.from_ranges([0], [200_000]).save("a.imei")
+    ImeiSet([LISTED]).save("b.imei")
+    register = Register()
+    register.add("stolen", [LISTED], status=EquipmentStatus.BLACKLISTED)
+    register.save("r.imei")
+    Store.create("eir", register).close()
+    (tmp_path / "list").write_text(f"{LISTED}\n" * 50_000)
+    return tmp_path
+
+
+def test_as_a_module(folder):
+    assert shell("imeiset --version").stdout.startswith(b"imeiset ")
+    assert shell(f"imeiset check b.imei {LISTED}").returncode == 0
+    assert shell("imeiset check b.imei 35693803564380").returncode == 1
+    assert shell("imeiset check nowhere 35693803564380").returncode == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "check a.imei - < list",
+        "check r.imei - < list",
+        "check eir - --json < list",
+        "diff a.imei b.imei",
+        "export a.imei -o -",
+        "export a.imei -o - --format dirbs",
+        "demo --rows 1000 --lookups 1000",
+    ],
+)
+def test_a_reader_that_has_enough_is_no_error(folder, command):
+    found = shell(f"imeiset {command} | head -1")
+    assert (found.returncode, found.stderr, found.stdout.count(b"\n")) == (141, b"", 1)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "build list -o c.imei",
+        "screen b.imei list",
+        "info a.imei",
+        "info eir",
+        "verify a.imei eir",
+        "merge a.imei b.imei -o c.imei",
+        "apply b.imei a.csv -o c.imei",
+        "apply eir a.csv",
+        "export a.imei -o c.txt",
+        "create eir2 r.imei",
+        "replace eir r.imei",
+        "compact eir",
+        "prune eir --keep 1",
+        "watch eir",
+        "completion bash",
+        "--help",
+    ],
+)
+def test_no_reader_at_all_is_no_error(folder, command):
+    (folder / "a.csv").write_text("imei,change_type\n35693803564380,add\n")
+    found = shell(f"imeiset {command} | exec 0<&-")
+    assert (found.returncode, found.stderr) == (141, b"")
+
+
+def test_an_export_to_stdout(folder):
+    assert run("export", "b.imei", "-o", "-").stdout == f"{LISTED}\n"
+    found = shell("imeiset export a.imei -o - --format roaring")
+    assert ImeiSet.from_roaring(found.stdout) == ImeiSet.open("a.imei")
+
+
+def complete(*words):
+    """What a shell is told to offer, for a last word that has begun like this."""
+    made = get_completion_class("bash")(main, {}, "imeiset", "_IMEISET_COMPLETE")
+    return [(one.type, one.value) for one in made.get_completions(list(words[:-1]), words[-1])]
+
+
+def test_completions_of_commands_and_options():
+    assert complete("") == [("plain", name) for name in _COMMANDS]
+    assert complete("ch") == [("plain", "check")]
+    assert complete("build", "--max-ro") == [("plain", "--max-rows")]
+    assert complete("apply", "a.imei", "--change", "a") == [("plain", "add")]
+    assert complete("completion", "z") == [("plain", "zsh")]
+
+
+@pytest.mark.parametrize("name", _COMMANDS)
+def test_every_path_is_completed(name):
+    command = main.get_command(None, name)
+    texts = {"imeis", "form", "column", "name", "expect_digest", "imei", "imsi"}
+    for parameter in command.params:
+        kind = getattr(parameter.type, "_kind", None)
+        if parameter.type.name == "text" and parameter.name not in texts:
+            assert kind in ("file", "dir"), (name, parameter.name)
+        else:
+            assert kind is None
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (("check", "a"), "file"),
+        (("build", "a"), "file"),
+        (("build", "a", "-o", ""), "file"),
+        (("build", "a", "b", "--rejects", ""), "file"),
+        (("diff", "a.imei", ""), "file"),
+        (("compact", "e"), "dir"),
+        (("create", "eir", ""), "file"),
+    ],
+)
+def test_completions_of_files(words, kind):
+    assert complete(*words) == [(kind, words[-1])]
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+def test_scripts(name):
+    script = run("completion", name).stdout
+    assert f"_IMEISET_COMPLETE={name}_complete" in script
+    if shutil.which(name):
+        assert subprocess.run([name, "-n"], input=script, text=True, check=False).returncode == 0
+
+
+def test_bash_offers_files(folder):
+    """All of it, as bash does it: the script is read, and its function called for a line."""
+    words = """
+        eval "$(imeiset completion bash)"
+        compopt() { echo "compopt $1 $2"; }
+        COMP_WORDS=(imeiset check a); COMP_CWORD=2; _imeiset_completion imeiset; echo "${COMPREPLY[*]}"
+        COMP_WORDS=(imeiset comp); COMP_CWORD=1; _imeiset_completion imeiset; echo "${COMPREPLY[*]}"
+    """
+    script = folder / "imeiset"
+    script.write_text(f'#!/bin/sh\nexec {IMEISET} "$@"\n')
+    script.chmod(0o755)
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    found = subprocess.run(
+        ["bash", "-c", words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**ENVIRONMENT, "PATH": path},
+        timeout=60,
+    )
+    assert found.stdout.split("\n") == ["compopt -o default", "", "compact completion", ""], found
