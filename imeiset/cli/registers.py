@@ -155,7 +155,9 @@ def verdict_facts(verdict: "Verdict") -> dict[str, Any]:
 
 
 def verdict_line(verdict: "Verdict") -> str:
-    """A verdict in a line: status, list, rule, date and reasons."""
+    """A verdict in a line: status, list, rule, date and reasons; or that the policy gave it."""
     facts = verdict_facts(verdict)
+    if verdict.rule == "default":
+        return f"{facts['status']}, on no list"
     words = (facts["status"], facts["list"], facts["rule"], facts["date"], "|".join(facts["reasons"]))
     return "  ".join(printable(word) if word else "-" for word in words)
