@@ -56,7 +56,7 @@ def publish(
         `path` is a file of a store.
     """
     target = Path(os.path.realpath(path))
-    if not of_store and _is_of_store(target):
+    if not of_store and is_of_store(target):
         raise StoreExists(path, "a file to write", "a file of a store: choose another name")
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(target.stat().st_mode):
@@ -88,7 +88,7 @@ def publish(
         raise
 
 
-def _is_of_store(path: Path) -> bool:
+def is_of_store(path: Path) -> bool:
     """Whether that is a name of a store's files, in the directory of a store."""
     if not _OF_STORE.fullmatch(path.name):
         return False

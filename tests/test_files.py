@@ -254,4 +254,4 @@ def test_such_names_elsewhere_are_free(tmp_path):
 def test_every_file_of_a_store_is_known_as_one(store):
     """The names here are those that the store gives its files."""
     for file in store.iterdir():
-        assert _files._is_of_store(file), file
+        assert _files.is_of_store(file), file

@@ -792,6 +792,13 @@ def test_filters_are_the_same_on_every_level():
 def test_native_arguments():
     keys, one = np.zeros(2, np.uint64), np.zeros(1, np.uint64)
     part = Layered(ImeiSet())
+    pairing = Pairing((ImeiSet(), np.zeros(1, np.uint32), np.zeros(0, np.uint64)))
+
+    def check_tables(**changes):
+        arrays = {"prefixes": np.zeros(0, np.uint64), "codes": np.zeros(0, np.uint16), "outcomes": bytes(8)}
+        given = {"order": [], "levels": {}, "pairings": [], "lists": 0, "detailed": 0, **arrays, **changes}
+        return CheckTables(ImeiSet(), explain=lambda *_: None, malformed=None, **given)
+
     tables = Register()._tables()
     for call in (
         lambda: Level([(part, 0, 0)] * 64),
@@ -806,7 +813,10 @@ def test_native_arguments():
         lambda: part.contains(keys, np.zeros(1, np.uint8)),
         lambda: tables.answer(keys, np.zeros(2, np.uint8), one),
         lambda: tables.answer(keys, np.zeros(1, np.uint8)),
-        lambda: CheckTables(ImeiSet(), tables.rules, shift=64),
+        lambda: tables.by_prefix(keys, np.zeros(1, np.uint16)),
+        lambda: check_tables(shift=64),
+        lambda: check_tables(prefixes=keys),
+        lambda: check_tables(pairings=[(pairing, False, 1)] * 64),
     ):
         with pytest.raises(ValueError, match="expected"):
             call()

@@ -108,7 +108,7 @@ def _facts_of_file(name: str) -> dict[str, Any]:
 
 def _show_set(members: "ImeiSet", snapshot: str, top: int, as_json: bool) -> None:
     tacs, counts, tac_count = members.biggest_tacs(top)
-    bars = [(f"{tac:08d}", count) for tac, count in zip(tacs.tolist(), counts.tolist(), strict=True)]
+    bars = [(tac.decode(), count) for tac, count in zip(tacs.tolist(), counts.tolist(), strict=True)]
     size = Path(snapshot).stat().st_size
     bits = 8 * size / len(members) if len(members) else 0.0
     irregular = 0 if members.irregular is None else len(members.irregular)

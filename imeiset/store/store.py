@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Literal, NoReturn, Self
 
 from imeiset._native.background import work_in_background
-from imeiset._native.checks import Checker
 from imeiset.errors import (
     StoreBase,
     StoreError,
@@ -30,6 +29,7 @@ from imeiset.errors import (
     StoreSequence,
     StoreShrunk,
 )
+from imeiset.register.checks import Checks
 from imeiset.register.layout import Contents
 from imeiset.register.lists import List, ListMapping, shrunk
 from imeiset.register.policy import Policy
@@ -67,7 +67,7 @@ class Status:
     fault: str | None = None
 
 
-class Store(ListMapping, Checker):
+class Store(ListMapping, Checks):
     """A register in a directory that changes while it serves.
 
     `check` and `check_many` answer by the state of the last `refresh`, in this process or of its own
