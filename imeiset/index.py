@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import chain, islice, pairwise
 from queue import SimpleQueue
 from typing import Self
@@ -50,16 +51,16 @@ class Index(FrozenIndex):
 
         digest: take the digest of the keys on the way, in a thread beside, which is cheaper than later.
         """
-        batches: Iterable[Keys] = sorted_parts(parts, threads)
-        if not digest:
-            return cls.from_sorted(batches)
-        hashing = _Hashing()
-        try:
-            made = cls.from_sorted(hashing.beside(batches))
-        finally:
-            of_keys = hashing.result()
-        made._of_keys = of_keys
-        return made
+        with closing(sorted_parts(parts, threads)) as batches:
+            if not digest:
+                return cls.from_sorted(batches)
+            hashing = _Hashing()
+            try:
+                made = cls.from_sorted(hashing.beside(batches))
+            finally:
+                of_keys = hashing.result()
+            made._of_keys = of_keys
+            return made
 
     def digest_of_keys(self) -> bytes:
         """The SHA-256 of the runs of keys, in order, as _native/c/encode.h writes them; about 12 ns a run."""
