@@ -840,7 +840,7 @@ def path(tmp_path):
 
 @pytest.mark.parametrize("mode", ["mmap", "memory"])
 def test_a_file_is_the_register(path, mode):
-    register = Register.open(path, mode)
+    register = Register.open(path, mode=mode)
     assert register.policy == Policy(response_type=2, malformed=G)
     assert register.counts() == {
         "stolen": {"exact": 2},

@@ -183,7 +183,7 @@ class Register(ListMapping, Checks):
         self._now().save(path, generation=generation)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], /, mode: Literal["mmap", "memory"] = "mmap") -> Self:
+    def open(cls, path: str | os.PathLike[str], /, *, mode: Literal["mmap", "memory"] = "mmap") -> Self:
         """The register in a snapshot file; its description is read, its lists are mapped.
 
         mode: as for `ImeiSet.open`. Raises a kind of SnapshotError.
@@ -197,7 +197,7 @@ class Register(ListMapping, Checks):
         return cls._of(Contents.read(sections, path))
 
     @classmethod
-    def verify(cls, path: str | os.PathLike[str], /, mode: Literal["mmap", "memory"] = "mmap") -> Self:
+    def verify(cls, path: str | os.PathLike[str], /, *, mode: Literal["mmap", "memory"] = "mmap") -> Self:
         """Open a snapshot file, read all of it, and return its register.
 
         Compares every checksum, builds every set anew and compares bytes, and checks columns, pairs and

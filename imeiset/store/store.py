@@ -134,8 +134,8 @@ class Store(ListMapping, Checks):
         cls,
         directory: str | os.PathLike[str],
         /,
-        mode: Literal["mmap", "memory"] = "mmap",
         *,
+        mode: Literal["mmap", "memory"] = "mmap",
         generation: int | None = None,
     ) -> Self:
         """The store in a directory, in its newest state; or an older generation, with all its changes, as
@@ -146,12 +146,14 @@ class Store(ListMapping, Checks):
         return cls(Path(directory), mode, generation)
 
     @classmethod
-    def verify(cls, directory: str | os.PathLike[str], /, mode: Literal["mmap", "memory"] = "mmap") -> Self:
+    def verify(
+        cls, directory: str | os.PathLike[str], /, *, mode: Literal["mmap", "memory"] = "mmap"
+    ) -> Self:
         """Open a store, read all of its base and its journal, and return it.
 
         As `Register.verify`; a journal is always read whole. Raises a kind of StoreError or SnapshotError.
         """
-        self = cls.open(directory, mode)
+        self = cls.open(directory, mode=mode)
         self._state.file.verify()
         self._state.base.expect_sound(self._state.file.path)
         return self
