@@ -120,7 +120,11 @@ def test_read_keys():
         [ParseStatus.NOT_DIGIT],
         [[16_000, 16_001, 1000, 0]],
     )
-    assert (scanner.read_keys(accept, keys)[0], scanner.unfinished, scanner.read_keys(accept, keys)[0]) == (0, 14, 0)
+    assert (scanner.read_keys(accept, keys)[0], scanner.unfinished, scanner.read_keys(accept, keys)[0]) == (
+        0,
+        14,
+        0,
+    )
     assert set(keys[:999].tolist()) == {49015420323751}
     assert scanner.tally()[2] == (0, 1009, 0)
 
