@@ -192,7 +192,7 @@ def test_the_import_parser_sees_what_is_there() -> None:
 
 
 def test_the_package_root_has_no_logic() -> None:
-    """Names, for checkers of types and by what brings them, and the two hooks by which Python asks for them."""
+    """Names, for checkers of types and by module, and the two hooks by which Python asks for them."""
     body = ast.parse((PACKAGE / "__init__.py").read_text()).body
     checked = [node for node in body if isinstance(node, ast.If)]
     assert {ast.unparse(node.test) for node in checked} <= {"TYPE_CHECKING", "not TYPE_CHECKING"}
