@@ -19,7 +19,7 @@ from imeiset.register.details import damaged
 from imeiset.register.imsis import imsi_numbers
 from imeiset.register.kinds import LEVELS
 from imeiset.register.layered import LayeredSet
-from imeiset.register.lists import List
+from imeiset.register.lists import List, ListMapping
 from imeiset.register.policy import STRENGTH, EquipmentStatus, Policy, Verdict
 from imeiset.sets import ImeiSet
 
@@ -167,7 +167,7 @@ class Rules:
         codes[rows] = answers
 
 
-class Checks(Checker):
+class Checks(ListMapping, Checker):
     """What a register and a store have in common."""
 
     @property

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imeiset.errors import expect_several, mask, mask_imsi
 from imeiset.register.kinds import KINDS, LEVELS, RULES
@@ -164,9 +165,11 @@ def shrunk(
     return None
 
 
-def tac_set(tacs: Iterable[str]) -> ImeiSet:
-    """All IMEIs of Type Allocation Codes, texts of 8 digits."""
+def tac_set(tacs: Iterable[str] | NDArray[Any]) -> ImeiSet:
+    """All IMEIs of Type Allocation Codes: texts of 8 digits, or an array of their numbers."""
     expect_several("TACs", tacs)
+    if isinstance(tacs, np.ndarray) and tacs.dtype.kind in "ui":
+        tacs = [f"{tac:08d}" for tac in tacs.tolist()]
     numbers = []
     for row, tac in enumerate(tacs):
         if not (isinstance(tac, str) and len(tac) == 8 and tac.isascii() and tac.isdigit()):
