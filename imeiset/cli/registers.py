@@ -1,6 +1,7 @@
 """What the commands share that make registers of descriptions, or read registers and stores."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +13,7 @@ from imeiset.errors import printable
 
 if TYPE_CHECKING:
     from imeiset import LoadedRegister, Policy, Register, Verdict
+    from imeiset.store import Status
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 # Options of build that go with a description.
@@ -125,6 +127,19 @@ def policy_facts(policy: "Policy") -> dict[str, Any]:
         status = getattr(policy, name)
         facts[name] = None if status is None else status.name.lower()
     return {**facts, "precedence": list(policy.precedence)}
+
+
+def age_text(status: "Status", form: str) -> str:
+    """How old a store is, in words."""
+    if math.isfinite(status.age):
+        return f"{status.age:{form}} s old"
+    return f"of unknown age: its clock was {status.ahead:{form}} s ahead"
+
+
+def age_facts(status: "Status", digits: int) -> dict[str, Any]:
+    """Of JSON, which has no infinity."""
+    age = round(status.age, digits) if math.isfinite(status.age) else None
+    return {"age": age, "ahead": round(status.ahead, digits)}
 
 
 def verdict_line(verdict: "Verdict") -> str:

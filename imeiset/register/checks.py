@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Literal, cast, overload
 
@@ -43,7 +44,7 @@ class Rules:
 
     def tables(self, known: Coverage, touched: Keys | None, wide: ImeiSet | None) -> CheckTables:
         """What checks read; see `CheckTables` for the arguments."""
-        lists, outcome = self.lists, self.policy.outcome
+        lists = self.lists
         by_strength = sorted(range(len(lists)), key=lambda i: STRENGTH.index(self._statuses[i]))
         levels = {
             rule: Level(
@@ -62,7 +63,7 @@ class Rules:
             pairings=[(pairs.pairing, kind == "lock", self._code(i)) for i, kind, pairs in paired],
             prefixes=np.array([prefix for prefix, _ in prefixes], np.uint64),
             codes=np.array([self._code(i) for _, i in prefixes], np.uint16),
-            outcomes=bytes(outcome([s for s in STRENGTH if on >> s & 1])[0] for on in range(8)),
+            outcomes=_outcomes(self.policy),
             lists=len(lists),
             detailed=sum(1 << i for i, one in enumerate(lists) if one.exact and one.exact.has_details),
             explain=self.explain,
@@ -165,6 +166,12 @@ class Rules:
         tables.answer(found[regular], again, numbers[regular])
         answers[regular] = again
         codes[rows] = answers
+
+
+@lru_cache(16)
+def _outcomes(policy: Policy) -> bytes:
+    """The status for lists of these statuses, a bit each."""
+    return bytes(policy.outcome([s for s in STRENGTH if on >> s & 1])[0] for on in range(8))
 
 
 class Checks(ListMapping, Checker):

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imeiset.errors import expect_several, mask, mask_imsi
 from imeiset.register.kinds import KINDS, LEVELS, RULES
@@ -165,14 +164,12 @@ def shrunk(
     return None
 
 
-def tac_set(tacs: Iterable[str] | NDArray[Any]) -> ImeiSet:
-    """All IMEIs of Type Allocation Codes: texts of 8 digits, or an array of their numbers."""
+def tac_set(tacs: Iterable[str | bytes]) -> ImeiSet:
+    """All IMEIs of Type Allocation Codes, texts of 8 digits."""
     expect_several("TACs", tacs)
-    if isinstance(tacs, np.ndarray) and tacs.dtype.kind in "ui":
-        tacs = [f"{tac:08d}" for tac in tacs.tolist()]
     numbers = []
     for row, tac in enumerate(tacs):
-        if not (isinstance(tac, str) and len(tac) == 8 and tac.isascii() and tac.isdigit()):
+        if not (isinstance(tac, str | bytes) and len(tac) == 8 and tac.isascii() and tac.isdigit()):
             raise ValueError(f"TAC {row}: expected 8 digits, as str, got '{mask(tac)}'")
         numbers.append(int(tac))
     lows = np.array(numbers, np.uint64) * np.uint64(10**6)

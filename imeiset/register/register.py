@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, Self
 
-from numpy.typing import NDArray
-
 from imeiset import columns, snapshot
 from imeiset.register.checks import Checks, make_tables
 from imeiset.register.details import columns_of
@@ -167,7 +165,7 @@ class Register(Checks):
         self.add_list(replace(one, range=LayeredSet(ImeiSet.from_ranges(lows, highs))))
 
     def add_tacs(
-        self, name: str, tacs: Iterable[str] | NDArray[Any], *, status: int, reason: str | None = None
+        self, name: str, tacs: Iterable[str | bytes], *, status: int, reason: str | None = None
     ) -> None:
         """Add whole Type Allocation Codes to a list, which is made if there is none of that name.
 
@@ -175,8 +173,8 @@ class Register(Checks):
         ----------
         name, status, reason
             As for `add`.
-        tacs : iterable of str, or array
-            Texts of 8 digits; or their numbers, as `ImeiSet.tac_counts` has them.
+        tacs : iterable of str
+            Texts of 8 digits; or an array of them, as `tacs` and `ImeiSet.tac_counts` give.
 
         Examples
         --------
