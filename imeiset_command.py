@@ -9,7 +9,6 @@ import sys
 def main() -> None:
     """Run the command line, or end with 2 and a line on stderr."""
     try:
-        import imeiset.sets  # now: compiled modules that do not load are no answer of a command
         from imeiset.cli import main as command
     except KeyboardInterrupt:
         sys.exit(_fail("interrupted", 130))

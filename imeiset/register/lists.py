@@ -170,7 +170,7 @@ def tac_set(tacs: Iterable[str | bytes]) -> ImeiSet:
     numbers = []
     for row, tac in enumerate(tacs):
         if not (isinstance(tac, str | bytes) and len(tac) == 8 and tac.isascii() and tac.isdigit()):
-            raise ValueError(f"TAC {row}: expected a text of 8 digits, got '{mask(tac)}'")
+            raise ValueError(f"TAC {row}: expected 8 digits, as str, got '{mask(tac)}'")
         numbers.append(int(tac))
     lows = np.array(numbers, np.uint64) * np.uint64(10**6)
     return ImeiSet.from_ranges(lows, lows + np.uint64(10**6 - 1))

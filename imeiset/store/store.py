@@ -31,7 +31,7 @@ from imeiset.errors import (
 )
 from imeiset.register.checks import Checks
 from imeiset.register.layout import Contents
-from imeiset.register.lists import List, ListMapping, shrunk
+from imeiset.register.lists import List, shrunk
 from imeiset.register.policy import Policy
 from imeiset.register.register import Register
 from imeiset.store import journal as _journal
@@ -67,7 +67,7 @@ class Status:
     fault: str | None = None
 
 
-class Store(ListMapping, Checks):
+class Store(Checks):
     """A register in a directory that changes while it serves.
 
     `check` and `check_many` answer by the state of the last `refresh`, in this process or of its own
