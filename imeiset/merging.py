@@ -13,9 +13,9 @@ import numpy as np
 
 from imeiset import irregular, snapshot
 from imeiset._native.payload import SECTIONS, Builder
-from imeiset.columns import Keys
 from imeiset.errors import expect_several
 from imeiset.index import joined_runs
+from imeiset.readers import Keys
 from imeiset.sets import IRREGULAR, KIND, ImeiSet
 
 Runs = tuple[Keys, Keys]  # lowest and highest keys

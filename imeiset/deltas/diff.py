@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from .._native.parse import rows_of
-from ..columns import Keys
 from ..feeds.export import expanded, irregular_rows
 from ..feeds.loader import Progress
+from ..readers import Keys
 from ..sets import ImeiSet
 
 HELD = 1 << 22  # runs that are added: 64 MB

@@ -7,8 +7,8 @@ from typing import BinaryIO
 import numpy as np
 
 from .._native.parse import rows_of
-from ..columns import Keys
 from ..errors import ExtraMissing
+from ..readers import Keys
 from ..sets import ImeiSet
 from .loader import Progress
 

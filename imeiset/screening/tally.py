@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import columns
+from .. import readers
 from ..feeds.report import RowFlaw
 from .screener import Screener
 
@@ -55,8 +55,8 @@ class Tally:
 
     def screened(
         self,
-        keys: columns.Keys,
-        status: columns.Statuses,
+        keys: readers.Keys,
+        status: readers.Statuses,
         value: Callable[[int], object],
         flaws: NDArray[np.int32] | None = None,
     ) -> tuple[NDArray[np.uint8], Counts]:
