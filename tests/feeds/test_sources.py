@@ -39,7 +39,17 @@ def path(tmp_path):
     return tmp_path / "feed"
 
 
+@pytest.fixture(params=[True, False], ids=["isal", "zlib"])
+def either_gzip(request, monkeypatch):
+    """With isal, and as where it is not installed."""
+    if request.param:
+        pytest.importorskip("isal")
+    else:
+        monkeypatch.setattr(inflate, "find_spec", lambda name: None)
+
+
 @pytest.mark.parametrize("chunk", [1, 7, 64, 1 << 20])
+@pytest.mark.usefixtures("either_gzip")
 def test_plain_and_gzip(path, chunk):
     path.write_bytes(LINES)
     assert read(path, chunk=chunk + 60) == LINES
@@ -47,6 +57,7 @@ def test_plain_and_gzip(path, chunk):
     assert read(path, chunk=chunk + 60) == LINES
 
 
+@pytest.mark.usefixtures("either_gzip")
 def test_gzip_members_and_padding(path):
     path.write_bytes(
         gzip.compress(LINES[:100]) + gzip.compress(b"") + gzip.compress(LINES[100:]) + bytes(700)
@@ -72,6 +83,7 @@ def test_chunks_leave_room_before_them(path):
         assert source.position == len(LINES)
 
 
+@pytest.mark.usefixtures("either_gzip")
 def test_gzip_cut_anywhere(path):
     whole = gzip.compress(LINES[:1500])
     for cut in range(2, len(whole)):
@@ -81,6 +93,7 @@ def test_gzip_cut_anywhere(path):
 
 
 @pytest.mark.parametrize("at", [-8, -5, -4, -1, 40])
+@pytest.mark.usefixtures("either_gzip")
 def test_gzip_damaged(path, at):
     damaged = bytearray(gzip.compress(LINES))
     damaged[at] ^= 1
@@ -89,6 +102,7 @@ def test_gzip_damaged(path, at):
         load(path)
 
 
+@pytest.mark.usefixtures("either_gzip")
 def test_bytes_after_gzip_are_not_ignored(path):
     path.write_bytes(gzip.compress(LINES) + b"\0\0490154203237518\n")
     with pytest.raises(errors.FeedTruncated):
@@ -165,6 +179,19 @@ def test_members_one_after_another(path, kind):
         read(path)
 
 
+@pytest.mark.parametrize("kind", ["gzip", "xz", "zstd"])
+@pytest.mark.usefixtures("either_gzip")
+def test_what_follows_a_member_is_read_or_an_error(path, kind):
+    """Never the end: rows would be lost."""
+    first, second = PACKERS[kind](LINES[:1500]), PACKERS[kind](LINES[1500:])
+    path.write_bytes(first + second)
+    assert read(path) == LINES
+    for rest in (LINES[1500:], b"x" + second[1:], *(second[:cut] for cut in range(1, len(second), 7))):
+        path.write_bytes(first + rest)
+        with pytest.raises(errors.FeedTruncated):
+            load(path)
+
+
 def test_a_zip_archive_of_another_number_of_files(path):
     path.write_bytes(zipped("a.csv", "b.csv"))
     with pytest.raises(errors.FeedEncoding, match="a zip archive of one file, got one of 2"):
@@ -218,12 +245,6 @@ def test_too_many_rows(path):
     assert load(path, max_rows=2000).report.rows == 2000
     with pytest.raises(errors.FeedLimit, match="at most 1,999 rows"):
         load(path, max_rows=1999)
-
-
-def test_without_isal(path, monkeypatch):
-    monkeypatch.setattr(inflate, "find_spec", lambda name: None)
-    path.write_bytes(gzip.compress(LINES))
-    assert read(path) == LINES
 
 
 def test_an_extra_that_is_not_there(path, monkeypatch):
@@ -382,6 +403,6 @@ def test_a_failing_read_is_an_error(path, monkeypatch):
         raise OSError(5, "Input/output error")
 
     path.write_bytes(gzip.compress(LINES))
-    monkeypatch.setattr(inflate._Inflate, "read", fail)
+    monkeypatch.setattr(inflate._Stream, "readinto", fail)
     with pytest.raises(errors.FeedMissing, match="Input/output error"):
         load(path)
