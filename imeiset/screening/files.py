@@ -1,6 +1,6 @@
 """Files of records, larger than memory, screened against a list: CSV on all cores, Parquet through pyarrow.
 
-Texts are copied as they are, a word added to each row; nothing but the column of IMEIs is looked at.
+TextScreen are copied as they are, a word added to each row; nothing but the column of IMEIs is looked at.
 """
 
 import os
@@ -14,9 +14,9 @@ from .._files import publish
 from ..errors import FeedEmpty
 from ..feeds.sources import Paths, names_of, size_of
 from .screener import Screener
-from .tables import TABLES, Tables, is_table
+from .tables import TABLES, TableScreen, is_table
 from .tally import ScreenReport, Tally
-from .texts import Texts
+from .texts import TextScreen
 
 TEXTS = (".csv", ".tsv", ".txt", ".gz", ".zst", ".zstd", ".xz", ".zip")
 
@@ -59,12 +59,12 @@ def screen(
     total = None if None in sizes else sum(size or 0 for size in sizes)
     with ExitStack() as stack:
         file = None if output is None else stack.enter_context(publish(output))
-        engines: dict[bool, Texts | Tables] = {}
+        engines: dict[bool, TextScreen | TableScreen] = {}
         done = 0
         for name, size in zip(files, sizes, strict=True):
             table = tables or is_table(name)
             if table not in engines:
-                engines[table] = (Tables if table else Texts)(tally, file, only_hits, to_table)
+                engines[table] = (TableScreen if table else TextScreen)(tally, file, only_hits, to_table)
                 stack.enter_context(engines[table])
             for position in engines[table].read(name, column):
                 if progress:

@@ -33,7 +33,7 @@ def is_table(path: str) -> bool:
     return Path(path).suffix.lower() in TABLES
 
 
-class Tables:
+class TableScreen:
     """Batches of rows through pyarrow, from Parquet or text, to Parquet or text."""
 
     def __init__(self, tally: Tally, output: BinaryIO | None, only_hits: bool, to_table: bool) -> None:

@@ -19,7 +19,7 @@ from ..feeds.sources import Source
 from .tally import Counts, Tally
 
 
-class Texts:
+class TextScreen:
     """Delimited text to the same text: this thread finds the rows, others screen them."""
 
     def __init__(self, tally: Tally, output: BinaryIO | None, only_hits: bool, to_table: bool) -> None:
