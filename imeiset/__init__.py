@@ -7,6 +7,7 @@ True
 """
 
 from imeiset._native.parse import check_digit, is_valid
+from imeiset.arrow import to_arrow
 from imeiset.columns import are_valid, parse, tacs
 from imeiset.deltas import ApplyReport, apply, diff
 from imeiset.errors import (
@@ -62,5 +63,6 @@ __all__ = [
     "parse",
     "screen",
     "tacs",
+    "to_arrow",
 ]
 __version__ = "0.1.0"

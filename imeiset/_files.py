@@ -1,7 +1,15 @@
-"""Publishing a file, so that readers see the old one or the new one, whole; and descriptors closed once."""
+"""Publishing a file, so that readers see the old one or the new one, whole; and descriptors closed once.
+
+While it is written, a file has no name where the system has unnamed files (Linux): a process that is killed
+leaves nothing behind. Elsewhere, and between the link and the rename that publish it, its name is
+`.imeiset-*.tmp` and its writer holds a lock on it. Whoever publishes in a directory removes the files of such
+names there that no living process holds.
+"""
 
 import errno
+import fcntl
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -9,42 +17,122 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from imeiset.errors import StoreExists
+
+_TEMPORARY = re.compile(r"\.imeiset-[0-9a-f]{16}\.tmp")
+_OF_STORE = re.compile(r"current|lock|base-[0-9]{8,}\.imei|journal-[0-9]{8,}")  # see `store/directory.py`
+_DESCRIPTORS = "/proc/self/fd"
+_NO_UNNAMED = (
+    errno.EOPNOTSUPP,
+    errno.EISDIR,
+    errno.EINVAL,
+)  # what file systems without them and old kernels say
+
 
 @contextmanager
-def publish(path: str | os.PathLike[str], *, private: bool = False) -> Iterator[BinaryIO]:
+def publish(
+    path: str | os.PathLike[str], *, private: bool = True, of_store: bool = False
+) -> Iterator[BinaryIO]:
     """A binary file to write, which takes the place of `path` when the block ends without an error.
 
-    It is written beside `path` under a temporary name, synced, renamed, and the directory is synced:
-    after a crash, `path` is the old file or the new one. After an error the temporary file is removed
-    and `path` is as it was. A symbolic link stays, and the file it leads to is replaced. `private`
-    keeps the file to its owner; otherwise the umask decides.
+    The file is written in the directory of `path`, synced and renamed, and the directory is synced: after a
+    crash, `path` is the old file or the new one. After an error the new one is gone and `path` is as it was.
+    A symbolic link stays, and the file it leads to is replaced.
 
-    Raises OSError, always with the file's name: a missing or unwritable directory, a full disk, a
-    `path` that is not a regular file (a device must not be replaced by renaming).
+    Parameters
+    ----------
+    private
+        Keep the file to its owner (mode 0600), as outputs that list phones are. Otherwise the umask decides:
+        snapshots and the files of a store are also read by the users whose processes serve them.
+    of_store
+        The writer of a store writes: nobody else replaces its files.
+
+    Raises
+    ------
+    OSError
+        Always with the file's name: a missing or unwritable directory, a full disk, a `path` that is not a
+        regular file (a device must not be replaced by renaming).
+    StoreExists
+        `path` is a file of a store.
     """
     target = Path(os.path.realpath(path))
+    if not of_store and is_of_store(target):
+        raise StoreExists(path, "a file to write", "a file of a store: choose another name")
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(target.stat().st_mode):
             raise OSError(errno.EEXIST, "exists and is not a regular file", os.fspath(path))
-    temporary = target.with_name(f".imeiset-{secrets.token_hex(8)}.tmp")
+    name = f".imeiset-{secrets.token_hex(8)}.tmp"
     try:
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        try:  # before the file is there: a signal's exception may come at once
-            descriptor = os.open(temporary, flags, 0o600 if private else 0o666)
-            with open(descriptor, "wb") as file:  # noqa: PTH123 (a descriptor)
+        directory = Opened(os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        at = directory.fileno()
+        try:
+            _remove_abandoned(at)
+            with open(name, "wb", opener=lambda *_: _create(name, at, 0o600 if private else 0o666)) as file:
                 yield file
                 file.flush()
-                os.fsync(descriptor)
-            temporary.replace(target)
+                os.fsync(file.fileno())
+                if not os.fstat(file.fileno()).st_nlink:
+                    os.link(f"{_DESCRIPTORS}/{file.fileno()}", name, src_dir_fd=at, dst_dir_fd=at)
+                os.replace(name, target.name, src_dir_fd=at, dst_dir_fd=at)
+            os.fsync(at)
         except BaseException:
             with suppress(OSError):
-                temporary.unlink()
+                os.unlink(name, dir_fd=at)
             raise
-        _sync_directory(target.parent)
+        finally:
+            directory.close()
     except OSError as error:
-        if error.errno is not None and error.filename in (None, str(temporary)):
+        ours = (None, name, ".", os.fspath(target.parent))
+        if error.errno is not None and (error.filename in ours or _DESCRIPTORS in str(error.filename)):
             raise OSError(error.errno, error.strerror, os.fspath(path)) from error
         raise
+
+
+def is_of_store(path: Path) -> bool:
+    """Whether that is a name of a store's files, in the directory of a store."""
+    if not _OF_STORE.fullmatch(path.name):
+        return False
+    with suppress(OSError), (path.parent / "current").open("rb") as manifest:
+        damaged = (path.parent / "lock").exists() and any(path.parent.glob("base-*.imei"))
+        return manifest.read(14) == b'{"generation":' or damaged
+    return False
+
+
+def _create(name: str, directory: int, mode: int) -> int:
+    """The descriptor of a new file in a directory, locked; without a name, where there are such files."""
+    flags = os.O_RDWR | os.O_CLOEXEC
+    if hasattr(os, "O_TMPFILE") and Path(_DESCRIPTORS).is_dir():
+        try:
+            descriptor = os.open(".", flags | os.O_TMPFILE, mode, dir_fd=directory)
+            _lock(descriptor, fcntl.LOCK_EX)
+            return descriptor
+        except OSError as error:
+            if error.errno not in _NO_UNNAMED:
+                raise
+    while True:
+        descriptor = os.open(name, flags | os.O_CREAT | os.O_EXCL, mode, dir_fd=directory)
+        _lock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:  # otherwise it was taken for abandoned before it was locked
+            return descriptor
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, how: int) -> bool:
+    """Whether the file could be locked; some file systems have no locks."""
+    with suppress(OSError):
+        fcntl.flock(descriptor, how)
+        return True
+    return False
+
+
+def _remove_abandoned(directory: int) -> None:
+    """Remove what processes that died were writing in a directory."""
+    for name in filter(_TEMPORARY.fullmatch, os.listdir(directory)):
+        with suppress(OSError):
+            file = Opened(os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory))
+            if _lock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB):
+                os.unlink(name, dir_fd=directory)
+            file.close()
 
 
 class Opened:
@@ -59,6 +147,13 @@ class Opened:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return self._descriptor
 
+    def is_at(self, path: str | os.PathLike[str]) -> bool:
+        """Whether it is still the file of that name."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), os.stat(path))  # noqa: PTH116 (half the time)
+        except OSError:
+            return False
+
     def close(self) -> None:
         """Let go of the file."""
         # Forgotten before it is closed: who is interrupted must not close another.
@@ -69,11 +164,3 @@ class Opened:
     def __del__(self) -> None:
         with suppress(AttributeError):  # interrupted before it had one
             self.close()
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

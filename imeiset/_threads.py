@@ -1,7 +1,6 @@
-"""Work in parts, on several threads."""
+"""Work in parts, on several threads. None outlives the call that asked for it: a fork after it is safe."""
 
 import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,48 +10,41 @@ _MOST = 256  # parts; more would only make more work
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-# One pool serves every call of the process. A forked child has none of its threads, so it makes its own.
-_shared: ThreadPoolExecutor | None = None
-_lock = threading.Lock()
 
-
-def _pool() -> ThreadPoolExecutor:
-    global _shared
-    with _lock:
-        if _shared is None:
-            _shared = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="imeiset")
-        return _shared
-
-
-def parts_for(threads: int) -> int:
-    """Into how many parts to split what is to be done on so many threads. ValueError for fewer than 1."""
+def parts_for(threads: int | None) -> int:
+    """Into how many parts to split what is to be done on so many threads, None: on all cores. ValueError for
+    fewer than 1."""
+    if threads is None:
+        return os.cpu_count() or 1
     if threads < 1:
         raise ValueError(f"threads: expected at least 1, got {threads}")
     return min(threads, _MOST)
 
 
 def in_threads(work: Callable[[Any], _Result], parts: Sequence[Any]) -> list[_Result]:
-    """What `work` gives for each part, in order; several parts go to threads that all calls share."""
-    return [work(parts[0])] if len(parts) == 1 else list(_pool().map(work, parts))
+    """What `work` gives for each part, in order; the first on this thread."""
+    if len(parts) == 1:
+        return [work(parts[0])]
+    with ThreadPoolExecutor(min(len(parts) - 1, os.cpu_count() or 1), thread_name_prefix="imeiset") as pool:
+        others = pool.map(work, parts[1:])
+        return [work(parts[0]), *others]
 
 
 def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
-    """The function of every item, in order, on all cores; a few items are taken ahead."""
+    """The function of every item, in order, on all cores; a few items are taken ahead.
+
+    Its threads end when it is exhausted, closed or dropped.
+    """
     workers = os.cpu_count() or 1
     waiting: deque[Future[_Result]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="work") as pool:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > 2 * workers:
+    with ThreadPoolExecutor(workers, thread_name_prefix="imeiset") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def _forget_pool() -> None:
-    global _shared, _lock
-    _shared, _lock = None, threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+        finally:
+            for future in waiting:
+                future.cancel()

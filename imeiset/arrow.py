@@ -5,7 +5,9 @@ and in the kernels: no offset, view or index leads outside them.
 """
 
 import ctypes
+import warnings
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -30,25 +32,71 @@ def speaks(column: object) -> bool:
     return given and not isinstance(getattr(column, "dtype", None), np.dtype)
 
 
-def exported(values: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> Any:
-    """A NumPy array as one of Arrow, null where it is not valid; ExtraMissing without nanoarrow.
+def to_arrow(values: NDArray[Any], /, *, valid: NDArray[np.bool_] | None = None) -> Any:
+    """A NumPy array of results as one of Arrow, for pyarrow, polars, pandas, DuckDB and others to read.
 
-    Numbers, truth values, or texts (S) that all are full where valid. Nothing is copied but truth values,
-    which Arrow packs eight to a byte.
+    Parameters
+    ----------
+    values
+        Numbers, truth values or texts (S): what `parse`, `tacs`, `are_valid`, `ImeiSet.contains`,
+        `ImeiSet.positions` and `Register.check_many` return. Empty texts are null.
+    valid
+        Which rows are not null; None for all of them.
+
+    Returns
+    -------
+    nanoarrow.Array
+        Of the same type, large_string for texts. Nothing is copied but truth values, which Arrow packs
+        eight to a byte, and texts that do not fill their items.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an array of another type or of two dimensions, or of another length than `valid`.
+    ModuleNotFoundError
+        Without nanoarrow.
+
+    Examples
+    --------
+    >>> import imeiset
+    >>> column = ["490154203237518", None, "352099001761481"]
+    >>> blocked = imeiset.ImeiSet(["490154203237518"])
+    >>> keys, status = imeiset.parse(column)
+    >>> answers = blocked.contains(keys, malformed=False)
+    >>> imeiset.to_arrow(answers, valid=status == imeiset.ParseStatus.OK).to_pylist()
+    [True, None, False]
     """
     na = _nanoarrow()
-    if valid is not None and valid.all():
-        valid = None
-    nulls = 0 if valid is None else len(valid) - int(np.count_nonzero(valid))
-    buffers: list[Any] = [None if valid is None else _packed(valid)]
-    if values.dtype.kind == "S":
-        ends = np.arange(len(values) + 1, dtype=np.int64) * values.itemsize
-        kind, buffers = na.large_string(), [*buffers, ends, values.view(np.uint8)]
-    elif values.dtype.kind == "b":
-        kind, buffers = na.bool_(), [*buffers, _packed(values)]
+    values = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+    if values.ndim != 1:
+        raise ValueError(f"expected an array of one dimension, got {values.ndim}")
+    if valid is not None and valid.shape != values.shape:
+        raise ValueError(f"valid: expected {len(values)} rows, got {valid.shape}")
+    kind = values.dtype.kind
+    if kind == "b":
+        of_type, buffers = na.bool_(), [_packed(values)]
+    elif kind in "iuf" and hasattr(na, values.dtype.name):
+        of_type, buffers = getattr(na, values.dtype.name)(), [values]
+    elif values.dtype == "datetime64[D]":
+        valid = ~np.isnat(values) if valid is None else valid & ~np.isnat(values)
+        of_type, buffers = na.date32(), [values.view(np.int64).astype(np.int32)]
+    elif kind == "S":
+        width = values.itemsize
+        texts = values.view(np.uint8).reshape(-1, width)
+        lengths = np.full(len(values), width, np.int64)
+        short = np.flatnonzero(texts[:, -1] == 0)
+        lengths[short] = np.char.str_len(values[short])
+        if short.size:
+            valid = lengths > 0 if valid is None else valid & (lengths > 0)
+            lengths[~valid] = width  # whatever stands there: not a copy for nulls alone
+        if (lengths != width).any():
+            texts = texts[np.arange(width) < lengths[:, None]]
+        of_type, buffers = na.large_string(), [np.append(0, np.cumsum(lengths)), texts.reshape(-1)]
     else:
-        kind, buffers = getattr(na, values.dtype.name)(), [*buffers, values]
-    return na.Array(na.c_array_from_buffers(kind, len(values), buffers, null_count=nulls))
+        raise TypeError(f"expected an array of numbers, truth values, dates or S texts, got {values.dtype}")
+    nulls = 0 if valid is None else len(valid) - int(np.count_nonzero(valid))
+    mask = _packed(valid) if valid is not None and nulls else None
+    return na.Array(na.c_array_from_buffers(of_type, len(values), [mask, *buffers], null_count=nulls))
 
 
 def _packed(flags: NDArray[np.bool_]) -> _Statuses:
@@ -63,6 +111,17 @@ def _nanoarrow() -> Any:
             raise
         raise ExtraMissing("Arrow columns need nanoarrow", "arrow", error.name) from None
     return nanoarrow
+
+
+@cache
+def warn_of_slowness() -> None:
+    """Say once that Arrow columns are converted for want of a library."""
+    warnings.warn(
+        "nanoarrow is not installed: Arrow columns are converted through NumPy, 6 to 10 times slower; "
+        "pip install nanoarrow",
+        RuntimeWarning,
+        stacklevel=4,
+    )
 
 
 class ArrowColumn:
@@ -86,8 +145,8 @@ class ArrowColumn:
             else:
                 with na.c_array_stream(column) as stream:
                     arrays = list(stream)
-            known: _Known = {}
-            chunks = [_chunk(array, known) for array in arrays]
+            dictionaries: _Dictionaries = {}
+            chunks = [_chunk(array, dictionaries) for array in arrays]
         except RuntimeError as error:  # nanoarrow's
             raise ValueError(f"expected a sound Arrow column, got {error}") from None
         return cls(chunks, 0, sum(chunk.length for chunk in chunks))
@@ -126,7 +185,7 @@ class ArrowColumn:
         raise IndexError(f"row: expected one of {len(self)}")
 
 
-def _chunk(array: Any, known: "_Known", start: int = 0, stop: int | None = None) -> "_Chunk":
+def _chunk(array: Any, dictionaries: "_Dictionaries", start: int = 0, stop: int | None = None) -> "_Chunk":
     """The reader of one array, or of rows of it; of the only field, if it is a struct, as tables come."""
     # `array.length` of a negative one is a SystemError on Python 3.11, and ends the process on 3.13.
     length = ctypes.c_int64.from_address(array._addr()).value  # the first field of an ArrowArray
@@ -134,16 +193,16 @@ def _chunk(array: Any, known: "_Known", start: int = 0, stop: int | None = None)
         raise ValueError(f"expected a sound Arrow column, got one of {length} rows")
     stop = length if stop is None else stop
     if array.schema.format == "n":  # before nanoarrow counts its buffers: polars has one too many
-        return _Missing(array, None, start, stop)
+        return _NullChunk(array, None, start, stop)
     view = array.view()
     given = array, view, start, stop
     if view.storage_type == "struct" and view.n_children == 1:
         rows = _Chunk(*given)
         valid = rows.valid(slice(0, rows.length))
         if valid is None or valid.all():
-            return _chunk(array.child(0), known, rows.at.start, rows.at.stop)
+            return _chunk(array.child(0), dictionaries, rows.at.start, rows.at.stop)
     if view.dictionary is not None:
-        return _Dictionary(*given, known)
+        return _DictionaryChunk(*given, dictionaries)
     for kind, storages in _KINDS.items():
         if view.storage_type in storages:
             return kind(*given)
@@ -199,7 +258,7 @@ class _Chunk:
         raise NotImplementedError
 
 
-class _Texts(_Chunk):
+class _StringChunk(_Chunk):
     def __init__(self, array: Any, view: Any, start: int, stop: int) -> None:
         super().__init__(array, view, start, stop)
         width = np.int64 if view.storage_type.startswith("large") else np.int32
@@ -214,7 +273,7 @@ class _Texts(_Chunk):
         return bytes(self._data[self._starts[row] : self._ends[row]])
 
 
-class _Views(_Chunk):
+class _ViewChunk(_Chunk):
     def __init__(self, array: Any, view: Any, start: int, stop: int) -> None:
         super().__init__(array, view, start, stop)
         self._views = self._buffer(1, np.uint8).reshape(-1, 16)[self.at]
@@ -234,7 +293,7 @@ class _Views(_Chunk):
         return view[4 : 4 + length] if length <= 12 else bytes(self._data[buffer][start : start + length])
 
 
-class _Integers(_Chunk):
+class _IntegerChunk(_Chunk):
     def __init__(self, array: Any, view: Any, start: int, stop: int) -> None:
         super().__init__(array, view, start, stop)
         self._values = self._buffer(1, view.storage_type)[self.at]
@@ -246,7 +305,7 @@ class _Integers(_Chunk):
         return int(self._values[row])
 
 
-class _Missing(_Chunk):
+class _NullChunk(_Chunk):
     def _read(self, rows: slice, how: _How, keys: _Keys, status: _Statuses) -> None:
         keys[:] = _parse.NO_KEY
         status[:] = ParseStatus.MISSING
@@ -255,10 +314,10 @@ class _Missing(_Chunk):
         return None
 
 
-class _Dictionary(_Chunk):
+class _DictionaryChunk(_Chunk):
     """Indices into a dictionary whose entries are parsed once."""
 
-    def __init__(self, array: Any, view: Any, start: int, stop: int, known: "_Known") -> None:
+    def __init__(self, array: Any, view: Any, start: int, stop: int, dictionaries: "_Dictionaries") -> None:
         super().__init__(array, view, start, stop)
         self._indices = self._buffer(1, view.storage_type)[self.at]
         entries = array.dictionary
@@ -266,7 +325,7 @@ class _Dictionary(_Chunk):
             raise TypeError(f"expected {ACCEPTED}, got a dictionary of {view.dictionary.storage_type}")
         place = entries.schema.format, entries.offset, entries.length, *entries.buffers
         # Chunks often have one dictionary in common: it is parsed for the first.
-        self._entries, self._parsed = known.setdefault(place, (_chunk(entries, known), {}))
+        self._entries, self._parsed = dictionaries.setdefault(place, (_chunk(entries, dictionaries), {}))
 
     def _parse_entries(self, how: _How) -> tuple[_Keys, _Statuses]:
         """Keys and statuses of the entries, and then those of a null."""
@@ -295,10 +354,10 @@ class _Dictionary(_Chunk):
 
 
 # Dictionaries by the place of their buffers, with what was parsed of them.
-_Known = dict[tuple[Any, ...], tuple[_Chunk, dict[_How, tuple[_Keys, _Statuses]]]]
+_Dictionaries = dict[tuple[Any, ...], tuple[_Chunk, dict[_How, tuple[_Keys, _Statuses]]]]
 
 _KINDS: dict[Callable[[Any, Any, int, int], _Chunk], tuple[str, ...]] = {
-    _Texts: ("string", "large_string", "binary", "large_binary"),
-    _Views: ("string_view", "binary_view"),
-    _Integers: ("int64", "uint64"),
+    _StringChunk: ("string", "large_string", "binary", "large_binary"),
+    _ViewChunk: ("string_view", "binary_view"),
+    _IntegerChunk: ("int64", "uint64"),
 }

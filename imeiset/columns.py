@@ -7,10 +7,10 @@ column is decided in one place, `source`.
 
 import array
 import mmap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import pairwise
-from typing import Any, Literal, Protocol, overload
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.ma as ma  # now: numpy would import it in a thread, and a fork meanwhile would wait for ever
@@ -21,15 +21,19 @@ from imeiset import irregular
 from imeiset._native import parse as _parse
 from imeiset._threads import in_threads, parts_for
 from imeiset.errors import CheckDigit, ExtraMissing, ImeiError, ParseStatus
+from imeiset.imei import Imei
 
 Keys = NDArray[np.uint64]
 Statuses = NDArray[np.uint8]
 
 _ROWS = 1 << 14  # rows at a time: keys and statuses stay in cache
 _ACCEPTED = (
-    "a list or tuple, a NumPy array of uint64, int64, S or U, an Arrow column, "
+    "a list or another iterable, a NumPy array of uint64, int64, S or U, an Arrow column, "
     "or bytes or an mmap of newline-separated numbers"
 )
+
+
+_AS_THEY_ARE = (str, bytes, bytearray, mmap.mmap, memoryview, array.array, _arrow.ArrowColumn, Mapping)
 
 
 class Source(Protocol):
@@ -148,10 +152,9 @@ def source(column: object, *, digits: int = 14, exact: bool = False) -> Source:
     """
     if digits not in (14, 15):
         raise ValueError(f"digits: expected 14 or 15, got {digits!r}")
-    if isinstance(column, list | tuple):
-        # A subclass may say anything of its length.
-        return _Objects(column if type(column) in (list, tuple) else [*column], digits, exact)
     column = settled(column)
+    if type(column) in (list, tuple):
+        return _Objects(column, digits, exact)
     if isinstance(column, _arrow.ArrowColumn):
         return _ArrowRows(column, digits, exact)
     if hasattr(column, "__array__") and not isinstance(column, np.generic):
@@ -160,23 +163,29 @@ def source(column: object, *, digits: int = 14, exact: bool = False) -> Source:
         return _Lines(text, exact)
     if isinstance(column, memoryview | array.array):
         return _array(np.asarray(column), digits, exact)
-    alone = ": one IMEI has to be in a list" if isinstance(column, str | int) else ""
+    alone = ": one IMEI has to be in a list" if isinstance(column, str | int | Imei) else ""
     raise TypeError(f"expected {_ACCEPTED}, got {type(column).__name__}{alone}")
 
 
 def settled(column: object) -> object:
-    """The chunks of an Arrow column, which may be a stream that can be read but once; others as they are.
+    """The column in a form that can be read again: the chunks of an Arrow column, which may be a stream, the
+    items of an iterable as a list, others as they are.
 
-    Without nanoarrow, a column that can make a NumPy array of itself is left to do so, which is slower.
+    Without nanoarrow, a column that can make a NumPy array of itself does so, which is slower and warned of.
     """
-    if type(column) in (list, tuple) or not _arrow.speaks(column):
+    if type(column) in (list, tuple) or isinstance(column, np.ndarray):
         return column
-    try:
-        return _arrow.ArrowColumn.of(column)
-    except ExtraMissing:
-        if hasattr(column, "__array__"):
+    if _arrow.speaks(column):
+        try:
+            return _arrow.ArrowColumn.of(column)
+        except ExtraMissing:
+            if not hasattr(column, "__array__"):
+                raise
+            _arrow.warn_of_slowness()
             return column
-        raise
+    if isinstance(column, _AS_THEY_ARE) or hasattr(column, "__array__") or not isinstance(column, Iterable):
+        return column
+    return [*column]  # of a list that is not one too: a subclass may say anything of its length
 
 
 def _text(column: object) -> memoryview | None:
@@ -246,33 +255,46 @@ def _buffers(rows: int) -> tuple[Keys, Statuses]:
     return np.empty(rows, np.uint64), np.empty(rows, np.uint8)
 
 
-@overload
-def parse(
-    column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore", arrow: Literal[False] = False
-) -> tuple[Keys, Statuses]: ...
-@overload
-def parse(
-    column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore", arrow: bool
-) -> tuple[Any, Any]: ...
-def parse(
-    column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore", arrow: bool = False
-) -> tuple[Any, Any]:
-    """Keys and statuses of a column: uint64[n] and uint8[n] of ParseStatus, 0 where the row is well formed.
+def parse(column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore") -> tuple[Keys, Statuses]:
+    """Keys and statuses of a column. Never raises on content.
 
-    Never raises on content: a malformed row has its code, and 2**64 - 1 as its key, which is no key.
-    Integers are 14-digit keys, or with digits=15 carry the check digit. check_digit says which 15th
-    digits are well formed: "ignore" any (the default: it is not sent, 3GPP TS 22.016), "spare" the right
-    one or 0, "require" the right one; texts of 14 and 16 digits have none and always pass. In lines, a
-    blank line is a row that is EMPTY.
+    Parameters
+    ----------
+    column
+        A list or another iterable of str, bytes, `Imei` or keys; an array of uint64, int64, S or U; bytes or
+        an mmap of newline-separated numbers, where a blank line is a row that is EMPTY; an Arrow column
+        (string, binary, their large and view forms, dictionaries of those, int64, uint64; sliced, chunked,
+        or the only column of a table), which is read in place. A null is MISSING.
+    digits
+        What integers are: 14, keys; or 15, keys with their check digit.
+    check_digit
+        Which 15th digits are well formed: "ignore" any, for it is not sent (3GPP TS 22.016); "spare" the
+        right one or 0; "require" the right one. Texts of 14 and 16 digits have none and always pass.
 
-    Arrow columns (string, binary, their large and view forms, dictionaries of those, int64, uint64; sliced,
-    chunked, or the only column of a table) are read in place. A null is MISSING. Raises ValueError for
-    one whose offsets lead outside its buffers. arrow: return Arrow arrays, the keys of malformed rows null.
+    Returns
+    -------
+    keys : uint64[n]
+        2**64 - 1, which is not a key, where the row is malformed.
+    status : uint8[n]
+        `ParseStatus`, 0 where the row is well formed.
 
-    NumPy drops trailing NULs from S and U items, so a text that ends in NUL cannot be told from one
-    that does not.
+    Raises
+    ------
+    TypeError, ValueError
+        For a column of another kind, of two dimensions, or an Arrow column whose offsets lead outside its
+        buffers.
 
-    Costs 2 to 4 ns for each row of text, 15 to 30 for each item of a list, and 9 bytes of memory.
+    Notes
+    -----
+    Costs 2 to 4 ns for each row of text, 15 to 30 for each item of a list, and 9 bytes of memory. NumPy drops
+    trailing NULs from S and U items, so a text that ends in NUL cannot be told from one that does not.
+
+    Examples
+    --------
+    >>> import imeiset
+    >>> keys, status = imeiset.parse(["49-015420-323751-8", "n/a"])
+    >>> int(keys[0]), [imeiset.ParseStatus(code).name for code in status]
+    (49015420323751, ['OK', 'NOT_DIGIT'])
     """
     rows = source(column, digits=digits)
     keys, status = _buffers(rows.expected)
@@ -284,45 +306,68 @@ def parse(
     keys.resize(done, refcheck=False)
     status.resize(done, refcheck=False)
     _parse.settle(check_digit, keys, status)
-    if arrow:
-        return _arrow.exported(keys, status == ParseStatus.OK), _arrow.exported(status)
     return keys, status
 
 
-@overload
-def are_valid(column: object, *, digits: int = 14, arrow: Literal[False] = False) -> NDArray[np.bool_]: ...
-@overload
-def are_valid(column: object, *, digits: int = 14, arrow: bool) -> Any: ...
-def are_valid(column: object, *, digits: int = 14, arrow: bool = False) -> Any:
-    """Which rows of a column have exactly 15 digits, the last of them the check digit: bool[n].
+def are_valid(column: object, *, digits: int = 14) -> NDArray[np.bool_]:
+    """Which rows of a column have exactly 15 digits, the last of them the check digit.
 
-    What `is_valid` says of each text; nulls and malformed rows are not valid, and no content raises.
-    Integers have no check digit, unless with digits=15 they carry it. arrow: return an Arrow array. Costs
-    what `parse` costs.
+    What `is_valid` says of each text. Nulls and malformed rows are not valid, and no content raises.
+
+    Parameters
+    ----------
+    column, digits
+        As for `parse`. Integers have no check digit, unless with digits=15 they carry it.
+
+    Returns
+    -------
+    bool[n]
+
+    Notes
+    -----
+    Costs what `parse` costs.
+
+    Examples
+    --------
+    >>> import imeiset
+    >>> imeiset.are_valid(["490154203237518", "490154203237519", "n/a"]).tolist()
+    [True, False, False]
     """
     rows = source(column, digits=digits, exact=True)
     keys, status = _buffers(_ROWS)
     found = [np.empty(0, np.bool_)]
     while n := rows.read(keys, status):
         found.append(status[:n] == ParseStatus.OK)
-    valid = np.concatenate(found)
-    return _arrow.exported(valid) if arrow else valid
+    return np.concatenate(found)
 
 
-@overload
-def tacs(column: object, *, digits: int = 14, arrow: Literal[False] = False) -> NDArray[np.bytes_]: ...
-@overload
-def tacs(column: object, *, digits: int = 14, arrow: bool) -> Any: ...
-def tacs(column: object, *, digits: int = 14, arrow: bool = False) -> Any:
-    """The Type Allocation Codes of a column, the first 8 digits: S8[n], b'' where a row is malformed.
+def tacs(column: object, *, digits: int = 14) -> NDArray[np.bytes_]:
+    """The Type Allocation Codes of a column, the first 8 digits. No content raises.
 
-    No content raises. digits: what integers are. arrow: return an Arrow array of texts, null instead of b''.
+    Parameters
+    ----------
+    column, digits
+        As for `parse`.
+
+    Returns
+    -------
+    S8[n]
+        b'' where a row is malformed, which `imeiset.to_arrow` makes a null.
+
+    Examples
+    --------
+    >>> import imeiset
+    >>> imeiset.tacs(["490154203237518", "n/a"]).tolist()
+    [b'49015420', b'']
     """
-    keys, status = parse(column, digits=digits)
+    return tac_texts(parse(column, digits=digits)[0])
+
+
+def tac_texts(keys: Keys) -> NDArray[np.bytes_]:
+    """The TACs of keys: S8[n], b'' for a number that is not one."""
     texts = np.empty((len(keys), 8), np.uint8)
     _parse.tacs(keys, texts)
-    codes = texts.reshape(-1).view("S8")
-    return _arrow.exported(codes, status == ParseStatus.OK) if arrow else codes
+    return texts.reshape(-1).view("S8")
 
 
 def keys_of(column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore") -> Keys:
@@ -338,7 +383,7 @@ def keys_of(column: object, *, digits: int = 14, check_digit: CheckDigit = "igno
 
 def keys_and_irregular(
     column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore"
-) -> tuple[Keys, irregular.Texts]:
+) -> tuple[Keys, irregular.Identities]:
     """The keys of a column and its irregular identities, see `regularise`; otherwise as `keys_of`."""
     column = settled(column)
     rows = source(column, digits=digits)
@@ -370,10 +415,10 @@ def ask(
     kernel: Kernel,
     dtype: type,
     *,
-    threads: int = 1,
+    threads: int | None = 1,
     malformed: int | None = None,
     digits: int = 14,
-    listed: irregular.Texts | None = None,
+    listed: irregular.Identities | None = None,
 ) -> NDArray[Any]:
     """What a kernel answers of every row of a column, read once, in parts on several threads.
 
@@ -397,7 +442,7 @@ def _ask_part(
     dtype: type,
     malformed: int | None,
     digits: int,
-    listed: irregular.Texts | None,
+    listed: irregular.Identities | None,
     part: object,
 ) -> tuple[NDArray[Any], tuple[int, int] | None]:
     """The answers of a kernel; and the row and status of the first malformed row, if wanted."""
@@ -435,7 +480,7 @@ def _ask_part(
     return out, None
 
 
-def regularise(rows: Source, keys: Keys, status: Statuses) -> tuple[NDArray[np.intp], irregular.Texts]:
+def regularise(rows: Source, keys: Keys, status: Statuses) -> tuple[NDArray[np.intp], irregular.Identities]:
     """Look again at the malformed ones of the rows read last, which may be texts of DIRBS.
 
     Those that begin with 14 digits get their key and become OK. Returns the places of irregular

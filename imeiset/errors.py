@@ -563,3 +563,11 @@ class StoreShrunk(StoreError):
 
 class StoreInDoubt(StoreError):
     """The disk failed when a change was to be made durable. Reopen the store to see whether it was."""
+
+
+class StoreReplaced(StoreError):
+    """The lock, the journal or the manifest is not the one that this writer took. Nothing was written.
+
+    Somebody removed or restored files of the store, or moved the directory. The next change reads what is
+    there first.
+    """

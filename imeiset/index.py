@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import chain, islice, pairwise
 from queue import SimpleQueue
 from typing import Self
@@ -51,16 +52,16 @@ class Index(FrozenIndex):
 
         digest: take the digest of the keys on the way, in a thread beside, which is cheaper than later.
         """
-        batches: Iterable[Keys] = sorted_parts(parts, threads)
-        if not digest:
-            return cls.from_sorted(batches)
-        hashing = _Hashing()
-        try:
-            made = cls.from_sorted(hashing.beside(batches))
-        finally:
-            of_keys = hashing.result()
-        made._of_keys = of_keys
-        return made
+        with closing(sorted_parts(parts, threads)) as batches:
+            if not digest:
+                return cls.from_sorted(batches)
+            hashing = _Hashing()
+            try:
+                made = cls.from_sorted(hashing.beside(batches))
+            finally:
+                of_keys = hashing.result()
+            made._of_keys = of_keys
+            return made
 
     def digest_of_keys(self) -> bytes:
         """The SHA-256 of the runs of keys, in order, as _native/c/encode.h writes them; about 12 ns a run."""
@@ -110,11 +111,7 @@ class Index(FrozenIndex):
         """What only this set has, and what only the other has, as arrays of lowest and highest keys of runs;
         in pieces, in order, with how much of both was looked at, up to 1. On all cores; what is equal is
         skipped, see _native/c/diff.h. Memory: some MB."""
-        cuts = {0, 10**8}
-        for one in (self, other):
-            step = max(_SPAN, len(one) >> 10)
-            cuts |= {one.select(at) // _SERIALS for at in range(step, len(one), step)}
-        spans = list(pairwise(sorted(cuts)))
+        spans = _spans(self, other)
         below = [-1, -1]
         for number, found in enumerate(
             in_order(lambda span: self.difference_of_tacs(other, *span), spans), 1
@@ -123,20 +120,57 @@ class Index(FrozenIndex):
             below = [_top(*mine, below[0]), _top(*theirs, below[1])]
             yield mine, theirs, number / len(spans)
 
-    def tac_counts(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-        """The TACs in the set, ascending, and how many IMEIs each has: two uint32 arrays, 8 bytes a TAC."""
+    def reversed_runs(self) -> Iterator[tuple[int, int]]:
+        """All runs, the last first, as pairs of lowest and highest key. Memory: some MB."""
+        nothing, left = Index(), len(self)
+        for span in reversed(_spans(self)):
+            pairs, _ = self.difference_of_tacs(nothing, *span)
+            lows, highs = pairs[:, 0].copy(), pairs[:, 1].copy()
+            _top(lows, highs, -1)
+            left -= int((highs - lows).sum()) + len(lows)
+            if left < 0:
+                break
+            yield from reversed(pairs.tolist())
+        if left:
+            raise _damaged(f"{len(self)} members", "others")
+
+    def tac_counts(self) -> tuple[NDArray[np.bytes_], NDArray[np.uint32]]:
+        """The TACs in the set and how many IMEIs each has.
+
+        Returns
+        -------
+        S8[n], uint32[n]
+            The TACs ascending, and their counts.
+
+        Examples
+        --------
+        >>> from imeiset import ImeiSet
+        >>> tacs, counts = ImeiSet(["490154203237518", "358091016853550"]).tac_counts()
+        >>> tacs.tolist(), counts.tolist()
+        ([b'35809101', b'49015420'], [1, 1])
+        """
         parts, counts, firsts, ends = self._tacs()
         whole = [np.arange(first, end, dtype=np.uint32) for first, end in zip(firsts, ends, strict=True)]
         tacs = np.concatenate([parts, *whole])
         counts = np.concatenate([counts, np.full(len(tacs) - len(parts), _SERIALS, np.uint32)])
         order = np.argsort(tacs, kind="stable")
-        return tacs[order], counts[order]
+        return _texts_of(tacs[order]), counts[order]
 
-    def biggest_tacs(self, n: int, /) -> tuple[NDArray[np.uint32], NDArray[np.uint32], int]:
-        """The n TACs with most IMEIs, biggest first, how many IMEIs each has, and how many TACs there are.
+    def biggest_tacs(self, n: int, /) -> tuple[NDArray[np.bytes_], NDArray[np.uint32], int]:
+        """The n TACs with most IMEIs, biggest first.
 
-        Two uint32 arrays and a number. Unlike `tac_counts`, little memory even where runs cover millions
-        of whole TACs.
+        Returns
+        -------
+        S8[n], uint32[n], int
+            The TACs, how many IMEIs each has, and how many TACs there are in all. Unlike `tac_counts`, little
+            memory even where runs cover millions of whole TACs.
+
+        Examples
+        --------
+        >>> from imeiset import ImeiSet
+        >>> tacs, counts, total = ImeiSet.from_ranges([35809101000000], [35809102000009]).biggest_tacs(1)
+        >>> tacs.tolist(), counts.tolist(), total
+        ([b'35809101'], [1000000], 2)
         """
         if n < 0:
             raise ValueError(f"n: expected 0 or more, got {n}")
@@ -145,7 +179,7 @@ class Index(FrozenIndex):
         order = np.argsort(-counts.astype(np.int64), kind="stable")[: n - len(whole)]
         tacs = np.concatenate([np.array(whole, np.uint32), parts[order]])
         counts = np.concatenate([np.full(len(whole), _SERIALS, np.uint32), counts[order]])
-        return tacs, counts, len(parts) + int((ends - firsts).sum())
+        return _texts_of(tacs), counts, len(parts) + int((ends - firsts).sum())
 
     def _tacs(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32], Keys, Keys]:
         """TACs of which a part is in the set, ascending, and their counts; then spans of whole TACs:
@@ -216,6 +250,15 @@ class _Hashing:
             self._error = error
 
 
+def _spans(*indexes: Index) -> list[tuple[int, int]]:
+    """Spans of TACs, from one up to another, in each of which indexes have some thousands of keys."""
+    cuts = {0, 10**8}
+    for one in indexes:
+        step = max(_SPAN, len(one) >> 10)
+        cuts |= {one.select(at) // _SERIALS for at in range(step, len(one), step)}
+    return list(pairwise(sorted(cuts)))
+
+
 def joined_runs(lows: Keys, highs: Keys) -> tuple[Keys, Keys]:
     """Runs in any order as runs in order; those that overlap or touch are one. O(n log n)."""
     order = np.argsort(lows, kind="stable")
@@ -224,6 +267,10 @@ def joined_runs(lows: Keys, highs: Keys) -> tuple[Keys, Keys]:
     first[1:] = lows[1:] > reach[:-1] + np.uint64(1)  # begins beyond all before it
     last = np.roll(first, -1)  # the next one does, or there is none
     return lows[first], reach[last]
+
+
+def _texts_of(tacs: NDArray[np.uint32]) -> NDArray[np.bytes_]:
+    return columns.tac_texts(tacs.astype(np.uint64) * np.uint64(_SERIALS))
 
 
 def _top(lows: Keys, highs: Keys, below: int) -> int:

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from imeiset.errors import ImeiError, ParseStatus, expect_several
 
-Policy = Literal["reject", "keep"]
+Handling = Literal["reject", "keep"]
 """What becomes of irregular identities: they are malformed, or are kept as text beside the keys."""
 
-Texts = NDArray[np.bytes_]
+Identities = NDArray[np.bytes_]
 WIDTH = 16  # bytes of a text in a table, padded with NUL
-NONE: Texts = np.empty(0, f"S{WIDTH}")
+NONE: Identities = np.empty(0, f"S{WIDTH}")
 
 _FIELD = re.compile(rb"[0-9A-Fa-f*#]{1,16}")
 
@@ -33,7 +33,7 @@ def normalised(value: object) -> int | bytes | None:
     return int(value[:14]) if value[:14].isdigit() and len(value) >= 14 else value.upper()
 
 
-def table(texts: Iterable[object]) -> Texts:
+def table(texts: Iterable[object]) -> Identities:
     """The texts in normal form, sorted, each once: S16[n]. Raises ImeiError for one that is not irregular,
     TypeError for a text alone."""
     expect_several("irregular identities", texts)
@@ -47,7 +47,7 @@ def table(texts: Iterable[object]) -> Texts:
     return np.unique(np.array(found, NONE.dtype))
 
 
-def listed(texts: Texts, among: Texts) -> NDArray[np.bool_]:
+def listed(texts: Identities, among: Identities) -> NDArray[np.bool_]:
     """Which texts, in normal form, are in a table: bool[n]; O(log table) each."""
     at = np.searchsorted(among, texts)
     found = at < len(among)

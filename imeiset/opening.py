@@ -53,4 +53,4 @@ def open(
     kind: type[ImeiSet] | type[Register] | type[Store] = Store
     if not Path(path).is_dir():
         kind = Register if snapshot.open(path).kind == KIND else ImeiSet
-    return kind.verify(path, mode) if verify else kind.open(path, mode)
+    return kind.verify(path, mode=mode) if verify else kind.open(path, mode=mode)

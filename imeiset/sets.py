@@ -3,20 +3,19 @@
 import hashlib
 import operator
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset import arrow as _arrow
 from imeiset import columns, roaring, snapshot
 from imeiset import irregular as irregulars
 from imeiset._native import parse as _parse
-from imeiset.errors import CheckDigit, ImeiError, SnapshotBounds
+from imeiset.errors import CheckDigit, ImeiError, ParseStatus, SnapshotBounds
 from imeiset.index import AND, OR, SUB, XOR, Index, joined_runs
-from imeiset.irregular import Texts
+from imeiset.irregular import Identities
 
 if TYPE_CHECKING:
     import pyroaring
@@ -24,29 +23,54 @@ if TYPE_CHECKING:
 
 KIND = "set"  # of a snapshot that holds one set
 IRREGULAR = "irreg"  # the section of irregular identities, in a set that keeps them
-_NULL = 2  # among truth values: neither
-_ROWS = 1 << 14  # rows at a time: keys, statuses and results stay in cache
 _OF_TEXTS = (np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d)
 
 
 @final
-class ImeiSet(Index):
-    """The set of the IMEIs in a column.
+class ImeiSet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes and `Imei` too
+    """An immutable set of IMEIs: a `collections.abc.Set` of texts of 15 digits.
 
-    column: a list or tuple of texts, an array of uint64 or int64 keys or of S or U texts, an Arrow
-    column of texts or integers (PyCapsule protocol), or bytes or an mmap of newline-separated numbers.
-    digits: what integers are, 14-digit keys or (15) keys with their check digit. check_digit: "ignore",
-    "spare" or "require", see `parse`. Raises ImeiError, with its position, for the first malformed entry.
-    irregular: "reject" takes irregular identities ('62#222222222222', see `irregular`) for malformed;
-    "keep" keeps them beside the IMEIs, where lookups of text find them.
+    An IMEI is compared by its first 14 digits (3GPP TS 22.016), which as a number are its key. A set may be
+    used from any number of threads, and takes 11 to 24 bits for each IMEI of a realistic list.
 
-    An IMEI is compared by its first 14 digits (3GPP TS 22.016). The set never changes, may be used from
-    any number of threads, and takes 11 to 24 bits for each IMEI of a realistic list. Making it costs
-    O(n) for ascending keys and a sort for others.
+    Parameters
+    ----------
+    column
+        A list or another iterable of texts, keys or `Imei`; an array of uint64 or int64 keys or of S or U
+        texts; an Arrow column of texts or integers; bytes or an mmap of newline-separated numbers; a set.
+    digits
+        What integers are: 14, keys; or 15, keys with their check digit.
+    check_digit
+        Which 15th digits are well formed: "ignore" any, "spare" the right one or 0, "require" the right one.
+    irregular
+        "reject": irregular identities ('62#222222222222', see `imeiset.irregular`) are malformed. "keep":
+        they are kept beside the IMEIs, where lookups of text find them.
+
+    Raises
+    ------
+    ImeiError
+        For the first malformed entry, with its position.
+
+    Notes
+    -----
+    Making a set costs O(n) for ascending keys and a sort for others.
+
+    Two sets are equal when they hold the same IMEIs, and then have the same hash. A set is not equal to a
+    built-in set, which has another hash: write ``s == ImeiSet(texts)``. The operators and ``<=``, ``<``,
+    ``>=``, ``>`` take any `collections.abc.Set` of IMEIs, the named methods any column.
+
+    Examples
+    --------
+    >>> from imeiset import ImeiSet
+    >>> blocked = ImeiSet(["490154203237518", "35-809101-685355-0"])
+    >>> "490154203237518" in blocked, 49015420323751 in blocked, "490154203237526" in blocked
+    (True, True, False)
+    >>> list(blocked), len(blocked)
+    (['358091016853555', '490154203237518'], 2)
     """
 
     __slots__ = ("_irregular",)
-    _irregular: Texts
+    _irregular: Identities
 
     def __new__(
         cls,
@@ -55,31 +79,62 @@ class ImeiSet(Index):
         *,
         digits: int = 14,
         check_digit: CheckDigit = "ignore",
-        irregular: irregulars.Policy = "reject",
+        irregular: irregulars.Handling = "reject",
     ) -> Self:
+        if irregular not in ("reject", "keep"):
+            raise ValueError(f"irregular: expected 'reject' or 'keep', got {irregular!r}")
+        if isinstance(column, cls):
+            return column._handled(irregular)
         if irregular == "reject":
             return cls.from_keys(columns.keys_of(column, digits=digits, check_digit=check_digit))
-        if irregular != "keep":
-            raise ValueError(f"irregular: expected 'reject' or 'keep', got {irregular!r}")
         keys, texts = columns.keys_and_irregular(column, digits=digits, check_digit=check_digit)
         return cls.from_keys(keys).keeping(texts)
 
     @classmethod
     def from_keys(cls, keys: object, /, *, irregular: Iterable[str | bytes] | None = None) -> Self:
-        """The set of uint64 keys, in any order, repeats allowed. Ascending keys are not copied.
+        """The set of keys, in any order, repeats allowed.
 
-        Other columns of keys are accepted too. irregular: the irregular identities to keep beside them;
-        None rejects such. Raises ImeiError for a key that is not below 10**14 or a text that is regular.
+        Parameters
+        ----------
+        keys
+            uint64[n]; ascending ones are not copied. Other columns of keys are accepted too.
+        irregular
+            The irregular identities to keep beside them; None for a set that rejects such.
+
+        Raises
+        ------
+        ImeiError
+            For a key that is not below 10**14, or an irregular identity that is an IMEI.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> list(ImeiSet.from_keys(np.array([49015420323751], np.uint64)))
+        ['490154203237518']
         """
         made = super().from_keys(keys)
         return made if irregular is None else made.keeping(irregulars.table(irregular))
 
     @classmethod
     def from_ranges(cls, lows: object, highs: object, /) -> Self:
-        """The set of all keys from lows[i] to highs[i], both included; n ranges cost O(n log n).
+        """The set of all keys from lows[i] to highs[i], both included. n ranges cost O(n log n).
 
-        Two columns of keys. Ranges may overlap and may span TACs. Raises ValueError for one that ends
-        before it begins or columns of different lengths, ImeiError for a key that is not below 10**14.
+        Parameters
+        ----------
+        lows, highs
+            Two columns of keys. Ranges may overlap and may span TACs.
+
+        Raises
+        ------
+        ValueError
+            For a range that ends before it begins, or columns of different lengths.
+        ImeiError
+            For a key that is not below 10**14.
+
+        Examples
+        --------
+        >>> len(ImeiSet.from_ranges([49015420000000], [49015420999999]))
+        1000000
         """
         low, high = columns.keys_of(lows), columns.keys_of(highs)
         if low.shape != high.shape:
@@ -89,19 +144,33 @@ class ImeiSet(Index):
         return cls.from_runs(*joined_runs(low, high))
 
     @property
-    def irregular(self) -> Texts | None:
+    def irregular(self) -> Identities | None:
         """The irregular identities beside the IMEIs, in normal form and order: S16[n], not to be written to.
 
         None in a set that rejects them: there, asking for one raises ImeiError, as for any malformed text.
         They are not counted by `len`, have no position, and are no part of `iter` and `to_numpy`.
+
+        Examples
+        --------
+        >>> ImeiSet(["62#222222222222"], irregular="keep").irregular.tolist()
+        [b'62#222222222222']
         """
         return getattr(self, "_irregular", None)
 
-    def keeping(self, texts: Texts | None) -> Self:
-        """This new set, with irregular identities beside it: a sorted table, or None."""
+    def keeping(self, texts: Identities | None) -> Self:
+        """This new set, which nobody else has seen, with a sorted table of irregular identities beside it."""
         if texts is not None:
             self._irregular = texts
         return self
+
+    def _handled(self, irregular: irregulars.Handling) -> Self:
+        """This set, or one of the same IMEIs that keeps irregular identities, or that rejects them."""
+        kept = self.irregular
+        if (kept is not None) == (irregular == "keep"):
+            return self
+        if kept is not None and len(kept):
+            raise ImeiError(ParseStatus.NOT_DIGIT, kept[0])
+        return self.from_sections(dict(self.sections())).keeping(irregulars.NONE if kept is None else None)
 
     # ---- membership -------------------------------------------------------------
 
@@ -114,58 +183,47 @@ class ImeiSet(Index):
                 return bool(irregulars.listed(np.array([form], irregulars.NONE.dtype), self.irregular)[0])
         return super()._contains_malformed(value, status)
 
-    @overload
     def contains(
-        self,
-        column: object,
-        threads: int = 1,
-        malformed: bool | None = None,
-        *,
-        digits: int = 14,
-        arrow: Literal[False] = False,
-    ) -> NDArray[np.bool_]: ...
-    @overload
-    def contains(
-        self,
-        column: object,
-        threads: int = 1,
-        malformed: bool | Literal["null"] | None = None,
-        *,
-        digits: int = 14,
-        arrow: bool,
-    ) -> Any: ...
-    def contains(
-        self,
-        column: object,
-        threads: int = 1,
-        malformed: bool | Literal["null"] | None = None,
-        *,
-        digits: int = 14,
-        arrow: bool = False,
-    ) -> Any:
-        """Which entries of a column are in the set: bool[n].
+        self, column: object, *, threads: int | None = 1, malformed: bool | None = None, digits: int = 14
+    ) -> NDArray[np.bool_]:
+        """Which entries of a column are in the set.
 
-        malformed: None raises ImeiError, with its position, for the first malformed entry; False counts
-        malformed entries as out, True as in. threads: how many to use; the interpreter is free meanwhile.
-        digits: what integers are, as for the set itself. arrow: return an Arrow array of booleans, in which
-        malformed="null" leaves malformed entries, and so nulls, null. About 10 to 60 ns an entry, and 5 µs a
-        call.
+        Parameters
+        ----------
+        column
+            Any column that a set can be made of.
+        threads
+            How many to use, None for as many as there are cores. The interpreter is free meanwhile.
+        malformed
+            None raises for the first malformed entry; False counts malformed entries as out, True as in.
+        digits
+            What integers are: 14, keys; or 15, keys with their check digit.
+
+        Returns
+        -------
+        bool[n]
+            `imeiset.to_arrow` makes an Arrow array of it.
+
+        Raises
+        ------
+        ImeiError
+            For the first malformed entry, with its position.
+
+        Notes
+        -----
+        About 10 to 60 ns an entry, and 5 µs a call.
+
+        Examples
+        --------
+        >>> blocked = ImeiSet(["490154203237518"])
+        >>> blocked.contains(["49-015420-323751-8", "352099001761481"]).tolist()
+        [True, False]
+        >>> blocked.contains(["n/a"], malformed=False).tolist()
+        [False]
         """
-        if malformed not in (None, False, True) and not (arrow and malformed == "null"):
-            others = ", False, True, or with arrow=True 'null'"
-            raise TypeError(f"malformed: expected None{others}, got {malformed!r}")
-        if malformed == "null":
-            codes = columns.ask(
-                column,
-                self.contains_keys,
-                np.uint8,
-                threads=threads,
-                malformed=_NULL,
-                digits=digits,
-                listed=self.irregular,
-            )
-            return _arrow.exported(codes == 1, codes != _NULL)
-        answers = columns.ask(
+        if malformed not in (None, False, True):
+            raise TypeError(f"malformed: expected None, False or True, got {malformed!r}")
+        return columns.ask(
             column,
             self.contains_keys,
             np.bool_,
@@ -174,30 +232,45 @@ class ImeiSet(Index):
             digits=digits,
             listed=self.irregular,
         )
-        return _arrow.exported(answers) if arrow else answers
 
-    @overload
-    def positions(
-        self, column: object, threads: int = 1, *, digits: int = 14, arrow: Literal[False] = False
-    ) -> NDArray[np.int64]: ...
-    @overload
-    def positions(self, column: object, threads: int = 1, *, digits: int = 14, arrow: bool) -> Any: ...
-    def positions(self, column: object, threads: int = 1, *, digits: int = 14, arrow: bool = False) -> Any:
-        """The rank in key order of each entry that is in the set, -1 of one that is not: int64[n].
+    def positions(self, column: object, *, threads: int | None = 1, digits: int = 14) -> NDArray[np.int64]:
+        """The rank in key order of each entry that is in the set, to address columns of attributes.
 
-        To address columns of attributes. Raises ImeiError for a malformed entry. arrow: return an Arrow
-        array, null instead of -1.
+        Parameters
+        ----------
+        column, threads, digits
+            As for `contains`.
+
+        Returns
+        -------
+        int64[n]
+            -1 for an entry that is not in the set.
+
+        Raises
+        ------
+        ImeiError
+            For the first malformed entry, with its position.
+
+        Examples
+        --------
+        >>> ImeiSet(["490154203237518", "358091016853555"]).positions(["490154203237518", "0" * 15]).tolist()
+        [1, -1]
         """
-        ranks = columns.ask(
+        return columns.ask(
             column, self.positions_of_keys, np.int64, threads=threads, digits=digits, listed=self.irregular
         )
-        return _arrow.exported(ranks, ranks >= 0) if arrow else ranks
 
     # ---- order --------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[str]:
         """Every IMEI in key order, as 15 digits with the check digit."""
         return chain.from_iterable(map(_parse.text_of, chunk.tolist()) for chunk in self.chunks())
+
+    def __reversed__(self) -> Iterator[str]:
+        """Every IMEI, the last in key order first."""
+        return chain.from_iterable(
+            map(_parse.text_of, range(high, low - 1, -1)) for low, high in self.reversed_runs()
+        )
 
     @overload
     def __getitem__(self, position: SupportsIndex, /) -> str: ...
@@ -215,19 +288,13 @@ class ImeiSet(Index):
     # ---- algebra ------------------------------------------------------------------
     # One sweep over both in order; long runs are never expanded.
 
-    def __or__(self, other: object) -> "ImeiSet":
-        return self._with(other, OR) if isinstance(other, ImeiSet) else NotImplemented
+    def _as_set(self, other: object) -> "ImeiSet":
+        """A column as a set, which keeps irregular identities if this one does."""
+        if isinstance(other, ImeiSet):
+            return other
+        return ImeiSet(other, irregular="reject" if self.irregular is None else "keep")
 
-    def __and__(self, other: object) -> "ImeiSet":
-        return self._with(other, AND) if isinstance(other, ImeiSet) else NotImplemented
-
-    def __sub__(self, other: object) -> "ImeiSet":
-        return self._with(other, SUB) if isinstance(other, ImeiSet) else NotImplemented
-
-    def __xor__(self, other: object) -> "ImeiSet":
-        return self._with(other, XOR) if isinstance(other, ImeiSet) else NotImplemented
-
-    def _with(self, other: "ImeiSet", op: int) -> "ImeiSet":
+    def _joined(self, other: "ImeiSet", op: int) -> "ImeiSet":
         mine, theirs = self.irregular, other.irregular
         texts = None
         if mine is not None or theirs is not None:  # the result keeps them if either does
@@ -236,6 +303,74 @@ class ImeiSet(Index):
             )
         return self.joined(self, other, op).keeping(texts)
 
+    def __or__(self, other: object) -> "ImeiSet":
+        return self._joined(self._as_set(other), OR) if isinstance(other, Set) else NotImplemented
+
+    def __and__(self, other: object) -> "ImeiSet":
+        return self._joined(self._as_set(other), AND) if isinstance(other, Set) else NotImplemented
+
+    def __sub__(self, other: object) -> "ImeiSet":
+        return self._joined(self._as_set(other), SUB) if isinstance(other, Set) else NotImplemented
+
+    def __rsub__(self, other: object) -> "ImeiSet":
+        return self._as_set(other)._joined(self, SUB) if isinstance(other, Set) else NotImplemented
+
+    def __xor__(self, other: object) -> "ImeiSet":
+        return self._joined(self._as_set(other), XOR) if isinstance(other, Set) else NotImplemented
+
+    __ror__, __rand__, __rxor__ = __or__, __and__, __xor__
+
+    def union(self, *others: object) -> "ImeiSet":
+        """The IMEIs that are in this set or in any of the others.
+
+        Parameters
+        ----------
+        *others
+            Sets, or any columns that a set can be made of.
+
+        Examples
+        --------
+        >>> len(ImeiSet(["490154203237518"]).union(["358091016853555"], {"352099001761481"}))
+        3
+        """
+        return self._each(others, OR)
+
+    def intersection(self, *others: object) -> "ImeiSet":
+        """The IMEIs that are in this set and in all of the others, which are as for `union`.
+
+        Examples
+        --------
+        >>> list(ImeiSet(["490154203237518", "358091016853555"]).intersection(["358091016853550"]))
+        ['358091016853555']
+        """
+        return self._each(others, AND)
+
+    def difference(self, *others: object) -> "ImeiSet":
+        """The IMEIs that are in this set and in none of the others, which are as for `union`.
+
+        Examples
+        --------
+        >>> list(ImeiSet(["490154203237518", "358091016853555"]).difference(["358091016853550"]))
+        ['490154203237518']
+        """
+        return self._each(others, SUB)
+
+    def _each(self, others: tuple[object, ...], op: int) -> "ImeiSet":
+        found = self
+        for other in others:
+            found = found._joined(found._as_set(other), op)
+        return found
+
+    def symmetric_difference(self, other: object, /) -> "ImeiSet":
+        """The IMEIs that are in one of the two and not in both; the other is a set or any column.
+
+        Examples
+        --------
+        >>> list(ImeiSet(["490154203237518"]).symmetric_difference(["358091016853555"]))
+        ['358091016853555', '490154203237518']
+        """
+        return self._joined(self._as_set(other), XOR)
+
     def _lacks_text(self, other: "ImeiSet") -> bool:
         """Is an irregular identity here that is not in the other?"""
         if self.irregular is None:
@@ -243,45 +378,87 @@ class ImeiSet(Index):
         among = irregulars.NONE if other.irregular is None else other.irregular
         return not irregulars.listed(self.irregular, among).all()
 
+    def issubset(self, other: object, /) -> bool:
+        """Whether every IMEI of this set is in the other, a set or any column.
+
+        Examples
+        --------
+        >>> ImeiSet(["490154203237518"]).issubset(["490154203237518", "358091016853555"])
+        True
+        """
+        other = self._as_set(other)
+        return len(self) <= len(other) and not self.lacks_any(other) and not self._lacks_text(other)
+
+    def issuperset(self, other: object, /) -> bool:
+        """Whether every IMEI of the other, a set or any column, is in this set.
+
+        Examples
+        --------
+        >>> ImeiSet(["490154203237518"]).issuperset([])
+        True
+        """
+        return self._as_set(other).issubset(self)
+
+    def isdisjoint(self, other: object, /) -> bool:
+        """Whether no IMEI is in both this set and the other, a set or any column.
+
+        Examples
+        --------
+        >>> ImeiSet(["490154203237518"]).isdisjoint(["358091016853555"])
+        True
+        """
+        other = self._as_set(other)
+        if self.shares_any(other):
+            return False
+        mine, theirs = self.irregular, other.irregular
+        return mine is None or theirs is None or not irregulars.listed(mine, theirs).any()
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ImeiSet):
             return NotImplemented
-        return self is other or (len(self) == len(other) and self <= other and not other._lacks_text(self))
+        return self is other or (
+            len(self) == len(other) and self.issubset(other) and not other._lacks_text(self)
+        )
 
     def __hash__(self) -> int:
         ends = (self.select(0), self.select(len(self) - 1)) if len(self) else ()
         return hash((len(self), ends))
 
     def __le__(self, other: object) -> bool:
-        if not isinstance(other, ImeiSet):
-            return NotImplemented
-        return len(self) <= len(other) and not self.lacks_any(other) and not self._lacks_text(other)
+        return self.issubset(other) if isinstance(other, Set) else NotImplemented
 
     def __lt__(self, other: object) -> bool:
-        return self <= other and self != other if isinstance(other, ImeiSet) else NotImplemented
+        return (
+            self <= (of := self._as_set(other)) and self != of if isinstance(other, Set) else NotImplemented
+        )
 
     def __ge__(self, other: object) -> bool:
-        return other <= self if isinstance(other, ImeiSet) else NotImplemented
+        return self.issuperset(other) if isinstance(other, Set) else NotImplemented
 
     def __gt__(self, other: object) -> bool:
-        return other < self if isinstance(other, ImeiSet) else NotImplemented
-
-    def isdisjoint(self, other: "ImeiSet", /) -> bool:
-        """Whether no IMEI and no irregular identity is in both."""
-        if self.shares_any(other):
-            return False
-        mine, theirs = self.irregular, other.irregular
-        return mine is None or theirs is None or not irregulars.listed(mine, theirs).any()
+        return self._as_set(other) < self if isinstance(other, Set) else NotImplemented
 
     # ---- in and out -----------------------------------------------------------------
 
     def digest(self) -> str:
-        """SHA-256 of what the set holds, as 64 hexadecimal digits; no matter how it was made or stored.
+        """SHA-256 of what the set holds, however it was made or stored.
 
-        Of two parts: the SHA-256 of the runs of consecutive keys, in order, as _native/c/encode.h writes them
-        (LEB128 of twice the keys between a run and the one before, plus 1 if it has more than one key, and
-        then the number of its keys less two); and the irregular identities in order, 16 bytes each, padded
-        with NUL. About 12 ns for each run.
+        Returns
+        -------
+        str
+            64 hexadecimal digits.
+
+        Notes
+        -----
+        The hash of two parts: the SHA-256 of the runs of consecutive keys, in order, as _native/c/encode.h
+        writes them (LEB128 of twice the keys between a run and the one before, plus 1 if it has more than one
+        key, and then the number of its keys less two); and the irregular identities in order, 16 bytes each,
+        padded with NUL. About 12 ns for each run.
+
+        Examples
+        --------
+        >>> ImeiSet(["490154203237518"]).digest() == ImeiSet([49015420323751]).digest()
+        True
         """
         whole = hashlib.sha256(self.digest_of_keys())
         if self.irregular is not None:
@@ -291,7 +468,23 @@ class ImeiSet(Index):
     def save(self, path: str | os.PathLike[str], /, *, generation: int = 0) -> None:
         """Write the set to a snapshot file, which replaces `path` when it is complete and synced.
 
-        The same set gives the same bytes. Raises OSError if it cannot be written; `path` is then as it was.
+        The same set gives the same bytes.
+
+        Parameters
+        ----------
+        path
+            Where to write.
+        generation
+            A number of the list that the file's header keeps.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; `path` is then as it was.
+
+        Examples
+        --------
+        >>> ImeiSet(["490154203237518"]).save("blocked.imei")
         """
         snapshot.write(path, KIND, self._parts(), count=len(self), generation=generation)
 
@@ -304,11 +497,27 @@ class ImeiSet(Index):
         return [*self.sections(), (IRREGULAR, kept.view(np.uint8).data)]
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], /, mode: Literal["mmap", "memory"] = "mmap") -> Self:
+    def open(cls, path: str | os.PathLike[str], /, *, mode: Literal["mmap", "memory"] = "mmap") -> Self:
         """The set in a snapshot file, in well under a millisecond whatever its size.
 
-        mode: "mmap" shares the file's pages with every process that opens it; "memory" copies them in,
-        and is the mode for files that something may truncate in place. Raises a kind of SnapshotError.
+        Parameters
+        ----------
+        path
+            A file that `save`, `imeiset.merge` or ``imeiset build`` wrote.
+        mode
+            "mmap" shares the file's pages with every process that opens it. "memory" copies them in: for
+            files that something may truncate in place.
+
+        Raises
+        ------
+        SnapshotError
+            A kind of it that says what is wrong with the file.
+
+        Examples
+        --------
+        >>> ImeiSet(["490154203237518"]).save("blocked.imei")
+        >>> "490154203237518" in ImeiSet.open("blocked.imei")
+        True
         """
         return cls._of_file(snapshot.open(path, mode, kind=KIND))
 
@@ -337,12 +546,26 @@ class ImeiSet(Index):
         return cls.from_sections(sections).keeping(texts)
 
     @classmethod
-    def verify(cls, path: str | os.PathLike[str], /, mode: Literal["mmap", "memory"] = "mmap") -> Self:
+    def verify(cls, path: str | os.PathLike[str], /, *, mode: Literal["mmap", "memory"] = "mmap") -> Self:
         """Open a snapshot file, read all of it, and return its set.
 
-        Compares every checksum, then reads the members in order and builds their set anew: it must have
-        the same bytes. So no damage passes, whoever wrote the checksums. Raises a kind of SnapshotError
-        that says what is wrong. About 20 ns for each IMEI, and the memory of the set.
+        No damage passes, whoever wrote the checksums: every checksum is compared, then the members are read
+        in order and their set is built anew, which must have the same bytes.
+
+        Raises
+        ------
+        SnapshotError
+            A kind of it that says what is wrong with the file.
+
+        Notes
+        -----
+        About 20 ns for each IMEI, and the memory of the set.
+
+        Examples
+        --------
+        >>> ImeiSet(["490154203237518"]).save("blocked.imei")
+        >>> len(ImeiSet.verify("blocked.imei"))
+        1
         """
         self = cls.open_sound(path, mode)
         try:
@@ -364,10 +587,18 @@ class ImeiSet(Index):
         return self
 
     def to_roaring(self) -> "pyroaring.BitMap64":
-        """The keys as a 64-bit Roaring bitmap; its `serialize()` is the portable format.
+        """The keys as a 64-bit Roaring bitmap, whose `serialize()` is the portable format.
 
-        A bitmap has a container for every 65,536 numbers in which there are keys. Raises MemoryError for
-        a set whose long runs would need more than 2**27 of them, many gigabytes.
+        Raises
+        ------
+        MemoryError
+            For a set whose long runs would need more than 2**27 containers, many gigabytes: a bitmap has one
+            for every 65,536 numbers in which there are keys.
+
+        Examples
+        --------
+        >>> ImeiSet(["490154203237518"]).to_roaring()
+        BitMap64([49015420323751])
         """
         return roaring.bitmap_of(self)
 
@@ -375,7 +606,18 @@ class ImeiSet(Index):
     def from_roaring(cls, bitmap: "pyroaring.BitMap64 | pyroaring.FrozenBitMap64 | bytes", /) -> Self:
         """The set of the keys in a 64-bit Roaring bitmap, or in one serialized in the portable format.
 
-        Raises ValueError for bytes that are not one, ImeiError for a key that is not below 10**14.
+        Raises
+        ------
+        ValueError
+            For bytes that are not a bitmap.
+        ImeiError
+            For a key that is not below 10**14.
+
+        Examples
+        --------
+        >>> import pyroaring
+        >>> list(ImeiSet.from_roaring(pyroaring.BitMap64([49015420323751])))
+        ['490154203237518']
         """
         return roaring.index_of(cls, bitmap)
 

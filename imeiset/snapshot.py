@@ -139,7 +139,7 @@ def write(
         raise ValueError(f"expected 64-bit counts, got count {count}, generation {generation}")
     packed_kind = _packed(kind)
 
-    with publish(path) as file:
+    with publish(path, private=False) as file:
         offset = _HEADER_SIZE + _ENTRY.size * len(parts)
         file.write(bytes(_aligned(offset)))
         table = bytearray()

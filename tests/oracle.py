@@ -1,6 +1,7 @@
 """The slow, obvious twin of everything native. Written from the standards, not from the kernels."""
 
 import hashlib
+import re
 from bisect import bisect_left
 from collections import Counter
 
@@ -224,6 +225,20 @@ class Equipment:
                         self.lists[name]["exact"].get(key, "") if rule == "exact" else "",
                     )
         return self.combine([])[0], None, "default", ""
+
+    def answer(self, value, imsi=None, malformed=None):
+        """`check` of any value and any text of an IMSI; None for an error, if `malformed` is not a status."""
+        understood = imsi in (None, "") or re.fullmatch("[0-9]{6,15}", imsi, re.ASCII)
+        key, status = settle(parse_value(value), "ignore")
+        if understood and not status:
+            return self.check(key, imsi)
+        if understood and isinstance(value, str) and any(one["texts"] for one in self.lists.values()):
+            form = normalise(value)
+            if isinstance(form, int):
+                return self.check(form, imsi)
+            if form is not None and (found := self.check(form.encode(), imsi))[1] is not None:
+                return found
+        return None if malformed is None else (malformed, None, "default", "")
 
     @staticmethod
     def on(one, rule, key):

@@ -1,6 +1,7 @@
 """Arrow columns from whoever makes them: every type, offset, chunking and null, and hostile buffers."""
 
 import builtins
+import datetime
 import gc
 import sys
 from importlib import import_module
@@ -12,7 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imeiset import EquipmentStatus, ImeiError, ImeiSet, Policy, Register, are_valid, parse, tacs
+from imeiset import (
+    EquipmentStatus,
+    ImeiError,
+    ImeiSet,
+    Policy,
+    Register,
+    Screener,
+    are_valid,
+    arrow,
+    parse,
+    tacs,
+    to_arrow,
+)
 from imeiset.columns import keys_of, settled, split
 
 nanoarrow = pytest.importorskip("nanoarrow")
@@ -91,59 +104,102 @@ def test_results_in_arrow(values, threads):
     column = pa.array(values, pa.string())
     keys, status = parse(column)
     bad = (status != 0).tolist()
-    given = parse(column, arrow=True)
-    for found in readers(given[0]):
+    good = status == 0
+    for found in readers(to_arrow(keys, valid=good)):
         assert found == [None if wrong else key for key, wrong in zip(keys.tolist(), bad, strict=True)]
-    for found in readers(given[1]):
+    for found in readers(to_arrow(status)):
         assert found == status.tolist()
-    for found in readers(are_valid(column, arrow=True)):
+    for found in readers(to_arrow(are_valid(column))):
         assert found == are_valid(column).tolist()
-    for found in readers(tacs(column, arrow=True)):
+    for found in readers(to_arrow(tacs(column))):
         assert found == [tac.decode() or None for tac in tacs(column).tolist()]
     for malformed in (False, True):
-        for found in readers(members.contains(column, threads, malformed, arrow=True)):
-            assert found == members.contains(column, threads, malformed).tolist()
-    answers = members.contains(column, threads, False).tolist()
-    for found in readers(members.contains(column, threads, "null", arrow=True)):
-        assert found == [None if wrong else answer for answer, wrong in zip(answers, bad, strict=True)]
-    good = [value for value, wrong in zip(values, bad, strict=True) if not wrong]
-    for found in readers(members.positions(good, threads, arrow=True)):
-        assert found == [None if at < 0 else at for at in members.positions(good).tolist()]
+        answers = members.contains(column, threads=threads, malformed=malformed)
+        for found in readers(to_arrow(answers)):
+            assert found == answers.tolist()
+    for found in readers(to_arrow(answers, valid=good)):
+        assert found == [
+            None if wrong else answer for answer, wrong in zip(answers.tolist(), bad, strict=True)
+        ]
+    ranks = members.positions([value for value, wrong in zip(values, bad, strict=True) if not wrong])
+    for found in readers(to_arrow(ranks, valid=ranks >= 0)):
+        assert found == [None if at < 0 else at for at in ranks.tolist()]
     register = Register(Policy(malformed=EquipmentStatus.GREYLISTED))
     register.add("stolen", members, status=EquipmentStatus.BLACKLISTED)
     codes, lists = register.check_many(column, threads=threads, lists=True)
-    for found in readers(register.check_many(column, threads=threads, arrow=True)):
+    for found in readers(to_arrow(codes)):
         assert found == codes.tolist()
-    both = register.check_many(column, threads=threads, lists=True, arrow=True)
-    for found in readers(both[0]):
-        assert found == codes.tolist()
-    for found in readers(both[1]):
+    for found in readers(to_arrow(lists, valid=lists >= 0)):
         assert found == [None if number < 0 else number for number in lists.tolist()]
 
 
 def test_types_of_results():
     members, column = ImeiSet([GOOD]), pa.array([GOOD])
-    given = [*parse(column, arrow=True), are_valid(column, arrow=True), tacs(column, arrow=True),
-             members.contains(column, arrow=True), members.positions(column, arrow=True)]  # fmt: skip
+    given = [
+        *parse(column),
+        are_valid(column),
+        tacs(column),
+        members.contains(column),
+        members.positions(column),
+    ]
     kinds = [pa.uint64(), pa.uint8(), pa.bool_(), pa.large_string(), pa.bool_(), pa.int64()]
-    assert [pa.array(one).type for one in given] == kinds
-    numbers = pa.array(parse(column, arrow=True)[0])
+    assert [pa.array(to_arrow(one)).type for one in given] == kinds
+    numbers = pa.array(to_arrow(parse(column)[0]))
     gc.collect()
     assert numbers.to_pylist() == [49015420323751]  # its memory is kept by whoever reads it
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([1.5, -2], np.float32), [1.5, -2]),
+        (np.arange(6)[::2], [0, 2, 4]),
+        (np.array([1, 2], ">i8"), [1, 2]),
+        (np.array([], "u2"), []),
+        (np.array([True, False] * 5), [True, False] * 5),
+        (np.array(["2026-11-29", "NaT"], "M8[D]"), [datetime.date(2026, 11, 29), None]),
+        (np.array([b"a", b"", b"longer"]), ["a", None, "longer"]),
+        (np.array([b"", b""]), [None, None]),
+        (np.array([], "S8"), []),
+    ],
+    ids=str,
+)
+def test_arrays_as_arrow(values, expected):
+    """What a library holds of the answer is what NumPy held, with or without rows that are null."""
+    for found in readers(to_arrow(values)):
+        assert found == expected
+    for hidden in range(len(values)):
+        valid = np.arange(len(values)) != hidden
+        for found in readers(to_arrow(values, valid=valid)):
+            assert found == [None if row == hidden else value for row, value in enumerate(expected)]
+
+
+def test_what_is_no_result():
+    for values in (
+        np.array(["text"]),
+        np.array([object()]),
+        np.array([1j]),
+        np.array(["2026-11-29"], "M8[s]"),
+    ):
+        with pytest.raises(TypeError, match="expected an array of numbers"):
+            to_arrow(values)
+    for values, valid in ((np.zeros((2, 2)), None), (np.zeros(2), np.ones(3, bool))):
+        with pytest.raises(ValueError, match="expected"):
+            to_arrow(values, valid=valid)
 
 
 def test_malformed_rows_in_arrow():
     """Null only where that was asked for; and irregular identities are no nulls where they are kept."""
     members = ImeiSet([GOOD, "62#222222222222"], irregular="keep")
     column = pa.array([GOOD, None, "62#222222222222", "63#222222222222", "x"])
-    answers = pa.array(members.contains(column, malformed="null", arrow=True)).to_pylist()
-    assert answers == [True, None, True, False, None]
+    least, most = (members.contains(column, malformed=counted) for counted in (False, True))
+    assert pa.array(to_arrow(least, valid=least == most)).to_pylist() == [True, None, True, False, None]
     with pytest.raises(ImeiError, match="row 1: no value"):
-        members.contains(column, arrow=True)
-    with pytest.raises(TypeError, match="with arrow=True 'null', got 'null'"):
+        members.contains(column)
+    with pytest.raises(TypeError, match="expected None, False or True, got 'null'"):
         members.contains(column, malformed="null")
     with pytest.raises(ImeiError, match="row 1: no value"):
-        members.positions(column, arrow=True)
+        members.positions(column)
 
 
 def test_dirty_columns_at_the_set():
@@ -151,10 +207,10 @@ def test_dirty_columns_at_the_set():
     want = [text is not None and expected([text])[0][0] == 49015420323751 for text in DIRTY]
     for array in arrays(DIRTY):
         for threads in (1, 3):
-            assert members.contains(array, threads, malformed=False).tolist() == want
+            assert members.contains(array, threads=threads, malformed=False).tolist() == want
             for column in (array, pa.table({"imei": array}).to_reader()):  # that reader can be read but once
                 with pytest.raises(ImeiError, match="row 1: no value") as error:
-                    members.contains(column, threads)
+                    members.contains(column, threads=threads)
                 assert error.value.position == 1
     assert members.positions(pa.array([GOOD, "86012345678901"])).tolist() == [0, -1]
     assert ImeiSet(pa.array(DIRTY)[3:7]) == ImeiSet(DIRTY[3:7])
@@ -343,8 +399,8 @@ def test_other_makers():
     assert rows(duckdb.from_arrow(pa.table({"imei": DIRTY}))) == want
 
 
-def test_without_nanoarrow(monkeypatch):
-    """What can be a NumPy array still goes; what cannot says which extra is lacking."""
+@pytest.fixture
+def without_nanoarrow(monkeypatch):
     real = builtins.__import__
 
     def without(name, *arguments):
@@ -353,10 +409,38 @@ def test_without_nanoarrow(monkeypatch):
         return real(name, *arguments)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    assert rows(pa.array([GOOD, None])) == expected([GOOD, None])
-    for call in (
-        lambda: parse(pa.table({"imei": [GOOD]}).to_reader()),
-        lambda: are_valid([GOOD], arrow=True),
-    ):
-        with pytest.raises(ModuleNotFoundError, match=r"pip install 'imeiset\[arrow\]'"):
+    arrow.warn_of_slowness.cache_clear()
+
+
+def test_without_nanoarrow(without_nanoarrow):
+    """What can be a NumPy array still goes; what cannot says which library is lacking."""
+    with pytest.warns(RuntimeWarning, match="nanoarrow is not installed: .* through NumPy"):
+        assert rows(pa.array([GOOD, None])) == expected([GOOD, None])
+    for call in (lambda: parse(pa.table({"imei": [GOOD]}).to_reader()), lambda: to_arrow(are_valid([GOOD]))):
+        with pytest.raises(ModuleNotFoundError, match="nanoarrow"):
             call()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        parse,
+        are_valid,
+        tacs,
+        ImeiSet,
+        ImeiSet([GOOD]).contains,
+        ImeiSet([GOOD]).positions,
+        Register().check_many,
+        Screener(ImeiSet([GOOD])).codes,
+        lambda column: Register().check_many([GOOD], imsis=column),
+    ],
+)
+def test_no_door_is_slow_in_silence(ask, without_nanoarrow):
+    """Every door for columns warns, and once."""
+    with pytest.warns(RuntimeWarning, match="nanoarrow is not installed"):
+        ask(pa.array([GOOD]))
+    ask(pa.array([GOOD]))  # a warning would be an error
+
+
+def test_numpy_columns_need_no_nanoarrow(without_nanoarrow):
+    assert rows(np.array([GOOD])) == rows([GOOD]) == rows(GOOD.encode()) == expected([GOOD])

@@ -104,7 +104,7 @@ def test_valid_rows_and_tacs_of_other_columns():
     for empty in ([], b"", np.empty(0, "S15")):
         assert are_valid(empty).dtype == bool
         assert len(are_valid(empty)) == len(tacs(empty)) == 0
-    with pytest.raises(TypeError, match="expected a list or tuple"):
+    with pytest.raises(TypeError, match="expected a list or another iterable"):
         are_valid(5)
 
 
@@ -208,11 +208,13 @@ def test_refused_dtypes(dtype):
 
 @pytest.mark.parametrize(
     "column",
-    ["490154203237518", {"490154203237518"}, {}, iter([]), None, 5, Imei("490154203237518"), np.uint64(5)],
+    ["490154203237518", {"490154203237518": 1}, None, 5, Imei("490154203237518"), np.uint64(5)],
     ids=lambda column: type(column).__name__,
 )
 def test_refused_columns(column):
-    with pytest.raises(TypeError, match="expected a list or tuple, .*, got " + type(column).__name__):
+    with pytest.raises(
+        TypeError, match="expected a list or another iterable, .*, got " + type(column).__name__
+    ):
         parse(column)
 
 

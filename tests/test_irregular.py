@@ -86,14 +86,14 @@ def test_one_that_keeps_none_answers():
 def test_a_batch_of_texts(kept, make, threads, malformed):
     rows = [IMEI, ODD, "abc", "356938035643809", "123", "52003020863612#", "dead*BEEF"] * 7_000
     expected = [True, True, False, False, True, True, True] * 7_000
-    assert kept.contains(make(rows), threads, malformed).tolist() == expected
+    assert kept.contains(make(rows), threads=threads, malformed=malformed).tolist() == expected
     rows[20_001] = "x"
     if malformed is None:
         with pytest.raises(ImeiError, match="row 20001"):
-            kept.contains(make(rows), threads)
+            kept.contains(make(rows), threads=threads)
     else:
         expected[20_001] = malformed
-        assert kept.contains(make(rows), threads, malformed).tolist() == expected
+        assert kept.contains(make(rows), threads=threads, malformed=malformed).tolist() == expected
 
 
 def test_they_have_no_position(kept):
@@ -140,7 +140,11 @@ def test_files(kept, tmp_path, mode):
     path = tmp_path / "set"
     for members in (kept, ImeiSet(irregular="keep"), ImeiSet([IMEI])):
         members.save(path)
-        for found in (ImeiSet.open(path, mode), ImeiSet.verify(path), pickle.loads(pickle.dumps(members))):
+        for found in (
+            ImeiSet.open(path, mode=mode),
+            ImeiSet.verify(path),
+            pickle.loads(pickle.dumps(members)),
+        ):
             assert found == members
             assert (found.irregular is None) == (members.irregular is None)
         assert copy.copy(members) is members

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import oracle
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from racing import all_while_written
 
@@ -355,6 +355,8 @@ def registers(draw):
         register.add_ranges(name, lows, highs, status=status)
         mine["tac"] = set(draw(st.lists(st.sampled_from([10**7, 0, 5]), max_size=2)))
         register.add_tacs(name, [f"{tac:08}" for tac in mine["tac"]], status=status)
+        mine["texts"] = draw(st.sets(st.sampled_from([b"DEAD", b"62#1", b"123"])))
+        register.add(name, ImeiSet.from_keys([], irregular=mine["texts"]), status=status)
     for n, kind in enumerate(draw(st.lists(st.sampled_from(["exempt", "lock"]), max_size=3))):
         name = f"pairs {n}"
         mine = twin.list(name, W if kind == "exempt" else B, kind)
@@ -390,6 +392,55 @@ def test_verdicts_are_those_of_the_twin(tmp_path_factory, pair, questions):
     again = path.with_name("again.imei")
     Register.open(path).save(again)
     assert again.read_bytes() == path.read_bytes()
+
+
+TEXTS = KEYS.map(lambda key: f"{key:014d}") | KEYS.map(lambda key: f"{key:014d}7")
+ODD = st.sampled_from(
+    ["DEAD", "dead", "62#1", "123", "62#2", "00000000000003#*", "10000000000001#", "x", None]
+)
+VALUES = st.booleans().flatmap(lambda odd: ODD if odd else KEYS | TEXTS)
+WRITTEN = IMSIS | st.sampled_from(["", "12345", "x", "2341509999999990"])
+
+
+@settings(max_examples=300)
+@given(
+    registers(),
+    st.lists(st.tuples(VALUES, WRITTEN), min_size=8, max_size=40),
+    st.sampled_from([None, W, B, U]),
+)
+def test_any_row_is_answered_alone_as_in_a_column(pair, questions, malformed):
+    """Rules in any order, by one check, by many and by the twin; malformed rows too, which are errors or
+    have a status."""
+    register, twin = pair
+    policy = Policy(
+        twin.response_type, unlisted=twin.unlisted, precedence=twin.precedence, malformed=malformed
+    )
+    asked = Register(policy)
+    for one in register.lists:
+        asked.add_list(one)
+    expected = [twin.answer(*question, malformed) for question in questions]
+    imeis, imsis = (list(column) for column in zip(*questions, strict=True))
+    names = [*twin.lists, None]
+    for (imei, imsi), answer in zip(questions, expected, strict=True):
+        if answer is None:
+            with pytest.raises((ImeiError, ImsiError)) as error:
+                asked.check(imei, imsi)
+            assert error.value.position is None
+        else:
+            v = asked.check(imei, imsi)
+            assert (v.status, v.list, v.rule, "|".join(v.reasons)) == answer
+    alone = [twin.answer(imei, None, malformed) for imei in imeis]
+    for column, subscribers, answers in ((imeis, imsis, expected), (imeis, None, alone)):
+        for threads in (1, 2):
+            if None in answers:
+                with pytest.raises((ImeiError, ImsiError)) as error:
+                    asked.check_many(column, subscribers, threads=threads)
+                assert error.value.position == answers.index(None)
+                continue
+            statuses, codes = asked.check_many(column, subscribers, threads=threads, lists=True)
+            assert statuses.tolist() == [status for status, *_ in answers]
+            assert [names[code] for code in codes.tolist()] == [name for _, name, *_ in answers]
+            assert asked.check_many(column, subscribers, threads=threads).tolist() == statuses.tolist()
 
 
 @pytest.mark.parametrize("response_type", [1, 2, 3])
@@ -741,6 +792,13 @@ def test_filters_are_the_same_on_every_level():
 def test_native_arguments():
     keys, one = np.zeros(2, np.uint64), np.zeros(1, np.uint64)
     part = Layered(ImeiSet())
+    pairing = Pairing((ImeiSet(), np.zeros(1, np.uint32), np.zeros(0, np.uint64)))
+
+    def check_tables(**changes):
+        arrays = {"prefixes": np.zeros(0, np.uint64), "codes": np.zeros(0, np.uint16), "outcomes": bytes(8)}
+        given = {"order": [], "levels": {}, "pairings": [], "lists": 0, "detailed": 0, **arrays, **changes}
+        return CheckTables(ImeiSet(), explain=lambda *_: None, malformed=None, **given)
+
     tables = Register()._tables()
     for call in (
         lambda: Level([(part, 0, 0)] * 64),
@@ -755,7 +813,10 @@ def test_native_arguments():
         lambda: part.contains(keys, np.zeros(1, np.uint8)),
         lambda: tables.answer(keys, np.zeros(2, np.uint8), one),
         lambda: tables.answer(keys, np.zeros(1, np.uint8)),
-        lambda: CheckTables(ImeiSet(), tables.rules, shift=64),
+        lambda: tables.by_prefix(keys, np.zeros(1, np.uint16)),
+        lambda: check_tables(shift=64),
+        lambda: check_tables(prefixes=keys),
+        lambda: check_tables(pairings=[(pairing, False, 1)] * 64),
     ):
         with pytest.raises(ValueError, match="expected"):
             call()

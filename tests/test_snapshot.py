@@ -568,18 +568,18 @@ def test_killed_while_writing(old: Path) -> None:
 
 def test_the_file_and_its_directory_are_synced_in_order(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    fsync, replace = os.fsync, Path.replace
+    fsync, replace = os.fsync, os.replace
 
     def spy_fsync(descriptor: int) -> None:
         calls.append("directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
         fsync(descriptor)
 
-    def spy_replace(self: Path, target: Path) -> Path:
+    def spy_replace(*arguments: str, **names: int) -> None:
         calls.append("rename")
-        return replace(self, target)
+        replace(*arguments, **names)
 
     monkeypatch.setattr(os, "fsync", spy_fsync)
-    monkeypatch.setattr(Path, "replace", spy_replace)
+    monkeypatch.setattr(os, "replace", spy_replace)
     snapshot.write(old, "test", SECTIONS, count=0)
     assert calls == ["file", "rename", "directory"]
 

@@ -146,7 +146,7 @@ def test_load(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
 def test_open(benchmark: BenchmarkFixture, tmp_path: Path, n: int, mode: Literal["mmap", "memory"]) -> None:
     path = tmp_path / "set.imei"
     built(n).save(path)
-    run(benchmark, 1, lambda: ImeiSet.open(path, mode))
+    run(benchmark, 1, lambda: ImeiSet.open(path, mode=mode))
 
 
 @pytest.mark.benchmark(group="save 1M")

@@ -1,14 +1,13 @@
-from collections.abc import Iterable
-from typing import Any, Literal, final, overload
+from collections.abc import Callable, Iterable
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
+from imeiset._native.index import FrozenIndex
 from imeiset._native.layered import Layered
-from imeiset.register.checks import Rules
-from imeiset.register.policy import Verdict
-from imeiset.sets import ImeiSet
+from imeiset._native.pairs import Pairing
 
 _Keys = NDArray[np.uint64]
 
@@ -24,24 +23,29 @@ class Level:
 class CheckTables:
     def __new__(
         cls,
-        known: ImeiSet,
-        rules: Rules,
+        known: FrozenIndex,
         *,
+        order: Iterable[str],
+        levels: dict[Any, Level],
+        pairings: Iterable[tuple[Pairing, bool, int]],
+        prefixes: _Keys,
+        codes: NDArray[np.uint16],
+        outcomes: bytes,
+        lists: int,
+        detailed: int,
+        explain: Callable[[int, int | None], Any],
+        malformed: Callable[[object, int, object, int, int], Any],
+        about: Any = None,
         spans: _Keys | None = None,
         shift: int = 0,
         touched: _Keys | None = None,
-        wide: ImeiSet | None = None,
+        wide: FrozenIndex | None = None,
     ) -> CheckTables: ...
     @property
-    def known(self) -> ImeiSet: ...
+    def unlisted(self) -> Any: ...
     @property
-    def wide(self) -> ImeiSet | None: ...
-    @property
-    def unlisted(self) -> Verdict: ...
-    @property
-    def rules(self) -> Rules: ...
-    def resolve(self, key: int, imsi: int) -> Verdict: ...
-    def by_prefix(self, imsi: int) -> Verdict | None: ...
+    def about(self) -> Any: ...
+    def by_prefix(self, imsis: _Keys, out: NDArray[np.uint16]) -> None: ...
     def answer(
         self, keys: _Keys, out: NDArray[np.uint8] | NDArray[np.uint16], imsis: _Keys | None = None
     ) -> bool: ...
@@ -51,37 +55,4 @@ class Checker:
     def _tables(self) -> CheckTables: ...
     def _use(self, tables: CheckTables | None) -> None: ...
     def _prepare(self) -> None: ...
-    def check(self, imei: object, imsi: str | bytes | None = None) -> Verdict: ...
-    @overload
-    def check_many(
-        self,
-        imeis: object,
-        imsis: object = None,
-        threads: int = 1,
-        *,
-        lists: Literal[False] = False,
-        digits: int = 14,
-        arrow: Literal[False] = False,
-    ) -> NDArray[np.uint8]: ...
-    @overload
-    def check_many(
-        self,
-        imeis: object,
-        imsis: object = None,
-        threads: int = 1,
-        *,
-        lists: Literal[True],
-        digits: int = 14,
-        arrow: Literal[False] = False,
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int8]]: ...
-    @overload
-    def check_many(
-        self,
-        imeis: object,
-        imsis: object = None,
-        threads: int = 1,
-        *,
-        lists: bool = False,
-        digits: int = 14,
-        arrow: bool,
-    ) -> Any: ...
+    def check(self, imei: object, imsi: str | bytes | None = None) -> Any: ...

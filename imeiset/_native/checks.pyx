@@ -119,14 +119,23 @@ cdef struct rows:  # that some rule may say something about, from one block or s
 cdef class CheckTables:
     """What one check reads. It never changes: whoever changes a register makes another.
 
-    known: the keys that any rule may say something about, but for those in ranges. rules: the lists and the
-    policy, a `register.Rules`. spans: a filter of the stretches of 2**shift keys in which there are ranges,
-    or None. touched: a filter of the keys that changed since both were made, or None; wide: an index of the
-    ranges and TACs that did, or None.
+    known: the keys that any rule may say something about, but for those in ranges. order: the rules, the
+    strongest first. levels: the Level of each rule that has one. pairings: of (Pairing, whether it locks,
+    code of its list). prefixes, codes: IMSI prefixes, ascending, as numbers, and what each says. outcomes:
+    the status for lists of these statuses, a bit each. lists: how many there are. detailed: those whose exact
+    IMEIs have details of their own, a bit each. spans: a filter of the stretches of 2**shift keys in which
+    there are ranges, or None. touched: a filter of the keys that changed since both were made, or None; wide:
+    an index of the ranges and TACs that did, or None.
+
+    explain(code, key) is asked for a verdict, once for each code; for each key where the list has details.
+    malformed(imei, status, imsi, number, code) is asked about an IMEI that is none (status says why), or that
+    came with a malformed IMSI: for a verdict, or the key to decide by. code: what the IMSI says. about:
+    whatever else the caller wants to find here.
     """
 
-    cdef readonly object known, wide, unlisted, rules
-    cdef object malformed
+    cdef readonly object unlisted, about
+    cdef object explain, malformed
+    cdef tuple kept
     cdef const void* in_known
     cdef const void* in_wide  # NULL where there is none
     cdef const uint64_t[::1] touched_words
@@ -134,61 +143,60 @@ cdef class CheckTables:
     cdef filter touched
     cdef filter spans
     cdef bint has_touched, has_spans, by_imsi
-    cdef uint16_t default
     cdef int order[RULE_COUNT]
     cdef int steps
     cdef void* level[RULE_COUNT]  # the Level of a rule
-    cdef tuple pairings
     cdef void* pairing[LISTS]
     cdef uint16_t pairing_code[LISTS]
-    cdef uint8_t pairing_says[LISTS]  # what of `pairs_find` decides
+    cdef uint8_t pairing_says[LISTS]  # what of `Pairing.find` decides
     cdef int pairing_count
     cdef const uint64_t[::1] prefixes
     cdef const uint16_t[::1] prefix_codes
     cdef int lengths[17]  # of prefixes, the longest first
     cdef int length_count
-    cdef uint8_t outcome[8]  # the status for lists of these statuses
+    cdef uint8_t outcome[8]
     cdef uint8_t matters[8]  # when these are known: statuses of which it matters whether there are others
     cdef list verdicts
     cdef size_t lists
-    cdef uint64_t columned  # lists whose exact IMEIs have texts of their own
+    cdef uint64_t detailed
 
-    def __cinit__(self, known, rules, *, spans=None, int shift=0, touched=None, wide=None):
+    def __cinit__(self, known, *, order, dict levels, pairings, const uint64_t[::1] prefixes not None,
+                  const uint16_t[::1] codes not None, bytes outcomes, size_t lists, uint64_t detailed,
+                  explain, malformed, about=None, spans=None, int shift=0, touched=None, wide=None):
         cdef int seen, more, status
-        self.known, self.rules, self.wide = known, rules, wide
-        self.unlisted, self.malformed = rules.unlisted, rules.malformed
-        self.in_known = index_pointer(known)
-        self.in_wide = index_pointer(wide) if wide is not None else NULL
+        pairings = tuple(pairings)
         if not 0 <= shift < 64:
             raise ValueError(f"shift: expected 0 to 63, got {shift}")
+        if len(pairings) >= LISTS:
+            raise ValueError(f"expected at most {LISTS - 1} lists of pairs, got {len(pairings)}")
+        if prefixes.shape[0] != codes.shape[0]:
+            raise ValueError("prefixes: expected a code for each, got fewer or more")
+        self.kept = (known, wide, levels, pairings)
+        self.explain, self.malformed, self.about = explain, malformed, about
+        self.in_known = index_pointer(known)
+        self.in_wide = index_pointer(wide) if wide is not None else NULL
         if touched is not None and len(touched):
             self.touched_words, self.has_touched = touched, True
             self.touched = filter(&self.touched_words[0], len(touched), 0)
         if spans is not None and len(spans):
             self.spans_words, self.has_spans = spans, True
             self.spans = filter(&self.spans_words[0], len(spans), shift)
-        self.default = self.unlisted.status
-        for rule in rules.order:
+        for rule in order:
             self.order[self.steps] = RULES.index(rule)
             self.steps += 1
-        for rule, level in rules.levels.items():
+        for rule, level in levels.items():
             self.level[RULES.index(rule)] = <void*><Level?>level
-        self.pairings = tuple(rules.pairings)
-        if len(self.pairings) >= LISTS:
-            raise ValueError(f"expected at most {LISTS - 1} lists of pairs, got {len(self.pairings)}")
-        for pairing, locks, code in self.pairings:
+        for pairing, locks, code in pairings:
             self.pairing[self.pairing_count] = <void*><Pairing?>pairing
             self.pairing_says[self.pairing_count] = OTHER_PAIRS if locks else THIS_PAIR
             self.pairing_code[self.pairing_count] = code
             self.pairing_count += 1
-        self.prefixes, self.prefix_codes = rules.prefixes, rules.prefix_codes
-        if self.prefixes.shape[0] != self.prefix_codes.shape[0]:
-            raise ValueError("prefixes: expected a code for each, got fewer or more")
-        self.by_imsi = self.prefixes.shape[0] > 0
-        for length in sorted({len(str(prefix)) for prefix in rules.prefixes.tolist()}, reverse=True):
+        self.prefixes, self.prefix_codes = prefixes, codes
+        self.by_imsi = prefixes.shape[0] > 0
+        for length in sorted({len(str(prefix)) for prefix in prefixes}, reverse=True):
             self.lengths[self.length_count] = length
             self.length_count += 1
-        self.outcome = bytes(rules.outcomes)
+        self.outcome = outcomes
         for seen in range(8):
             self.matters[seen] = 0
             for status in range(3):
@@ -197,9 +205,9 @@ cdef class CheckTables:
                         continue
                     if not seen or self.outcome[more] != self.outcome[more | 1 << status]:
                         self.matters[seen] |= 1 << status
-        self.lists = len(rules.lists)
+        self.lists, self.detailed = lists, detailed
         self.verdicts = [None] * (RULE_COUNT * self.lists * 4)
-        self.columned = rules.columned
+        self.unlisted = explain(self.outcome[0], None)
 
     # ---- one key ----
 
@@ -214,6 +222,9 @@ cdef class CheckTables:
         if self.in_wide != NULL and index_has(self.in_wide, key):
             return LISTED
         return RANGED if self.has_spans and filter_knows(&self.spans, key) else 0
+
+    # `decide` and `decide_rows` are the precedence of rules, of one key and of many: tests/test_register.py
+    # holds them equal (test_verdicts_are_those_of_the_twin).
 
     cdef uint32_t decide(self, uint64_t key, uint64_t imsi, int may) noexcept nogil:
         """The code of the first rule that says something."""
@@ -239,7 +250,7 @@ cdef class CheckTables:
         cdef uint64_t head
         cdef size_t half, n
         cdef int i, digits = 0
-        if imsi == 0 or not self.by_imsi:
+        if imsi == 0 or imsi == IMSI_BAD or not self.by_imsi:
             return 0
         while digits < 16 and imsi >= _POWERS[digits]:
             digits += 1
@@ -278,25 +289,23 @@ cdef class CheckTables:
         cdef size_t number = (code >> 8 & 0xFF) - 1, slot
         if code == 0:
             return self.unlisted
+        if code >> 16 == BY_EXACT and self.detailed >> number & 1:
+            return self.explain(code, key)
         slot = ((code >> 16) * self.lists + number) * 4 + (code & 3)
         found = self.verdicts[slot]
         if found is None:
-            found = self.rules.verdict(RULES[code >> 16], number, code & 0xFF)
-            self.verdicts[slot] = found
-        if code >> 16 == BY_EXACT and self.columned >> number & 1:
-            return self.rules.with_texts(found, number, key)
+            found = self.verdicts[slot] = self.explain(code, None)
         return found
 
-    def resolve(self, uint64_t key, uint64_t imsi):
-        """The verdict on a key; imsi: its number, or NO_IMSI."""
-        return self.verdict(key, imsi, self.concerns(key))
-
-    def by_prefix(self, uint64_t imsi):
-        """The verdict by an IMSI alone, None where there is none."""
-        cdef uint32_t code = self.prefix_code(imsi)
-        return self.rules.verdict("imsi", (code >> 8) - 1, code & 0xFF) if code else None
-
     # ---- many keys ----
+
+    def by_prefix(self, const uint64_t[::1] imsis not None, uint16_t[::1] out not None):
+        """The codes by the numbers of IMSIs alone, 0 where there is none."""
+        cdef Py_ssize_t i
+        if out.shape[0] != imsis.shape[0]:
+            raise ValueError(f"expected {imsis.shape[0]} codes, one for each IMSI, got {out.shape[0]}")
+        for i in range(imsis.shape[0]):
+            out[i] = self.prefix_code(imsis[i])
 
     def answer(self, const uint64_t[::1] keys not None, out not None, imsis=None):
         """The codes of keys, without their rules: uint16, or uint8 for the statuses alone.
@@ -333,10 +342,10 @@ cdef class CheckTables:
                 start = block * BLOCK
                 here = min(<size_t>BLOCK, n - start)
                 if is_narrow:
-                    memset(&narrow[start], self.default, here)
+                    memset(&narrow[start], self.outcome[0], here)
                 else:
                     for i in range(here):
-                        wide[start + i] = self.default
+                        wide[start + i] = self.outcome[0]
                 for i in range(here):
                     work.block[i] = keys[start + i]
                     wrong |= work.block[i] | (KEYS - 1 - work.block[i])  # the top bit: beyond the last key
@@ -387,12 +396,12 @@ cdef class CheckTables:
         work.count = count
 
     cdef void decide_rows(self, bint imsis, rows* work) noexcept nogil:
-        """The codes of the rows; imsis: whether they have any."""
+        """The codes of the rows, without their rules: `decide` for many. imsis: whether they have any."""
         cdef size_t i, left = work.count
         cdef int step, rule
         for i in range(left):
             work.left[i] = i
-            work.code[i] = self.default
+            work.code[i] = self.outcome[0]
         for step in range(self.steps):
             if left == 0:
                 return
@@ -477,7 +486,7 @@ cdef class CheckTables:
 
 
 cdef class Checker:
-    """What a register and a store have in common: one check, as fast as one lookup for most equipment."""
+    """One check, as fast as one lookup for most equipment."""
 
     cdef CheckTables tables
 
@@ -495,34 +504,51 @@ cdef class Checker:
         raise NotImplementedError
 
     def check(self, imei, imsi=None):
-        """The verdict on one IMEI, as used by one subscriber: str, bytes, an integer key or an Imei.
+        """The verdict on one IMEI, as used by one subscriber.
 
-        imsi: str or bytes of 6 to 15 digits, or None where it is not known. Raises ImeiError and ImsiError
-        for what is neither, if the policy does not say what malformed input gets. About as fast as one
-        lookup for equipment on no list, and as two for other; reasons and dates take some microseconds.
+        About as fast as one lookup for equipment on no list, and as two for other; reasons and dates take
+        some microseconds.
+
+        Parameters
+        ----------
+        imei : str, bytes, int or Imei
+            A text of 14 to 16 digits, or an integer key of 14.
+        imsi : str or bytes, optional
+            6 to 15 digits; None or "" where it is not known.
+
+        Returns
+        -------
+        Verdict
+
+        Raises
+        ------
+        ImeiError
+            The IMEI is malformed, and the policy does not say what such gets.
+        ImsiError
+            The IMSI is, and the same.
+
+        Examples
+        --------
+        >>> from imeiset import EquipmentStatus, Register
+        >>> register = Register()
+        >>> register.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED)
+        >>> register.check("490154203237518").list
+        'stolen'
+        >>> register.check("352099001761481", imsi="234150999999999").status.name
+        'WHITELISTED'
         """
         cdef CheckTables tables = self.tables
-        cdef uint64_t key = 0, subscriber = imsi_number(imsi)
+        cdef uint64_t key = 0, subscriber = imsi_number(imsi) if imsi is not None else 0
         cdef uint8_t status = parse_object(imei, &key)
         cdef int may
         if tables is None:
             tables = self._tables()
         if status or subscriber == IMSI_BAD:
-            return tables.malformed(tables, imei, status, imsi)
+            found = tables.malformed(imei, status, imsi, subscriber, tables.prefix_code(subscriber))
+            if not isinstance(found, int):
+                return found
+            key = found
         may = tables.concerns(key)
         if may or (subscriber and tables.by_imsi):
             return tables.verdict(key, subscriber, may)
         return tables.unlisted
-
-    def check_many(self, imeis, imsis=None, threads=1, *, lists=False, digits=14, arrow=False):
-        """The statuses of a column of IMEIs: uint8[n] of EquipmentStatus.
-
-        imsis: a column of IMSI texts, one for each row, None or '' where it is not known. threads: how many
-        to use; the interpreter is free meanwhile. lists: also say which list decided, int8[n]: its number in
-        the order of `lists`, -1 where none did. digits: what integers are, as for `ImeiSet`. Raises
-        ImeiError and ImsiError, with its position, for the first malformed row, if the policy does not say
-        what such gets. arrow: return Arrow arrays, the list null where none did. All rows are answered by the
-        lists of one moment. 14 to 60 ns for an IMEI on no list, and 7 µs a call.
-        """
-        tables = self._tables()
-        return tables.rules.check_many(tables, imeis, imsis, threads, lists, digits, arrow)

@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,4 +6,4 @@ from numpy.typing import NDArray
 PIECE: int
 BATCH: int
 
-def sorted_parts(parts: list[NDArray[np.uint64]], /, threads: int = 1) -> Iterator[NDArray[np.uint64]]: ...
+def sorted_parts(parts: list[NDArray[np.uint64]], /, threads: int = 1) -> Generator[NDArray[np.uint64]]: ...

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imeiset.cli.files import FILE, json_option
-from imeiset.cli.registers import policy_facts
+from imeiset.cli.registers import age_facts, age_text, policy_facts
 from imeiset.errors import printable
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _show_register(register: "Register | Store", name: str, as_json: bool) -> No
     if status:
         click.echo(
             f"{printable(name)}: generation {status.generation}, change {status.sequence}, last changed "
-            f"{status.changed:%Y-%m-%d %H:%M:%S} UTC, {status.age:,.0f} s ago"
+            f"{status.changed:%Y-%m-%d %H:%M:%S} UTC, {age_text(status, ',.0f')}"
         )
         click.echo(
             f"base of {status.base_bytes:,} bytes, {status.journal_records:,} changes since in a journal of "
@@ -91,7 +91,7 @@ def _facts_of_store(status: "Status") -> dict[str, Any]:
         "generation": status.generation,
         "sequence": status.sequence,
         "changed": status.changed.isoformat(),
-        "age": round(status.age, 3),
+        **age_facts(status, 3),
         "base_bytes": status.base_bytes,
         "journal_records": status.journal_records,
         "journal_bytes": status.journal_bytes,
@@ -108,7 +108,7 @@ def _facts_of_file(name: str) -> dict[str, Any]:
 
 def _show_set(members: "ImeiSet", snapshot: str, top: int, as_json: bool) -> None:
     tacs, counts, tac_count = members.biggest_tacs(top)
-    bars = [(f"{tac:08d}", count) for tac, count in zip(tacs.tolist(), counts.tolist(), strict=True)]
+    bars = [(tac.decode(), count) for tac, count in zip(tacs.tolist(), counts.tolist(), strict=True)]
     size = Path(snapshot).stat().st_size
     bits = 8 * size / len(members) if len(members) else 0.0
     irregular = 0 if members.irregular is None else len(members.irregular)

@@ -1,6 +1,7 @@
 """What the commands share that make registers of descriptions, or read registers and stores."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +13,7 @@ from imeiset.errors import printable
 
 if TYPE_CHECKING:
     from imeiset import LoadedRegister, Policy, Register, Verdict
+    from imeiset.store import Status
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 # Options of build that go with a description.
@@ -127,6 +129,19 @@ def policy_facts(policy: "Policy") -> dict[str, Any]:
     return {**facts, "precedence": list(policy.precedence)}
 
 
+def age_text(status: "Status", form: str) -> str:
+    """How old a store is, in words."""
+    if math.isfinite(status.age):
+        return f"{status.age:{form}} s old"
+    return f"of unknown age: its clock was {status.ahead:{form}} s ahead"
+
+
+def age_facts(status: "Status", digits: int) -> dict[str, Any]:
+    """Of JSON, which has no infinity."""
+    age = round(status.age, digits) if math.isfinite(status.age) else None
+    return {"age": age, "ahead": round(status.ahead, digits)}
+
+
 def verdict_facts(verdict: "Verdict") -> dict[str, Any]:
     """A verdict as JSON has it."""
     date = verdict.date.isoformat() if verdict.date else None
@@ -140,7 +155,9 @@ def verdict_facts(verdict: "Verdict") -> dict[str, Any]:
 
 
 def verdict_line(verdict: "Verdict") -> str:
-    """A verdict in a line: status, list, rule, date and reasons."""
+    """A verdict in a line: status, list, rule, date and reasons; or that the policy gave it."""
     facts = verdict_facts(verdict)
+    if verdict.rule == "default":
+        return f"{facts['status']}, on no list"
     words = (facts["status"], facts["list"], facts["rule"], facts["date"], "|".join(facts["reasons"]))
     return "  ".join(printable(word) if word else "-" for word in words)

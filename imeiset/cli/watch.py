@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imeiset.cli.files import DIRECTORY, json_option, number
-from imeiset.cli.registers import verdict_facts, verdict_line
+from imeiset.cli.registers import age_facts, age_text, verdict_facts, verdict_line
 from imeiset.errors import ImeisetError, printable
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _show(reader: "Store", name: str, imei: str | None, imsi: str | None, as_jso
             "generation": status.generation,
             "sequence": status.sequence,
             "changed": status.changed.isoformat(),
-            "age": round(status.age, 6),
+            **age_facts(status, 6),
             "state_id": status.state_id,
         }
         if verdict is not None:
@@ -82,7 +82,7 @@ def _show(reader: "Store", name: str, imei: str | None, imsi: str | None, as_jso
         return
     click.echo(
         f"{printable(name)}: generation {status.generation}, change {status.sequence}, "
-        f"{status.age:.3f} s old, state {status.state_id}"
+        f"{age_text(status, '.3f')}, state {status.state_id}"
     )
     if verdict is not None:
         subscriber = f" with {printable(imsi)}" if imsi else ""

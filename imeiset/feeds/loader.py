@@ -45,7 +45,7 @@ class Rows:
 
     keys: NDArray[np.uint64]
     highs: NDArray[np.uint64] | None
-    texts: irregulars.Texts
+    texts: irregulars.Identities
     columns: dict[str, NDArray[Any]]
     text_columns: dict[str, NDArray[Any]]
     values: dict[str, list[str]]
@@ -58,7 +58,7 @@ def load(
     format: str | None = None,
     column: str | int | None = None,
     check_digit: CheckDigit = "ignore",
-    irregular: irregulars.Policy = "reject",
+    irregular: irregulars.Handling = "reject",
     rejects: str | os.PathLike[str] | None = None,
     max_rejects: int | None = None,
     max_line: int = MAX_LINE,

@@ -109,7 +109,7 @@ class Reader:
     def __enter__(self) -> "Reader":
         self._stack.__enter__()
         if self.options.rejects is not None:  # so that what cannot be written fails first
-            self._first = self._stack.enter_context(publish(self.options.rejects, private=True))
+            self._first = self._stack.enter_context(publish(self.options.rejects))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -359,7 +359,7 @@ class Reader:
                     number += 1
                     path = first.with_name(f"{first.stem}-{number}{first.suffix}")
                 self._taken.add(os.path.realpath(path))
-                output = self._stack.enter_context(publish(path, private=True))
+                output = self._stack.enter_context(publish(path))
             output.write(header)
             self._outputs[header] = output
         self._output = self._outputs[header]

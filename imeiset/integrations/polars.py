@@ -9,7 +9,7 @@ A path is opened where the query runs, and mapped once per process.
 from collections.abc import Callable
 from typing import Any
 
-from imeiset import ImeiError, Screener, are_valid, tacs
+from imeiset import ImeiError, Screener, are_valid, tacs, to_arrow
 from imeiset.errors import ExtraMissing
 
 try:
@@ -31,7 +31,7 @@ class ImeiExpr:
 
     def tac(self) -> "pl.Expr":
         """The Type Allocation Codes: String of 8 digits, null where a row is malformed."""
-        return self._map(lambda s: tacs(s, arrow=True), pl.String)
+        return self._map(lambda s: to_arrow(tacs(s)), pl.String)
 
     def isin(self, listed: Any, *, malformed: bool | None = None) -> "pl.Expr":
         """Which rows are in a set, or blacklisted by a register or a store; or its path. Boolean.

@@ -2,189 +2,305 @@
 
 import datetime
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import columns, irregular
-from imeiset._native.checks import CheckTables, Level
-from imeiset._native.imsi import BAD_IMSI
+from imeiset._native.checks import RULES, Checker, CheckTables, Level
+from imeiset._native.imsi import BAD_IMSI, NO_IMSI
 from imeiset._threads import in_threads, parts_for
-from imeiset.arrow import exported
 from imeiset.columns import Keys
 from imeiset.errors import ImeiError, ImsiError, ParseStatus
 from imeiset.register.coverage import Coverage
 from imeiset.register.details import damaged
-from imeiset.register.imsis import imsi_number, imsi_numbers
+from imeiset.register.imsis import imsi_numbers
 from imeiset.register.kinds import LEVELS
 from imeiset.register.layered import LayeredSet
 from imeiset.register.lists import List
-from imeiset.register.policy import STRENGTH, EquipmentStatus, Policy, Rule, Verdict
+from imeiset.register.policy import STRENGTH, EquipmentStatus, Policy, Verdict
 from imeiset.sets import ImeiSet
 
 _MALFORMED = 0xFF  # in the place of a status: not decided yet
+_ROWS = 1 << 12  # of malformed rows at a time
+_RULES: tuple[Any, ...] = (*RULES, "irregular")
 
 
 class Rules:
-    """Lists and a policy, worked out for checks. Frozen; `CheckTables` reads all that is public here."""
+    """Lists and a policy, worked out for checks. Frozen.
+
+    What a rule says is a code: the status, from bit 8 on one more than the number of the list, from bit 16 on
+    the rule.
+    """
 
     def __init__(self, lists: Sequence[List], policy: Policy) -> None:
         self.lists = tuple(lists)
         self.policy = policy
         self._statuses = tuple(one.status for one in self.lists)
         self._texts = any(one.irregular for one in self.lists)
-        self.unlisted = Verdict(policy.outcome(())[0])
-        self.outcomes = bytes(policy.outcome([s for s in STRENGTH if on >> s & 1])[0] for on in range(8))
+
+    def tables(self, known: Coverage, touched: Keys | None, wide: ImeiSet | None) -> CheckTables:
+        """What checks read; see `CheckTables` for the arguments."""
+        lists = self.lists
         by_strength = sorted(range(len(lists)), key=lambda i: STRENGTH.index(self._statuses[i]))
-        self.levels = {
+        levels = {
             rule: Level(
                 [(part.part, self._statuses[i], i) for i in by_strength if (part := lists[i].parts.get(rule))]
             )
             for rule in LEVELS
         }
-        paired = [(i, one.kind, one.pairs) for i, one in enumerate(self.lists) if one.pairs is not None]
+        paired = [(i, one.kind, one.pairs) for i, one in enumerate(lists) if one.pairs is not None]
         paired.sort(key=lambda entry: entry[1])  # 'exempt' before 'lock'
-        self.pairings = [(pairs.pairing, kind == "lock", self._code(i)) for i, kind, pairs in paired]
-        prefixes = sorted((prefix, i) for i, one in enumerate(self.lists) for prefix in one.prefixes)
-        self.prefixes = np.array([prefix for prefix, _ in prefixes], np.uint64)
-        self.prefix_codes = np.array([self._code(i) for _, i in prefixes], np.uint16)
-        has = {rule for one in self.lists for rule in one.rules}
-        self.order = tuple(rule for rule in policy.precedence if rule in has)
-        self.columned = sum(1 << i for i, one in enumerate(lists) if one.exact and one.exact.has_details)
+        prefixes = sorted((prefix, i) for i, one in enumerate(lists) for prefix in one.prefixes)
+        has = {rule for one in lists for rule in one.rules}
+        return CheckTables(
+            known.imeis,
+            order=[rule for rule in self.policy.precedence if rule in has],
+            levels=levels,
+            pairings=[(pairs.pairing, kind == "lock", self._code(i)) for i, kind, pairs in paired],
+            prefixes=np.array([prefix for prefix, _ in prefixes], np.uint64),
+            codes=np.array([self._code(i) for _, i in prefixes], np.uint16),
+            outcomes=_outcomes(self.policy),
+            lists=len(lists),
+            detailed=sum(1 << i for i, one in enumerate(lists) if one.exact and one.exact.has_details),
+            explain=self.explain,
+            malformed=self.malformed,
+            about=self,
+            spans=known.spans,
+            shift=known.shift,
+            touched=touched,
+            wide=wide,
+        )
 
     def _code(self, i: int) -> int:
-        """What a list says alone: its status, and above it one more than its number."""
+        """What a list says alone, without the rule."""
         return self._statuses[i] | (i + 1) << 8
 
     # ---- one ----
 
-    def verdict(self, rule: Rule, i: int, status: int) -> Verdict:
-        """By a list; status: by all that have a say."""
-        one = self.lists[i]
-        return Verdict(EquipmentStatus(status), one.name, rule, (one.reason,) if one.reason else ())
+    def explain(self, code: int, key: int | None = None) -> Verdict:
+        """What a code says; with the reasons and the date that the list has for a key."""
+        status, i = EquipmentStatus(code & 0xFF), (code >> 8 & 0xFF) - 1
+        if i < 0:
+            return Verdict(status)
+        one, day = self.lists[i], None
+        reasons: tuple[str, ...] = (one.reason,) if one.reason else ()
+        if key is not None:
+            details, date = cast(LayeredSet, one.exact).details(key)
+            try:
+                day = datetime.date.fromisoformat(date) if date else None
+            except ValueError as error:
+                raise damaged("dates", str(error)) from None
+            reasons = tuple(details.split("|")) if details else reasons
+        return Verdict(status, one.name, _RULES[code >> 16], reasons, day)
 
-    def with_texts(self, verdict: Verdict, i: int, key: int) -> Verdict:
-        """With the reasons and the date that a list has for an exact IMEI."""
-        reasons, date = cast(LayeredSet, self.lists[i].exact).details(key)
-        try:
-            day = datetime.date.fromisoformat(date) if date else None
-        except ValueError as error:
-            raise damaged("dates", str(error)) from None
-        reasons_of = tuple(reasons.split("|")) if reasons else verdict.reasons
-        return replace(verdict, reasons=reasons_of, date=day)
+    def malformed(self, imei: object, status: int, imsi: object, number: int, prefix: int) -> Verdict | int:
+        """The verdict on an IMEI that is none (status says why), or that came with a malformed IMSI.
 
-    def malformed(self, tables: CheckTables, imei: object, status: int, imsi: object) -> Verdict:
-        """The verdict on an IMEI that is none (status says why), or that came with a malformed IMSI."""
-        number = imsi_number(imsi)
-        if number != BAD_IMSI:
-            form = irregular.normalised(imei) if self._texts and status else None
+        number, prefix: of the IMSI, and the code that it gives alone. A key instead where a text begins with
+        one.
+        """
+        found, is_key = self._malformed(imei, status, imsi, number, prefix)
+        return found if is_key else self.explain(found)
+
+    def _malformed(
+        self, imei: object, status: int, imsi: object, number: int, prefix: int, row: int | None = None
+    ) -> tuple[int, bool]:
+        """The code, or the key to decide by, and whether it is one."""
+        if number != BAD_IMSI and self._texts and status:
+            form = irregular.normalised(imei)
             if isinstance(form, int):
-                return tables.resolve(form, number)
-            if form is not None and (found := self._by_text(tables, form, number)):
-                return found
+                return form, True
+            if form is not None and (code := self._by_text(form, prefix)):
+                return code, False
         if self.policy.malformed is not None:
-            return Verdict(self.policy.malformed)
-        raise ImsiError(value=imsi) if number == BAD_IMSI else ImeiError(ParseStatus(status), imei)
+            return self.policy.malformed, False
+        if number == BAD_IMSI:
+            raise ImsiError(value=imsi, position=row)
+        raise ImeiError(ParseStatus(status), imei, position=row)
 
-    def _by_text(self, tables: CheckTables, text: bytes, imsi: int) -> Verdict | None:
+    def _by_text(self, text: bytes, prefix: int) -> int:
+        """The code of an irregular identity, 0 where there is none."""
         for rule in self.policy.precedence:
-            if rule == "imsi" and (found := tables.by_prefix(imsi)):
-                return found
+            if rule == "imsi" and prefix:
+                return prefix
             if rule == "exact" and (on := [i for i, one in enumerate(self.lists) if text in one.irregular]):
                 status, deciding = self.policy.outcome([self._statuses[i] for i in on])
-                return self.verdict("irregular", next(i for i in on if self._statuses[i] == deciding), status)
-        return None
+                first = next(i for i in on if self._statuses[i] == deciding)
+                return status | (first + 1) << 8 | _RULES.index("irregular") << 16
+        return 0
 
-    # ---- many: statuses; or codes, a status and above it one more than the number of the list -----------
+    # ---- many ----
 
-    def check_many(
-        self,
-        tables: CheckTables,
-        imeis: object,
-        imsis: object,
-        threads: int,
-        lists: bool,
-        digits: int,
-        arrow: bool,
-    ) -> Any:
-        """See `Register.check_many`."""
-        imeis = columns.settled(imeis)
-        dtype: Any = np.uint16 if lists else np.uint8
-        codes: NDArray[Any]
-        value: Callable[[int], object] | None = None
-        if (
-            imsis is None
-            and threads == 1
-            and (ready := columns.likely_keys(imeis, digits=digits)) is not None
-        ):
-            codes = np.empty(len(ready), dtype)
-            if tables.answer(ready, codes):
-                return _shown(codes, lists, arrow)
-        if imsis is None:
-            codes = columns.ask(
-                imeis, tables.answer, dtype, threads=threads, malformed=_MALFORMED, digits=digits
-            )
-            malformed = codes == _MALFORMED
-        else:
-            keys, status = columns.parse(imeis, digits=digits)
-            numbers, value = imsi_numbers(imsis, len(keys))
-            codes = np.empty(len(keys), dtype)
-            self._ask_pairs(tables, keys, numbers, codes, threads)
-            malformed = (status != 0) | (numbers == BAD_IMSI)
-        if malformed.any():
-            self._settle(tables, codes, malformed, imeis, value, digits)
-        return _shown(codes, lists, arrow)
-
-    def _ask_pairs(
-        self, tables: CheckTables, keys: Keys, imsis: Keys, out: NDArray[Any], threads: int
-    ) -> None:
-        if threads == 1:
-            tables.answer(keys, out, imsis)
-            return
-        count = parts_for(threads)
-        edges = [len(keys) * part // count for part in range(count + 1)]
-        parts = [slice(*edge) for edge in pairwise(edges)]
-        in_threads(lambda part: tables.answer(keys[part], out[part], imsis[part]), parts)
-
-    def _settle(
+    def decide_malformed(
         self,
         tables: CheckTables,
         codes: NDArray[Any],
-        malformed: NDArray[np.bool_],
-        imeis: object,
+        rows: NDArray[np.intp],
+        imei: Callable[[int], object],
         imsi: Callable[[int], object] | None,
+        numbers: Keys,
         digits: int,
     ) -> None:
-        """Decide the malformed rows one by one, as `check` does."""
-        rows = np.flatnonzero(malformed)
+        """Decide these rows as `check` does. numbers: of their IMSIs."""
         if self.policy.malformed is not None and not self._texts:
             codes[rows] = self.policy.malformed
             return
-        value = columns.values(imeis, digits=digits)
-        numbers = {one.name: i + 1 for i, one in enumerate(self.lists)}
-        for row in rows.tolist():
-            imei, subscriber = value(row), None if imsi is None else imsi(row)
-            status = int(columns.parse([imei], digits=digits)[1][0])
-            try:
-                found = self.malformed(tables, imei, status, subscriber)
-            except ImeiError as error:
-                raise ImeiError(error.status, imei, position=row) from None
-            except ImsiError:
-                raise ImsiError(value=subscriber, position=row) from None
-            code = found.status | numbers.get(found.list or "", 0) << 8
-            codes[row] = code if codes.itemsize > 1 else found.status
+        prefixes, regular = np.empty(len(rows), np.uint16), np.zeros(len(rows), bool)
+        tables.by_prefix(numbers, prefixes)
+        found = np.empty(len(rows), np.uint64)
+        for start in range(0, len(rows), _ROWS):
+            some = slice(start, start + _ROWS)
+            values = [imei(row) for row in rows[some].tolist()]
+            asked = (rows[some], columns.parse(values, digits=digits)[1], numbers[some], prefixes[some])
+            for at, (value, row, status, number, prefix) in enumerate(
+                zip(values, *(column.tolist() for column in asked), strict=True), start
+            ):
+                subscriber = None if imsi is None else imsi(row)
+                found[at], regular[at] = self._malformed(value, status, subscriber, number, prefix, row)
+        answers = found.astype(codes.dtype)  # without the rule; of statuses alone, without the list
+        again = answers[regular]
+        tables.answer(found[regular], again, numbers[regular])
+        answers[regular] = again
+        codes[rows] = answers
 
 
-def _shown(codes: NDArray[Any], lists: bool, arrow: bool) -> Any:
-    """Statuses; with `lists`, also the numbers of the lists that decided, in Arrow null where none did."""
-    if not lists:
-        return exported(codes) if arrow else codes
-    deciding = (codes >> 8).astype(np.int8) - np.int8(1)
-    codes = (codes & 0xFF).astype(np.uint8)
-    return (exported(codes), exported(deciding, deciding >= 0)) if arrow else (codes, deciding)
+@lru_cache(16)
+def _outcomes(policy: Policy) -> bytes:
+    """The status for lists of these statuses, a bit each."""
+    return bytes(policy.outcome([s for s in STRENGTH if on >> s & 1])[0] for on in range(8))
+
+
+class Checks(Checker):
+    """What a register and a store have in common."""
+
+    @property
+    def _rules(self) -> Rules:
+        return cast(Rules, self._tables().about)
+
+    @property
+    def lists(self) -> tuple[List, ...]:
+        """The lists in the order of the codes of `check_many`."""
+        return self._rules.lists
+
+    @property
+    def policy(self) -> Policy:
+        """How it decides."""
+        return self._rules.policy
+
+    @property
+    def answers_malformed(self) -> bool:
+        """Whether some malformed input gets an answer."""
+        rules = self._rules
+        return rules.policy.malformed is not None or any(one.irregular for one in rules.lists)
+
+    def frozen(self) -> "Checks":
+        """What it is at this moment, which never changes."""
+        found = Checks()
+        found._use(self._tables())
+        return found
+
+    @overload
+    def check_many(
+        self,
+        imeis: object,
+        imsis: object = None,
+        *,
+        threads: int | None = 1,
+        lists: Literal[False] = False,
+        digits: int = 14,
+    ) -> NDArray[np.uint8]: ...
+    @overload
+    def check_many(
+        self,
+        imeis: object,
+        imsis: object = None,
+        *,
+        threads: int | None = 1,
+        lists: Literal[True],
+        digits: int = 14,
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int8]]: ...
+    def check_many(
+        self,
+        imeis: object,
+        imsis: object = None,
+        *,
+        threads: int | None = 1,
+        lists: bool = False,
+        digits: int = 14,
+    ) -> Any:
+        """The statuses of a column of IMEIs, all answered by the lists of one moment.
+
+        Parameters
+        ----------
+        imeis
+            Any column, see `ImeiSet`.
+        imsis
+            A column of IMSI texts, one for each row; None or "" where it is not known.
+        threads
+            How many to use, None: all cores; the interpreter is free meanwhile.
+        lists
+            Also say which list decided.
+        digits
+            14 for integers that are keys, 15 for such as have the check digit.
+
+        Returns
+        -------
+        uint8[n] of `EquipmentStatus`; with `lists` also int8[n], the number of the list that decided, in the
+        order of `lists`, or -1.
+
+        Raises
+        ------
+        ImeiError, ImsiError
+            For the first malformed row, with its position, if the policy does not say what such gets.
+
+        Notes
+        -----
+        14 to 60 ns for an IMEI on no list, and 7 µs a call.
+
+        Examples
+        --------
+        >>> from imeiset import EquipmentStatus, Register
+        >>> register = Register()
+        >>> register.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED)
+        >>> register.check_many(["490154203237518", "352099001761481"]).tolist()
+        [1, 0]
+        """
+        tables = self._tables()
+        imeis = columns.settled(imeis)
+        dtype: Any = np.uint16 if lists else np.uint8
+        if imsis is None:
+            if threads == 1 and (ready := columns.likely_keys(imeis, digits=digits)) is not None:
+                codes: NDArray[Any] = np.empty(len(ready), dtype)
+                if tables.answer(ready, codes):
+                    return _shown(codes, lists)
+            value = None
+            codes = columns.ask(
+                imeis, tables.answer, dtype, threads=threads, malformed=_MALFORMED, digits=digits
+            )
+            rows = np.flatnonzero(codes == _MALFORMED)
+            numbers = np.full(len(rows), NO_IMSI, np.uint64)
+        else:
+            keys, status = columns.parse(imeis, digits=digits)
+            asked, value = imsi_numbers(imsis, len(keys))
+            codes = np.empty(len(keys), dtype)
+            edges = np.linspace(0, len(keys), parts_for(threads) + 1).astype(np.int64).tolist()
+            parts = [slice(*edge) for edge in pairwise(edges)]
+            in_threads(lambda part: tables.answer(keys[part], codes[part], asked[part]), parts)
+            rows = np.flatnonzero((status != 0) | (asked == BAD_IMSI))
+            numbers = asked[rows]
+        if rows.size:
+            imei = columns.values(imeis, digits=digits)
+            tables.about.decide_malformed(tables, codes, rows, imei, value, numbers, digits)
+        return _shown(codes, lists)
+
+
+def _shown(codes: NDArray[Any], lists: bool) -> Any:
+    """Statuses; with `lists`, also the numbers of the lists that decided, -1 where none did."""
+    return ((codes & 0xFF).astype(np.uint8), (codes >> 8).astype(np.int8) - np.int8(1)) if lists else codes
 
 
 def make_tables(
@@ -195,12 +311,4 @@ def make_tables(
     wide: ImeiSet | None = None,
 ) -> CheckTables:
     """What checks read; see `CheckTables` for the arguments."""
-    rules = Rules(lists, policy)
-    return CheckTables(
-        known.imeis,
-        rules,
-        spans=known.spans,
-        shift=known.shift,
-        touched=touched,
-        wide=wide,
-    )
+    return Rules(lists, policy).tables(known, touched, wide)

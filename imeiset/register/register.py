@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import Any, Literal, Self
 
 from imeiset import columns, snapshot
-from imeiset._native.checks import Checker
-from imeiset.register.checks import make_tables
+from imeiset.register.checks import Checks, make_tables
 from imeiset.register.details import columns_of
 from imeiset.register.imsis import prefix_numbers
 from imeiset.register.layered import LayeredSet, without_irregular
@@ -18,7 +17,7 @@ from imeiset.register.policy import EquipmentStatus, Policy, status_of
 from imeiset.sets import ImeiSet
 
 
-class Register(ListMapping, Checker):
+class Register(ListMapping, Checks):
     """Named lists with a status each, and a policy: what is the status of this equipment?
 
     Lists are added first, from one thread; then any number of threads may check. An opened register is a

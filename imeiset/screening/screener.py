@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import columns, opening
-from imeiset._native.checks import Checker
 from imeiset.errors import ImeiError, ParseStatus
 from imeiset.register import EquipmentStatus, Register
+from imeiset.register.checks import Checks
 from imeiset.sets import ImeiSet
 from imeiset.store import Store
 
@@ -67,7 +67,7 @@ class Screener:
     ['listed', 'not listed', 'malformed: not digit']
     """
 
-    list: ImeiSet | Register | Store | Checker = field()
+    list: ImeiSet | Register | Store | Checks = field()
     words: tuple[str, ...] = field(repr=False)
     hits: tuple[int, ...] = field(repr=False)
     _follows: bool = field(repr=False)
@@ -78,7 +78,7 @@ class Screener:
             listed = _open(os.fspath(listed))
         words: tuple[str, ...] = ("not listed", "listed")
         hits: tuple[int, ...] = (1,)
-        if isinstance(listed, Checker):
+        if isinstance(listed, Checks):
             words = tuple(status.name.lower() for status in EquipmentStatus)
             hits = (EquipmentStatus.BLACKLISTED, EquipmentStatus.GREYLISTED)
         elif not isinstance(listed, ImeiSet):
@@ -93,7 +93,7 @@ class Screener:
         """The names of the lists that decide; of a set "listed"."""
         if isinstance(self.list, ImeiSet):
             return ("listed",)
-        return tuple(one.name for one in self.list._tables().rules.lists)
+        return tuple(one.name for one in self.list.lists)
 
     def contains(
         self, column: object, *, malformed: bool | None = None, threads: int | None = 1
@@ -155,14 +155,12 @@ class Screener:
 
     def now(self) -> "Screener":
         """What the list is at this moment, for many calls that are to be answered alike."""
-        if isinstance(self.list, ImeiSet) or type(self.list) is Checker:
+        if isinstance(self.list, ImeiSet) or type(self.list) is Checks:
             return self
         if self._follows and isinstance(self.list, Store):
             self.list.refresh()
-        frozen = Checker()
-        frozen._use(self.list._tables())
         held = object.__new__(Screener)
-        vars(held).update(vars(self), list=frozen)
+        vars(held).update(vars(self), list=self.list.frozen())
         return held
 
     def decided(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from imeiset import columns, irregular
 from imeiset.columns import Keys
-from imeiset.errors import StoreDamaged
+from imeiset.errors import StoreDamaged, mask_text
 from imeiset.register.details import date_text, reasons_text
 from imeiset.register.imsis import prefix_numbers
 from imeiset.register.kinds import KINDS, RULES, ListRule
@@ -155,4 +155,4 @@ def unpacked(payload: bytes, path: Path) -> list[Change]:
             raise ValueError(f"{len(numbers)} numbers, of which {at} are used")
         return changes
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise StoreDamaged(path, "changes", str(error)) from None
+        raise StoreDamaged(path, "changes", mask_text(str(error))) from None

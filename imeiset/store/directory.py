@@ -13,8 +13,9 @@ checksum  := the 64-bit XXH3 of the json, 16 hexadecimal digits
 import fcntl
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import weakref
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import xxhash
@@ -24,6 +25,7 @@ from imeiset.errors import StoreDamaged, StoreLocked, StoreMissing, mask_text
 from imeiset.register.layout import dump
 
 MANIFEST, _LOCK = "current", "lock"
+UNPUBLISHED = ".imeiset-base-"  # how the name of a base begins that is being written
 
 
 def base_path(directory: Path, generation: int) -> Path:
@@ -64,39 +66,73 @@ def serving(directory: Path) -> int:
     raise StoreDamaged(path, "a manifest as it was written", f"'{mask_text(text)}'")
 
 
+@lru_cache(8)
 def manifest_text(generation: int) -> bytes:
     text = dump({"generation": generation, "version": 1})
     return text + f" {xxhash.xxh3_64_hexdigest(text)}\n".encode()
 
 
-@contextmanager
-def locked(directory: Path) -> Iterator[Opened]:
-    lock = take_lock(directory)
+def is_serving(directory: Path, generation: int) -> bool:
+    """Whether the manifest names that generation; False too where it cannot be read."""
+    expected = manifest_text(generation)
     try:
-        yield lock
-    finally:
+        file = os.open(f"{directory}/{MANIFEST}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.read(file, len(expected) + 1) == expected
+        finally:
+            os.close(file)
+    except OSError:
+        return False
+
+
+_LOCKS: "weakref.WeakSet[Lock]" = weakref.WeakSet()
+
+
+class Lock(Opened):
+    """A descriptor of the lock file of a store. This process is the writer until all of them are closed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(-1)  # known before it has one: an interrupt or a fork may come at once
+        self.path = path
+        _LOCKS.add(self)
+
+    @classmethod
+    def take(cls, directory: Path) -> "Lock":
+        """Become the writer. Raises StoreLocked while another process, or another Store, is."""
+        path = directory / _LOCK
+        while True:
+            lock = cls(path)
+            lock._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                fcntl.flock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if lock.is_at(path):  # otherwise it was removed before it was locked, and excludes nobody
+                    with suppress(OSError):  # only a help for people
+                        os.ftruncate(lock.fileno(), 0)
+                        os.pwrite(lock.fileno(), f"{os.getpid()}\n".encode(), 0)
+                    return lock
+            except BlockingIOError:
+                writer = os.pread(lock.fileno(), 20, 0).decode(errors="replace").strip()
+                lock.close()
+                which = ", this one: close its other Store" if writer == str(os.getpid()) else ""
+                held = f"process {writer or '?'}{which}"
+                got = f"{held}. It holds the lock until it ends; removing the file {_LOCK} does not take it"
+                raise StoreLocked(directory, "no other writer", got) from None
+            except BaseException:
+                lock.close()
+                raise
+            lock.close()
+
+    def again(self) -> "Lock":
+        """Another descriptor: until both are closed, nobody else has the lock."""
+        other = Lock(self.path)
+        other._descriptor = os.dup(self.fileno())
+        return other
+
+
+def _forget_locks() -> None:
+    """In a child after a fork: the lock is the parent's, who must be able to let go of it."""
+    for lock in list(_LOCKS):
         lock.close()
 
 
-def take_lock(directory: Path) -> Opened:
-    """The lock file, locked until it is closed or its process ends, however it ends."""
-    lock = Opened(os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
-    try:
-        fcntl.flock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with suppress(OSError):  # only a help for people
-            os.ftruncate(lock.fileno(), 0)
-            os.pwrite(lock.fileno(), f"{os.getpid()}\n".encode(), 0)
-        return lock
-    except BlockingIOError:
-        writer = os.pread(lock.fileno(), 20, 0).decode(errors="replace").strip()
-        lock.close()
-        which = ", this one: close its other Store" if writer == str(os.getpid()) else ""
-        raise StoreLocked(directory, "no other writer", f"process {writer or '?'}{which}") from None
-    except BaseException:
-        lock.close()
-        raise
-
-
-def again(lock: Opened) -> Opened:
-    """Another descriptor of the lock: until both are closed, nobody else has it."""
-    return Opened(os.dup(lock.fileno()))
+os.register_at_fork(after_in_child=_forget_locks)

@@ -9,16 +9,19 @@ Numbers are little-endian, checksums are 64-bit XXH3.
                  generation  8: of the base that the changes are of
                  sequence    8: the last change that is in the base
                  digest      8: of the base file
-                 time        8: of the last change that is in the base, ns since 1970
+                 time        8: of the last change that is in the base, ns since 1970, signed
                  checksum    8: of the 48 bytes before this
                  committed   8: bytes of the journal that are known to be on the disk
                  complement  8: the same, every bit turned
     record    := length      8: of the payload
                  sequence    8: one more than that of the record before
-                 time        8: ns since 1970
+                 time        8: ns since 1970, signed, by the writer's clock: it may go back
                  digest      8: of the digest before this and the payload: of the state
                  checksum    8: of the 32 bytes before this and the payload
                  payload
+
+The digests are a chain: equal ones say that the base and all changes since are equal. So a state is in a
+journal if the record that it begins to be at has its number, its time and its digest.
 
 A record counts when it is whole. What follows the last whole one is the torn tail of a writer that died,
 and is cut; but nothing before `committed` may be broken: that is damage, and an error.
@@ -37,58 +40,60 @@ from imeiset.errors import StoreDamaged, StoreMissing
 
 MAGIC = b"\x89IMEJ\r\n\x1a"
 VERSION = 1
-_HEADER = struct.Struct("<8sIIQQQQ")
+_HEADER = struct.Struct("<8sIIQQQq")
 _NUMBER = struct.Struct("<Q")
 _COMMITTED = struct.Struct("<QQ")
 _COMMITTED_AT = _HEADER.size + _NUMBER.size
 HEADER_SIZE = _COMMITTED_AT + _COMMITTED.size
-_RECORD = struct.Struct("<QQQQ")
+_RECORD = struct.Struct("<QQqQ")
 RECORD_SIZE = _RECORD.size + _NUMBER.size
 _ALL = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One change. place: of the state after it."""
+    """One change. position: of the state after it."""
 
-    place: "Place"
+    position: "Position"
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where in a journal a state is: its last change, when that was made, and the byte after it."""
+class Position:
+    """Where in a journal a state is: its last change, when that was made, and the bytes around its record."""
 
     sequence: int
     digest: int
     time: int
     end: int = HEADER_SIZE
+    begin: int = 0  # of the record; that of the header for the state of the base
 
 
-def after(place: Place, time: int, payload: bytes) -> tuple[bytes, Place]:
-    """The record of a change of a state, and the place of the state after it."""
-    digest = xxhash.xxh3_64_intdigest(_NUMBER.pack(place.digest) + payload)
-    head = _RECORD.pack(len(payload), place.sequence + 1, time, digest)
+def after(position: Position, time: int, payload: bytes) -> tuple[bytes, Position]:
+    """The record of a change of a state, and the position of the state after it."""
+    digest = xxhash.xxh3_64_intdigest(_NUMBER.pack(position.digest) + payload)
+    head = _RECORD.pack(len(payload), position.sequence + 1, time, digest)
     record = head + _NUMBER.pack(xxhash.xxh3_64_intdigest(head + payload)) + payload
-    return record, Place(place.sequence + 1, digest, time, place.end + len(record))
+    end = position.end + len(record)
+    return record, Position(position.sequence + 1, digest, time, end, position.end)
 
 
-def create(path: Path, generation: int, start: Place, changes: Iterable[Record] = ()) -> None:
+def create(path: Path, generation: int, start: Position, changes: Iterable[Record] = ()) -> None:
     """Publish a journal that begins after a state and has these changes already, numbered on from there."""
     header = _HEADER.pack(MAGIC, VERSION, 0, generation, start.sequence, start.digest, start.time)
-    records, place = [], start
+    records, position = [], start
     for change in changes:
-        record, place = after(place, change.place.time, change.payload)
+        record, position = after(position, change.position.time, change.payload)
         records.append(record)
-    with publish(path) as file:
+    with publish(path, private=False, of_store=True) as file:
         file.write(header + _NUMBER.pack(xxhash.xxh3_64_intdigest(header)))
-        file.write(_COMMITTED.pack(place.end, place.end ^ _ALL) + b"".join(records))
+        file.write(_COMMITTED.pack(position.end, position.end ^ _ALL) + b"".join(records))
 
 
 class Journal(Opened):
     """An open journal file, to read and, where `writable`, to append to."""
 
-    def __init__(self, path: Path, generation: int, base: int, *, writable: bool = False) -> None:
+    def __init__(self, path: Path, *, writable: bool = False) -> None:
         self.path = path
         try:
             super().__init__(os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC))
@@ -98,20 +103,31 @@ class Journal(Opened):
             head = os.pread(self._descriptor, HEADER_SIZE, 0)
             if len(head) < HEADER_SIZE or head[:8] != MAGIC:
                 raise StoreDamaged(path, "a journal", f"{len(head)} bytes that begin {head[:8]!r}")
-            _, version, _, number, sequence, digest, time = _HEADER.unpack(head[: _HEADER.size])
+            _, version, _, self.generation, sequence, digest, time = _HEADER.unpack(head[: _HEADER.size])
             (checksum,) = _NUMBER.unpack_from(head, _HEADER.size)
             if version > VERSION:
                 raise StoreDamaged(path, f"journal version {VERSION}", f"{version}: update imeiset")
             found = xxhash.xxh3_64_intdigest(head[: _HEADER.size])
             if checksum != found:
                 raise StoreDamaged(path, f"checksum {checksum:016x} of the header", f"{found:016x}")
-            if (number, digest) != (generation, base):
-                got = f"of generation {number} and base {digest:016x}"
-                raise StoreDamaged(path, f"the journal of generation {generation} and base {base:016x}", got)
         except BaseException:
             self.close()
             raise
-        self.start = Place(sequence, digest, time)
+        self.start = Position(sequence, digest, time)
+
+    def expect_of(self, generation: int, base: int) -> None:
+        """Raise StoreDamaged if it is the journal of another generation or of another base."""
+        if (self.generation, self.start.digest) != (generation, base):
+            got = f"of generation {self.generation} and base {self.start.digest:016x}"
+            raise StoreDamaged(self.path, f"the journal of generation {generation} and base {base:016x}", got)
+
+    def holds(self, position: Position) -> bool:
+        """Whether that state is in this journal: after the same changes of the same base."""
+        if not position.begin:
+            return position == self.start
+        length = position.end - position.begin - RECORD_SIZE
+        head = _RECORD.pack(length, position.sequence, position.time, position.digest)
+        return self.nbytes >= position.end and os.pread(self._descriptor, len(head), position.begin) == head
 
     @property
     def nbytes(self) -> int:
@@ -124,23 +140,21 @@ class Journal(Opened):
         end, complement = _COMMITTED.unpack(os.pread(self._descriptor, _COMMITTED.size, _COMMITTED_AT))
         return int(min(end, complement ^ _ALL))  # of a torn one, the older
 
-    def records(self, since: Place) -> Iterator[Record]:
+    def records(self, since: Position) -> Iterator[Record]:
         """The whole records after a state. StoreDamaged where a committed one is broken."""
-        committed, place = self.committed, since
-        if self.nbytes < since.end:
-            raise StoreDamaged(self.path, f"at least {since.end} bytes, which there were", f"{self.nbytes}")
+        committed, position = self.committed, since
         while True:
-            record = self._record(place)
+            record = self._record(position)
             if isinstance(record, Record):
-                place = record.place
+                position = record.position
                 yield record
-            elif place.end < committed:
+            elif position.end < committed:
                 expected = f"whole records up to byte {committed}"
-                raise StoreDamaged(self.path, expected, f"{record} at byte {place.end}: restore a copy")
+                raise StoreDamaged(self.path, expected, f"{record} at byte {position.end}: restore a copy")
             else:
                 return
 
-    def _record(self, before: Place) -> Record | str:
+    def _record(self, before: Position) -> Record | str:
         """The record after a state, or what is wrong with it."""
         head = os.pread(self._descriptor, RECORD_SIZE, before.end)
         if len(head) < RECORD_SIZE:
@@ -151,10 +165,10 @@ class Journal(Opened):
             payload = self._read(length, before.end + RECORD_SIZE)
         if payload is None:
             return "a record that is cut off"
-        record, place = after(before, time, payload)
+        record, position = after(before, time, payload)
         if record[:RECORD_SIZE] != head:
             return f"record {sequence} with other checksums"
-        return Record(place, payload)
+        return Record(position, payload)
 
     def _read(self, size: int, at: int) -> bytes | None:
         parts = []

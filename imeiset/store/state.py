@@ -1,9 +1,11 @@
 """What readers of a store see, frozen, and what changes make of it."""
 
-from collections.abc import Iterable, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from imeiset import snapshot
 from imeiset._files import publish
 from imeiset._native.checks import CheckTables, mark
 from imeiset.columns import Keys
+from imeiset.errors import SnapshotMissing, StoreDamaged, StoreMissing, mask_text
 from imeiset.register.checks import make_tables
 from imeiset.register.details import Column
 from imeiset.register.imsis import prefix_numbers
@@ -23,11 +26,13 @@ from imeiset.register.pairs import NO_PAIRS, LayeredPairs
 from imeiset.register.register import Register
 from imeiset.sets import ImeiSet
 from imeiset.store import journal as _journal
-from imeiset.store.changes import Change
-from imeiset.store.directory import MANIFEST, base_path, journal_path, manifest_text
-from imeiset.store.journal import Place, Record
+from imeiset.store.changes import Change, unpacked
+from imeiset.store.directory import MANIFEST, UNPUBLISHED, base_path, journal_path, manifest_text, serving
+from imeiset.store.journal import Journal, Position, Record
 
 _WORD_KEYS = 4  # keys for each 64-bit word of the filter, at most: 16 bits each
+_PAGE = 4096  # bytes, or more
+_ATTEMPTS = 100  # to open a generation that is pruned meanwhile
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,8 +42,9 @@ class State:
     generation: int
     base: Contents
     file: snapshot.Snapshot  # of the base
-    base_place: Place
-    place: Place
+    file_identity: tuple[int, int] | None
+    base_position: Position
+    position: Position
     lists: tuple[List, ...]
     tables: CheckTables
     touched: Keys | None = None  # a filter, see `CheckTables`
@@ -47,10 +53,10 @@ class State:
 
     @property
     def state_id(self) -> str:
-        return f"{self.place.digest:016x}"
+        return f"{self.position.digest:016x}"
 
 
-def changed(state: State, changes: Iterable[Change], place: Place) -> State:
+def changed(state: State, changes: Iterable[Change], position: Position) -> State:
     """A state after changes. O(changes so far), however many they come in."""
     lists = {one.name: one for one in state.lists}
     together: dict[tuple[str, str], list[Change]] = {}
@@ -72,7 +78,9 @@ def changed(state: State, changes: Iterable[Change], place: Place) -> State:
     covered = union(wide)
     base = state.base
     tables = make_tables(frozen, base.policy, base.coverage, touched, covered if len(covered) else None)
-    return replace(state, place=place, lists=frozen, tables=tables, touched=touched, keys=count, wide=covered)
+    return replace(
+        state, position=position, lists=frozen, tables=tables, touched=touched, keys=count, wide=covered
+    )
 
 
 def _net(changes: Sequence[Change]) -> tuple[ImeiSet, ImeiSet, tuple[Column | None, Column | None]]:
@@ -166,16 +174,111 @@ def _touched(state: State, lists: Sequence[List], keys: list[Keys]) -> tuple[Key
     return words, count
 
 
+def load(
+    directory: Path,
+    generation: int | None,
+    mode: Literal["mmap", "memory"],
+    *,
+    fetch: bool = False,
+    writable: bool = False,
+) -> tuple[State, Journal]:
+    """The newest state of a generation, and its journal; None: of the one that serves.
+
+    fetch: its pages too, so that no check waits for them. writable: the journal.
+    """
+    for attempt in range(_ATTEMPTS):
+        current = serving(directory)
+        wanted = current if generation is None else generation
+        if not 1 <= wanted <= current:
+            raise StoreMissing(directory, f"a generation from 1 to {current}", f"{wanted}")
+        path = base_path(directory, wanted)
+        try:
+            found = _identity(path)  # before it is opened: another file in its place is seen later
+            file = snapshot.open(path, mode, kind=KIND)
+            journal = Journal(journal_path(directory, wanted), writable=writable)
+        except (SnapshotMissing, StoreMissing):  # pruned meanwhile?
+            if generation is not None or (attempt and serving(directory) == current):
+                raise
+            continue
+        journal.expect_of(wanted, file.digest)
+        if fetch:
+            for section in file.sections.values():
+                np.frombuffer(section, np.uint8)[::_PAGE].max(initial=0)
+        base, start = Contents.read(file.sections, file.path), journal.start
+        tables = make_tables(base.lists, base.policy, base.coverage)
+        state = State(wanted, base, file, found, start, start, base.lists, tables)
+        return _followed(state, journal), journal
+    raise StoreMissing(directory, "a generation that stays", "one that was pruned each time")
+
+
+def refreshed(state: State, directory: Path, *, writable: bool = False) -> tuple[State, Journal] | None:
+    """A state with the changes since, and its journal; None where the directory does not hold it any more:
+    it serves another generation, or has another history."""
+    try:
+        if serving(directory) != state.generation:
+            return None
+        if _identity(base_path(directory, state.generation)) != state.file_identity:
+            return None
+        journal = Journal(journal_path(directory, state.generation), writable=writable)
+    except StoreMissing:  # pruned
+        return None
+    if (journal.generation, journal.start) != (state.generation, state.base_position):
+        return None
+    return (_followed(state, journal), journal) if journal.holds(state.position) else None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Tells a file from another one of that name, as long as it is open; None where there is none."""
+    with suppress(OSError):
+        status = path.stat()
+        return status.st_dev, status.st_ino
+    return None
+
+
+def _followed(state: State, journal: Journal) -> State:
+    """A state with all changes after it."""
+    changes: list[Change] = []
+    last: Record | None = None
+    for last in journal.records(state.position):
+        changes += unpacked(last.payload, journal.path)
+    try:
+        return state if last is None else changed(state, changes, last.position)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise StoreDamaged(journal.path, "changes of the lists of its base", mask_text(repr(error))) from None
+
+
+@contextmanager
+def saved(base: Contents | Register, directory: Path, generation: int) -> Iterator[Path]:
+    """The base of a generation, under a name that is nobody's: to be moved to its own by who still may."""
+    path = directory / f"{UNPUBLISHED}{secrets.token_hex(8)}"
+    try:
+        base.save(path, generation=generation)
+        yield path
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        raise
+
+
 def publish_generation(
-    directory: Path, generation: int, register: Register | None, place: Place, changes: Iterable[Record]
+    directory: Path,
+    generation: int,
+    base: Path,
+    position: Position,
+    changes: Iterable[Record],
+    expect_ours: Callable[[], None],
 ) -> None:
-    """Base, journal, and last of all the manifest that names them."""
-    path = base_path(directory, generation)
-    if register is not None:
-        register.save(path, generation=generation)
-    base = snapshot.open(path, kind=KIND)
-    Contents.read(base.sections, base.path)  # what cannot be read is not what serves
-    start = replace(place, digest=base.digest, end=_journal.HEADER_SIZE)
+    """Base, journal, and last of all the manifest that names them. base: where it is saved; it is moved.
+
+    expect_ours: raises where this process is not the writer any more.
+    """
+    expect_ours()
+    file = snapshot.open(base, kind=KIND)
+    Contents.read(file.sections, file.path)  # what cannot be read is not what serves
+    start = Position(position.sequence, file.digest, position.time)
+    expect_ours()
+    base.replace(base_path(directory, generation))
     _journal.create(journal_path(directory, generation), generation, start, changes)
-    with publish(directory / MANIFEST) as file:
-        file.write(manifest_text(generation))
+    expect_ours()
+    with publish(directory / MANIFEST, private=False, of_store=True) as manifest:
+        manifest.write(manifest_text(generation))

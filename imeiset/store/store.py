@@ -6,6 +6,7 @@ the directory holds the old state or the new one.
 """
 
 import datetime
+import math
 import os
 import threading
 import time
@@ -16,56 +17,39 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, cast
+from typing import Literal, NoReturn, Self
 
-import numpy as np
-
-from imeiset import snapshot
-from imeiset._files import Opened
 from imeiset._native.background import work_in_background
-from imeiset._native.checks import Checker
 from imeiset.errors import (
-    SnapshotMissing,
     StoreBase,
-    StoreDamaged,
     StoreError,
     StoreExists,
     StoreInDoubt,
-    StoreMissing,
+    StoreReplaced,
     StoreSequence,
     StoreShrunk,
 )
-from imeiset.register.checks import make_tables
-from imeiset.register.layout import KIND, Contents
+from imeiset.register.checks import Checks
+from imeiset.register.layout import Contents
 from imeiset.register.lists import List, ListMapping, shrunk
 from imeiset.register.policy import Policy
 from imeiset.register.register import Register
 from imeiset.store import journal as _journal
-from imeiset.store.changes import Change, Delta, change_of, packed, unpacked
-from imeiset.store.directory import (
-    MANIFEST,
-    again,
-    base_path,
-    generation_of,
-    journal_path,
-    locked,
-    serving,
-    take_lock,
-)
-from imeiset.store.journal import Journal, Place, Record
-from imeiset.store.state import State, changed, publish_generation
+from imeiset.store.changes import Delta, change_of, packed
+from imeiset.store.directory import MANIFEST, UNPUBLISHED, Lock, generation_of, is_serving
+from imeiset.store.journal import Journal, Position, Record
+from imeiset.store.state import State, changed, load, publish_generation, refreshed, saved
 
-if TYPE_CHECKING:
-    pass
+_SKEW = 60  # seconds that clocks may differ by
 _NICE = 5  # of the thread that compacts
-_PAGE = 4096  # bytes, or more
-_ATTEMPTS = 100  # to open a generation that is pruned meanwhile
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
     """What a store is and how old. age: seconds since the last change, or since the base was made.
 
+    The clock of the process that made that change may have been ahead of this one, by `ahead` seconds. If it
+    was more than a minute, nobody can say how old the store is, and age is infinite: it never says fresh.
     counts: see `Register.counts`. state_id: tells states apart; the same base and changes have the same.
     fault: why the last refresh of the watcher failed, if it did.
     """
@@ -74,6 +58,7 @@ class Status:
     sequence: int
     changed: datetime.datetime
     age: float
+    ahead: float
     counts: dict[str, dict[str, int]]
     journal_records: int
     journal_bytes: int
@@ -82,7 +67,7 @@ class Status:
     fault: str | None = None
 
 
-class Store(ListMapping, Checker):
+class Store(ListMapping, Checks):
     """A register in a directory that changes while it serves.
 
     `check` and `check_many` answer by the state of the last `refresh`, in this process or of its own
@@ -90,12 +75,17 @@ class Store(ListMapping, Checker):
     until `close`; after a fork the child is a reader.
     """
 
-    def __init__(self, directory: Path, mode: Literal["mmap", "memory"], generation: int | None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        mode: Literal["mmap", "memory"],
+        generation: int | None,
+        lock: Lock | None = None,
+    ) -> None:
         self._directory = directory
         self._mode: Literal["mmap", "memory"] = mode
         self._pinned = generation
-        self._lock: Opened | None = None  # the lock file
-        self._held: weakref.WeakSet[Opened] = weakref.WeakSet()  # again, by compactions under way
+        self._lock = lock  # of the writer
         self._doubt: str | None = None
         self._fault: str | None = None
         self._stop: threading.Event | None = None
@@ -121,16 +111,23 @@ class Store(ListMapping, Checker):
             path.mkdir(parents=True, exist_ok=True)
         except FileExistsError:
             raise StoreExists(path, "a directory, to make a store in", "a file") from None
-        with locked(path) as lock:
-            if (path / MANIFEST).exists():
-                raise StoreExists(
-                    path, "a directory without a store", "one with a store: open it, or replace()"
-                )
-            publish_generation(path, 1, register, Place(0, 0, time.time_ns()), ())
-            store = cls(path, "mmap", None)
-            store._lock = again(lock)
-            store._reopened()
-        return store
+        lock = Lock.take(path)
+        try:
+
+            def expect_none() -> None:
+                if (path / MANIFEST).exists():
+                    got = "one with a store: open it, or replace()"
+                    raise StoreExists(path, "a directory without a store", got)
+                if not lock.is_at(lock.path):
+                    raise StoreReplaced(path, "the lock that this process took", "another: create it again")
+
+            expect_none()
+            with saved(register, path, 1) as base:
+                publish_generation(path, 1, base, Position(0, 0, time.time_ns()), (), expect_none)
+            return cls(path, "mmap", None, lock)
+        except BaseException:
+            lock.close()
+            raise
 
     @classmethod
     def open(
@@ -183,7 +180,7 @@ class Store(ListMapping, Checker):
 
     def __repr__(self) -> str:
         state = self._state
-        return f"<Store {self._directory}, generation {state.generation}, change {state.place.sequence}>"
+        return f"<Store {self._directory}, generation {state.generation}, change {state.position.sequence}>"
 
     # ---- what it holds ----
 
@@ -205,7 +202,7 @@ class Store(ListMapping, Checker):
     @property
     def sequence(self) -> int:
         """The number of the last change that serves."""
-        return self._state.place.sequence
+        return self._state.position.sequence
 
     @property
     def state_id(self) -> str:
@@ -214,9 +211,9 @@ class Store(ListMapping, Checker):
 
     def save(self, path: str | os.PathLike[str], /) -> None:
         """Write the lists as they are now to a snapshot file, as `Register.save` does; the store stays."""
-        self._merged(self._state).save(path)
+        self._flattened(self._state).save(path)
 
-    def _merged(self, state: State) -> Contents:
+    def _flattened(self, state: State) -> Contents:
         state.file.verify()  # most of it is copied: damage must not get a checksum of its own
         flat = tuple(one.flattened() for one in state.lists)
         return Contents(flat, state.base.policy, state.base.coverage.after(state.lists, flat))
@@ -225,14 +222,16 @@ class Store(ListMapping, Checker):
         """Generation, age, counts and sizes."""
         with self._mutex:
             state, size = self._state, self._journal.nbytes
-        changed = datetime.datetime.fromtimestamp(state.place.time / 1e9, datetime.UTC)
+        changed = datetime.datetime.fromtimestamp(state.position.time / 1e9, datetime.UTC)
+        age = time.time() - state.position.time / 1e9
         return Status(
             generation=state.generation,
-            sequence=state.place.sequence,
+            sequence=state.position.sequence,
             changed=changed,
-            age=max(time.time() - state.place.time / 1e9, 0.0),
+            age=max(age, 0.0) if age > -_SKEW else math.inf,
+            ahead=max(-age, 0.0),
             counts={one.name: one.counts() for one in state.lists},
-            journal_records=state.place.sequence - state.base_place.sequence,
+            journal_records=state.position.sequence - state.base_position.sequence,
             journal_bytes=size,
             base_bytes=state.file.nbytes,
             state_id=state.state_id,
@@ -250,23 +249,10 @@ class Store(ListMapping, Checker):
             return False
         with self._mutex:
             before = self._state
-            try:
-                journal = self._reopened() if serving(self._directory) == before.generation else None
-            except StoreMissing:  # pruned
-                journal = None
-            if journal is not None:
-                self._state = self._caught_up(before, journal)
-            else:
-                self._state, self._journal = self._load(None, fetch=True)
+            now = refreshed(before, self._directory, writable=self._lock is not None)
+            self._state, self._journal = now or self._load(None, fetch=True)
             self._use(self._state.tables)
-            return (self._state.generation, self._state.place) != (before.generation, before.place)
-
-    def _reopened(self) -> Journal:
-        """The journal of this generation as it is now: recovery puts another file in its place."""
-        state = self._state
-        path, writable = journal_path(self._directory, state.generation), self._lock is not None
-        self._journal = Journal(path, state.generation, state.base_place.digest, writable=writable)
-        return self._journal
+            return (self._state.generation, self._state.position) != (before.generation, before.position)
 
     def watch(self, interval: float = 0.2, on_change: "Callable[[Store], object] | None" = None) -> None:
         """Refresh every so many seconds, in a thread of this process, until `close`.
@@ -297,47 +283,7 @@ class Store(ListMapping, Checker):
         threading.Thread(target=follow, args=(weakref.ref(self),), name="imeiset-watch", daemon=True).start()
 
     def _load(self, generation: int | None, *, fetch: bool = False) -> tuple[State, Journal]:
-        """The newest state of a generation; None: of the one that serves. fetch: its pages too, so that no
-        check waits for them."""
-        for attempt in range(_ATTEMPTS):
-            current = serving(self._directory)
-            wanted = current if generation is None else generation
-            if not 1 <= wanted <= current:
-                raise StoreMissing(self._directory, f"a generation from 1 to {current}", f"{wanted}")
-            try:
-                file = snapshot.open(base_path(self._directory, wanted), self._mode, kind=KIND)
-                journal = Journal(journal_path(self._directory, wanted), wanted, file.digest)
-            except (SnapshotMissing, StoreMissing):  # pruned meanwhile?
-                if generation is not None or (attempt and serving(self._directory) == current):
-                    raise
-                continue
-            if fetch:
-                for section in file.sections.values():
-                    np.frombuffer(section, np.uint8)[::_PAGE].max(initial=0)
-            contents = Contents.read(file.sections, file.path)
-            start = journal.start
-            state = State(
-                generation=wanted,
-                base=contents,
-                file=file,
-                base_place=start,
-                place=start,
-                lists=contents.lists,
-                tables=make_tables(contents.lists, contents.policy, contents.coverage),
-            )
-            return self._caught_up(state, journal), journal
-        raise StoreMissing(self._directory, "a generation that stays", "one that was pruned each time")
-
-    def _caught_up(self, state: State, journal: Journal) -> State:
-        """A state with all changes after it."""
-        changes: list[Change] = []
-        last: Record | None = None
-        for last in journal.records(state.place):
-            changes += unpacked(last.payload, journal.path)
-        try:
-            return state if last is None else changed(state, changes, last.place)
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise StoreDamaged(journal.path, "changes of the lists of its base", repr(error)) from None
+        return load(self._directory, generation, self._mode, fetch=fetch, writable=self._lock is not None)
 
     # ---- writing ----
 
@@ -360,40 +306,46 @@ class Store(ListMapping, Checker):
         StoreLocked while another process writes. After StoreInDoubt, reopen.
         """
         with self._mutex:
-            self._become_writer()
+            lock = self._become_writer()
             state = self._state
             changes = [change_of(delta, state.lists) for delta in deltas]
             payload = packed(changes)
-            number = state.place.sequence + 1 if sequence is None else index(sequence)
+            following = state.position.sequence + 1
+            number = following if sequence is None else index(sequence)
             if number < 1:
                 raise ValueError(f"sequence: expected 1 or more, got {number}")
-            if number <= state.place.sequence:
-                self._expect_same(number, payload)
-                return number
-            if number > state.place.sequence + 1:
-                raise StoreSequence(self._directory, f"change {state.place.sequence + 1}", f"{number}")
-            if base is not None and base != state.state_id:
+            if number != following or base not in (None, state.state_id):
+                self._expect_ours(lock)  # before anything is said of the state
+                if number < following:
+                    self._expect_same(number, payload)
+                    return number
+                if number > following:
+                    raise StoreSequence(self._directory, f"change {following}", f"{number}")
                 raise StoreBase(self._directory, f"a delta for state {state.state_id}", f"one for {base}")
-            record, place = _journal.after(state.place, max(time.time_ns(), state.place.time), payload)
-            after = changed(state, changes, place)  # all that may be wrong with them, before the disk
+            record, position = _journal.after(state.position, time.time_ns(), payload)
+            after = changed(state, changes, position)  # all that may be wrong with them, before the disk
+            self._expect_ours(lock)
             try:
-                self._journal.append(record, state.place.end)
+                self._journal.append(record, state.position.end)
+                if lost := self._lost(lock, position):
+                    self._doubt = f"another {lost} when change {number} was written"
+                    raise StoreInDoubt(self._directory, "a change on the disk of this store", self._doubt)
                 self._state = after
                 self._use(after.tables)
             except OSError as error:
-                if self._journal.nbytes > state.place.end:
+                if self._journal.nbytes > state.position.end:
                     self._doubt = f"{error.strerror} while change {number} was written"
                     raise StoreInDoubt(self._directory, "a change on the disk", self._doubt) from error
                 raise OSError(error.errno, error.strerror, str(self._journal.path)) from error
             except BaseException as error:  # of a signal: readers may have the change already
-                self._doubt = f"{type(error).__name__} while change {number} was written"
+                self._doubt = self._doubt or f"{type(error).__name__} while change {number} was written"
                 raise
             return number
 
     def _expect_same(self, number: int, payload: bytes) -> None:
         """Change `number` was applied before: if the journal still has it, it must be this one."""
         for record in self._journal.records(self._journal.start):
-            if record.place.sequence == number and record.payload != payload:
+            if record.position.sequence == number and record.payload != payload:
                 raise StoreSequence(self._directory, f"change {number} as it was applied", "another")
 
     def compact(self) -> None:
@@ -416,25 +368,27 @@ class Store(ListMapping, Checker):
         pool.shutdown(wait=False)
         return future
 
-    def _hold(self) -> Opened:
-        """The lock file once more: nobody else writes, after `close` too, until it is closed."""
+    def _hold(self) -> Lock:
+        """The lock once more: nobody else writes, after `close` too, until it is closed."""
         with self._mutex:
-            self._become_writer()
-            held = again(cast(Opened, self._lock))
-            self._held.add(held)
-            return held
+            lock = self._become_writer()
+            self._expect_ours(lock)
+            return lock.again()
 
-    def _compact(self, held: Opened) -> None:
+    def _compact(self, held: Lock) -> None:
         try:
             with self._compaction:
                 with self._mutex:
                     if self._lock is None:  # closed, or what was published last could not be opened
                         self.refresh()
                     start = self._state
-                path = base_path(self._directory, start.generation + 1)
-                self._merged(start).save(path, generation=start.generation + 1)
-                with self._mutex:
-                    self._move_on(None, start.place, self._journal.records(start.place))
+                with (
+                    saved(self._flattened(start), self._directory, start.generation + 1) as base,
+                    self._mutex,
+                ):
+                    if self._state.generation != start.generation or not self._journal.holds(start.position):
+                        self._give_up("journal")
+                    self._move_on(held, base, start.position, self._journal.records(start.position))
         finally:
             held.close()
 
@@ -446,17 +400,21 @@ class Store(ListMapping, Checker):
         """
         _expect_register(register)
         with self._compaction, self._mutex:
-            self._become_writer()
+            lock = self._become_writer()
+            self._expect_ours(lock)
             if not force:
                 _expect_no_less(self._directory, self._state.lists, register, shrink)
-            self._move_on(register, replace(self._state.place, time=time.time_ns()), ())
+            with saved(register, self._directory, self._state.generation + 1) as base:
+                self._move_on(lock, base, replace(self._state.position, time=time.time_ns()), ())
 
-    def _move_on(self, register: Register | None, place: Place, changes: Iterable[Record]) -> None:
-        """Publish the next generation and serve it. register: None where its base is written already."""
+    def _move_on(self, lock: Lock, base: Path, position: Position, changes: Iterable[Record]) -> None:
+        """Publish the next generation and serve it."""
+        number = self._state.generation + 1
         try:
-            publish_generation(self._directory, self._state.generation + 1, register, place, changes)
+            publish_generation(
+                self._directory, number, base, position, changes, lambda: self._expect_ours(lock)
+            )
             self.refresh()
-            self._reopened()  # to write
         except BaseException:  # the manifest may name the next generation: no change may go to this one
             self._let_go()
             raise
@@ -469,7 +427,7 @@ class Store(ListMapping, Checker):
         if keep < 1:
             raise ValueError(f"keep: expected at least 1, got {keep}")
         with self._compaction, self._mutex:
-            self._become_writer()
+            self._expect_ours(self._become_writer())
             current = self._state.generation
             gone = set()
             for path in sorted(self._directory.iterdir()):
@@ -479,36 +437,57 @@ class Store(ListMapping, Checker):
                     gone.add(number)
             return len(gone)
 
-    def _become_writer(self) -> None:
+    def _become_writer(self) -> Lock:
         if self._doubt:
             raise StoreInDoubt(self._directory, "a store that was reopened since", self._doubt)
         if self._pinned is not None:
             raise StoreError(self._directory, "the newest generation, to write", f"generation {self._pinned}")
         if self._lock is not None:
-            return
-        lock = take_lock(self._directory)
+            return self._lock
         try:
-            for path in self._directory.glob(".imeiset-*.tmp"):  # of a writer that died
+            self._lock = lock = Lock.take(self._directory)
+            for path in self._directory.glob(f"{UNPUBLISHED}*"):  # of a writer that died
                 path.unlink(missing_ok=True)
             self.refresh()
             state, journal = self._state, self._journal
-            if journal.nbytes != state.place.end or journal.committed != state.place.end:
+            if journal.nbytes != state.position.end or journal.committed != state.position.end:
                 _journal.create(journal.path, state.generation, journal.start, journal.records(journal.start))
-            self._lock = lock
-            self._reopened()
+                self.refresh()
+            return lock
         except BaseException:
-            self._lock = None
-            lock.close()
+            self._let_go()
             raise
+
+    def _lost(self, lock: Lock, position: Position) -> str:
+        """Which of its files is not the one that this writer took, or has others' bytes; "" for none.
+
+        Who opens the store next would not find there what this process writes.
+        """
+        if not lock.is_at(lock.path):
+            return "lock"
+        journal = self._journal
+        if not journal.is_at(journal.path) or journal.nbytes != position.end or not journal.holds(position):
+            return "journal"
+        return "" if is_serving(self._directory, self._state.generation) else "manifest"
+
+    def _expect_ours(self, lock: Lock) -> None:
+        """Before anything is written."""
+        if lost := self._lost(lock, self._state.position):
+            self._give_up(lost)
+
+    def _give_up(self, lost: str) -> NoReturn:
+        self._let_go()
+        expected = "the lock, journal and manifest that this writer took"
+        got = f"another {lost}, or none. Nothing was written; the next change reads what is there first"
+        raise StoreReplaced(self._directory, expected, got)
 
     def _after_fork(self) -> None:
         """In the child: the lock is the parent's, and threads and what they held are gone."""
         self._start_threads()
-        self._stop = None
-        self._let_go()
-        for held in list(self._held):
-            held.close()
-        self._held = weakref.WeakSet()
+        self._stop = self._lock = None
+
+    def __reduce_ex__(self, _: object, /) -> NoReturn:
+        raise TypeError("a Store holds a lock and cannot be copied or pickled: open its directory again")
 
 
 def _give_way() -> None:

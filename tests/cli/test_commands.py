@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -641,6 +641,15 @@ def test_an_output_that_cannot_be_written_is_not_none_found(snapshot, here, argu
     assert found.returncode == (0 if fine else 141 if gone else 2)
 
 
+def is_writing(process, directory):
+    """Whether a process has a file there, which need not have a name."""
+    for file in Path(f"/proc/{process}/fd").glob("*"):
+        with suppress(OSError):
+            if str(file.readlink()).startswith(f"{directory}/"):
+                return True
+    return names() != []
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_nothing(here, number):
     """While stdin is waited for."""
@@ -650,11 +659,10 @@ def test_a_signal_leaves_nothing(here, number):
         stderr=subprocess.PIPE,
         env=ENVIRONMENT,
     ) as process:
-        for _ in range(1000):  # until the rejects are open
-            if names():
-                break
+        deadline = time.monotonic() + 10
+        while not is_writing(process.pid, here):  # until the rejects are open
+            assert time.monotonic() < deadline
             time.sleep(0.01)
-        assert names() != []
         process.send_signal(number)
         assert process.wait(10) == 128 + number
         assert process.stderr.read().count(b"\n") <= 1

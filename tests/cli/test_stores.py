@@ -182,7 +182,7 @@ def test_check_says_what_decided(register, store):
         found = run("check", path, STOLEN, OTHER, MODEL)
         assert found.stdout.splitlines() == [
             f"{STOLEN}  blacklisted  stolen  exact  2024-02-29  lost|stolen",
-            f"{OTHER}  whitelisted  -  default  -  -",
+            f"{OTHER}  whitelisted, on no list",
             f"{MODEL}  greylisted  models  tac  -  -",
         ]
         assert run("check", path, OTHER, code=1).exit_code == 1
@@ -202,14 +202,17 @@ def test_check_says_what_decided(register, store):
             "date": "2024-02-29",
         }
         found = run("check", path, "-", input=f"{OTHER}\n{STOLEN}\n")
-        assert [line.split()[1] for line in found.stdout.splitlines()] == ["whitelisted", "blacklisted"]
+        assert [line.split()[1].rstrip(",") for line in found.stdout.splitlines()] == [
+            "whitelisted",
+            "blacklisted",
+        ]
         assert "6 to 15 digits" in run("check", path, "--imsi", "1x", STOLEN, code=2).stderr
 
 
 def test_check_of_a_malformed_imei_by_a_register_that_decides_none(here):
     Register().save("empty.imei")
     found = run("check", "empty.imei", OTHER, "49015420323751x", code=2)
-    assert found.stdout == f"{OTHER}  whitelisted  -  default  -  -\n"
+    assert found.stdout == f"{OTHER}  whitelisted, on no list\n"
     assert found.stderr.startswith("imeiset: row 2: a character that is not a digit")
     ImeiSet([STOLEN]).save("set.imei")
     assert "a set knows no subscribers" in run("check", "set.imei", "--imsi", HOME, STOLEN, code=2).stderr
@@ -220,7 +223,7 @@ def test_check_of_what_cannot_be_printed(register, given):
     """A policy has a verdict on it, which is told in one line that does nothing to a terminal."""
     for argument in (os.fsdecode(given), "-"):
         found = run("check", register, argument, input=given + b"\n")
-        assert found.stdout.endswith("  greylisted  -  default  -  -\n")
+        assert found.stdout.endswith("  greylisted, on no list\n")
         assert found.stdout.isascii()
         assert found.stdout[:-1].isprintable()
         found = run("check", register, "--json", argument, input=given)

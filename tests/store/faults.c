@@ -94,6 +94,21 @@ int rename(const char *from, const char *to) {
     FAIL(REAL(rename)(from, to));
 }
 
+int renameat(int from_dir, const char *from, int to_dir, const char *to) {
+    if (!ours(from_dir) || !reached()) return REAL(renameat)(from_dir, from, to_dir, to);
+    FAIL(REAL(renameat)(from_dir, from, to_dir, to));
+}
+
+int linkat(int from_dir, const char *from, int to_dir, const char *to, int flags) {
+    if (!ours(to_dir) || !reached()) return REAL(linkat)(from_dir, from, to_dir, to, flags);
+    FAIL(REAL(linkat)(from_dir, from, to_dir, to, flags));
+}
+
+int unlinkat(int dir, const char *path, int flags) {
+    if (!ours(dir) || !reached()) return REAL(unlinkat)(dir, path, flags);
+    FAIL(REAL(unlinkat)(dir, path, flags));
+}
+
 int unlink(const char *path) {
     if (!inside(path) || !reached()) return REAL(unlink)(path);
     FAIL(REAL(unlink)(path));

@@ -50,6 +50,7 @@ from imeiset.errors import (
 from imeiset.register.layout import Contents
 from imeiset.register.pairs import Pairs, pair_columns
 from imeiset.store import journal as _journal
+from imeiset.store.directory import _LOCKS
 
 W, B, G, U = EquipmentStatus
 PHONE, OTHER = "490154203237518", "356938035643809"
@@ -187,8 +188,9 @@ def test_a_base_that_lies_cannot_be_compacted(tmp_path):
         Store.create(directory, lied).close()
         change(parts)
         base = directory / "base-00000001.imei"
-        snapshot.write(base, file.kind, parts.items(), count=file.count, generation=1)
-        start = _journal.Place(0, snapshot.open(base).digest, 1)
+        snapshot.write(tmp_path / "lies", file.kind, parts.items(), count=file.count, generation=1)
+        (tmp_path / "lies").replace(base)
+        start = _journal.Position(0, snapshot.open(base).digest, 1)
         _journal.create(directory / "journal-00000001", 1, start)
         try:
             store = Store.open(directory)
@@ -548,7 +550,7 @@ def test_a_signal_while_a_change_is_written_leaves_doubt(store, directory, signa
         assert [reader.check(key).status for key in (2, 3)] == [B, B]
 
 
-FUNCTIONS = {"_become_writer", "take_lock", "_hold", "again", "_reopened", "refresh", "_let_go", "__init__"}
+FUNCTIONS = {"_become_writer", "take", "_hold", "again", "refresh", "_let_go", "__init__"}
 
 
 def interrupted_at(line, call):
@@ -625,7 +627,7 @@ def test_closing_while_a_compaction_runs(store, directory):
         store.close()
         child = os.fork()
         if not child:
-            os._exit(len(store._held))
+            os._exit(sum(lock._descriptor >= 0 for lock in _LOCKS))
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         with Store.open(directory) as other:
             with pytest.raises(StoreLocked):
