@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -107,8 +108,8 @@ def load(
     lows: list[NDArray[np.uint64]] = []
     highs: list[NDArray[np.uint64]] = []
     texts: set[bytes] = set()
-    with Reader(options, sources=names) as reader:
-        for block in _blocks(reader, names, progress):
+    with Reader(options, sources=names) as reader, closing(_blocks(reader, names, progress)) as blocks:
+        for block in blocks:
             (lows if block.highs else keys).extend(block.keys)
             highs.extend(block.highs)
             texts.update(block.texts)
@@ -145,8 +146,9 @@ def read(
     started = time.perf_counter()
     found = Block()
     with Reader(options, wanted, signs=signs, sources=names) as reader:
-        for block in _blocks(reader, names, progress, delta):
-            _append(found, block, reader)
+        with closing(_blocks(reader, names, progress, delta)) as blocks:
+            for block in blocks:
+                _append(found, block, reader)
         present = [name for name in wanted if name in found.columns]
         for name in present:
             if name not in found.text_columns:
@@ -207,15 +209,16 @@ def _names(paths: Paths, rejects: str | os.PathLike[str] | None) -> list[str]:
 
 def _blocks(
     reader: Reader, names: list[str], progress: Progress | None, delta: bool = False
-) -> Iterator[Block]:
+) -> Generator[Block, None, None]:
     """The parts of all sources."""
     sizes = [size for name in names if (size := size_of(name)) is not None]
     total = sum(sizes) if len(sizes) == len(names) else None
     done = position = 0
     for name in names:
         found = arrow.blocks(reader, name, delta) or reader.text_blocks(name, delta)
-        for block, position in reader.read(name, found):
-            if progress:
-                progress(done + position, total)
-            yield block
+        with closing(reader.read(name, found)) as given:
+            for block, position in given:
+                if progress:
+                    progress(done + position, total)
+                yield block
         done += position

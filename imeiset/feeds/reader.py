@@ -2,9 +2,9 @@
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -42,7 +42,9 @@ _POLICIES: dict[str, tuple[ParseStatus, ...]] = {
     "spare": (ParseStatus.OK, ParseStatus.CHECK_DIGIT_SPARE),
     "require": (ParseStatus.OK,),
 }
-Blocks = Iterator[tuple[Block, int, bool]]  # with the bytes read so far, and whether the source has a header
+Blocks = Generator[
+    tuple[Block, int, bool], None, None
+]  # with the bytes read so far, and whether the source has a header
 _REASONS = {int(code): code.name.lower().encode() for code in (*ParseStatus, *RowFlaw)}
 
 
@@ -119,7 +121,7 @@ class Reader:
             error = (None, None, None)
         self._stack.__exit__(*error)  # type: ignore[arg-type]
 
-    def read(self, path: str, blocks: Blocks) -> Iterator[tuple[Block, int]]:
+    def read(self, path: str, blocks: Blocks) -> Generator[tuple[Block, int], None, None]:
         """The parts of a source in order, with the bytes of the file read so far, accounted for.
 
         Raises a kind of FeedError.
@@ -130,9 +132,10 @@ class Reader:
         rows, accepted, ignored = report.rows, report.accepted, sum(report.ignored.values())
         self._first_line = 1
         header = False
-        for block, position, header in blocks:  # noqa: B007
-            self._account(path, block)
-            yield block, position
+        with closing(blocks):  # with its threads, whatever happens
+            for block, position, header in blocks:  # noqa: B007
+                self._account(path, block)
+                yield block, position
         if report.rows == rows and not header:
             raise FeedEmpty(path, "rows", "only comments and blank lines")
         if report.rows > rows and (report.accepted, sum(report.ignored.values())) == (accepted, ignored):

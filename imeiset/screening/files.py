@@ -6,7 +6,7 @@ TextScreen are copied as they are, a word added to each row; nothing but the col
 import os
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +66,10 @@ def screen(
             if table not in engines:
                 engines[table] = (TableScreen if table else TextScreen)(tally, file, only_hits, to_table)
                 stack.enter_context(engines[table])
-            for position in engines[table].read(name, column):
-                if progress:
-                    progress(done + position, total)
+            with closing(engines[table].read(name, column)) as positions:
+                for position in positions:
+                    if progress:
+                        progress(done + position, total)
             done += size or 0
     return tally.report(files, skipped, time.perf_counter() - started)
 

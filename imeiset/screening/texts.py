@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO, Self
 
@@ -36,7 +36,7 @@ class TextScreen:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def read(self, path: str, column: str | int | None) -> Iterator[int]:
+    def read(self, path: str, column: str | int | None) -> Generator[int, None, None]:
         """Screen a file; yields the bytes of it that were read."""
         waiting: deque[Future[tuple[bytes, Counts]]] = deque()
         with Source(path) as source:

@@ -8,14 +8,16 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 import zlib
 
 import numpy as np
 import pytest
 
-from imeiset import errors, load
+from imeiset import ImeiSet, errors, load, screen
 from imeiset.feeds import inflate, reader, sources
+from imeiset.feeds import read as read_rows
 from imeiset.feeds.sources import HEADROOM, Source
 
 LINES = b"".join(b"%014d\n" % (49015420000000 + i) for i in range(2_000))
@@ -406,3 +408,63 @@ def test_a_failing_read_is_an_error(path, monkeypatch):
     monkeypatch.setattr(inflate._Stream, "readinto", fail)
     with pytest.raises(errors.FeedMissing, match="Input/output error"):
         load(path)
+
+
+@contextlib.contextmanager
+def no_thread_outlives_it():
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) <= before
+
+
+def interrupted(done, total):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("wrong", "more"),
+    [
+        (errors.FeedRejects, {"max_rejects": 0}),
+        (errors.FeedLimit, {"max_rows": 1}),
+        (KeyboardInterrupt, {"progress": interrupted}),
+    ],
+)
+def test_no_thread_outlives_a_load(path, pack, wrong, more):
+    """Also while its error is still at hand."""
+    more = dict(more)
+    path.write_bytes(pack(LINES * 100 + b"x\n" + LINES * 100))
+    with no_thread_outlives_it():
+        load(path)
+    with no_thread_outlives_it(), pytest.raises(wrong) as caught:
+        load(path, **more)
+    progress = more.pop("progress", None)
+    with no_thread_outlives_it(), pytest.raises(wrong) as again:
+        read_rows(path, ["line"], options=reader.Options(**more), progress=progress)
+    assert caught.tb
+    assert again.tb
+
+
+def test_no_thread_outlives_a_screening(path, pack):
+    path.write_bytes(pack(LINES * 200))
+    with no_thread_outlives_it(), pytest.raises(KeyboardInterrupt) as caught:
+        screen(path, ImeiSet(), progress=interrupted)
+    assert caught.tb
+
+
+def test_no_thread_outlives_a_silent_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = os.open(tmp_path / "pipe", os.O_RDWR)
+    try:
+        with no_thread_outlives_it(), Source(str(tmp_path / "pipe")):
+            time.sleep(0.1)
+    finally:
+        os.close(writer)
+
+
+def test_what_is_left_halfway_ends(path):
+    path.write_bytes(LINES * 1000)
+    one = reader.Reader(reader.Options(), sources=[str(path)])
+    with no_thread_outlives_it():
+        found = one.read(str(path), one.text_blocks(str(path), delta=False))
+        next(found)
+        found.close()
