@@ -119,7 +119,7 @@ def output_file(path: str) -> Iterator[BinaryIO]:
         sys.stdout.flush()
         yield sys.stdout.buffer
         return
-    with publish(path, private=True) as file:
+    with publish(path) as file:
         yield file
 
 

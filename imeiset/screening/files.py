@@ -46,10 +46,7 @@ def screen(
     published then. Memory does not grow with the inputs. Text to Parquet, and Parquet at all, need pyarrow.
     """
     started = time.perf_counter()
-    skipped: list[str] = []
-    files = [file for given in names_of(inputs) for file in _files(given, skipped)]
-    if not files:
-        raise ValueError("expected at least one file")
+    files, skipped = files_of(inputs)
     if output is not None and os.path.realpath(output) in map(os.path.realpath, files):
         raise ValueError(f"expected an output beside the inputs, got {os.fspath(output)!r}, which is one")
     tally = Tally(Screener(listed))
@@ -74,13 +71,19 @@ def screen(
     return tally.report(files, skipped, time.perf_counter() - started)
 
 
-def _files(path: str, skipped: list[str]) -> list[str]:
-    """The file, or those of a directory with a known suffix, in order; others are noted as skipped."""
-    if not Path(path).is_dir():
-        return [path]
-    found: list[str] = []
-    for file in sorted(file for file in Path(path).rglob("*") if file.is_file()):
-        (found if file.suffix.lower() in TEXTS + TABLES else skipped).append(str(file))
-    if not found:
-        raise FeedEmpty(path, f"files that end in {', '.join(TEXTS + TABLES)}", "none")
-    return found
+def files_of(inputs: Paths) -> tuple[list[str], list[str]]:
+    """The files of records, of directories those with a known suffix, in order; and the others there."""
+    files: list[str] = []
+    skipped: list[str] = []
+    for path in names_of(inputs):
+        if not Path(path).is_dir():
+            files.append(path)
+            continue
+        before = len(files)
+        for file in sorted(file for file in Path(path).rglob("*") if file.is_file()):
+            (files if file.suffix.lower() in TEXTS + TABLES else skipped).append(str(file))
+        if len(files) == before:
+            raise FeedEmpty(path, f"files that end in {', '.join(TEXTS + TABLES)}", "none")
+    if not files:
+        raise ValueError("expected at least one file")
+    return files, skipped
