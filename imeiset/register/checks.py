@@ -20,7 +20,7 @@ from imeiset.register.details import damaged
 from imeiset.register.imsis import imsi_numbers
 from imeiset.register.kinds import LEVELS
 from imeiset.register.layered import LayeredSet
-from imeiset.register.lists import List
+from imeiset.register.lists import List, ListMapping
 from imeiset.register.policy import STRENGTH, EquipmentStatus, Policy, Verdict
 from imeiset.sets import ImeiSet
 
@@ -174,7 +174,7 @@ def _outcomes(policy: Policy) -> bytes:
     return bytes(policy.outcome([s for s in STRENGTH if on >> s & 1])[0] for on in range(8))
 
 
-class Checks(Checker):
+class Checks(ListMapping, Checker):
     """What a register and a store have in common."""
 
     @property
@@ -193,12 +193,41 @@ class Checks(Checker):
 
     @property
     def answers_malformed(self) -> bool:
-        """Whether some malformed input gets an answer."""
+        """Whether some malformed input gets an answer.
+
+        Returns
+        -------
+        bool
+
+        Examples
+        --------
+        >>> from imeiset import EquipmentStatus, Policy, Register
+        >>> Register().answers_malformed
+        False
+        >>> Register(Policy(malformed=EquipmentStatus.GREYLISTED)).answers_malformed
+        True
+        """
         rules = self._rules
         return rules.policy.malformed is not None or any(one.irregular for one in rules.lists)
 
     def frozen(self) -> "Checks":
-        """What it is at this moment, which never changes."""
+        """What it is at this moment, for many calls that are to be answered alike.
+
+        Returns
+        -------
+        Checks
+            With `check`, `check_many`, `lists` and `policy`; it never changes.
+
+        Examples
+        --------
+        >>> from imeiset import EquipmentStatus, Register
+        >>> register = Register()
+        >>> register.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED)
+        >>> before = register.frozen()
+        >>> register.add("stolen", ["352099001761481"], status=EquipmentStatus.BLACKLISTED)
+        >>> before.check("352099001761481").list is None
+        True
+        """
         found = Checks()
         found._use(self._tables())
         return found

@@ -31,7 +31,7 @@ from imeiset.errors import (
 )
 from imeiset.register.checks import Checks
 from imeiset.register.layout import Contents
-from imeiset.register.lists import List, ListMapping, shrunk
+from imeiset.register.lists import List, shrunk
 from imeiset.register.policy import Policy
 from imeiset.register.register import Register
 from imeiset.store import journal as _journal
@@ -67,7 +67,7 @@ class Status:
     fault: str | None = None
 
 
-class Store(ListMapping, Checks):
+class Store(Checks):
     """A register in a directory that changes while it serves.
 
     `check` and `check_many` answer by the state of the last `refresh`, in this process or of its own
@@ -134,8 +134,8 @@ class Store(ListMapping, Checks):
         cls,
         directory: str | os.PathLike[str],
         /,
-        mode: Literal["mmap", "memory"] = "mmap",
         *,
+        mode: Literal["mmap", "memory"] = "mmap",
         generation: int | None = None,
     ) -> Self:
         """The store in a directory, in its newest state; or an older generation, with all its changes, as
@@ -146,12 +146,14 @@ class Store(ListMapping, Checks):
         return cls(Path(directory), mode, generation)
 
     @classmethod
-    def verify(cls, directory: str | os.PathLike[str], /, mode: Literal["mmap", "memory"] = "mmap") -> Self:
+    def verify(
+        cls, directory: str | os.PathLike[str], /, *, mode: Literal["mmap", "memory"] = "mmap"
+    ) -> Self:
         """Open a store, read all of its base and its journal, and return it.
 
         As `Register.verify`; a journal is always read whole. Raises a kind of StoreError or SnapshotError.
         """
-        self = cls.open(directory, mode)
+        self = cls.open(directory, mode=mode)
         self._state.file.verify()
         self._state.base.expect_sound(self._state.file.path)
         return self
