@@ -66,7 +66,7 @@ class ImeiSet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes and
     >>> "490154203237518" in blocked, 49015420323751 in blocked, "490154203237526" in blocked
     (True, True, False)
     >>> list(blocked), len(blocked)
-    (['358091016853550', '490154203237518'], 2)
+    (['358091016853555', '490154203237518'], 2)
     """
 
     __slots__ = ("_irregular",)
@@ -253,7 +253,7 @@ class ImeiSet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes and
 
         Examples
         --------
-        >>> ImeiSet(["490154203237518", "358091016853550"]).positions(["490154203237518", "0" * 15]).tolist()
+        >>> ImeiSet(["490154203237518", "358091016853555"]).positions(["490154203237518", "0" * 15]).tolist()
         [1, -1]
         """
         return columns.ask(
@@ -330,7 +330,7 @@ class ImeiSet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes and
 
         Examples
         --------
-        >>> len(ImeiSet(["490154203237518"]).union(["358091016853550"], {"352099001761481"}))
+        >>> len(ImeiSet(["490154203237518"]).union(["358091016853555"], {"352099001761481"}))
         3
         """
         return self._each(others, OR)
@@ -340,8 +340,8 @@ class ImeiSet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes and
 
         Examples
         --------
-        >>> list(ImeiSet(["490154203237518", "358091016853550"]).intersection(["358091016853550"]))
-        ['358091016853550']
+        >>> list(ImeiSet(["490154203237518", "358091016853555"]).intersection(["358091016853550"]))
+        ['358091016853555']
         """
         return self._each(others, AND)
 
@@ -350,7 +350,7 @@ class ImeiSet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes and
 
         Examples
         --------
-        >>> list(ImeiSet(["490154203237518", "358091016853550"]).difference(["358091016853550"]))
+        >>> list(ImeiSet(["490154203237518", "358091016853555"]).difference(["358091016853550"]))
         ['490154203237518']
         """
         return self._each(others, SUB)
@@ -366,8 +366,8 @@ class ImeiSet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes and
 
         Examples
         --------
-        >>> list(ImeiSet(["490154203237518"]).symmetric_difference(["358091016853550"]))
-        ['358091016853550', '490154203237518']
+        >>> list(ImeiSet(["490154203237518"]).symmetric_difference(["358091016853555"]))
+        ['358091016853555', '490154203237518']
         """
         return self._joined(self._as_set(other), XOR)
 
@@ -383,7 +383,7 @@ class ImeiSet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes and
 
         Examples
         --------
-        >>> ImeiSet(["490154203237518"]).issubset(["490154203237518", "358091016853550"])
+        >>> ImeiSet(["490154203237518"]).issubset(["490154203237518", "358091016853555"])
         True
         """
         other = self._as_set(other)
@@ -404,7 +404,7 @@ class ImeiSet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes and
 
         Examples
         --------
-        >>> ImeiSet(["490154203237518"]).isdisjoint(["358091016853550"])
+        >>> ImeiSet(["490154203237518"]).isdisjoint(["358091016853555"])
         True
         """
         other = self._as_set(other)

@@ -1,0 +1,225 @@
+"""Everything public has a docstring in numpydoc sections, and every example in one runs."""
+
+import doctest
+import inspect
+import sys
+import warnings
+from enum import Enum
+
+import numpy as np
+import pytest
+
+import imeiset
+
+# The raw layer that sets are over: its methods are for the package, and have a line each.
+RAW = ("imeiset._native.index", "imeiset.index")
+SECTIONS = ("Parameters", "Attributes", "Returns", "Yields", "Raises", "Notes", "Examples", "See Also")
+# Not written yet. Nothing is added here.
+MISSING = {
+    "ApplyReport",
+    "ApplyReport.digest",
+    "ApplyReport.to_json",
+    "Delta",
+    "EquipmentStatus",
+    "Imei",
+    "Imei.check_digit",
+    "Imei.from_key",
+    "Imei.from_pei",
+    "Imei.from_tbcd",
+    "Imei.is_valid",
+    "Imei.kind",
+    "Imei.pei",
+    "Imei.snr",
+    "Imei.svn",
+    "Imei.tac",
+    "Imei.to_tbcd",
+    "ImeiSet.difference",
+    "ImeiSet.from_keys",
+    "ImeiSet.from_ranges",
+    "ImeiSet.from_roaring",
+    "ImeiSet.intersection",
+    "ImeiSet.isdisjoint",
+    "ImeiSet.issubset",
+    "ImeiSet.issuperset",
+    "ImeiSet.keeping",
+    "ImeiSet.open",
+    "ImeiSet.open_sound",
+    "ImeiSet.symmetric_difference",
+    "ImeiSet.to_roaring",
+    "ImeiSet.union",
+    "ImeiSet.verify",
+    "LoadReport",
+    "LoadReport.rejected",
+    "LoadReport.rows_per_second",
+    "LoadReport.to_json",
+    "LoadResult",
+    "LoadedRegister",
+    "ParseStatus",
+    "ParseStatus.expected",
+    "ParseStatus.text",
+    "Policy",
+    "Policy.outcome",
+    "Register",
+    "Register.add",
+    "Register.add_imsis",
+    "Register.add_list",
+    "Register.add_ranges",
+    "Register.add_tacs",
+    "Register.answers_malformed",
+    "Register.counts",
+    "Register.exempt",
+    "Register.frozen",
+    "Register.lists",
+    "Register.lock",
+    "Register.open",
+    "Register.policy",
+    "Register.save",
+    "Register.verify",
+    "ScreenReport",
+    "ScreenReport.to_json",
+    "Screener.codes",
+    "Screener.decided",
+    "Screener.lists",
+    "Screener.now",
+    "Store",
+    "Store.answers_malformed",
+    "Store.apply",
+    "Store.close",
+    "Store.compact",
+    "Store.compact_in_background",
+    "Store.counts",
+    "Store.create",
+    "Store.frozen",
+    "Store.generation",
+    "Store.lists",
+    "Store.open",
+    "Store.policy",
+    "Store.prune",
+    "Store.refresh",
+    "Store.replace",
+    "Store.save",
+    "Store.sequence",
+    "Store.state_id",
+    "Store.status",
+    "Store.verify",
+    "Store.watch",
+    "Store.writing",
+    "Verdict",
+    "check_digit",
+    "diff",
+    "export",
+    "is_valid",
+    "load",
+    "load_register",
+    "merge",
+    "screen",
+}
+
+
+def public():
+    """(name, what it is) of everything reachable from the names of the package."""
+    for name in imeiset.__all__:
+        one = getattr(imeiset, name)
+        if inspect.isclass(one):
+            yield name, one
+            for kind in reversed(one.__mro__):
+                if kind.__module__.startswith("imeiset") and kind.__module__ not in RAW:
+                    for inner, member in vars(kind).items():
+                        if not inner.startswith("_") and _is_ours(member, one, inner):
+                            yield f"{name}.{inner}", member
+        elif callable(one):
+            yield name, one
+
+
+def _is_ours(member, owner, name):
+    """Whether it is a method or a property that the class has still: fields are told in its Attributes."""
+    kept = inspect.getattr_static(owner, name) is member
+    routine = inspect.isroutine(member) or isinstance(member, classmethod | staticmethod)
+    return kept and (routine or isinstance(member, property) or inspect.isgetsetdescriptor(member))
+
+
+THINGS = dict(public())
+
+
+def sections(text):
+    """The sections of a docstring, by their underlined titles."""
+    lines = inspect.cleandoc(text).split("\n")
+    ends = [i for i in range(len(lines) - 1) if lines[i] in SECTIONS and lines[i + 1] == "-" * len(lines[i])]
+    starts = [0, *ends]
+    found = {}
+    for start, stop in zip(starts, [*ends, len(lines)], strict=True):
+        found["Summary" if start == 0 and start not in ends else lines[start]] = lines[start:stop]
+    return found
+
+
+def _parameters(one):
+    try:
+        found = inspect.signature(one).parameters
+    except (TypeError, ValueError):
+        return []
+    return [name for name in found if name not in ("self", "cls", "args", "kwargs")]
+
+
+def faults(name):
+    """What a docstring lacks."""
+    one = THINGS[name]
+    function = one.__func__ if isinstance(one, classmethod | staticmethod) else one
+    text = getattr(function, "__doc__", None)
+    if not text or not text.strip():
+        return ["docstring"]
+    found = sections(text)
+    missing = [] if found.get("Summary", [""])[0].strip() else ["Summary"]
+    if ">>> " not in "\n".join(found.get("Examples", ())):
+        missing.append("Examples")
+    if inspect.isclass(one):
+        if not issubclass(one, Enum | Exception) and _parameters(one) and "Parameters" not in found:
+            missing += [] if "Attributes" in found else ["Parameters"]
+    elif callable(function):
+        given = "\n".join(line for line in found.get("Parameters", ()) if not line.startswith(" "))
+        missing += [f"Parameters: {name}" for name in _parameters(function) if name not in given]
+        returns = getattr(function, "__annotations__", {}).get("return", "something")
+        if returns not in (None, "None") and not {"Returns", "Yields"} & found.keys():
+            missing.append("Returns")
+    return missing
+
+
+@pytest.mark.parametrize("name", sorted(THINGS.keys() - MISSING))
+def test_docstrings_are_whole(name):
+    assert faults(name) == []
+
+
+def test_what_is_missing_is_missing():
+    assert {name for name in MISSING if name not in THINGS or not faults(name)} == set()
+
+
+def examples():
+    """(name, docstring, names it may use) of all docstrings with examples, also of what is not public."""
+    seen = set()
+    for place in [name for name in sys.modules if name.split(".")[0] == "imeiset"]:
+        module = sys.modules[place]
+        for name, one in [("", module), *vars(module).items()]:
+            if name and getattr(one, "__module__", None) != place:
+                continue
+            inner = list(vars(one).items()) if inspect.isclass(one) else []
+            for key, member in [(name, one), *((f"{name}.{key}", member) for key, member in inner)]:
+                member = getattr(member, "__func__", member)
+                text = getattr(member, "__doc__", None)
+                if isinstance(text, str) and ">>> " in text and (place, key) not in seen:
+                    seen.add((place, key))
+                    yield f"{place}.{key}".rstrip("."), text, vars(module)
+
+
+EXAMPLES = {name: (text, names) for name, text, names in examples()}
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_examples_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text, names = EXAMPLES[name]
+    names = {**names, "imeiset": imeiset, "np": np}
+    example = doctest.DocTestParser().get_doctest(text, names, name, None, None)
+    said = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=said.append)
+    assert (found.failed, found.attempted > 0) == (0, True), "".join(said)
