@@ -18,6 +18,7 @@ from imeiset.register.policy import Policy
 from imeiset.store.directory import Lock
 from imeiset.store.journal import Journal
 from imeiset.store.state import State, load, refreshed
+from imeiset.store.watcher import Watcher
 
 _SKEW = 60  # seconds that clocks may differ by
 
@@ -75,7 +76,7 @@ class Reader(ListMapping, Checks):
         self._pinned = generation
         self._lock = lock  # of the writer
         self._fault: str | None = None
-        self._watcher: _Watcher | None = None
+        self._watcher: Watcher | None = None
         self._start_threads()
         self._state, self._journal = self._load(generation)
         self._use(self._state.tables)
@@ -105,6 +106,10 @@ class Reader(ListMapping, Checks):
         generation
             An older one, with all its changes, as long as its files are kept; it stays as it is. None: the
             one that serves.
+
+        Returns
+        -------
+        Store
 
         Raises
         ------
@@ -137,6 +142,10 @@ class Reader(ListMapping, Checks):
         directory, mode
             See `open`.
 
+        Returns
+        -------
+        Store
+
         Raises
         ------
         StoreError, SnapshotError
@@ -164,6 +173,14 @@ class Reader(ListMapping, Checks):
 
         It waits for an `on_change` under way. A compaction under way goes on, and keeps others from writing
         until it ends.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from imeiset import Register, Store
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     store = Store.create(folder, Register())
+        ...     store.close()
         """
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
@@ -193,7 +210,16 @@ class Reader(ListMapping, Checks):
 
     @property
     def policy(self) -> Policy:
-        """How it decides."""
+        """How it decides.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from imeiset import Register, Store
+        >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, Register()) as store:
+        ...     store.policy.response_type
+        1
+        """
         return self._state.base.policy
 
     @property
@@ -203,21 +229,53 @@ class Reader(ListMapping, Checks):
 
     @property
     def generation(self) -> int:
-        """The number of the base that serves; 1 is the first."""
+        """The number of the base that serves; 1 is the first.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from imeiset import Register, Store
+        >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, Register()) as store:
+        ...     store.generation
+        1
+        """
         return self._state.generation
 
     @property
     def sequence(self) -> int:
-        """The number of the last change that serves; 0 before the first."""
+        """The number of the last change that serves; 0 before the first.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from imeiset import Register, Store
+        >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, Register()) as store:
+        ...     store.sequence, store.apply(), store.sequence
+        (0, 1, 1)
+        """
         return self._state.position.sequence
 
     @property
     def state_id(self) -> str:
-        """Tells states apart: the same base and the same changes have the same."""
+        """Tells states apart: the same base and the same changes have the same.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from imeiset import Register, Store
+        >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, Register()) as store:
+        ...     len(store.state_id)
+        16
+        """
         return self._state.state_id
 
     def save(self, path: str | os.PathLike[str], /) -> None:
         """Write the lists as they are now to a snapshot file, as `Register.save` does. The store stays.
+
+        Parameters
+        ----------
+        path
+            A file that is not one of a store.
 
         Raises
         ------
@@ -246,7 +304,12 @@ class Reader(ListMapping, Checks):
         return Contents(flat, state.base.policy, state.base.coverage.after(state.lists, flat))
 
     def status(self) -> Status:
-        """Generation, age, counts and sizes.
+        """What the store is, and how old.
+
+        Returns
+        -------
+        Status
+            Generation, age, counts and sizes.
 
         Examples
         --------
@@ -296,6 +359,16 @@ class Reader(ListMapping, Checks):
         Notes
         -----
         Costs 25 us where nothing has changed, and O(changes since the base) where something has.
+
+        Examples
+        --------
+        See `open`, and
+
+        >>> import tempfile
+        >>> from imeiset import Register, Store
+        >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, Register()) as store:
+        ...     store.refresh()
+        False
         """
         if self._pinned is not None:
             return False
@@ -344,43 +417,12 @@ class Reader(ListMapping, Checks):
             raise ValueError(f"interval: expected seconds above 0, got {interval}")
         if self._watcher is not None:
             raise RuntimeError("the store is watched already: close() ends that")
-        self._watcher = _Watcher(self, interval, on_change)
+        self._watcher = Watcher(self, interval, on_change)
 
     def _after_fork(self) -> None:
         """In the child: the lock is the parent's, and threads and what they held are gone."""
         self._start_threads()
         self._watcher = self._lock = None
-
-
-class _Watcher:
-    """The thread that refreshes a store; it ends with the store."""
-
-    def __init__(self, reader: Reader, interval: float, on_change: Callable[[Any], object] | None) -> None:
-        self._stopped = threading.Event()
-        arguments = weakref.ref(reader), interval, on_change
-        self._thread = threading.Thread(
-            target=self._follow, args=arguments, name="imeiset-watch", daemon=True
-        )
-        self._thread.start()
-
-    def _follow(
-        self, reader: weakref.ref[Reader], interval: float, on_change: Callable[[Any], object] | None
-    ) -> None:
-        while not self._stopped.wait(interval) and (one := reader()) is not None:
-            try:
-                moved = one.refresh()
-                one._fault = None
-                if moved and on_change:
-                    on_change(one)
-            except Exception as error:  # whatever it is: the old state serves, and the status says why
-                one._fault = str(error) or type(error).__name__
-            del one
-
-    def stop(self) -> None:
-        """Wait for its end, unless it is the one that asks."""
-        self._stopped.set()
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
 
 
 _OPEN: "weakref.WeakSet[Reader]" = weakref.WeakSet()

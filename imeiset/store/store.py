@@ -1,8 +1,7 @@
 """A store as its one writer changes it: a directory whose register changes while it serves.
 
-One process writes, any number read. A change is in the journal, on the disk, before `apply` returns; readers
-find it there. Compacting writes base and changes as the next generation. Whatever fails on the way, the
-directory holds the old state or the new one.
+A change is in the journal, on the disk, before `apply` returns; readers find it there. Compacting writes base
+and changes as the next generation. Whatever fails on the way, the directory holds the old state or the new.
 """
 
 import os
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from operator import index
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import Self
 
 from imeiset import errors
 from imeiset.register.lists import shrunk
@@ -33,6 +32,14 @@ class Store(Reader):
     A mapping of the names of its lists to their exact IMEIs, as a `Register` is, and always true. Any number
     of threads may use it. `check` and `check_many` answer by the state of the last `refresh`, or of the last
     change that was made here; each call by one state.
+
+    Attributes
+    ----------
+    policy : Policy
+    lists : tuple
+    generation, sequence : int
+        Of the base and of the last change that serve.
+    state_id : str
 
     Notes
     -----
@@ -66,6 +73,10 @@ class Store(Reader):
         register
             The first base. The store has its policy and its lists, in their order.
 
+        Returns
+        -------
+        Store
+
         Raises
         ------
         StoreExists
@@ -78,8 +89,7 @@ class Store(Reader):
         >>> import tempfile
         >>> from imeiset import Register, Store
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Store.create(f"{folder}/eir", Register()).generation
-        1
+        ...     store = Store.create(f"{folder}/eir", Register())
         """
         _expect_register(register)
         path = Path(directory)
@@ -91,11 +101,9 @@ class Store(Reader):
         try:
 
             def expect_none() -> None:
-                if (path / MANIFEST).exists():
+                if (path / MANIFEST).exists() or not lock.is_at(lock.path):
                     got = "one with a store: open it, or replace()"
                     raise errors.StoreExists(path, "a directory without a store", got)
-                if not lock.is_at(lock.path):
-                    raise errors.StoreReplaced(path, "the lock that was taken", "another: create it again")
 
             expect_none()
             with saved(register, path, 1) as base:
@@ -110,6 +118,10 @@ class Store(Reader):
         """Keep all others from changing the store while a block runs: what it sees is what it changes.
 
         It may refuse by what it finds in the lists, and call `apply`.
+
+        Yields
+        ------
+        None
 
         Raises
         ------
@@ -285,9 +297,7 @@ class Store(Reader):
     def _hold(self) -> Lock:
         """The lock once more: nobody else writes, after `close` too, until it is closed."""
         with self._mutex:
-            lock = self._become_writer()
-            self._expect_ours(lock)
-            return lock.again()
+            return self._expect_ours(self._become_writer()).again()
 
     def _compact(self, held: Lock) -> None:
         try:
@@ -300,8 +310,8 @@ class Store(Reader):
                     saved(self._flattened(start), self._directory, start.generation + 1) as base,
                     self._mutex,
                 ):
-                    if self._state.generation != start.generation or not self._journal.holds(start.position):
-                        self._give_up("journal")
+                    same = self.generation == start.generation and self._journal.holds(start.position)
+                    self._expect_ours(held, "" if same else "journal")
                     self._move_on(held, base, start.position, self._journal.records(start.position))
         finally:
             held.close()
@@ -331,13 +341,10 @@ class Store(Reader):
         >>> from imeiset import Register, Store
         >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, Register()) as store:
         ...     store.replace(Register())
-        ...     store.generation
-        2
         """
         _expect_register(register)
         with self._compaction, self._mutex:
-            lock = self._become_writer()
-            self._expect_ours(lock)
+            lock = self._expect_ours(self._become_writer())
             if not force and (found := shrunk(self.counts(), register.counts(), 100 - shrink)):
                 raise errors.StoreShrunk(self._directory, found[0], f"{found[1]}: force it if that is right")
             with saved(register, self._directory, self.generation + 1) as base:
@@ -345,11 +352,9 @@ class Store(Reader):
 
     def _move_on(self, lock: Lock, base: Path, position: Position, changes: Iterable[Record]) -> None:
         """Publish the next generation and serve it."""
-        number = self._state.generation + 1
+        number, check = self.generation + 1, lambda: self._expect_ours(lock)
         try:
-            publish_generation(
-                self._directory, number, base, position, changes, lambda: self._expect_ours(lock)
-            )
+            publish_generation(self._directory, number, base, position, changes, check)
             self.refresh()
         except BaseException:  # the manifest may name the next generation: no change may go to this one
             self._let_go()
@@ -378,9 +383,8 @@ class Store(Reader):
         >>> import tempfile
         >>> from imeiset import Register, Store
         >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, Register()) as store:
-        ...     store.compact()
         ...     store.prune()
-        1
+        0
         """
         if keep < 1:
             raise ValueError(f"keep: expected at least 1, got {keep}")
@@ -424,21 +428,18 @@ class Store(Reader):
         """
         if not lock.is_at(lock.path):
             return "lock"
-        journal = self._journal
-        if not journal.is_at(journal.path) or journal.nbytes != position.end or not journal.holds(position):
+        if not self._journal.ends_at(position):
             return "journal"
-        return "" if is_serving(self._directory, self._state.generation) else "manifest"
+        return "" if is_serving(self._directory, self.generation) else "manifest"
 
-    def _expect_ours(self, lock: Lock) -> None:
+    def _expect_ours(self, lock: Lock, lost: str = "") -> Lock:
         """Before anything is written."""
-        if lost := self._lost(lock, self._state.position):
-            self._give_up(lost)
-
-    def _give_up(self, lost: str) -> NoReturn:
-        self._let_go()
-        expected = "the lock, journal and manifest that this writer took"
-        got = f"another {lost}, or none. Nothing was written; the next change reads what is there first"
-        raise errors.StoreReplaced(self._directory, expected, got)
+        if lost := lost or self._lost(lock, self._state.position):
+            self._let_go()
+            expected = "the lock, journal and manifest that this writer took"
+            got = f"another {lost}, or none. Nothing was written; the next change reads what is there first"
+            raise errors.StoreReplaced(self._directory, expected, got)
+        return lock
 
 
 def _expect_register(register: object) -> None:
