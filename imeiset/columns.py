@@ -305,7 +305,7 @@ def parse(column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore
         done += rows.read(keys[done:], status[done:])
     keys.resize(done, refcheck=False)
     status.resize(done, refcheck=False)
-    _parse.settle(check_digit, keys, status)
+    _parse.apply_policy(check_digit, keys, status)
     return keys, status
 
 
@@ -393,7 +393,7 @@ def keys_and_irregular(
         n = rows.read(keys, status)
         if not n:
             return np.concatenate(found), np.unique(np.concatenate(texts))
-        if _parse.settle(check_digit, keys[:n], status[:n]):
+        if _parse.apply_policy(check_digit, keys[:n], status[:n]):
             places, kept = regularise(rows, keys[:n], status[:n])
             status[places] = ParseStatus.OK
             if status[:n].any():
@@ -458,7 +458,7 @@ def _ask_part(
     done, n = 0, room
     while n == room and (n := rows.read(keys, status)):
         found, wrong = keys[:n], status[:n]
-        malformed_here = _parse.settle("ignore", found, wrong)
+        malformed_here = _parse.apply_policy("ignore", found, wrong)
         if done + n > len(out):  # the number of lines was a guess
             out.resize(done + n + rows.expected, refcheck=False)
         answer = out[done : done + n]

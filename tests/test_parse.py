@@ -644,17 +644,17 @@ def test_policies(texts, policy):
     rows = expected(texts)
     keys, status = (np.array([row[i] for row in rows], dtype) for i, dtype in ((0, np.uint64), (1, np.uint8)))
     settled = [oracle.settle(row, policy) for row in rows]
-    assert _parse.settle(policy, keys, status) == sum(code != ParseStatus.OK for _, code in settled)
+    assert _parse.apply_policy(policy, keys, status) == sum(code != ParseStatus.OK for _, code in settled)
     assert rows_of(keys, status) == settled
 
 
 def test_policy_counts_past_255():
     keys, status = np.zeros(100_000, np.uint64), np.full(100_000, ParseStatus.CHECK_DIGIT, np.uint8)
     status[::4] = ParseStatus.CHECK_DIGIT_SPARE
-    assert _parse.settle("spare", keys, status) == 75_000
+    assert _parse.apply_policy("spare", keys, status) == 75_000
     assert np.count_nonzero(status) == np.count_nonzero(keys == oracle.NO_KEY) == 75_000
     with pytest.raises(ValueError, match="expected 'ignore', 'spare' or 'require', got 'Spare'"):
-        _parse.settle("Spare", keys, status)
+        _parse.apply_policy("Spare", keys, status)
 
 
 # ---- lines in pieces ----

@@ -15,8 +15,9 @@ import numpy as np
 from imeiset._native.background cimport run
 from imeiset._native.parse cimport parse_error, parse_object
 from imeiset._native.payload cimport (
-    BUILD_DAMAGED, BUILD_NOT_ASCENDING, BUILD_OK, BUILD_OUT_OF_RANGE, attach_sections, builder, bytes, index,
-    raise_build, take_bytes, take_sections,
+    BUILD_DAMAGED, BUILD_NOT_ASCENDING, BUILD_OK, BUILD_OUT_OF_RANGE, KEYS, attach_sections, builder,
+    builder_add, builder_finish, builder_free, builder_init, bytes, index, index_init, raise_build,
+    take_bytes, take_sections,
 )
 from imeiset._native.simd cimport simd_follow
 
@@ -32,15 +33,9 @@ cdef extern from "Python.h":
 
 cdef extern from "c/merge.h" nogil:
     enum: SERIALS, RUN_MIN, OP_AND, OP_SUB, COMBINE_DAMAGED
-    const uint64_t KEYS
     struct reader:
         pass
-    void index_init() noexcept
-    int builder_init(builder*) noexcept
-    void builder_free(builder*) noexcept
-    int builder_add(builder*, uint64_t, uint64_t) noexcept
     int builder_add_keys(builder*, const uint64_t*, size_t) noexcept
-    int builder_finish(builder*) noexcept
     uint64_t rank_key(const index*, uint64_t) noexcept
     void reader_init(reader*, const index*, bint) noexcept
     size_t reader_keys(reader*, uint64_t*, size_t) noexcept

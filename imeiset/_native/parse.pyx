@@ -46,7 +46,7 @@ cdef extern from "c/digits.h" nogil:
     unsigned imei_check_digit(uint64_t) noexcept
     void imei_write(uint64_t, char*) noexcept
     void imei_write_tacs(size_t, const uint64_t*, uint8_t*) noexcept
-    size_t imei_settle(int, size_t, uint64_t*, uint8_t*) noexcept
+    size_t imei_apply_policy(int, size_t, uint64_t*, uint8_t*) noexcept
 
 cdef extern from "c/digits_simd.h" nogil:
     ctypedef struct digit_kernels:
@@ -181,14 +181,53 @@ def key_of(value, /):
 
 
 def check_digit(value, /):
-    """The Luhn digit of the first 14 (3GPP TS 23.003 annex B), of anything `key_of` accepts; ImeiError."""
+    """The Luhn digit of the first 14 digits (3GPP TS 23.003 annex B).
+
+    Parameters
+    ----------
+    value : str, bytes, int or Imei
+        14 to 16 digits, or an integer key. A check digit that is there is not looked at.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ImeiError
+        The value is malformed.
+
+    Examples
+    --------
+    >>> from imeiset import check_digit
+    >>> check_digit("49015420323751")
+    8
+    """
     return imei_check_digit(key_of(value))
 
 
 def is_valid(text, /):
-    """Whether a str or bytes has exactly 15 digits, the last of them the check digit of the others.
+    """Whether a text has exactly 15 digits, the last of them the check digit of the others.
 
-    Separators are allowed as everywhere. Whatever the content, no error; TypeError for another type.
+    Parameters
+    ----------
+    text : str or bytes
+        Separators between the digits are allowed, as everywhere. No content raises.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    TypeError
+        The argument is not a text.
+
+    Examples
+    --------
+    >>> from imeiset import is_valid
+    >>> is_valid("490154203237518"), is_valid("490154203237519"), is_valid("49015420323751")
+    (True, False, False)
     """
     cdef uint64_t key = IMEI_NO_KEY
     if not isinstance(text, (str, bytes)):
@@ -247,7 +286,7 @@ def rows_of(const uint64_t[::1] keys not None, bytes before=b"", bytes after=b""
 # ---- columns ----
 #
 # Each call parses rows from `start` on into keys[:] and status[:], as many as these hold. The check
-# digit codes are left for `settle`. exact: what has no check digit is not OK either.
+# digit codes are left for `apply_policy`. exact: what has no check digit is not OK either.
 
 cdef Py_ssize_t _rows(Py_ssize_t start, Py_ssize_t total, uint64_t[::1] keys, uint8_t[::1] status) except -1:
     """How many rows to parse."""
@@ -441,7 +480,7 @@ cpdef int check_policy(str policy) except -1:
         raise ValueError(f"check_digit: expected 'ignore', 'spare' or 'require', got {policy!r}") from None
 
 
-def settle(str policy not None, uint64_t[::1] keys not None, uint8_t[::1] status not None):
+def apply_policy(str policy not None, uint64_t[::1] keys not None, uint8_t[::1] status not None):
     """Applies a check digit policy to parsed rows: "ignore", "spare" (right, or 0) or "require".
 
     Rows let through become OK, others keep their code and lose their key. Returns how many are malformed
@@ -452,5 +491,5 @@ def settle(str policy not None, uint64_t[::1] keys not None, uint8_t[::1] status
     cdef Py_ssize_t n = _rows(0, keys.shape[0], keys, status)
     if n:
         with nogil:
-            malformed = imei_settle(code, n, &keys[0], &status[0])
+            malformed = imei_apply_policy(code, n, &keys[0], &status[0])
     return malformed

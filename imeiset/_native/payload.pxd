@@ -23,6 +23,15 @@ cdef extern from "c/build.h" nogil:
         uint32_t seed
         uint64_t count, run_min
         int status
+    void index_init() noexcept
+    void index_without_lines(index*) noexcept
+    uint32_t seed_multiplier(uint32_t) noexcept
+    uint64_t fences_layout(index*, uint64_t) noexcept
+    int builder_init(builder*) noexcept
+    void builder_free(builder*) noexcept
+    int builder_add(builder*, uint64_t, uint64_t) noexcept
+    int builder_finish(builder*) noexcept
+    void bytes_drained(bytes*) noexcept
 
 # Raises what the status of a builder means, if it is not BUILD_OK.
 cdef int raise_build(int status) except -1

@@ -11,17 +11,6 @@ from libc.string cimport memcpy, memmove, memset
 
 import numpy as np
 
-cdef extern from "c/build.h" nogil:
-    void index_init() noexcept
-    void index_without_lines(index*) noexcept
-    uint32_t seed_multiplier(uint32_t) noexcept
-    uint64_t fences_layout(index*, uint64_t) noexcept
-    int builder_init(builder*) noexcept
-    void builder_free(builder*) noexcept
-    int builder_add(builder*, uint64_t, uint64_t) noexcept
-    int builder_finish(builder*) noexcept
-    void bytes_drained(bytes*) noexcept
-
 index_init()
 
 # The sections in file order. The first holds numbers, the others are the arrays of `struct index`.

@@ -45,7 +45,7 @@ cdef extern from "c/scan.h" nogil:
     int32_t scan_rows(const scan_dialect *dialect, const uint8_t *text, int32_t size, bint final,
                       const uint64_t *marks, int32_t limit, int32_t capacity, scan_row *rows,
                       int32_t *cells, scan_state *state) noexcept
-    int32_t scan_settle(const uint8_t *text, const scan_row *rows, const int32_t *starts,
+    int32_t scan_accept(const uint8_t *text, const scan_row *rows, const int32_t *starts,
                         const int32_t *ends, int32_t count, const uint8_t *accept, uint64_t *keys,
                         uint8_t *status, int32_t *rejected, scan_tally *tally) noexcept
 
@@ -104,7 +104,8 @@ cdef class Scanner:
     is yielded as flawed, see scan.h. first_line: the number of the text's first line. fewest, most: the
     cells of a row, other rows being flawed; empty cells at its end may be more. identity: its place among
     the wanted columns, digits: how many it has at least; a quoted cell that hides such a row is a flaw. For
-    `sift`, status: the place of that which has to be one of `counting`, lower case; None: every row counts.
+    `read_keys`, status: the place of that which has to be one of `counting`, lower case; None: every row
+    counts.
 
     Call `feed` with a chunk, then `batch` until it returns 0. The next chunk begins with the last
     `unfinished` bytes of this one.
@@ -113,7 +114,7 @@ cdef class Scanner:
     cdef scan_dialect _dialect
     cdef scan_state _state
     cdef scan_tally _tally
-    cdef table_wanted _sifted
+    cdef table_wanted _counted
     cdef table_shapes _shapes
     cdef int32_t[::1] _wanted, _word_ends
     cdef const uint8_t[::1] _words
@@ -141,14 +142,14 @@ cdef class Scanner:
             if not 0 <= place < wanted.size:
                 raise ValueError(f"expected places below {wanted.size}, got {place}")
         self._wanted = wanted
-        self._sifted.identity = identity
-        self._sifted.status = -1 if status is None else status
+        self._counted.identity = identity
+        self._counted.status = -1 if status is None else status
         words = [b"", *sorted(counting)]
         self._words = b"".join(words) + b"\0"
         self._word_ends = np.cumsum([len(word) for word in words], dtype=np.int32)
-        self._sifted.words = &self._words[0]
-        self._sifted.at = &self._word_ends[0]
-        self._sifted.n_words = len(words) - 1
+        self._counted.words = &self._words[0]
+        self._counted.at = &self._word_ends[0]
+        self._counted.n_words = len(words) - 1
         self._dialect.delimiter = ord(delimiter or b"\n")
         self._dialect.comments = comments
         self._dialect.max_row = max_row
@@ -199,7 +200,7 @@ cdef class Scanner:
                                         &self._cell_view[0, 0, 0], &self._state)
         return self._count
 
-    def sift(self, const uint8_t[::1] accept not None, uint64_t[::1] keys not None, /):
+    def read_keys(self, const uint8_t[::1] accept not None, uint64_t[::1] keys not None, /):
         """Instead of `batch` and `keys`, and faster where rows look alike.
 
         accept: as for `keys`. keys: receives the keys of accepted rows in order. Returns their number, and
@@ -222,7 +223,7 @@ cdef class Scanner:
                                           room, <scan_row*>&self._row_view[0, 0], &self._cell_view[0, 0, 0],
                                           &self._reason_view[0], &self._count, &self._state, &self._tally)
                 else:
-                    accepted = table_rows(_level, &self._dialect, &self._sifted, &self._text[0], size,
+                    accepted = table_rows(_level, &self._dialect, &self._counted, &self._text[0], size,
                                           self._final, &self._marks[0], &self._marked, &accept[0], len(keys),
                                           &keys[0], room, <scan_row*>&self._row_view[0, 0],
                                           &self._cell_view[0, 0, 0], &self._reason_view[0], &self._count,
@@ -250,7 +251,7 @@ cdef class Scanner:
         spans(self._text, self._cells[column, 0, :count], self._cells[column, 1, :count], keys[:count],
               reasons_view)
         with nogil:
-            accepted = scan_settle(&self._text[0], <scan_row*>&self._row_view[0, 0],
+            accepted = scan_accept(&self._text[0], <scan_row*>&self._row_view[0, 0],
                                    &self._cell_view[column, 0, 0], &self._cell_view[column, 1, 0], count,
                                    &accept[0], &keys[0], &reasons_view[0], &rejected_view[0], &self._tally)
         return accepted, rejected[: count - accepted], reasons[: count - accepted]
@@ -322,7 +323,7 @@ cdef class Scanner:
 
     @property
     def learned(self):
-        """How many rows of a delimited text `sift` found no likeness for."""
+        """How many rows of a delimited text `read_keys` found no likeness for."""
         return self._shapes.learned
 
     @property
@@ -352,8 +353,8 @@ cdef class Scanner:
 
     def tally(self):
         """What was counted since the last call: lines that are no row of their own (blank, comments, inside
-        quoted cells); rows parsed by `keys` or `sift` by status or flaw, int64[256]; accepted rows of 14, 15
-        and 16 digits."""
+        quoted cells); rows parsed by `keys` or `read_keys`, by status or flaw, int64[256]; accepted rows of
+        14, 15 and 16 digits."""
         found = (
             (self._state.blank, self._state.comments, self._state.continued),
             np.array(self._tally.status),

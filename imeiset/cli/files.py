@@ -94,6 +94,8 @@ def last_list(output: str, open: Callable[[str], Opened]) -> Opened | None:
 
 def check_outputs(files: tuple[str, ...], output: str, rejects: str | None) -> None:
     """Say now what would go wrong after the work is done, and protect the sources."""
+    from imeiset._files import is_of_store
+
     if "-" in (output, rejects):
         raise click.UsageError("OUT and --rejects cannot go to stdout; for a file of that name: ./-")
     outputs = [Path(os.path.realpath(name)) for name in (output, rejects) if name is not None]
@@ -106,7 +108,10 @@ def check_outputs(files: tuple[str, ...], output: str, rejects: str | None) -> N
             raise click.UsageError(f"{path}: is a directory")
         if not os.access(path.parent, os.W_OK | os.X_OK):
             raise click.UsageError(f"{path}: the directory is not writable")
-        if path in (Path(os.path.realpath(name)) for name in files):
+        if is_of_store(path):
+            raise click.UsageError(f"{path}: is a file of a store: choose another name")
+        # A source that is a directory is read with all that is in it.
+        if any(path.exists() and path.is_relative_to(os.path.realpath(name)) for name in files):
             raise click.UsageError(f"{path}: is a source and would be replaced")
 
 
@@ -119,7 +124,7 @@ def output_file(path: str) -> Iterator[BinaryIO]:
         sys.stdout.flush()
         yield sys.stdout.buffer
         return
-    with publish(path, private=True) as file:
+    with publish(path) as file:
         yield file
 
 

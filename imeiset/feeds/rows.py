@@ -178,7 +178,7 @@ class RowScanner:
         learned = scanner.learned
         while True:
             if sifts:
-                accepted, reasons = scanner.sift(self._accept, self._room())
+                accepted, reasons = scanner.read_keys(self._accept, self._room())
                 if not accepted and not len(reasons):
                     break
                 part.rows += accepted + len(reasons)

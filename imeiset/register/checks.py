@@ -193,12 +193,41 @@ class Checks(Checker):
 
     @property
     def answers_malformed(self) -> bool:
-        """Whether some malformed input gets an answer."""
+        """Whether some malformed input gets an answer.
+
+        Returns
+        -------
+        bool
+
+        Examples
+        --------
+        >>> from imeiset import EquipmentStatus, Policy, Register
+        >>> Register().answers_malformed
+        False
+        >>> Register(Policy(malformed=EquipmentStatus.GREYLISTED)).answers_malformed
+        True
+        """
         rules = self._rules
         return rules.policy.malformed is not None or any(one.irregular for one in rules.lists)
 
     def frozen(self) -> "Checks":
-        """What it is at this moment, which never changes."""
+        """What it is at this moment, for many calls that are to be answered alike.
+
+        Returns
+        -------
+        Checks
+            With `check`, `check_many`, `lists` and `policy`; it never changes.
+
+        Examples
+        --------
+        >>> from imeiset import EquipmentStatus, Register
+        >>> register = Register()
+        >>> register.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED)
+        >>> before = register.frozen()
+        >>> register.add("stolen", ["352099001761481"], status=EquipmentStatus.BLACKLISTED)
+        >>> before.check("352099001761481").list is None
+        True
+        """
         found = Checks()
         found._use(self._tables())
         return found

@@ -113,7 +113,7 @@ class Texts:
         """A batch of rows: its annotated text, and its counts."""
         keys, status = np.empty(len(rows), np.uint64), np.empty(len(rows), np.uint8)
         _parse.spans(text, cells[0], cells[1], keys, status)
-        _parse.settle("ignore", keys, status)
+        _parse.apply_policy("ignore", keys, status)
         codes, counts = self._tally.screened(
             keys, status, lambda row: text[cells[0, row] : cells[1, row]], rows[:, 3]
         )

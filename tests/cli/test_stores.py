@@ -403,3 +403,43 @@ def test_watch_for_people(store):
     assert (
         Register.open(Path(store) / "base-00000001.imei").check(STOLEN).status == EquipmentStatus.BLACKLISTED
     )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "build list.csv -o {}",
+        "build list.csv -o x.imei --rejects {}",
+        "build register.toml -o {}",
+        "merge a.imei b.imei -o {}",
+        "screen a.imei list.csv -o {}",
+        "export a.imei -o {}",
+        "diff a.imei b.imei -o {}",
+        "apply a.imei delta.csv -o {}",
+        "apply eir delta.csv --list stolen --rejects {}",
+    ],
+)
+@pytest.mark.parametrize(
+    "name", ["current", "lock", "base-00000001.imei", "journal-00000001", "journal-00000002"]
+)
+def test_no_output_goes_into_a_store(store, here, command, name):
+    """Not even one that is not there yet: it will be."""
+    ImeiSet([STOLEN]).save("a.imei")
+    ImeiSet([OTHER]).save("b.imei")
+    (here / "list.csv").write_text(f"imei\n{OTHER}\n")
+    (here / "delta.csv").write_text(f"imei,change_type\n{OTHER},add\n")
+    before = {path.name: path.read_bytes() for path in (here / "eir").iterdir()}
+    found = run(*command.format(f"eir/{name}").split(), code=2)
+    assert "is a file of a store" in found.stderr
+    assert {path.name: path.read_bytes() for path in (here / "eir").iterdir()} == before
+    assert run("verify", "eir").exit_code == 0
+
+
+def test_no_output_takes_the_place_of_an_input_in_a_directory(here):
+    ImeiSet([STOLEN]).save("a.imei")
+    (here / "calls").mkdir()
+    (here / "calls" / "one.csv").write_text(f"imei\n{STOLEN}\n")
+    for output in ("calls/one.csv", "calls/../calls/one.csv"):
+        found = run("screen", "a.imei", "calls", "-o", output, code=2)
+        assert found.stderr.startswith("Usage:"), found.stderr
+        assert (here / "calls" / "one.csv").read_text() == f"imei\n{STOLEN}\n"

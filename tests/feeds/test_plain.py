@@ -107,20 +107,24 @@ def test_any_lines(tmp_path_factory, lines, good, end, chunk, policy, max_reject
         compare(path, patch, check_digit=policy, max_rejects=max_rejects, max_line=40)
 
 
-def test_sift():
+def test_read_keys():
     text = (LINES[0] + "\n").encode() * 1000 + b"x\n" + (LINES[0] + "\n").encode() * 9 + b"49015420323751"
     scanner = _scan.Scanner(b"", (0,))
     scanner.feed(text, final=False)
     accept, keys = np.zeros(256, np.uint8), np.zeros(2000, np.uint64)
     accept[0] = 1
-    assert scanner.sift(accept, keys[:10])[0] == 10
-    accepted, reasons = scanner.sift(accept, keys)
+    assert scanner.read_keys(accept, keys[:10])[0] == 10
+    accepted, reasons = scanner.read_keys(accept, keys)
     assert (accepted, reasons.tolist(), scanner.rows.tolist()) == (
         999,
         [ParseStatus.NOT_DIGIT],
         [[16_000, 16_001, 1000, 0]],
     )
-    assert (scanner.sift(accept, keys)[0], scanner.unfinished, scanner.sift(accept, keys)[0]) == (0, 14, 0)
+    assert (scanner.read_keys(accept, keys)[0], scanner.unfinished, scanner.read_keys(accept, keys)[0]) == (
+        0,
+        14,
+        0,
+    )
     assert set(keys[:999].tolist()) == {49015420323751}
     assert scanner.tally()[2] == (0, 1009, 0)
 
@@ -143,4 +147,4 @@ def test_more_rejects_than_fit_a_batch(tmp_path, monkeypatch):
 )
 def test_bad_arguments(scanner, flags, room):
     with pytest.raises(ValueError, match="expected"):
-        scanner.sift(np.zeros(flags, np.uint8), np.zeros(room, np.uint64))
+        scanner.read_keys(np.zeros(flags, np.uint8), np.zeros(room, np.uint64))

@@ -185,7 +185,7 @@ enum imei_policy { POLICY_IGNORE = 0, POLICY_SPARE = 1, POLICY_REQUIRE = 2 };
 
 /* Settles the soft codes: a row the policy lets through becomes OK, another loses its key. Returns how many
  * rows are malformed then. */
-static size_t imei_settle(int policy, size_t n, uint64_t *keys, uint8_t *status) {
+static size_t imei_apply_policy(int policy, size_t n, uint64_t *keys, uint8_t *status) {
     size_t malformed = 0;
     for (size_t start = 0; start < n; start += 255) { /* 255: sums that fit a byte, so that this vectorises */
         size_t stop = n - start < 255 ? n : start + 255;

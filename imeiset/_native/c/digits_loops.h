@@ -52,7 +52,7 @@ LEVEL_TARGET static void LEVEL(fixed)(const uint8_t *base, ptrdiff_t stride, siz
 #ifdef LEVEL_GROUPS
         singles -= singles > 0;
         if (width <= 16 && length - 14 <= 2 && length != digits)
-            digits = (unsigned)length, singles = singles < SETTLE ? SETTLE : singles;
+            digits = (unsigned)length, singles = singles < SINGLES ? SINGLES : singles;
 #endif
     }
 }
@@ -113,7 +113,7 @@ LEVEL_TARGET static size_t LEVEL(spans)(const uint8_t *data, size_t size, const 
 #ifdef LEVEL_GROUPS
         singles -= singles > 0;
         if (length - 14 <= 2 && length != digits)
-            digits = (unsigned)length, singles = singles < SETTLE ? SETTLE : singles;
+            digits = (unsigned)length, singles = singles < SINGLES ? SINGLES : singles;
 #endif
     }
     return i;
@@ -165,7 +165,7 @@ LEVEL_TARGET static size_t LEVEL(views)(const uint8_t *views, const uint8_t *con
 #ifdef LEVEL_GROUPS
         singles -= singles > 0;
         if (length >= 14 && length <= 16 && length != digits)
-            digits = (unsigned)length, singles = singles < SETTLE ? SETTLE : singles;
+            digits = (unsigned)length, singles = singles < SINGLES ? SINGLES : singles;
 #endif
     }
     return i;
@@ -211,7 +211,7 @@ LEVEL_TARGET static size_t LEVEL(lines)(const uint8_t *text, size_t size, int fi
 #ifdef LEVEL_GROUPS
                 singles -= singles > 0;
                 if (count != digits || end_bytes != ends)
-                    digits = count, ends = end_bytes, singles = singles < SETTLE ? SETTLE : singles;
+                    digits = count, ends = end_bytes, singles = singles < SINGLES ? SINGLES : singles;
 #endif
                 continue;
             }

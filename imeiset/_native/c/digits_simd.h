@@ -37,7 +37,7 @@ static void set_shape(row_shape *shape, unsigned digits, const char *follow, uns
     }
 }
 
-#define SETTLE 4 /* rows done alone after one of another shape, before a group is tried */
+#define SINGLES 4 /* rows done alone after one of another shape, before a group is tried */
 
 /* The row at index i of a strided array. */
 ALWAYS_INLINE const uint8_t *row_at(const uint8_t *base, ptrdiff_t stride, size_t i) {

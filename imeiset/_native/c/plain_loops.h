@@ -50,7 +50,7 @@ LEVEL_TARGET static size_t LEVEL(plain)(const uint8_t *text, size_t size, const 
 #ifdef LEVEL_GROUPS
         singles -= singles > 0;
         if (count != digits || end_bytes != ends)
-            digits = count, ends = end_bytes, singles = singles < SETTLE ? SETTLE : singles;
+            digits = count, ends = end_bytes, singles = singles < SINGLES ? SINGLES : singles;
 #endif
     }
     *consumed = (size_t)(p - text);

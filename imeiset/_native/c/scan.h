@@ -460,7 +460,7 @@ static inline int32_t scan_digits(const uint8_t *cell, int32_t length) {
 
 /* Of parsed rows, keep the keys of accepted statuses and return their number; the indices of the other
  * rows go to `rejected`, and `status` shrinks to theirs, flaws included. */
-static int32_t scan_settle(const uint8_t *text, const struct scan_row *rows, const int32_t *starts,
+static int32_t scan_accept(const uint8_t *text, const struct scan_row *rows, const int32_t *starts,
                            const int32_t *ends, int32_t count, const uint8_t *accept, uint64_t *keys,
                            uint8_t *status, int32_t *rejected, struct scan_tally *tally) {
     int32_t accepted = 0, refused = 0;

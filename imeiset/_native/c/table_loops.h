@@ -81,7 +81,7 @@ LEVEL_TARGET static size_t LEVEL(table)(struct table_shapes *shapes, const uint8
         p += shape->bytes;
 #ifdef LEVEL_GROUPS
         singles -= singles > 0;
-        if (tried && singles < SETTLE) singles = SETTLE;
+        if (tried && singles < SINGLES) singles = SINGLES;
 #endif
         shapes->current = at;
     }
