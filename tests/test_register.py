@@ -262,8 +262,12 @@ def test_no_repr_shows_a_serial_number_or_an_imsi():
     register.add("stolen", ImeiSet([LISTED, "DEAD*BEEF"], irregular="keep"), status=B)
     register.exempt("paired", [LISTED], [HOME])
     register.add_imsis("home", [HOME], status=W)
-    for shown in map(repr, (register, register.lists, register.check(LISTED))):
+    held = [part for one in register.lists for part in (one.exact, one.pairs) if part]
+    everything = [register, register.lists, register.check(LISTED), register.policy, register._now(), held]
+    for shown in map(repr, [*everything, *(part.base for part in held)]):
         assert not any(secret in shown for secret in (LISTED[8:14], HOME[5:], "DEAD"))
+    assert repr(register.lists[0]) == "<List 'stolen', BLACKLISTED, kind 'imeis': 1 by exact, 1 by irregular>"
+    assert repr(held[0]) == "<LayeredSet of 1 IMEIs>"
 
 
 def test_arguments():
@@ -308,6 +312,18 @@ def test_arguments():
     assert register["stolen"] == ImeiSet([LISTED])
     with pytest.raises(KeyError):
         register["stole"]
+
+
+def test_tacs_are_texts_or_an_array_of_them():
+    members = ImeiSet([LISTED, "010123000000009"])
+    register = Register()
+    register.add_tacs("texts", ["49015420", "01012300"], status=B)
+    register.add_tacs("array", members.tac_counts()[0], status=B)
+    texts, array = (one.tac.base for one in register.lists)
+    assert texts == array
+    for wrong in ([49015420], np.array([49015420]), [b"4901542"], [b"4901542\xb2"], ["4901542\u00b2"]):
+        with pytest.raises(ValueError, match="TAC 0: expected 8 digits"):
+            register.add_tacs("wrong", wrong, status=B)
 
 
 def test_one_text_is_not_several():
@@ -840,7 +856,7 @@ def path(tmp_path):
 
 @pytest.mark.parametrize("mode", ["mmap", "memory"])
 def test_a_file_is_the_register(path, mode):
-    register = Register.open(path, mode)
+    register = Register.open(path, mode=mode)
     assert register.policy == Policy(response_type=2, malformed=G)
     assert register.counts() == {
         "stolen": {"exact": 2},

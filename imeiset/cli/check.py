@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imeiset.cli.files import FILE, json_option
-from imeiset.cli.registers import verdict_facts, verdict_line
+from imeiset.cli.registers import verdict_line
 from imeiset.errors import FeedLimit, ImeiError, ParseStatus, printable
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _verdicts(register: "Register | Store", batch: list[bytes], imsi: str | None
             yield (
                 0,
                 verdict.status in hits,
-                lambda verdict=verdict: (verdict_line(verdict), verdict_facts(verdict)),  # type: ignore[misc]
+                lambda verdict=verdict: (verdict_line(verdict), verdict.to_dict()),  # type: ignore[misc]
             )
 
 

@@ -142,21 +142,9 @@ def age_facts(status: "Status", digits: int) -> dict[str, Any]:
     return {"age": age, "ahead": round(status.ahead, digits)}
 
 
-def verdict_facts(verdict: "Verdict") -> dict[str, Any]:
-    """A verdict as JSON has it."""
-    date = verdict.date.isoformat() if verdict.date else None
-    return {
-        "status": verdict.status.name.lower(),
-        "list": verdict.list,
-        "rule": verdict.rule,
-        "reasons": list(verdict.reasons),
-        "date": date,
-    }
-
-
 def verdict_line(verdict: "Verdict") -> str:
     """A verdict in a line: status, list, rule, date and reasons; or that the policy gave it."""
-    facts = verdict_facts(verdict)
+    facts = verdict.to_dict()
     if verdict.rule == "default":
         return f"{facts['status']}, on no list"
     words = (facts["status"], facts["list"], facts["rule"], facts["date"], "|".join(facts["reasons"]))

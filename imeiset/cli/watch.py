@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imeiset.cli.files import DIRECTORY, json_option, number
-from imeiset.cli.registers import age_facts, age_text, verdict_facts, verdict_line
+from imeiset.cli.registers import age_facts, age_text, verdict_line
 from imeiset.errors import ImeisetError, printable
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _show(reader: "Store", name: str, imei: str | None, imsi: str | None, as_jso
             "state_id": status.state_id,
         }
         if verdict is not None:
-            facts["verdict"] = verdict_facts(verdict)
+            facts["verdict"] = verdict.to_dict()
         click.echo(json.dumps(facts))
         return
     click.echo(

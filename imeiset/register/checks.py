@@ -20,7 +20,7 @@ from imeiset.register.details import damaged
 from imeiset.register.imsis import imsi_numbers
 from imeiset.register.kinds import LEVELS
 from imeiset.register.layered import LayeredSet
-from imeiset.register.lists import List
+from imeiset.register.lists import List, ListMapping
 from imeiset.register.policy import STRENGTH, EquipmentStatus, Policy, Verdict
 from imeiset.sets import ImeiSet
 
@@ -174,7 +174,7 @@ def _outcomes(policy: Policy) -> bytes:
     return bytes(policy.outcome([s for s in STRENGTH if on >> s & 1])[0] for on in range(8))
 
 
-class Checks(Checker):
+class Checks(ListMapping, Checker):
     """What a register and a store have in common."""
 
     @property

@@ -3,7 +3,7 @@
 import datetime
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Self
 
@@ -24,7 +24,7 @@ class Column:
     """One text for each position in a set, dictionary-coded: 0 is none, i is values[i - 1]."""
 
     values: tuple[str, ...]
-    codes: NDArray[Any]
+    codes: NDArray[Any] = field(repr=False)
 
     @classmethod
     def of(cls, texts: Iterable[str], codes: NDArray[Any]) -> Self | None:

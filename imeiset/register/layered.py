@@ -52,6 +52,9 @@ class LayeredSet:
     removed: ImeiSet = NOTHING
     added_columns: tuple[Column | None, Column | None] = (None, None)
 
+    def __repr__(self) -> str:
+        return f"<LayeredSet of {self.count():,} IMEIs>"
+
     @cached_property
     def part(self) -> Layered:
         """What answers lookups."""

@@ -164,12 +164,12 @@ def shrunk(
     return None
 
 
-def tac_set(tacs: Iterable[str]) -> ImeiSet:
+def tac_set(tacs: Iterable[str | bytes]) -> ImeiSet:
     """All IMEIs of Type Allocation Codes, texts of 8 digits."""
     expect_several("TACs", tacs)
     numbers = []
     for row, tac in enumerate(tacs):
-        if not (isinstance(tac, str) and len(tac) == 8 and tac.isascii() and tac.isdigit()):
+        if not (isinstance(tac, str | bytes) and len(tac) == 8 and tac.isascii() and tac.isdigit()):
             raise ValueError(f"TAC {row}: expected 8 digits, as str, got '{mask(tac)}'")
         numbers.append(int(tac))
     lows = np.array(numbers, np.uint64) * np.uint64(10**6)

@@ -29,7 +29,7 @@ class Pairs:
     """
 
     imeis: ImeiSet
-    starts: NDArray[np.uint32]
+    starts: NDArray[np.uint32] = field(repr=False)
     imsis: NDArray[np.uint64] = field(repr=False)
 
     @classmethod

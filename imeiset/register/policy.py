@@ -12,7 +12,13 @@ from typing import Any, Literal
 
 
 class EquipmentStatus(IntEnum):
-    """What an equipment identity register answers (3GPP TS 29.272). Stored: values never change."""
+    """What an equipment identity register answers (3GPP TS 29.272). Stored: values never change.
+
+    Examples
+    --------
+    >>> [(status.name, int(status)) for status in EquipmentStatus]
+    [('WHITELISTED', 0), ('BLACKLISTED', 1), ('GREYLISTED', 2), ('UNKNOWN', 3)]
+    """
 
     WHITELISTED = 0
     BLACKLISTED = 1
@@ -22,7 +28,6 @@ class EquipmentStatus(IntEnum):
 
 _W, _B, _G, _U = EquipmentStatus
 STRENGTH = (_B, _G, _W)  # of statuses: one that is before another decides
-
 
 Rule = Literal["exact", "range", "tac", "pair", "imsi", "irregular", "default"]
 """What decided: the IMEI itself, a range, a whole TAC, a pair, the IMSI alone, a malformed IMEI that is
@@ -42,15 +47,46 @@ def status_of(what: str, value: Any) -> EquipmentStatus:
 class Policy:
     """How a register decides.
 
-    response_type: what IMEIs get that are on several lists, or on none; by their lists:
+    Parameters
+    ----------
+    response_type : {1, 2, 3}
+        What an IMEI gets that is on several lists, or on none; see Notes.
+    unlisted : EquipmentStatus, optional
+        What equipment on no list gets, whatever the response type says.
+    malformed : EquipmentStatus, optional
+        What an input gets that is not an IMEI, or comes with a malformed IMSI. None raises.
+    precedence : tuple of str
+        The rules 'imsi', 'pair', 'exact', 'range' and 'tac', the strongest first. The first rule by which any
+        list says something decides: all lists count that say something by it, and no others.
 
-        white only: white; white and grey: grey; black and white, with grey or not: black;
-        grey only: grey, in type 3 unknown; black, or black and grey: black, in type 3 unknown;
-        none: white, in types 2 and 3 unknown.
+    Raises
+    ------
+    ValueError
+        For any other value.
 
-    unlisted: what equipment on no list gets, if not that. malformed: what input gets that is no IMEI, or
-    comes with a malformed IMSI; None raises. precedence: the rules, the strongest first. Of the first that
-    says anything all lists count; those of the others do not.
+    Notes
+    -----
+    The answers of the three usual response types, by the lists that an IMEI is on:
+
+    ====================  ======  ======  =======
+    lists                 type 1  type 2  type 3
+    ====================  ======  ======  =======
+    none                  white   unknown unknown
+    white                 white   white   white
+    grey                  grey    grey    unknown
+    black                 black   black   unknown
+    white, grey           grey    grey    grey
+    white, black          black   black   black
+    black, grey           black   black   unknown
+    white, black, grey    black   black   black
+    ====================  ======  ======  =======
+
+    Examples
+    --------
+    >>> Policy(response_type=2).outcome([])[0].name
+    'UNKNOWN'
+    >>> [Policy(response_type=kind).outcome([EquipmentStatus.BLACKLISTED])[0].name for kind in (1, 2, 3)]
+    ['BLACKLISTED', 'BLACKLISTED', 'UNKNOWN']
     """
 
     response_type: Literal[1, 2, 3] = 1
@@ -72,7 +108,24 @@ class Policy:
             )
 
     def outcome(self, statuses: Iterable[int]) -> tuple[EquipmentStatus, EquipmentStatus | None]:
-        """The status of an IMEI on lists of these, and which of their statuses decided (None: none did)."""
+        """What an IMEI gets that is on lists of these statuses.
+
+        Parameters
+        ----------
+        statuses : iterable of int
+            Of the lists that count; none for equipment on no list.
+
+        Returns
+        -------
+        status, deciding : EquipmentStatus, EquipmentStatus or None
+            The answer, and the status of the lists that decided it; None if there are none.
+
+        Examples
+        --------
+        >>> white, black = EquipmentStatus.WHITELISTED, EquipmentStatus.BLACKLISTED
+        >>> [status.name for status in Policy().outcome([white, black])]
+        ['BLACKLISTED', 'BLACKLISTED']
+        """
         on = set(statuses)
         if not on:
             given = _W if self.response_type == 1 else _U
@@ -83,10 +136,51 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer to one check: the status, the list and the rule that gave it, and what that list says."""
+    """The answer to one check: the status, the list and the rule that gave it, and what that list says.
+
+    Parameters
+    ----------
+    status : EquipmentStatus
+        The answer.
+    list : str, optional
+        The name of the list that decided. None where the policy did.
+    rule : str
+        By what the list decided, see `Rule`; 'default' where the policy did.
+    reasons : tuple of str
+        Of the IMEI on that list; where it has none, of the list.
+    date : datetime.date, optional
+        Since when the list has the IMEI, if it says so.
+
+    Examples
+    --------
+    >>> Verdict(EquipmentStatus.BLACKLISTED, "stolen", "exact", ("theft",)).to_dict()
+    {'status': 'blacklisted', 'list': 'stolen', 'rule': 'exact', 'reasons': ['theft'], 'date': None}
+    """
 
     status: EquipmentStatus
     list: str | None = None
     rule: Rule = "default"
     reasons: tuple[str, ...] = ()
     date: datetime.date | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict as JSON has it, in the words of the command line.
+
+        Returns
+        -------
+        dict
+            With the keys 'status' (lower case), 'list', 'rule', 'reasons' (a list) and 'date' (ISO 8601, or
+            None).
+
+        Examples
+        --------
+        >>> Verdict(EquipmentStatus.GREYLISTED, "found", date=datetime.date(2024, 2, 29)).to_dict()["date"]
+        '2024-02-29'
+        """
+        return {
+            "status": self.status.name.lower(),
+            "list": self.list,
+            "rule": self.rule,
+            "reasons": [*self.reasons],
+            "date": self.date and self.date.isoformat(),
+        }

@@ -11,18 +11,40 @@ from imeiset.register.details import columns_of
 from imeiset.register.imsis import prefix_numbers
 from imeiset.register.layered import LayeredSet, without_irregular
 from imeiset.register.layout import KIND, MAX_LISTS, Contents
-from imeiset.register.lists import List, ListMapping, check_prefixes, tac_set
+from imeiset.register.lists import List, check_prefixes, tac_set
 from imeiset.register.pairs import LayeredPairs, pair_columns
 from imeiset.register.policy import EquipmentStatus, Policy, status_of
 from imeiset.sets import ImeiSet
 
 
-class Register(ListMapping, Checks):
+class Register(Checks):
     """Named lists with a status each, and a policy: what is the status of this equipment?
 
-    Lists are added first, from one thread; then any number of threads may check. An opened register is a
-    file that every process maps and shares. The first check after a change works out the union of all
-    lists, in some seconds for 100 million IMEIs; a saved register has it.
+    A `collections.abc.Mapping` of list names to the exact IMEIs of each list. It is true even without lists,
+    and equal to itself alone. Copies are independent of it, and it can be pickled at any time.
+
+    Parameters
+    ----------
+    policy : Policy, optional
+        How it decides; response type 1 if it is left out.
+
+    Notes
+    -----
+    Add lists first, from one thread; then any number of threads may check. An opened register is a file that
+    every process maps and shares. The first check after a change works out the coverage of all lists, in some
+    seconds for 100 million IMEIs; a saved register has it.
+
+    Examples
+    --------
+    >>> register = Register()
+    >>> register.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED, reason="theft")
+    >>> register.exempt("paired", ["490154203237518"], ["234150999999999"])
+    >>> register.check("490154203237518").to_dict()
+    {'status': 'blacklisted', 'list': 'stolen', 'rule': 'exact', 'reasons': ['theft'], 'date': None}
+    >>> register.check("490154203237518", imsi="234150999999999").status.name
+    'WHITELISTED'
+    >>> list(register), "490154203237518" in register["stolen"]
+    (['stolen', 'paired'], True)
     """
 
     def __init__(self, policy: Policy | None = None) -> None:
@@ -75,13 +97,38 @@ class Register(ListMapping, Checks):
         dates: Iterable[object] | None = None,
         digits: int = 14,
     ) -> None:
-        """Add IMEIs, an ImeiSet or any column, to a list, which is made if there is none of that name.
+        """Add IMEIs to a list, which is made if there is none of that name.
 
-        status: of the list. reason: of the list, for IMEIs without one of their own. reasons, dates: one for
-        each row of the column, or of an ImeiSet in key order: texts ('stolen|lost' are two), or None; dates
-        as datetime.date, '20240229', '2024-02-29' or None. An IMEI that comes twice gets all reasons and
-        the first date. Irregular identities beside an ImeiSet are listed too. Raises ImeiError for a
-        malformed row, ValueError for columns of different lengths or a list of another status.
+        Parameters
+        ----------
+        name : str
+            Of the list: 1 to 100 printable characters.
+        imeis : ImeiSet or column
+            Whatever `ImeiSet` takes. Irregular identities beside an ImeiSet are listed too.
+        status : EquipmentStatus
+            Of the list: not UNKNOWN, and the same each time.
+        reason : str, optional
+            Of the list, for IMEIs without reasons of their own.
+        reasons, dates : iterable, optional
+            One for each row of the column, or of an ImeiSet in key order. Reasons are texts ('stolen|lost'
+            are two), lists of texts, or None; dates are `datetime.date`, '20240229', '2024-02-29' or None.
+            An IMEI that comes twice gets all its reasons, and its first date.
+        digits : {14, 15}
+            What integers are: keys, or numbers with the check digit.
+
+        Raises
+        ------
+        ImeiError
+            For a malformed row, with its position.
+        ValueError
+            For columns of different lengths, another status or kind than the list has, or a 33rd list.
+
+        Examples
+        --------
+        >>> register = Register()
+        >>> register.add("lost", [49015420323751], status=EquipmentStatus.GREYLISTED, dates=["20240229"])
+        >>> register.check("490154203237518").date
+        datetime.date(2024, 2, 29)
         """
         one = self._begun(name, status, "imeis", reason)
         if isinstance(imeis, ImeiSet):
@@ -97,19 +144,69 @@ class Register(ListMapping, Checks):
     def add_ranges(
         self, name: str, lows: object, highs: object, *, status: int, reason: str | None = None
     ) -> None:
-        """Add ranges of keys, both ends included, to a list; as `ImeiSet.from_ranges`."""
+        """Add ranges of IMEIs to a list, which is made if there is none of that name.
+
+        Parameters
+        ----------
+        name, status, reason
+            As for `add`.
+        lows, highs : columns
+            The first and the last IMEI of each range, as for `ImeiSet.from_ranges`.
+
+        Examples
+        --------
+        >>> register = Register()
+        >>> grey = EquipmentStatus.GREYLISTED
+        >>> register.add_ranges("batch", [49015420300000], [49015420399999], status=grey)
+        >>> register.check("490154203237518").rule, register.counts()
+        ('range', {'batch': {'range': 100000}})
+        """
         one = self._begun(name, status, "imeis", reason)
         self.add_list(replace(one, range=LayeredSet(ImeiSet.from_ranges(lows, highs))))
 
-    def add_tacs(self, name: str, tacs: Iterable[str], *, status: int, reason: str | None = None) -> None:
-        """Add whole Type Allocation Codes, texts of 8 digits, to a list."""
+    def add_tacs(
+        self, name: str, tacs: Iterable[str | bytes], *, status: int, reason: str | None = None
+    ) -> None:
+        """Add whole Type Allocation Codes to a list, which is made if there is none of that name.
+
+        Parameters
+        ----------
+        name, status, reason
+            As for `add`.
+        tacs : iterable of str
+            Texts of 8 digits; or an array of them, as `tacs` and `ImeiSet.tac_counts` give.
+
+        Examples
+        --------
+        >>> register = Register()
+        >>> register.add_tacs("models", ["49015420"], status=EquipmentStatus.GREYLISTED)
+        >>> register.check("490154203237518").rule
+        'tac'
+        """
         one = self._begun(name, status, "imeis", reason)
         self.add_list(replace(one, tac=LayeredSet(tac_set(tacs))))
 
     def exempt(self, name: str, imeis: object, imsis: object, *, reason: str | None = None) -> None:
-        """Let (IMEI, IMSI) pairs through: two columns of one length. At most 16 bytes a pair.
+        """Let (IMEI, IMSI) pairs through: with such an IMSI the IMEI is whitelisted.
 
-        With such an IMSI the IMEI is whitelisted, whatever lists it is on.
+        Parameters
+        ----------
+        name, reason
+            As for `add`; the status is WHITELISTED.
+        imeis, imsis : columns
+            Of one length. An IMSI is a text of 6 to 15 digits. At most 16 bytes a pair.
+
+        Raises
+        ------
+        ImeiError, ImsiError
+            For a malformed row, with its position.
+
+        Examples
+        --------
+        >>> register = Register(Policy(unlisted=EquipmentStatus.BLACKLISTED))
+        >>> register.exempt("paired", ["490154203237518"], ["234150999999999"])
+        >>> [register.check("490154203237518", imsi).status.name for imsi in ("234150999999999", None)]
+        ['WHITELISTED', 'BLACKLISTED']
         """
         one = self._begun(name, EquipmentStatus.WHITELISTED, "exempt", reason)
         self.add_list(replace(one, pairs=LayeredPairs.of(*pair_columns(imeis, imsis))))
@@ -123,22 +220,73 @@ class Register(ListMapping, Checks):
         status: int = EquipmentStatus.BLACKLISTED,
         reason: str | None = None,
     ) -> None:
-        """Lock IMEIs to their IMSIs: with any other IMSI, or with none, they get `status`."""
+        """Lock IMEIs to their IMSIs: with any other IMSI, or with none, they get the status of the list.
+
+        Parameters
+        ----------
+        name, status, reason
+            As for `add`.
+        imeis, imsis : columns
+            As for `exempt`. An IMEI may have several IMSIs.
+
+        Examples
+        --------
+        >>> register = Register()
+        >>> register.lock("leased", ["490154203237518"], ["234150999999999"])
+        >>> [register.check("490154203237518", imsi).status.name for imsi in ("234150999999999", None)]
+        ['WHITELISTED', 'BLACKLISTED']
+        """
         one = self._begun(name, status, "lock", reason)
         self.add_list(replace(one, pairs=LayeredPairs.of(*pair_columns(imeis, imsis))))
 
     def add_imsis(
         self, name: str, prefixes: Iterable[str], *, status: int, reason: str | None = None
     ) -> None:
-        """Decide by IMSI alone: texts of 1 to 15 digits with which it begins; the longest counts."""
+        """Decide by the IMSI alone.
+
+        Parameters
+        ----------
+        name, status, reason
+            As for `add`.
+        prefixes : iterable of str
+            Texts of 1 to 15 digits with which an IMSI begins; the longest counts.
+
+        Raises
+        ------
+        ValueError
+            For another text, or a prefix that is on another list.
+
+        Examples
+        --------
+        >>> register = Register()
+        >>> register.add_imsis("roamers", ["262"], status=EquipmentStatus.GREYLISTED)
+        >>> register.check("490154203237518", "262011234567890").rule
+        'imsi'
+        """
         one = self._begun(name, status, "imsis", reason)
         self.add_list(replace(one, prefixes=prefix_numbers(prefixes)))
 
     def add_list(self, one: List) -> None:
         """Add all that a frozen list holds to the list of its name, which is made if there is none.
 
-        Raises ValueError for a list of another status or kind, an IMSI prefix that is on another list, and
-        for more than 32 lists.
+        Parameters
+        ----------
+        one : List
+            Of this register, of another, or of a store.
+
+        Raises
+        ------
+        ValueError
+            For another status or kind than the list has, a prefix that is on another list, or a 33rd list.
+
+        Examples
+        --------
+        >>> register, part = Register(), Register()
+        >>> part.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED)
+        >>> for one in part.lists:
+        ...     register.add_list(one)
+        >>> len(register["stolen"])
+        1
         """
         self._expect_place(one)
         one = self._lists.get(one.name, List(one.name, one.status, one.kind)).united(one)
@@ -178,15 +326,44 @@ class Register(ListMapping, Checks):
     def save(self, path: str | os.PathLike[str], /, *, generation: int = 0) -> None:
         """Write the register to a snapshot file, which replaces `path` when it is complete and synced.
 
-        The same lists and policy give the same bytes. Raises OSError if it cannot be written.
+        Parameters
+        ----------
+        path : path
+            The same lists and policy give the same bytes.
+        generation : int
+            A number of the caller's, kept in the header.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> register = Register()
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     register.save(os.path.join(directory, "register.imei"))
+        ...     Register.open(os.path.join(directory, "register.imei"))
+        <Register of nothing>
         """
         self._now().save(path, generation=generation)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], /, mode: Literal["mmap", "memory"] = "mmap") -> Self:
+    def open(cls, path: str | os.PathLike[str], /, *, mode: Literal["mmap", "memory"] = "mmap") -> Self:
         """The register in a snapshot file; its description is read, its lists are mapped.
 
-        mode: as for `ImeiSet.open`. Raises a kind of SnapshotError.
+        Parameters
+        ----------
+        path : path
+            A file that `save` wrote. See there for an example.
+        mode : {"mmap", "memory"}
+            Map the file, which then must be left alone; or copy it in.
+
+        Raises
+        ------
+        SnapshotError
+            Of the kind that says what is wrong.
         """
         file = snapshot.open(path, mode, kind=KIND)
         return cls._of_sections(file.sections, file.path)
@@ -197,11 +374,16 @@ class Register(ListMapping, Checks):
         return cls._of(Contents.read(sections, path))
 
     @classmethod
-    def verify(cls, path: str | os.PathLike[str], /, mode: Literal["mmap", "memory"] = "mmap") -> Self:
-        """Open a snapshot file, read all of it, and return its register.
+    def verify(cls, path: str | os.PathLike[str], /, *, mode: Literal["mmap", "memory"] = "mmap") -> Self:
+        """Open a snapshot file as `open` does, after reading all of it.
 
-        Compares every checksum, builds every set anew and compares bytes, and checks columns, pairs and
-        that no IMEI of a list is missing in their union. Raises a kind of SnapshotError.
+        Compares every checksum, builds every set anew and compares bytes, and checks columns, pairs and that
+        the coverage misses no IMEI of a list.
+
+        Raises
+        ------
+        SnapshotError
+            Of the kind that says what is wrong.
         """
         file = snapshot.open(path, mode, kind=KIND)
         file.verify()

@@ -13,7 +13,7 @@ from typing import Any, Literal, NoReturn, Self
 
 from imeiset.register.checks import Checks
 from imeiset.register.layout import Contents
-from imeiset.register.lists import List, ListMapping
+from imeiset.register.lists import List
 from imeiset.register.policy import Policy
 from imeiset.store.directory import Lock
 from imeiset.store.journal import Journal
@@ -61,7 +61,7 @@ class Status:
     fault: str | None = None
 
 
-class Reader(ListMapping, Checks):
+class Reader(Checks):
     """What a store is to those who read it, see `Store`."""
 
     def __init__(

@@ -119,7 +119,7 @@ def test_golden_files(tmp_path):
     """Of a release that was: only read. A change that makes these fail breaks files and pickles of users."""
     expected = answers(sample())
     for mode in ("mmap", "memory"):
-        assert answers(Register.open(GOLDEN / "register-3.imei", mode)) == expected
+        assert answers(Register.open(GOLDEN / "register-3.imei", mode=mode)) == expected
     assert answers(Register.verify(GOLDEN / "register-3.imei")) == expected
     sample().save(tmp_path / "register.imei")
     assert (tmp_path / "register.imei").read_bytes() == (GOLDEN / "register-3.imei").read_bytes()
