@@ -11,6 +11,7 @@ import errno
 import os
 import re
 from enum import IntEnum
+from itertools import count
 from numbers import Integral
 from typing import Literal
 
@@ -204,12 +205,8 @@ def _hide(value: object, shown: int) -> str:
 
 
 def _hide_run(found: re.Match[str]) -> str:
-    seen = 0
-    out = ""
-    for sign in found[0]:
-        seen += sign.isdecimal()
-        out += "*" if sign.isdecimal() and seen > _SHOWN else sign
-    return out
+    seen = count()
+    return re.sub(r"\d", lambda digit: digit[0] if next(seen) < _SHOWN else "*", found[0])
 
 
 def expect_several(name: str, values: object) -> None:

@@ -4,7 +4,7 @@ import gzip
 import shlex
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import chdir, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,27 +18,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Keys = NDArray[np.uint64]
-    Bytes = NDArray[np.uint8]
 
 _SEED = 20_240_229
 _TACS = 20_000
-# How IMEIs come, and in what share of the rows. d: the next of the 14 digits; a: the same in Arabic-Indic,
-# which is two bytes; c: the check digit; w: another digit; every other character is itself.
+# How IMEIs come, and in what share of the rows. a, b, c, d: the parts of AA-BBBBBB-CCCCCC-D; w: another last
+# digit than d.
 _FORMS = {
-    "ddddddddddddddc": 0.782,
-    "dddddddddddddd": 0.08,
-    "ddddddddddddddww": 0.03,
-    "dddddddddddddd0": 0.03,
-    "ddddddddddddddw": 0.02,
-    "dd-dddddd-dddddd-c": 0.03,
-    "dd dddddd dddddd c": 0.01,
-    " ddddddddddddddc ": 0.01,
-    "ddddddddddddd": 0.002,
-    "ddddddddddddddcww": 0.001,
-    "ddddddddddddBAD#": 0.001,
-    "d.dddddE+14": 0.001,
-    "aaaaaaaaaaaaaa": 0.001,
-    "+ddddddddddddddc": 0.001,
+    "{a}{b}{c}{d}": 0.782,
+    "{a}{b}{c}": 0.08,
+    "{a}{b}{c}{w}{w}": 0.03,
+    "{a}{b}{c}0": 0.03,
+    "{a}{b}{c}{w}": 0.02,
+    "{a}-{b}-{c}-{d}": 0.03,
+    "{a} {b} {c} {d}": 0.01,
+    " {a}{b}{c}{d} ": 0.01,
+    "{b}{c}{d}": 0.002,
+    "{a}{b}{c}{d}{w}{w}": 0.001,
+    "{a}{b}BAD#": 0.001,
+    "3.5{b}E+14": 0.001,
+    "{a}{b}{c}\N{ARABIC-INDIC DIGIT ONE}": 0.001,
+    "+{a}{b}{c}{d}": 0.001,
     "N/A": 0.001,
 }
 
@@ -121,91 +120,41 @@ def _draw_keys(rng: "np.random.Generator", n: int) -> "Keys":
     return keys.astype(np.uint64)
 
 
-def _digits(keys: "Keys") -> "Bytes":
-    """The 14 digits and the check digit of each key, one column each."""
-    import numpy as np
-
+def _lines(keys: "Keys") -> bytes:
+    """Their 15 digits, one a line."""
     from imeiset._native.parse import rows_of
 
-    digits: Bytes = np.frombuffer(rows_of(keys), np.uint8).reshape(-1, 15) - np.uint8(ord("0"))
-    return digits
+    return rows_of(keys, b"", b"\n")
 
 
-def _cells(keys: "Keys", rng: "np.random.Generator") -> "Bytes":
-    """The IMEIs as they come, one row of bytes each, padded with NUL."""
-    import numpy as np
-
-    digits = _digits(keys)
-    shares = np.array(list(_FORMS.values()))
-    forms = rng.choice(len(_FORMS), len(keys), p=shares / shares.sum())
-    cells = np.zeros((len(keys), 28), np.uint8)
-    for i, form in enumerate(_FORMS):
-        rows = np.flatnonzero(forms == i)
-        at = digit = 0
-        for place in form:
-            if place == "a":
-                cells[rows, at] = 0xD9
-                at += 1
-            if place in "da":
-                cells[rows, at] = digits[rows, digit] + (0xA0 if place == "a" else ord("0"))
-                digit += 1
-            elif place == "c":
-                cells[rows, at] = digits[rows, 14] + ord("0")
-            elif place == "w":
-                cells[rows, at] = (digits[rows, 14] + 3) % 10 + ord("0")
-            else:
-                cells[rows, at] = ord(place)
-            at += 1
-    return cells
-
-
-def _constant(n: int, text: bytes, shown: "NDArray[np.bool_]") -> "Bytes":
-    """That text in the rows where it is shown, NUL elsewhere."""
-    import numpy as np
-
-    return np.where(shown[:, None], np.frombuffer(text, np.uint8), np.uint8(0))
-
-
-def _join(columns: "list[Bytes]") -> bytes:
-    import numpy as np
-
-    table = np.hstack(columns)
-    flat: Bytes = table[table != 0]
-    return flat.tobytes()
+def _cells(keys: "Keys", rng: "np.random.Generator") -> Iterator[tuple[str, float]]:
+    """The IMEIs as they come, each with a number at random below 1."""
+    texts = _lines(keys).decode().split()
+    forms = rng.choice(list(_FORMS), len(keys), p=list(_FORMS.values())).tolist()
+    for form, text, chance in zip(forms, texts, rng.random(len(keys)).tolist(), strict=True):
+        a, b, c, d = text[:2], text[2:8], text[8:14], text[14]
+        yield form.format(a=a, b=b, c=c, d=d, w=(int(d) + 3) % 10), chance
 
 
 def _write_table(path: Path, keys: "Keys", rng: "np.random.Generator") -> None:
     """Semicolons, a byte order mark, a header, CRLF, quotes, blank lines, line ends in a cell; gzip."""
-    n = len(keys)
-    always = rng.random(n) >= 0
-    quoted = rng.random(n) < 0.2
-    rows = [
-        _constant(n, b"20240229;", always),
-        _constant(n, b'"', quoted),
-        _cells(keys, rng),
-        _constant(n, b'"', quoted),
-        _constant(n, b";", always),
-        _constant(n, b"blacklist", rng.random(n) < 0.9),
-        _constant(n, b";", always),
-        _constant(n, b'"seen; twice,\r\n""Main St."""', rng.random(n) < 0.001),
-        _constant(n, b"\r\n", always),
-        _constant(n, b"\r\n", rng.random(n) < 0.001),
-    ]
-    with gzip.open(path, "wb", compresslevel=1) as file:
-        file.write(b"\xef\xbb\xbfReporting Date;IMEI;Status;Remark\r\n" + _join(rows))
+    with gzip.open(path, "wt", compresslevel=1, encoding="utf-8-sig", newline="") as file:
+        file.write("Reporting Date;IMEI;Status;Remark\r\n")
+        for cell, chance in _cells(keys, rng):
+            quote, status = '"' * (chance < 0.2), "blacklist" * (chance > 0.1)
+            remark = '"seen; twice,\r\n""Main St."""' * (chance < 0.001)
+            blank = "\r\n" * (chance > 0.999)
+            file.write(f"20240229;{quote}{cell}{quote};{status};{remark}\r\n{blank}")
 
 
 def _write_list(path: Path, keys: "Keys", rng: "np.random.Generator") -> None:
     """One a line, LF and CRLF mixed, with comments and blank lines."""
-    n = len(keys)
-    rows = [
-        _constant(n, b'# batch, see "ticket"\n', rng.random(n) < 0.001),
-        _cells(keys, rng),
-        _constant(n, b"\r", rng.random(n) < 0.3),
-        _constant(n, b"\n", rng.random(n) >= 0),
-        _constant(n, b" \n", rng.random(n) < 0.001),
-    ]
-    path.write_bytes(b"# Lost and stolen\n\n" + _join(rows))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write("# Lost and stolen\n\n")
+        for cell, chance in _cells(keys, rng):
+            comment, blank = '# batch, see "ticket"\n' * (chance < 0.001), " \n" * (chance > 0.999)
+            end = "\r\n" if chance < 0.3 else "\n"
+            file.write(f"{comment}{cell}{end}{blank}")
 
 
 def _write_national(folder: Path, keys: list[int]) -> None:
@@ -236,9 +185,8 @@ def _time(path: Path, n: int, rng: "np.random.Generator") -> None:
     keys = members[rng.integers(0, len(members), n)]
     serials = rng.integers(0, 1_000_000, n, dtype=np.uint64)
     keys = np.where(rng.random(n) < 0.5, keys, keys - keys % 1_000_000 + serials)
-    lines = np.full((n, 16), ord("\n"), np.uint8)
-    lines[:, :15] = _digits(keys) + ord("0")
-    texts = [line.decode() for line in lines[: min(n, 1_000_000)].tobytes().split()]
+    lines = _lines(keys)
+    texts = lines[: 16 * min(n, 1_000_000)].decode().split()
 
     def scalar() -> int:
         return sum(text in blocked for text in texts)
@@ -246,7 +194,7 @@ def _time(path: Path, n: int, rng: "np.random.Generator") -> None:
     click.echo(f"\n{n:,} lookups of phones of listed models, half of them drawn from the list, one thread:")
     click.echo(f"  {'open and answer once':<36} {opened * 1e3:6.1f} ms")
     _report("contains(uint64 keys)", n, lambda: int(blocked.contains(keys).sum()))
-    _report("contains(lines of 15 digits)", n, lambda: int(blocked.contains(lines.tobytes()).sum()))
+    _report("contains(lines of 15 digits)", n, lambda: int(blocked.contains(lines).sum()))
     _report("text in set, one by one", len(texts), scalar)
     click.echo(f"  {'bytes of the set per IMEI':<36} {blocked.nbytes / len(blocked):6.2f}")
 
