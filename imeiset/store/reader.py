@@ -13,8 +13,6 @@ from typing import Any, Literal, NoReturn, Self
 
 from imeiset.register.checks import Checks
 from imeiset.register.layout import Contents
-from imeiset.register.lists import List
-from imeiset.register.policy import Policy
 from imeiset.store.directory import Lock
 from imeiset.store.journal import Journal
 from imeiset.store.state import State, load, refreshed
@@ -207,25 +205,6 @@ class Reader(Checks):
         raise TypeError("a Store holds a lock and cannot be copied or pickled: open its directory again")
 
     # ---- what it holds ----
-
-    @property
-    def policy(self) -> Policy:
-        """How it decides.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> from imeiset import Register, Store
-        >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, Register()) as store:
-        ...     store.policy.response_type
-        1
-        """
-        return self._state.base.policy
-
-    @property
-    def lists(self) -> tuple[List, ...]:
-        """The lists in the order of the codes of `check_many`."""
-        return self._state.lists
 
     @property
     def generation(self) -> int:
