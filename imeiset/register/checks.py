@@ -193,7 +193,14 @@ class Checks(ListMapping, Checker):
 
     @property
     def policy(self) -> Policy:
-        """How it decides."""
+        """How it decides.
+
+        Examples
+        --------
+        >>> from imeiset import Policy, Register
+        >>> Register(Policy(response_type=2)).policy.response_type
+        2
+        """
         return self._rules.policy
 
     @property

@@ -266,7 +266,7 @@ def publish_generation(
     base: Path,
     position: Position,
     changes: Iterable[Record],
-    expect_ours: Callable[[], None],
+    expect_ours: Callable[[], object],
 ) -> None:
     """Base, journal, and last of all the manifest that names them. base: where it is saved; it is moved.
 
