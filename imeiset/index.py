@@ -1,6 +1,5 @@
 """The frozen index under public names: sets, registers, stores and merging are made of it."""
 
-import hashlib
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -67,6 +66,8 @@ class Index(FrozenIndex):
         """The SHA-256 of the runs of keys, in order, as _native/c/encode.h writes them; about 12 ns a run."""
         of_keys: bytes | None = getattr(self, "_of_keys", None)
         if of_keys is None:
+            import hashlib  # now: its library takes some milliseconds to load
+
             hasher, encoder = hashlib.sha256(), Encoder()
             for lows, highs in self.runs():
                 hasher.update(encoder.runs(lows, highs))
@@ -220,6 +221,8 @@ class _Hashing:
 
     def __init__(self) -> None:
         self._batches: SimpleQueue[Keys | None] = SimpleQueue()
+        import hashlib
+
         self._hasher = hashlib.sha256()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="digest", daemon=True)

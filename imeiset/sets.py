@@ -1,6 +1,5 @@
 """ImeiSet: an exact, immutable, compressed set of IMEIs. Membership, order, algebra, files."""
 
-import hashlib
 import operator
 import os
 from collections.abc import Iterable, Iterator, Mapping, Set
@@ -460,6 +459,8 @@ class ImeiSet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes and
         >>> ImeiSet(["490154203237518"]).digest() == ImeiSet([49015420323751]).digest()
         True
         """
+        import hashlib  # not loaded before, for its library takes milliseconds
+
         whole = hashlib.sha256(self.digest_of_keys())
         if self.irregular is not None:
             whole.update(self.irregular.tobytes())

@@ -1,8 +1,14 @@
 """The public contract: each name and signature that users rely on, called as they would write it."""
 
 import array
+import ast
+import functools
+import importlib
 import inspect
 import mmap
+import subprocess
+import sys
+from collections.abc import Set
 from importlib import metadata
 from pathlib import Path
 
@@ -159,13 +165,173 @@ def test_commands():
     assert {"build", "check", "screen", "info", "verify", "diff", "apply", "export", "demo"} <= set(_COMMANDS)
 
 
+CONTRACT = """
+    Imei(text, /, *, check_digit="ignore")
+    Imei.from_key(key, /)
+    Imei.from_pei(pei, /)
+    Imei.from_tbcd(octets, /)
+    Imei.to_tbcd(self)
+    check_digit(value, /)
+    is_valid(text, /)
+    parse(column, *, digits=14, check_digit="ignore")
+    are_valid(column, *, digits=14)
+    tacs(column, *, digits=14)
+    to_arrow(values, /, *, valid=None)
+    ImeiSet(column=(), /, *, digits=14, check_digit="ignore", irregular="reject")
+    ImeiSet.open(path, /, *, mode="mmap")
+    ImeiSet.verify(path, /, *, mode="mmap")
+    ImeiSet.from_keys(keys, /, *, irregular=None)
+    ImeiSet.from_ranges(lows, highs, /)
+    ImeiSet.contains(self, column, *, threads=1, malformed=None, digits=14)
+    ImeiSet.positions(self, column, *, threads=1, digits=14)
+    ImeiSet.to_numpy(self)
+    ImeiSet.union(self, *others)
+    ImeiSet.intersection(self, *others)
+    ImeiSet.difference(self, *others)
+    ImeiSet.symmetric_difference(self, other, /)
+    ImeiSet.issubset(self, other, /)
+    ImeiSet.issuperset(self, other, /)
+    ImeiSet.isdisjoint(self, other, /)
+    ImeiSet.tac_counts(self)
+    ImeiSet.digest(self)
+    ImeiSet.save(self, path, /, *, generation=0)
+    ImeiSet.to_roaring(self)
+    ImeiSet.from_roaring(bitmap, /)
+    Register(policy=None)
+    Policy(response_type=1, unlisted=None, malformed=None)
+    Register.add(self, name, imeis=(), *, status, reason=None, reasons=None, dates=None, digits=14)
+    Register.add_ranges(self, name, lows, highs, *, status, reason=None)
+    Register.add_tacs(self, name, tacs, *, status, reason=None)
+    Register.exempt(self, name, imeis, imsis, *, reason=None)
+    Register.lock(self, name, imeis, imsis, *, reason=None)
+    Register.open(path, /, *, mode="mmap")
+    Register.check(self, imei, imsi=None)
+    Register.check_many(self, imeis, imsis=None, *, threads=1, digits=14)
+    Register.save(self, path, /, *, generation=0)
+    Store.create(directory, register, /)
+    Store.open(directory, /, *, mode="mmap", generation=None)
+    Delta(list, add=None, remove=None)
+    Store.prune(self, keep=1)
+    Store.check(self, imei, imsi=None)
+    Store.check_many(self, imeis, imsis=None, *, threads=1, digits=14)
+    Store.refresh(self)
+    Store.compact(self)
+    Store.status(self)
+    Store.close(self)
+    Verdict.to_dict(self)
+    open(path, mode="mmap", *, verify=False)
+    load(paths, *, format=None, column=None, check_digit="ignore", irregular="reject")
+    load_register(description, *, rejects=None)
+    apply(target, paths, *, list=None)
+    diff(old, new, form="dirbs")
+    export(members, form, file)
+    screen(inputs, listed, *, column=None, output=None, only_hits=False)
+    Screener(listed, /)
+    Screener.codes(self, column, *, threads=1)
+    Screener.contains(self, column, *, malformed=None, threads=1)
+    merge(parts, output, *, generation=0)
+"""
+
+
+def signature(text):
+    """The parameters of a line of the contract, by Python itself."""
+    return inspect.signature(eval(f"lambda {text}: None")).parameters.values()
+
+
+@pytest.mark.parametrize("line", CONTRACT.strip().splitlines(), ids=lambda line: line.split("(")[0])
+def test_signatures(line):
+    """Name by name, kind by kind, default by default. Further parameters go by keyword and have a default."""
+    name, _, given = line.strip().removesuffix(")").partition("(")
+    found = dict(inspect.signature(functools.reduce(getattr, name.split("."), imeiset)).parameters)
+    for wanted in signature(given):
+        actual = found.pop(wanted.name)
+        by_place = (wanted.POSITIONAL_ONLY, wanted.POSITIONAL_OR_KEYWORD)
+        assert actual.kind is wanted.kind or {actual.kind, wanted.kind} == {*by_place}, wanted
+        assert actual.default == wanted.default, wanted
+    optional = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
+    if name not in ("Delta", "Policy"):  # records, whose further fields have defaults
+        assert all(one.kind in optional for one in found.values()), found
+    assert all(one.default is not one.empty or one.kind is one.VAR_KEYWORD for one in found.values()), found
+
+
+def test_a_set_is_what_python_calls_one():
+    s = ImeiSet([LISTED, OTHER])
+    assert isinstance(s, Set)
+    assert [*reversed(s)] == [LISTED, OTHER]
+    assert s.union([HOME[:14]], {LISTED}) == s | {HOME[:14]}
+    assert s.issuperset(one for one in [LISTED])
+    assert {LISTED} <= s
+    assert s != {LISTED, OTHER}
+    assert s == ImeiSet({LISTED, OTHER})
+    assert len({s, ImeiSet(iter([OTHER, LISTED]))}) == 1
+
+
+def test_results_for_arrow():
+    answers = ImeiSet([LISTED]).contains([LISTED, OTHER])
+    assert imeiset.to_arrow(answers, valid=~answers).to_pylist() == [None, False]
+    assert imeiset.to_arrow(imeiset.tacs([LISTED, "x"])).to_pylist() == ["49015420", None]
+
+
+def test_counts_and_no_contents_are_shown():
+    """What holds IMEIs shows how many, never which."""
+    r = Register()
+    r.add("stolen", [LISTED], status=EquipmentStatus.BLACKLISTED)
+    for one in (
+        ImeiSet([LISTED]),
+        r,
+        r["stolen"],
+        Imei(LISTED),
+        Delta("stolen", add=[LISTED], remove=[LISTED]),
+    ):
+        assert LISTED[8:14] not in repr(one), repr(one)
+    assert "1" in repr(ImeiSet([LISTED]))
+
+
+def test_tacs_are_texts():
+    """S8 in arrays, str alone."""
+    assert Imei(LISTED).tac == "49015420"
+    s = ImeiSet([LISTED])
+    for found in (imeiset.tacs([LISTED]), s.tac_counts()[0], s.biggest_tacs(1)[0]):
+        assert (found.dtype, found.tolist()) == ("S8", [b"49015420"])
+    for tacs in (["49015420"], np.array(["49015420"]), np.array([b"49015420"])):
+        r = Register()
+        r.add_tacs("models", tacs, status=EquipmentStatus.BLACKLISTED)
+        assert r.check(LISTED).rule == "tac"
+
+
 def test_public_names_are_all_there_is():
-    """What `import imeiset` gives is in `__all__`, modules aside."""
-    names = {
-        name
-        for name, value in vars(imeiset).items()
-        if not name.startswith("_") and not inspect.ismodule(value)
-    }
-    assert names == set(imeiset.__all__)
-    assert imeiset.__version__ == metadata.version("imeiset")
+    """What `dir` shows is in `__all__`, modules aside; each is there by either way of asking."""
+    names = {name for name in dir(imeiset) if name[0] != "_" and not inspect.ismodule(getattr(imeiset, name))}
+    assert names - {"TYPE_CHECKING"} == set(imeiset.__all__)
+    found = {}
+    exec("from imeiset import *", found)
+    assert all(found[name] is getattr(imeiset, name) for name in imeiset.__all__)
+    with pytest.raises(AttributeError, match="module 'imeiset' has no attribute 'nothing'"):
+        imeiset.nothing  # noqa: B018
+    with pytest.raises(ImportError, match="cannot import name 'nothing'"):
+        from imeiset import nothing  # noqa: F401
     assert Path(imeiset.__file__).with_name("py.typed").exists()
+
+
+def test_checkers_see_the_names_that_there_are():
+    """What is imported for checkers of types is what is imported when a name is asked for."""
+    tree = ast.parse(Path(imeiset.__file__).read_text())
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    seen = {alias.name: node.module for node in imports for alias in node.names}
+    for name in imeiset.__all__:
+        assert getattr(importlib.import_module(seen[name]), name) is getattr(imeiset, name)
+
+
+def test_an_import_brings_nothing_else():
+    code = (
+        "import sys, imeiset; assert 'numpy' not in sys.modules\n"
+        "imeiset.ImeiSet(['490154203237518']).contains(['490154203237518'])\n"
+        "brought = {'pyroaring', 'json', 'click', 'rich', 'pyarrow', 'imeiset.feeds', 'imeiset.store',\n"
+        "           'imeiset.register', 'imeiset.screening', 'imeiset.deltas', 'imeiset.cli'}\n"
+        "assert not brought & {*sys.modules}, brought & {*sys.modules}"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_version():
+    assert imeiset.__version__ == metadata.version("imeiset")

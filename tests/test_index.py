@@ -26,7 +26,7 @@ import imeiset
 from imeiset._native import payload, simd
 from imeiset._native.background import work_in_background
 from imeiset._native.index import FrozenIndex as Index
-from imeiset._native.index import Reader
+from imeiset._native.index import IndexReader
 from imeiset.errors import ImeiError, ParseStatus, SnapshotBounds
 from imeiset.imei import Imei
 
@@ -734,7 +734,7 @@ def test_readers_are_given_views_of_any_length():
     assert reader.runs(np.zeros(0, np.uint64), np.zeros(3, np.uint64)) == 0
     assert reader.runs(np.zeros(3, np.uint64), np.zeros(1, np.uint64)) == 1
     with pytest.raises(TypeError):
-        Reader(None)
+        IndexReader(None)
 
 
 @pytest.mark.parametrize("name", SETS)

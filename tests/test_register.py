@@ -248,6 +248,58 @@ def test_irregular_identities():
         register.check_many(["62#3"], ["x"])
 
 
+IDENTITIES = [
+    LISTED,
+    OTHER,
+    LISTED[:14] + "#",
+    LISTED[:14] + "AB",
+    "62#3",
+    b"62#3",
+    "*ab",
+    "62#",
+    "",
+    None,
+    10**14,
+]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(IDENTITIES), st.sampled_from([None, "", HOME, AWAY, "26201123", "1", "x"]))
+    ),
+    st.sampled_from([None, G]),
+    st.permutations(oracle.Equipment.PRECEDENCE),
+    st.booleans(),
+)
+def test_malformed_rows_of_a_batch_are_decided_as_one_by_one(rows, malformed, precedence, with_imsis):
+    register = Register(Policy(response_type=2, malformed=malformed, precedence=tuple(precedence)))
+    register.add("stolen", ImeiSet([LISTED, "62#3"], irregular="keep"), status=B)
+    register.add("good", ImeiSet(["62#3", "*AB"], irregular="keep"), status=W)
+    register.add_imsis("guests", ["26201"], status=G)
+    register.lock("locked", [LISTED], [HOME])
+    names = [one.name for one in register.lists]
+    imsis = [imsi for _, imsi in rows] if with_imsis else [None] * len(rows)
+    expected, error = [], None
+    for row, ((imei, _), imsi) in enumerate(zip(rows, imsis, strict=True)):
+        try:
+            expected.append(register.check(imei, imsi))
+        except (ImeiError, ImsiError) as raised:
+            error = type(raised), f"row {row}: {raised}"
+            break
+    columns = ([imei for imei, _ in rows], imsis if with_imsis else None)
+    for lists in (False, True):
+        if error:
+            with pytest.raises(error[0]) as raised:
+                register.check_many(*columns, lists=lists)
+            assert str(raised.value) == error[1]
+            continue
+        found = register.check_many(*columns, lists=lists)
+        statuses, deciding = found if lists else (found, None)
+        assert statuses.tolist() == [verdict.status for verdict in expected]
+        if lists:
+            assert [[*names, None][i] for i in deciding.tolist()] == [verdict.list for verdict in expected]
+
+
 def test_irregular_identities_are_saved(tmp_path):
     register = Register(Policy(malformed=G))
     register.add("stolen", ImeiSet(["62#2", "*AB"], irregular="keep"), status=B)

@@ -8,7 +8,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from imeiset import EquipmentStatus, ImeiSet, Policy, Register, Store, load
+from imeiset import Delta, EquipmentStatus, ImeiSet, Policy, Register, Store, load, screen
 from imeiset._native.sort import sorted_parts
 from imeiset._threads import in_order, in_threads, parts_for
 from imeiset.index import Index
@@ -30,6 +30,18 @@ def from_file(tmp_path, *lines):
     path = tmp_path / "list.txt"
     path.write_text("\n".join([*TEXTS, *lines]))
     return load(path, max_rejects=0)
+
+
+def screened(tmp_path, output):
+    path = tmp_path / "records.csv"
+    path.write_text("\n".join(["imei,x", *(f"{text},1" for text in TEXTS)]) + "\n")
+    screen(path, MEMBERS, output=output)
+
+
+def compacted(tmp_path):
+    with Store.create(tmp_path / "eir", register()) as store:
+        store.apply(Delta("stolen", add=TEXTS[:10]))
+        store.compact()
 
 
 def dropped(tmp_path):
@@ -59,7 +71,9 @@ CALLS = {
     "load": from_file,
     "load, stopped": lambda tmp_path: from_file(tmp_path, "n/a"),
     "dropped iterators": dropped,
-    "a store": lambda tmp_path: Store.create(tmp_path / "eir", register()).close(),
+    "a store": compacted,
+    "screen": lambda tmp_path: screened(tmp_path, tmp_path / "out.csv"),
+    "screen, with an output that fails": lambda tmp_path: screened(tmp_path, tmp_path / "none" / "out.csv"),
     "parts that fail": lambda _: in_threads(lambda part: 1 // part, [1, 2, 0, 3]),
     "the first part fails": lambda _: in_threads(lambda part: 1 // part, [0, 2, 1, 3]),
     "items that fail": lambda _: list(in_order(lambda item: 1 // item, [1, 2, 0, 3])),

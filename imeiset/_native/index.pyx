@@ -278,8 +278,8 @@ cdef class FrozenIndex:
         return low
 
     def reader(self, *, bint spill_only=False):
-        """A Reader at the first key. spill_only: of the spill, leaving out the keys in lines."""
-        return Reader(self, spill_only)
+        """An IndexReader at the first key. spill_only: of the spill, leaving out the keys in lines."""
+        return IndexReader(self, spill_only)
 
     def line_tacs(self):
         """The TACs that have lines, ascending, as a read-only uint32 array."""
@@ -386,7 +386,7 @@ cdef void index_positions(const void* pointer, const uint64_t* keys, size_t n, i
 
 
 @cython.final
-cdef class Reader:
+cdef class IndexReader:
     """Reads an index in order, from the first key. Not for use from two threads at once."""
 
     cdef FrozenIndex read

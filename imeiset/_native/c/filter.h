@@ -2,7 +2,7 @@
  * up. Three bits of one 64-bit word for each number.
  *
  * The arithmetic has 32 bits, so that the compiler puts eight or sixteen numbers into a vector; the words
- * come from plain loads. A filter is stored in snapshots: whoever changes the hash changes register.py's layout.
+ * come from plain loads. A filter is stored in snapshots: whoever changes the hash changes register/layout.py.
  */
 #ifndef IMEISET_FILTER_H
 #define IMEISET_FILTER_H

@@ -2,7 +2,7 @@
  *
  * A level includes every level below it. Kernels are compiled for all levels of the
  * target architecture (function attributes, no -march) and one is chosen at import
- * through a table of function pointers; see parse.pyx and index.pyx. What kernels want of the
+ * through a table of function pointers; see simd.pyx. What kernels want of the
  * compiler is here too.
  */
 #ifndef IMEISET_SIMD_H
