@@ -23,13 +23,39 @@ from imeiset.sets import ImeiSet
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """Changes of one list: removals, then additions.
+    """Changes of one list: removals, then additions. To add what is there, or remove what is not, is allowed.
 
-    add, remove: by rule, what the methods of `Register` take, or an ImeiSet. "exact": a column of IMEIs.
-    "range": (lows, highs). "tac": texts of 8 digits, or a set of whole TACs. "pair": (imeis, imsis).
-    "irregular": irregular identities. "imsi": prefixes. rule: None is "pair" or "imsi" for lists of such,
-    "exact" for others. reason, date: of all exact IMEIs that are added. To add what is there or remove what
-    is not is no error.
+    Parameters
+    ----------
+    list
+        The name of the list.
+    add, remove
+        What the rule takes, see below; None for nothing.
+    rule
+        Of what the list holds. None: "pair" or "imsi" for lists of such, "exact" for others.
+    reason, date
+        Of all exact IMEIs that are added, as `Register.add` takes them.
+
+    Notes
+    -----
+    =============  ==================================================================
+    rule           `add` and `remove`
+    =============  ==================================================================
+    ``exact``      a column of IMEIs, or an ImeiSet
+    ``range``      (lows, highs), or an ImeiSet
+    ``tac``        texts of 8 digits, or an ImeiSet of whole TACs
+    ``pair``       (imeis, imsis): columns as long
+    ``irregular``  texts that are not IMEIs
+    ``imsi``       texts of 1 to 15 digits that IMSIs begin with
+    =============  ==================================================================
+
+    Examples
+    --------
+    >>> from imeiset import Delta
+    >>> Delta("stolen", add=["356938035643809"], remove=["490154203237518"], reason="lost")
+    Delta(list='stolen', rule=None, reason='lost', date=None)
+    >>> Delta("models", rule="tac", add=["35693803"])
+    Delta(list='models', rule='tac', reason=None, date=None)
     """
 
     list: str

@@ -121,6 +121,10 @@ class Journal(Opened):
             got = f"of generation {self.generation} and base {self.start.digest:016x}"
             raise StoreDamaged(self.path, f"the journal of generation {generation} and base {base:016x}", got)
 
+    def ends_at(self, position: Position) -> bool:
+        """Whether it is still the file of its name, and that state is its last."""
+        return self.nbytes == position.end and self.is_at(self.path) and self.holds(position)
+
     def holds(self, position: Position) -> bool:
         """Whether that state is in this journal: after the same changes of the same base."""
         if not position.begin:

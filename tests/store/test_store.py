@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import errno
+import gc
 import json
 import multiprocessing
 import os
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -391,6 +393,70 @@ def test_a_forked_child_is_a_reader(store):
     store.apply(Delta("stolen", add=[3]))
 
 
+def test_no_thread_is_left(store, directory):
+    """When the result of a compaction is there, and when close() returns: a fork beside a thread warns."""
+    threads = threading.enumerate()
+    for _ in range(20):
+        store.compact_in_background().result(60)
+        assert threading.enumerate() == threads
+    with (
+        pytest.raises(OSError, match="Input"),
+        mock.patch.object(Contents, "save", side_effect=OSError(errno.EIO, "Input/output error")),
+    ):
+        store.compact_in_background().result(60)
+    reader = Store.open(directory)
+    for _ in range(20):
+        reader.watch(0.001)
+        reader.close()
+        assert threading.enumerate() == threads
+
+
+def test_a_watcher_ends_its_own_store_or_with_it(directory):
+    ended, threads = threading.Event(), threading.enumerate()
+    reader = Store.open(directory)
+    reader.watch(0.001, lambda one: (one.close(), ended.set()))
+    with Store.open(directory) as writer:
+        writer.apply(Delta("stolen", add=[1]))
+    assert ended.wait(60)
+    Store.open(directory).watch(0.001)  # nobody has it
+    gc.collect()
+    deadline = time.monotonic() + 60
+    while threading.enumerate() != threads:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_a_compaction_cannot_be_cancelled(store):
+    compaction = store.compact_in_background()
+    assert not compaction.cancel()
+    compaction.add_done_callback(lambda one: one.result())  # in its thread
+    compaction.result(60)
+    assert store.generation == 2
+
+
+def test_forks_beside_what_a_store_does(store, directory):
+    """The children have no lock of the parent, and are readers; nothing of them waits for its threads."""
+    store.apply(Delta("stolen", add=[1]))
+    with Store.open(directory) as reader:
+        reader.watch(0.001)
+        for n in range(20):
+            compaction = store.compact_in_background()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                child = os.fork()
+            if not child:
+                code = 1
+                with contextlib.suppress(BaseException):
+                    reader.refresh()
+                    same = reader.check(1).status == B and not any(lock._descriptor >= 0 for lock in _LOCKS)
+                    reader.watch(0.001)
+                    reader.close()
+                    code = 0 if same else 2
+                os._exit(code)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, n
+            compaction.result(60)
+
+
 def test_time_travel_and_pruning(store, directory):
     store.apply(Delta("stolen", add=[1]))
     store.compact()
@@ -625,7 +691,9 @@ def test_closing_while_a_compaction_runs(store, directory):
         compaction = store.compact_in_background()
         assert saving.wait(60)
         store.close()
-        child = os.fork()
+        with warnings.catch_warnings():  # the thread is what is tested
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
         if not child:
             os._exit(sum(lock._descriptor >= 0 for lock in _LOCKS))
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
