@@ -14,7 +14,7 @@ HELD = 1 << 22  # runs that are added: 64 MB
 
 
 def diff(
-    old: ImeiSet, new: ImeiSet, form: str = "dirbs", *, progress: Progress | None = None
+    old: ImeiSet, new: ImeiSet, *, form: str = "dirbs", progress: Progress | None = None
 ) -> Iterator[bytes]:
     """The text of a delta from one set to another: its removals, then its additions, in order.
 

@@ -1,11 +1,13 @@
 """A set back to a file that others read; `load` makes the same set of it."""
 
+import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import BinaryIO
 
 import numpy as np
 
+from .._files import publish
 from .._native.parse import rows_of
 from ..columns import Keys
 from ..errors import ExtraMissing
@@ -18,8 +20,19 @@ _ROWS = 1 << 14  # of text at a time
 _GROUP = 1 << 20  # rows of a row group
 
 
+<<<<<<< HEAD
 def export(members: ImeiSet, form: str, file: BinaryIO, *, progress: Progress | None = None) -> None:
     """Write a set to a binary file that others read, in order, as 15 digits with the check digit.
+=======
+def export(
+    members: ImeiSet,
+    file: BinaryIO | str | os.PathLike[str],
+    *,
+    form: str = "plain",
+    progress: Progress | None = None,
+) -> None:
+    """Write the set to a binary file, or to the file of a path, in order, as 15 digits with the check digit.
+>>>>>>> trunk
 
     Parameters
     ----------
@@ -51,7 +64,10 @@ def export(members: ImeiSet, form: str, file: BinaryIO, *, progress: Progress | 
     >>> file.getvalue()
     b'490154203237518\\n'
     """
-    if form == "roaring":
+    if isinstance(file, str | os.PathLike):
+        with publish(file) as opened:
+            export(members, opened, form=form, progress=progress)
+    elif form == "roaring":
         if members.irregular is not None and len(members.irregular):
             raise ValueError(f"expected no irregular identities for roaring, got {len(members.irregular):,}")
         file.write(members.to_roaring().serialize())

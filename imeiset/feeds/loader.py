@@ -15,7 +15,7 @@ from ..errors import CheckDigit, FeedColumn
 from ..sets import ImeiSet
 from . import arrow
 from .formats import CHANGE
-from .reader import MAX_LINE, THREADS, Options, Reader
+from .reader import MAX_LINE, THREADS, Options, Reader, RejectFiles
 from .report import LoadReport
 from .rows import Block, dtype_of
 from .sources import MAX_BYTES, MAX_RATIO, Paths, names_of, size_of
@@ -188,6 +188,7 @@ def read(
     delta: bool = False,
     signs: bool = True,
     progress: Progress | None = None,
+    files: RejectFiles | None = None,
 ) -> Rows:
     """The rows of sources with further columns, of 'line', 'listed', 'status', 'reasons', 'date', 'imsi',
     'msisdn' and 'change_type'. With 'imsi' or 'change_type', a row that has none is rejected.
@@ -199,7 +200,7 @@ def read(
     names, wanted = _names(paths, options.rejects), tuple(columns)
     started = time.perf_counter()
     found = Block()
-    with Reader(options, wanted, signs=signs, sources=names) as reader:
+    with Reader(options, wanted, signs=signs, sources=names, files=files) as reader:
         with closing(_blocks(reader, names, progress, delta)) as blocks:
             for block in blocks:
                 _append(found, block, reader)
