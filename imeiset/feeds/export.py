@@ -20,6 +20,10 @@ _ROWS = 1 << 14  # of text at a time
 _GROUP = 1 << 20  # rows of a row group
 
 
+<<<<<<< HEAD
+def export(members: ImeiSet, form: str, file: BinaryIO, *, progress: Progress | None = None) -> None:
+    """Write a set to a binary file that others read, in order, as 15 digits with the check digit.
+=======
 def export(
     members: ImeiSet,
     file: BinaryIO | str | os.PathLike[str],
@@ -28,12 +32,37 @@ def export(
     progress: Progress | None = None,
 ) -> None:
     """Write the set to a binary file, or to the file of a path, in order, as 15 digits with the check digit.
+>>>>>>> trunk
 
-    form: 'plain', one a line; 'dirbs', a blacklist imei,block_date,reasons; 'parquet', a column of text
-    (extra `parquet`); 'roaring', the keys as portable 64-bit Roaring. Irregular identities come last;
-    Roaring cannot hold them: ValueError. progress: called with the bytes of text written so far, and all
-    but those of irregular identities; not for Roaring. About 16 ns an IMEI as
-    text. Memory: some MB, 60 for Parquet; Roaring takes memory for all.
+    Parameters
+    ----------
+    members : ImeiSet
+        The set. Irregular identities come last.
+    form : {'plain', 'dirbs', 'parquet', 'roaring'}
+        One a line; a blacklist imei,block_date,reasons; a column of text (extra `parquet`); the keys as
+        portable 64-bit Roaring.
+    file : binary file
+        What is written to.
+    progress : callable, optional
+        Called with the bytes of text written so far, and all but those of irregular identities; not for
+        Roaring.
+
+    Raises
+    ------
+    ValueError
+        If `form` is 'roaring' and the set has irregular identities, which Roaring cannot hold.
+
+    Notes
+    -----
+    About 16 ns an IMEI as text. Memory is some MB, 60 for Parquet; Roaring takes memory for all.
+
+    Examples
+    --------
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> imeiset.export(imeiset.ImeiSet(["490154203237518"]), "plain", file)
+    >>> file.getvalue()
+    b'490154203237518\\n'
     """
     if isinstance(file, str | os.PathLike):
         with publish(file) as opened:
