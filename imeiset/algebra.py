@@ -54,7 +54,7 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
             )
         return self.joined(self, other, op).keeping(texts)
 
-    def handled(self, irregular: irregulars.Handling) -> Self:
+    def _handled(self, irregular: irregulars.Handling) -> Self:
         """This set, or one of the same IMEIs that keeps irregular identities, or that rejects them."""
         kept = self.irregular
         if (kept is not None) == (irregular == "keep"):
@@ -100,7 +100,7 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
         Examples
         --------
         >>> from imeiset import ImeiSet
-        >>> len(ImeiSet(["490154203237518"]).union(["358091016853550"], {"352099001761481"}))
+        >>> len(ImeiSet(["490154203237518"]).union(["358091016853555"], {"352099001761481"}))
         3
         """
         return self._each(others, OR)
@@ -111,8 +111,8 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
         Examples
         --------
         >>> from imeiset import ImeiSet
-        >>> list(ImeiSet(["490154203237518", "358091016853550"]).intersection(["358091016853550"]))
-        ['358091016853550']
+        >>> list(ImeiSet(["490154203237518", "358091016853555"]).intersection(["358091016853555"]))
+        ['358091016853555']
         """
         return self._each(others, AND)
 
@@ -122,7 +122,7 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
         Examples
         --------
         >>> from imeiset import ImeiSet
-        >>> list(ImeiSet(["490154203237518", "358091016853550"]).difference(["358091016853550"]))
+        >>> list(ImeiSet(["490154203237518", "358091016853555"]).difference(["358091016853555"]))
         ['490154203237518']
         """
         return self._each(others, SUB)
@@ -139,8 +139,8 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
         Examples
         --------
         >>> from imeiset import ImeiSet
-        >>> list(ImeiSet(["490154203237518"]).symmetric_difference(["358091016853550"]))
-        ['358091016853550', '490154203237518']
+        >>> list(ImeiSet(["490154203237518"]).symmetric_difference(["358091016853555"]))
+        ['358091016853555', '490154203237518']
         """
         return self._joined(self._as_set(other), XOR)
 
@@ -157,7 +157,7 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
         Examples
         --------
         >>> from imeiset import ImeiSet
-        >>> ImeiSet(["490154203237518"]).issubset(["490154203237518", "358091016853550"])
+        >>> ImeiSet(["490154203237518"]).issubset(["490154203237518", "358091016853555"])
         True
         """
         other = self._as_set(other)
@@ -180,7 +180,7 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
         Examples
         --------
         >>> from imeiset import ImeiSet
-        >>> ImeiSet(["490154203237518"]).isdisjoint(["358091016853550"])
+        >>> ImeiSet(["490154203237518"]).isdisjoint(["358091016853555"])
         True
         """
         other = self._as_set(other)

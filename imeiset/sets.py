@@ -81,7 +81,7 @@ class ImeiSet(IdentitySet):
         if irregular not in ("reject", "keep"):
             raise ValueError(f"irregular: expected 'reject' or 'keep', got {irregular!r}")
         if isinstance(column, cls):
-            return column.handled(irregular)
+            return column._handled(irregular)
         if irregular == "reject":
             return cls.from_keys(columns.keys_of(column, digits=digits, check_digit=check_digit))
         keys, texts = columns.keys_and_irregular(column, digits=digits, check_digit=check_digit)
