@@ -41,7 +41,7 @@ def diff(
     Examples
     --------
     >>> old, new = imeiset.ImeiSet(["490154203237518"]), imeiset.ImeiSet(["356938035643809"])
-    >>> b"".join(imeiset.diff(old, new, "plain"))
+    >>> b"".join(imeiset.diff(old, new, form="plain"))
     b'-490154203237518\\n+356938035643809\\n'
     """
     if form not in ("dirbs", "plain"):

@@ -20,29 +20,24 @@ _ROWS = 1 << 14  # of text at a time
 _GROUP = 1 << 20  # rows of a row group
 
 
-<<<<<<< HEAD
-def export(members: ImeiSet, form: str, file: BinaryIO, *, progress: Progress | None = None) -> None:
-    """Write a set to a binary file that others read, in order, as 15 digits with the check digit.
-=======
 def export(
     members: ImeiSet,
-    file: BinaryIO | str | os.PathLike[str],
+    file: str | os.PathLike[str] | BinaryIO,
     *,
     form: str = "plain",
     progress: Progress | None = None,
 ) -> None:
-    """Write the set to a binary file, or to the file of a path, in order, as 15 digits with the check digit.
->>>>>>> trunk
+    """Write a set to a file that others read, in order, as 15 digits with the check digit.
 
     Parameters
     ----------
     members : ImeiSet
         The set. Irregular identities come last.
+    file : str, os.PathLike or binary file
+        What is written. The file of a path appears whole or not at all, for its owner only.
     form : {'plain', 'dirbs', 'parquet', 'roaring'}
         One a line; a blacklist imei,block_date,reasons; a column of text (extra `parquet`); the keys as
         portable 64-bit Roaring.
-    file : binary file
-        What is written to.
     progress : callable, optional
         Called with the bytes of text written so far, and all but those of irregular identities; not for
         Roaring.
@@ -60,7 +55,7 @@ def export(
     --------
     >>> import io
     >>> file = io.BytesIO()
-    >>> imeiset.export(imeiset.ImeiSet(["490154203237518"]), "plain", file)
+    >>> imeiset.export(imeiset.ImeiSet(["490154203237518"]), file)
     >>> file.getvalue()
     b'490154203237518\\n'
     """
