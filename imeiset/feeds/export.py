@@ -22,19 +22,19 @@ _GROUP = 1 << 20  # rows of a row group
 
 def export(
     members: ImeiSet,
-    file: BinaryIO | str | os.PathLike[str],
+    file: str | os.PathLike[str] | BinaryIO,
     *,
     form: str = "plain",
     progress: Progress | None = None,
 ) -> None:
-    """Write the set to a binary file, or to the file of a path, in order, as 15 digits with the check digit.
+    """Write a set to a file that others read, in order, as 15 digits with the check digit.
 
     Parameters
     ----------
     members : ImeiSet
         The set. Irregular identities come last.
-    file : binary file or path
-        What is written to.
+    file : str, os.PathLike or binary file
+        What is written. The file of a path appears whole or not at all, for its owner only.
     form : {'plain', 'dirbs', 'parquet', 'roaring'}
         One a line; a blacklist imei,block_date,reasons; a column of text (extra `parquet`); the keys as
         portable 64-bit Roaring.
