@@ -1,4 +1,23 @@
-"""The payload of a change in the journal, and how a Delta becomes one."""
+"""What changes of the lists of a store are, and how the journal has them: the payload of a record.
+
+    payload  := size text number*
+    size     := 8 bytes: how long the text is
+    text     := JSON in UTF-8, filled up with spaces to a multiple of 8 bytes: [change, ...]
+    change   := {"add": A, "date": D, "list": L, "reason": R, "remove": A, "rule": U}, without spaces
+    number   := 8 bytes
+
+All numbers are little-endian. L is the name of a list and U a rule of its kind; R is reasons with "|" between
+them, D "2024-02-29", and both are "" where there are none. A is how many rows are added or removed. The numbers
+are the columns of these rows, first of the added, then of the removed, of one change after another:
+
+    exact       keys, ascending, each once
+    range, tac  the first keys of runs, ascending; the last keys
+    pair        keys and IMSIs, ascending by both; an IMSI is the number of a 1 and its digits
+    irregular   none: A is the texts themselves, in order
+    imsi        none: A is the digits of the prefixes, in order
+
+Of one change, the removals come before the additions.
+"""
 
 import json
 from collections.abc import Sequence
