@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -30,7 +30,7 @@ def in_threads(work: Callable[[Any], _Result], parts: Sequence[Any]) -> list[_Re
         return [work(parts[0]), *others]
 
 
-def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
+def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Generator[_Result, None, None]:
     """The function of every item, in order, on all cores; a few items are taken ahead.
 
     Its threads end when it is exhausted, closed or dropped.

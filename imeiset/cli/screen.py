@@ -49,11 +49,12 @@ def command(
     Exit code: 0 if a record is a hit, 1 if none is, 2 after an error.
     """
     from imeiset import screen
+    from imeiset.screening.files import files_of
 
     if only and not output:
         raise click.UsageError("--only needs -o")
     if output:
-        check_outputs((snapshot, *inputs), output, None)
+        check_outputs((snapshot, *files_of(inputs)[0]), output, None)
     with progress_bar() as progress:
         result = screen(
             inputs, snapshot, column=column, output=output, only_hits=only == "hits", progress=progress

@@ -17,7 +17,7 @@ from ..columns import Keys
 from ..errors import FeedColumn, FeedConflict, mask
 from ..feeds.details import DETAILS
 from ..feeds.formats import CHANGE, CHANGES, FORMATS
-from ..feeds.loader import Progress, Table, read
+from ..feeds.loader import Progress, Rows, read
 from ..feeds.reader import Options
 from ..register.kinds import ListRule, rule_of
 from ..register.pairs import Pairs
@@ -74,7 +74,7 @@ class Changes:
 
     path: str
     rule: ListRule
-    table: Table
+    table: Rows
     fixed: int | None  # the change of all rows; None if each says it
     adds: Any
     removes: Any

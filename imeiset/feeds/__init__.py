@@ -3,7 +3,7 @@ what was in them."""
 
 from .description import LoadedRegister, load_register
 from .export import export
-from .loader import LoadResult, Table, load, read
+from .loader import LoadResult, Rows, load, read
 from .reader import Options
 from .report import LoadReport
 
@@ -12,7 +12,7 @@ __all__ = [
     "LoadResult",
     "LoadedRegister",
     "Options",
-    "Table",
+    "Rows",
     "export",
     "load",
     "load_register",

@@ -15,8 +15,8 @@ from .. import columns
 from ..errors import ExtraMissing, FeedColumn, FeedEncoding, FeedMissing, ParseStatus
 from .dialect import Dialect, expect_columns, expect_one, titled_so
 from .formats import FORMATS, NUMBERS, Format, plain, recognise
-from .reader import Parts, Reader
-from .rows import Part, Rejected, RowScanner, titles_of
+from .reader import Blocks, Reader
+from .rows import Block, Rejected, RowScanner, titles_of
 from .sources import is_remote
 
 _PARQUET, _ARROW = b"PAR1", b"ARROW1"
@@ -26,7 +26,7 @@ _TEXTS = ("string", "large_string", "string_view", "binary", "large_binary", "bi
 _NUMERIC = ("int", "float", "double", "decimal")
 
 
-def parts(reader: Reader, path: str, delta: bool) -> Parts | None:
+def blocks(reader: Reader, path: str, delta: bool) -> Blocks | None:
     """The parts of a local Parquet or Arrow file; None of anything else."""
     if path == "-" or is_remote(path) or not Path(path).is_file():
         return None  # to look into a pipe would take from it
@@ -38,11 +38,11 @@ def parts(reader: Reader, path: str, delta: bool) -> Parts | None:
     if head.startswith((_PARQUET, _ARROW)) or (
         head.startswith(_STREAM) and path.endswith((".arrows", ".ipc"))
     ):
-        return _parts(reader, path, head, delta)
+        return _blocks(reader, path, head, delta)
     return None
 
 
-def _parts(reader: Reader, path: str, head: bytes, delta: bool) -> Parts:
+def _blocks(reader: Reader, path: str, head: bytes, delta: bool) -> Blocks:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -133,7 +133,7 @@ def is_text(kind: Any) -> bool:
     return str(getattr(kind, "value_type", kind) if "dictionary" in str(kind) else kind) in _TEXTS
 
 
-def _batches(reader: Reader, path: str, batches: Any, names: list[str]) -> Parts:
+def _batches(reader: Reader, path: str, batches: Any, names: list[str]) -> Blocks:
     size = Path(path).stat().st_size
     form = FORMATS[reader.report.formats[-1]]
     scanner: RowScanner | None = None
@@ -145,17 +145,17 @@ def _batches(reader: Reader, path: str, batches: Any, names: list[str]) -> Parts
     rows = 0
     for batch in map(_sound, batches):  # Parquet's are in the order of the file
         if scanner is None:
-            found = iter([_part(reader, batch, form if len(names) > 1 else None)])
+            found = iter([_block(reader, batch, form if len(names) > 1 else None)])
         else:  # in pieces, for a batch of an Arrow file may have any number of rows
             pieces = (batch.slice(start, _ROWS) for start in range(0, batch.num_rows, _ROWS))
             found = (scanner.scan(memoryview(_text(piece)), final=True)[0] for piece in pieces)
-        for part in found:
-            yield part, size, True
-            reader.report.lines += part.rows
+        for block in found:
+            yield block, size, True
+            reader.report.lines += block.rows
         reader.report.bytes += batch.nbytes
         rows += batch.num_rows
     if not rows:
-        yield Part(), size, True
+        yield Block(), size, True
 
 
 def _text(batch: Any) -> bytes:
@@ -190,8 +190,8 @@ def _as_text(column: Any) -> Any:
     return pc.fill_null(column.cast(pa.large_string()), "")
 
 
-def _part(reader: Reader, batch: Any, form: Format | None) -> Part:
-    part = Part(rows=batch.num_rows, lines=batch.num_rows)
+def _block(reader: Reader, batch: Any, form: Format | None) -> Block:
+    block = Block(rows=batch.num_rows, lines=batch.num_rows)
     rows = columns.source(batch.column(0))
     keys, status = np.empty(batch.num_rows, np.uint64), np.empty(batch.num_rows, np.uint8)
     rows.read(keys, status)
@@ -207,28 +207,28 @@ def _part(reader: Reader, batch: Any, form: Format | None) -> Part:
         for at, number in enumerate(np.bincount(group[~counts], minlength=len(values)).tolist()):
             if number:
                 name = values[at].decode(errors="replace")
-                part.ignored[name] = part.ignored.get(name, 0) + number
+                block.ignored[name] = block.ignored.get(name, 0) + number
     accept = reader.accept[status].view(bool)
     for digits, number in _forms(batch.column(0), accept & counts):
         reader.report.forms[digits] += number
     if reader.options.irregular == "keep":
         before = accept
         places, texts = columns.regularise(rows, keys, status)
-        part.texts = [bytes(text) for text, at in zip(texts, places, strict=True) if counts[at]]
+        block.texts = [bytes(text) for text, at in zip(texts, places, strict=True) if counts[at]]
         accept = reader.accept[status].view(bool)
-        part.regular = int((accept & ~before & counts).sum())
+        block.regular = int((accept & ~before & counts).sum())
         counts[places] = False
     good = accept & counts
-    part.keys, part.accepted = [keys[good]], int(good.sum()) + len(part.texts)
+    block.keys, block.accepted = [keys[good]], int(good.sum()) + len(block.texts)
     reader.report.wrong_check_digits += int((status[counts] == ParseStatus.CHECK_DIGIT).sum())
     reader.report.spare_check_digits += int((status[counts] == ParseStatus.CHECK_DIGIT_SPARE).sum())
     bad = np.flatnonzero(~accept & counts)
     if len(bad):
         cells = [_bytes(rows.value(row)) for row in bad.tolist()]
-        part.rejected = [
+        block.rejected = [
             Rejected(bad.astype(np.int64), status[bad], np.zeros(len(bad), np.int32), cells, cells)
         ]
-    return part
+    return block
 
 
 def trimmed(column: Any) -> Any:

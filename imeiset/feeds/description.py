@@ -45,7 +45,7 @@ from ..register.register import Register
 from ..sets import ImeiSet
 from .details import DETAILS, described
 from .formats import FORMATS
-from .loader import Progress, Table, read
+from .loader import Progress, Rows, read
 from .reader import Options
 from .report import LoadReport
 from .sources import Source, is_remote, size_of
@@ -132,8 +132,8 @@ def read_description(path: str | os.PathLike[str]) -> Description:
         raise FeedMissing(name, "a readable file", error.strerror or str(error)) from error
     except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, or nested without end
         raise FeedDescription(name, "TOML", str(error)) from None
-    top = _Table(name, "the description", found, ("policy", "lists"))
-    policy = _policy(_Table(name, "policy", top.get("policy", dict, {}), _POLICY))
+    top = _TomlTable(name, "the description", found, ("policy", "lists"))
+    policy = _policy(_TomlTable(name, "policy", top.get("policy", dict, {}), _POLICY))
     tables = found.get("lists", [])
     if not tables or not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         got = "none" if not tables else "others" if isinstance(tables, list) else "[lists] or another 'lists'"
@@ -142,7 +142,7 @@ def read_description(path: str | os.PathLike[str]) -> Description:
     for number, table in enumerate(tables, 1):
         title = table.get("name")
         where = f"list {number}" + (f", {title!r}" if isinstance(title, str) else "")
-        lists.append(_listing(_Table(name, where, table, _LIST), Path(name).parent))
+        lists.append(_listing(_TomlTable(name, where, table, _LIST), Path(name).parent))
     described = Description(name, policy, tuple(lists))
     with _understood(name):
         _empty(described)
@@ -152,7 +152,7 @@ def read_description(path: str | os.PathLike[str]) -> Description:
     return described
 
 
-class _Table:
+class _TomlTable:
     """A table of a description, asked key by key."""
 
     def __init__(self, path: str, where: str, values: dict[str, Any], keys: tuple[str, ...]) -> None:
@@ -199,7 +199,7 @@ class _Table:
         return None if name is None else EquipmentStatus[name.upper()]
 
 
-def _policy(table: _Table) -> Policy:
+def _policy(table: _TomlTable) -> Policy:
     given: dict[str, Any] = {}
     for key in ("unlisted", "malformed"):
         given[key] = table.status(key, decided=False)
@@ -211,7 +211,7 @@ def _policy(table: _Table) -> Policy:
         return Policy(**given)
 
 
-def _listing(table: _Table, folder: Path) -> Listing:
+def _listing(table: _TomlTable, folder: Path) -> Listing:
     name = table.get("name", str)
     if name is None:
         raise table.error("a 'name'", "none")
@@ -376,7 +376,7 @@ def _load(register: Register, one: Listing, options: Options, progress: _Progres
     return report
 
 
-def _expect_identity(one: Listing, table: Table) -> None:
+def _expect_identity(one: Listing, table: Rows) -> None:
     """Raise FeedColumn for a file that holds something else than its list."""
     wanted = RULES[one.rule].identity
     for path, form in zip(table.report.sources, table.report.formats, strict=True):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..register.details import Column, reasons_text
 from ..sets import ImeiSet
-from .loader import Table
+from .loader import Rows
 from .reader import THREADS
 
 DETAILS = ("reasons", "date")
@@ -18,7 +18,7 @@ _NEVER = 99_999_999
 
 
 def described(
-    table: Table, rows: NDArray[np.bool_] | None = None
+    table: Rows, rows: NDArray[np.bool_] | None = None
 ) -> tuple[ImeiSet, Column | None, Column | None]:
     """The IMEIs of a table, or of some of its rows, and their reasons and dates in key order; None for a
     column that says nothing.

@@ -1,5 +1,7 @@
 """Decompression as a stream: gzip, zstd, xz, and zip archives of one file, their checksums verified."""
 
+import gzip
+import io
 import lzma
 import sys
 import zipfile
@@ -21,27 +23,58 @@ def inflated(path: str, read: Read, head: bytes) -> Read | None:
     """The text of a stream that begins with `head` and goes on with `read`; None if it is not compressed.
 
     Members (frames, streams) may follow one another. Reading raises FeedTruncated for data that end early
-    or are damaged.
+    or are damaged, and for what follows them and is not compressed.
     """
+    file: Any
+    errors: tuple[type[Exception], ...] = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
     if head.startswith(GZIP):
-        module = _gzip()
-        return _Inflate(path, read, head, "gzip", lambda: _Zlib(module), module.error, padding=1).read
-    if head.startswith(XZ):
-        make = lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ)  # noqa: E731
-        return _Inflate(path, read, head, "xz", make, lzma.LZMAError, padding=4).read
-    if head.startswith(ZSTD):
-        zstd = _zstd(path)
-        return _Inflate(path, read, head, "zstd", zstd.ZstdDecompressor, zstd.ZstdError, padding=0).read
-    return None
+        kind = "gzip"
+        opened, error_of_isal = _gzip()
+        file = opened(_Stream(head, read))
+        errors += error_of_isal
+    elif head.startswith(ZSTD):
+        kind, zstd = "zstd", _zstd(path)
+        file = zstd.ZstdFile(_Stream(head, read))
+        errors += (zstd.ZstdError,)
+    elif head.startswith(XZ):
+        kind, file = "xz", _XzFile(_Stream(head, read))
+    else:
+        return None
+
+    def inflate(buffer: memoryview) -> int:
+        try:
+            return int(file.readinto(buffer))
+        except errors as error:
+            raise FeedTruncated(path, f"whole {kind} data", str(error)) from error
+
+    return inflate
 
 
-def _gzip() -> Any:
-    """isal inflates about twice as fast as zlib, and is used where it is installed (extra `fast`)."""
+class _Stream(io.RawIOBase):
+    """A stream as a file: its head, and what comes after it."""
+
+    def __init__(self, head: bytes, read: Read) -> None:
+        self._head, self._read = memoryview(head), read
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._head:
+            return self._read(memoryview(buffer))
+        count = min(len(buffer), len(self._head))
+        buffer[:count], self._head = self._head[:count], self._head[count:]
+        return count
+
+
+def _gzip() -> tuple[Any, tuple[type[Exception], ...]]:
+    """What opens gzip, and errors of its own. isal (extra `fast`) is three times as fast as zlib."""
     if find_spec("isal") is None:
-        return zlib
-    from isal import isal_zlib
+        return gzip.open, ()
+    from isal import igzip, isal_zlib
 
-    return isal_zlib
+    error: Any = isal_zlib.error
+    return igzip.open, (error,)
 
 
 def _zstd(path: str) -> Any:
@@ -55,87 +88,41 @@ def _zstd(path: str) -> Any:
     return zstd
 
 
-class _Zlib:
-    """A decompressor of zlib's kind, with the interface of the others."""
+class _XzFile:
+    """xz streams one after the other, with zeros between them. What follows a stream and is none is an
+    error here, and for `lzma.LZMAFile` the end: the rows of a second stream would be lost."""
 
-    def __init__(self, module: Any) -> None:
-        self._object = module.decompressobj(31)
-        self._rest = b""
+    def __init__(self, file: io.RawIOBase) -> None:
+        self._file, self._data = file, b""
+        self._stream = lzma.LZMADecompressor(lzma.FORMAT_XZ)
 
-    def decompress(self, data: bytes, size: int) -> bytes:
-        text: bytes = self._object.decompress(self._rest + data if self._rest else data, size)
-        self._rest = self._object.unconsumed_tail
-        return text
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._rest and not self.eof
-
-    @property
-    def eof(self) -> bool:
-        return bool(self._object.eof)
-
-    @property
-    def unused_data(self) -> bytes:
-        return bytes(self._object.unused_data)
-
-
-class _Inflate:
-    """The text of compressed members one after the other. padding: after a member, zeros in such units."""
-
-    def __init__(
-        self,
-        path: str,
-        read: Read,
-        head: bytes,
-        kind: str,
-        make: Callable[[], Any],
-        error: type[Exception],
-        *,
-        padding: int,
-    ) -> None:
-        self._path, self._read, self._input, self._kind = path, read, head, kind
-        self._make, self._error, self._padding = make, error, padding
-        self._buffer = memoryview(bytearray(_INPUT))
-        self._member = make()
-
-    def _refill(self) -> bool:
-        if not self._input:
-            self._input = bytes(self._buffer[: self._read(self._buffer)])
-        return bool(self._input)
-
-    def _next_member(self) -> bool:
-        zeros = 0
-        while self._refill():
-            rest = self._input.lstrip(b"\0") if self._padding else self._input
-            zeros += len(self._input) - len(rest)
-            self._input = rest
-            if rest:
-                break
-        if self._padding and zeros % self._padding:
-            raise FeedTruncated(self._path, f"whole {self._kind} data", "padding of another size")
-        if self._input:
-            self._member = self._make()
-        return bool(self._input)
-
-    def read(self, buffer: memoryview) -> int:
-        while True:
-            if self._member.eof and not self._next_member():
-                return 0
+    def readinto(self, buffer: memoryview) -> int:
+        while not self._stream.eof or self._next():
             data = b""
-            if self._member.needs_input:
-                if not self._refill():
-                    raise FeedTruncated(self._path, f"whole {self._kind} data", "its end too early")
-                data, self._input = self._input, b""
-            try:
-                text = self._member.decompress(data, len(buffer))
-            except (self._error, EOFError) as error:
-                raise FeedTruncated(self._path, f"whole {self._kind} data", str(error)) from error
-            if self._member.eof:
-                self._input = self._member.unused_data + self._input
+            if self._stream.needs_input:
+                data, self._data = self._data or self._file.read(_INPUT) or b"", b""
+                if not data:
+                    raise EOFError("its end too early")
+            text = self._stream.decompress(data, len(buffer))
+            if self._stream.eof:
+                self._data = self._stream.unused_data
             if text:
                 buffer[: len(text)] = text
                 return len(text)
+        return 0
+
+    def _next(self) -> bool:
+        """Whether another stream follows."""
+        zeros = 0
+        while data := self._data or self._file.read(_INPUT):
+            self._data = data.lstrip(b"\0")
+            zeros += len(data) - len(self._data)
+            if self._data:
+                self._stream = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+                break
+        if zeros % 4:
+            raise lzma.LZMAError("padding of another size")
+        return bool(self._data)
 
 
 def unzipped(path: str, file: BinaryIO) -> Read:
@@ -148,7 +135,7 @@ def unzipped(path: str, file: BinaryIO) -> Read:
         members = [member for member in archive.infolist() if not member.is_dir()]
         if len(members) != 1:
             raise FeedEncoding(path, "a zip archive of one file", f"one of {len(members)}")
-        member = archive.open(members[0])
+        member: Any = archive.open(members[0])
     except (zipfile.BadZipFile, OSError) as error:  # the latter where it is told to seek to nowhere
         raise FeedTruncated(path, "a whole zip archive", str(error)) from error
     except (RuntimeError, NotImplementedError) as error:  # encrypted; a method that is not known here
@@ -156,10 +143,8 @@ def unzipped(path: str, file: BinaryIO) -> Read:
 
     def read(buffer: memoryview) -> int:
         try:
-            text = member.read(min(len(buffer), _INPUT))
+            return int(member.readinto(buffer[:_INPUT]))
         except (zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
             raise FeedTruncated(path, "a whole zip archive", str(error)) from error
-        buffer[: len(text)] = text
-        return len(text)
 
     return read

@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from . import arrow
 from .formats import CHANGE
 from .reader import MAX_LINE, THREADS, Options, Reader
 from .report import LoadReport
-from .rows import Part, dtype_of
+from .rows import Block, dtype_of
 from .sources import MAX_BYTES, MAX_RATIO, Paths, names_of, size_of
 
 _CODED = ("status", "reasons")
@@ -32,7 +33,7 @@ class LoadResult(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class Rows:
     """Rows of sources, in order, with further columns.
 
     keys: uint64[n], and of ranges and TACs, highs: the last of each; otherwise None. texts: the irregular
@@ -107,11 +108,11 @@ def load(
     lows: list[NDArray[np.uint64]] = []
     highs: list[NDArray[np.uint64]] = []
     texts: set[bytes] = set()
-    with Reader(options, sources=names) as reader:
-        for part in _parts(reader, names, progress):
-            (lows if part.highs else keys).extend(part.keys)
-            highs.extend(part.highs)
-            texts.update(part.texts)
+    with Reader(options, sources=names) as reader, closing(_blocks(reader, names, progress)) as blocks:
+        for block in blocks:
+            (lows if block.highs else keys).extend(block.keys)
+            highs.extend(block.highs)
+            texts.update(block.texts)
         kept = irregulars.table(texts) if irregular == "keep" else None
         result = ImeiSet.from_parts(keys, threads=THREADS, digest=not lows).keeping(kept)
         if lows:
@@ -133,7 +134,7 @@ def read(
     delta: bool = False,
     signs: bool = True,
     progress: Progress | None = None,
-) -> Table:
+) -> Rows:
     """The rows of sources with further columns, of 'line', 'listed', 'status', 'reasons', 'date', 'imsi',
     'msisdn' and 'change_type'. With 'imsi' or 'change_type', a row that has none is rejected.
 
@@ -143,10 +144,11 @@ def read(
     options = options or Options()
     names, wanted = _names(paths, options.rejects), tuple(columns)
     started = time.perf_counter()
-    found = Part()
+    found = Block()
     with Reader(options, wanted, signs=signs, sources=names) as reader:
-        for part in _parts(reader, names, progress, delta):
-            _append(found, part, reader)
+        with closing(_blocks(reader, names, progress, delta)) as blocks:
+            for block in blocks:
+                _append(found, block, reader)
         present = [name for name in wanted if name in found.columns]
         for name in present:
             if name not in found.text_columns:
@@ -155,7 +157,7 @@ def read(
     report = reader.report
     report.texts = len(set(found.texts))
     report.seconds = time.perf_counter() - started
-    return Table(
+    return Rows(
         _joined(found.keys, np.uint64),
         _joined(found.highs, np.uint64) if found.highs else None,
         np.array(found.texts, irregulars.NONE.dtype),
@@ -166,20 +168,20 @@ def read(
     )
 
 
-def _append(found: Part, part: Part, reader: Reader) -> None:
-    """Add the rows of a part, and to columns that it or those before it have not, what stands for none."""
+def _append(found: Block, block: Block, reader: Reader) -> None:
+    """Add the rows of a block, and to columns that it or those before it have not, what stands for none."""
     for into, of, more in (
-        (found.columns, part.columns, sum(map(len, part.keys))),
-        (found.text_columns, part.text_columns, len(part.texts)),
+        (found.columns, block.columns, sum(map(len, block.keys))),
+        (found.text_columns, block.text_columns, len(block.texts)),
     ):
         for name in {**into, **of}:
             if name not in into:
                 before = sum(map(len, found.keys)) if into is found.columns else len(found.texts)
                 into[name] = [_absent(name, before, reader)]
             into[name] += of.get(name) or [_absent(name, more, reader)]
-    found.keys += part.keys
-    found.highs += part.highs
-    found.texts += part.texts
+    found.keys += block.keys
+    found.highs += block.highs
+    found.texts += block.texts
 
 
 def _absent(name: str, rows: int, reader: Reader) -> NDArray[Any]:
@@ -205,17 +207,18 @@ def _names(paths: Paths, rejects: str | os.PathLike[str] | None) -> list[str]:
     return names
 
 
-def _parts(
+def _blocks(
     reader: Reader, names: list[str], progress: Progress | None, delta: bool = False
-) -> Iterator[Part]:
+) -> Generator[Block, None, None]:
     """The parts of all sources."""
     sizes = [size for name in names if (size := size_of(name)) is not None]
     total = sum(sizes) if len(sizes) == len(names) else None
     done = position = 0
     for name in names:
-        found = arrow.parts(reader, name, delta) or reader.text_parts(name, delta)
-        for part, position in reader.read(name, found):
-            if progress:
-                progress(done + position, total)
-            yield part
+        found = arrow.blocks(reader, name, delta) or reader.text_blocks(name, delta)
+        with closing(reader.read(name, found)) as given:
+            for block, position in given:
+                if progress:
+                    progress(done + position, total)
+                yield block
         done += position

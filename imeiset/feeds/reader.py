@@ -1,10 +1,10 @@
-"""Sources to parts, in order: text is cut into blocks that are scanned on all cores, and accounted for."""
+"""Sources to blocks of rows, in order: text is cut and scanned on all cores, and accounted for."""
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -28,7 +28,7 @@ from ..errors import (
 from .dialect import Dialect, preamble, sniff
 from .formats import CHANGE, FORMATS, Format, plain
 from .report import FIRST_LINES, LoadReport, Rejects, RowFlaw, reason_of
-from .rows import WANTED, Part, Rejected, RowScanner, Values
+from .rows import WANTED, Block, Rejected, RowScanner, Values
 from .sources import CHUNK, MAX_BYTES, MAX_RATIO, Source
 
 MAX_LINE = 1 << 20  # bytes
@@ -42,7 +42,9 @@ _POLICIES: dict[str, tuple[ParseStatus, ...]] = {
     "spare": (ParseStatus.OK, ParseStatus.CHECK_DIGIT_SPARE),
     "require": (ParseStatus.OK,),
 }
-Parts = Iterator[tuple[Part, int, bool]]  # with the bytes read so far, and whether the source has a header
+Blocks = Generator[
+    tuple[Block, int, bool], None, None
+]  # with the bytes read so far, and whether the source has a header
 _REASONS = {int(code): code.name.lower().encode() for code in (*ParseStatus, *RowFlaw)}
 
 
@@ -119,7 +121,7 @@ class Reader:
             error = (None, None, None)
         self._stack.__exit__(*error)  # type: ignore[arg-type]
 
-    def read(self, path: str, parts: Parts) -> Iterator[tuple[Part, int]]:
+    def read(self, path: str, blocks: Blocks) -> Generator[tuple[Block, int], None, None]:
         """The parts of a source in order, with the bytes of the file read so far, accounted for.
 
         Raises a kind of FeedError.
@@ -130,9 +132,10 @@ class Reader:
         rows, accepted, ignored = report.rows, report.accepted, sum(report.ignored.values())
         self._first_line = 1
         header = False
-        for part, position, header in parts:  # noqa: B007
-            self._account(path, part)
-            yield part, position
+        with closing(blocks):  # with its threads, whatever happens
+            for block, position, header in blocks:  # noqa: B007
+                self._account(path, block)
+                yield block, position
         if report.rows == rows and not header:
             raise FeedEmpty(path, "rows", "only comments and blank lines")
         if report.rows > rows and (report.accepted, sum(report.ignored.values())) == (accepted, ignored):
@@ -141,15 +144,15 @@ class Reader:
 
     # ---- text ----------------------------------------------------------------------
 
-    def text_parts(self, path: str, delta: bool) -> Parts:
-        """The parts of delimited text, for `read`.
+    def text_blocks(self, path: str, delta: bool) -> Blocks:
+        """The blocks of delimited text, for `read`.
 
         delta: the source may be one; otherwise one that says so is refused, as its removals would be loaded.
         Blocks that end with a line are scanned in any order, on any thread, as if they began with a row.
         One that does not, because the block before ends inside a quoted cell, is scanned again."""
         report, options = self.report, self.options
         chunk = max(CHUNK, options.max_line)
-        waiting: deque[tuple[Future[tuple[Part, int]], bytearray, memoryview]] = deque()
+        waiting: deque[tuple[Future[tuple[Block, int]], bytearray, memoryview]] = deque()
         scanners: list[RowScanner] = []
         idle: SimpleQueue[RowScanner] = SimpleQueue()
         # What is still to be scanned: of the blocks that are done, and after those that wait.
@@ -165,23 +168,23 @@ class Reader:
             ) as source,
         ):
 
-            def scan(text: memoryview) -> tuple[Part, int]:
+            def scan(text: memoryview) -> tuple[Block, int]:
                 scanner = idle.get()
                 try:
                     return scanner.scan(text, final=False)
                 finally:
                     idle.put(scanner)
 
-            def settle() -> Part:
+            def finished() -> Block:
                 nonlocal left
                 future, buffer, text = waiting.popleft()
-                part, unfinished = future.result()
+                block, unfinished = future.result()
                 if left:
                     text = memoryview(left + text)
-                    part, unfinished = scanners[0].scan(text, final=False)
+                    block, unfinished = scanners[0].scan(text, final=False)
                 left = bytes(text[len(text) - unfinished :])
                 source.release(buffer)
-                return part
+                return block
 
             for buffer, start, stop in source:
                 report.bytes += stop - start
@@ -209,19 +212,19 @@ class Reader:
                     waiting.append((pool.submit(scan, text), buffer, text))
                     if len(waiting) <= THREADS:
                         continue
-                    yield settle(), source.position, header
+                    yield finished(), source.position, header
                     continue
                 while waiting:
-                    yield settle(), source.position, header
+                    yield finished(), source.position, header
                 if left or rest:
                     text = memoryview(left + rest + text)
                     left = b""
-                part, unfinished = scanners[0].scan(text, final=False)
+                block, unfinished = scanners[0].scan(text, final=False)
                 rest = bytes(text[len(text) - unfinished :])
-                yield part, source.position, header
+                yield block, source.position, header
                 source.release(buffer)
             while waiting:
-                yield settle(), source.position, header
+                yield finished(), source.position, header
         if not scanners:
             raise FeedEmpty(path, "text", "an empty file")
         yield scanners[0].scan(memoryview(left + rest), final=True)[0], source.position, header
@@ -283,34 +286,34 @@ class Reader:
 
     # ---- accounts --------------------------------------------------------------------
 
-    def _account(self, path: str, part: Part) -> None:
+    def _account(self, path: str, block: Block) -> None:
         """Count what is in the next part of a source."""
         report, options = self.report, self.options
-        report.rows += part.rows
-        report.accepted += part.accepted
-        report.irregular += len(part.texts)
-        report.forms[14] += part.regular
-        if part.highs:
-            report.ranges += part.accepted
-        for status, count in part.ignored.items():
+        report.rows += block.rows
+        report.accepted += block.accepted
+        report.irregular += len(block.texts)
+        report.forms[14] += block.regular
+        if block.highs:
+            report.ranges += block.accepted
+        for status, count in block.ignored.items():
             name = mask_text(status)
             if name not in report.ignored and len(report.ignored) >= MAX_STATUSES:
                 name = "others"
             report.ignored[name] = report.ignored.get(name, 0) + count
-        for name, count in zip(("blank", "comments", "continued"), part.skipped, strict=True):
+        for name, count in zip(("blank", "comments", "continued"), block.skipped, strict=True):
             setattr(report, name, getattr(report, name) + count)
-        for digits, count in zip(report.forms, part.forms, strict=True):
+        for digits, count in zip(report.forms, block.forms, strict=True):
             report.forms[digits] += count
-        if part.statuses is not None:
-            report.wrong_check_digits += int(part.statuses[ParseStatus.CHECK_DIGIT])
-            report.spare_check_digits += int(part.statuses[ParseStatus.CHECK_DIGIT_SPARE])
-        for lines in part.columns.get("line", []) + part.text_columns.get("line", []):
+        if block.statuses is not None:
+            report.wrong_check_digits += int(block.statuses[ParseStatus.CHECK_DIGIT])
+            report.spare_check_digits += int(block.statuses[ParseStatus.CHECK_DIGIT_SPARE])
+        for lines in block.columns.get("line", []) + block.text_columns.get("line", []):
             lines += self._first_line
         if options.max_rows is not None and report.rows > options.max_rows:
             raise FeedLimit(path, f"at most {options.max_rows:,} rows", "more")
-        for rejected in part.rejected:
+        for rejected in block.rejected:
             self._reject(path, rejected)
-        self._first_line += part.lines
+        self._first_line += block.lines
 
     def _reject(self, path: str, rejected: Rejected) -> None:
         report, limit = self.report, self.options.max_rejects

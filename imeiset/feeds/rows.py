@@ -56,7 +56,7 @@ class Rejected:
 
 
 @dataclass(slots=True)
-class Part:
+class Block:
     """What is in a block. keys, highs: the accepted identities, the latter of ranges. texts: the irregular
     ones. columns, text_columns: the wanted columns of both. skipped: lines that are no row: blank, comments,
     inside quoted cells. statuses: rows by status; forms: accepted rows of 14, 15 and 16 digits; of both,
@@ -165,12 +165,12 @@ class RowScanner:
         """Whether the next block begins in the middle of a line that is too long."""
         return self._scanner.skipping
 
-    def scan(self, text: memoryview, *, final: bool) -> tuple[Part, int]:
+    def scan(self, text: memoryview, *, final: bool) -> tuple[Block, int]:
         """The rows of the next block, and how many bytes at its end belong to an unfinished one.
 
         final: the block ends with a row. Until it does, the next one begins with these bytes.
         """
-        scanner, part = self._scanner, Part()
+        scanner, block = self._scanner, Block()
         scanner.feed(text, final=final)
         first = scanner.first_line
         sifts = self._sifts and not self._unlike
@@ -181,21 +181,21 @@ class RowScanner:
                 accepted, reasons = scanner.read_keys(self._accept, self._room())
                 if not accepted and not len(reasons):
                     break
-                part.rows += accepted + len(reasons)
+                block.rows += accepted + len(reasons)
                 if self._filter and (reasons == IGNORED).any():
-                    self._count_ignored(part, reasons == IGNORED)
-                self._take(part, text, self._kept(accepted), np.arange(len(reasons)), reasons, {})
+                    self._count_ignored(block, reasons == IGNORED)
+                self._take(block, text, self._kept(accepted), np.arange(len(reasons)), reasons, {})
             else:
                 rows = scanner.batch()
                 if not rows:
                     break
-                part.rows += rows
-                self._batch(part, text, rows)
-        if sifts and (scanner.learned - learned) * 4 > part.rows:
+                block.rows += rows
+                self._batch(block, text, rows)
+        if sifts and (scanner.learned - learned) * 4 > block.rows:
             self._unlike = _UNLIKE
-        part.lines = scanner.lines - first + 1
-        part.skipped, part.statuses, part.forms = scanner.tally()
-        return part, scanner.unfinished
+        block.lines = scanner.lines - first + 1
+        block.skipped, block.statuses, block.forms = scanner.tally()
+        return block, scanner.unfinished
 
     def _room(self) -> Keys:
         """Memory for the keys of a batch, which is used again unless they are kept."""
@@ -205,16 +205,16 @@ class RowScanner:
         return self._slab
 
     def _kept(self, count: int) -> Keys:
-        """The first keys of that memory, now those of a part."""
+        """The first keys of that memory, now those of a block."""
         keys, self._slab = self._slab[:count], self._slab[count:]
         return keys
 
-    def _batch(self, part: Part, text: memoryview, rows: int) -> None:
+    def _batch(self, block: Block, text: memoryview, rows: int) -> None:
         scanner = self._scanner
         flaws = scanner.rows[:, 3]
         columns = {name: self._column(name, text, flaws) for name in self.columns}
         if self._filter:
-            self._ignore(part, flaws)
+            self._ignore(block, flaws)
         identity = self._dialect.format.identity
         rejected: NDArray[Any]
         if identity == "imei":
@@ -222,7 +222,7 @@ class RowScanner:
             keys, highs = self._kept(accepted), None
         else:
             keys, highs, rejected, reasons = self._range(identity, flaws)
-        self._take(part, text, keys, rejected, reasons, columns, highs)
+        self._take(block, text, keys, rejected, reasons, columns, highs)
 
     def _range(
         self, identity: str, flaws: NDArray[np.int32]
@@ -286,26 +286,26 @@ class RowScanner:
         statuses = self._dialect.format.statuses
         return statuses is None or status.lower() in statuses
 
-    def _ignore(self, part: Part, flaws: NDArray[np.int32]) -> None:
+    def _ignore(self, block: Block, flaws: NDArray[np.int32]) -> None:
         """Flaw the rows whose status does not count."""
         group, values = self._scanner.groups(self._places["listed"])
         others = np.array([not self._counts(value) for value in values], bool)
         if others.any():
             rows = others[group] & (flaws == 0)
             flaws[rows] = IGNORED
-            self._count_ignored(part, rows)
+            self._count_ignored(block, rows)
 
-    def _count_ignored(self, part: Part, rows: NDArray[np.bool_]) -> None:
+    def _count_ignored(self, block: Block, rows: NDArray[np.bool_]) -> None:
         """Count these rows of the batch by status."""
         group, values = self._scanner.groups(self._places["listed"])
         for at, count in enumerate(np.bincount(group[rows], minlength=len(values)).tolist()):
             if count:
                 name = values[at].lower().decode(errors="replace")
-                part.ignored[name] = part.ignored.get(name, 0) + count
+                block.ignored[name] = block.ignored.get(name, 0) + count
 
     def _take(
         self,
-        part: Part,
+        block: Block,
         text: memoryview,
         keys: Keys,
         rejected: NDArray[Any],
@@ -323,23 +323,23 @@ class RowScanner:
             counted = reasons != IGNORED
             rejected, reasons = rejected[counted], reasons[counted]
             if self._keep and highs is None and len(reasons):
-                others, more, regular, odd = self._regularise(part, text, rejected, reasons)
+                others, more, regular, odd = self._regularise(block, text, rejected, reasons)
                 keys = np.concatenate([keys, more])
                 for name, values in columns.items():
                     columns_of[name].append(values[regular])
-                    part.text_columns.setdefault(name, []).append(values[odd])
+                    block.text_columns.setdefault(name, []).append(values[odd])
                 rejected, reasons = rejected[others], reasons[others]
             if len(reasons):
-                part.rejected.append(self._explain(text, rejected, reasons))
-        part.keys.append(keys)
+                block.rejected.append(self._explain(text, rejected, reasons))
+        block.keys.append(keys)
         if highs is not None:
-            part.highs.append(highs)
-        part.accepted += len(keys)
+            block.highs.append(highs)
+        block.accepted += len(keys)
         for name, pieces in columns_of.items():
-            part.columns.setdefault(name, []).extend(pieces)
+            block.columns.setdefault(name, []).extend(pieces)
 
     def _regularise(
-        self, part: Part, text: memoryview, rejected: NDArray[Any], reasons: NDArray[np.uint8]
+        self, block: Block, text: memoryview, rejected: NDArray[Any], reasons: NDArray[np.uint8]
     ) -> tuple[NDArray[np.bool_], Keys, NDArray[Any], NDArray[Any]]:
         """Look again at refused rows: those that stay so, the keys of those that begin with 14 digits, the
         rows of these, and the rows of irregular identities, which are added."""
@@ -356,10 +356,10 @@ class RowScanner:
                 keys.append(form)
                 regular.append(row)
             else:
-                part.texts.append(form)
+                block.texts.append(form)
                 odd.append(row)
-        part.accepted += len(odd)
-        part.regular += len(regular)
+        block.accepted += len(odd)
+        block.regular += len(regular)
         return others, np.array(keys, np.uint64), rejected[regular], rejected[odd]
 
     def _explain(self, text: memoryview, rejected: NDArray[Any], reasons: NDArray[np.uint8]) -> Rejected:

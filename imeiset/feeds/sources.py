@@ -6,7 +6,7 @@ import select
 import stat
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
@@ -83,22 +83,35 @@ def size_of(path: str) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-def stdin_reader() -> Read:
+def stdin_reader(wake: int | None = None) -> Read:
     """A function that reads what stdin has into a buffer, waiting for it; 0 at the end.
 
-    Raises FeedMissing if stdin is closed.
+    wake: a descriptor; the waiting ends, too, as soon as it can be read. Raises FeedMissing if stdin is
+    closed.
     """
     if sys.stdin is None:
         raise FeedMissing("-", "an open stdin", "a closed one")
     # Unbuffered, as the lock of the buffered stdin would hang the exit of the process.
     stdin: Any = sys.stdin.buffer
-    stdin = getattr(stdin, "raw", stdin)
+    return _waiting(getattr(stdin, "raw", stdin), wake)
+
+
+def _waiting(file: Any, wake: int | None) -> Read:
+    """What a file has, waiting for it; 0 at its end, and once `wake` can be read."""
+    ready = select.poll()
+    try:
+        for one in (file, *(() if wake is None else (wake,))):
+            ready.register(one, select.POLLIN)
+        wait: Callable[[], list[Any]] = ready.poll
+    except (OSError, TypeError):  # not a file of the system: it never waits
+        wait = list
 
     def read(buffer: memoryview) -> int:
-        # None: a pipe that someone made non-blocking is empty for now. That is not its end.
-        while (count := stdin.readinto(buffer)) is None:
-            select.select([stdin], [], [])
-        return int(count)
+        while all(descriptor != wake for descriptor, _ in wait()):
+            # None: a pipe that someone made non-blocking is empty for now. That is not its end.
+            if (count := file.readinto(buffer)) is not None:
+                return int(count)
+        return 0
 
     return read
 
@@ -127,6 +140,8 @@ class Source:
     buffer may be written to until it is given back by `release`, as each must be: there are `held` and
     two more. Iterating raises FeedMissing, FeedEncoding, FeedTruncated or FeedLimit; what was read before
     an error must not be used.
+
+    Its thread ends with the context, but while it waits for a FIFO without a writer, or for a remote file.
     """
 
     def __init__(
@@ -145,10 +160,12 @@ class Source:
         self._full: SimpleQueue[tuple[bytearray, int, int] | BaseException | None] = SimpleQueue()
         for _ in range(_BUFFERS + held):
             self._free.put(bytearray(HEADROOM + chunk))
-        # A daemon: nothing can interrupt the reading of a pipe that stays silent.
+        self._is_file = size_of(path) is not None
+        # A daemon: nothing can interrupt the opening of a FIFO, or a remote file that does not come.
         self._thread = threading.Thread(target=self._work, name=f"read {path}", daemon=True)
 
     def __enter__(self) -> Self:
+        self._wake, self._waker = os.pipe()  # the thread closes the first, and the context the other
         self._thread.start()
         return self
 
@@ -156,7 +173,8 @@ class Source:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._free.put(None)
-        self._thread.join(1.0)
+        os.close(self._waker)
+        self._thread.join(None if self._is_file else 1.0)
 
     def __iter__(self) -> Iterator[tuple[bytearray, int, int]]:
         while (chunk := self._full.get()) is not None:
@@ -171,11 +189,11 @@ class Source:
     def _work(self) -> None:
         try:
             if self.path == "-":
-                self._read_all(stdin_reader(), None)
+                self._read_all(stdin_reader(self._wake), None)
             else:
                 with _open(self.path) as file:
                     size = None if is_remote(self.path) else _size(file)
-                    if self._read_all(_reader(file), file) and size and self.position < size:
+                    if self._read_all(self._reader(file), file) and size and self.position < size:
                         got = f"{self.position:,}: it shrank while it was read"
                         raise FeedTruncated(self.path, f"{size:,} bytes", got)
             self._full.put(None)
@@ -186,6 +204,18 @@ class Source:
             self._full.put(FeedMissing(self.path, "a readable file", reason))
         except BaseException as error:
             self._full.put(error)
+        finally:
+            os.close(self._wake)
+
+    def _reader(self, file: Any) -> Read:
+        def read(buffer: memoryview) -> int:
+            data = file.read(len(buffer))
+            buffer[: len(data)] = data
+            return len(data)
+
+        if is_remote(self.path):
+            return file.readinto if hasattr(file, "readinto") else read
+        return file.readinto if self._is_file else _waiting(file, self._wake)
 
     def _read_all(self, readinto: Read, file: Any) -> bool:
         """Whether the end was reached; otherwise nobody wants more."""
@@ -238,15 +268,6 @@ class Source:
 def _size(file: Any) -> int | None:
     status = os.fstat(file.fileno())
     return status.st_size if stat.S_ISREG(status.st_mode) else None
-
-
-def _reader(file: Any) -> Read:
-    def read(buffer: memoryview) -> int:
-        data = file.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    return file.readinto if hasattr(file, "readinto") else read
 
 
 def _fill(buffer: bytearray, read: Read) -> int:

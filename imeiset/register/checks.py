@@ -24,6 +24,9 @@ from imeiset.register.lists import List, ListMapping
 from imeiset.register.policy import STRENGTH, EquipmentStatus, Policy, Verdict
 from imeiset.sets import ImeiSet
 
+_Threads = int | None
+_No = Literal[False]
+_Yes = Literal[True]
 _MALFORMED = 0xFF  # in the place of a status: not decided yet
 _ROWS = 1 << 12  # of malformed rows at a time
 _RULES: tuple[Any, ...] = (*RULES, "irregular")
@@ -42,7 +45,9 @@ class Rules:
         self._statuses = tuple(one.status for one in self.lists)
         self._texts = any(one.irregular for one in self.lists)
 
-    def tables(self, known: Coverage, touched: Keys | None, wide: ImeiSet | None) -> CheckTables:
+    def tables(
+        self, coverage: Coverage, touched: Keys | None = None, wide: ImeiSet | None = None
+    ) -> CheckTables:
         """What checks read; see `CheckTables` for the arguments."""
         lists = self.lists
         by_strength = sorted(range(len(lists)), key=lambda i: STRENGTH.index(self._statuses[i]))
@@ -57,7 +62,7 @@ class Rules:
         prefixes = sorted((prefix, i) for i, one in enumerate(lists) for prefix in one.prefixes)
         has = {rule for one in lists for rule in one.rules}
         return CheckTables(
-            known.imeis,
+            coverage.imeis,
             order=[rule for rule in self.policy.precedence if rule in has],
             levels=levels,
             pairings=[(pairs.pairing, kind == "lock", self._code(i)) for i, kind, pairs in paired],
@@ -69,8 +74,8 @@ class Rules:
             explain=self.explain,
             malformed=self.malformed,
             about=self,
-            spans=known.spans,
-            shift=known.shift,
+            spans=coverage.spans,
+            shift=coverage.shift,
             touched=touched,
             wide=wide,
         )
@@ -241,32 +246,14 @@ class Checks(ListMapping, Checker):
 
     @overload
     def check_many(
-        self,
-        imeis: object,
-        imsis: object = None,
-        *,
-        threads: int | None = 1,
-        lists: Literal[False] = False,
-        digits: int = 14,
+        self, imeis: Any, imsis: Any = ..., *, threads: _Threads = ..., lists: _No = ..., digits: int = ...
     ) -> NDArray[np.uint8]: ...
     @overload
     def check_many(
-        self,
-        imeis: object,
-        imsis: object = None,
-        *,
-        threads: int | None = 1,
-        lists: Literal[True],
-        digits: int = 14,
+        self, imeis: Any, imsis: Any = ..., *, threads: _Threads = ..., lists: _Yes, digits: int = ...
     ) -> tuple[NDArray[np.uint8], NDArray[np.int8]]: ...
     def check_many(
-        self,
-        imeis: object,
-        imsis: object = None,
-        *,
-        threads: int | None = 1,
-        lists: bool = False,
-        digits: int = 14,
+        self, imeis: Any, imsis: Any = None, *, threads: _Threads = 1, lists: bool = False, digits: int = 14
     ) -> Any:
         """The statuses of a column of IMEIs, all answered by the lists of one moment.
 
@@ -337,14 +324,3 @@ class Checks(ListMapping, Checker):
 def _shown(codes: NDArray[Any], lists: bool) -> Any:
     """Statuses; with `lists`, also the numbers of the lists that decided, -1 where none did."""
     return ((codes & 0xFF).astype(np.uint8), (codes >> 8).astype(np.int8) - np.int8(1)) if lists else codes
-
-
-def make_tables(
-    lists: Sequence[List],
-    policy: Policy,
-    known: Coverage,
-    touched: Keys | None = None,
-    wide: ImeiSet | None = None,
-) -> CheckTables:
-    """What checks read; see `CheckTables` for the arguments."""
-    return Rules(lists, policy).tables(known, touched, wide)

@@ -1,6 +1,6 @@
 """Which IMEIs some list of a register may say something about: what most checks ask, and nothing else."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,11 +25,12 @@ class Coverage:
     shift: int = 0
 
     @classmethod
-    def of(cls, sets: Iterable[ImeiSet], ranges: Iterable[ImeiSet]) -> "Coverage":
-        """The union of sets and of ranges. O(members and runs)."""
-        wholes, lows, highs = list(sets), [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
-        for one in ranges:
-            for low, high in one.runs():
+    def of_lists(cls, lists: Sequence[List]) -> "Coverage":
+        """What some list may say something about. The lists are flat. O(members and runs)."""
+        wholes = [part for one in lists for part in one.sets()]
+        lows, highs = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
+        for one in lists:
+            for low, high in one.range.base.runs() if one.range is not None else ():
                 first, end = (low + _LAST) // _TAC, (high + _ONE) // _TAC  # whole TACs
                 inside = first < end
                 wholes.append(ImeiSet.from_runs(first[inside] * _TAC, end[inside] * _TAC - _ONE))
@@ -50,20 +51,12 @@ class Coverage:
             mark(words, (np.repeat(begin, length) + inside).astype(np.uint64))
         return cls(union(wholes), words, shift)
 
-    @classmethod
-    def of_lists(cls, lists: Sequence[List]) -> "Coverage":
-        """What some list may say something about. The lists are flattened."""
-        sets = [part for one in lists for part in one.sets()]
-        sets += [one.tac.base for one in lists if one.tac is not None]
-        return cls.of(sets, [one.range.base for one in lists if one.range is not None])
-
     def after(self, lists: Sequence[List], flattened: Sequence[List]) -> "Coverage":
         """`of_lists` of the flattened lists, by this one of their bases: changed IMEIs are looked up, the
         rest is copied. Made anew where ranges or TACs changed, or where one set alone is its own union."""
         sets = [part for one in flattened for part in one.sets()]
-        tacs = [one.tac.base for one in flattened if one.tac is not None]
         spans = [part for one in lists for part in (one.range, one.tac) if part is not None]
-        alone = len(sets) < 2 or any(part is self.imeis for part in [*sets, *tacs])
+        alone = len(sets) < 2 or any(part is self.imeis for part in sets)
         if alone or any(part.changed for part in spans):
             return Coverage.of_lists(flattened)
         parts = [
@@ -72,7 +65,7 @@ class Coverage:
         parts += [one.pairs.touched for one in lists if one.pairs is not None]
         keys = union(parts).to_numpy()
         listed, was = np.zeros(len(keys), bool), np.zeros(len(keys), np.uint8)
-        for members in [*sets, *tacs]:
+        for members in sets:
             here = np.empty(len(keys), np.uint8)
             members.contains_keys(keys, here)
             listed |= here != 0

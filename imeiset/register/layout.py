@@ -10,7 +10,7 @@ xL          the irregular identities of list L, one a line
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +64,41 @@ class Contents:
 
     def sections(self) -> list[tuple[str, "ReadableBuffer"]]:
         """As they stand in a file: the same contents, the same bytes."""
-        return _written(self.lists, self.policy, self.coverage)
+        sections: list[tuple[str, ReadableBuffer]] = []
+        written: list[ImeiSet] = []
+
+        def put(members: ImeiSet, *beside: tuple[str, Any]) -> int:
+            n = len(written)
+            parts = enumerate(section for _, section in members.sections())
+            sections.extend((f"{n}.{i}", part) for i, part in parts)
+            sections.extend((f"{n}.{name}", array) for name, array in beside)
+            written.append(members)
+            return n
+
+        described = []
+        for number, one in enumerate(self.lists):
+            about: dict[str, Any] = {"name": one.name, "status": int(one.status), "kind": one.kind}
+            about["reason"] = one.reason
+            for rule, part in one.parts.items():
+                kept = {name: column for name, column in zip("rd", part.columns, strict=True) if column}
+                about[rule] = put(part.base, *((name, column.codes) for name, column in kept.items()))
+                for name, column in kept.items():
+                    about[name] = column.values
+            if one.pairs is not None:
+                pairs = one.pairs.base
+                about["pairs"] = put(pairs.imeis, ("s", pairs.starts), ("m", pairs.imsis))
+            if one.prefixes:
+                about["prefixes"] = sorted(str(prefix)[1:] for prefix in one.prefixes)
+            if one.irregular:
+                sections.append((f"x{number}", b"\n".join(sorted(one.irregular))))
+            described.append(about)
+        same = (n for n, one in enumerate(written) if one is self.coverage.imeis)  # of a list that is alone
+        about = {"known": next(same, None), "shift": self.coverage.shift}
+        if about["known"] is None:
+            about["known"] = put(self.coverage.imeis)
+        description = {"layout": _LAYOUT, "policy": asdict(self.policy), "lists": described, **about}
+        sections.append(("spans", self.coverage.spans.data))
+        return [(_DESCRIPTION, dump(description)), *sections]
 
     def save(self, path: str | os.PathLike[str], *, generation: int = 0) -> None:
         """See `Register.save`."""
@@ -73,48 +107,30 @@ class Contents:
 
     def expect_sound(self, path: str) -> None:
         """Raise SnapshotBounds if anything is not as its writer makes it. Reads everything."""
-        for fault in _faults(self.lists, self.coverage):
+        for fault in self._faults():
             raise SnapshotBounds(path, fault, "another")
 
-
-def _written(lists: Sequence[List], policy: Policy, coverage: Coverage) -> list[tuple[str, "ReadableBuffer"]]:
-    sections: list[tuple[str, ReadableBuffer]] = []
-    written: list[ImeiSet] = []
-
-    def put(members: ImeiSet, *beside: tuple[str, Any]) -> int:
-        n = len(written)
-        parts = enumerate(section for _, section in members.sections())
-        sections.extend((f"{n}.{i}", part) for i, part in parts)
-        sections.extend((f"{n}.{name}", array) for name, array in beside)
-        written.append(members)
-        return n
-
-    described = []
-    for number, one in enumerate(lists):
-        about: dict[str, Any] = {"name": one.name, "status": int(one.status), "kind": one.kind}
-        about["reason"] = one.reason
-        for rule, part in one.parts.items():
-            kept = {name: column for name, column in zip("rd", part.columns, strict=True) if column}
-            about[rule] = put(part.base, *((name, column.codes) for name, column in kept.items()))
-            for name, column in kept.items():
-                about[name] = column.values
-        if one.pairs is not None:
-            pairs = one.pairs.base
-            about["pairs"] = put(pairs.imeis, ("s", pairs.starts), ("m", pairs.imsis))
-        if one.prefixes:
-            about["prefixes"] = sorted(str(prefix)[1:] for prefix in one.prefixes)
-        if one.irregular:
-            sections.append((f"x{number}", b"\n".join(sorted(one.irregular))))
-        described.append(about)
-    same = (
-        n for n, members in enumerate(written) if members is coverage.imeis
-    )  # a list that is its own union
-    about = {"known": next(same, None), "shift": coverage.shift}
-    if about["known"] is None:
-        about["known"] = put(coverage.imeis)
-    description = {"layout": _LAYOUT, "policy": asdict(policy), "lists": described, **about}
-    sections.append(("spans", coverage.spans.data))
-    return [(_DESCRIPTION, dump(description)), *sections]
+    def _faults(self) -> Iterator[str]:
+        """What is not as it should be, in words. Reads everything."""
+        every = [(members, anew) for one in self.lists for members in one.sets()]
+        every += [(one.range.base, packed) for one in self.lists if one.range is not None]
+        for number, (members, made) in enumerate([*every, (self.coverage.imeis, anew)]):
+            if not _rebuilds(members, made):
+                yield f"the sections of set {number} as its members make them"
+        if Coverage.of_lists(self.lists) != self.coverage:
+            yield "the union of all lists"
+        for one in self.lists:
+            for part in one.parts.values():
+                for column in part.columns:
+                    if column and not column.is_sound():
+                        yield f"reasons and dates of list {one.name!r} that are its texts"
+                for date in part.columns[1].values if part.columns[1] else ():
+                    if not is_date(date):
+                        yield f"dates in list {one.name!r}"
+            if any(irregular.normalised(text) != text for text in one.irregular):
+                yield f"irregular identities in list {one.name!r}"
+            if one.pairs is not None and not one.pairs.base.is_sound():
+                yield f"pairs in order in list {one.name!r}"
 
 
 def _read(sections: Mapping[str, bytes | memoryview], path: str) -> tuple[tuple[List, ...], Policy, Coverage]:
@@ -177,29 +193,6 @@ def _read(sections: Mapping[str, bytes | memoryview], path: str) -> tuple[tuple[
         Policy(**about["policy"]),
         Coverage(get(about["known"]), array("spans", "<u8", None), shift),
     )
-
-
-def _faults(lists: Sequence[List], coverage: Coverage) -> Iterator[str]:
-    """What is not as it should be, in words. Reads everything."""
-    every = [(members, anew) for one in lists for members in one.sets()]
-    every += [(members, packed) for one in lists for members in one.ranges()]
-    for number, (members, made) in enumerate([*every, (coverage.imeis, anew)]):
-        if not _rebuilds(members, made):
-            yield f"the sections of set {number} as its members make them"
-    if Coverage.of_lists(lists) != coverage:
-        yield "the union of all lists"
-    for one in lists:
-        for part in one.parts.values():
-            for column in part.columns:
-                if column and not column.is_sound():
-                    yield f"reasons and dates of list {one.name!r} that are its texts"
-            for date in part.columns[1].values if part.columns[1] else ():
-                if not is_date(date):
-                    yield f"dates in list {one.name!r}"
-        if any(irregular.normalised(text) != text for text in one.irregular):
-            yield f"irregular identities in list {one.name!r}"
-        if one.pairs is not None and not one.pairs.base.is_sound():
-            yield f"pairs in order in list {one.name!r}"
 
 
 def _rebuilds(members: ImeiSet, made: Callable[[ImeiSet], ImeiSet]) -> bool:

@@ -92,13 +92,9 @@ class List:
         return replace(self, **held)
 
     def sets(self) -> list[ImeiSet]:
-        """The single IMEIs that its frozen parts say something about."""
-        found = [] if self.exact is None else [self.exact.base]
+        """The IMEIs that its flat parts say something about, but those of ranges."""
+        found = [part.base for part in (self.exact, self.tac) if part is not None]
         return found if self.pairs is None else [*found, self.pairs.base.imeis]
-
-    def ranges(self) -> list[ImeiSet]:
-        """Those of its ranges and TACs."""
-        return [part.base for part in (self.range, self.tac) if part is not None]
 
 
 class ListMapping(Mapping[str, ImeiSet]):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Literal, Self
 
 from imeiset import columns, snapshot
-from imeiset.register.checks import Checks, make_tables
+from imeiset.register.checks import Checks, Rules
 from imeiset.register.details import columns_of
 from imeiset.register.imsis import prefix_numbers
 from imeiset.register.layered import LayeredSet, without_irregular
@@ -313,7 +313,7 @@ class Register(Checks):
 
     def _prepare(self) -> None:
         now = self._now()
-        self._use(make_tables(now.lists, now.policy, now.coverage))
+        self._use(Rules(now.lists, now.policy).tables(now.coverage))
 
     def _now(self) -> Contents:
         if self._contents is None:

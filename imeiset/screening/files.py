@@ -1,12 +1,12 @@
 """Files of records, larger than memory, screened against a list: CSV on all cores, Parquet through pyarrow.
 
-Texts are copied as they are, a word added to each row; nothing but the column of IMEIs is looked at.
+TextScreen are copied as they are, a word added to each row; nothing but the column of IMEIs is looked at.
 """
 
 import os
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from .._files import publish
 from ..errors import FeedEmpty
 from ..feeds.sources import Paths, names_of, size_of
 from .screener import Screener
-from .tables import TABLES, Tables, is_table
+from .tables import TABLES, TableScreen, is_table
 from .tally import ScreenReport, Tally
-from .texts import Texts
+from .texts import TextScreen
 
 TEXTS = (".csv", ".tsv", ".txt", ".gz", ".zst", ".zstd", ".xz", ".zip")
 
@@ -46,10 +46,7 @@ def screen(
     published then. Memory does not grow with the inputs. Text to Parquet, and Parquet at all, need pyarrow.
     """
     started = time.perf_counter()
-    skipped: list[str] = []
-    files = [file for given in names_of(inputs) for file in _files(given, skipped)]
-    if not files:
-        raise ValueError("expected at least one file")
+    files, skipped = files_of(inputs)
     if output is not None and os.path.realpath(output) in map(os.path.realpath, files):
         raise ValueError(f"expected an output beside the inputs, got {os.fspath(output)!r}, which is one")
     tally = Tally(Screener(listed))
@@ -59,27 +56,34 @@ def screen(
     total = None if None in sizes else sum(size or 0 for size in sizes)
     with ExitStack() as stack:
         file = None if output is None else stack.enter_context(publish(output))
-        engines: dict[bool, Texts | Tables] = {}
+        engines: dict[bool, TextScreen | TableScreen] = {}
         done = 0
         for name, size in zip(files, sizes, strict=True):
             table = tables or is_table(name)
             if table not in engines:
-                engines[table] = (Tables if table else Texts)(tally, file, only_hits, to_table)
+                engines[table] = (TableScreen if table else TextScreen)(tally, file, only_hits, to_table)
                 stack.enter_context(engines[table])
-            for position in engines[table].read(name, column):
-                if progress:
-                    progress(done + position, total)
+            with closing(engines[table].read(name, column)) as positions:
+                for position in positions:
+                    if progress:
+                        progress(done + position, total)
             done += size or 0
     return tally.report(files, skipped, time.perf_counter() - started)
 
 
-def _files(path: str, skipped: list[str]) -> list[str]:
-    """The file, or those of a directory with a known suffix, in order; others are noted as skipped."""
-    if not Path(path).is_dir():
-        return [path]
-    found: list[str] = []
-    for file in sorted(file for file in Path(path).rglob("*") if file.is_file()):
-        (found if file.suffix.lower() in TEXTS + TABLES else skipped).append(str(file))
-    if not found:
-        raise FeedEmpty(path, f"files that end in {', '.join(TEXTS + TABLES)}", "none")
-    return found
+def files_of(inputs: Paths) -> tuple[list[str], list[str]]:
+    """The files of records, of directories those with a known suffix, in order; and the others there."""
+    files: list[str] = []
+    skipped: list[str] = []
+    for path in names_of(inputs):
+        if not Path(path).is_dir():
+            files.append(path)
+            continue
+        before = len(files)
+        for file in sorted(file for file in Path(path).rglob("*") if file.is_file()):
+            (files if file.suffix.lower() in TEXTS + TABLES else skipped).append(str(file))
+        if len(files) == before:
+            raise FeedEmpty(path, f"files that end in {', '.join(TEXTS + TABLES)}", "none")
+    if not files:
+        raise ValueError("expected at least one file")
+    return files, skipped

@@ -182,7 +182,10 @@ class Screener:
         good = status == 0
         codes[good], lists[good] = self._answered(keys[good], threads)
         codes[~good] = status[~good] + (len(self.words) - len(_MALFORMED) - 1)
-        if not isinstance(self.list, ImeiSet) or self.list.irregular is not None:
+        kept = (
+            self.list.irregular is not None if isinstance(self.list, ImeiSet) else self.list.answers_malformed
+        )
+        if kept:
             for row in np.flatnonzero(~good).tolist():
                 with suppress(ImeiError):  # malformed for the list too
                     codes[row], lists[row] = self._answer(value(row))

@@ -3,8 +3,8 @@
 import io
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from csv import Error as csv_error
 from csv import reader
 from functools import partial
@@ -26,6 +26,8 @@ from .texts import begin
 
 TABLES = (".parquet", ".pq")
 BATCH = 1 << 17  # rows of a table
+# The place of the IMEIs, the rows, and the bytes read so far.
+Batches = Generator[tuple[int, Any, int], None, None]
 
 
 def is_table(path: str) -> bool:
@@ -33,7 +35,7 @@ def is_table(path: str) -> bool:
     return Path(path).suffix.lower() in TABLES
 
 
-class Tables:
+class TableScreen:
     """Batches of rows through pyarrow, from Parquet or text, to Parquet or text."""
 
     def __init__(self, tally: Tally, output: BinaryIO | None, only_hits: bool, to_table: bool) -> None:
@@ -51,20 +53,21 @@ class Tables:
         if self._writer:
             self._writer.close()
 
-    def read(self, path: str, column: str | int | None) -> Iterator[int]:
+    def read(self, path: str, column: str | int | None) -> Generator[int, None, None]:
         """Screen a file; yields about the bytes of it that were read."""
         try:
             batches = self._parquet(path, column) if is_table(path) else self._text(path, column)
-            for batch, codes, counts, position in in_order(partial(self._screen, path), batches):
-                self._tally.add(counts)
-                if self._output:
-                    self._write(batch, codes)
-                yield position
+            with closing(batches), closing(in_order(partial(self._screen, path), batches)) as screened:
+                for batch, codes, counts, position in screened:
+                    self._tally.add(counts)
+                    if self._output:
+                        self._write(batch, codes)
+                    yield position
         except (self._pa.ArrowException, UnicodeDecodeError) as error:  # a title may be no UTF-8
             said = re.sub("(columns, got [0-9]+):.*", r"\1", str(error), flags=re.S)  # not the row
             raise FeedEncoding(path, "a file that pyarrow reads", said) from error
 
-    def _parquet(self, path: str, column: str | int | None) -> Iterator[tuple[int, Any, int]]:
+    def _parquet(self, path: str, column: str | int | None) -> Batches:
         with _reading(path):
             file = _pyarrow("pyarrow.parquet").ParquetFile(path)
         with file:
@@ -82,7 +85,7 @@ class Tables:
                 place = batch.schema.get_field_index(names[at]) if alone else at
                 yield place, batch, size * rows // file.metadata.num_rows
 
-    def _text(self, path: str, column: str | int | None) -> Iterator[tuple[int, Any, int]]:
+    def _text(self, path: str, column: str | int | None) -> Batches:
         csv = _pyarrow("pyarrow.csv")
         with Source(path) as source:
             file = _File(source, nul=int(self._pa.__version__.partition(".")[0]) >= 26)

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO, Self
 
@@ -19,7 +19,7 @@ from ..feeds.sources import Source
 from .tally import Counts, Tally
 
 
-class Texts:
+class TextScreen:
     """Delimited text to the same text: this thread finds the rows, others screen them."""
 
     def __init__(self, tally: Tally, output: BinaryIO | None, only_hits: bool, to_table: bool) -> None:
@@ -36,7 +36,7 @@ class Texts:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def read(self, path: str, column: str | int | None) -> Iterator[int]:
+    def read(self, path: str, column: str | int | None) -> Generator[int, None, None]:
         """Screen a file; yields the bytes of it that were read."""
         waiting: deque[Future[tuple[bytes, Counts]]] = deque()
         with Source(path) as source:

@@ -15,7 +15,7 @@ from imeiset._files import publish
 from imeiset._native.checks import CheckTables, mark
 from imeiset.columns import Keys
 from imeiset.errors import SnapshotMissing, StoreDamaged, StoreMissing, mask_text
-from imeiset.register.checks import make_tables
+from imeiset.register.checks import Rules
 from imeiset.register.details import Column
 from imeiset.register.imsis import prefix_numbers
 from imeiset.register.kinds import RULES
@@ -77,7 +77,7 @@ def changed(state: State, changes: Iterable[Change], position: Position) -> Stat
     touched, count = _touched(state, frozen, keys)
     covered = union(wide)
     base = state.base
-    tables = make_tables(frozen, base.policy, base.coverage, touched, covered if len(covered) else None)
+    tables = Rules(frozen, base.policy).tables(base.coverage, touched, covered if len(covered) else None)
     return replace(
         state, position=position, lists=frozen, tables=tables, touched=touched, keys=count, wide=covered
     )
@@ -205,7 +205,7 @@ def load(
             for section in file.sections.values():
                 np.frombuffer(section, np.uint8)[::_PAGE].max(initial=0)
         base, start = Contents.read(file.sections, file.path), journal.start
-        tables = make_tables(base.lists, base.policy, base.coverage)
+        tables = Rules(base.lists, base.policy).tables(base.coverage)
         state = State(wanted, base, file, found, start, start, base.lists, tables)
         return _followed(state, journal), journal
     raise StoreMissing(directory, "a generation that stays", "one that was pruned each time")

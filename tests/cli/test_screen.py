@@ -1,6 +1,7 @@
 """`imeiset screen`: exit codes, the report, and what it refuses."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -88,3 +89,33 @@ def test_exit_codes(here):
         assert message in found.stderr, found.stderr
         assert "Traceback" not in found.output
     assert (here / "calls.csv").read_text() == CALLS
+
+
+def test_an_output_that_is_one_of_the_inputs(here):
+    Path("calls").mkdir()
+    shutil.copy("calls.csv", "calls/1.csv")
+    for inputs in (["calls"], ["calls.csv", "calls"], ["calls/1.csv"]):
+        found = run("list.imei", *inputs, "-o", "calls/1.csv", code=2)
+        assert "calls/1.csv: is a source and would be replaced" in found.stderr
+        assert "bug" not in found.output
+    assert Path("calls/1.csv").read_text() == CALLS
+
+
+def test_no_output_replaces_a_file_of_a_store(here):
+    Store.create("eir", dirty.register()).close()
+    before = {path: path.read_bytes() for path in Path("eir").iterdir()}
+    for name in before:
+        for command in (["list.imei", "calls.csv", "-o", str(name)], ["eir", "calls.csv", "-o", str(name)]):
+            assert "a file of a store" in run(*command, code=2).stderr
+        found = CliRunner().invoke(main, ["export", "list.imei", "-o", str(name)])
+        assert (found.exit_code, "a file of a store" in found.stderr) == (2, True)
+    assert {path: path.read_bytes() for path in Path("eir").iterdir()} == before
+
+
+def test_an_output_is_for_its_owner(here):
+    before = os.umask(0o022)
+    try:
+        run("list.imei", "calls.csv", "-o", "out.csv")
+    finally:
+        os.umask(before)
+    assert Path("out.csv").stat().st_mode & 0o777 == 0o600

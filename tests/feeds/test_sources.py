@@ -8,14 +8,16 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 import zlib
 
 import numpy as np
 import pytest
 
-from imeiset import errors, load
+from imeiset import ImeiSet, errors, load, screen
 from imeiset.feeds import inflate, reader, sources
+from imeiset.feeds import read as read_rows
 from imeiset.feeds.sources import HEADROOM, Source
 
 LINES = b"".join(b"%014d\n" % (49015420000000 + i) for i in range(2_000))
@@ -39,7 +41,17 @@ def path(tmp_path):
     return tmp_path / "feed"
 
 
+@pytest.fixture(params=[True, False], ids=["isal", "zlib"])
+def either_gzip(request, monkeypatch):
+    """With isal, and as where it is not installed."""
+    if request.param:
+        pytest.importorskip("isal")
+    else:
+        monkeypatch.setattr(inflate, "find_spec", lambda name: None)
+
+
 @pytest.mark.parametrize("chunk", [1, 7, 64, 1 << 20])
+@pytest.mark.usefixtures("either_gzip")
 def test_plain_and_gzip(path, chunk):
     path.write_bytes(LINES)
     assert read(path, chunk=chunk + 60) == LINES
@@ -47,6 +59,7 @@ def test_plain_and_gzip(path, chunk):
     assert read(path, chunk=chunk + 60) == LINES
 
 
+@pytest.mark.usefixtures("either_gzip")
 def test_gzip_members_and_padding(path):
     path.write_bytes(
         gzip.compress(LINES[:100]) + gzip.compress(b"") + gzip.compress(LINES[100:]) + bytes(700)
@@ -72,6 +85,7 @@ def test_chunks_leave_room_before_them(path):
         assert source.position == len(LINES)
 
 
+@pytest.mark.usefixtures("either_gzip")
 def test_gzip_cut_anywhere(path):
     whole = gzip.compress(LINES[:1500])
     for cut in range(2, len(whole)):
@@ -81,6 +95,7 @@ def test_gzip_cut_anywhere(path):
 
 
 @pytest.mark.parametrize("at", [-8, -5, -4, -1, 40])
+@pytest.mark.usefixtures("either_gzip")
 def test_gzip_damaged(path, at):
     damaged = bytearray(gzip.compress(LINES))
     damaged[at] ^= 1
@@ -89,6 +104,7 @@ def test_gzip_damaged(path, at):
         load(path)
 
 
+@pytest.mark.usefixtures("either_gzip")
 def test_bytes_after_gzip_are_not_ignored(path):
     path.write_bytes(gzip.compress(LINES) + b"\0\0490154203237518\n")
     with pytest.raises(errors.FeedTruncated):
@@ -165,6 +181,19 @@ def test_members_one_after_another(path, kind):
         read(path)
 
 
+@pytest.mark.parametrize("kind", ["gzip", "xz", "zstd"])
+@pytest.mark.usefixtures("either_gzip")
+def test_what_follows_a_member_is_read_or_an_error(path, kind):
+    """Never the end: rows would be lost."""
+    first, second = PACKERS[kind](LINES[:1500]), PACKERS[kind](LINES[1500:])
+    path.write_bytes(first + second)
+    assert read(path) == LINES
+    for rest in (LINES[1500:], b"x" + second[1:], *(second[:cut] for cut in range(1, len(second), 7))):
+        path.write_bytes(first + rest)
+        with pytest.raises(errors.FeedTruncated):
+            load(path)
+
+
 def test_a_zip_archive_of_another_number_of_files(path):
     path.write_bytes(zipped("a.csv", "b.csv"))
     with pytest.raises(errors.FeedEncoding, match="a zip archive of one file, got one of 2"):
@@ -218,12 +247,6 @@ def test_too_many_rows(path):
     assert load(path, max_rows=2000).report.rows == 2000
     with pytest.raises(errors.FeedLimit, match="at most 1,999 rows"):
         load(path, max_rows=1999)
-
-
-def test_without_isal(path, monkeypatch):
-    monkeypatch.setattr(inflate, "find_spec", lambda name: None)
-    path.write_bytes(gzip.compress(LINES))
-    assert read(path) == LINES
 
 
 def test_an_extra_that_is_not_there(path, monkeypatch):
@@ -382,6 +405,66 @@ def test_a_failing_read_is_an_error(path, monkeypatch):
         raise OSError(5, "Input/output error")
 
     path.write_bytes(gzip.compress(LINES))
-    monkeypatch.setattr(inflate._Inflate, "read", fail)
+    monkeypatch.setattr(inflate._Stream, "readinto", fail)
     with pytest.raises(errors.FeedMissing, match="Input/output error"):
         load(path)
+
+
+@contextlib.contextmanager
+def no_thread_outlives_it():
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) <= before
+
+
+def interrupted(done, total):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("wrong", "more"),
+    [
+        (errors.FeedRejects, {"max_rejects": 0}),
+        (errors.FeedLimit, {"max_rows": 1}),
+        (KeyboardInterrupt, {"progress": interrupted}),
+    ],
+)
+def test_no_thread_outlives_a_load(path, pack, wrong, more):
+    """Also while its error is still at hand."""
+    more = dict(more)
+    path.write_bytes(pack(LINES * 100 + b"x\n" + LINES * 100))
+    with no_thread_outlives_it():
+        load(path)
+    with no_thread_outlives_it(), pytest.raises(wrong) as caught:
+        load(path, **more)
+    progress = more.pop("progress", None)
+    with no_thread_outlives_it(), pytest.raises(wrong) as again:
+        read_rows(path, ["line"], options=reader.Options(**more), progress=progress)
+    assert caught.tb
+    assert again.tb
+
+
+def test_no_thread_outlives_a_screening(path, pack):
+    path.write_bytes(pack(LINES * 200))
+    with no_thread_outlives_it(), pytest.raises(KeyboardInterrupt) as caught:
+        screen(path, ImeiSet(), progress=interrupted)
+    assert caught.tb
+
+
+def test_no_thread_outlives_a_silent_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = os.open(tmp_path / "pipe", os.O_RDWR)
+    try:
+        with no_thread_outlives_it(), Source(str(tmp_path / "pipe")):
+            time.sleep(0.1)
+    finally:
+        os.close(writer)
+
+
+def test_what_is_left_halfway_ends(path):
+    path.write_bytes(LINES * 1000)
+    one = reader.Reader(reader.Options(), sources=[str(path)])
+    with no_thread_outlives_it():
+        found = one.read(str(path), one.text_blocks(str(path), delta=False))
+        next(found)
+        found.close()
