@@ -62,7 +62,7 @@ def screen(
             table = tables or is_table(name)
             if table not in engines:
                 engines[table] = (TableScreen if table else TextScreen)(tally, file, only_hits, to_table)
-                stack.enter_context(engines[table])
+                stack.callback(engines[table].close)
             with closing(engines[table].read(name, column)) as positions:
                 for position in positions:
                     if progress:
