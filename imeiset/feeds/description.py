@@ -109,7 +109,25 @@ class ListReport(NamedTuple):
 
 
 class LoadedRegister(NamedTuple):
-    """The register of a description, and what was in its files, table by table."""
+    """The register of a description, and what was in its files, table by table.
+
+    Attributes
+    ----------
+    register : Register
+        The register.
+    reports : tuple of ListReport
+        Of each table of the description: name, kind, and a `LoadReport` whose keys count what the list got.
+
+    Examples
+    --------
+    >>> with open("list.csv", "w") as file:
+    ...     _ = file.write("imei\\n490154203237518\\n")
+    >>> with open("register.toml", "w") as file:
+    ...     _ = file.write("[[lists]]\\nname = 'stolen'\\nstatus = 'blacklisted'\\nfiles = ['list.csv']\\n")
+    >>> register, reports = imeiset.load_register("register.toml")
+    >>> reports[0].name, reports[0].report.keys
+    ('stolen', 1)
+    """
 
     register: Register
     reports: tuple[ListReport, ...]
@@ -282,12 +300,47 @@ def load_register(
 ) -> LoadedRegister:
     """The register that a TOML file describes, see `imeiset.feeds.description` for what stands in it.
 
-    rejects: where rejected rows go: for each list to a file of its own, whose name ends in that of the
-    list. max_rejects: of each list that does not say it. max_rows: of each list. progress: as for `load`.
-
     Reasons and dates are kept where a feed has them. All lists are loaded, or nothing is returned and no
-    rejects are left. Raises FeedDescription for a description that is not understood, and as `load` does.
+    rejects are left.
+
+    Parameters
+    ----------
+    description : str, os.PathLike or Description
+        The TOML file.
+    rejects : str or os.PathLike, optional
+        Where rejected rows go: for each list to a file of its own, whose name ends in that of the list.
+    max_rejects : int, optional
+        How many rejected rows to put up with in each list that does not say it.
+    max_rows : int, optional
+        Rows of each list.
+    progress : callable, optional
+        As for `load`.
+
+    Returns
+    -------
+    LoadedRegister
+        The register, and the reports.
+
+    Raises
+    ------
+    FeedDescription
+        If the description is not understood.
+    FeedError
+        As `load` does.
+
+    Notes
+    -----
     Memory: a row costs 8 bytes and its columns, twice, list by list; and the register.
+
+    Examples
+    --------
+    >>> with open("list.csv", "w") as file:
+    ...     _ = file.write("imei\\n490154203237518\\n")
+    >>> with open("register.toml", "w") as file:
+    ...     _ = file.write("[[lists]]\\nname = 'stolen'\\nstatus = 'blacklisted'\\nfiles = ['list.csv']\\n")
+    >>> register, reports = imeiset.load_register("register.toml")
+    >>> register.check("490154203237518").list
+    'stolen'
     """
     if not isinstance(description, Description):
         description = read_description(description)
