@@ -3,9 +3,11 @@
 import os
 import re
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,9 +21,9 @@ from .description import Description, Listing, empty_register, read_description,
 from .details import DETAILS, described
 from .formats import FORMATS
 from .loader import Progress, Rows, read
-from .reader import Options, RejectFiles
+from .reader import RejectFiles
 from .report import LoadReport
-from .sources import Source, size_of
+from .sources import Source, size_of, total_of
 
 _LONGEST = 1 << 24  # bytes of a list of IMSI prefixes
 
@@ -114,35 +116,24 @@ def load_register(
     if not isinstance(description, Description):
         description = read_description(description)
     register, reports = empty_register(description), []
-    advance = _Progress(description.files, progress)
+    total, done = total_of(description.files), 0
+
+    def advance(position: int, _: int | None) -> None:
+        if progress:
+            progress(done + position, total)
+
     with RejectFiles(description.files) as files:
         for one in description.lists:
             options = replace(one.options, rejects=_rejects(one, rejects), max_rows=max_rows)
             if options.max_rejects is None:
                 options = replace(options, max_rejects=max_rejects)
             started = time.perf_counter()
-            report = _load(register, one, options, advance, files, description.path)
+            reading = partial(read, one.files, options=options, progress=advance, files=files)
+            report = _load(register, one, reading, description.path)
             report.seconds = time.perf_counter() - started
             reports.append(ListReport(one.name, one.kind, report))
-            advance.past(one.files)
+            done += sum(size_of(name) or 0 for name in one.files)
     return LoadedRegister(register, tuple(reports))
-
-
-class _Progress:
-    """Progress over the files of all lists."""
-
-    def __init__(self, files: tuple[str, ...], progress: Progress | None) -> None:
-        sizes = [size_of(name) for name in files]
-        self._total = None if None in sizes else sum(cast(list[int], sizes))
-        self._done, self._progress = 0, progress
-
-    def __call__(self, done: int, _: int | None) -> None:
-        if self._progress:
-            self._progress(self._done + done, self._total)
-
-    def past(self, files: tuple[str, ...]) -> None:
-        """These files have been read."""
-        self._done += sum(size_of(name) or 0 for name in files)
 
 
 def _rejects(one: Listing, path: str | os.PathLike[str] | None) -> Path | None:
@@ -153,17 +144,15 @@ def _rejects(one: Listing, path: str | os.PathLike[str] | None) -> Path | None:
     return target.with_name(f"{target.stem}-{name}{target.suffix}")
 
 
-def _load(
-    register: Register, one: Listing, options: Options, progress: _Progress, files: RejectFiles, path: str
-) -> LoadReport:
+def _load(register: Register, one: Listing, reading: Callable[..., Rows], path: str) -> LoadReport:
     """Add what is in the files of a table of the description at `path`."""
     if one.rule == "imsi":
         with understood(path):  # no prefix is on two lists
             return _load_prefixes(register, one)
     if one.rule == "pair":
-        return _load_pairs(register, one, options, progress, files)
+        return _load_pairs(register, one, reading)
     columns = DETAILS if one.rule == "exact" and one.details else ()
-    table = read(one.files, columns, options=options, progress=progress, files=files)
+    table = reading(columns)
     _expect_identity(one, table)
     report = table.report
     if table.highs is not None:
@@ -176,7 +165,7 @@ def _load(
     register.add_list(one.holding(exact=exact, irregular=frozenset(table.texts.tolist())))
     report.keys = len(members)
     report.duplicates = report.accepted - report.keys - report.texts
-    keep = options.irregular == "keep"
+    keep = one.options.irregular == "keep"
     report.digest = (members.keeping(np.unique(table.texts)) if keep else members).digest()
     return report
 
@@ -192,10 +181,8 @@ def _expect_identity(one: Listing, table: Rows) -> None:
             raise FeedColumn(path, expected, f"a list of {kind}")
 
 
-def _load_pairs(
-    register: Register, one: Listing, options: Options, progress: _Progress, files: RejectFiles
-) -> LoadReport:
-    table = read(one.files, ("imsi",), options=options, progress=progress, files=files)
+def _load_pairs(register: Register, one: Listing, reading: Callable[..., Rows]) -> LoadReport:
+    table = reading(("imsi",))
     _expect_identity(one, table)
     if "imsi" not in table.columns and table.report.accepted:
         raise FeedColumn(one.files[0], "a header with 'imei' and 'imsi', for pairs", "no column 'imsi'")
