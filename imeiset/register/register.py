@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from imeiset import columns, snapshot
 from imeiset.register.checks import Checks, Rules
-from imeiset.register.details import columns_of
+from imeiset.register.details import Places, date_text, reasons_text
 from imeiset.register.imsis import prefix_numbers
 from imeiset.register.layered import LayeredSet, without_irregular
 from imeiset.register.layout import KIND, MAX_LISTS, Contents
@@ -159,8 +159,12 @@ class Register(Checks):
         else:
             keys, texts = columns.keys_of(imeis, digits=digits), frozenset()
             members = ImeiSet.from_keys(keys)
-        rows = len(members) if keys is None else len(keys)
-        exact = LayeredSet(members, columns_of(keys, rows, reasons, dates))
+        exact = LayeredSet(members)
+        if reasons is not None or dates is not None:
+            places = Places(members, keys)
+            said = places.given("reasons", reasons, reasons_text, first=False)
+            since = places.given("dates", dates, date_text, first=True)
+            exact = LayeredSet(members, (said, since))
         self.add_list(replace(one, exact=exact, irregular=texts))
 
     def add_ranges(
