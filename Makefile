@@ -15,7 +15,7 @@ PIP := -m pip --disable-pip-version-check --quiet install
 SAFELY := PYTHONSAFEPATH=1
 BUILDERS := "setuptools>=77" "Cython>=3.1"
 
-SOURCES := pyproject.toml setup.py imeiset_command.py README.md LICENSE \
+SOURCES := pyproject.toml setup.py README.md LICENSE \
 	$(shell find imeiset -name '*.py' -o -name '*.py[xi]' -o -name '*.pxd' -o -name '*.h' -o -name py.typed)
 CYTHON := $(shell find imeiset -name '*.pyx' -o -name '*.pxd')
 STUBBED := $(shell find imeiset -name '*.pyi' | sed 's/\.pyi$$//; s/\//./g; s/\.__init__$$//')

@@ -29,6 +29,12 @@ class ParseStatus(IntEnum):
     """What parsing found in one row. Stored in reports: values never change, new ones are appended.
 
     Of several faults the leftmost is reported, so a text gets the same code whichever way it came in.
+
+    Examples
+    --------
+    >>> keys, status = imeiset.parse(["490154203237518", "49015420323751x"])
+    >>> [imeiset.ParseStatus(code).name for code in status]
+    ['OK', 'NOT_DIGIT']
     """
 
     OK = 0
@@ -52,12 +58,24 @@ class ParseStatus(IntEnum):
 
     @property
     def text(self) -> str:
-        """What is wrong, in words."""
+        """What is wrong, in words.
+
+        Examples
+        --------
+        >>> imeiset.ParseStatus.TOO_SHORT.text
+        'fewer than 14 digits'
+        """
         return _TEXTS[self]
 
     @property
     def expected(self) -> str:
-        """What a reader of the message should have sent."""
+        """What a reader of the message should have sent.
+
+        Examples
+        --------
+        >>> imeiset.ParseStatus.TOO_SHORT.expected
+        '14, 15 or 16 ASCII digits'
+        """
         return _EXPECTED.get(self, "14, 15 or 16 ASCII digits")
 
 

@@ -13,15 +13,40 @@ _PEI_DIGITS = {"imei": 15, "imeisv": 16}
 
 @final
 class Imei:
-    """An IMEI (15 digits), an IMEISV (16) or a body (14: no 15th digit was given); 3GPP TS 23.003 clause 6.
+    """One identity of a phone, immutable: an IMEI (15 digits), an IMEISV (16) or a body (14).
 
-    text: str or bytes of ASCII digits, single '-' or ' ' allowed between them. check_digit: which 15th
-    digits to accept: "ignore" any (the default, since it is not sent), "spare" the right one or 0,
-    "require" the right one. Raises ImeiError.
+    See 3GPP TS 23.003 clause 6.
 
-    Immutable. Two are equal when they have the same digits: an IMEI and the IMEISV of the same handset
-    are different texts. Compare `key` to ask whether it is the same handset. `repr` hides the serial
-    number; `str` gives all digits.
+    Two are equal when they have the same digits: an IMEI and the IMEISV of the same phone are different
+    texts. Compare `key` to ask whether it is the same phone. `repr` hides the serial number; `str` gives all
+    digits, and `format(imei, '-')` groups them as they are printed on phones.
+
+    Parameters
+    ----------
+    text : str, bytes or Imei
+        14, 15 or 16 ASCII digits, with single '-' or ' ' allowed between them.
+    check_digit : {'ignore', 'spare', 'require'}
+        Which 15th digits are accepted: any, since it is not sent; the right one or 0; the right one.
+
+    Attributes
+    ----------
+    key : int
+        The first 14 digits as a number: what sets and registers compare.
+
+    Raises
+    ------
+    ImeiError
+        If `text` is not an IMEI.
+
+    Examples
+    --------
+    >>> imei = imeiset.Imei("49-015420-323751-8")
+    >>> str(imei), imei.tac, imei.snr, imei.key
+    ('490154203237518', '49015420', '323751', 49015420323751)
+    >>> imei
+    Imei('49015420*******')
+    >>> format(imei, "-")
+    '49-015420-323751-8'
     """
 
     __slots__ = ("_digits", "key")
@@ -44,12 +69,54 @@ class Imei:
 
     @classmethod
     def from_key(cls, key: int, /) -> Self:
-        """The IMEI of a 14-digit key, with its check digit."""
+        """The IMEI of a key, with its check digit.
+
+        Parameters
+        ----------
+        key : int
+            The first 14 digits as a number.
+
+        Returns
+        -------
+        Imei
+            With 15 digits.
+
+        Raises
+        ------
+        ImeiError
+            If it is not a number from 0 to 10**14 - 1.
+
+        Examples
+        --------
+        >>> str(imeiset.Imei.from_key(49015420323751))
+        '490154203237518'
+        """
         return cls(_parse.text_of(key))
 
     @classmethod
     def from_pei(cls, pei: str, /) -> Self:
-        """From `imei-` and 15 digits or `imeisv-` and 16 (3GPP TS 29.571 clause 5.3.2), as they stand."""
+        """Of a Permanent Equipment Identifier (3GPP TS 29.571 clause 5.3.2).
+
+        Parameters
+        ----------
+        pei : str
+            `imei-` and 15 digits, or `imeisv-` and 16, as they stand.
+
+        Returns
+        -------
+        Imei
+            An IMEI or an IMEISV.
+
+        Raises
+        ------
+        ImeiError
+            If it is neither.
+
+        Examples
+        --------
+        >>> str(imeiset.Imei.from_pei("imei-490154203237518"))
+        '490154203237518'
+        """
         prefix, dash, digits = pei.partition("-")
         wanted = _PEI_DIGITS.get(prefix)
         if wanted is None or not dash:
@@ -67,10 +134,29 @@ class Imei:
 
     @classmethod
     def from_tbcd(cls, octets: bytes | bytearray | memoryview, /) -> Self:
-        """From the 8 octets of 3GPP TS 29.002 (type IMEI): digits low nibble first, fillers F at the end.
+        """Of the 8 octets of 3GPP TS 29.002 (type IMEI): digits low nibble first, fillers F at the end.
 
-        15 digits and a filler, 16 digits, or 14 digits and two fillers, as some networks send it. Raises
-        ImeiError, and TypeError for what is no bytes.
+        Parameters
+        ----------
+        octets : bytes-like
+            15 digits and a filler, 16 digits, or 14 digits and two fillers, as some networks send it.
+
+        Returns
+        -------
+        Imei
+            An IMEI, an IMEISV or a body.
+
+        Raises
+        ------
+        ImeiError
+            If the octets are something else.
+        TypeError
+            If `octets` is not bytes-like.
+
+        Examples
+        --------
+        >>> str(imeiset.Imei.from_tbcd(bytes.fromhex("94104502237315f8")))
+        '490154203237518'
         """
         pairs = memoryview(octets).hex()
         text = "".join(high + low for low, high in zip(pairs[::2], pairs[1::2], strict=True))
@@ -90,44 +176,99 @@ class Imei:
 
     @property
     def tac(self) -> str:
-        """Type Allocation Code: digits 1 to 8."""
+        """Type Allocation Code: digits 1 to 8.
+
+        Examples
+        --------
+        >>> imeiset.Imei("490154203237518").tac
+        '49015420'
+        """
         return self._digits[:8]
 
     @property
     def snr(self) -> str:
-        """Serial number: digits 9 to 14."""
+        """Serial number: digits 9 to 14.
+
+        Examples
+        --------
+        >>> imeiset.Imei("490154203237518").snr
+        '323751'
+        """
         return self._digits[8:14]
 
     @property
     def check_digit(self) -> str | None:
-        """The 15th digit as given, right or not; None for an IMEISV or a body."""
+        """The 15th digit as given, right or not; None for an IMEISV or a body.
+
+        Examples
+        --------
+        >>> imeiset.Imei("490154203237510").check_digit
+        '0'
+        """
         return self._digits[14] if self.kind == "imei" else None
 
     @property
     def svn(self) -> str | None:
-        """Software version number: digits 15 and 16 of an IMEISV."""
+        """Software version number: digits 15 and 16 of an IMEISV; None for others.
+
+        Examples
+        --------
+        >>> imeiset.Imei("4901542032375106").svn
+        '06'
+        """
         return self._digits[14:] if self.kind == "imeisv" else None
 
     @property
     def kind(self) -> Kind:
-        """'imei', 'imeisv' or 'body'."""
+        """'imei', 'imeisv' or 'body'.
+
+        Examples
+        --------
+        >>> imeiset.Imei("4901542032375106").kind
+        'imeisv'
+        """
         return _KINDS[len(self._digits)]
 
     @property
     def is_valid(self) -> bool:
-        """Whether there are 15 digits and the last is the check digit (3GPP TS 23.003 annex B)."""
+        """Whether there are 15 digits and the last is the check digit (3GPP TS 23.003 annex B).
+
+        Examples
+        --------
+        >>> imeiset.Imei("490154203237518").is_valid, imeiset.Imei("490154203237510").is_valid
+        (True, False)
+        """
         return _parse.is_valid(self._digits)
 
     @property
     def pei(self) -> str:
-        """The Permanent Equipment Identifier of 3GPP TS 29.571. A body gets its check digit."""
+        """The Permanent Equipment Identifier of 3GPP TS 29.571. A body gets its check digit.
+
+        Examples
+        --------
+        >>> imeiset.Imei("49015420323751").pei
+        'imei-490154203237518'
+        """
         if self.kind == "body":
             return f"imei-{_parse.text_of(self.key)}"
         return f"{self.kind}-{self._digits}"
 
     def to_tbcd(self) -> bytes:
-        """The 8 octets of 3GPP TS 29.002. The last of an IMEI is its 15th digit and a filler; of a body 0
-        and a filler, as the standard has it where no software version is given."""
+        """The 8 octets of 3GPP TS 29.002, digits low nibble first.
+
+        The last octet of an IMEI is its 15th digit and a filler. Of a body it is 0 and a filler, as the
+        standard has it where no software version is given.
+
+        Returns
+        -------
+        bytes
+            8 octets.
+
+        Examples
+        --------
+        >>> imeiset.Imei("490154203237518").to_tbcd().hex()
+        '94104502237315f8'
+        """
         digits = self._digits if self.kind != "body" else self._digits + "0"
         digits = digits.ljust(16, "f")
         return bytes.fromhex("".join(high + low for low, high in zip(digits[::2], digits[1::2], strict=True)))

@@ -14,8 +14,8 @@ from imeiset import columns
 from imeiset._native.index import Encoder, FrozenIndex
 from imeiset._native.sort import sorted_parts
 from imeiset._threads import in_order
-from imeiset.columns import Keys
 from imeiset.errors import SnapshotBounds
+from imeiset.readers import Keys
 
 _ROWS = 1 << 14  # rows at a time: they stay in cache
 _RUNS = 1 << 16

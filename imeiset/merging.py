@@ -13,9 +13,9 @@ import numpy as np
 
 from imeiset import irregular, snapshot
 from imeiset._native.payload import SECTIONS, Builder
-from imeiset.columns import Keys
 from imeiset.errors import expect_several
 from imeiset.index import joined_runs
+from imeiset.readers import Keys
 from imeiset.sets import IRREGULAR, KIND, ImeiSet
 
 Runs = tuple[Keys, Keys]  # lowest and highest keys
@@ -28,15 +28,49 @@ def merge(
     generation: int = 0,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> int:
-    """Write the union of the sets in snapshot files to `output`; returns how many IMEIs it has.
+    """Write the union of the sets in snapshot files to a file.
 
-    parts: in any order; they may overlap. The bytes are those that saving the union itself would give.
-    progress: called with about how many bytes of the parts were read so far, and how many there are.
+    Every part is compared with its checksums first. The bytes are those that saving the union itself would
+    give.
 
-    Every part is verified against its checksums first. Memory: some MB, 1 MB for each part that overlaps
-    others, and 4% of the output; as much space again as the output beside it, meanwhile. About 40 ns an
-    IMEI. Raises a kind of SnapshotError, OSError if `output` cannot be written, and ValueError for an
-    output that is a part, TypeError for a path alone.
+    Parameters
+    ----------
+    parts : iterable of str or os.PathLike
+        The snapshots, in any order. They may overlap.
+    output : str or os.PathLike
+        The snapshot to write, which appears whole or not at all.
+    generation : int
+        A number of the writer's, which the snapshot keeps.
+    progress : callable, optional
+        Called with about how many bytes of the parts were read so far, and how many there are.
+
+    Returns
+    -------
+    int
+        How many IMEIs the union has.
+
+    Raises
+    ------
+    SnapshotError
+        A kind of it says what is wrong with a part.
+    OSError
+        If `output` cannot be written.
+    ValueError
+        If `output` is a part, or there is none.
+    TypeError
+        If `parts` is one path.
+
+    Notes
+    -----
+    About 40 ns an IMEI. Memory is some MB, 1 MB for each part that overlaps others, and 4% of the output.
+    Beside the output it takes as much space again, meanwhile.
+
+    Examples
+    --------
+    >>> imeiset.ImeiSet(["490154203237518"]).save("a.imei")
+    >>> imeiset.ImeiSet(["356938035643809"]).save("b.imei")
+    >>> imeiset.merge(["a.imei", "b.imei"], "all.imei")
+    2
     """
     expect_several("parts", parts)
     paths = [os.fspath(path) for path in parts]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from imeiset import columns
-from imeiset.columns import Keys
 from imeiset.index import Index
+from imeiset.readers import Keys
 
 if TYPE_CHECKING:
     import pyroaring

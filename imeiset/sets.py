@@ -2,7 +2,7 @@
 
 import operator
 import os
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex, final, overload
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from imeiset import columns, roaring, snapshot
 from imeiset import irregular as irregulars
 from imeiset._native import parse as _parse
-from imeiset.errors import CheckDigit, ImeiError, ParseStatus, SnapshotBounds
-from imeiset.index import AND, OR, SUB, XOR, Index, joined_runs
-from imeiset.irregular import Identities
+from imeiset.algebra import IdentitySet
+from imeiset.errors import CheckDigit, ImeiError, SnapshotBounds
+from imeiset.index import OR, joined_runs
 
 if TYPE_CHECKING:
     import pyroaring
@@ -22,11 +22,10 @@ if TYPE_CHECKING:
 
 KIND = "set"  # of a snapshot that holds one set
 IRREGULAR = "irreg"  # the section of irregular identities, in a set that keeps them
-_OF_TEXTS = (np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d)
 
 
 @final
-class ImeiSet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes and `Imei` too
+class ImeiSet(IdentitySet):
     """An immutable set of IMEIs: a `collections.abc.Set` of texts of 15 digits.
 
     An IMEI is compared by its first 14 digits (3GPP TS 22.016), which as a number are its key. A set may be
@@ -68,8 +67,7 @@ class ImeiSet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes and
     (['358091016853555', '490154203237518'], 2)
     """
 
-    __slots__ = ("_irregular",)
-    _irregular: Identities
+    __slots__ = ()
 
     def __new__(
         cls,
@@ -142,45 +140,10 @@ class ImeiSet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes and
             raise ValueError(f"range {wrong[0]}: expected low <= high, got one that ends before it begins")
         return cls.from_runs(*joined_runs(low, high))
 
-    @property
-    def irregular(self) -> Identities | None:
-        """The irregular identities beside the IMEIs, in normal form and order: S16[n], not to be written to.
-
-        None in a set that rejects them: there, asking for one raises ImeiError, as for any malformed text.
-        They are not counted by `len`, have no position, and are no part of `iter` and `to_numpy`.
-
-        Examples
-        --------
-        >>> ImeiSet(["62#222222222222"], irregular="keep").irregular.tolist()
-        [b'62#222222222222']
-        """
-        return getattr(self, "_irregular", None)
-
-    def keeping(self, texts: Identities | None) -> Self:
-        """This new set, which nobody else has seen, with a sorted table of irregular identities beside it."""
-        if texts is not None:
-            self._irregular = texts
-        return self
-
-    def _handled(self, irregular: irregulars.Handling) -> Self:
-        """This set, or one of the same IMEIs that keeps irregular identities, or that rejects them."""
-        kept = self.irregular
-        if (kept is not None) == (irregular == "keep"):
-            return self
-        if kept is not None and len(kept):
-            raise ImeiError(ParseStatus.NOT_DIGIT, kept[0])
-        return self.from_sections(dict(self.sections())).keeping(irregulars.NONE if kept is None else None)
-
-    # ---- membership -------------------------------------------------------------
-
-    def _contains_malformed(self, value: object, status: int, /) -> bool:
-        if self.irregular is not None:
-            form = irregulars.normalised(value)
-            if isinstance(form, int):
-                return form in self
-            if form is not None:
-                return bool(irregulars.listed(np.array([form], irregulars.NONE.dtype), self.irregular)[0])
-        return super()._contains_malformed(value, status)
+    def _as_set(self, other: object) -> Self:
+        if isinstance(other, ImeiSet):
+            return other
+        return type(self)(other, irregular="reject" if self.irregular is None else "keep")
 
     def contains(
         self, column: object, *, threads: int | None = 1, malformed: bool | None = None, digits: int = 14
@@ -259,8 +222,6 @@ class ImeiSet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes and
             column, self.positions_of_keys, np.int64, threads=threads, digits=digits, listed=self.irregular
         )
 
-    # ---- order --------------------------------------------------------------------
-
     def __iter__(self) -> Iterator[str]:
         """Every IMEI in key order, as 15 digits with the check digit."""
         return chain.from_iterable(map(_parse.text_of, chunk.tolist()) for chunk in self.chunks())
@@ -283,159 +244,6 @@ class ImeiSet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes and
         if not -len(self) <= at < len(self):
             raise IndexError(f"position: expected one of {len(self)}, got {at}")
         return _parse.text_of(self.select(at % len(self)))
-
-    # ---- algebra ------------------------------------------------------------------
-    # One sweep over both in order; long runs are never expanded.
-
-    def _as_set(self, other: object) -> "ImeiSet":
-        """A column as a set, which keeps irregular identities if this one does."""
-        if isinstance(other, ImeiSet):
-            return other
-        return ImeiSet(other, irregular="reject" if self.irregular is None else "keep")
-
-    def _joined(self, other: "ImeiSet", op: int) -> "ImeiSet":
-        mine, theirs = self.irregular, other.irregular
-        texts = None
-        if mine is not None or theirs is not None:  # the result keeps them if either does
-            texts = _OF_TEXTS[op](
-                irregulars.NONE if mine is None else mine, irregulars.NONE if theirs is None else theirs
-            )
-        return self.joined(self, other, op).keeping(texts)
-
-    def __or__(self, other: object) -> "ImeiSet":
-        return self._joined(self._as_set(other), OR) if isinstance(other, Set) else NotImplemented
-
-    def __and__(self, other: object) -> "ImeiSet":
-        return self._joined(self._as_set(other), AND) if isinstance(other, Set) else NotImplemented
-
-    def __sub__(self, other: object) -> "ImeiSet":
-        return self._joined(self._as_set(other), SUB) if isinstance(other, Set) else NotImplemented
-
-    def __rsub__(self, other: object) -> "ImeiSet":
-        return self._as_set(other)._joined(self, SUB) if isinstance(other, Set) else NotImplemented
-
-    def __xor__(self, other: object) -> "ImeiSet":
-        return self._joined(self._as_set(other), XOR) if isinstance(other, Set) else NotImplemented
-
-    __ror__, __rand__, __rxor__ = __or__, __and__, __xor__
-
-    def union(self, *others: object) -> "ImeiSet":
-        """The IMEIs that are in this set or in any of the others.
-
-        Parameters
-        ----------
-        *others
-            Sets, or any columns that a set can be made of.
-
-        Examples
-        --------
-        >>> len(ImeiSet(["490154203237518"]).union(["358091016853555"], {"352099001761481"}))
-        3
-        """
-        return self._each(others, OR)
-
-    def intersection(self, *others: object) -> "ImeiSet":
-        """The IMEIs that are in this set and in all of the others, which are as for `union`.
-
-        Examples
-        --------
-        >>> list(ImeiSet(["490154203237518", "358091016853555"]).intersection(["358091016853550"]))
-        ['358091016853555']
-        """
-        return self._each(others, AND)
-
-    def difference(self, *others: object) -> "ImeiSet":
-        """The IMEIs that are in this set and in none of the others, which are as for `union`.
-
-        Examples
-        --------
-        >>> list(ImeiSet(["490154203237518", "358091016853555"]).difference(["358091016853550"]))
-        ['490154203237518']
-        """
-        return self._each(others, SUB)
-
-    def _each(self, others: tuple[object, ...], op: int) -> "ImeiSet":
-        found = self
-        for other in others:
-            found = found._joined(found._as_set(other), op)
-        return found
-
-    def symmetric_difference(self, other: object, /) -> "ImeiSet":
-        """The IMEIs that are in one of the two and not in both; the other is a set or any column.
-
-        Examples
-        --------
-        >>> list(ImeiSet(["490154203237518"]).symmetric_difference(["358091016853555"]))
-        ['358091016853555', '490154203237518']
-        """
-        return self._joined(self._as_set(other), XOR)
-
-    def _lacks_text(self, other: "ImeiSet") -> bool:
-        """Is an irregular identity here that is not in the other?"""
-        if self.irregular is None:
-            return False
-        among = irregulars.NONE if other.irregular is None else other.irregular
-        return not irregulars.listed(self.irregular, among).all()
-
-    def issubset(self, other: object, /) -> bool:
-        """Whether every IMEI of this set is in the other, a set or any column.
-
-        Examples
-        --------
-        >>> ImeiSet(["490154203237518"]).issubset(["490154203237518", "358091016853555"])
-        True
-        """
-        other = self._as_set(other)
-        return len(self) <= len(other) and not self.lacks_any(other) and not self._lacks_text(other)
-
-    def issuperset(self, other: object, /) -> bool:
-        """Whether every IMEI of the other, a set or any column, is in this set.
-
-        Examples
-        --------
-        >>> ImeiSet(["490154203237518"]).issuperset([])
-        True
-        """
-        return self._as_set(other).issubset(self)
-
-    def isdisjoint(self, other: object, /) -> bool:
-        """Whether no IMEI is in both this set and the other, a set or any column.
-
-        Examples
-        --------
-        >>> ImeiSet(["490154203237518"]).isdisjoint(["358091016853555"])
-        True
-        """
-        other = self._as_set(other)
-        if self.shares_any(other):
-            return False
-        mine, theirs = self.irregular, other.irregular
-        return mine is None or theirs is None or not irregulars.listed(mine, theirs).any()
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, ImeiSet):
-            return NotImplemented
-        return self is other or (
-            len(self) == len(other) and self.issubset(other) and not other._lacks_text(self)
-        )
-
-    def __hash__(self) -> int:
-        ends = (self.select(0), self.select(len(self) - 1)) if len(self) else ()
-        return hash((len(self), ends))
-
-    def __le__(self, other: object) -> bool:
-        return self.issubset(other) if isinstance(other, Set) else NotImplemented
-
-    def __lt__(self, other: object) -> bool:
-        return (
-            self <= (of := self._as_set(other)) and self != of if isinstance(other, Set) else NotImplemented
-        )
-
-    def __ge__(self, other: object) -> bool:
-        return self.issuperset(other) if isinstance(other, Set) else NotImplemented
-
-    def __gt__(self, other: object) -> bool:
-        return self._as_set(other) < self if isinstance(other, Set) else NotImplemented
 
     # ---- in and out -----------------------------------------------------------------
 
@@ -550,8 +358,8 @@ class ImeiSet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes and
     def verify(cls, path: str | os.PathLike[str], /, *, mode: Literal["mmap", "memory"] = "mmap") -> Self:
         """Open a snapshot file, read all of it, and return its set.
 
-        No damage passes, whoever wrote the checksums: every checksum is compared, then the members are read
-        in order and their set is built anew, which must have the same bytes.
+        No damage passes, whoever wrote the checksums: every checksum is compared, and the members, read in
+        order, must make a set of the same bytes.
 
         Raises
         ------

@@ -26,7 +26,8 @@ from imeiset import (
     tacs,
     to_arrow,
 )
-from imeiset.columns import keys_of, settled, split
+from imeiset.columns import keys_of
+from imeiset.readers import settled, split
 
 nanoarrow = pytest.importorskip("nanoarrow")
 pa = pytest.importorskip("pyarrow")

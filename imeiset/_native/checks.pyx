@@ -157,11 +157,11 @@ cdef class CheckTables:
     cdef uint8_t outcome[8]
     cdef uint8_t matters[8]  # when these are known: statuses of which it matters whether there are others
     cdef list verdicts
-    cdef size_t lists
+    cdef Py_ssize_t lists
     cdef uint64_t detailed
 
     def __cinit__(self, known, *, order, dict levels, pairings, const uint64_t[::1] prefixes not None,
-                  const uint16_t[::1] codes not None, bytes outcomes, size_t lists, uint64_t detailed,
+                  const uint16_t[::1] codes not None, bytes outcomes, Py_ssize_t lists, uint64_t detailed,
                   explain, malformed, about=None, spans=None, int shift=0, touched=None, wide=None):
         cdef int seen, more, status
         pairings = tuple(pairings)
@@ -286,12 +286,12 @@ cdef class CheckTables:
     cdef object verdict(self, uint64_t key, uint64_t imsi, int may):
         """The verdict on a key; imsi: its number, or NO_IMSI."""
         cdef uint32_t code = self.decide(key, imsi, may)
-        cdef size_t number = (code >> 8 & 0xFF) - 1, slot
+        cdef Py_ssize_t number = <Py_ssize_t>(code >> 8 & 0xFF) - 1, slot
         if code == 0:
             return self.unlisted
         if code >> 16 == BY_EXACT and self.detailed >> number & 1:
             return self.explain(code, key)
-        slot = ((code >> 16) * self.lists + number) * 4 + (code & 3)
+        slot = (<Py_ssize_t>(code >> 16) * self.lists + number) * 4 + (code & 3)
         found = self.verdicts[slot]
         if found is None:
             found = self.verdicts[slot] = self.explain(code, None)
@@ -322,7 +322,7 @@ cdef class CheckTables:
         cdef bint is_narrow = out.dtype.itemsize == 1
         cdef uint64_t wrong = 0
         cdef rows* work
-        if len(out) != n or (imsis is not None and len(imsis) != n):
+        if len(out) != keys.shape[0] or (imsis is not None and len(imsis) != keys.shape[0]):
             raise ValueError(f"expected {n} codes and IMSIs, one for each key, got {len(out)}")
         if n == 0:
             return True

@@ -237,9 +237,9 @@ cdef class Scanner:
         the batch; receives the keys of the accepted rows in order. Returns their number, and for the
         other rows their indices, int32[n], and statuses or flaws, uint8[n].
         """
+        cdef const int32_t[::1] starts, ends
         cdef int32_t count = self._count, accepted
-        if not 0 <= column < self._dialect.n_wanted:
-            raise ValueError(f"expected a column below {self._dialect.n_wanted}, got {column}")
+        starts, ends = self._cells_of(column)
         if len(accept) != 256 or len(keys) < count:
             raise ValueError(f"expected 256 flags and room for {count} keys, got {len(accept)}, {len(keys)}")
         rejected = np.empty(count, np.int32)
@@ -248,36 +248,29 @@ cdef class Scanner:
             return 0, rejected, reasons
         cdef int32_t[::1] rejected_view = rejected
         cdef uint8_t[::1] reasons_view = reasons
-        spans(self._text, self._cells[column, 0, :count], self._cells[column, 1, :count], keys[:count],
-              reasons_view)
+        spans(self._text, starts, ends, keys[:count], reasons_view)
         with nogil:
-            accepted = scan_accept(&self._text[0], <scan_row*>&self._row_view[0, 0],
-                                   &self._cell_view[column, 0, 0], &self._cell_view[column, 1, 0], count,
-                                   &accept[0], &keys[0], &reasons_view[0], &rejected_view[0], &self._tally)
+            accepted = scan_accept(&self._text[0], <scan_row*>&self._row_view[0, 0], &starts[0], &ends[0],
+                                   count, &accept[0], &keys[0], &reasons_view[0], &rejected_view[0],
+                                   &self._tally)
         return accepted, rejected[: count - accepted], reasons[: count - accepted]
 
-    cdef int _cells_of(self, int column, const int32_t** starts, const int32_t** ends) except -1:
+    cdef tuple _cells_of(self, int column):
+        """Where the cells of a wanted column start and end, of every row of the batch."""
         if not 0 <= column < self._dialect.n_wanted:
             raise ValueError(f"expected a column below {self._dialect.n_wanted}, got {column}")
-        starts[0] = &self._cell_view[column, 0, 0]
-        ends[0] = &self._cell_view[column, 1, 0]
-        return 0
+        return self._cells[column, 0, : self._count], self._cells[column, 1, : self._count]
 
     def parse(self, int column, uint64_t[::1] keys not None, uint8_t[::1] status not None, /):
         """The keys and statuses of a wanted cell of every row of the batch, flaws left aside."""
-        cdef const int32_t* starts = NULL
-        cdef const int32_t* ends = NULL
-        self._cells_of(column, &starts, &ends)
-        count = self._count
-        spans(self._text, self._cells[column, 0, :count], self._cells[column, 1, :count], keys[:count],
-              status[:count])
+        starts, ends = self._cells_of(column)
+        spans(self._text, starts, ends, keys[: self._count], status[: self._count])
 
     def groups(self, int column, /):
         """Equal cells of a wanted column: the group of every row, int32[n], and the text of each group."""
-        cdef const int32_t* starts = NULL
-        cdef const int32_t* ends = NULL
+        cdef const int32_t[::1] starts, ends
         cdef int32_t count = self._count, found = 0, i
-        self._cells_of(column, &starts, &ends)
+        starts, ends = self._cells_of(column)
         group = np.empty(count, np.int32)
         if not count:
             return group, []
@@ -285,23 +278,23 @@ cdef class Scanner:
         cdef int32_t[::1] first = np.empty(count, np.int32)
         cdef int32_t[::1] slots = np.empty(SCAN_GROUP_SLOTS, np.int32)
         with nogil:
-            found = scan_group(&self._text[0], starts, ends, count, &slots[0], &group_view[0], &first[0])
+            found = scan_group(&self._text[0], &starts[0], &ends[0], count, &slots[0], &group_view[0],
+                               &first[0])
         return group, [bytes(self._text[starts[i] : ends[i]]) for i in first[:found]]
 
     def numbers(self, int column, int fewest, int most, /):
         """The numbers in a wanted column, uint64[n]; 2**64 - 1 for a cell that has not `fewest` to `most`
         digits, at most 18, and nothing else."""
-        cdef const int32_t* starts = NULL
-        cdef const int32_t* ends = NULL
+        cdef const int32_t[::1] starts, ends
         cdef int32_t count = self._count
-        self._cells_of(column, &starts, &ends)
+        starts, ends = self._cells_of(column)
         if not 0 <= fewest <= most <= 18:
             raise ValueError(f"expected at most 18 digits, got {fewest} to {most}")
         numbers = np.empty(count, np.uint64)
         cdef uint64_t[::1] view = numbers
         if count:
             with nogil:
-                scan_numbers(&self._text[0], starts, ends, count, fewest, most, &view[0])
+                scan_numbers(&self._text[0], &starts[0], &ends[0], count, fewest, most, &view[0])
         return numbers
 
     def returns(self, const int64_t[::1] rows not None, /):

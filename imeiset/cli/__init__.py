@@ -43,6 +43,10 @@ class _Commands(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         try:
+            import_module("imeiset._native.simd")
+        except Exception as error:
+            raise click.ClickException(f"cannot be loaded: {error}") from error
+        try:
             return super().invoke(context)
         except KeyboardInterrupt:
             # Of another one click would make an empty line and "Aborted!".
@@ -112,6 +116,8 @@ def _fail(error: BaseException) -> int:
         elif isinstance(error, OSError):
             reason = error.strerror or str(error)
             message = f"{error.filename}: {reason}" if error.filename else reason
+        elif isinstance(error, ImportError):
+            message = f"cannot be loaded: {error}"
         elif isinstance(error, MemoryError):
             message = "out of memory"
         else:

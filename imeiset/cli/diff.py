@@ -34,4 +34,4 @@ def command(old: str, new: str, form: str, output: str) -> None:
         check_outputs((old, new), output, None)
     before, after = ImeiSet.open(old), ImeiSet.open(new)
     with progress_bar() as progress, output_file(output) as file:
-        file.writelines(diff(before, after, form, progress=progress))
+        file.writelines(diff(before, after, form=form, progress=progress))

@@ -39,7 +39,7 @@ def command(snapshot: str, output: str, form: str | None) -> None:
     form = form or _BY_NAME.get(Path(output).suffix, "plain")
     try:
         with progress_bar() as progress, output_file(output) as file:
-            export(members, form, file, progress=progress)
+            export(members, file, form=form, progress=progress)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if output != "-":

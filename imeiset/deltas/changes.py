@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..columns import Keys
 from ..errors import FeedColumn, FeedConflict, mask
 from ..feeds.details import DETAILS
 from ..feeds.formats import CHANGE, CHANGES, FORMATS
 from ..feeds.loader import Progress, Rows, read
 from ..feeds.reader import Options
+from ..readers import Keys
 from ..register.kinds import ListRule, rule_of
 from ..register.pairs import Pairs
 from ..sets import ImeiSet

@@ -5,22 +5,44 @@ from collections.abc import Iterator
 import numpy as np
 
 from .._native.parse import rows_of
-from ..columns import Keys
 from ..feeds.export import expanded, irregular_rows
 from ..feeds.loader import Progress
+from ..readers import Keys
 from ..sets import ImeiSet
 
 HELD = 1 << 22  # runs that are added: 64 MB
 
 
 def diff(
-    old: ImeiSet, new: ImeiSet, form: str = "dirbs", *, progress: Progress | None = None
+    old: ImeiSet, new: ImeiSet, *, form: str = "dirbs", progress: Progress | None = None
 ) -> Iterator[bytes]:
-    """The text of a delta from one set to another, in pieces: its removals, then its additions, in order.
+    """The text of a delta from one set to another: its removals, then its additions, in order.
 
-    form: 'dirbs' has a header imei,change_type; 'plain' a '-' or '+' before each. progress: called with the
-    bytes of both that were compared so far, and all. A range is written IMEI by IMEI. Memory: some MB, and
-    16 bytes for each run that is added, up to HELD of them; beyond that, the sets are compared twice.
+    Parameters
+    ----------
+    old, new : ImeiSet
+        The sets.
+    form : {'dirbs', 'plain'}
+        'dirbs' has a header imei,change_type; 'plain' a '-' or '+' before each number. A range is written
+        IMEI by IMEI.
+    progress : callable, optional
+        Called with the bytes of both sets that were compared so far, and all.
+
+    Yields
+    ------
+    bytes
+        The text, in pieces.
+
+    Notes
+    -----
+    Memory is some MB, and 16 bytes for each run that is added, up to HELD of them. Beyond that, the sets are
+    compared twice.
+
+    Examples
+    --------
+    >>> old, new = imeiset.ImeiSet(["490154203237518"]), imeiset.ImeiSet(["356938035643809"])
+    >>> b"".join(imeiset.diff(old, new, form="plain"))
+    b'-490154203237518\\n+356938035643809\\n'
     """
     if form not in ("dirbs", "plain"):
         raise ValueError(f"expected a form of dirbs and plain, got {form!r}")

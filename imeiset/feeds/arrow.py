@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import columns
+from .. import columns, readers
 from ..errors import ExtraMissing, FeedColumn, FeedEncoding, FeedMissing, ParseStatus
 from .dialect import Dialect, expect_columns, expect_one, titled_so
 from .formats import FORMATS, NUMBERS, Format, plain, recognise
@@ -192,11 +192,11 @@ def _as_text(column: Any) -> Any:
 
 def _block(reader: Reader, batch: Any, form: Format | None) -> Block:
     block = Block(rows=batch.num_rows, lines=batch.num_rows)
-    rows = columns.source(batch.column(0))
+    rows = readers.source(batch.column(0))
     keys, status = np.empty(batch.num_rows, np.uint64), np.empty(batch.num_rows, np.uint8)
     rows.read(keys, status)
     if not reader.accept[status].all():  # blanks around a text are no part of it, as in delimited text
-        rows = columns.source(trimmed(batch.column(0)))
+        rows = readers.source(trimmed(batch.column(0)))
         rows.read(keys, status)
     counts = np.ones(batch.num_rows, bool)
     if form:

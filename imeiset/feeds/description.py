@@ -22,7 +22,6 @@ description: prefixes = ["26299"].
 
 import os
 import re
-import tempfile
 import time
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -46,7 +45,7 @@ from ..sets import ImeiSet
 from .details import DETAILS, described
 from .formats import FORMATS
 from .loader import Progress, Rows, read
-from .reader import Options
+from .reader import Options, RejectFiles
 from .report import LoadReport
 from .sources import Source, is_remote, size_of
 
@@ -110,7 +109,25 @@ class ListReport(NamedTuple):
 
 
 class LoadedRegister(NamedTuple):
-    """The register of a description, and what was in its files, table by table."""
+    """The register of a description, and what was in its files, table by table.
+
+    Attributes
+    ----------
+    register : Register
+        The register.
+    reports : tuple of ListReport
+        Of each table of the description: name, kind, and a `LoadReport` whose keys count what the list got.
+
+    Examples
+    --------
+    >>> with open("list.csv", "w") as file:
+    ...     _ = file.write("imei\\n490154203237518\\n")
+    >>> with open("register.toml", "w") as file:
+    ...     _ = file.write("[[lists]]\\nname = 'stolen'\\nstatus = 'blacklisted'\\nfiles = ['list.csv']\\n")
+    >>> register, reports = imeiset.load_register("register.toml")
+    >>> reports[0].name, reports[0].report.keys
+    ('stolen', 1)
+    """
 
     register: Register
     reports: tuple[ListReport, ...]
@@ -283,24 +300,59 @@ def load_register(
 ) -> LoadedRegister:
     """The register that a TOML file describes, see `imeiset.feeds.description` for what stands in it.
 
-    rejects: where rejected rows go: for each list to a file of its own, whose name ends in that of the
-    list. max_rejects: of each list that does not say it. max_rows: of each list. progress: as for `load`.
-
     Reasons and dates are kept where a feed has them. All lists are loaded, or nothing is returned and no
-    rejects are left. Raises FeedDescription for a description that is not understood, and as `load` does.
+    rejects are left.
+
+    Parameters
+    ----------
+    description : str, os.PathLike or Description
+        The TOML file.
+    rejects : str or os.PathLike, optional
+        Where rejected rows go: for each list to a file of its own, whose name ends in that of the list.
+    max_rejects : int, optional
+        How many rejected rows to put up with in each list that does not say it.
+    max_rows : int, optional
+        Rows of each list.
+    progress : callable, optional
+        As for `load`.
+
+    Returns
+    -------
+    LoadedRegister
+        The register, and the reports.
+
+    Raises
+    ------
+    FeedDescription
+        If the description is not understood.
+    FeedError
+        As `load` does.
+
+    Notes
+    -----
     Memory: a row costs 8 bytes and its columns, twice, list by list; and the register.
+
+    Examples
+    --------
+    >>> with open("list.csv", "w") as file:
+    ...     _ = file.write("imei\\n490154203237518\\n")
+    >>> with open("register.toml", "w") as file:
+    ...     _ = file.write("[[lists]]\\nname = 'stolen'\\nstatus = 'blacklisted'\\nfiles = ['list.csv']\\n")
+    >>> register, reports = imeiset.load_register("register.toml")
+    >>> register.check("490154203237518").list
+    'stolen'
     """
     if not isinstance(description, Description):
         description = read_description(description)
     register, reports = _empty(description), []
     advance = _Progress(description.files, progress)
-    with _rejects(description, rejects) as place:
-        for number, one in enumerate(description.lists):
-            options = replace(one.options, rejects=place(number, one), max_rows=max_rows)
+    with RejectFiles(description.files) as files:
+        for one in description.lists:
+            options = replace(one.options, rejects=_rejects(one, rejects), max_rows=max_rows)
             if options.max_rejects is None:
                 options = replace(options, max_rejects=max_rejects)
             started = time.perf_counter()
-            report = _load(register, one, options, advance, description.path)
+            report = _load(register, one, options, advance, files, description.path)
             report.seconds = time.perf_counter() - started
             reports.append(ListReport(one.name, one.kind, report))
             advance.past(one.files)
@@ -324,41 +376,25 @@ class _Progress:
         self._done += sum(size_of(name) or 0 for name in files)
 
 
-@contextmanager
-def _rejects(description: Description, path: str | os.PathLike[str] | None) -> Iterator[Any]:
-    """Where each list's rejects are to be written: beside where they belong, until all lists are loaded."""
-    if path is None:
-        yield lambda number, one: None
-        return
-    target, taken = Path(os.path.realpath(path)), set(map(os.path.realpath, description.files))
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".imeiset-") as folder:
-
-        def place(number: int, one: Listing) -> Path | None:
-            if one.rule == "imsi":
-                return None
-            name = re.sub(r"[^\w.-]", "_", one.name)
-            (Path(folder) / str(number)).mkdir()
-            return Path(folder) / str(number) / f"{target.stem}-{name}{target.suffix}"
-
-        yield place
-        for written in sorted(Path(folder).glob("*/*")):
-            to, more = target.with_name(written.name), 1
-            while os.path.realpath(to) in taken:
-                more += 1
-                to = target.with_name(f"{written.stem}-{more}{written.suffix}")
-            taken.add(os.path.realpath(to))
-            written.replace(to)
+def _rejects(one: Listing, path: str | os.PathLike[str] | None) -> Path | None:
+    """Where rejected rows of a list go."""
+    if path is None or one.rule == "imsi":
+        return None
+    target, name = Path(os.path.realpath(path)), re.sub(r"[^\w.-]", "_", one.name)
+    return target.with_name(f"{target.stem}-{name}{target.suffix}")
 
 
-def _load(register: Register, one: Listing, options: Options, progress: _Progress, path: str) -> LoadReport:
+def _load(
+    register: Register, one: Listing, options: Options, progress: _Progress, files: RejectFiles, path: str
+) -> LoadReport:
     """Add what is in the files of a table of the description at `path`."""
     if one.rule == "imsi":
         with _understood(path):  # no prefix is on two lists
             return _load_prefixes(register, one)
     if one.rule == "pair":
-        return _load_pairs(register, one, options, progress)
+        return _load_pairs(register, one, options, progress, files)
     columns = DETAILS if one.rule == "exact" and one.details else ()
-    table = read(one.files, columns, options=options, progress=progress)
+    table = read(one.files, columns, options=options, progress=progress, files=files)
     _expect_identity(one, table)
     report = table.report
     if table.highs is not None:
@@ -387,8 +423,10 @@ def _expect_identity(one: Listing, table: Rows) -> None:
             raise FeedColumn(path, expected, f"a list of {kind}")
 
 
-def _load_pairs(register: Register, one: Listing, options: Options, progress: _Progress) -> LoadReport:
-    table = read(one.files, ("imsi",), options=options, progress=progress)
+def _load_pairs(
+    register: Register, one: Listing, options: Options, progress: _Progress, files: RejectFiles
+) -> LoadReport:
+    table = read(one.files, ("imsi",), options=options, progress=progress, files=files)
     _expect_identity(one, table)
     if "imsi" not in table.columns and table.report.accepted:
         raise FeedColumn(one.files[0], "a header with 'imei' and 'imsi', for pairs", "no column 'imsi'")

@@ -1,14 +1,16 @@
 """A set back to a file that others read; `load` makes the same set of it."""
 
+import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import BinaryIO
 
 import numpy as np
 
+from .._files import publish
 from .._native.parse import rows_of
-from ..columns import Keys
 from ..errors import ExtraMissing
+from ..readers import Keys
 from ..sets import ImeiSet
 from .loader import Progress
 
@@ -18,16 +20,49 @@ _ROWS = 1 << 14  # of text at a time
 _GROUP = 1 << 20  # rows of a row group
 
 
-def export(members: ImeiSet, form: str, file: BinaryIO, *, progress: Progress | None = None) -> None:
-    """Write the set to a binary file, in order, as 15 digits with the check digit.
+def export(
+    members: ImeiSet,
+    file: str | os.PathLike[str] | BinaryIO,
+    *,
+    form: str = "plain",
+    progress: Progress | None = None,
+) -> None:
+    """Write a set to a file that others read, in order, as 15 digits with the check digit.
 
-    form: 'plain', one a line; 'dirbs', a blacklist imei,block_date,reasons; 'parquet', a column of text
-    (extra `parquet`); 'roaring', the keys as portable 64-bit Roaring. Irregular identities come last;
-    Roaring cannot hold them: ValueError. progress: called with the bytes of text written so far, and all
-    but those of irregular identities; not for Roaring. About 16 ns an IMEI as
-    text. Memory: some MB, 60 for Parquet; Roaring takes memory for all.
+    Parameters
+    ----------
+    members : ImeiSet
+        The set. Irregular identities come last.
+    file : str, os.PathLike or binary file
+        What is written. The file of a path appears whole or not at all, for its owner only.
+    form : {'plain', 'dirbs', 'parquet', 'roaring'}
+        One a line; a blacklist imei,block_date,reasons; a column of text (extra `parquet`); the keys as
+        portable 64-bit Roaring.
+    progress : callable, optional
+        Called with the bytes of text written so far, and all but those of irregular identities; not for
+        Roaring.
+
+    Raises
+    ------
+    ValueError
+        If `form` is 'roaring' and the set has irregular identities, which Roaring cannot hold.
+
+    Notes
+    -----
+    About 16 ns an IMEI as text. Memory is some MB, 60 for Parquet; Roaring takes memory for all.
+
+    Examples
+    --------
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> imeiset.export(imeiset.ImeiSet(["490154203237518"]), file)
+    >>> file.getvalue()
+    b'490154203237518\\n'
     """
-    if form == "roaring":
+    if isinstance(file, str | os.PathLike):
+        with publish(file) as opened:
+            export(members, opened, form=form, progress=progress)
+    elif form == "roaring":
         if members.irregular is not None and len(members.irregular):
             raise ValueError(f"expected no irregular identities for roaring, got {len(members.irregular):,}")
         file.write(members.to_roaring().serialize())

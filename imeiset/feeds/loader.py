@@ -15,7 +15,7 @@ from ..errors import CheckDigit, FeedColumn
 from ..sets import ImeiSet
 from . import arrow
 from .formats import CHANGE
-from .reader import MAX_LINE, THREADS, Options, Reader
+from .reader import MAX_LINE, THREADS, Options, Reader, RejectFiles
 from .report import LoadReport
 from .rows import Block, dtype_of
 from .sources import MAX_BYTES, MAX_RATIO, Paths, names_of, size_of
@@ -26,7 +26,23 @@ Progress = Callable[[int, int | None], None]
 
 
 class LoadResult(NamedTuple):
-    """The set that was loaded, and what was in the sources."""
+    """The set that was loaded, and what was in the sources.
+
+    Attributes
+    ----------
+    set : ImeiSet
+        The set.
+    report : LoadReport
+        What was read, and what became of it.
+
+    Examples
+    --------
+    >>> with open("list.csv", "w") as file:
+    ...     _ = file.write("imei\\n490154203237518\\n")
+    >>> members, report = imeiset.load("list.csv")
+    >>> len(members), report.rows
+    (1, 1)
+    """
 
     set: ImeiSet
     report: LoadReport
@@ -68,27 +84,65 @@ def load(
     max_ratio: float = MAX_RATIO,
     progress: Progress | None = None,
 ) -> LoadResult:
-    """The set of all IMEIs in one or more files: plain lists, delimited text, Parquet or Arrow.
+    """The set of all IMEIs in files: plain lists, delimited text, Parquet or Arrow.
 
-    paths: files, '-' for stdin, or URLs for fsspec (extra `fsspec`); plain, gzip, zstd (extra `zstd`), xz
-    or zip of one file. The delimiter (comma, semicolon, tab, pipe or none) and the header are found for
-    each file. Lines that start with '#' are comments. format: a name of `formats.FORMATS`, whose columns
-    the files must have; None finds it by the header. Rows of a status that does not count are ignored.
-    column: the header's name for the column of the IMEIs, or its number from 1; None finds it, see
-    `dialect.sniff`.
-    check_digit: what to do with a 15th digit that is not the Luhn digit (3GPP TS 23.003 Annex B):
-    'ignore' it, for it is not part of what identifies; accept a 'spare' 0; or 'require' the right one.
-    irregular: 'reject' the rows of irregular identities ('62#222222222222', see `irregular`), or 'keep'
-    them, as text beside the set.
-    rejects: a file for the rejected rows as they were, after line, source and reason, readable by its
-    owner only; mended, it can be loaded. max_rejects: how many rejected rows to put up with.
-    max_line: bytes; a longer row is rejected and never held in memory. max_rows: of all files; max_bytes:
-    of the text of one; max_ratio: of that to its compressed bytes, which only a bomb exceeds.
-    progress: called with the bytes of the files read so far, and in all if that is known.
+    The delimiter (comma, semicolon, tab, pipe or none) and the header are found for each file. Lines that
+    start with '#' are comments. Rows of a status that does not count are ignored.
 
-    Nothing is returned or published unless every file was read to a clean end. Raises a kind of
-    FeedError, OSError if the rejects cannot be written, and FeedRejects also for a file all of whose
-    rows are rejected. Memory: 16 bytes for each accepted row, and the set.
+    Parameters
+    ----------
+    paths : str, os.PathLike, or iterable of them
+        Files, '-' for stdin, or URLs for fsspec (extra `fsspec`). Plain, gzip, zstd (extra `zstd`), xz, or
+        zip of one file.
+    format : str, optional
+        A name of `formats.FORMATS`, whose columns the files must have. Otherwise the header decides.
+    column : str or int, optional
+        The header's name for the column of the IMEIs, or its number from 1. Otherwise it is found, see
+        `dialect.sniff`.
+    check_digit : {'ignore', 'spare', 'require'}
+        Which 15th digits are accepted (3GPP TS 23.003 annex B): any, for it is not part of what identifies;
+        the right one or 0; the right one. Rows with another are rejected.
+    irregular : {'reject', 'keep'}
+        What becomes of irregular identities ('62#222222222222'): a rejected row, or a text beside the set.
+    rejects : str or os.PathLike, optional
+        A file for the rejected rows as they were, after line, source and reason, readable by its owner only.
+        Mended, it can be loaded.
+    max_rejects : int, optional
+        How many rejected rows to put up with.
+    max_line : int
+        Bytes. A longer row is rejected and never held in memory.
+    max_rows : int, optional
+        Rows of all files.
+    max_bytes : int
+        Bytes of text of one file.
+    max_ratio : float
+        Bytes of text for each compressed one, which only a bomb exceeds.
+    progress : callable, optional
+        Called with the bytes of the files read so far, and in all if that is known.
+
+    Returns
+    -------
+    LoadResult
+        The set and the report.
+
+    Raises
+    ------
+    FeedError
+        A kind of it says what is wrong with a file, with its line. Nothing is returned then.
+    ImeisetError
+        `ExtraMissing` names the extra that a file needs.
+
+    Notes
+    -----
+    Memory is 8 bytes for each row, twice while the set is made, and some blocks of text.
+
+    Examples
+    --------
+    >>> with open("list.csv", "w") as file:
+    ...     _ = file.write("imei\\n490154203237518\\n35693803564380x\\n")
+    >>> result = imeiset.load("list.csv")
+    >>> list(result.set), result.report.rejected
+    (['490154203237518'], 1)
     """
     names = _names(paths, rejects)
     options = Options(
@@ -134,6 +188,7 @@ def read(
     delta: bool = False,
     signs: bool = True,
     progress: Progress | None = None,
+    files: RejectFiles | None = None,
 ) -> Rows:
     """The rows of sources with further columns, of 'line', 'listed', 'status', 'reasons', 'date', 'imsi',
     'msisdn' and 'change_type'. With 'imsi' or 'change_type', a row that has none is rejected.
@@ -145,7 +200,7 @@ def read(
     names, wanted = _names(paths, options.rejects), tuple(columns)
     started = time.perf_counter()
     found = Block()
-    with Reader(options, wanted, signs=signs, sources=names) as reader:
+    with Reader(options, wanted, signs=signs, sources=names, files=files) as reader:
         with closing(_blocks(reader, names, progress, delta)) as blocks:
             for block in blocks:
                 _append(found, block, reader)

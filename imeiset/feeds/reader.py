@@ -76,12 +76,31 @@ class Options:
             raise ValueError(f"expected max_ratio from 1, got {self.max_ratio}")
 
 
+class RejectFiles(ExitStack):
+    """Files of rejected rows, which appear together when the context ends without an error. None takes the
+    place of a source, or of another."""
+
+    def __init__(self, sources: Iterable[str]) -> None:
+        super().__init__()
+        self._taken = set(map(os.path.realpath, sources))
+
+    def open(self, path: str | os.PathLike[str]) -> BinaryIO:
+        """A file of that name, or with a number in it."""
+        first = free = Path(path)
+        number = 1
+        while os.path.realpath(free) in self._taken:
+            number += 1
+            free = first.with_name(f"{first.stem}-{number}{first.suffix}")
+        self._taken.add(os.path.realpath(free))
+        return self.enter_context(publish(free))
+
+
 class Reader:
     """Reads sources one after the other; keeps the report of what was read so far.
 
-    wanted: the columns beside the identity, of `rows.WANTED`. signs: see `read`. sources: all that will
-    be read; no rejects take their place. The rejects file appears when the context ends without an error, or
-    because of rejected rows, which it then has up to there.
+    wanted: the columns beside the identity, of `rows.WANTED`. signs: see `read`. sources: all that will be
+    read. files: where rejects are opened; None: they appear when the context ends without an error, or
+    because of rejected rows, which they then have up to there.
     """
 
     def __init__(
@@ -91,6 +110,7 @@ class Reader:
         *,
         signs: bool = True,
         sources: Iterable[str] = (),
+        files: RejectFiles | None = None,
     ) -> None:
         if unknown := set(wanted) - set(WANTED):
             raise ValueError(f"expected columns of {', '.join(WANTED)}, got {', '.join(sorted(unknown))}")
@@ -98,20 +118,18 @@ class Reader:
         self.options = options
         self.wanted = wanted
         self._signs = signs
-        self._taken = set(map(os.path.realpath, sources))
         self.accept = np.zeros(256, np.uint8)
         self.accept[list(_POLICIES[options.check_digit])] = 1
         self._form = FORMATS[options.format] if options.format else None
         self.values = Values()
-        self._stack = ExitStack()
+        self._own, self._files = files is None, files or RejectFiles(sources)
         self._outputs: dict[bytes, BinaryIO] = {}  # of rejects, by their header
         self._output: BinaryIO | None = None
         self._first_line = 1
 
     def __enter__(self) -> "Reader":
-        self._stack.__enter__()
         if self.options.rejects is not None:  # so that what cannot be written fails first
-            self._first = self._stack.enter_context(publish(self.options.rejects))
+            self._first = self._files.open(self.options.rejects)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -119,7 +137,8 @@ class Reader:
             self._first.write(b"line,source,reason,imei\n")
         if isinstance(error[1], FeedRejects):
             error = (None, None, None)
-        self._stack.__exit__(*error)  # type: ignore[arg-type]
+        if self._own:
+            self._files.__exit__(*error)  # type: ignore[arg-type]
 
     def read(self, path: str, blocks: Blocks) -> Generator[tuple[Block, int], None, None]:
         """The parts of a source in order, with the bytes of the file read so far, accounted for.
@@ -355,14 +374,7 @@ class Reader:
             titles = self._delimiter.join(names)
         header = self._delimiter.join((b"line", b"source", b"reason", titles)) + b"\n"
         if header not in self._outputs:
-            first = path = Path(self.options.rejects)
-            output, number = self._first, len(self._outputs)
-            if number:
-                while path == first or os.path.realpath(path) in self._taken:
-                    number += 1
-                    path = first.with_name(f"{first.stem}-{number}{first.suffix}")
-                self._taken.add(os.path.realpath(path))
-                output = self._stack.enter_context(publish(path))
+            output = self._files.open(self.options.rejects) if self._outputs else self._first
             output.write(header)
             self._outputs[header] = output
         self._output = self._outputs[header]

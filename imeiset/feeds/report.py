@@ -65,6 +65,45 @@ class LoadReport:
 
     rows = accepted + ignored + rejected rows. accepted = keys + texts + duplicates, unless there are ranges.
     lines = rows + headers + blank + comments + continued.
+
+    Attributes
+    ----------
+    sources, formats : list of str
+        The files, and what they were read as.
+    unread_statuses : list of str
+        Sources whose column 'status' their format does not look at.
+    bytes : int
+        Of text, after decompression.
+    lines, headers, blank, comments, continued : int
+        Lines, and those that are not rows; `continued` begin inside a quoted cell.
+    rows, accepted : int
+        Rows, and those that are in the result.
+    forms : dict of int to int
+        Accepted rows by 14, 15 and 16 digits.
+    irregular : int
+        Accepted rows whose identity is kept as text.
+    wrong_check_digits, spare_check_digits : int
+        Rows of 15 digits whose last is not the Luhn digit: neither that nor 0, or 0.
+    ranges : int
+        Accepted rows that are ranges or TACs.
+    ignored : dict of str to int
+        Rows by a status that does not count: 100 of these, and "others".
+    keys, texts, duplicates : int
+        Different IMEIs, different irregular identities, and rows that repeat one.
+    rejects : dict of str to Rejects
+        Rejected rows by reason: how many, why in words, and the first lines.
+    digest : str
+        Of the set, see `ImeiSet.digest`.
+    seconds : float
+        How long it took.
+
+    Examples
+    --------
+    >>> with open("list.csv", "w") as file:
+    ...     _ = file.write("imei\\n490154203237518\\n490154203237518\\n")
+    >>> report = imeiset.load("list.csv").report
+    >>> report.rows, report.keys, report.duplicates
+    (2, 1, 1)
     """
 
     sources: list[str] = field(default_factory=list)
@@ -96,15 +135,39 @@ class LoadReport:
 
     @property
     def rejected(self) -> int:
-        """Rejected rows."""
+        """How many rows were rejected.
+
+        Examples
+        --------
+        >>> imeiset.LoadReport().rejected
+        0
+        """
         return sum(reason.count for reason in self.rejects.values())
 
     @property
     def rows_per_second(self) -> float:
-        """Rows read in each second."""
+        """Rows read in each second.
+
+        Examples
+        --------
+        >>> imeiset.LoadReport(rows=100, seconds=0.5).rows_per_second
+        200.0
+        """
         return self.rows / self.seconds if self.seconds else 0.0
 
     def to_json(self) -> str:
-        """The report as one JSON object."""
+        """The report as one JSON object, with `rejected` and `rows_per_second`.
+
+        Returns
+        -------
+        str
+            JSON.
+
+        Examples
+        --------
+        >>> import json
+        >>> json.loads(imeiset.LoadReport(rows=100, seconds=0.5).to_json())["rows_per_second"]
+        200
+        """
         derived = {"rejected": self.rejected, "rows_per_second": round(self.rows_per_second)}
         return json.dumps({**asdict(self), **derived})

@@ -9,12 +9,12 @@ from typing import Any, Literal, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset import columns, irregular
+from imeiset import columns, irregular, readers
 from imeiset._native.checks import RULES, Checker, CheckTables, Level
 from imeiset._native.imsi import BAD_IMSI, NO_IMSI
 from imeiset._threads import in_threads, parts_for
-from imeiset.columns import Keys
 from imeiset.errors import ImeiError, ImsiError, ParseStatus
+from imeiset.readers import Keys
 from imeiset.register.coverage import Coverage
 from imeiset.register.details import damaged
 from imeiset.register.imsis import imsi_numbers
@@ -293,7 +293,7 @@ class Checks(ListMapping, Checker):
         [1, 0]
         """
         tables = self._tables()
-        imeis = columns.settled(imeis)
+        imeis = readers.settled(imeis)
         dtype: Any = np.uint16 if lists else np.uint8
         if imsis is None:
             if threads == 1 and (ready := columns.likely_keys(imeis, digits=digits)) is not None:
@@ -316,7 +316,7 @@ class Checks(ListMapping, Checker):
             rows = np.flatnonzero((status != 0) | (asked == BAD_IMSI))
             numbers = asked[rows]
         if rows.size:
-            imei = columns.values(imeis, digits=digits)
+            imei = readers.values(imeis, digits=digits)
             tables.about.decide_malformed(tables, codes, rows, imei, value, numbers, digits)
         return _shown(codes, lists)
 

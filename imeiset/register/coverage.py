@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from imeiset._native.checks import mark
-from imeiset.columns import Keys
+from imeiset.readers import Keys
 from imeiset.register.layered import union
 from imeiset.register.lists import List
 from imeiset.sets import ImeiSet

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset._native.codes import mark_codes, splice_codes
-from imeiset.columns import Keys
 from imeiset.errors import SnapshotBounds, expect_several, mask
+from imeiset.readers import Keys
 from imeiset.sets import ImeiSet
 
 _ROWS = 1 << 16  # of Python objects at a time

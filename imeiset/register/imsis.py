@@ -7,10 +7,10 @@ import numpy as np
 import numpy.ma as ma
 from numpy.typing import NDArray
 
-from imeiset import columns
+from imeiset import readers
 from imeiset._native.imsi import imsis_of, imsis_of_rows
-from imeiset.columns import Keys
 from imeiset.errors import expect_several, mask_imsi
+from imeiset.readers import Keys
 
 _ROWS = 1 << 16  # of Python objects at a time
 
@@ -24,7 +24,7 @@ def imsi_number(imsi: object) -> int:
 
 def imsi_numbers(imsis: object, rows: int) -> tuple[Keys, Callable[[int], object]]:
     """The numbers of a column of IMSIs, and what gives the text in a row."""
-    column = columns.settled(imsis)
+    column = readers.settled(imsis)
     value: Callable[[int], object]
     if isinstance(column, list | tuple):
         value = column.__getitem__
@@ -36,7 +36,7 @@ def imsi_numbers(imsis: object, rows: int) -> tuple[Keys, Callable[[int], object
             column[hidden] = None
         value = column.item
     else:
-        value = columns.values(column)
+        value = readers.values(column)
     length = len(cast(Any, column))
     if length != rows:
         raise ValueError(f"imsis: expected {rows}, one for each IMEI, got {length}")

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from imeiset import columns
 from imeiset._native.imsi import BAD_IMSI, NO_IMSI
 from imeiset._native.pairs import Pairing, are_ascending, merge_pairs, sort_pairs, starts_of
-from imeiset.columns import Keys
 from imeiset.errors import ImsiError
+from imeiset.readers import Keys
 from imeiset.register.details import fitting, places_of
 from imeiset.register.imsis import imsi_numbers
 from imeiset.register.layered import NOTHING, union

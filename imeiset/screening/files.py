@@ -30,20 +30,59 @@ def screen(
     only_hits: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> ScreenReport:
-    """Screen files of records against an ImeiSet, a Register, a Store, or the path of one: all by the state
-    that it has now.
+    """Screen files of records against a list, all by the state that it has now.
 
-    inputs: files of delimited text (as `load` reads them) or Parquet, or directories of them. column: of
-    the IMEIs, its name or its number from 1; None finds it. output: a file for the rows with their
-    status, or with only_hits for those that are hits; CSV or Parquet, as its name says. Rows keep their
-    order and their bytes; blank lines and comments before the header are left out. A malformed row, or one
-    with more or fewer cells than the header, is no hit: its status says why. The status stands under its
-    title: blank cells are left out or added at the end of a row, cells that are too many stand after it, and
-    a row whose cells cannot be told, for a stray quote or CR, is quoted.
-    progress: called with the bytes read so far, and in all if that is known.
+    A malformed row, or one with more or fewer cells than the header, is not a hit: its status says why. In
+    the output, rows keep their order and their bytes; blank lines and comments before the header are left
+    out. The status stands under its title: blank cells are left out or added at the end of a row, cells that
+    are too many stand after it, and a row whose cells cannot be told, for a stray quote or CR, is quoted.
 
-    Raises a kind of FeedError or SnapshotError, OSError if the output cannot be written; nothing is
-    published then. Memory does not grow with the inputs. Text to Parquet, and Parquet at all, need pyarrow.
+    Parameters
+    ----------
+    inputs : str, os.PathLike, or iterable of them
+        Files of delimited text (as `load` reads them) or Parquet, or directories of them.
+    listed : ImeiSet, Register, Store, or path
+        The list, or where it is.
+    column : str or int, optional
+        Of the IMEIs, by its name or its number from 1. Otherwise it is found.
+    output : str or os.PathLike, optional
+        A file for the rows with their status: CSV or Parquet, as its name says. For its owner only.
+    only_hits : bool
+        Write only the rows that are hits.
+    progress : callable, optional
+        Called with the bytes read so far, and in all if that is known.
+
+    Returns
+    -------
+    ScreenReport
+        What was found.
+
+    Raises
+    ------
+    FeedError, SnapshotError
+        A kind of it says what is wrong with an input or the list. Nothing is published then.
+    ImeisetError
+        `ExtraMissing`: Parquet needs pyarrow.
+    OSError
+        If the output cannot be written.
+    ValueError
+        If the output is an input.
+
+    Notes
+    -----
+    Memory does not grow with the inputs.
+
+    Examples
+    --------
+    >>> with open("calls.csv", "w") as file:
+    ...     _ = file.write("imei,cell\\n490154203237518,7\\n356938035643809,8\\n")
+    >>> blocked = imeiset.ImeiSet(["490154203237518"])
+    >>> report = imeiset.screen("calls.csv", blocked, output="hits.csv", only_hits=True)
+    >>> report.rows, report.hits
+    (2, 1)
+    >>> from pathlib import Path
+    >>> Path("hits.csv").read_text()
+    'imei,cell,status\\n490154203237518,7,listed\\n'
     """
     started = time.perf_counter()
     files, skipped = files_of(inputs)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset import columns, opening
+from imeiset import columns, opening, readers
 from imeiset.errors import ImeiError, ParseStatus
 from imeiset.register import EquipmentStatus, Register
 from imeiset.register.checks import Checks
@@ -127,13 +127,13 @@ class Screener:
         """
         if malformed not in (None, False, True):
             raise TypeError(f"malformed: expected None, False or True, got {malformed!r}")
-        column = columns.settled(column)
+        column = readers.settled(column)
         if isinstance(self.list, ImeiSet):
             return self.list.contains(column, threads=_threads(column, threads), malformed=malformed)
         codes, first = self.codes(column, threads=threads), len(self.words) - len(_MALFORMED)
         if malformed is None and (bad := np.flatnonzero(codes >= first)).size:
             row = int(bad[0])
-            raise columns.error_at(column, row, int(codes[row]) - first + 1)
+            raise readers.error_at(column, row, int(codes[row]) - first + 1)
         answers: NDArray[np.bool_] = codes == EquipmentStatus.BLACKLISTED
         return answers | (codes >= first) if malformed else answers
 
@@ -150,8 +150,8 @@ class Screener:
         uint8[n]
             Places in `words`.
         """
-        column = columns.settled(column)
-        return self.now().decided(*columns.parse(column), columns.values(column), threads=threads)[0]
+        column = readers.settled(column)
+        return self.now().decided(*columns.parse(column), readers.values(column), threads=threads)[0]
 
     def now(self) -> "Screener":
         """What the list is at this moment, for many calls that are to be answered alike."""
@@ -165,8 +165,8 @@ class Screener:
 
     def decided(
         self,
-        keys: columns.Keys,
-        status: columns.Statuses,
+        keys: readers.Keys,
+        status: readers.Statuses,
         value: Callable[[int], object],
         *,
         threads: int | None = 1,
@@ -191,7 +191,7 @@ class Screener:
                     codes[row], lists[row] = self._answer(value(row))
         return codes, lists
 
-    def _answered(self, keys: columns.Keys, threads: int | None) -> tuple[Codes, Lists]:
+    def _answered(self, keys: readers.Keys, threads: int | None) -> tuple[Codes, Lists]:
         threads = _threads(keys, threads)
         if isinstance(self.list, ImeiSet):
             codes = self.list.contains(keys, threads=threads).view(np.uint8)

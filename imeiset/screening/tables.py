@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import columns
+from .. import columns, readers
 from .._threads import in_order
 from ..errors import ExtraMissing, FeedColumn, FeedEmpty, FeedEncoding, FeedMissing, ParseStatus
 from ..feeds.arrow import is_text, trimmed
@@ -114,15 +114,15 @@ class TableScreen:
         """A batch, or its hits, their codes, and its counts."""
         at, batch, position = given
         try:
-            column = columns.settled(batch.column(at))
+            column = readers.settled(batch.column(at))
             keys, status = columns.parse(column)
             blanks = np.isin(status, (ParseStatus.SEPARATOR, ParseStatus.NOT_DIGIT))
             if blanks.any() and is_text(batch.schema.types[at]):  # around a text they are no part of it
-                column = columns.settled(trimmed(batch.column(at)))
+                column = readers.settled(trimmed(batch.column(at)))
                 keys, status = columns.parse(column)
         except TypeError as error:
             raise FeedColumn(path, "a column of texts, or of 14-digit integers", str(error)) from error
-        codes, counts = self._tally.screened(keys, status, columns.values(column))
+        codes, counts = self._tally.screened(keys, status, readers.values(column))
         if self._output and self._only_hits:
             rows = np.flatnonzero(self._tally.is_hit[codes])
             batch, codes = batch.take(self._pa.array(rows)), codes[rows]

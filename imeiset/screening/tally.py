@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import columns
+from .. import readers
 from ..feeds.report import RowFlaw
 from .screener import Screener
 
@@ -16,9 +16,33 @@ TOP = 10  # TACs reported
 
 @dataclass(slots=True)
 class ScreenReport:
-    """What was screened. words: rows by status, malformed ones by reason; rows is their sum. lists: hits by
-    the list that decided. tacs: those with the most hits, and how many. skipped: files of a directory whose
-    names are not those of records."""
+    """What was screened.
+
+    Attributes
+    ----------
+    inputs : list of str
+        The files.
+    rows, hits : int
+        Records, and those that are listed (of a register: black- or greylisted).
+    words : dict of str to int
+        Rows by status, malformed ones by reason. Their sum is `rows`.
+    lists : dict of str to int
+        Hits by the list that decided.
+    tacs : dict of str to int
+        The TACs with the most hits, and how many.
+    seconds : float
+        How long it took.
+    skipped : list of str
+        Files of a directory whose names are not those of records.
+
+    Examples
+    --------
+    >>> with open("calls.csv", "w") as file:
+    ...     _ = file.write("imei\\n490154203237518\\n35693803564380x\\n")
+    >>> report = imeiset.screen("calls.csv", imeiset.ImeiSet(["490154203237518"]))
+    >>> report.words
+    {'listed': 1, 'malformed: not digit': 1}
+    """
 
     inputs: list[str] = field(default_factory=list)
     rows: int = 0
@@ -30,7 +54,18 @@ class ScreenReport:
     skipped: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:
-        """The report as one JSON object."""
+        """The report as one JSON object.
+
+        Returns
+        -------
+        str
+            JSON.
+
+        Examples
+        --------
+        >>> imeiset.ScreenReport(rows=2, hits=1).to_json()[:35]
+        '{"inputs": [], "rows": 2, "hits": 1'
+        """
         return json.dumps(asdict(self))
 
 
@@ -55,8 +90,8 @@ class Tally:
 
     def screened(
         self,
-        keys: columns.Keys,
-        status: columns.Statuses,
+        keys: readers.Keys,
+        status: readers.Statuses,
         value: Callable[[int], object],
         flaws: NDArray[np.int32] | None = None,
     ) -> tuple[NDArray[np.uint8], Counts]:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import columns, irregular
-from imeiset.columns import Keys
 from imeiset.errors import StoreDamaged, mask_text
+from imeiset.readers import Keys
 from imeiset.register.details import date_text, reasons_text
 from imeiset.register.imsis import prefix_numbers
 from imeiset.register.kinds import KINDS, RULES, ListRule

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from imeiset import snapshot
 from imeiset._files import publish
 from imeiset._native.checks import CheckTables, mark
-from imeiset.columns import Keys
 from imeiset.errors import SnapshotMissing, StoreDamaged, StoreMissing, mask_text
+from imeiset.readers import Keys
 from imeiset.register.checks import Rules
 from imeiset.register.details import Column
 from imeiset.register.imsis import prefix_numbers

@@ -19,7 +19,7 @@ from imeiset import ImeiSet, Register
 from imeiset.cli import _COMMANDS, main
 
 LISTED, OTHER = "490154203237518", "356938035643809"
-RUN = [sys.executable, "-m", "imeiset_command"]
+RUN = [sys.executable, "-m", "imeiset"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(imeiset.__file__).parent.parent)}
 
 
@@ -434,7 +434,7 @@ def test_check_of_an_endless_line(snapshot):
 
 def test_check_stops_when_nobody_reads(snapshot):
     lines = f"{LISTED}\n" * 500_000
-    command = f"{sys.executable} -m imeiset_command check {snapshot} - | head -1"
+    command = f"{sys.executable} -m imeiset check {snapshot} - | head -1"
     found = subprocess.run(
         ["bash", "-c", command], input=lines.encode(), capture_output=True, check=False, env=ENVIRONMENT
     )
@@ -671,14 +671,14 @@ def test_a_signal_leaves_nothing(here, number):
 
 def test_a_closed_stdin_is_an_error(snapshot, here):
     for arguments in ("build - -o out", f"check {snapshot} -"):
-        command = f"{sys.executable} -m imeiset_command {arguments} <&-"
+        command = f"{sys.executable} -m imeiset {arguments} <&-"
         found = subprocess.run(["bash", "-c", command], capture_output=True, check=False, env=ENVIRONMENT)
         assert found.returncode == 2
         assert found.stderr == b"imeiset: -: expected an open stdin, got a closed one\n"
 
 
 def test_a_package_that_does_not_load_is_not_none_found(snapshot):
-    run = [sys.executable, "-m", "imeiset_command", "check", snapshot]
+    run = [sys.executable, "-m", "imeiset", "check", snapshot]
     environment = {**ENVIRONMENT, "IMEISET_SIMD": "bad"}
     found = subprocess.run([*run, OTHER], capture_output=True, text=True, check=False, env=environment)
     assert found.returncode == 2
@@ -690,14 +690,20 @@ def test_a_package_that_does_not_load_is_not_none_found(snapshot):
         )
 
 
-def test_an_interrupt_while_loading_is_told_in_a_line(here):
-    (here / "imeiset").mkdir()
-    (here / "imeiset" / "__init__.py").write_text("raise KeyboardInterrupt")
-    path = os.pathsep.join((str(here), ENVIRONMENT["PYTHONPATH"]))
-    found = subprocess.run(
-        [*RUN, "--help"], capture_output=True, check=False, env={**ENVIRONMENT, "PYTHONPATH": path}
-    )
-    assert (found.returncode, found.stdout, found.stderr) == (130, b"", b"imeiset: interrupted\n")
+@pytest.mark.parametrize(
+    ("module", "fault", "code", "said"),
+    [
+        ("click", "raise KeyboardInterrupt", 130, "imeiset: interrupted"),
+        ("click", "raise ImportError('none')", 2, "imeiset: cannot be loaded: none"),
+        ("numpy", "raise ImportError('none')", 2, "imeiset: cannot be loaded: none"),
+    ],
+)
+def test_a_library_that_does_not_load_is_told_in_a_line(snapshot, here, module, fault, code, said):
+    (here / f"{module}.py").write_text(fault)
+    environment = {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join((str(here), ENVIRONMENT["PYTHONPATH"]))}
+    command = [*RUN, "check", snapshot, OTHER]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (found.returncode, found.stdout, found.stderr) == (code, "", f"{said}\n")
 
 
 def test_a_mistake_of_ours_is_not_none_found(snapshot, monkeypatch):

@@ -176,7 +176,7 @@ sets = st.builds(
 @given(sets, sets, st.sampled_from(["dirbs", "plain"]))
 def test_a_diff_applied_gives_the_new_set(tmp_path_factory, old, new, form):
     folder = tmp_path_factory.mktemp("diff")
-    (folder / "delta").write_bytes(b"".join(diff(old, new, form)))
+    (folder / "delta").write_bytes(b"".join(diff(old, new, form=form)))
     if old == new:
         return
     result, _ = apply(old, folder / "delta", min_size=0)
@@ -190,9 +190,9 @@ def test_a_diff_applied_gives_the_new_set(tmp_path_factory, old, new, form):
 def test_the_form_of_a_diff():
     old, new = ImeiSet([A, "abc"], irregular="keep"), ImeiSet([A, B, "#"], irregular="keep")
     assert b"".join(diff(old, new)).decode() == f'imei,change_type\nABC,remove\n{B}9,add\n"#",add\n'
-    assert b"".join(diff(old, new, "plain")).decode() == f"-ABC\n+{B}9\n+#\n"
+    assert b"".join(diff(old, new, form="plain")).decode() == f"-ABC\n+{B}9\n+#\n"
     with pytest.raises(ValueError, match="dirbs and plain"):
-        list(diff(old, new, "json"))
+        list(diff(old, new, form="json"))
 
 
 def run(*arguments, code=0):

@@ -18,11 +18,13 @@ def test_round_trip(tmp_path, members, form):
     if form == "parquet":
         pytest.importorskip("pyarrow")
     out = io.BytesIO()
-    export(members, form, out)
+    export(members, out, form=form)
     if form == "roaring":
         assert ImeiSet.from_roaring(out.getvalue()) == members
         return
-    (tmp_path / "list").write_bytes(out.getvalue())
+    export(members, tmp_path / "list", form=form)
+    assert (tmp_path / "list").read_bytes() == out.getvalue()
+    assert (tmp_path / "list").stat().st_mode & 0o777 == 0o600
     found, report = load(tmp_path / "list")
     assert found == members
     assert (report.rejected, report.duplicates, report.wrong_check_digits) == (0, 0, 0)
@@ -36,13 +38,13 @@ def test_round_trip_of_irregular_identities(tmp_path, form):
         pytest.importorskip("pyarrow")
     members = ImeiSet(["490154203237518", "#1", "*", "abc"], irregular="keep")
     out = io.BytesIO()
-    export(members, form, out)
+    export(members, out, form=form)
     (tmp_path / "list").write_bytes(out.getvalue())
     assert load(tmp_path / "list", irregular="keep").set == members
     with pytest.raises(ValueError, match="no irregular identities"):
-        export(members, "roaring", out)
+        export(members, out, form="roaring")
     with pytest.raises(ValueError, match="a form of"):
-        export(members, "xml", out)
+        export(members, out, form="xml")
 
 
 def test_command(tmp_path, monkeypatch):

@@ -1,0 +1,215 @@
+"""Sets of identities: IMEIs by their keys, and irregular identities beside them. Algebra and comparisons."""
+
+from abc import abstractmethod
+from collections.abc import Set
+from typing import Any, Self
+
+import numpy as np
+
+from imeiset import irregular as irregulars
+from imeiset.errors import ImeiError, ParseStatus
+from imeiset.index import AND, OR, SUB, XOR, Index
+from imeiset.irregular import Identities
+
+_OF_TEXTS = (np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d)
+
+
+class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes and `Imei` too
+    """An index that may keep irregular identities, with what Python's sets do. One sweep over two of them."""
+
+    __slots__ = ("_irregular",)
+    _irregular: Identities
+
+    @abstractmethod
+    def _as_set(self, other: object) -> Self:
+        """A column as a set, which keeps irregular identities if this one does."""
+
+    @property
+    def irregular(self) -> Identities | None:
+        """The irregular identities beside the IMEIs, in normal form and order: S16[n], not to be written to.
+
+        None in a set that rejects them: there, asking for one raises ImeiError, as for any malformed text.
+        They are not counted by `len`, have no position, and are no part of `iter` and `to_numpy`.
+
+        Examples
+        --------
+        >>> from imeiset import ImeiSet
+        >>> ImeiSet(["62#222222222222"], irregular="keep").irregular.tolist()
+        [b'62#222222222222']
+        """
+        return getattr(self, "_irregular", None)
+
+    def keeping(self, texts: Identities | None) -> Self:
+        """This new set, which nobody else has seen, with a sorted table of irregular identities beside it."""
+        if texts is not None:
+            self._irregular = texts
+        return self
+
+    def _joined(self, other: Self, op: int) -> Self:
+        mine, theirs = self.irregular, other.irregular
+        texts = None
+        if mine is not None or theirs is not None:  # the result keeps them if either does
+            texts = _OF_TEXTS[op](
+                irregulars.NONE if mine is None else mine, irregulars.NONE if theirs is None else theirs
+            )
+        return self.joined(self, other, op).keeping(texts)
+
+    def _handled(self, irregular: irregulars.Handling) -> Self:
+        """This set, or one of the same IMEIs that keeps irregular identities, or that rejects them."""
+        kept = self.irregular
+        if (kept is not None) == (irregular == "keep"):
+            return self
+        if kept is not None and len(kept):
+            raise ImeiError(ParseStatus.NOT_DIGIT, kept[0])
+        return self.from_sections(dict(self.sections())).keeping(irregulars.NONE if kept is None else None)
+
+    def _contains_malformed(self, value: object, status: int, /) -> bool:
+        if self.irregular is not None:
+            form = irregulars.normalised(value)
+            if isinstance(form, int):
+                return form in self
+            if form is not None:
+                return bool(irregulars.listed(np.array([form], irregulars.NONE.dtype), self.irregular)[0])
+        return super()._contains_malformed(value, status)
+
+    def __or__(self, other: object) -> Self:
+        return self._joined(self._as_set(other), OR) if isinstance(other, Set) else NotImplemented
+
+    def __and__(self, other: object) -> Self:
+        return self._joined(self._as_set(other), AND) if isinstance(other, Set) else NotImplemented
+
+    def __sub__(self, other: object) -> Self:
+        return self._joined(self._as_set(other), SUB) if isinstance(other, Set) else NotImplemented
+
+    def __rsub__(self, other: object) -> Self:
+        return self._as_set(other)._joined(self, SUB) if isinstance(other, Set) else NotImplemented
+
+    def __xor__(self, other: object) -> Self:
+        return self._joined(self._as_set(other), XOR) if isinstance(other, Set) else NotImplemented
+
+    __ror__, __rand__, __rxor__ = __or__, __and__, __xor__
+
+    def union(self, *others: object) -> Self:
+        """The IMEIs that are in this set or in any of the others.
+
+        Parameters
+        ----------
+        *others
+            Sets, or any columns that a set can be made of.
+
+        Examples
+        --------
+        >>> from imeiset import ImeiSet
+        >>> len(ImeiSet(["490154203237518"]).union(["358091016853555"], {"352099001761481"}))
+        3
+        """
+        return self._each(others, OR)
+
+    def intersection(self, *others: object) -> Self:
+        """The IMEIs that are in this set and in all of the others, which are as for `union`.
+
+        Examples
+        --------
+        >>> from imeiset import ImeiSet
+        >>> list(ImeiSet(["490154203237518", "358091016853555"]).intersection(["358091016853555"]))
+        ['358091016853555']
+        """
+        return self._each(others, AND)
+
+    def difference(self, *others: object) -> Self:
+        """The IMEIs that are in this set and in none of the others, which are as for `union`.
+
+        Examples
+        --------
+        >>> from imeiset import ImeiSet
+        >>> list(ImeiSet(["490154203237518", "358091016853555"]).difference(["358091016853555"]))
+        ['490154203237518']
+        """
+        return self._each(others, SUB)
+
+    def _each(self, others: tuple[object, ...], op: int) -> Self:
+        found = self
+        for other in others:
+            found = found._joined(found._as_set(other), op)
+        return found
+
+    def symmetric_difference(self, other: object, /) -> Self:
+        """The IMEIs that are in one of the two and not in both; the other is a set or any column.
+
+        Examples
+        --------
+        >>> from imeiset import ImeiSet
+        >>> list(ImeiSet(["490154203237518"]).symmetric_difference(["358091016853555"]))
+        ['358091016853555', '490154203237518']
+        """
+        return self._joined(self._as_set(other), XOR)
+
+    def _lacks_text(self, other: Self) -> bool:
+        """Is an irregular identity here that is not in the other?"""
+        if self.irregular is None:
+            return False
+        among = irregulars.NONE if other.irregular is None else other.irregular
+        return not irregulars.listed(self.irregular, among).all()
+
+    def issubset(self, other: object, /) -> bool:
+        """Whether every IMEI of this set is in the other, a set or any column.
+
+        Examples
+        --------
+        >>> from imeiset import ImeiSet
+        >>> ImeiSet(["490154203237518"]).issubset(["490154203237518", "358091016853555"])
+        True
+        """
+        other = self._as_set(other)
+        return len(self) <= len(other) and not self.lacks_any(other) and not self._lacks_text(other)
+
+    def issuperset(self, other: object, /) -> bool:
+        """Whether every IMEI of the other, a set or any column, is in this set.
+
+        Examples
+        --------
+        >>> from imeiset import ImeiSet
+        >>> ImeiSet(["490154203237518"]).issuperset([])
+        True
+        """
+        return self._as_set(other).issubset(self)
+
+    def isdisjoint(self, other: object, /) -> bool:
+        """Whether no IMEI is in both this set and the other, a set or any column.
+
+        Examples
+        --------
+        >>> from imeiset import ImeiSet
+        >>> ImeiSet(["490154203237518"]).isdisjoint(["358091016853555"])
+        True
+        """
+        other = self._as_set(other)
+        if self.shares_any(other):
+            return False
+        mine, theirs = self.irregular, other.irregular
+        return mine is None or theirs is None or not irregulars.listed(mine, theirs).any()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, IdentitySet):
+            return NotImplemented
+        return self is other or (
+            len(self) == len(other) and self.issubset(other) and not other._lacks_text(self)
+        )
+
+    def __hash__(self) -> int:
+        ends = (self.select(0), self.select(len(self) - 1)) if len(self) else ()
+        return hash((len(self), ends))
+
+    def __le__(self, other: object) -> bool:
+        return self.issubset(other) if isinstance(other, Set) else NotImplemented
+
+    def __lt__(self, other: object) -> bool:
+        return (
+            self <= (of := self._as_set(other)) and self != of if isinstance(other, Set) else NotImplemented
+        )
+
+    def __ge__(self, other: object) -> bool:
+        return self.issuperset(other) if isinstance(other, Set) else NotImplemented
+
+    def __gt__(self, other: object) -> bool:
+        return self._as_set(other) < self if isinstance(other, Set) else NotImplemented
