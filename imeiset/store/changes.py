@@ -1,4 +1,23 @@
-"""The payload of a change in the journal, and how a Delta becomes one."""
+"""What changes of the lists of a store are, and how the journal has them: the payload of a record.
+
+    payload  := size text number*
+    size     := 8 bytes: how long the text is
+    text     := JSON in UTF-8, filled up with spaces to a multiple of 8 bytes: [change, ...]
+    change   := {"add": A, "date": D, "list": L, "reason": R, "remove": A, "rule": U}, without spaces
+    number   := 8 bytes
+
+All numbers are little-endian. L is the name of a list and U a rule of its kind; R is reasons with "|" between
+them, D "2024-02-29", and both are "" where there are none. A is how many rows are added or removed. Then come
+the columns of these rows, first of the added, then of the removed, of one change after another:
+
+    exact       keys, ascending, each once
+    range, tac  the first keys of runs, ascending; the last keys
+    pair        keys and IMSIs, ascending by both; an IMSI is the number of a 1 and its digits
+    irregular   none: A is the texts themselves, in order
+    imsi        none: A is the digits of the prefixes, in order
+
+Of one change, the removals come before the additions.
+"""
 
 import json
 from collections.abc import Sequence
@@ -127,7 +146,9 @@ def _arrays(rule: str, given: Any) -> list[Any]:
     if rule in ("range", "tac"):
         return _ends(tac_set(given) if rule == "tac" else ImeiSet.from_ranges(*given))
     if rule == "pair":
-        return list(_flat(*pair_columns(*given)))
+        keys, imsis = pair_columns(*given)
+        order = np.lexsort((imsis, keys))
+        return [keys[order], imsis[order]]
     if rule == "irregular":
         return [text.decode() for text in irregular.table(given).tolist()]
     return [str(number)[1:] for number in prefix_numbers(given)]
@@ -139,11 +160,6 @@ def _ends(members: ImeiSet, *, whole: bool = False) -> list[Keys]:
     if whole and ((lows % TAC_SIZE).any() or ((highs + np.uint64(1)) % TAC_SIZE).any()):
         raise ValueError("rule 'tac': expected a set of whole TACs, got one with parts of a TAC")
     return [lows, highs]
-
-
-def _flat(keys: Keys, imsis: Keys) -> tuple[Keys, Keys]:
-    order = np.lexsort((imsis, keys))
-    return keys[order], imsis[order]
 
 
 def packed(changes: Sequence[Change]) -> bytes:

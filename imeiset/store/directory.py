@@ -13,6 +13,7 @@ checksum  := the 64-bit XXH3 of the json, 16 hexadecimal digits
 import fcntl
 import json
 import os
+import re
 import weakref
 from contextlib import suppress
 from functools import lru_cache
@@ -38,11 +39,8 @@ def journal_path(directory: Path, generation: int) -> Path:
 
 def generation_of(path: Path) -> int | None:
     """The generation that a file belongs to."""
-    for prefix, suffix in (("base-", ".imei"), ("journal-", "")):
-        number = path.name.removeprefix(prefix).removesuffix(suffix)
-        if path.name == f"{prefix}{number}{suffix}" and number.isascii() and number.isdigit():
-            return int(number)
-    return None
+    found = re.fullmatch(r"base-(\d+)\.imei|journal-(\d+)", path.name, re.ASCII)
+    return int(found[1] or found[2]) if found else None
 
 
 def serving(directory: Path) -> int:

@@ -83,41 +83,39 @@ def changed(state: State, changes: Iterable[Change], position: Position) -> Stat
     )
 
 
-def _net(changes: Sequence[Change]) -> tuple[ImeiSet, ImeiSet, tuple[Column | None, Column | None]]:
+def _last(changes: Sequence[Change]) -> tuple[list[Keys], NDArray[np.int64]]:
+    """The rows of changes, each once, in order; and which side decides: 2n the removals of change n, and
+    2n + 1 its additions."""
+    sides = [side for change in changes for side in (change.remove, change.add)]
+    columns = [np.concatenate(column) for column in zip(*sides, strict=True)]
+    side = np.repeat(np.arange(len(sides)), [len(rows[0]) for rows in sides])
+    order = np.lexsort(columns[::-1])  # stable: of equal rows, the last side is the last
+    columns, side = [column[order] for column in columns], side[order]
+    differ = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
+    last = np.append(differ, True)[: len(side)]
+    return [column[last] for column in columns], side[last]
+
+
+def _net(changes: Sequence[Change]) -> tuple[ImeiSet, ImeiSet, Any]:
     """What changes of exact IMEIs come to: added, removed, and the reasons and dates of the added."""
-    sides = [side[0] for change in changes for side in (change.remove, change.add)]
-    keys = np.concatenate(sides)
-    step = np.repeat(np.arange(len(sides)), [len(side) for side in sides])
-    order = np.argsort(keys, kind="stable")
-    keys, step = keys[order], step[order]
-    last = np.append(keys[1:] != keys[:-1], True)[: len(keys)]
-    keys, step = keys[last], step[last]
-    added = step % 2 == 1
-    column_of = []
+    (keys,), side = _last(changes)
+    added = side % 2 == 1
+    columns = []
     for name in ("reason", "date"):
         texts = [change.about[name] for change in changes]
         values = {text: code for code, text in enumerate(["", *sorted({*texts} - {""})])}
-        codes = np.array([values[text] for text in texts])[step[added] // 2]
-        column_of.append(Column.of(values, codes))
-    return (
-        ImeiSet.from_keys(keys[added]),
-        ImeiSet.from_keys(keys[~added]),
-        (column_of[0], column_of[1]),
-    )
+        codes = np.array([values[text] for text in texts])[side[added] // 2]
+        columns.append(Column.of(values, codes))
+    return ImeiSet.from_keys(keys[added]), ImeiSet.from_keys(keys[~added]), columns
 
 
-def _net_pairs(changes: Sequence[Change]) -> tuple[tuple[Keys, Keys], tuple[Keys, Keys]]:
+def _net_pairs(changes: Sequence[Change]) -> tuple[Any, Any]:
     """What changes of pairs come to: added, removed."""
     if len(changes) == 1:
-        return _two(changes[0].add), _two(changes[0].remove)
-    sides = [side for change in changes for side in (change.remove, change.add)]
-    keys, imsis = (np.concatenate(column) for column in zip(*sides, strict=True))
-    step = np.repeat(np.arange(len(sides)), [len(side[0]) for side in sides])
-    order = np.lexsort((step, imsis, keys))
-    keys, imsis, step = keys[order], imsis[order], step[order]
-    last = np.append((keys[1:] != keys[:-1]) | (imsis[1:] != imsis[:-1]), True)[: len(keys)]
-    added, removed = last & (step % 2 == 1), last & (step % 2 == 0)
-    return (keys[added], imsis[added]), (keys[removed], imsis[removed])
+        return changes[0].add, changes[0].remove
+    columns, side = _last(changes)
+    added = side % 2 == 1
+    return tuple(column[added] for column in columns), tuple(column[~added] for column in columns)
 
 
 def _net_ranges(changes: Sequence[Change]) -> tuple[ImeiSet, ImeiSet]:
@@ -151,10 +149,6 @@ def _texts_changed(one: List, rule: str, change: Change) -> List:
         return replace(one, prefixes=(one.prefixes - prefix_numbers(remove)) | prefix_numbers(add))
     gone, new = ({text.encode() for text in texts} for texts in (remove, add))
     return replace(one, irregular=(one.irregular - gone) | new)
-
-
-def _two(arrays: tuple[NDArray[Any], ...]) -> tuple[Keys, Keys]:
-    return arrays[0], arrays[1]
 
 
 def _touched(state: State, lists: Sequence[List], keys: list[Keys]) -> tuple[Keys | None, int]:
