@@ -133,3 +133,20 @@ def test_registers(here):
     for imei in (LISTED, "352099001761499"):
         said = CliRunner().invoke(main, ["check", "register.imei", imei]).stdout
         assert f"`{said.strip()}`" in (pages.DOCS / "registers.md").read_text()
+
+
+PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{page.name}" for page in pages.DOCS.glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_pages_name_are_there(page):
+    root = pages.DOCS.parent
+    inside = ("imeiset", "imeiset/register", "imeiset/cli", "imeiset/_native", "imeiset/_native/c", "tests")
+    text = (root / page).read_text()
+    named = set(re.findall(r"`([\w./-]+(?:\.(?:py|pyx|pxd|h|md)|/))`", text))
+    made_up = {name for name in named if "NAME" in name} | {"calls/"}
+    assert [
+        name for name in named - made_up if not any((root / at / name).exists() for at in ("", *inside))
+    ] == []
+    for link in re.findall(r"\]\((?!http)([^)#]*)\)", text):
+        assert ((root / page).parent / link).exists(), link

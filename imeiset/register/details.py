@@ -1,7 +1,7 @@
 """What a list says about each of its IMEIs: reasons and dates, as columns of codes beside a set."""
 
 import datetime
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -114,54 +114,64 @@ def places_of(
     return ranks, in_old, in_new
 
 
-# ---- what comes in ---------------------------------------------------------------------
+class Places:
+    """Where in a set the rows of its making belong, of which several may be one IMEI's.
 
+    keys: of the rows; None where they are those of the set, in order.
+    """
 
-def columns_of(
-    keys: Keys | None, rows: int, reasons: Iterable[object] | None, dates: Iterable[object] | None
-) -> tuple[Column | None, Column | None]:
-    """Reasons and dates as callers give them, one for each row. keys: of the rows, None where they are in key
-    order and differ; of an IMEI that comes twice all reasons count, and the first date."""
-    given = [
-        (_coded("reasons", reasons, rows, reasons_text), _all_reasons),
-        (_coded("dates", dates, rows, date_text), _first_date),
-    ]
-    if keys is not None and any(coded for coded, _ in given):
-        order = np.argsort(keys, kind="stable")
-        ordered = keys[order]
-        starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[:rows])
-        given = [(coded and _united(*coded, order, starts, join), join) for coded, join in given]
-    found = [Column.of(*coded) if coded else None for coded, _ in given]
-    return found[0], found[1]
+    def __init__(self, members: ImeiSet, keys: Keys | None, threads: int = 1) -> None:
+        self.count = len(members)
+        rows = self.count if keys is None else len(keys)
+        self.at = np.arange(rows) if keys is None else members.positions(keys, threads=threads)
+        self.order = self.starts = np.empty(0, np.int64)
+        if self.count < rows:  # the rows of IMEIs that come twice, one IMEI after the other
+            twice = np.flatnonzero(np.bincount(self.at, minlength=self.count)[self.at] > 1)
+            self.order = twice[np.argsort(self.at[twice], kind="stable")]
+            self.starts = np.flatnonzero(np.diff(self.at[self.order], prepend=-1))
 
+    def column(self, texts: Sequence[str], codes: NDArray[Any], *, first: bool) -> Column | None:
+        """The texts with these numbers, one for each row. first: of an IMEI that comes twice the first text
+        counts, in order; otherwise all count, as reasons do."""
+        known = sorted({"", *texts})
+        values = {text: number for number, text in enumerate(known)}
+        codes = np.array([values[text] for text in texts], np.int32)[codes]
+        found = np.zeros(self.count, np.int32)
+        found[self.at] = codes
+        if len(self.starts):
+            codes = codes[self.order]
+            most = np.maximum.reduceat(codes, self.starts)
+            least = np.minimum.reduceat(np.where(codes, codes, len(known)), self.starts) % len(known)
+            ends = np.append(self.starts[1:], len(codes))
+            for group in () if first else np.flatnonzero(least != most).tolist():
+                some = np.unique(codes[self.starts[group] : ends[group]]).tolist()
+                text = reasons_text("|".join(known[code] for code in some))
+                least[group] = values.setdefault(text, len(values))
+            found[self.at[self.order[self.starts]]] = least
+        return Column.of(values, found)
 
-_Coded = tuple[
-    dict[str, int], NDArray[Any]
-]  # texts in normal form, '' the first, and the number of each row's
+    def given(
+        self, what: str, values: Iterable[object] | None, form: Callable[[object], str], *, first: bool
+    ) -> Column | None:
+        """The same of any column that a caller gives. form: the normal form of a value, made once of each."""
+        if values is None:
+            return None
+        expect_several(what, values)
+        texts = {"": 0}
 
+        def code(value: object) -> int:
+            return texts.setdefault(form(value), len(texts))
 
-def _coded(
-    what: str, values: Iterable[object] | None, rows: int, form: Callable[[object], str]
-) -> _Coded | None:
-    """A column with every value in normal form, which is made once of each."""
-    if values is None:
-        return None
-    expect_several(what, values)
-    texts = {"": 0}
-
-    def code(value: object) -> int:
-        return texts.setdefault(form(value), len(texts))
-
-    seen, pieces = _CodeOf(code), [np.empty(0, np.int32)]
-    for some in _pieces(values):
-        try:
-            pieces.append(np.fromiter(map(seen.__getitem__, some), np.int32, len(some)))
-        except TypeError:  # lists, which have no hash; or what is not a text
-            pieces.append(np.array([code(value) for value in some], np.int32))
-    codes = np.concatenate(pieces)
-    if len(codes) != rows:
-        raise ValueError(f"{what}: expected {rows}, one for each IMEI, got {len(codes)}")
-    return texts, codes
+        seen, pieces = _CodeOf(code), [np.empty(0, np.int32)]
+        for some in _pieces(values):
+            try:
+                pieces.append(np.fromiter(map(seen.__getitem__, some), np.int32, len(some)))
+            except TypeError:  # lists, which have no hash; or what is not a text
+                pieces.append(np.array([code(value) for value in some], np.int32))
+        codes = np.concatenate(pieces)
+        if len(codes) != len(self.at):
+            raise ValueError(f"{what}: expected {len(self.at)}, one for each IMEI, got {len(codes)}")
+        return self.column(list(texts), codes, first=first)
 
 
 class _CodeOf(dict[object, int]):
@@ -220,31 +230,3 @@ def is_date(text: str) -> bool:
     with suppress(ValueError):
         return date_text(text) == text
     return False
-
-
-def _united(
-    texts: dict[str, int],
-    codes: NDArray[Any],
-    order: NDArray[np.intp],
-    starts: NDArray[np.intp],
-    join: Callable[[list[str]], str],
-) -> _Coded:
-    """One code for each IMEI, in key order. order: of the rows; starts: where each IMEI begins in it."""
-    codes = codes[order]
-    if len(starts) == len(codes):
-        return texts, codes
-    found, ends = codes[starts], np.append(starts[1:], len(codes))
-    least, most = np.minimum.reduceat(codes, starts), np.maximum.reduceat(codes, starts)
-    known = list(texts)
-    for group in np.flatnonzero(least != most).tolist():
-        some = [known[code] for code in codes[starts[group] : ends[group]].tolist()]
-        found[group] = texts.setdefault(join(some), len(texts))
-    return texts, found
-
-
-def _all_reasons(texts: list[str]) -> str:
-    return reasons_text("|".join(texts))
-
-
-def _first_date(texts: list[str]) -> str:
-    return min(filter(None, texts))

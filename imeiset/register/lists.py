@@ -134,8 +134,21 @@ class ListMapping(Mapping[str, ImeiSet]):
     __hash__ = object.__hash__
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many of what each list holds, by rule: IMEIs (of ranges and TACs: those in them), texts, pairs
-        and IMSI prefixes."""
+        """How many of what each list holds.
+
+        Returns
+        -------
+        dict of str to dict of str to int
+            By list and rule: IMEIs (of ranges and TACs those in them), irregular identities, pairs, prefixes.
+
+        Examples
+        --------
+        >>> from imeiset import EquipmentStatus, Register
+        >>> register = Register()
+        >>> register.add_tacs("models", ["49015420"], status=EquipmentStatus.GREYLISTED)
+        >>> register.counts()
+        {'models': {'tac': 1000000}}
+        """
         return {one.name: one.counts() for one in self.lists}
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from imeiset import columns, snapshot
 from imeiset.register.checks import Checks, Rules
-from imeiset.register.details import columns_of
+from imeiset.register.details import Places, date_text, reasons_text
 from imeiset.register.imsis import prefix_numbers
 from imeiset.register.layered import LayeredSet, without_irregular
 from imeiset.register.layout import KIND, MAX_LISTS, Contents
@@ -61,12 +61,34 @@ class Register(Checks):
 
     @property
     def policy(self) -> Policy:
-        """How it decides."""
+        """How it decides.
+
+        Returns
+        -------
+        Policy
+
+        Examples
+        --------
+        >>> Register().policy.response_type
+        1
+        """
         return self._policy
 
     @property
     def lists(self) -> tuple[List, ...]:
-        """The lists in the order in which they were added, which is that of the codes of `check_many`."""
+        """The lists in the order in which they were added, which is that of the numbers of `check_many`.
+
+        Returns
+        -------
+        tuple of List
+
+        Examples
+        --------
+        >>> register = Register()
+        >>> register.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED)
+        >>> register.lists
+        (<List 'stolen', BLACKLISTED, kind 'imeis': 1 by exact>,)
+        """
         return tuple(self._lists.values())
 
     def __copy__(self) -> Self:
@@ -137,8 +159,12 @@ class Register(Checks):
         else:
             keys, texts = columns.keys_of(imeis, digits=digits), frozenset()
             members = ImeiSet.from_keys(keys)
-        rows = len(members) if keys is None else len(keys)
-        exact = LayeredSet(members, columns_of(keys, rows, reasons, dates))
+        exact = LayeredSet(members)
+        if reasons is not None or dates is not None:
+            places = Places(members, keys)
+            said = places.given("reasons", reasons, reasons_text, first=False)
+            since = places.given("dates", dates, date_text, first=True)
+            exact = LayeredSet(members, (said, since))
         self.add_list(replace(one, exact=exact, irregular=texts))
 
     def add_ranges(
@@ -340,11 +366,8 @@ class Register(Checks):
 
         Examples
         --------
-        >>> import os, tempfile
-        >>> register = Register()
-        >>> with tempfile.TemporaryDirectory() as directory:
-        ...     register.save(os.path.join(directory, "register.imei"))
-        ...     Register.open(os.path.join(directory, "register.imei"))
+        >>> Register().save("register.imei")
+        >>> Register.open("register.imei")
         <Register of nothing>
         """
         self._now().save(path, generation=generation)
@@ -356,14 +379,26 @@ class Register(Checks):
         Parameters
         ----------
         path : path
-            A file that `save` wrote. See there for an example.
+            A file that `save` wrote.
         mode : {"mmap", "memory"}
             Map the file, which then must be left alone; or copy it in.
+
+        Returns
+        -------
+        Register
 
         Raises
         ------
         SnapshotError
             Of the kind that says what is wrong.
+
+        Examples
+        --------
+        >>> register = Register()
+        >>> register.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED)
+        >>> register.save("register.imei")
+        >>> Register.open("register.imei", mode="memory").check("490154203237518").list
+        'stolen'
         """
         file = snapshot.open(path, mode, kind=KIND)
         return cls._of_sections(file.sections, file.path)
@@ -380,10 +415,25 @@ class Register(Checks):
         Compares every checksum, builds every set anew and compares bytes, and checks columns, pairs and that
         the coverage misses no IMEI of a list.
 
+        Parameters
+        ----------
+        path, mode
+            As for `open`.
+
+        Returns
+        -------
+        Register
+
         Raises
         ------
         SnapshotError
             Of the kind that says what is wrong.
+
+        Examples
+        --------
+        >>> Register().save("register.imei")
+        >>> Register.verify("register.imei")
+        <Register of nothing>
         """
         file = snapshot.open(path, mode, kind=KIND)
         file.verify()
