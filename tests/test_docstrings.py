@@ -16,29 +16,6 @@ RAW = ("imeiset._native.index", "imeiset.index")
 SECTIONS = ("Parameters", "Attributes", "Returns", "Yields", "Raises", "Notes", "Examples", "See Also")
 # Not written yet. Nothing is added here.
 MISSING = {
-<<<<<<< HEAD
-    "Register.counts",
-    "Register.lists",
-    "Register.open",
-    "Register.policy",
-    "Register.verify",
-=======
-    "ImeiSet.difference",
-    "ImeiSet.from_keys",
-    "ImeiSet.from_ranges",
-    "ImeiSet.from_roaring",
-    "ImeiSet.intersection",
-    "ImeiSet.isdisjoint",
-    "ImeiSet.issubset",
-    "ImeiSet.issuperset",
-    "ImeiSet.keeping",
-    "ImeiSet.open",
-    "ImeiSet.open_sound",
-    "ImeiSet.symmetric_difference",
-    "ImeiSet.to_roaring",
-    "ImeiSet.union",
-    "ImeiSet.verify",
->>>>>>> trunk
     "Screener.codes",
     "Screener.decided",
     "Screener.lists",
