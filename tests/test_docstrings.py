@@ -31,10 +31,6 @@ MISSING = {
     "ImeiSet.to_roaring",
     "ImeiSet.union",
     "ImeiSet.verify",
-    "Screener.codes",
-    "Screener.decided",
-    "Screener.lists",
-    "Screener.now",
     "Store.lists",
 }
 
