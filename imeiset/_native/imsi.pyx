@@ -23,7 +23,7 @@ ctypedef fused character:
     uint32_t
 
 
-cdef uint64_t digits_number(const character* text, Py_ssize_t n) noexcept nogil:
+cdef inline uint64_t digits_number(const character* text, Py_ssize_t n) noexcept nogil:
     cdef uint64_t number = 1
     cdef Py_ssize_t i
     if n == 0:

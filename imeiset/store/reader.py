@@ -75,6 +75,7 @@ class Reader(Checks):
         self._lock = lock  # of the writer
         self._fault: str | None = None
         self._watcher: Watcher | None = None
+        self._block: int | None = None  # the thread that is in one of `writing`
         self._start_threads()
         self._state, self._journal = self._load(generation)
         self._use(self._state.tables)
@@ -181,8 +182,8 @@ class Reader(Checks):
         ...     store.close()
         """
         watcher, self._watcher = self._watcher, None
-        if watcher is not None:
-            watcher.stop()
+        if watcher is not None:  # in a block of `writing`, its thread may wait for this one
+            watcher.stop(wait=self._block != threading.get_ident())
         with self._mutex:
             self._let_go()
 

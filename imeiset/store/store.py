@@ -5,6 +5,7 @@ and changes as the next generation. Whatever fails on the way, the directory hol
 """
 
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
@@ -117,8 +118,6 @@ class Store(Reader):
     def writing(self) -> Iterator[None]:
         """Keep all others from changing the store while a block runs: what it sees is what it changes.
 
-        It may refuse by what it finds in the lists, and call `apply`.
-
         Yields
         ------
         None
@@ -143,7 +142,11 @@ class Store(Reader):
         """
         with self._mutex:
             self._expect_ours(self._become_writer())
-            yield
+            before, self._block = self._block, threading.get_ident()
+            try:
+                yield
+            finally:
+                self._block = before
 
     def apply(self, *deltas: Delta, sequence: int | None = None, base: str | None = None) -> int:
         """Make changes, all of them or none. They are on the disk when this returns.
@@ -248,10 +251,8 @@ class Store(Reader):
 
         Raises
         ------
-        SnapshotError
-            The base is damaged; it stays.
-        StoreError
-            See `apply`.
+        SnapshotError, StoreError
+            The base is damaged, and stays; or as `apply` does.
 
         Examples
         --------

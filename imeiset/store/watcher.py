@@ -28,8 +28,8 @@ class Watcher:
                 one._fault = str(error) or type(error).__name__
             del one
 
-    def stop(self) -> None:
-        """Wait for its end, unless it is the one that asks."""
+    def stop(self, *, wait: bool) -> None:
+        """End it. wait: until it has ended, unless it is the one that asks."""
         self._stopped.set()
-        if threading.current_thread() is not self._thread:
+        if wait and threading.current_thread() is not self._thread:
             self._thread.join()

@@ -411,6 +411,18 @@ def test_no_thread_is_left(store, directory):
         assert threading.enumerate() == threads
 
 
+def test_a_store_is_closed_in_a_block_that_its_watcher_waits_for(store):
+    threads = threading.enumerate()
+    store.watch(0.001)
+    with store.writing(), store.writing():
+        time.sleep(0.05)
+        store.close()
+    deadline = time.monotonic() + 60
+    while threading.enumerate() != threads:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
 def test_a_watcher_ends_its_own_store_or_with_it(directory):
     ended, threads = threading.Event(), threading.enumerate()
     reader = Store.open(directory)
