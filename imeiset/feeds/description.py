@@ -109,24 +109,17 @@ class ListReport(NamedTuple):
 
 
 class LoadedRegister(NamedTuple):
-    """The register of a description, and what was in its files, table by table.
+    """The register of a description, and what was in its files.
 
     Attributes
     ----------
-    register : Register
-        The register.
-    reports : tuple of ListReport
-        Of each table of the description: name, kind, and a `LoadReport` whose keys count what the list got.
+    register, reports : Register, tuple of ListReport
+        The register, and the report of each table of the description.
 
     Examples
     --------
-    >>> with open("list.csv", "w") as file:
-    ...     _ = file.write("imei\\n490154203237518\\n")
-    >>> with open("register.toml", "w") as file:
-    ...     _ = file.write("[[lists]]\\nname = 'stolen'\\nstatus = 'blacklisted'\\nfiles = ['list.csv']\\n")
-    >>> register, reports = imeiset.load_register("register.toml")
-    >>> reports[0].name, reports[0].report.keys
-    ('stolen', 1)
+    >>> imeiset.LoadedRegister._fields
+    ('register', 'reports')
     """
 
     register: Register
@@ -287,9 +280,6 @@ def _empty(described: Description) -> Register:
     return register
 
 
-# ---- loading it ------------------------------------------------------------------------
-
-
 def load_register(
     description: Description | str | os.PathLike[str],
     *,
@@ -298,10 +288,9 @@ def load_register(
     max_rows: int | None = None,
     progress: Progress | None = None,
 ) -> LoadedRegister:
-    """The register that a TOML file describes, see `imeiset.feeds.description` for what stands in it.
+    """The register that a TOML file describes: see the head of `imeiset.feeds.description`.
 
-    Reasons and dates are kept where a feed has them. All lists are loaded, or nothing is returned and no
-    rejects are left.
+    All lists are loaded, or nothing is returned and no rejects are left. Raises as `load` does.
 
     Parameters
     ----------
@@ -309,28 +298,15 @@ def load_register(
         The TOML file.
     rejects : str or os.PathLike, optional
         Where rejected rows go: for each list to a file of its own, whose name ends in that of the list.
-    max_rejects : int, optional
-        How many rejected rows to put up with in each list that does not say it.
-    max_rows : int, optional
-        Rows of each list.
+    max_rejects, max_rows : int, optional
+        Of each list: how many rejected rows to put up with, if it does not say it, and how many rows.
     progress : callable, optional
         As for `load`.
 
     Returns
     -------
     LoadedRegister
-        The register, and the reports.
-
-    Raises
-    ------
-    FeedDescription
-        If the description is not understood.
-    FeedError
-        As `load` does.
-
-    Notes
-    -----
-    Memory: a row costs 8 bytes and its columns, twice, list by list; and the register.
+        The register, and the reports. A row costs 8 bytes and its columns, twice, list by list.
 
     Examples
     --------
@@ -338,8 +314,7 @@ def load_register(
     ...     _ = file.write("imei\\n490154203237518\\n")
     >>> with open("register.toml", "w") as file:
     ...     _ = file.write("[[lists]]\\nname = 'stolen'\\nstatus = 'blacklisted'\\nfiles = ['list.csv']\\n")
-    >>> register, reports = imeiset.load_register("register.toml")
-    >>> register.check("490154203237518").list
+    >>> imeiset.load_register("register.toml").register.check("490154203237518").list
     'stolen'
     """
     if not isinstance(description, Description):
