@@ -203,8 +203,11 @@ def ask(
     and are malformed where answers are positions.
     """
     column = settled(column)
-    parts = [column] if threads == 1 else split(column, parts_for(threads))
-    answers = in_threads(partial(_ask_part, kernel, dtype, malformed, digits, listed), parts)
+    if threads == 1:
+        answers = [_ask_part(kernel, dtype, malformed, digits, listed, column)]
+    else:
+        work = partial(_ask_part, kernel, dtype, malformed, digits, listed)
+        answers = in_threads(work, split(column, parts_for(threads)))
     before = 0
     for answer, fault in answers:
         if fault:

@@ -1,10 +1,8 @@
 """Every exception of imeiset, and the codes that say why a text is not an IMEI.
 
-A message says what was expected, what was got, and what to do. IMEIs and IMSIs are personal data: a message
-shows as much of them as `mask`, `mask_imsi` and `mask_text` leave, and nothing else masks.
-
-Every exception can be made from its message alone, as libraries do that carry one across a border; its
-attributes are then empty. Pickled and copied, it keeps them.
+IMEIs and IMSIs are personal data: a message shows what `mask`, `mask_imsi` and `mask_text` leave of them, and
+nothing else masks. Every exception can be made from its message alone, as libraries do that carry one across
+a border; its attributes are then empty. Pickled and copied, it keeps them.
 """
 
 import errno
@@ -22,6 +20,7 @@ _SHOWN = 8  # the TAC
 _NETWORK = 5  # MCC and MNC: of an IMSI, what may be shown
 _LONGEST = 32  # no text with separators is longer than 31 characters
 _QUOTED = 100  # characters of a free text
+_Path = str | os.PathLike[str]
 _RUN = re.compile(r"\d(?:[\W_]?\d)+")  # digits, with at most one other sign between two of them
 
 
@@ -115,19 +114,8 @@ _EXPECTED = {
 def mask(value: object) -> str:
     """An IMEI as it may be shown: 8 characters (the TAC), then one `*` for each that follows.
 
-    Parameters
-    ----------
-    value : object
-        What should have been an IMEI. An integer is written with 14 digits.
+    An integer is written with 14 digits. Of more than 32 characters the rest is cut, and the length said.
 
-    Returns
-    -------
-    str
-        Printable ASCII: foreign digits are escaped, and a hostile file cannot drive a terminal. Of more
-        than 32 characters the rest is cut, and the length said.
-
-    Examples
-    --------
     >>> mask("490154203237518"), mask("49015420323751x")
     ('49015420*******', '49015420*******')
     """
@@ -140,44 +128,16 @@ def mask(value: object) -> str:
 
 
 def mask_imsi(value: object) -> str:
-    """An IMSI as it may be shown: 5 characters (the network), then one `*` for each that follows.
-
-    Parameters
-    ----------
-    value : object
-        What should have been an IMSI, or a prefix of some.
-
-    Returns
-    -------
-    str
-        Printable ASCII, as of `mask`.
-
-    Examples
-    --------
-    >>> mask_imsi("234150999999999")
-    '23415**********'
-    """
+    """An IMSI, or a prefix of some, as it may be shown: 5 characters (the network), the rest as of `mask`."""
     return _hide(value, _NETWORK)
 
 
 def mask_text(value: object) -> str:
-    """Any text of a file as it may be shown: without the digits beyond the 8th of a run of them.
+    """Any text of a file as it may be shown: without the digits beyond the 8th of a run, in 100 characters.
 
-    A title, a status or a damaged manifest may hold IMEIs. Single separators do not end a run, so an IMEI
+    A title, a status or a damaged manifest may hold IMEIs. A single separator does not end a run, so an IMEI
     written in groups is masked as well; a date is not.
 
-    Parameters
-    ----------
-    value : object
-        Of what is neither `str` nor `bytes`, the `repr` is taken.
-
-    Returns
-    -------
-    str
-        At most 100 characters of it, printable.
-
-    Examples
-    --------
     >>> mask_text("stolen 2024-02-29, see 49-015420-323751-8")
     'stolen 2024-02-29, see 49-015420-******-*'
     """
@@ -190,36 +150,18 @@ def mask_text(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """A text, perhaps the name of a file, in one line that can be printed whatever is in it.
-
-    Parameters
-    ----------
-    text : str
-        Any text.
-
-    Returns
-    -------
-    str
-        The text with escapes for what is not printable.
-
-    Examples
-    --------
-    >>> printable("Gerät\\n")
-    'Gerät\\\\n'
-    """
+    """A text, perhaps the name of a file, in one line that can be printed whatever is in it."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _hide(value: object, shown: int) -> str:
     """All but the first characters of a value hidden."""
-    if isinstance(value, bytes | bytearray):
-        length, text = len(value), bytes(value[:_LONGEST]).decode("latin-1")
-    elif isinstance(value, str):
-        length, text = len(value), str(value[:_LONGEST])
-    else:
+    text = bytes(value).decode("latin-1") if isinstance(value, bytes | bytearray) else value
+    if not isinstance(text, str):
         return f"<{type(value).__name__}>"
-    hidden = text[:shown].encode("unicode_escape").decode() + "*" * (len(text) - shown)
-    return hidden if length <= _LONGEST else f"{hidden}... ({length} characters)"
+    head = str(text[:_LONGEST])
+    hidden = head[:shown].encode("unicode_escape").decode() + "*" * (len(head) - shown)
+    return hidden if len(text) <= _LONGEST else f"{hidden}... ({len(text)} characters)"
 
 
 def _hide_run(found: re.Match[str]) -> str:
@@ -239,63 +181,32 @@ class ImeisetError(Exception):
     Examples
     --------
     >>> try:
-    ...     imeiset.ImeiSet.open("nowhere.imei")
+    ...     imeiset.open("nowhere.imei")
     ... except imeiset.ImeisetError as error:
     ...     print(error)
     nowhere.imei: expected a readable file, got No such file or directory
     """
 
-    # That of OSError would add an errno.
-    __str__ = Exception.__str__
+    __str__ = Exception.__str__  # that of OSError would add an errno
 
 
 class ExtraMissing(ImeisetError, ModuleNotFoundError):
-    """A library that an extra of imeiset brings is not installed. Install the extra that it names.
-
-    Parameters
-    ----------
-    what : str
-        What needs the library; or, alone, the whole message.
-    extra, module : str, optional
-        The extra, and the library.
-
-    Attributes
-    ----------
-    extra : str
-        The extra to install: `pip install 'imeiset[extra]'`.
-    """
+    """A library is not installed: `pip install 'imeiset[extra]'`, where `extra` is the attribute."""
 
     def __init__(self, what: str = "", extra: str = "", module: str | None = None):
-        super().__init__(f"{what}: pip install 'imeiset[{extra}]'" if extra else what)
+        super().__init__(f"{what}: pip install 'imeiset[{extra}]'" if extra else what, name=module)
         self.extra = extra
-        self._module = module
-
-    @property
-    def name(self) -> str | None:  # type: ignore[override] # kept in pickles, unlike that of ImportError
-        """The library."""
-        return self._module
 
 
 class ImeiError(ImeisetError, ValueError):
     """A value that is not an IMEI. Correct it, or say with `malformed=` what such values are.
 
-    Parameters
-    ----------
-    status : ParseStatus or str
-        Why not; or, alone, the whole message.
-    value : object
-        The value.
-    position : int, optional
-        Its index in the column.
-    expected : str, optional
-        What would have been right, if `status` does not say it.
-
     Attributes
     ----------
-    status : ParseStatus or None
-        Why the value is not an IMEI. None if the error was made from a message.
+    status : ParseStatus
+        Why not.
     position : int or None
-        Its index in the column.
+        The index of the value in the column.
     expected, got : str
         What would have been right, and the value, masked.
 
@@ -305,13 +216,10 @@ class ImeiError(ImeisetError, ValueError):
     ...     imeiset.ImeiSet(["490154203237518", "35693803564380x"])
     ... except imeiset.ImeiError as error:
     ...     print(error)
-    ...     print(error.position, error.status.name)
     row 1: a character that is not a digit: expected 14, 15 or 16 ASCII digits, got '35693803*******'
-    1 NOT_DIGIT
     """
 
-    # None only where somebody else made the error of a message: not worth a check at each use.
-    status: ParseStatus = None  # type: ignore[assignment]
+    status: ParseStatus = None  # type: ignore[assignment] # None only if made of a message, by others
 
     def __init__(
         self,
@@ -336,19 +244,10 @@ class ImeiError(ImeisetError, ValueError):
 class ImsiError(ImeisetError, ValueError):
     """A value that is not an IMSI of 6 to 15 digits (3GPP TS 23.003). Correct it, or leave it out.
 
-    Parameters
-    ----------
-    message : str, optional
-        The whole message, instead of the others.
-    value : object
-        The value.
-    position : int, optional
-        Its index in the column.
-
     Attributes
     ----------
     position : int or None
-        Its index in the column.
+        The index of the value in the column.
     expected, got : str
         What would have been right, and the value, of which only the network is shown.
 
@@ -371,57 +270,25 @@ class ImsiError(ImeisetError, ValueError):
 
 
 class _FileError(ImeisetError):
-    """What is wrong with a file, or the directory of a store.
+    """A file, or the directory of a store: `path`, `line`, and what was `expected` and `got`, in words."""
 
-    Parameters
-    ----------
-    path : str or os.PathLike
-        The file; or, alone, the whole message.
-    expected, got : str, optional
-        In words.
-    line : int, optional
-        Where in the file.
-
-    Attributes
-    ----------
-    path, expected, got : str
-        As given; empty if the error was made from a message.
-    line : int or None
-        Where in the file.
-    """
-
-    def __init__(
-        self,
-        path: str | os.PathLike[str] = "",
-        expected: str = "",
-        got: str = "",
-        *,
-        line: int | None = None,
-    ):
+    def __init__(self, path: _Path = "", expected: str = "", got: str = "", *, line: int | None = None):
         name = os.fspath(path)
         place = name if line is None else f"{name}, line {line}"
         super().__init__(f"{place}: expected {expected}, got {got}" if expected else name)
-        self.path = name if expected else ""
-        self.line = line
-        self.expected = expected
-        self.got = got
+        self.path, self.line = name if expected else "", line
+        self.expected, self.got = expected, got
 
 
 class _SystemError(_FileError, OSError):
     """One that is an OSError too, with the attributes of one."""
 
-    # Not those of OSError, which pickles would lose.
-    errno: int = errno.ENOENT
+    errno: int = errno.ENOENT  # not that of OSError, which pickles would lose
 
     @property
     def filename(self) -> str | None:
         """The file."""
         return self.path or None
-
-    @property
-    def strerror(self) -> str:  # type: ignore[override]
-        """What was got, in words."""
-        return self.got
 
 
 class SnapshotError(_FileError):
@@ -429,13 +296,11 @@ class SnapshotError(_FileError):
 
     Examples
     --------
-    >>> with open("list.csv", "w") as file:
-    ...     print("490154203237518", file=file, flush=True)
-    ...     try:
-    ...         imeiset.ImeiSet.open("list.csv")
-    ...     except imeiset.SnapshotError as error:
-    ...         print(type(error).__name__, error.path)
-    SnapshotMagic list.csv
+    >>> try:
+    ...     imeiset.ImeiSet.open("nowhere.imei")
+    ... except imeiset.SnapshotError as error:
+    ...     print(type(error).__name__, error.path)
+    SnapshotMissing nowhere.imei
     """
 
 
@@ -562,10 +427,7 @@ class StoreLocked(StoreError, _SystemError, BlockingIOError):
 
 
 class StoreSequence(StoreError):
-    """A delta that is not the next one, or another one than was applied under its number.
-
-    Apply the one that is missing first.
-    """
+    """A delta that is not the next one, or not the one of its number. Apply the one that is missing first."""
 
 
 class StoreBase(StoreError):

@@ -83,6 +83,12 @@ def size_of(path: str) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
+def total_of(paths: Iterable[str]) -> int | None:
+    """The bytes of all, None if one is no regular file."""
+    sizes = [size_of(path) for path in paths]
+    return None if None in sizes else sum(size for size in sizes if size)
+
+
 def stdin_reader(wake: int | None = None) -> Read:
     """A function that reads what stdin has into a buffer, waiting for it; 0 at the end.
 

@@ -147,13 +147,14 @@ class Rules:
         rows: NDArray[np.intp],
         imei: Callable[[int], object],
         imsi: Callable[[int], object] | None,
-        numbers: Keys,
+        numbers: Keys | None,
         digits: int,
     ) -> None:
-        """Decide these rows as `check` does. numbers: of their IMSIs."""
+        """Decide these rows as `check` does. numbers: of the IMSIs of all rows, None where none is known."""
         if self.policy.malformed is not None and not self._texts:
             codes[rows] = self.policy.malformed
             return
+        numbers = np.full(len(rows), NO_IMSI, np.uint64) if numbers is None else numbers[rows]
         prefixes, regular = np.empty(len(rows), np.uint16), np.zeros(len(rows), bool)
         tables.by_prefix(numbers, prefixes)
         found = np.empty(len(rows), np.uint64)
@@ -295,26 +296,28 @@ class Checks(ListMapping, Checker):
         tables = self._tables()
         imeis = readers.settled(imeis)
         dtype: Any = np.uint16 if lists else np.uint8
+        numbers: Keys | None = None
+        value: Callable[[int], object] | None = None
         if imsis is None:
             if threads == 1 and (ready := columns.likely_keys(imeis, digits=digits)) is not None:
                 codes: NDArray[Any] = np.empty(len(ready), dtype)
                 if tables.answer(ready, codes):
                     return _shown(codes, lists)
-            value = None
             codes = columns.ask(
                 imeis, tables.answer, dtype, threads=threads, malformed=_MALFORMED, digits=digits
             )
             rows = np.flatnonzero(codes == _MALFORMED)
-            numbers = np.full(len(rows), NO_IMSI, np.uint64)
         else:
             keys, status = columns.parse(imeis, digits=digits)
             asked, value = imsi_numbers(imsis, len(keys))
-            codes = np.empty(len(keys), dtype)
-            edges = np.linspace(0, len(keys), parts_for(threads) + 1).astype(np.int64).tolist()
-            parts = [slice(*edge) for edge in pairwise(edges)]
-            in_threads(lambda part: tables.answer(keys[part], codes[part], asked[part]), parts)
+            codes, numbers, count = np.empty(len(keys), dtype), asked, parts_for(threads)
+            if count == 1:
+                tables.answer(keys, codes, asked)
+            else:
+                edges = [len(keys) * part // count for part in range(count + 1)]
+                parts = [slice(*edge) for edge in pairwise(edges)]
+                in_threads(lambda part: tables.answer(keys[part], codes[part], asked[part]), parts)
             rows = np.flatnonzero((status != 0) | (asked == BAD_IMSI))
-            numbers = asked[rows]
         if rows.size:
             imei = readers.values(imeis, digits=digits)
             tables.about.decide_malformed(tables, codes, rows, imei, value, numbers, digits)
