@@ -121,7 +121,7 @@ def _apply_to_set(
 ) -> None:
     from imeiset import ImeiSet, apply
 
-    old = ImeiSet.open_sound(base)
+    old = ImeiSet.open(base, checksums=True)
     with progress_bar() as progress:
         result, applied = apply(old, deltas, **how, progress=progress)
     result.save(output)
