@@ -16,10 +16,6 @@ RAW = ("imeiset._native.index", "imeiset.index")
 SECTIONS = ("Parameters", "Attributes", "Returns", "Yields", "Raises", "Notes", "Examples", "See Also")
 # Not written yet. Nothing is added here.
 MISSING = {
-    "Screener.codes",
-    "Screener.decided",
-    "Screener.lists",
-    "Screener.now",
     "Store.lists",
 }
 

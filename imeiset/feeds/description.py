@@ -130,9 +130,9 @@ class _TomlTable:
         self.path, self.where, self._values = path, where, values
         for key in values:
             if key not in keys:
-                near = get_close_matches(key, keys, 1)
-                expected = f"{near[0]!r} as the nearest" if near else f"one of {', '.join(keys)}"
-                raise self.error(f"a key with {expected}" if near else expected, mask_text(repr(key)))
+                meant = _nearest(key, keys)
+                expected = meant if meant.startswith("one of") else f"a key with {meant}"
+                raise self.error(expected, mask_text(repr(key)))
 
     def __contains__(self, key: str) -> bool:
         return key in self._values
@@ -159,15 +159,19 @@ class _TomlTable:
         """One of some words, in lower case."""
         value, known = self.get(key, str, otherwise), tuple(names)
         if value is not None and value.lower() not in known:
-            near = get_close_matches(value.lower(), known, 1)
-            expected = f"{near[0]!r} as the nearest" if near else f"one of {', '.join(known)}"
-            raise self.error(f"as {key!r} {expected}", mask_text(repr(value)))
+            raise self.error(f"as {key!r} {_nearest(value.lower(), known)}", mask_text(repr(value)))
         return None if value is None else value.lower()
 
     def status(self, key: str, *, decided: bool = True) -> EquipmentStatus | None:
         """A status by its name; decided: not UNKNOWN."""
         name = self.one_of(key, [name for name in _STATUSES if name != "unknown" or not decided])
         return None if name is None else EquipmentStatus[name.upper()]
+
+
+def _nearest(word: str, words: tuple[str, ...]) -> str:
+    """What was meant, or could be."""
+    near = get_close_matches(word, words, 1)
+    return f"{near[0]!r} as the nearest" if near else f"one of {', '.join(words)}"
 
 
 def _policy(table: _TomlTable) -> Policy:

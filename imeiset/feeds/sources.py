@@ -12,7 +12,8 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
-from ..errors import ExtraMissing, FeedEncoding, FeedLimit, FeedMissing, FeedTruncated
+from ..errors import FeedEncoding, FeedLimit, FeedMissing, FeedTruncated
+from .extras import extra
 from .inflate import GZIP, XZ, ZIP, ZSTD, Read, inflated, unzipped
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -126,10 +127,7 @@ def _open(path: str) -> Any:
     """An unbuffered local file, or what fsspec opens."""
     if not is_remote(path):
         return Path(path).open("rb", buffering=0)
-    try:
-        import fsspec
-    except ModuleNotFoundError as error:
-        raise ExtraMissing(f"{path}: remote files need fsspec", "fsspec", error.name) from None
+    fsspec = extra("fsspec", f"{path}: remote files need fsspec", "fsspec")
     try:
         return fsspec.open(path, "rb").open()
     except (ImportError, ValueError) as error:  # no such protocol, or it wants a library of its own

@@ -7,7 +7,6 @@ from contextlib import closing, contextmanager
 from csv import Error as csv_error
 from csv import reader
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,9 +15,10 @@ from numpy.typing import NDArray
 
 from .. import columns, readers
 from .._threads import in_order
-from ..errors import ExtraMissing, FeedColumn, FeedEncoding, FeedMissing, ParseStatus
+from ..errors import FeedColumn, FeedEncoding, FeedMissing, ParseStatus
 from ..feeds.arrow import is_text, trimmed
 from ..feeds.dialect import expect_one, titled_so
+from ..feeds.extras import extra
 from ..feeds.sources import Source, size_of
 from .tally import Counts, Tally
 from .texts import Records
@@ -34,12 +34,15 @@ def is_table(path: str) -> bool:
     return Path(path).suffix.lower() in TABLES
 
 
+_module = partial(extra, what="Parquet files need pyarrow", name="parquet")
+
+
 class TableScreen:
     """Batches of rows through pyarrow, from Parquet or text, to Parquet or text."""
 
     def __init__(self, tally: Tally, output: BinaryIO | None, only_hits: bool, to_table: bool) -> None:
         self._tally, self._output, self._only_hits, self._to_table = tally, output, only_hits, to_table
-        self._pa = _pyarrow("pyarrow")
+        self._pa = _module("pyarrow")
         self._words = self._pa.array([tally.words.get(code, "") for code in range(256)])
         self._writer: Any = None
         self._schema: Any = None  # of the first file
@@ -66,7 +69,7 @@ class TableScreen:
 
     def _parquet(self, path: str, column: str | int | None) -> Batches:
         with _reading(path):
-            file = _pyarrow("pyarrow.parquet").ParquetFile(path)
+            file = _module("pyarrow.parquet").ParquetFile(path)
         with file:
             names = file.schema_arrow.names
             at, size, rows = _place(path, names, column), size_of(path) or 0, 0
@@ -103,7 +106,7 @@ class TableScreen:
 
     def _parsed(self, path: str, text: bytes, names: list[str], delimiter: str) -> Any:
         """Whole rows as a batch of texts: one block, as two may lose a line end (apache/arrow#51368)."""
-        csv = _pyarrow("pyarrow.csv")
+        csv = _module("pyarrow.csv")
         if b"\0" in text and int(self._pa.__version__.partition(".")[0]) < 26:  # apache/arrow#50481
             raise FeedEncoding(path, "text without NUL bytes, for pyarrow before version 26 to read", "one")
         types = dict.fromkeys(names, self._pa.string())
@@ -148,9 +151,9 @@ class TableScreen:
                 )
             )
             make = (
-                _pyarrow("pyarrow.parquet").ParquetWriter
+                _module("pyarrow.parquet").ParquetWriter
                 if self._to_table
-                else _pyarrow("pyarrow.csv").CSVWriter
+                else _module("pyarrow.csv").CSVWriter
             )
             self._writer = make(self._output, self._written)
         elif not schema.equals(self._schema):
@@ -188,10 +191,3 @@ def _place(path: str, names: list[str], column: str | int | None) -> int:
         wanted = "one column of IMEIs" if column is None else f"a column {column!r}"
         raise FeedColumn(path, wanted, f"columns {', '.join(names)}")
     return found[0]
-
-
-def _pyarrow(module: str) -> Any:
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        raise ExtraMissing("Parquet files need pyarrow", "parquet", error.name) from None

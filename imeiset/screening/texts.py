@@ -14,7 +14,7 @@ from .._native.scan import Scanner, annotate
 from .._threads import in_order
 from ..errors import FeedColumn, FeedEmpty, FeedEncoding, FeedLimit
 from ..feeds.dialect import Dialect, preamble, sniff
-from ..feeds.reader import MAX_LINE, MAX_RETURNS
+from ..feeds.reader import MAX_LINE, MAX_RETURNS, header_of
 from ..feeds.report import RowFlaw
 from ..feeds.sources import Source
 from .tally import Counts, Tally
@@ -140,10 +140,5 @@ def _begin(path: str, text: bytes, column: str | int | None) -> tuple[Dialect, b
         )
     if not dialect.header:
         return dialect, b"", used
-    scanner = Scanner(dialect.delimiter, (0,), max_row=MAX_LINE)
-    scanner.feed(text[used:], final=True)
-    scanner.batch()
-    _, end, _, flaw = scanner.rows[0].tolist()
-    if flaw == RowFlaw.LONG_ROW:
-        raise FeedLimit(path, f"a header of at most {MAX_LINE} bytes", "a longer one")
-    return dialect, text[used : used + end].rstrip(b"\r"), min(used + end + 1, len(text))
+    header = header_of(path, text[used:], dialect)
+    return dialect, header.rstrip(b"\r"), min(used + len(header) + 1, len(text))
