@@ -30,6 +30,7 @@ _ACCEPTED = (
 )
 
 
+_LISTS = (list, tuple)
 _AS_THEY_ARE = (str, bytes, bytearray, mmap.mmap, memoryview, array.array, _arrow.ArrowColumn, Mapping)
 
 
@@ -111,7 +112,7 @@ class _Lines:
         return line.partition(b"\n")[0].removesuffix(b"\r")
 
 
-def source(column: object, *, digits: int = 14, exact: bool = False) -> Source:
+def source(column: Any, *, digits: int = 14, exact: bool = False) -> Source:
     """A source for any accepted column.
 
     digits: what integers are, 14-digit keys or (15) keys with their check digit. exact: rows without a
@@ -120,8 +121,9 @@ def source(column: object, *, digits: int = 14, exact: bool = False) -> Source:
     """
     if digits not in (14, 15):
         raise ValueError(f"digits: expected 14 or 15, got {digits!r}")
-    column = settled(column)
-    if isinstance(column, list | tuple):
+    if type(column) not in _LISTS:
+        column = settled(column)
+    if type(column) in _LISTS:
         return _Rows(column, partial(_parse.objects, column, digits), exact)
     if isinstance(column, _arrow.ArrowColumn):
         return _Rows(column, partial(column.read, digits), exact)
@@ -141,7 +143,7 @@ def settled(column: object) -> object:
 
     Without nanoarrow, a column that can make a NumPy array of itself does so, which is slower and warned of.
     """
-    if type(column) in (list, tuple) or isinstance(column, np.ndarray):
+    if type(column) in _LISTS or isinstance(column, np.ndarray):
         return column
     if _arrow.speaks(column):
         try:
