@@ -213,7 +213,7 @@ def _block(reader: Reader, batch: Any, form: Format | None) -> Block:
         reader.report.forms[digits] += number
     if reader.options.irregular == "keep":
         before = accept
-        places, texts = columns.regularise(rows, keys, status)
+        places, texts = columns.regularise(rows.latest, keys, status)
         block.texts = [bytes(text) for text, at in zip(texts, places, strict=True) if counts[at]]
         accept = reader.accept[status].view(bool)
         block.regular = int((accept & ~before & counts).sum())
