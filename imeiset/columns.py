@@ -11,7 +11,7 @@ from imeiset import irregular
 from imeiset._native import parse as _parse
 from imeiset._threads import in_threads, parts_for
 from imeiset.errors import CheckDigit, ParseStatus
-from imeiset.readers import Keys, Statuses, buffers, error_at, settled, source, split, values
+from imeiset.readers import Keys, Statuses, buffers, error_at, materialized, source, split, values
 
 _ROWS = 1 << 14  # rows at a time: keys and statuses stay in cache
 
@@ -149,7 +149,7 @@ def tac_texts(keys: Keys) -> NDArray[np.bytes_]:
 def keys_of(column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore") -> Keys:
     """The keys of a column, as `parse` gives them; raises ImeiError, with its position, for the first
     row that is malformed."""
-    column = settled(column)
+    column = materialized(column)
     keys, status = parse(column, digits=digits, check_digit=check_digit)
     _expect_good(column, status, digits)
     return keys
@@ -159,7 +159,7 @@ def keys_and_irregular(
     column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore"
 ) -> tuple[Keys, irregular.Identities]:
     """The keys of a column and its irregular identities, see `regularise`; otherwise as `keys_of`."""
-    column = settled(column)
+    column = materialized(column)
     keys, status = parse(column, digits=digits, check_digit=check_digit)
     if not status.any():
         return keys, irregular.NONE
@@ -196,7 +196,7 @@ def ask(
     `parse`. listed: a table of irregular identities, whose rows are answered by whether they are in it,
     and are malformed where answers are positions.
     """
-    column = settled(column)
+    column = materialized(column)
     if threads == 1:
         answers = [_ask_part(kernel, dtype, malformed, digits, listed, column)]
     else:

@@ -135,7 +135,7 @@ class Screener:
         """
         if malformed not in (None, False, True):
             raise TypeError(f"malformed: expected None, False or True, got {malformed!r}")
-        column = readers.settled(column)
+        column = readers.materialized(column)
         if isinstance(self.list, ImeiSet):
             return self.list.contains(column, threads=_threads(column, threads), malformed=malformed)
         codes, first = self.codes(column, threads=threads), len(self.words) - len(_MALFORMED)
@@ -164,7 +164,7 @@ class Screener:
         >>> screener.codes(["49015420323751", "350000000000001", "n/a"]).tolist()
         [1, 0, 5]
         """
-        column = readers.settled(column)
+        column = readers.materialized(column)
         return self.now().decided(*columns.parse(column), readers.values(column), threads=threads)[0]
 
     def now(self) -> "Screener":
