@@ -61,31 +61,32 @@ def publish(
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(target.stat().st_mode):
             raise OSError(errno.EEXIST, "exists and is not a regular file", os.fspath(path))
-    name = f".imeiset-{secrets.token_hex(8)}.tmp"
+    name, mode = f".imeiset-{secrets.token_hex(8)}.tmp", 0o600 if private else 0o666
     try:
         directory = Opened(os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-        at = directory.fileno()
-        try:
-            _remove_abandoned(at)
-            with open(name, "wb", opener=lambda *_: _create(name, at, 0o600 if private else 0o666)) as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-                if not os.fstat(file.fileno()).st_nlink:
-                    os.link(f"{_DESCRIPTORS}/{file.fileno()}", name, src_dir_fd=at, dst_dir_fd=at)
-                os.replace(name, target.name, src_dir_fd=at, dst_dir_fd=at)
-            os.fsync(at)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(name, dir_fd=at)
-            raise
-        finally:
-            directory.close()
     except OSError as error:
-        ours = (None, name, ".", os.fspath(target.parent))
-        if error.errno is not None and (error.filename in ours or _DESCRIPTORS in str(error.filename)):
-            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
-        raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+    at = directory.fileno()
+    try:
+        _remove_abandoned(at)
+        with open(name, "wb", opener=lambda *_: _create(name, at, mode)) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            if not os.fstat(file.fileno()).st_nlink:
+                os.link(f"{_DESCRIPTORS}/{file.fileno()}", name, src_dir_fd=at, dst_dir_fd=at)
+            os.replace(name, target.name, src_dir_fd=at, dst_dir_fd=at)
+        os.fsync(at)
+    except BaseException as error:
+        with suppress(OSError):
+            os.unlink(name, dir_fd=at)
+        if not isinstance(error, OSError) or error.errno is None:
+            raise
+        if error.filename not in (None, name, ".") and _DESCRIPTORS not in str(error.filename):
+            raise  # it is of what the block reads
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+    finally:
+        directory.close()
 
 
 def is_of_store(path: Path) -> bool:
@@ -101,28 +102,19 @@ def is_of_store(path: Path) -> bool:
 def _create(name: str, directory: int, mode: int) -> int:
     """The descriptor of a new file in a directory, locked; without a name, where there are such files."""
     flags = os.O_RDWR | os.O_CLOEXEC
-    if hasattr(os, "O_TMPFILE") and Path(_DESCRIPTORS).is_dir():
-        try:
-            descriptor = os.open(".", flags | os.O_TMPFILE, mode, dir_fd=directory)
-            _lock(descriptor, fcntl.LOCK_EX)
-            return descriptor
-        except OSError as error:
-            if error.errno not in _NO_UNNAMED:
-                raise
-    while True:
-        descriptor = os.open(name, flags | os.O_CREAT | os.O_EXCL, mode, dir_fd=directory)
-        _lock(descriptor, fcntl.LOCK_EX)
-        if os.fstat(descriptor).st_nlink:  # otherwise it was taken for abandoned before it was locked
-            return descriptor
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, how: int) -> bool:
-    """Whether the file could be locked; some file systems have no locks."""
-    with suppress(OSError):
-        fcntl.flock(descriptor, how)
-        return True
-    return False
+    unnamed = getattr(os, "O_TMPFILE", 0) if Path(_DESCRIPTORS).is_dir() else 0
+    try:
+        descriptor = os.open(".", flags | unnamed, mode, dir_fd=directory)
+    except OSError as error:
+        if error.errno not in _NO_UNNAMED:
+            raise
+        descriptor, unnamed = os.open(name, flags | os.O_CREAT | os.O_EXCL, mode, dir_fd=directory), 0
+    with suppress(OSError):  # some file systems have no locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    if unnamed or os.fstat(descriptor).st_nlink:
+        return descriptor
+    os.close(descriptor)  # it was taken for abandoned before it was locked
+    return _create(name, directory, mode)
 
 
 def _remove_abandoned(directory: int) -> None:
@@ -130,9 +122,8 @@ def _remove_abandoned(directory: int) -> None:
     for name in filter(_TEMPORARY.fullmatch, os.listdir(directory)):
         with suppress(OSError):
             file = Opened(os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory))
-            if _lock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB):
-                os.unlink(name, dir_fd=directory)
-            file.close()
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(name, dir_fd=directory)
 
 
 class Opened:

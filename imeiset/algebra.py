@@ -40,7 +40,25 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
         return getattr(self, "_irregular", None)
 
     def keeping(self, texts: Identities | None) -> Self:
-        """This new set, which nobody else has seen, with a sorted table of irregular identities beside it."""
+        """This new set, which nobody else has seen, with irregular identities beside it.
+
+        Parameters
+        ----------
+        texts
+            A table of `imeiset.irregular`, sorted; None for a set that rejects such.
+
+        Returns
+        -------
+        ImeiSet
+            This one.
+
+        Examples
+        --------
+        >>> from imeiset import ImeiSet
+        >>> from imeiset.irregular import table
+        >>> "62#4" in ImeiSet(["490154203237518"]).keeping(table(["62#4"]))
+        True
+        """
         if texts is not None:
             self._irregular = texts
         return self
@@ -90,12 +108,16 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
     __ror__, __rand__, __rxor__ = __or__, __and__, __xor__
 
     def union(self, *others: object) -> Self:
-        """The IMEIs that are in this set or in any of the others.
+        """The IMEIs of this set and of all others.
 
         Parameters
         ----------
         *others
-            Sets, or any columns that a set can be made of.
+            Sets, or columns that a set can be made of.
+
+        Returns
+        -------
+        ImeiSet
 
         Examples
         --------
@@ -106,7 +128,16 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
         return self._each(others, OR)
 
     def intersection(self, *others: object) -> Self:
-        """The IMEIs that are in this set and in all of the others, which are as for `union`.
+        """The IMEIs of this set that are in all others.
+
+        Parameters
+        ----------
+        *others
+            Sets, or columns that a set can be made of.
+
+        Returns
+        -------
+        ImeiSet
 
         Examples
         --------
@@ -117,7 +148,16 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
         return self._each(others, AND)
 
     def difference(self, *others: object) -> Self:
-        """The IMEIs that are in this set and in none of the others, which are as for `union`.
+        """The IMEIs of this set that are in none of the others.
+
+        Parameters
+        ----------
+        *others
+            Sets, or columns that a set can be made of.
+
+        Returns
+        -------
+        ImeiSet
 
         Examples
         --------
@@ -134,7 +174,16 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
         return found
 
     def symmetric_difference(self, other: object, /) -> Self:
-        """The IMEIs that are in one of the two and not in both; the other is a set or any column.
+        """The IMEIs of one of two sets that are not in both.
+
+        Parameters
+        ----------
+        other
+            A set, or a column that a set can be made of.
+
+        Returns
+        -------
+        ImeiSet
 
         Examples
         --------
@@ -152,7 +201,16 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
         return not irregulars.listed(self.irregular, among).all()
 
     def issubset(self, other: object, /) -> bool:
-        """Whether every IMEI of this set is in the other, a set or any column.
+        """Whether every IMEI of this set is in the other.
+
+        Parameters
+        ----------
+        other
+            A set, or a column that a set can be made of.
+
+        Returns
+        -------
+        bool
 
         Examples
         --------
@@ -164,18 +222,36 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
         return len(self) <= len(other) and not self.lacks_any(other) and not self._lacks_text(other)
 
     def issuperset(self, other: object, /) -> bool:
-        """Whether every IMEI of the other, a set or any column, is in this set.
+        """Whether every IMEI of the other is in this set.
+
+        Parameters
+        ----------
+        other
+            A set, or a column that a set can be made of.
+
+        Returns
+        -------
+        bool
 
         Examples
         --------
         >>> from imeiset import ImeiSet
-        >>> ImeiSet(["490154203237518"]).issuperset([])
-        True
+        >>> ImeiSet(["490154203237518"]).issuperset(["490154203237518", "358091016853555"])
+        False
         """
         return self._as_set(other).issubset(self)
 
     def isdisjoint(self, other: object, /) -> bool:
-        """Whether no IMEI is in both this set and the other, a set or any column.
+        """Whether no IMEI is in both.
+
+        Parameters
+        ----------
+        other
+            A set, or a column that a set can be made of.
+
+        Returns
+        -------
+        bool
 
         Examples
         --------
@@ -213,3 +289,37 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
 
     def __gt__(self, other: object) -> bool:
         return self._as_set(other) < self if isinstance(other, Set) else NotImplemented
+
+    def digest(self) -> str:
+        """SHA-256 of what the set holds, however it was made or stored.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits.
+
+        Notes
+        -----
+        The hash of two parts: the SHA-256 of the runs of consecutive keys, in order, as _native/c/encode.h
+        writes them (LEB128 of twice the keys between a run and the one before, plus 1 if it has more than one
+        key, and then the number of its keys less two); and the irregular identities in order, 16 bytes each,
+        padded with NUL. About 12 ns for each run.
+
+        Examples
+        --------
+        >>> from imeiset import ImeiSet
+        >>> ImeiSet(["490154203237518"]).digest() == ImeiSet([49015420323751]).digest()
+        True
+        """
+        import hashlib  # not loaded before, for its library takes milliseconds
+
+        whole = hashlib.sha256(self.digest_of_keys())
+        if self.irregular is not None:
+            whole.update(self.irregular.tobytes())
+        return whole.hexdigest()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self

@@ -78,7 +78,7 @@ def merge(
         raise ValueError("expected at least one part")
     if os.path.realpath(output) in map(os.path.realpath, paths):
         raise ValueError(f"expected an output beside the parts, got {os.fspath(output)!r}, which is one")
-    sets = [ImeiSet.open_sound(path) for path in paths]
+    sets = [ImeiSet.open(path, checksums=True) for path in paths]
     members, size, read = sum(map(len, sets)), sum(one.nbytes for one in sets), 0
     beside = Path(os.path.realpath(output)).parent
     with ExitStack() as stack:

@@ -98,6 +98,10 @@ class ImeiSet(IdentitySet):
         irregular
             The irregular identities to keep beside them; None for a set that rejects such.
 
+        Returns
+        -------
+        ImeiSet
+
         Raises
         ------
         ImeiError
@@ -120,6 +124,10 @@ class ImeiSet(IdentitySet):
         ----------
         lows, highs
             Two columns of keys. Ranges may overlap and may span TACs.
+
+        Returns
+        -------
+        ImeiSet
 
         Raises
         ------
@@ -247,33 +255,6 @@ class ImeiSet(IdentitySet):
 
     # ---- in and out -----------------------------------------------------------------
 
-    def digest(self) -> str:
-        """SHA-256 of what the set holds, however it was made or stored.
-
-        Returns
-        -------
-        str
-            64 hexadecimal digits.
-
-        Notes
-        -----
-        The hash of two parts: the SHA-256 of the runs of consecutive keys, in order, as _native/c/encode.h
-        writes them (LEB128 of twice the keys between a run and the one before, plus 1 if it has more than one
-        key, and then the number of its keys less two); and the irregular identities in order, 16 bytes each,
-        padded with NUL. About 12 ns for each run.
-
-        Examples
-        --------
-        >>> ImeiSet(["490154203237518"]).digest() == ImeiSet([49015420323751]).digest()
-        True
-        """
-        import hashlib  # not loaded before, for its library takes milliseconds
-
-        whole = hashlib.sha256(self.digest_of_keys())
-        if self.irregular is not None:
-            whole.update(self.irregular.tobytes())
-        return whole.hexdigest()
-
     def save(self, path: str | os.PathLike[str], /, *, generation: int = 0) -> None:
         """Write the set to a snapshot file, which replaces `path` when it is complete and synced.
 
@@ -306,7 +287,14 @@ class ImeiSet(IdentitySet):
         return [*self.sections(), (IRREGULAR, kept.view(np.uint8).data)]
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], /, *, mode: Literal["mmap", "memory"] = "mmap") -> Self:
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        /,
+        *,
+        mode: Literal["mmap", "memory"] = "mmap",
+        checksums: bool = False,
+    ) -> Self:
         """The set in a snapshot file, in well under a millisecond whatever its size.
 
         Parameters
@@ -316,6 +304,13 @@ class ImeiSet(IdentitySet):
         mode
             "mmap" shares the file's pages with every process that opens it. "memory" copies them in: for
             files that something may truncate in place.
+        checksums
+            Compare all checksums first, which reads the file: for a set of which most is copied to another
+            file, with checksums of its own.
+
+        Returns
+        -------
+        ImeiSet
 
         Raises
         ------
@@ -328,17 +323,9 @@ class ImeiSet(IdentitySet):
         >>> "490154203237518" in ImeiSet.open("blocked.imei")
         True
         """
-        return cls._of_file(snapshot.open(path, mode, kind=KIND))
-
-    @classmethod
-    def open_sound(cls, path: str | os.PathLike[str], mode: Literal["mmap", "memory"] = "mmap") -> Self:
-        """`open`, all checksums compared: for a set of which most is copied to a file with checksums anew."""
         file = snapshot.open(path, mode, kind=KIND)
-        file.verify()
-        return cls._of_file(file)
-
-    @classmethod
-    def _of_file(cls, file: snapshot.Snapshot) -> Self:
+        if checksums:
+            file.verify()
         try:
             self = cls._of_parts(file.sections)
         except ValueError as error:
@@ -361,6 +348,15 @@ class ImeiSet(IdentitySet):
         No damage passes, whoever wrote the checksums: every checksum is compared, and the members, read in
         order, must make a set of the same bytes.
 
+        Parameters
+        ----------
+        path, mode
+            As for `open`.
+
+        Returns
+        -------
+        ImeiSet
+
         Raises
         ------
         SnapshotError
@@ -376,7 +372,7 @@ class ImeiSet(IdentitySet):
         >>> len(ImeiSet.verify("blocked.imei"))
         1
         """
-        self = cls.open_sound(path, mode)
+        self = cls.open(path, mode=mode, checksums=True)
         try:
             anew = cls.combine(self, cls(), OR)
         except SnapshotBounds as error:
@@ -398,6 +394,10 @@ class ImeiSet(IdentitySet):
     def to_roaring(self) -> "pyroaring.BitMap64":
         """The keys as a 64-bit Roaring bitmap, whose `serialize()` is the portable format.
 
+        Returns
+        -------
+        pyroaring.BitMap64
+
         Raises
         ------
         MemoryError
@@ -413,7 +413,16 @@ class ImeiSet(IdentitySet):
 
     @classmethod
     def from_roaring(cls, bitmap: "pyroaring.BitMap64 | pyroaring.FrozenBitMap64 | bytes", /) -> Self:
-        """The set of the keys in a 64-bit Roaring bitmap, or in one serialized in the portable format.
+        """The set of the keys of a 64-bit Roaring bitmap.
+
+        Parameters
+        ----------
+        bitmap
+            The bitmap, or its bytes in the portable format.
+
+        Returns
+        -------
+        ImeiSet
 
         Raises
         ------
@@ -432,12 +441,6 @@ class ImeiSet(IdentitySet):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ImeiSet._of_parts, ({name: bytes(section) for name, section in self._parts()},)
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
 
     def __repr__(self) -> str:
         kept = "" if self.irregular is None else f" and {len(self.irregular):,} irregular identities"

@@ -1,10 +1,10 @@
 """Operators' files to sets and registers: `load`, `load_register` and `read` read them, `LoadReport` says
 what was in them."""
 
-from .description import LoadedRegister, load_register
 from .export import export
 from .loader import LoadResult, Rows, load, read
 from .reader import Options
+from .registers import LoadedRegister, load_register
 from .report import LoadReport
 
 __all__ = [

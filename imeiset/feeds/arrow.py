@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import columns, readers
-from ..errors import ExtraMissing, FeedColumn, FeedEncoding, FeedMissing, ParseStatus
+from ..errors import FeedColumn, FeedEncoding, FeedMissing, ParseStatus
 from .dialect import Dialect, expect_columns, expect_one, titled_so
+from .extras import extra
 from .formats import FORMATS, NUMBERS, Format, plain, recognise
 from .reader import Blocks, Reader
 from .rows import Block, Rejected, RowScanner, titles_of
@@ -43,11 +44,10 @@ def blocks(reader: Reader, path: str, delta: bool) -> Blocks | None:
 
 
 def _blocks(reader: Reader, path: str, head: bytes, delta: bool) -> Blocks:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ModuleNotFoundError as error:
-        raise ExtraMissing(f"{path}: Parquet and Arrow files need pyarrow", "parquet", error.name) from None
+    pa, pq = (
+        extra(module, f"{path}: Parquet and Arrow files need pyarrow", "parquet")
+        for module in ("pyarrow", "pyarrow.parquet")
+    )
     try:
         if head.startswith(_PARQUET):
             with pq.ParquetFile(path) as parquet:

@@ -21,33 +21,23 @@ description: prefixes = ["26299"].
 """
 
 import os
-import re
-import time
 import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
-import numpy as np
-
-from ..errors import FeedColumn, FeedDescription, FeedLimit, FeedMissing, FeedRejects, mask_imsi, mask_text
+from ..errors import FeedDescription, FeedMissing, mask_text
 from ..register.imsis import prefix_numbers
-from ..register.kinds import FILE_KINDS, KINDS, RULES, FileKind, ListRule
-from ..register.layered import LayeredSet
+from ..register.kinds import FILE_KINDS, KINDS, FileKind, ListRule
 from ..register.lists import List
-from ..register.pairs import LayeredPairs
 from ..register.policy import EquipmentStatus, Policy
 from ..register.register import Register
-from ..sets import ImeiSet
-from .details import DETAILS, described
 from .formats import FORMATS
-from .loader import Progress, Rows, read
-from .reader import Options, RejectFiles
-from .report import LoadReport
-from .sources import Source, is_remote, size_of
+from .reader import Options
+from .sources import is_remote
 
 _POLICY = ("response_type", "unlisted", "malformed", "precedence")
 _OPTIONS = ("format", "column", "check_digit", "irregular", "max_rejects")
@@ -100,42 +90,6 @@ class Description:
         return tuple(name for one in self.lists for name in one.files)
 
 
-class ListReport(NamedTuple):
-    """What was in the files of one table of a description; keys counts what the list got of them."""
-
-    name: str
-    kind: FileKind
-    report: LoadReport
-
-
-class LoadedRegister(NamedTuple):
-    """The register of a description, and what was in its files, table by table.
-
-    Attributes
-    ----------
-    register : Register
-        The register.
-    reports : tuple of ListReport
-        Of each table of the description: name, kind, and a `LoadReport` whose keys count what the list got.
-
-    Examples
-    --------
-    >>> with open("list.csv", "w") as file:
-    ...     _ = file.write("imei\\n490154203237518\\n")
-    >>> with open("register.toml", "w") as file:
-    ...     _ = file.write("[[lists]]\\nname = 'stolen'\\nstatus = 'blacklisted'\\nfiles = ['list.csv']\\n")
-    >>> register, reports = imeiset.load_register("register.toml")
-    >>> reports[0].name, reports[0].report.keys
-    ('stolen', 1)
-    """
-
-    register: Register
-    reports: tuple[ListReport, ...]
-
-
-# ---- understanding it ------------------------------------------------------------------
-
-
 def read_description(path: str | os.PathLike[str]) -> Description:
     """Read a description. Raises FeedMissing, also for a file that it names, and FeedDescription."""
     name = os.fspath(path)
@@ -161,8 +115,8 @@ def read_description(path: str | os.PathLike[str]) -> Description:
         where = f"list {number}" + (f", {title!r}" if isinstance(title, str) else "")
         lists.append(_listing(_TomlTable(name, where, table, _LIST), Path(name).parent))
     described = Description(name, policy, tuple(lists))
-    with _understood(name):
-        _empty(described)
+    with understood(name):
+        empty_register(described)
     for source in described.files:
         if source != "-" and not is_remote(source) and not Path(source).exists():
             raise FeedMissing(source, f"a file that {name} names", "No such file or directory")
@@ -176,9 +130,9 @@ class _TomlTable:
         self.path, self.where, self._values = path, where, values
         for key in values:
             if key not in keys:
-                near = get_close_matches(key, keys, 1)
-                expected = f"{near[0]!r} as the nearest" if near else f"one of {', '.join(keys)}"
-                raise self.error(f"a key with {expected}" if near else expected, mask_text(repr(key)))
+                meant = _nearest(key, keys)
+                expected = meant if meant.startswith("one of") else f"a key with {meant}"
+                raise self.error(expected, mask_text(repr(key)))
 
     def __contains__(self, key: str) -> bool:
         return key in self._values
@@ -205,15 +159,19 @@ class _TomlTable:
         """One of some words, in lower case."""
         value, known = self.get(key, str, otherwise), tuple(names)
         if value is not None and value.lower() not in known:
-            near = get_close_matches(value.lower(), known, 1)
-            expected = f"{near[0]!r} as the nearest" if near else f"one of {', '.join(known)}"
-            raise self.error(f"as {key!r} {expected}", mask_text(repr(value)))
+            raise self.error(f"as {key!r} {_nearest(value.lower(), known)}", mask_text(repr(value)))
         return None if value is None else value.lower()
 
     def status(self, key: str, *, decided: bool = True) -> EquipmentStatus | None:
         """A status by its name; decided: not UNKNOWN."""
         name = self.one_of(key, [name for name in _STATUSES if name != "unknown" or not decided])
         return None if name is None else EquipmentStatus[name.upper()]
+
+
+def _nearest(word: str, words: tuple[str, ...]) -> str:
+    """What was meant, or could be."""
+    near = get_close_matches(word, words, 1)
+    return f"{near[0]!r} as the nearest" if near else f"one of {', '.join(words)}"
 
 
 def _policy(table: _TomlTable) -> Policy:
@@ -224,7 +182,7 @@ def _policy(table: _TomlTable) -> Policy:
         given["response_type"] = table.get("response_type", int)
     if "precedence" in table:
         given["precedence"] = table.texts("precedence")
-    with _understood(table.path):
+    with understood(table.path):
         return Policy(**given)
 
 
@@ -270,7 +228,7 @@ def _listing(table: _TomlTable, folder: Path) -> Listing:
 
 
 @contextmanager
-def _understood(path: str) -> Iterator[None]:
+def understood(path: str) -> Iterator[None]:
     """Errors in the making of a register are those of its description."""
     try:
         yield
@@ -278,198 +236,10 @@ def _understood(path: str) -> Iterator[None]:
         raise FeedDescription(path, "lists and a policy that make a register", str(error)) from None
 
 
-def _empty(described: Description) -> Register:
+def empty_register(described: Description) -> Register:
     """The register with all its lists, and nothing in them."""
     register = Register(described.policy)
     for one in described.lists:
         register.add_list(one.holding())
         prefix_numbers(one.prefixes)
     return register
-
-
-# ---- loading it ------------------------------------------------------------------------
-
-
-def load_register(
-    description: Description | str | os.PathLike[str],
-    *,
-    rejects: str | os.PathLike[str] | None = None,
-    max_rejects: int | None = None,
-    max_rows: int | None = None,
-    progress: Progress | None = None,
-) -> LoadedRegister:
-    """The register that a TOML file describes, see `imeiset.feeds.description` for what stands in it.
-
-    Reasons and dates are kept where a feed has them. All lists are loaded, or nothing is returned and no
-    rejects are left.
-
-    Parameters
-    ----------
-    description : str, os.PathLike or Description
-        The TOML file.
-    rejects : str or os.PathLike, optional
-        Where rejected rows go: for each list to a file of its own, whose name ends in that of the list.
-    max_rejects : int, optional
-        How many rejected rows to put up with in each list that does not say it.
-    max_rows : int, optional
-        Rows of each list.
-    progress : callable, optional
-        As for `load`.
-
-    Returns
-    -------
-    LoadedRegister
-        The register, and the reports.
-
-    Raises
-    ------
-    FeedDescription
-        If the description is not understood.
-    FeedError
-        As `load` does.
-
-    Notes
-    -----
-    Memory: a row costs 8 bytes and its columns, twice, list by list; and the register.
-
-    Examples
-    --------
-    >>> with open("list.csv", "w") as file:
-    ...     _ = file.write("imei\\n490154203237518\\n")
-    >>> with open("register.toml", "w") as file:
-    ...     _ = file.write("[[lists]]\\nname = 'stolen'\\nstatus = 'blacklisted'\\nfiles = ['list.csv']\\n")
-    >>> register, reports = imeiset.load_register("register.toml")
-    >>> register.check("490154203237518").list
-    'stolen'
-    """
-    if not isinstance(description, Description):
-        description = read_description(description)
-    register, reports = _empty(description), []
-    advance = _Progress(description.files, progress)
-    with RejectFiles(description.files) as files:
-        for one in description.lists:
-            options = replace(one.options, rejects=_rejects(one, rejects), max_rows=max_rows)
-            if options.max_rejects is None:
-                options = replace(options, max_rejects=max_rejects)
-            started = time.perf_counter()
-            report = _load(register, one, options, advance, files, description.path)
-            report.seconds = time.perf_counter() - started
-            reports.append(ListReport(one.name, one.kind, report))
-            advance.past(one.files)
-    return LoadedRegister(register, tuple(reports))
-
-
-class _Progress:
-    """Progress over the files of all lists."""
-
-    def __init__(self, files: tuple[str, ...], progress: Progress | None) -> None:
-        sizes = [size_of(name) for name in files]
-        self._total = None if None in sizes else sum(cast(list[int], sizes))
-        self._done, self._progress = 0, progress
-
-    def __call__(self, done: int, _: int | None) -> None:
-        if self._progress:
-            self._progress(self._done + done, self._total)
-
-    def past(self, files: tuple[str, ...]) -> None:
-        """These files have been read."""
-        self._done += sum(size_of(name) or 0 for name in files)
-
-
-def _rejects(one: Listing, path: str | os.PathLike[str] | None) -> Path | None:
-    """Where rejected rows of a list go."""
-    if path is None or one.rule == "imsi":
-        return None
-    target, name = Path(os.path.realpath(path)), re.sub(r"[^\w.-]", "_", one.name)
-    return target.with_name(f"{target.stem}-{name}{target.suffix}")
-
-
-def _load(
-    register: Register, one: Listing, options: Options, progress: _Progress, files: RejectFiles, path: str
-) -> LoadReport:
-    """Add what is in the files of a table of the description at `path`."""
-    if one.rule == "imsi":
-        with _understood(path):  # no prefix is on two lists
-            return _load_prefixes(register, one)
-    if one.rule == "pair":
-        return _load_pairs(register, one, options, progress, files)
-    columns = DETAILS if one.rule == "exact" and one.details else ()
-    table = read(one.files, columns, options=options, progress=progress, files=files)
-    _expect_identity(one, table)
-    report = table.report
-    if table.highs is not None:
-        members = ImeiSet.from_ranges(table.keys, table.highs)
-        register.add_list(one.holding(**{one.rule: LayeredSet(members)}))
-        report.keys, report.digest = len(members), members.digest()
-        return report
-    members, reasons, dates = described(table)
-    exact = LayeredSet(members, (reasons, dates))
-    register.add_list(one.holding(exact=exact, irregular=frozenset(table.texts.tolist())))
-    report.keys = len(members)
-    report.duplicates = report.accepted - report.keys - report.texts
-    keep = options.irregular == "keep"
-    report.digest = (members.keeping(np.unique(table.texts)) if keep else members).digest()
-    return report
-
-
-def _expect_identity(one: Listing, table: Rows) -> None:
-    """Raise FeedColumn for a file that holds something else than its list."""
-    wanted = RULES[one.rule].identity
-    for path, form in zip(table.report.sources, table.report.formats, strict=True):
-        got = FORMATS[form].identity
-        if got != wanted:
-            kind = next(kind for kind, (_, rule) in FILE_KINDS.items() if RULES[rule].identity == got)
-            expected = f"{one.kind} for list {one.name!r}, or kind = {kind!r} in its description"
-            raise FeedColumn(path, expected, f"a list of {kind}")
-
-
-def _load_pairs(
-    register: Register, one: Listing, options: Options, progress: _Progress, files: RejectFiles
-) -> LoadReport:
-    table = read(one.files, ("imsi",), options=options, progress=progress, files=files)
-    _expect_identity(one, table)
-    if "imsi" not in table.columns and table.report.accepted:
-        raise FeedColumn(one.files[0], "a header with 'imei' and 'imsi', for pairs", "no column 'imsi'")
-    imsis = table.columns.get("imsi", np.empty(0, np.uint64))
-    before = register.counts()[one.name].get("pair", 0)
-    register.add_list(one.holding(pairs=LayeredPairs.of(table.keys, imsis)))
-    table.report.keys = register.counts()[one.name].get("pair", 0) - before
-    table.report.duplicates = table.report.accepted - table.report.keys
-    return table.report
-
-
-def _load_prefixes(register: Register, one: Listing) -> LoadReport:
-    """IMSI prefixes of 1 to 15 digits, one a line."""
-    report, prefixes = LoadReport(), list(one.prefixes)
-    for path in one.files:
-        report.sources.append(path)
-        report.formats.append("imsis")
-        for number, line in enumerate(_lines(path), 1):
-            report.lines += 1
-            text = line.strip()
-            if not text or text.startswith("#"):
-                report.blank, report.comments = report.blank + (not text), report.comments + bool(text)
-                continue
-            report.rows += 1
-            if not re.fullmatch("[0-9]{1,15}", text):
-                raise FeedRejects(
-                    path, "an IMSI prefix of 1 to 15 digits", f"'{mask_imsi(text)}'", line=number
-                )
-            prefixes.append(text)
-            report.accepted += 1
-    register.add_imsis(one.name, prefixes, status=one.status, reason=one.reason)
-    report.keys = len(set(prefixes))
-    report.duplicates = len(prefixes) - report.keys
-    return report
-
-
-def _lines(path: str) -> list[str]:
-    text = bytearray()
-    with Source(path) as source:
-        for buffer, start, stop in source:
-            text += buffer[start:stop]
-            source.release(buffer)
-            if len(text) > _LONGEST:
-                raise FeedLimit(path, f"at most {_LONGEST} bytes of IMSI prefixes", "more")
-    lines = text.decode(errors="replace").split("\n")
-    return lines[:-1] if lines[-1] == "" else lines

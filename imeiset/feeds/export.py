@@ -9,9 +9,9 @@ import numpy as np
 
 from .._files import publish
 from .._native.parse import rows_of
-from ..errors import ExtraMissing
 from ..readers import Keys
 from ..sets import ImeiSet
+from .extras import extra
 from .loader import Progress
 
 FORMS = ("plain", "dirbs", "parquet", "roaring")
@@ -114,11 +114,8 @@ def _irregular(members: ImeiSet) -> list[bytes]:
 
 
 def _parquet(members: ImeiSet, file: BinaryIO, progress: Progress | None) -> None:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ModuleNotFoundError as error:
-        raise ExtraMissing("Parquet files need pyarrow", "parquet", error.name) from None
+    pq = extra("pyarrow.parquet", "Parquet files need pyarrow", "parquet")
+    pa = extra("pyarrow", "Parquet files need pyarrow", "parquet")
     schema = pa.schema([("imei", pa.string())])
     chunks, done = members.chunks(), 0
     with pq.ParquetWriter(file, schema, use_dictionary=False) as writer:

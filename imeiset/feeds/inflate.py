@@ -10,7 +10,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, BinaryIO
 
-from ..errors import ExtraMissing, FeedEncoding, FeedTruncated
+from ..errors import FeedEncoding, FeedTruncated
+from .extras import extra
 
 GZIP, ZSTD, XZ, ZIP = b"\x1f\x8b", b"(\xb5/\xfd", b"\xfd7zXZ\0", b"PK\x03\x04"
 _INPUT = 1 << 18  # bytes
@@ -33,7 +34,8 @@ def inflated(path: str, read: Read, head: bytes) -> Read | None:
         file = opened(_Stream(head, read))
         errors += error_of_isal
     elif head.startswith(ZSTD):
-        kind, zstd = "zstd", _zstd(path)
+        module = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+        kind, zstd = "zstd", extra(module, f"{path}: zstd data need backports.zstd", "zstd")
         file = zstd.ZstdFile(_Stream(head, read))
         errors += (zstd.ZstdError,)
     elif head.startswith(XZ):
@@ -75,17 +77,6 @@ def _gzip() -> tuple[Any, tuple[type[Exception], ...]]:
 
     error: Any = isal_zlib.error
     return igzip.open, (error,)
-
-
-def _zstd(path: str) -> Any:
-    try:
-        if sys.version_info >= (3, 14):
-            from compression import zstd
-        else:
-            from backports import zstd
-    except ModuleNotFoundError as error:
-        raise ExtraMissing(f"{path}: zstd data need backports.zstd", "zstd", error.name) from None
-    return zstd
 
 
 class _XzFile:

@@ -18,7 +18,7 @@ from .formats import CHANGE
 from .reader import MAX_LINE, THREADS, Options, Reader, RejectFiles
 from .report import LoadReport
 from .rows import Block, dtype_of
-from .sources import MAX_BYTES, MAX_RATIO, Paths, names_of, size_of
+from .sources import MAX_BYTES, MAX_RATIO, Paths, names_of, total_of
 
 _CODED = ("status", "reasons")
 _REQUIRED = ("imsi", CHANGE)
@@ -266,8 +266,7 @@ def _blocks(
     reader: Reader, names: list[str], progress: Progress | None, delta: bool = False
 ) -> Generator[Block, None, None]:
     """The parts of all sources."""
-    sizes = [size for name in names if (size := size_of(name)) is not None]
-    total = sum(sizes) if len(sizes) == len(names) else None
+    total = total_of(names)
     done = position = 0
     for name in names:
         found = arrow.blocks(reader, name, delta) or reader.text_blocks(name, delta)

@@ -273,16 +273,11 @@ class Reader:
         self.expect_list(path, dialect.titles, delta)
         titles = b""
         if dialect.header:
-            scanner = Scanner(dialect.delimiter, (0,), max_row=self.options.max_line)
-            scanner.feed(text[used:], final=True)
-            scanner.batch()
-            if scanner.rows[0, 3] == RowFlaw.LONG_ROW:
-                raise FeedLimit(path, f"a header of at most {self.options.max_line} bytes", "a longer one")
-            end = used + int(scanner.rows[0, 1]) + 1
-            titles = bytes(text[used : end - 1]).rstrip(b"\r").lstrip(b"#")
+            header = header_of(path, text[used:], dialect, self.options.max_line)
+            titles = header.rstrip(b"\r").lstrip(b"#")
             report.headers += 1
-            report.continued += text[used : end - 1].count(b"\n")
-            used = min(end, len(text))
+            report.continued += header.count(b"\n")
+            used = min(used + len(header) + 1, len(text))
         self._first_line = text[:used].count(b"\n") + 1
         self.found(path, dialect)
         self.open_rejects(dialect, titles)
@@ -378,6 +373,16 @@ class Reader:
             output.write(header)
             self._outputs[header] = output
         self._output = self._outputs[header]
+
+
+def header_of(path: str, text: bytes | bytearray, dialect: Dialect, max_line: int = MAX_LINE) -> bytes:
+    """The header that a text begins with. Raises FeedLimit for one that is too long."""
+    scanner = Scanner(dialect.delimiter, (0,), max_row=max_line)
+    scanner.feed(text, final=True)
+    scanner.batch()
+    if scanner.rows[0, 3] == RowFlaw.LONG_ROW:
+        raise FeedLimit(path, f"a header of at most {max_line} bytes", "a longer one")
+    return bytes(text[: int(scanner.rows[0, 1])])
 
 
 def _quoted(text: bytes) -> bytes:

@@ -12,7 +12,8 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
-from ..errors import ExtraMissing, FeedEncoding, FeedLimit, FeedMissing, FeedTruncated
+from ..errors import FeedEncoding, FeedLimit, FeedMissing, FeedTruncated
+from .extras import extra
 from .inflate import GZIP, XZ, ZIP, ZSTD, Read, inflated, unzipped
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -83,6 +84,12 @@ def size_of(path: str) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
+def total_of(paths: Iterable[str]) -> int | None:
+    """The bytes of all, None if one is no regular file."""
+    sizes = [size_of(path) for path in paths]
+    return None if None in sizes else sum(size for size in sizes if size)
+
+
 def stdin_reader(wake: int | None = None) -> Read:
     """A function that reads what stdin has into a buffer, waiting for it; 0 at the end.
 
@@ -120,10 +127,7 @@ def _open(path: str) -> Any:
     """An unbuffered local file, or what fsspec opens."""
     if not is_remote(path):
         return Path(path).open("rb", buffering=0)
-    try:
-        import fsspec
-    except ModuleNotFoundError as error:
-        raise ExtraMissing(f"{path}: remote files need fsspec", "fsspec", error.name) from None
+    fsspec = extra("fsspec", f"{path}: remote files need fsspec", "fsspec")
     try:
         return fsspec.open(path, "rb").open()
     except (ImportError, ValueError) as error:  # no such protocol, or it wants a library of its own

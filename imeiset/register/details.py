@@ -76,12 +76,24 @@ def code_type(values: int) -> np.dtype[Any]:
     return np.dtype(np.min_scalar_type(values)).newbyteorder("<")
 
 
-@fitting("reasons and dates")
-def merge_columns(
-    members: ImeiSet, new: tuple[ImeiSet, Column | None], old: tuple[ImeiSet, Column | None], changed: ImeiSet
-) -> Column | None:
-    """The column of a set, of the sets that it was made of: the text of the new one counts where both have an
+Details = tuple[Column | None, Column | None]
+"""Reasons and dates, None where no IMEI has some."""
+
+_Side = tuple[ImeiSet, Column | None]
+
+
+def merged(
+    members: ImeiSet, new: tuple[ImeiSet, Details], old: tuple[ImeiSet, Details], changed: ImeiSet
+) -> Details:
+    """The details of a set, of the sets that it was made of: those of the new one count where both have an
     IMEI. changed: the IMEIs of the new one, and those of the old one that went. O(members), copied."""
+    both = zip(new[1], old[1], strict=True)
+    reasons, dates = (_merged(members, (new[0], n), (old[0], o), changed) for n, o in both)
+    return reasons, dates
+
+
+@fitting("reasons and dates")
+def _merged(members: ImeiSet, new: _Side, old: _Side, changed: ImeiSet) -> Column | None:
     if new[1] is None and old[1] is None:
         return None
     texts: dict[str, int] = {"": 0}

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from imeiset._native.layered import Layered
-from imeiset.register.details import Column, merge_columns
+from imeiset.register.details import Details, merged
 from imeiset.sets import ImeiSet
 
 NOTHING: ImeiSet = ImeiSet()
@@ -47,10 +47,10 @@ class LayeredSet:
     """A frozen set, what was added to it and removed from it since, and its columns: reasons and dates."""
 
     base: ImeiSet
-    columns: tuple[Column | None, Column | None] = (None, None)
+    columns: Details = (None, None)
     added: ImeiSet = NOTHING
     removed: ImeiSet = NOTHING
-    added_columns: tuple[Column | None, Column | None] = (None, None)
+    added_columns: Details = (None, None)
 
     def __repr__(self) -> str:
         return f"<LayeredSet of {self.count():,} IMEIs>"
@@ -75,26 +75,17 @@ class LayeredSet:
         gone, again = _shared(self.base, self.removed), _shared(self.base, self.added)
         return len(self.base) - gone + len(self.added) - again
 
-    def changed_by(
-        self, add: ImeiSet, remove: ImeiSet, columns: tuple[Column | None, Column | None] = (None, None)
-    ) -> "LayeredSet":
+    def changed_by(self, add: ImeiSet, remove: ImeiSet, columns: Details = (None, None)) -> "LayeredSet":
         """Without `remove`, then with `add`, which has these columns. O(changes so far)."""
-        changed = union([remove, add])
         added, removed = followed((self.added, self.removed), (add, remove))
-        reasons, dates = (
-            merge_columns(added, (add, new), (self.added, old), changed)
-            for new, old in zip(columns, self.added_columns, strict=True)
-        )
-        return LayeredSet(self.base, self.columns, added, removed, (reasons, dates))
+        details = merged(added, (add, columns), (self.added, self.added_columns), union([remove, add]))
+        return LayeredSet(self.base, self.columns, added, removed, details)
 
     def united(self, more: "LayeredSet") -> "LayeredSet":
-        """With all IMEIs of another, whose reasons and dates count where both have some. Both are flat."""
-        base = union([self.base, more.base])
-        columns = [
-            merge_columns(base, (more.base, new), (self.base, old), more.base)
-            for new, old in zip(more.columns, self.columns, strict=True)
-        ]
-        return LayeredSet(base, (columns[0], columns[1]))
+        """With all IMEIs of another, which is flat; its reasons and dates count where both have some."""
+        old, base = self.flattened(), union([self.flattened().base, more.base])
+        details = merged(base, (more.base, more.columns), (old.base, old.columns), more.base)
+        return LayeredSet(base, details)
 
     def flattened(self) -> "LayeredSet":
         """The same with nothing changed since: a new base. O(members)."""
@@ -102,20 +93,18 @@ class LayeredSet:
             return self
         left = self.base - self.removed if len(self.removed) else self.base
         base, changed = union([left, self.added]), union([self.added, self.removed])
-        columns = [
-            merge_columns(base, (self.added, new), (self.base, old), changed)
-            for new, old in zip(self.added_columns, self.columns, strict=True)
-        ]
-        return LayeredSet(base, (columns[0], columns[1]))
+        new, old = (self.added, self.added_columns), (self.base, self.columns)
+        return LayeredSet(base, merged(base, new, old, changed))
 
     def details(self, key: int) -> tuple[str, str]:
         """The reasons and the date of a member, '' where there is none."""
+        keys, at = np.array([key], np.uint64), np.empty(1, np.int64)
         for members, columns in ((self.added, self.added_columns), (self.base, self.columns)):
             if len(members):
-                at = position(members, key)
-                if at >= 0:
-                    reason, date = (column.text(at) if column else "" for column in columns)
-                    return reason, date
+                members.positions_of_keys(keys, at)
+                if (place := int(at[0])) >= 0:
+                    reasons, date = (column.text(place) if column else "" for column in columns)
+                    return reasons, date
         return "", ""
 
 
@@ -125,13 +114,6 @@ def followed(changes: tuple[ImeiSet, ImeiSet], more: tuple[ImeiSet, ImeiSet]) ->
     added = union([added - remove if len(remove) else added, add])
     removed = union([removed, remove])
     return added, removed - add if len(add) else removed
-
-
-def position(members: ImeiSet, key: int) -> int:
-    """The rank of a key, -1 where it is no member."""
-    at = np.empty(1, np.int64)
-    members.positions_of_keys(np.array([key], np.uint64), at)
-    return int(at[0])
 
 
 def _shared(members: ImeiSet, other: ImeiSet) -> int:

@@ -79,7 +79,7 @@ class Contents:
         for number, one in enumerate(self.lists):
             about: dict[str, Any] = {"name": one.name, "status": int(one.status), "kind": one.kind}
             about["reason"] = one.reason
-            for rule, part in one.parts.items():
+            for rule, part in ((rule, one.parts[rule]) for rule in LEVELS if rule in one.parts):
                 kept = {name: column for name, column in zip("rd", part.columns, strict=True) if column}
                 about[rule] = put(part.base, *((name, column.codes) for name, column in kept.items()))
                 for name, column in kept.items():
@@ -120,7 +120,7 @@ class Contents:
         if Coverage.of_lists(self.lists) != self.coverage:
             yield "the union of all lists"
         for one in self.lists:
-            for part in one.parts.values():
+            for part in (one.parts[rule] for rule in LEVELS if rule in one.parts):
                 for column in part.columns:
                     if column and not column.is_sound():
                         yield f"reasons and dates of list {one.name!r} that are its texts"

@@ -41,9 +41,10 @@ class List:
             raise ValueError(f"list {self.name!r}: {expected}, got {self.kind!r} and {sorted(self.rules)}")
 
     @property
-    def parts(self) -> dict[str, LayeredSet]:
-        """Its sets, by their rule."""
-        return {rule: part for rule in LEVELS if (part := getattr(self, rule)) is not None}
+    def parts(self) -> dict[str, Any]:
+        """Its sets and its pairs, by their rule."""
+        every = {rule: getattr(self, RULES[rule].field) for rule in (*LEVELS, "pair")}
+        return {rule: part for rule, part in every.items() if part is not None}
 
     @property
     def rules(self) -> set[str]:
@@ -52,12 +53,9 @@ class List:
 
     def counts(self) -> dict[str, int]:
         """How many of what it holds, by rule."""
-        held = {rule: getattr(self, RULES[rule].field) for rule in KINDS[self.kind].rules}
-        return {
-            rule: len(what) if isinstance(what, frozenset) else what.count()
-            for rule, what in held.items()
-            if what
-        }
+        found = {rule: part.count() for rule, part in self.parts.items()}
+        others = {"irregular": len(self.irregular), "imsi": len(self.prefixes)}
+        return found | {rule: count for rule, count in others.items() if count}
 
     def __repr__(self) -> str:
         held = ", ".join(f"{count:,} by {rule}" for rule, count in self.counts().items()) or "nothing"
@@ -65,14 +63,11 @@ class List:
 
     def united(self, more: "List") -> "List":
         """With all that another list holds, too; its reasons and dates count where both have some."""
-        held: dict[str, Any] = {}
-        for rule, part in more.parts.items():
-            if len(part.base):
-                old = getattr(self, rule)
-                whole = part if old is None else old.flattened().united(part)
-                held[rule] = LayeredSet(packed(whole.base)) if rule == "range" else whole
-        if more.pairs:
-            held["pairs"] = more.pairs if self.pairs is None else self.pairs.united(more.pairs)
+        mine, held = self.parts, dict[str, Any]()
+        for rule, part in more.flattened().parts.items():
+            held[RULES[rule].field] = mine[rule].united(part) if rule in mine else part
+        if "range" in held:
+            held["range"] = LayeredSet(packed(held["range"].base))
         return replace(
             self,
             reason=more.reason or self.reason,
@@ -83,18 +78,18 @@ class List:
 
     def flattened(self) -> "List":
         """With nothing changed since its base, and no parts that hold nothing."""
-        held: dict[str, Any] = {rule: part.flattened() for rule, part in self.parts.items()}
-        if self.range is not None and self.range.changed:
+        held: dict[str, Any] = {}
+        for rule, part in self.parts.items():
+            flat = part.flattened()
+            held[RULES[rule].field] = flat if len(flat.base) else None
+        if self.range is not None and self.range.changed and held["range"]:
             held["range"] = LayeredSet(packed(held["range"].base))
-        if self.pairs is not None:
-            held["pairs"] = self.pairs.flattened()
-        held = {name: part if len(part.base) else None for name, part in held.items()}
         return replace(self, **held)
 
     def sets(self) -> list[ImeiSet]:
         """The IMEIs that its flat parts say something about, but those of ranges."""
-        found = [part.base for part in (self.exact, self.tac) if part is not None]
-        return found if self.pairs is None else [*found, self.pairs.base.imeis]
+        bases = {rule: part.base for rule, part in self.parts.items() if rule != "range"}
+        return [base.imeis if rule == "pair" else base for rule, base in bases.items()]
 
 
 class ListMapping(Mapping[str, ImeiSet]):

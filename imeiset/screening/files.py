@@ -12,7 +12,7 @@ from typing import Any
 
 from .._files import publish
 from ..errors import FeedEmpty
-from ..feeds.sources import Paths, names_of, size_of
+from ..feeds.sources import Paths, names_of, size_of, total_of
 from .screener import Screener
 from .tables import TABLES, TableScreen, is_table
 from .tally import ScreenReport, Tally
@@ -91,22 +91,21 @@ def screen(
     tally = Tally(Screener(listed))
     to_table = output is not None and is_table(os.fspath(output))
     tables = to_table or (output is not None and any(map(is_table, files)))
-    sizes = [size_of(name) for name in files]
-    total = None if None in sizes else sum(size or 0 for size in sizes)
+    total = total_of(files)
     with ExitStack() as stack:
         file = None if output is None else stack.enter_context(publish(output))
         engines: dict[bool, TextScreen | TableScreen] = {}
         done = 0
-        for name, size in zip(files, sizes, strict=True):
+        for name in files:
             table = tables or is_table(name)
             if table not in engines:
                 engines[table] = (TableScreen if table else TextScreen)(tally, file, only_hits, to_table)
-                stack.enter_context(engines[table])
+                stack.callback(engines[table].close)
             with closing(engines[table].read(name, column)) as positions:
                 for position in positions:
                     if progress:
                         progress(done + position, total)
-            done += size or 0
+            done += size_of(name) or 0
     return tally.report(files, skipped, time.perf_counter() - started)
 
 

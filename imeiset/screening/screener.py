@@ -61,7 +61,6 @@ class Screener:
 
     Examples
     --------
-    >>> import imeiset
     >>> screener = imeiset.Screener(imeiset.ImeiSet(["490154203237518"]))
     >>> [screener.words[code] for code in screener.codes(["49015420323751", "350000000000001", "n/a"])]
     ['listed', 'not listed', 'malformed: not digit']
@@ -90,7 +89,17 @@ class Screener:
 
     @property
     def lists(self) -> tuple[str, ...]:
-        """The names of the lists that decide; of a set "listed"."""
+        """The names of the lists that decide; of a set "listed".
+
+        Returns
+        -------
+        tuple of str
+
+        Examples
+        --------
+        >>> imeiset.Screener(imeiset.ImeiSet()).lists
+        ('listed',)
+        """
         if isinstance(self.list, ImeiSet):
             return ("listed",)
         return tuple(one.name for one in self.list.lists)
@@ -120,8 +129,7 @@ class Screener:
 
         Examples
         --------
-        >>> import imeiset
-        >>> screener = imeiset.Screener(imeiset.ImeiSet(["490154203237518"]))
+            >>> screener = imeiset.Screener(imeiset.ImeiSet(["490154203237518"]))
         >>> screener.contains(["490154203237518", "n/a"], malformed=False).tolist()
         [True, False]
         """
@@ -149,12 +157,29 @@ class Screener:
         -------
         uint8[n]
             Places in `words`.
+
+        Examples
+        --------
+        >>> screener = imeiset.Screener(imeiset.ImeiSet(["490154203237518"]))
+        >>> screener.codes(["49015420323751", "350000000000001", "n/a"]).tolist()
+        [1, 0, 5]
         """
         column = readers.settled(column)
         return self.now().decided(*columns.parse(column), readers.values(column), threads=threads)[0]
 
     def now(self) -> "Screener":
-        """What the list is at this moment, for many calls that are to be answered alike."""
+        """What the list is at this moment, for many calls that are to be answered alike.
+
+        Returns
+        -------
+        Screener
+            It does not change any more.
+
+        Examples
+        --------
+        >>> imeiset.Screener(imeiset.ImeiSet(["490154203237518"])).now().contains(["49015420323751"]).tolist()
+        [True]
+        """
         if isinstance(self.list, ImeiSet) or type(self.list) is Checks:
             return self
         if self._follows and isinstance(self.list, Store):
@@ -171,10 +196,30 @@ class Screener:
         *,
         threads: int | None = 1,
     ) -> tuple[Codes, Lists]:
-        """The codes of parsed rows, and which of `lists` decided each, -1 for none. For what `now` gives.
+        """The codes of parsed rows, and the lists that decided. For a Screener that `now` gave.
 
-        value: what stands in a row, asked for malformed ones: a list may hold them as texts, or say what
-        they count as.
+        Parameters
+        ----------
+        keys, status
+            As `parse` gives them.
+        value
+            What stands in a row. It is asked for malformed ones: a list may hold them as texts, or say what
+            they count as.
+        threads
+            As for `contains`.
+
+        Returns
+        -------
+        uint8[n], int8[n]
+            Places in `words` and in `lists`, -1 where none decided.
+
+        Examples
+        --------
+        >>> rows = ["490154203237518", "n/a"]
+        >>> screener = imeiset.Screener(imeiset.ImeiSet(rows[:1])).now()
+        >>> codes, lists = screener.decided(*imeiset.parse(rows), rows.__getitem__)
+        >>> codes.tolist(), lists.tolist()
+        ([1, 5], [0, -1])
         """
         if not status.any():
             return self._answered(keys, threads)

@@ -1,6 +1,5 @@
 """Parquet, and text that becomes Parquet, screened through pyarrow."""
 
-import io
 import os
 import re
 from collections.abc import Generator, Iterator
@@ -8,21 +7,21 @@ from contextlib import closing, contextmanager
 from csv import Error as csv_error
 from csv import reader
 from functools import partial
-from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import columns, readers
 from .._threads import in_order
-from ..errors import ExtraMissing, FeedColumn, FeedEmpty, FeedEncoding, FeedMissing, ParseStatus
+from ..errors import FeedColumn, FeedEncoding, FeedMissing, ParseStatus
 from ..feeds.arrow import is_text, trimmed
 from ..feeds.dialect import expect_one, titled_so
+from ..feeds.extras import extra
 from ..feeds.sources import Source, size_of
 from .tally import Counts, Tally
-from .texts import begin
+from .texts import Records
 
 TABLES = (".parquet", ".pq")
 BATCH = 1 << 17  # rows of a table
@@ -35,21 +34,22 @@ def is_table(path: str) -> bool:
     return Path(path).suffix.lower() in TABLES
 
 
+_module = partial(extra, what="Parquet files need pyarrow", name="parquet")
+
+
 class TableScreen:
     """Batches of rows through pyarrow, from Parquet or text, to Parquet or text."""
 
     def __init__(self, tally: Tally, output: BinaryIO | None, only_hits: bool, to_table: bool) -> None:
         self._tally, self._output, self._only_hits, self._to_table = tally, output, only_hits, to_table
-        self._pa = _pyarrow("pyarrow")
+        self._pa = _module("pyarrow")
         self._words = self._pa.array([tally.words.get(code, "") for code in range(256)])
         self._writer: Any = None
         self._schema: Any = None  # of the first file
         self._written: Any = None  # of the output
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End the output."""
         if self._writer:
             self._writer.close()
 
@@ -69,7 +69,7 @@ class TableScreen:
 
     def _parquet(self, path: str, column: str | int | None) -> Batches:
         with _reading(path):
-            file = _pyarrow("pyarrow.parquet").ParquetFile(path)
+            file = _module("pyarrow.parquet").ParquetFile(path)
         with file:
             names = file.schema_arrow.names
             at, size, rows = _place(path, names, column), size_of(path) or 0, 0
@@ -86,33 +86,43 @@ class TableScreen:
                 yield place, batch, size * rows // file.metadata.num_rows
 
     def _text(self, path: str, column: str | int | None) -> Batches:
-        csv = _pyarrow("pyarrow.csv")
         with Source(path) as source:
-            file = _File(source, nul=int(self._pa.__version__.partition(".")[0]) >= 26)
-            dialect, title, used = begin(path, file.head, column)
-            if not dialect.header:
+            records = Records(source, column)
+            if not records.dialect.header:
                 raise FeedColumn(path, "a header, to make Parquet of it", "none")
-            delimiter = dialect.delimiter.decode() or ","
+            delimiter = records.dialect.delimiter.decode() or ","
             try:
-                names = next(reader([title.decode()], delimiter=delimiter))
+                names = next(reader([records.title.decode()], delimiter=delimiter))
             except (UnicodeDecodeError, csv_error):
                 expected = "a header in UTF-8 without a CR, to make Parquet of it"
                 raise FeedEncoding(path, expected, "another") from None
-            batches = csv.open_csv(
-                file,
-                csv.ReadOptions(column_names=names, skip_rows=file.head[:used].count(b"\n")),
-                csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-                csv.ConvertOptions(
-                    column_types=dict.fromkeys(names, self._pa.string()), strings_can_be_null=False
-                ),
-            )
-            self._start(path, batches.schema)
-            for batch in batches:
-                yield dialect.column, batch, source.position
+            text = self._pa.string()
+            self._start(path, self._pa.schema([(name, text) for name in names]))
+            for piece in records:
+                while records.scanner.batch():
+                    pass
+                if rows := piece[: len(piece) - records.scanner.unfinished]:
+                    yield records.dialect.column, (rows, names, delimiter), source.position
+
+    def _parsed(self, path: str, text: bytes, names: list[str], delimiter: str) -> Any:
+        """Whole rows as a batch of texts: one block, as two may lose a line end (apache/arrow#51368)."""
+        csv = _module("pyarrow.csv")
+        if b"\0" in text and int(self._pa.__version__.partition(".")[0]) < 26:  # apache/arrow#50481
+            raise FeedEncoding(path, "text without NUL bytes, for pyarrow before version 26 to read", "one")
+        types = dict.fromkeys(names, self._pa.string())
+        found = csv.read_csv(
+            self._pa.BufferReader(text),
+            csv.ReadOptions(column_names=names, use_threads=False, block_size=len(text) + 1),
+            csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            csv.ConvertOptions(column_types=types, strings_can_be_null=False),
+        )
+        return self._pa.RecordBatch.from_arrays([one.combine_chunks() for one in found.columns], names)
 
     def _screen(self, path: str, given: tuple[int, Any, int]) -> tuple[Any, NDArray[np.uint8], Counts, int]:
         """A batch, or its hits, their codes, and its counts."""
         at, batch, position = given
+        if isinstance(batch, tuple):
+            batch = self._parsed(path, *batch)
         try:
             column = readers.settled(batch.column(at))
             keys, status = columns.parse(column)
@@ -141,9 +151,9 @@ class TableScreen:
                 )
             )
             make = (
-                _pyarrow("pyarrow.parquet").ParquetWriter
+                _module("pyarrow.parquet").ParquetWriter
                 if self._to_table
-                else _pyarrow("pyarrow.csv").CSVWriter
+                else _module("pyarrow.csv").CSVWriter
             )
             self._writer = make(self._output, self._written)
         elif not schema.equals(self._schema):
@@ -181,57 +191,3 @@ def _place(path: str, names: list[str], column: str | int | None) -> int:
         wanted = "one column of IMEIs" if column is None else f"a column {column!r}"
         raise FeedColumn(path, wanted, f"columns {', '.join(names)}")
     return found[0]
-
-
-def _pyarrow(module: str) -> Any:
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        raise ExtraMissing("Parquet files need pyarrow", "parquet", error.name) from None
-
-
-class _File(io.RawIOBase):
-    """The text of a source as a file, which pyarrow reads. head: its first chunk, still to be read.
-
-    What pyarrow reads at once is a block to it. It loses the LF of a CRLF in quotes that two blocks share
-    (apache/arrow#51368), so no block ends between them; and before version 26 it overlooks line ends after
-    a NUL (apache/arrow#50481), which is refused there.
-    """
-
-    def __init__(self, source: Source, nul: bool) -> None:
-        self._source, self._chunks, self._nul = source, iter(source), nul
-        self._buffer = bytearray()
-        self._left = memoryview(b"")
-        self._next()
-        self.head = bytes(self._left)
-        if not self.head:
-            raise FeedEmpty(source.path, "text", "an empty file")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if self._buffer and bytes(self._left[:2]) in (b"", b"\r"):
-            self._next()
-        n = min(len(buffer), len(self._left))
-        if n > 1 and self._left[n - 1] == ord("\r"):
-            n -= 1
-        buffer[:n] = self._left[:n]
-        self._left = self._left[n:]
-        return n
-
-    def _next(self) -> None:
-        """The next chunk, after a CR that was kept back."""
-        kept, before = bytes(self._left), self._buffer
-        self._buffer, start, stop = next(self._chunks, (bytearray(), 0, 0))
-        if not self._nul and self._buffer.find(b"\0", start, stop) >= 0:
-            raise FeedEncoding(
-                self._source.path, "text without NUL bytes, for pyarrow before version 26 to read", "one"
-            )
-        if self._buffer:
-            self._buffer[start - len(kept) : start] = kept  # there is headroom
-            self._left = memoryview(self._buffer)[start - len(kept) : stop]
-        else:
-            self._left = memoryview(kept)
-        if before:
-            self._source.release(before)

@@ -42,7 +42,6 @@ class State:
     generation: int
     base: Contents
     file: snapshot.Snapshot  # of the base
-    file_identity: tuple[int, int] | None
     base_position: Position
     position: Position
     lists: tuple[List, ...]
@@ -185,10 +184,8 @@ def load(
         wanted = current if generation is None else generation
         if not 1 <= wanted <= current:
             raise StoreMissing(directory, f"a generation from 1 to {current}", f"{wanted}")
-        path = base_path(directory, wanted)
         try:
-            found = _identity(path)  # before it is opened: another file in its place is seen later
-            file = snapshot.open(path, mode, kind=KIND)
+            file = snapshot.open(base_path(directory, wanted), mode, kind=KIND)
             journal = Journal(journal_path(directory, wanted), writable=writable)
         except (SnapshotMissing, StoreMissing):  # pruned meanwhile?
             if generation is not None or (attempt and serving(directory) == current):
@@ -200,7 +197,7 @@ def load(
                 np.frombuffer(section, np.uint8)[::_PAGE].max(initial=0)
         base, start = Contents.read(file.sections, file.path), journal.start
         tables = Rules(base.lists, base.policy).tables(base.coverage)
-        state = State(wanted, base, file, found, start, start, base.lists, tables)
+        state = State(wanted, base, file, start, start, base.lists, tables)
         return _followed(state, journal), journal
     raise StoreMissing(directory, "a generation that stays", "one that was pruned each time")
 
@@ -211,22 +208,12 @@ def refreshed(state: State, directory: Path, *, writable: bool = False) -> tuple
     try:
         if serving(directory) != state.generation:
             return None
-        if _identity(base_path(directory, state.generation)) != state.file_identity:
-            return None
         journal = Journal(journal_path(directory, state.generation), writable=writable)
     except StoreMissing:  # pruned
         return None
     if (journal.generation, journal.start) != (state.generation, state.base_position):
         return None
     return (_followed(state, journal), journal) if journal.holds(state.position) else None
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Tells a file from another one of that name, as long as it is open; None where there is none."""
-    with suppress(OSError):
-        status = path.stat()
-        return status.st_dev, status.st_ino
-    return None
 
 
 def _followed(state: State, journal: Journal) -> State:

@@ -264,7 +264,7 @@ def test_a_message_shows_no_serial_number(describe):
 
 def test_files_are_looked_for_before_anything_is_read(describe, monkeypatch):
     path = describe(TEXT.replace('"white"', '"whit"'))
-    monkeypatch.setattr("imeiset.feeds.description.read", lambda *_, **__: pytest.fail("was read"))
+    monkeypatch.setattr("imeiset.feeds.registers.read", lambda *_, **__: pytest.fail("was read"))
     with pytest.raises(FeedMissing, match=r"whit: expected a file that .*register\.toml names"):
         load_register(path)
     with pytest.raises(FeedMissing, match="nowhere"):

@@ -250,8 +250,8 @@ def test_too_many_rows(path):
 
 
 def test_an_extra_that_is_not_there(path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "backports", None)
-    monkeypatch.setitem(sys.modules, "compression", None)
+    monkeypatch.setitem(sys.modules, "backports.zstd", None)
+    monkeypatch.setitem(sys.modules, "compression.zstd", None)
     monkeypatch.setitem(sys.modules, "fsspec", None)
     path.write_bytes(b"\x28\xb5\x2f\xfd" + bytes(20))
     with pytest.raises(ModuleNotFoundError, match=r"imeiset\[zstd\]"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imeiset import EquipmentStatus, ImeiSet, Policy, Register, Verdict
+from imeiset import Delta, EquipmentStatus, ImeiSet, Policy, Register, Store, Verdict
 from imeiset.errors import SnapshotError
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -138,3 +138,33 @@ def test_a_damaged_pickle_is_refused():
     for wrong in ({}, {**sections, "register": b"{}"}, {**sections, "0.0": np.zeros(9, np.uint8).tobytes()}):
         with pytest.raises(SnapshotError):
             function(wrong)
+
+
+def test_a_list_of_a_store_is_added_with_its_changes(tmp_path):
+    """Those since its base, too, whatever is in the list that it is added to."""
+    with Store.create(tmp_path / "store", sample()) as store:
+        store.apply(
+            Delta("stolen", add=[LATER], remove=[OTHER], reason="late"),
+            Delta("stolen", add=([10], [19]), remove=([35693803600000], [35693803699999]), rule="range"),
+            Delta("models", add=["99887766"], remove=["86012345"], rule="tac"),
+            Delta("paired", add=([OTHER], [AWAY]), remove=([LISTED], [AWAY])),
+            Delta("roamers", add=["999"], remove=["310"]),
+            Delta("stolen", add=["DEAD"], remove=["ABC123"], rule="irregular"),
+        )
+        new, old = Register(store.policy), sample()
+        before = {one.name: one.rules for one in old.lists}
+        for one in store.lists:
+            new.add_list(one)
+            old.add_list(one)
+        store.save(tmp_path / "store.imei")
+        new.save(tmp_path / "new.imei")
+        assert (tmp_path / "new.imei").read_bytes() == (tmp_path / "store.imei").read_bytes()
+        assert answers(new) == answers(store)
+        assert {one.name: one.rules for one in old.lists} == before
+        assert set(old["stolen"]) == set(sample()["stolen"]) | set(store["stolen"])
+        for imei in (LATER, "000000000000108", "998877660000001", "860123450000012", "356938036500009"):
+            assert old.check(imei).status != U, imei
+        assert old.check(LATER).reasons == ("late",)
+        Register.verify(tmp_path / "new.imei")
+        old.save(tmp_path / "old.imei")
+        Register.verify(tmp_path / "old.imei")

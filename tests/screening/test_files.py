@@ -564,3 +564,14 @@ def test_annotate_equals_the_obvious():
             annotate(b"abc", np.array([row], np.int32), np.zeros(1, np.uint8), [b"x"] * 256)
     with pytest.raises(ValueError, match="256 words"):
         annotate(b"abc", np.zeros((1, 4), np.int32), np.zeros(1, np.uint8), [b"x"])
+
+
+def test_blank_lines_alone_to_parquet(tmp_path):
+    """A piece of text without a row."""
+    pq = pytest.importorskip("pyarrow.parquet")
+    (tmp_path / "calls.csv").write_text("imei,n\n\n\n\n")
+    report = screen(tmp_path / "calls.csv", ImeiSet(dirty.LISTED), output=tmp_path / "out.parquet")
+    assert (report.rows, pq.read_table(tmp_path / "out.parquet").num_rows) == (0, 0)
+    (tmp_path / "calls.csv").write_text(f"imei,n\n{dirty.GOOD},1\n" + "\n" * (3 * CHUNK))
+    report = screen(tmp_path / "calls.csv", ImeiSet(dirty.LISTED), output=tmp_path / "out.parquet")
+    assert (report.rows, report.hits) == (1, 1)
