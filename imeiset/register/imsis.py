@@ -15,13 +15,6 @@ from imeiset.readers import Keys
 _ROWS = 1 << 16  # of Python objects at a time
 
 
-def imsi_number(imsi: object) -> int:
-    """The number of an IMSI, NO_IMSI or BAD_IMSI."""
-    number = np.empty(1, np.uint64)
-    imsis_of([imsi], number)
-    return int(number[0])
-
-
 def imsi_numbers(imsis: object, rows: int) -> tuple[Keys, Callable[[int], object]]:
     """The numbers of a column of IMSIs, and what gives the text in a row."""
     column = readers.settled(imsis)

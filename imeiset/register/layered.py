@@ -98,12 +98,13 @@ class LayeredSet:
 
     def details(self, key: int) -> tuple[str, str]:
         """The reasons and the date of a member, '' where there is none."""
+        keys, at = np.array([key], np.uint64), np.empty(1, np.int64)
         for members, columns in ((self.added, self.added_columns), (self.base, self.columns)):
             if len(members):
-                at = position(members, key)
-                if at >= 0:
-                    reason, date = (column.text(at) if column else "" for column in columns)
-                    return reason, date
+                members.positions_of_keys(keys, at)
+                if (place := int(at[0])) >= 0:
+                    reasons, date = (column.text(place) if column else "" for column in columns)
+                    return reasons, date
         return "", ""
 
 
@@ -113,13 +114,6 @@ def followed(changes: tuple[ImeiSet, ImeiSet], more: tuple[ImeiSet, ImeiSet]) ->
     added = union([added - remove if len(remove) else added, add])
     removed = union([removed, remove])
     return added, removed - add if len(add) else removed
-
-
-def position(members: ImeiSet, key: int) -> int:
-    """The rank of a key, -1 where it is no member."""
-    at = np.empty(1, np.int64)
-    members.positions_of_keys(np.array([key], np.uint64), at)
-    return int(at[0])
 
 
 def _shared(members: ImeiSet, other: ImeiSet) -> int:

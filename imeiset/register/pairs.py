@@ -61,15 +61,6 @@ class Pairs:
             return False
         return all(are_ascending(*self.of_imeis(keys)) for keys in self.imeis.chunks())
 
-    def spans(self, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where in `imsis` those of each IMEI begin and end; both 0 where it has none."""
-        at = np.empty(len(keys), np.int64)
-        self.imeis.positions_of_keys(keys, at)
-        last = len(self.starts) - 1  # clipped: a damaged file says what it likes
-        begin = np.where(at >= 0, self.starts[at.clip(0, last)], 0).astype(np.int64)
-        end = np.where(at >= 0, self.starts[(at + 1).clip(0, last)], 0).astype(np.int64)
-        return begin.clip(0, len(self)), end.clip(0, len(self))
-
     @property
     def arrays(self) -> tuple[ImeiSet, NDArray[np.uint32], NDArray[np.uint64]]:
         """All of it, for lookups."""
@@ -83,7 +74,12 @@ class Pairs:
 
     def of_imeis(self, keys: Keys) -> tuple[Keys, Keys]:
         """The pairs of some IMEIs, flat: keys, each once for every pair, and IMSIs."""
-        begin, end = self.spans(keys)
+        at, last = np.empty(len(keys), np.int64), len(self.starts) - 1
+        self.imeis.positions_of_keys(keys, at)
+        begin, end = (  # clipped: a damaged file says what it likes
+            np.where(at < 0, 0, self.starts[edge.clip(0, last)]).astype(np.int64).clip(0, len(self))
+            for edge in (at, at + 1)
+        )
         count = (end - begin).clip(0)
         inside = np.arange(count.sum()) - np.repeat(count.cumsum() - count, count)
         return np.repeat(keys, count), self.imsis[np.repeat(begin, count) + inside]
