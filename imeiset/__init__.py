@@ -36,67 +36,27 @@ if TYPE_CHECKING:
     from imeiset.store import Delta, Store
 
 _MODULES = {
-    "imeiset._native.parse": ("check_digit", "is_valid"),
-    "imeiset.arrow": ("to_arrow",),
-    "imeiset.columns": ("are_valid", "parse", "tacs"),
-    "imeiset.deltas": ("ApplyReport", "apply", "diff"),
-    "imeiset.errors": (
-        *(
-            "FeedError",
-            "ImeiError",
-            "ImeisetError",
-            "ImsiError",
-            "ParseStatus",
-            "SnapshotError",
-            "StoreError",
-        ),
-    ),
-    "imeiset.feeds": ("LoadReport", "LoadResult", "LoadedRegister", "export", "load", "load_register"),
-    "imeiset.imei": ("Imei",),
-    "imeiset.merging": ("merge",),
-    "imeiset.opening": ("open",),
-    "imeiset.register": ("EquipmentStatus", "Policy", "Register", "Verdict"),
-    "imeiset.screening": ("ScreenReport", "Screener", "screen"),
-    "imeiset.sets": ("ImeiSet",),
-    "imeiset.store": ("Delta", "Store"),
+    "imeiset._native.parse": "check_digit is_valid",
+    "imeiset.arrow": "to_arrow",
+    "imeiset.columns": "are_valid parse tacs",
+    "imeiset.deltas": "ApplyReport apply diff",
+    "imeiset.errors": "FeedError ImeiError ImeisetError ImsiError ParseStatus SnapshotError StoreError",
+    "imeiset.feeds": "LoadReport LoadResult LoadedRegister export load load_register",
+    "imeiset.imei": "Imei",
+    "imeiset.merging": "merge",
+    "imeiset.opening": "open",
+    "imeiset.register": "EquipmentStatus Policy Register Verdict",
+    "imeiset.screening": "ScreenReport Screener screen",
+    "imeiset.sets": "ImeiSet",
+    "imeiset.store": "Delta Store",
 }
 __all__ = [
-    "ApplyReport",
-    "Delta",
-    "EquipmentStatus",
-    "FeedError",
-    "Imei",
-    "ImeiError",
-    "ImeiSet",
-    "ImeisetError",
-    "ImsiError",
-    "LoadReport",
-    "LoadResult",
-    "LoadedRegister",
-    "ParseStatus",
-    "Policy",
-    "Register",
-    "ScreenReport",
-    "Screener",
-    "SnapshotError",
-    "Store",
-    "StoreError",
-    "Verdict",
-    "apply",
-    "are_valid",
-    "check_digit",
-    "diff",
-    "export",
-    "is_valid",
-    "load",
-    "load_register",
-    "merge",
-    "open",
-    "parse",
-    "screen",
-    "tacs",
-    "to_arrow",
-]
+    "ApplyReport", "Delta", "EquipmentStatus", "FeedError", "Imei", "ImeiError", "ImeiSet", "ImeisetError",
+    "ImsiError", "LoadReport", "LoadResult", "LoadedRegister", "ParseStatus", "Policy", "Register",
+    "ScreenReport", "Screener", "SnapshotError", "Store", "StoreError", "Verdict", "apply", "are_valid",
+    "check_digit", "diff", "export", "is_valid", "load", "load_register", "merge", "open", "parse", "screen",
+    "tacs", "to_arrow",
+]  # fmt: skip
 __version__ = "0.1.0"
 
 
@@ -106,7 +66,7 @@ if not TYPE_CHECKING:  # a checker would take every name for one that there is
         from importlib import import_module
 
         for module, names in _MODULES.items():
-            if name in names:
+            if name in names.split():
                 return globals().setdefault(name, getattr(import_module(module), name))
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -159,7 +159,7 @@ class ArrowColumn:
         edges = [self.start + len(self) * part // parts for part in range(parts + 1)]
         return [ArrowColumn(self._chunks, start, stop) for start, stop in pairwise(edges)]
 
-    def read(self, start: int, digits: int, keys: _Keys, status: _Statuses, exact: bool = False) -> int:
+    def read(self, digits: int, start: int, keys: _Keys, status: _Statuses, exact: bool = False) -> int:
         """Parse rows from `start` on into both; returns how many. exact: see `columns.source`."""
         wanted = min(len(keys), len(self) - start)
         start += self.start
@@ -175,7 +175,7 @@ class ArrowColumn:
             start -= chunk.length
         return done
 
-    def value(self, row: int) -> object:
+    def __getitem__(self, row: int) -> object:
         """What stands in that row, None for a null."""
         row += self.start
         for chunk in self._chunks:

@@ -1,10 +1,9 @@
 """The frozen index under public names: sets, registers, stores and merging are made of it."""
 
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import chain, islice, pairwise
-from queue import SimpleQueue
 from typing import Self
 
 import numpy as np
@@ -51,16 +50,14 @@ class Index(FrozenIndex):
 
         digest: take the digest of the keys on the way, in a thread beside, which is cheaper than later.
         """
+        of_keys: list[bytes] = []
         with closing(sorted_parts(parts, threads)) as batches:
             if not digest:
                 return cls.from_sorted(batches)
-            hashing = _Hashing()
-            try:
-                made = cls.from_sorted(hashing.beside(batches))
-            finally:
-                of_keys = hashing.result()
-            made._of_keys = of_keys
-            return made
+            with closing(_hashed(batches, of_keys)) as hashed:
+                made = cls.from_sorted(hashed)
+        made._of_keys = of_keys[0]
+        return made
 
     def digest_of_keys(self) -> bytes:
         """The SHA-256 of the runs of keys, in order, as _native/c/encode.h writes them; about 12 ns a run."""
@@ -216,41 +213,25 @@ class Index(FrozenIndex):
         return cls.patched(large, flips) if len(flips) else cls.from_sections(dict(large.sections()))
 
 
-class _Hashing:
-    """SHA-256 of ascending keys, taken in a thread while they are used."""
+def _hashed(batches: Iterable[Keys], digests: list[bytes]) -> Generator[Keys, None, None]:
+    """The same batches of ascending keys; at their end, the digest that a thread beside took of them."""
+    import hashlib
 
-    def __init__(self) -> None:
-        self._batches: SimpleQueue[Keys | None] = SimpleQueue()
-        import hashlib
+    hasher, encoder = hashlib.sha256(), Encoder()
 
-        self._hasher = hashlib.sha256()
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name="digest", daemon=True)
-        self._thread.start()
+    def add(batch: Keys) -> None:
+        for start in range(0, len(batch), _ROWS):
+            hasher.update(encoder.keys(batch[start : start + _ROWS]))
 
-    def beside(self, batches: Iterable[Keys]) -> Iterator[Keys]:
-        """The same batches, each given to the thread first."""
+    with ThreadPoolExecutor(1, thread_name_prefix="digest") as pool:
+        added = []
         for batch in batches:
-            self._batches.put(batch)
+            added.append(pool.submit(add, batch))
             yield batch
-
-    def result(self) -> bytes:
-        """The digest of all; the end of the thread."""
-        self._batches.put(None)
-        self._thread.join()
-        if self._error:
-            raise self._error
-        return self._hasher.digest()
-
-    def _work(self) -> None:
-        encoder = Encoder()
-        try:
-            while (batch := self._batches.get()) is not None:
-                for start in range(0, len(batch), _ROWS):
-                    self._hasher.update(encoder.keys(batch[start : start + _ROWS]))
-            self._hasher.update(encoder.finish())
-        except BaseException as error:  # for lack of memory
-            self._error = error
+        for one in added:
+            one.result()  # raises what it raised
+    hasher.update(encoder.finish())
+    digests.append(hasher.digest())
 
 
 def _spans(*indexes: Index) -> list[tuple[int, int]]:

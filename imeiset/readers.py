@@ -8,6 +8,7 @@ place, `source`.
 import array
 import mmap
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -50,12 +51,10 @@ class Source(Protocol):
 
 
 class _Rows:
-    """A column whose rows are numbered: integers, fixed-width texts, objects."""
+    """A column whose rows are numbered: integers, fixed-width texts, objects, those of Arrow."""
 
-    def __init__(self, values: Any, digits: int, exact: bool) -> None:
-        self._values = values
-        self._digits = digits
-        self._exact = exact
+    def __init__(self, values: Any, parse: Callable[[int, Keys, Statuses, bool], int], exact: bool) -> None:
+        self._values, self._parse, self._exact = values, parse, exact
         self._first = self._next = 0
 
     @property
@@ -69,37 +68,10 @@ class _Rows:
         return [self.value(row) for row in (rows + self._first).tolist()]
 
     def read(self, keys: Keys, status: Statuses) -> int:
-        rows = self._read(keys, status)
+        rows = self._parse(self._next, keys, status, self._exact)
         self._first = self._next
         self._next += rows
         return rows
-
-    def _read(self, keys: Keys, status: Statuses) -> int:
-        raise NotImplementedError
-
-
-class _Integers(_Rows):
-    def _read(self, keys: Keys, status: Statuses) -> int:
-        return _parse.integers(self._values, self._digits, self._next, keys, status, self._exact)
-
-
-class _Fixed(_Rows):
-    def _read(self, keys: Keys, status: Statuses) -> int:
-        return _parse.fixed(self._values, self._next, keys, status, self._exact)
-
-
-class _Objects(_Rows):
-    def _read(self, keys: Keys, status: Statuses) -> int:
-        return _parse.objects(self._values, self._digits, self._next, keys, status, self._exact)
-
-
-class _ArrowRows(_Rows):
-    def _read(self, keys: Keys, status: Statuses) -> int:
-        rows: int = self._values.read(self._next, self._digits, keys, status, self._exact)
-        return rows
-
-    def value(self, row: int) -> object:
-        return self._values.value(row)
 
 
 class _Lines:
@@ -149,10 +121,10 @@ def source(column: object, *, digits: int = 14, exact: bool = False) -> Source:
     if digits not in (14, 15):
         raise ValueError(f"digits: expected 14 or 15, got {digits!r}")
     column = settled(column)
-    if type(column) in (list, tuple):
-        return _Objects(column, digits, exact)
+    if isinstance(column, list | tuple):
+        return _Rows(column, partial(_parse.objects, column, digits), exact)
     if isinstance(column, _arrow.ArrowColumn):
-        return _ArrowRows(column, digits, exact)
+        return _Rows(column, partial(column.read, digits), exact)
     if hasattr(column, "__array__") and not isinstance(column, np.generic):
         return _array(np.asanyarray(column), digits, exact)
     if (text := _text(column)) is not None:
@@ -227,9 +199,11 @@ def _array(values: NDArray[Any], digits: int, exact: bool) -> Source:
     if not (kind in "SUOT" or (kind in "iu" and values.dtype.itemsize == 8)):
         raise TypeError(f"expected {_ACCEPTED}, got an array of {values.dtype}")
     if kind in "OT" or isinstance(values, ma.MaskedArray):
-        return _Objects(values.tolist(), digits, exact)  # None where masked
+        items = values.tolist()  # None where masked
+        return _Rows(items, partial(_parse.objects, items, digits), exact)
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
-    return (_Fixed if kind in "SU" else _Integers)(values, digits, exact)
+    parse = partial(_parse.fixed, values) if kind in "SU" else partial(_parse.integers, values, digits)
+    return _Rows(values, parse, exact)
 
 
 def buffers(rows: int) -> tuple[Keys, Statuses]:

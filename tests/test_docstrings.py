@@ -1,6 +1,8 @@
 """Everything public has a docstring in numpydoc sections, and every example in one runs."""
 
+import contextlib
 import doctest
+import importlib
 import inspect
 import sys
 import warnings
@@ -10,6 +12,10 @@ import numpy as np
 import pytest
 
 import imeiset
+
+for name in ("pandas", "polars", "duckdb", "spark"):
+    with contextlib.suppress(ModuleNotFoundError):  # the library of one is not installed
+        importlib.import_module(f"imeiset.integrations.{name}")
 
 # The raw layer that sets are over: its methods are for the package, and have a line each.
 RAW = ("imeiset._native.index", "imeiset.index")

@@ -12,8 +12,10 @@ from imeiset.cli.files import (
     column_option,
     force_option,
     json_option,
+    max_rejects_option,
     min_size_option,
     progress_bar,
+    rejects_option,
     stdin_once,
 )
 from imeiset.deltas.changes import CHECKS
@@ -37,17 +39,10 @@ if TYPE_CHECKING:
 @click.option("--change", type=click.Choice(["add", "remove", "update"]), help="What all rows are.")
 @click.option("--allow", multiple=True, type=click.Choice(CHECKS), help="Leave out a check; may be repeated.")
 @click.option("--expect-digest", metavar="HEX", help="Refuse another result.")
-@min_size_option("BASE, or of the list")
+@min_size_option
 @force_option
-@click.option("--rejects", type=FILE, metavar="CSV", help="Write the rejected rows to this file.")
-@click.option(
-    "--max-rejects",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Stop after more rejected rows.",
-)
+@rejects_option
+@max_rejects_option
 @json_option
 def command(
     base: str,
@@ -64,7 +59,7 @@ def command(
     min_size: float,
     force: bool,
     rejects: str | None,
-    max_rejects: int,
+    max_rejects: int | None,
     as_json: bool,
 ) -> None:
     """Apply deltas to the snapshot BASE, or to a list of STORE.
@@ -76,7 +71,7 @@ def command(
     A DELTA says what changes in one of three ways: by a column change_type of add, remove and update; by its
     name, which ends in _blocked, _unblocked or _changed; or by a '+' or '-' before each number. All of it is
     applied or nothing. These are errors: an addition of what is there, a removal or update of what is not,
-    two different changes of one IMEI.
+    two different changes of one IMEI, and rejected rows if --max-rejects does not allow them.
 
     In a STORE each DELTA is a change of its own, on the disk before the next one is read. Reasons and dates
     are kept. For a list of pairs the DELTA has a column imsi. With --sequence, a DELTA that was applied under
@@ -100,7 +95,7 @@ def command(
         check_outputs((base, *deltas), rejects, None)
     try:
         options: dict[str, Any] = {"format": form, "column": column, "irregular": irregular or "reject"}
-        options |= {"rejects": rejects, "max_rejects": max_rejects}
+        options |= {"rejects": rejects, "max_rejects": max_rejects or 0}
         Options(**options)
     except ValueError as error:
         raise click.UsageError(str(error)) from None

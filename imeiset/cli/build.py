@@ -11,9 +11,11 @@ from imeiset.cli.files import (
     force_option,
     json_option,
     last_list,
+    max_rejects_option,
     min_size_option,
     number,
     progress_bar,
+    rejects_option,
     stdin_once,
 )
 from imeiset.errors import printable
@@ -38,13 +40,8 @@ from imeiset.errors import printable
     show_default=True,
     help="Identities that are not numbers: reject the row, or keep them as text.",
 )
-@click.option(
-    "--rejects",
-    type=FILE,
-    metavar="CSV",
-    help="Write the rejected rows to this file, also where the size is refused.",
-)
-@click.option("--max-rejects", type=click.IntRange(0), metavar="N", help="Stop after more rejected rows.")
+@rejects_option
+@max_rejects_option
 @click.option(
     "--max-line",
     type=click.IntRange(1, 1 << 30),
@@ -65,7 +62,7 @@ from imeiset.errors import printable
 @click.option(
     "--against", type=FILE, metavar="FILE", help="The last list, for --min-size. [default: OUT as it is]"
 )
-@min_size_option("the last list")
+@min_size_option
 @force_option
 @json_option
 @click.pass_context

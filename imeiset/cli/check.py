@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,11 +12,12 @@ from imeiset.cli.registers import verdict_line
 from imeiset.errors import FeedLimit, ImeiError, ParseStatus, printable
 
 if TYPE_CHECKING:
-    from imeiset import ImeiSet, Register, Store
+    from imeiset import ImeiSet, Register, Store, Verdict
 
-    # Of a batch, for each row: what is wrong with it, or whether it is a hit and what is said of it.
-    Answers = Iterator[tuple[int, bool, Callable[[], tuple[str, dict[str, Any]]]]]
+    # Of a batch, for each row: what is wrong with it, whether it is a hit, and the answer.
+    Answers = Iterator[tuple[int, bool, bool | Verdict]]
 
+_WORDS = {False: "not listed", True: "listed"}
 _BLOCK = 1 << 20  # bytes read at a time, and the longest line
 
 
@@ -68,7 +69,7 @@ def command(
     for batch in batches:
         answers = _members(listed, batch) if isinstance(listed, ImeiSet) else _verdicts(listed, batch, imsi)
         out = []
-        for text, (status, hit, say) in zip(batch, answers, strict=True):
+        for text, (status, hit, answer) in zip(batch, answers, strict=True):
             row += 1
             found = found or hit
             if status:
@@ -80,11 +81,13 @@ def command(
                 else:
                     click.echo(f"imeiset: {error}", err=True)
             elif not quiet:
-                words, facts = say()
                 given = text.decode(errors="backslashreplace")  # malformed texts have verdicts, too
-                out.append(
-                    json.dumps({"imei": given, **facts}) if as_json else f"{printable(given)}  {words}"
-                )
+                if as_json:
+                    facts = {"listed": answer} if isinstance(answer, bool) else answer.to_dict()
+                    out.append(json.dumps({"imei": given, **facts}))
+                else:
+                    words = _WORDS[answer] if isinstance(answer, bool) else verdict_line(answer)
+                    out.append(f"{printable(given)}  {words}")
         if out and not quiet:
             click.echo("\n".join(out))
     context.exit(2 if malformed else 0 if found else 1)
@@ -99,10 +102,8 @@ def _members(blocked: "ImeiSet", batch: list[bytes]) -> "Answers":
     if blocked.irregular is not None:
         for at in statuses.nonzero()[0].tolist():
             statuses[at] *= normalised(batch[at]) is None
-    said = [("not listed", {"listed": False}), ("listed", {"listed": True})]
-    answers = blocked.contains(batch, malformed=False)
-    for status, answer in zip(statuses.tolist(), answers.tolist(), strict=True):
-        yield status, answer, lambda answer=answer: said[answer]  # type: ignore[misc]
+    answers = blocked.contains(batch, malformed=False).tolist()
+    return zip(statuses.tolist(), answers, answers, strict=True)
 
 
 def _verdicts(register: "Register | Store", batch: list[bytes], imsi: str | None) -> "Answers":
@@ -114,13 +115,9 @@ def _verdicts(register: "Register | Store", batch: list[bytes], imsi: str | None
         try:
             verdict = register.check(text, imsi)
         except ImeiError as error:
-            yield error.status, False, lambda: ("", {})
+            yield error.status, False, False
         else:
-            yield (
-                0,
-                verdict.status in hits,
-                lambda verdict=verdict: (verdict_line(verdict), verdict.to_dict()),  # type: ignore[misc]
-            )
+            yield 0, verdict.status in hits, verdict
 
 
 def _lines() -> Iterator[list[bytes]]:

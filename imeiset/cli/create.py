@@ -2,14 +2,16 @@
 
 import click
 
-from imeiset.cli.files import DIRECTORY, FILE, working
-from imeiset.cli.registers import load_source, show, source_options
+from imeiset.cli.files import DIRECTORY, FILE, json_option, max_rejects_option, rejects_option, working
+from imeiset.cli.registers import load_source, show
 
 
 @click.command("create")
 @click.argument("store", type=DIRECTORY)
 @click.argument("source", type=FILE)
-@source_options
+@rejects_option
+@max_rejects_option
+@json_option
 def command(store: str, source: str, rejects: str | None, max_rejects: int | None, as_json: bool) -> None:
     """Make a store of a register, in the directory STORE.
 

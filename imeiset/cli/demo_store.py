@@ -2,13 +2,13 @@
 
 import json
 import select
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from subprocess import PIPE, Popen
+from typing import IO, cast
 
 import click
 
@@ -37,46 +37,19 @@ files = ["exceptions.csv"]
 """
 # What happens: the delta, its list, and what then is answered for the thief and for the owner.
 _STEPS = (
-    (
-        "reported",
-        "stolen",
-        "imei,reporting_date,change_type\n{phone},20240302,add\n",
-        "blacklisted",
-        "blacklisted",
-    ),
+    ("reported", "stolen", "imei,change_type\n{phone},add\n", "blacklisted", "blacklisted"),
     ("exempted", "exceptions", "imei,imsi,change_type\n{phone},{owner},add\n", "blacklisted", "whitelisted"),
     ("released", "stolen", "imei,change_type\n{phone},remove\n", "whitelisted", "whitelisted"),
 )
 
 
-class _Watcher:
-    """Another process that reads the store: `imeiset watch`."""
-
-    def __init__(self, folder: Path, name: str, imsi: str) -> None:
-        self.name = name
-        self._arguments = ("watch", "eir", "--json", "--interval", "0.02", "--imei", _PHONE, "--imsi", imsi)
-        self._folder = folder
-
-    def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "imeiset", *self._arguments]
-        self._process = subprocess.Popen(command, cwd=self._folder, stdout=subprocess.PIPE, text=True)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def next(self) -> dict[str, Any]:
-        """What it says of the next state."""
-        stream = self._process.stdout
-        if (
-            stream is None
-            or not select.select([stream], [], [], _PATIENCE)[0]
-            or not (line := stream.readline())
-        ):
-            raise click.ClickException(f"expected the process {self.name!r} to see a state, got nothing")
-        found: dict[str, Any] = json.loads(line)
-        return found
+def _watcher(stack: ExitStack, folder: Path, imsi: str) -> IO[str]:
+    """What another process says that reads the store: `imeiset watch`."""
+    options = ("watch", "eir", "--json", "--interval", "0.02", "--imei", _PHONE, "--imsi", imsi)
+    command = [sys.executable, "-m", "imeiset", *options]
+    process = stack.enter_context(Popen(command, cwd=folder, stdout=PIPE, text=True))
+    stack.callback(process.kill)
+    return cast(IO[str], process.stdout)
 
 
 def stolen_phone(folder: Path, run: Callable[..., None]) -> None:
@@ -91,28 +64,28 @@ def stolen_phone(folder: Path, run: Callable[..., None]) -> None:
     run(folder, "build", "register.toml", "-o", "register.imei")
     run(folder, "create", "eir", "register.imei")
     with ExitStack() as stack:
-        watchers = [
-            stack.enter_context(_Watcher(folder, name, imsi))
-            for name, imsi in (("thief", _THIEF), ("owner", _OWNER))
-        ]
+        watchers = {"thief": _watcher(stack, folder, _THIEF), "owner": _watcher(stack, folder, _OWNER)}
         click.echo(f"\nTwo more processes watch it, each for the phone {_PHONE} with another IMSI:")
-        for watcher in watchers:
-            _expect(watcher, "whitelisted", None)
+        for who, said in watchers.items():
+            _expect(who, said, "whitelisted", None)
         for step, name, text, *expected in _STEPS:
             (folder / f"{step}.csv").write_text(text.format(phone=_PHONE, owner=_OWNER))
             started = time.perf_counter()
             run(folder, "apply", "eir", f"{step}.csv", "--list", name)
-            for watcher, status in zip(watchers, expected, strict=True):
-                _expect(watcher, status, started)
+            for (who, said), status in zip(watchers.items(), expected, strict=True):
+                _expect(who, said, status, started)
     run(folder, "compact", "eir")
     run(folder, "info", "eir")
     run(folder, "verify", "eir")
 
 
-def _expect(watcher: _Watcher, status: str, since: float | None) -> None:
+def _expect(who: str, said: IO[str], status: str, since: float | None) -> None:
     """Print what a watcher says next, which has to be this status, and how soon it does."""
-    verdict = watcher.next()["verdict"]
+    ready = select.select([said], [], [], _PATIENCE)[0]
+    if not ready or not (line := said.readline()):
+        raise click.ClickException(f"expected the process {who!r} to see a state, got nothing")
+    verdict = json.loads(line)["verdict"]
     after = "" if since is None else f", {(time.perf_counter() - since) * 1e3:.0f} ms after the command began"
-    click.echo(f"  with the {watcher.name}'s IMSI: {verdict['status']} by {verdict['rule']}{after}")
+    click.echo(f"  with the {who}'s IMSI: {verdict['status']} by {verdict['rule']}{after}")
     if verdict["status"] != status:
         raise click.ClickException(f"expected {status}, got {verdict['status']}")

@@ -6,34 +6,25 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
+from typing import BinaryIO, TypeVar
 
 import click
 
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 Opened = TypeVar("Opened")
 
 
-class _Path(click.types.StringParamType):
-    """A text for which shells offer the names of files, or of directories."""
-
-    def __init__(self, kind: Literal["file", "dir"]) -> None:
-        self._kind = kind
-
-    def shell_complete(
-        self, context: click.Context, parameter: click.Parameter, incomplete: str
-    ) -> "list[CompletionItem]":
-        """What tells the shell to look for them itself."""
-        from click.shell_completion import CompletionItem
-
-        return [CompletionItem(incomplete, type=self._kind)]
-
-
-FILE, DIRECTORY = _Path("file"), _Path("dir")
+# Shells offer the names of files, or of directories; who opens them says what is wrong with them.
+FILE, DIRECTORY = click.Path(readable=False), click.Path(file_okay=False, readable=False)
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead, one object a line.")
+rejects_option = click.option(
+    "--rejects",
+    type=FILE,
+    metavar="CSV",
+    help="Write the rejected rows to this file, of a register to one for each list.",
+)
+max_rejects_option = click.option(
+    "--max-rejects", type=click.IntRange(0), metavar="N", help="Stop after more rejected rows, in a list."
+)
 force_option = click.option("--force", is_flag=True, help="Whatever the size.")
 
 
@@ -65,19 +56,15 @@ def number(context: click.Context, parameter: click.Parameter, value: float | No
     return value
 
 
-def min_size_option(of: str) -> Callable[[Command], Command]:
-    """--min-size: the percent of the old size that the new one must have."""
-    from imeiset.deltas.apply import MIN_SIZE
-
-    return click.option(
-        "--min-size",
-        type=float,
-        callback=number,
-        default=MIN_SIZE,
-        show_default=True,
-        metavar="PERCENT",
-        help=f"Refuse less of {of}.",
-    )
+min_size_option = click.option(
+    "--min-size",
+    type=float,
+    callback=number,
+    default=75.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="Refuse a list with less of what it had.",
+)
 
 
 def last_list(output: str, open: Callable[[str], Opened]) -> Opened | None:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imeiset.cli.files import FILE, json_option
-from imeiset.cli.registers import age_facts, age_text, policy_facts
+from imeiset.cli.registers import age_text, policy_facts, store_facts
 from imeiset.errors import printable
 
 if TYPE_CHECKING:
     from imeiset import ImeiSet, Register, Store
-    from imeiset.store import Status
 
 
 @click.command("info")
@@ -44,7 +43,7 @@ def _show_register(register: "Register | Store", name: str, as_json: bool) -> No
     from imeiset import Store
 
     status = register.status() if isinstance(register, Store) else None
-    facts = _facts_of_store(status) if status else _facts_of_file(name)
+    facts = store_facts(status) if status else _facts_of_file(name)
     lists: list[dict[str, Any]] = [
         {
             "name": one.name,
@@ -84,19 +83,6 @@ def _show_register(register: "Register | Store", name: str, as_json: bool) -> No
         held = ", ".join(f"{count:,} by {rule}" for rule, count in one["counts"].items()) or "nothing"
         table.add_row(printable(one["name"]), one["status"], one["kind"], held, printable(one["reason"]))
     Console(markup=False, emoji=False, highlight=False).print(table)
-
-
-def _facts_of_store(status: "Status") -> dict[str, Any]:
-    return {
-        "generation": status.generation,
-        "sequence": status.sequence,
-        "changed": status.changed.isoformat(),
-        **age_facts(status, 3),
-        "base_bytes": status.base_bytes,
-        "journal_records": status.journal_records,
-        "journal_bytes": status.journal_bytes,
-        "state_id": status.state_id,
-    }
 
 
 def _facts_of_file(name: str) -> dict[str, Any]:

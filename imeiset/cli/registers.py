@@ -2,20 +2,18 @@
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli.files import FILE, check_outputs, json_option, last_list, progress_bar, working
+from imeiset.cli.files import check_outputs, last_list, progress_bar, working
 from imeiset.errors import printable
 
 if TYPE_CHECKING:
     from imeiset import LoadedRegister, Policy, Register, Verdict
     from imeiset.store import Status
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 # Options of build that go with a description.
 _TOGETHER = ("rejects", "max_rejects", "max_rows", "as_json", "against", "min_size", "force")
 _WITHIN = {"form": "format", "column": "column", "check_digit": "check_digit", "irregular": "irregular"}
@@ -69,24 +67,6 @@ def load(
         )
 
 
-def source_options(command: Command) -> Command:
-    """The options of commands that take a register or a description: how to load the latter."""
-    for option in (
-        json_option,
-        click.option(
-            "--max-rejects",
-            type=click.IntRange(0),
-            metavar="N",
-            help="Stop after more rejected rows, in a list.",
-        ),
-        click.option(
-            "--rejects", type=FILE, metavar="CSV", help="Write the rejected rows, to a file for each list."
-        ),
-    ):
-        command = option(command)
-    return command
-
-
 def load_source(
     source: str, rejects: str | None, max_rejects: int | None
 ) -> "tuple[Register, LoadedRegister | None]":
@@ -136,10 +116,14 @@ def age_text(status: "Status", form: str) -> str:
     return f"of unknown age: its clock was {status.ahead:{form}} s ahead"
 
 
-def age_facts(status: "Status", digits: int) -> dict[str, Any]:
-    """Of JSON, which has no infinity."""
-    age = round(status.age, digits) if math.isfinite(status.age) else None
-    return {"age": age, "ahead": round(status.ahead, digits)}
+def store_facts(status: "Status") -> dict[str, Any]:
+    """A state of a store as JSON has it, which has no infinity."""
+    names = ("generation", "sequence", "base_bytes", "journal_records", "journal_bytes", "state_id")
+    return {name: getattr(status, name) for name in names} | {
+        "changed": status.changed.isoformat(),
+        "age": round(status.age, 6) if math.isfinite(status.age) else None,
+        "ahead": round(status.ahead, 6),
+    }
 
 
 def verdict_line(verdict: "Verdict") -> str:

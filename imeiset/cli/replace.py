@@ -2,16 +2,27 @@
 
 import click
 
-from imeiset.cli.files import DIRECTORY, FILE, force_option, min_size_option, working
-from imeiset.cli.registers import load_source, show, source_options
+from imeiset.cli.files import (
+    DIRECTORY,
+    FILE,
+    force_option,
+    json_option,
+    max_rejects_option,
+    min_size_option,
+    rejects_option,
+    working,
+)
+from imeiset.cli.registers import load_source, show
 
 
 @click.command("replace")
 @click.argument("store", type=DIRECTORY)
 @click.argument("source", type=FILE)
-@min_size_option("a list")
+@min_size_option
 @force_option
-@source_options
+@rejects_option
+@max_rejects_option
+@json_option
 def command(
     store: str,
     source: str,

@@ -2,12 +2,12 @@
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from imeiset.cli.files import DIRECTORY, json_option, number
-from imeiset.cli.registers import age_facts, age_text, verdict_line
+from imeiset.cli.registers import age_text, store_facts, verdict_line
 from imeiset.errors import ImeisetError, printable
 
 if TYPE_CHECKING:
@@ -69,16 +69,8 @@ def _show(reader: "Store", name: str, imei: str | None, imsi: str | None, as_jso
     status = reader.status()
     verdict = None if imei is None else reader.check(imei, imsi)
     if as_json:
-        facts: dict[str, Any] = {
-            "generation": status.generation,
-            "sequence": status.sequence,
-            "changed": status.changed.isoformat(),
-            **age_facts(status, 6),
-            "state_id": status.state_id,
-        }
-        if verdict is not None:
-            facts["verdict"] = verdict.to_dict()
-        click.echo(json.dumps(facts))
+        said = {} if verdict is None else {"verdict": verdict.to_dict()}
+        click.echo(json.dumps({**store_facts(status), **said}))
         return
     click.echo(
         f"{printable(name)}: generation {status.generation}, change {status.sequence}, "

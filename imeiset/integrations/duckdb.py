@@ -1,8 +1,16 @@
 """DuckDB: lists as SQL functions, and the faster way, over a reader of record batches.
 
->>> register(con, "blocked", "blocked.imei")
->>> con.sql("SELECT count(*) FROM calls WHERE blocked(imei)")
+Examples
+--------
+>>> import duckdb
+>>> from imeiset.integrations.duckdb import register
+>>> con = duckdb.connect()
+>>> register(con, "blocked", imeiset.ImeiSet(["490154203237518"]))
+>>> con.sql("SELECT blocked('490154203237518'), blocked('352099001761481')").fetchall()
+[(True, False)]
 
+Notes
+-----
 DuckDB calls a function for 2,048 rows at a time and holds the interpreter meanwhile; `screen` takes
 whole batches on all cores.
 """
@@ -25,11 +33,29 @@ except ModuleNotFoundError as error:
 def register(
     connection: "duckdb.DuckDBPyConnection", name: str, listed: Any, *, malformed: bool | None = None
 ) -> None:
-    """Make SQL functions of a set, a register, a store or the path of one, for this connection.
+    """Make SQL functions of a set, a register or a store, for this connection.
 
-    `name(imei)`: BOOLEAN, whether the VARCHAR is in the set, or blacklisted by the register. malformed:
-    None ends the query with an error at the first malformed or NULL row; False counts them as out, True
-    as in. `name_status(imei)`: VARCHAR, what the list says of every row, malformed ones included.
+    `name(imei)` is BOOLEAN: whether the VARCHAR is in the set, or blacklisted by the register.
+    `name_status(imei)` is VARCHAR: what the list says of every row, malformed ones included.
+
+    Parameters
+    ----------
+    connection
+        Where the functions are to be.
+    name
+        Their name, a word of SQL.
+    listed
+        A set, a register, a store, or the path of one.
+    malformed
+        None ends the query with an error at the first malformed or NULL row; False counts them as out, True
+        as in.
+
+    Examples
+    --------
+    >>> con = duckdb.connect()
+    >>> register(con, "blocked", imeiset.ImeiSet(["490154203237518"]), malformed=False)
+    >>> con.sql("SELECT blocked('n/a'), blocked_status('n/a')").fetchall()
+    [(False, 'malformed: not digit')]
     """
     screener = Screener(listed)
     words = pa.array(screener.words)
@@ -49,13 +75,31 @@ def register(
 def screen(
     relation: "duckdb.DuckDBPyRelation", column: str, listed: Any, *, only_hits: bool = False
 ) -> "pa.RecordBatchReader":
-    """The rows of a relation and their `status`, or only those that are hits: see `Screener`.
+    """The rows of a relation and their `status`, or only those that are hits.
 
-    The reader streams. Its connection is busy meanwhile, so another cursor queries it:
+    Parameters
+    ----------
+    relation
+        What to screen. Its connection is busy while the reader is read, so another cursor queries it.
+    column
+        The name of its column of IMEIs.
+    listed
+        A set, a register, a store, or the path of one, see `imeiset.Screener`.
+    only_hits
+        Leave out the other rows.
 
-    >>> hits = screen(con.sql("SELECT * FROM 'calls/*.parquet'"), "imei", "blocked.imei", only_hits=True)
-    >>> cursor = con.cursor()
-    >>> cursor.sql("SELECT msisdn, status FROM hits JOIN subscribers USING (imsi)")
+    Returns
+    -------
+    pyarrow.RecordBatchReader
+        A stream, to be read once.
+
+    Examples
+    --------
+    >>> con = duckdb.connect()
+    >>> calls = con.sql("SELECT unnest(['490154203237518', '352099001761481']) AS imei")
+    >>> hits = screen(calls, "imei", imeiset.ImeiSet(["490154203237518"]), only_hits=True)
+    >>> con.cursor().sql("SELECT imei, status FROM hits").fetchall()
+    [('490154203237518', 'listed')]
     """
     screener = Screener(listed).now()
     batches = pa.RecordBatchReader.from_stream(relation)

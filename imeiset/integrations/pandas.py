@@ -1,7 +1,13 @@
 """pandas: after `import imeiset.integrations.pandas`, a Series of IMEIs has an `.imei`.
 
->>> blocked = imeiset.ImeiSet.open("blocked.imei")
->>> calls[calls.imei.isin(blocked)]  # the column `imei` of a frame, or its accessor
+Examples
+--------
+>>> import pandas as pd
+>>> import imeiset.integrations.pandas
+>>> calls = pd.DataFrame({"device": ["490154203237518", "352099001761481"]})
+>>> blocked = imeiset.ImeiSet(["490154203237518"])
+>>> calls[calls["device"].imei.isin(blocked)]["device"].tolist()
+['490154203237518']
 """
 
 from typing import Any
@@ -28,12 +34,33 @@ class ImeiAccessor:
         self._column = series if speaks else series.reset_index(drop=True).to_frame("imei")
 
     def is_valid(self) -> "pd.Series[Any]":
-        """Which texts have 15 digits, the last of them the check digit; bool."""
+        """Which texts have 15 digits, the last of them the check digit.
+
+        Returns
+        -------
+        Series of bool
+
+        Examples
+        --------
+        >>> pd.Series(["490154203237518", "490154203237519"]).imei.is_valid().tolist()
+        [True, False]
+        """
         return self._like(are_valid(self._column))
 
     @property
     def tac(self) -> "pd.Series[Any]":
-        """The Type Allocation Codes: categories of 8 digits, missing where a row is malformed."""
+        """The Type Allocation Codes, the first 8 digits.
+
+        Returns
+        -------
+        Series of categories
+            Missing where a row is malformed.
+
+        Examples
+        --------
+        >>> pd.Series(["490154203237518", "n/a"]).imei.tac.tolist()
+        ['49015420', nan]
+        """
         keys, status = parse(self._column)
         codes, tacs = pd.factorize(np.where(status == 0, keys // 10**6, 10**8))
         names = [None if tac == 10**8 else f"{tac:08d}" for tac in tacs.tolist()]
@@ -44,15 +71,45 @@ class ImeiAccessor:
         return self._like(pd.Categorical.from_codes(codes, names))
 
     def isin(self, listed: Any, *, malformed: bool | None = None) -> "pd.Series[Any]":
-        """Which rows are in a set, or blacklisted by a register or a store; or its path. bool.
+        """Which rows are in a set, or blacklisted by a register or a store.
 
-        malformed: None raises ImeiError for the first malformed or missing row; False counts them as
-        out, True as in.
+        Parameters
+        ----------
+        listed
+            A set, a register, a store, or the path of one.
+        malformed
+            None raises ImeiError for the first malformed or missing row; False counts them out, True in.
+
+        Returns
+        -------
+        Series of bool
+
+        Examples
+        --------
+        >>> blocked = imeiset.ImeiSet(["490154203237518"])
+        >>> pd.Series(["490154203237518", "n/a"]).imei.isin(blocked, malformed=False).tolist()
+        [True, False]
         """
         return self._like(Screener(listed).contains(self._column, malformed=malformed, threads=None))
 
     def status(self, listed: Any) -> "pd.Series[Any]":
-        """What a set or a register says of every row, malformed ones included: categories, see `Screener`."""
+        """What a set, a register or a store says of every row, malformed ones included.
+
+        Parameters
+        ----------
+        listed
+            As for `isin`.
+
+        Returns
+        -------
+        Series of categories
+            The `words` of `imeiset.Screener`.
+
+        Examples
+        --------
+        >>> pd.Series(["490154203237518", "n/a"]).imei.status(imeiset.ImeiSet(["490154203237518"])).tolist()
+        ['listed', 'malformed: not digit']
+        """
         screener = Screener(listed)
         return self._like(
             pd.Categorical.from_codes(screener.codes(self._column, threads=None), screener.words)

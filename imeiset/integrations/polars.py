@@ -1,7 +1,13 @@
 """polars: after `import imeiset.integrations.polars`, an expression of IMEIs has an `.imei`.
 
->>> calls = pl.scan_parquet("calls/*.parquet")
->>> calls.filter(pl.col("imei").imei.isin("blocked.imei")).collect(engine="streaming")
+Examples
+--------
+>>> import polars as pl
+>>> import imeiset.integrations.polars
+>>> calls = pl.LazyFrame({"imei": ["490154203237518", "352099001761481"]})
+>>> blocked = imeiset.ImeiSet(["490154203237518"])
+>>> calls.filter(pl.col("imei").imei.is_in(blocked)).collect().rows()
+[('490154203237518',)]
 
 A path is opened where the query runs, and mapped once per process.
 """
@@ -26,25 +32,82 @@ class ImeiExpr:
         self._expression = expression
 
     def is_valid(self) -> "pl.Expr":
-        """Which texts have 15 digits, the last of them the check digit; Boolean."""
+        """Which texts have 15 digits, the last of them the check digit.
+
+        Returns
+        -------
+        Expr of Boolean
+
+        Examples
+        --------
+        >>> frame = pl.DataFrame({"imei": ["490154203237518", "490154203237519"]})
+        >>> frame.select(pl.col("imei").imei.is_valid()).to_series().to_list()
+        [True, False]
+        """
         return self._map(are_valid, pl.Boolean)
 
     def tac(self) -> "pl.Expr":
-        """The Type Allocation Codes: String of 8 digits, null where a row is malformed."""
+        """The Type Allocation Codes, the first 8 digits.
+
+        Returns
+        -------
+        Expr of String
+            Null where a row is malformed.
+
+        Examples
+        --------
+        >>> frame = pl.DataFrame({"imei": ["490154203237518", "n/a"]})
+        >>> frame.select(pl.col("imei").imei.tac()).to_series().to_list()
+        ['49015420', None]
+        """
         return self._map(lambda s: to_arrow(tacs(s)), pl.String)
 
-    def isin(self, listed: Any, *, malformed: bool | None = None) -> "pl.Expr":
-        """Which rows are in a set, or blacklisted by a register or a store; or its path. Boolean.
+    def is_in(self, listed: Any, *, malformed: bool | None = None) -> "pl.Expr":
+        """Which rows are in a set, or blacklisted by a register or a store.
 
-        malformed: None ends the query with a ComputeError at the first malformed or null row, whose
-        number is that in its batch; False counts them as out, True as in.
+        Parameters
+        ----------
+        listed
+            A set, a register, a store, or the path of one.
+        malformed
+            None ends the query with a ComputeError at the first malformed or null row, whose number is that
+            in its batch; False counts them as out, True as in.
+
+        Returns
+        -------
+        Expr of Boolean
+
+        Examples
+        --------
+        >>> frame = pl.DataFrame({"imei": ["490154203237518", "n/a"]})
+        >>> blocked = imeiset.ImeiSet(["490154203237518"])
+        >>> frame.select(pl.col("imei").imei.is_in(blocked, malformed=False)).to_series().to_list()
+        [True, False]
         """
         return self._map(
             lambda s: Screener(listed).contains(s, malformed=malformed, threads=None), pl.Boolean
         )
 
     def status(self, listed: Any) -> "pl.Expr":
-        """What a set or a register says of every row, malformed ones included: an Enum, see `Screener`."""
+        """What a set, a register or a store says of every row, malformed ones included.
+
+        Parameters
+        ----------
+        listed
+            As for `is_in`.
+
+        Returns
+        -------
+        Expr of Enum
+            The `words` of `imeiset.Screener`.
+
+        Examples
+        --------
+        >>> frame = pl.DataFrame({"imei": ["490154203237518", "n/a"]})
+        >>> blocked = imeiset.ImeiSet(["490154203237518"])
+        >>> frame.select(pl.col("imei").imei.status(blocked)).to_series().to_list()
+        ['listed', 'malformed: not digit']
+        """
         words = Screener(listed).words
         named = pl.Series(words, dtype=pl.Enum(words))
 

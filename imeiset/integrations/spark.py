@@ -1,7 +1,9 @@
 """Spark: screening on every executor, and national lists built in parts.
 
+Examples
+--------
 >>> from imeiset.integrations.spark import build, screen
->>> screen(calls, "imei", "blocked.imei").groupBy("status").count().show()
+>>> screen(calls, "imei", "blocked.imei").groupBy("status").count().show()  # doctest: +SKIP
 
 A snapshot travels as a file and is memory-mapped once by each Python worker: nothing of it is pickled,
 broadcast or on a heap, and its pages are shared by all workers of a host.

@@ -10,6 +10,7 @@ from click.shell_completion import get_completion_class
 
 from imeiset import EquipmentStatus, ImeiSet, Register, Store
 from imeiset.cli import _COMMANDS, main
+from imeiset.deltas.apply import MIN_SIZE
 
 from .test_commands import ENVIRONMENT, LISTED, run
 
@@ -113,11 +114,10 @@ def test_every_path_is_completed(name):
     command = main.get_command(None, name)
     texts = {"imeis", "form", "column", "name", "expect_digest", "imei", "imsi"}
     for parameter in command.params:
-        kind = getattr(parameter.type, "_kind", None)
-        if parameter.type.name == "text" and parameter.name not in texts:
-            assert kind in ("file", "dir"), (name, parameter.name)
-        else:
-            assert kind is None
+        if parameter.type.name == "text":
+            assert parameter.name in texts, name
+        if parameter.name in ("store", "output") and name in ("create", "prune", "demo"):
+            assert not parameter.type.file_okay
 
 
 @pytest.mark.parametrize(
@@ -165,3 +165,9 @@ def test_bash_offers_files(folder):
         timeout=60,
     )
     assert found.stdout.split("\n") == ["compopt -o default", "", "compact completion", ""], found
+
+
+def test_sizes_are_refused_as_by_the_functions():
+    for name in ("build", "apply", "replace"):
+        option = next(one for one in main.get_command(None, name).params if one.name == "min_size")
+        assert option.default == MIN_SIZE

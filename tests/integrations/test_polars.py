@@ -41,7 +41,7 @@ def test_namespace(frame, tmp_path):
         (dirty.register(), dirty.register_words()),
     ):
         for malformed in (False, True):
-            for found in ways(frame, IMEI.imei.isin(listed, malformed=malformed)):
+            for found in ways(frame, IMEI.imei.is_in(listed, malformed=malformed)):
                 assert found.dtype == pl.Boolean
                 assert found.to_list() == dirty.listed(malformed)
         for found in ways(frame, IMEI.imei.status(listed)):
@@ -57,13 +57,13 @@ def test_namespace(frame, tmp_path):
 def test_types_are_known_before_the_run(frame):
     blocked = ImeiSet(dirty.LISTED)
     plan = frame.lazy().select(
-        isin=IMEI.imei.isin(blocked), status=IMEI.imei.status(blocked), tac=IMEI.imei.tac(),
+        isin=IMEI.imei.is_in(blocked), status=IMEI.imei.status(blocked), tac=IMEI.imei.tac(),
         ok=IMEI.imei.is_valid()
     )  # fmt: skip
     schema = plan.collect_schema()
     assert [schema[name] for name in ("isin", "tac", "ok")] == [pl.Boolean, pl.String, pl.Boolean]
     assert schema == frame.lazy().select(
-        isin=IMEI.imei.isin(blocked, malformed=False), status=IMEI.imei.status(blocked), tac=IMEI.imei.tac(),
+        isin=IMEI.imei.is_in(blocked, malformed=False), status=IMEI.imei.status(blocked), tac=IMEI.imei.tac(),
         ok=IMEI.imei.is_valid()
     ).collect().schema  # fmt: skip
 
@@ -71,22 +71,22 @@ def test_types_are_known_before_the_run(frame):
 def test_malformed_rows_end_the_query(frame):
     blocked = ImeiSet(dirty.LISTED)
     with pytest.raises(pl.exceptions.ComputeError, match="row 1: no value"):
-        frame.select(IMEI.imei.isin(blocked))
+        frame.select(IMEI.imei.is_in(blocked))
     with pytest.raises(pl.exceptions.ComputeError, match=r"35209900\*\*\*\*\*\*"):
-        pl.DataFrame({"device": ["35209900x76148"]}).select(IMEI.imei.isin(blocked))
+        pl.DataFrame({"device": ["35209900x76148"]}).select(IMEI.imei.is_in(blocked))
 
 
 def test_filters_and_other_types():
     blocked = ImeiSet(dirty.LISTED)
     frame = pl.DataFrame({"device": [49015420323751, 1, 86012345678901]})
-    assert frame.lazy().filter(IMEI.imei.isin(blocked)).collect().rows() == [
+    assert frame.lazy().filter(IMEI.imei.is_in(blocked)).collect().rows() == [
         (49015420323751,),
         (86012345678901,),
     ]
     empty = pl.DataFrame({"device": []}, {"device": pl.String})
-    assert empty.select(IMEI.imei.isin(blocked), t=IMEI.imei.tac(), s=IMEI.imei.status(blocked)).height == 0
+    assert empty.select(IMEI.imei.is_in(blocked), t=IMEI.imei.tac(), s=IMEI.imei.status(blocked)).height == 0
     many = pl.DataFrame({"device": [*dirty.LISTED, "352099001761499"] * 50_000})
-    assert many.lazy().filter(IMEI.imei.isin(blocked)).collect(engine="streaming").height == 150_000
+    assert many.lazy().filter(IMEI.imei.is_in(blocked)).collect(engine="streaming").height == 150_000
 
 
 def test_a_list_of_another_kind_in_its_place(tmp_path):
