@@ -57,9 +57,12 @@ class List:
         others = {"irregular": len(self.irregular), "imsi": len(self.prefixes)}
         return found | {rule: count for rule, count in others.items() if count}
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         held = ", ".join(f"{count:,} by {rule}" for rule, count in self.counts().items()) or "nothing"
-        return f"<List {self.name!r}, {self.status.name}, kind {self.kind!r}: {held}>"
+        return f"{self.name} ({self.status.name}): {held}"
+
+    def __repr__(self) -> str:
+        return f"<List {self}>"
 
     def united(self, more: "List") -> "List":
         """With all that another list holds, too; its reasons and dates count where both have some."""
