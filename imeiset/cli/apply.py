@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     "--sequence", type=click.IntRange(1), metavar="N", help="Of a store: the number the first delta must get."
 )
 @click.option("--irregular", type=click.Choice(["reject", "keep"]), help="Of a store: as for build.")
-@click.option("--format", "form", metavar="NAME", help="What the deltas have to be, as for build.")
+@click.option("--format", metavar="NAME", help="What the deltas have to be, as for build.")
 @column_option
 @click.option("--change", type=click.Choice(["add", "remove", "update"]), help="What all rows are.")
 @click.option("--allow", multiple=True, type=click.Choice(CHECKS), help="Leave out a check; may be repeated.")
@@ -51,16 +51,14 @@ def command(
     name: str | None,
     sequence: int | None,
     irregular: str | None,
-    form: str | None,
-    column: str | int | None,
     change: str | None,
     allow: tuple[str, ...],
     expect_digest: str | None,
     min_size: float,
     force: bool,
     rejects: str | None,
-    max_rejects: int | None,
     as_json: bool,
+    **options: Any,  # of `load`
 ) -> None:
     """Apply deltas to the snapshot BASE, or to a list of STORE.
 
@@ -94,8 +92,8 @@ def command(
     if rejects is not None:
         check_outputs((base, *deltas), rejects, None)
     try:
-        options: dict[str, Any] = {"format": form, "column": column, "irregular": irregular or "reject"}
-        options |= {"rejects": rejects, "max_rejects": max_rejects or 0}
+        options |= {"irregular": irregular or "reject", "rejects": rejects}
+        options["max_rejects"] = options["max_rejects"] or 0
         Options(**options)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
