@@ -1130,7 +1130,7 @@ def test_wrong_ranges_are_refused(ranges):
 
 
 def test_as_many_lows_as_highs():
-    with pytest.raises(ValueError, match="expected 2, as many as lows, got 1"):
+    with pytest.raises(ValueError, match="highs: expected 2 rows, got 1"):
         Index.from_runs(array([1, 5]), array([2]))
 
 

@@ -143,7 +143,7 @@ def test_builder_refuses(tmp_path):
     with (tmp_path / "x").open("wb", buffering=0) as file:
         builder = payload.Builder(file, file)
         pair = np.array([5, 9], np.uint64)
-        with pytest.raises(ValueError, match="as many as lows"):
+        with pytest.raises(ValueError, match="highs: expected"):
             builder.add(pair, pair[:1])
         with pytest.raises(ValueError, match="ascending"):
             builder.add(pair[::-1].copy(), pair[::-1].copy())

@@ -707,7 +707,7 @@ def test_arguments_are_checked():
         _parse.views(bytes(16), _parse.Buffers(), keys, status)
     with pytest.raises(ValueError, match="2 starts, 1 ends"):
         by_spans(data, [0, 15], [15])
-    with pytest.raises(ValueError, match="expected 2 rows like keys, got 1"):
+    with pytest.raises(ValueError, match="status: expected 2 rows, got 1"):
         _parse.lines(data, 0, keys, status[:1])
     for start in (-1, 31):
         with pytest.raises(ValueError, match="expected 0 to 30"):

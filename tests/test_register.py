@@ -318,7 +318,10 @@ def test_no_repr_shows_a_serial_number_or_an_imsi():
     everything = [register, register.lists, register.check(LISTED), register.policy, register._now(), held]
     for shown in map(repr, [*everything, *(part.base for part in held)]):
         assert not any(secret in shown for secret in (LISTED[8:14], HOME[5:], "DEAD"))
-    assert repr(register.lists[0]) == "<List 'stolen', BLACKLISTED, kind 'imeis': 1 by exact, 1 by irregular>"
+    assert repr(register.lists[0]) == "<List stolen (BLACKLISTED): 1 by exact, 1 by irregular>"
+    assert repr(register).startswith(
+        "<Register of stolen (BLACKLISTED): 1 by exact, 1 by irregular; paired ("
+    )
     assert repr(held[0]) == "<LayeredSet of 1 IMEIs>"
 
 

@@ -11,7 +11,7 @@ from imeiset._native.layered cimport Layered, layers, layers_has, layers_have
 from imeiset._native.pairs cimport OTHER_PAIRS, Pairing, THIS_PAIR
 from imeiset._native.parse cimport parse_object
 from imeiset._native.simd cimport simd_follow
-from imeiset._native.types cimport BLOCK, KEYS
+from imeiset._native.types cimport BLOCK, KEYS, expect_rows
 
 cdef extern from "c/filter.h" nogil:
     struct filter:
@@ -169,8 +169,7 @@ cdef class CheckTables:
             raise ValueError(f"shift: expected 0 to 63, got {shift}")
         if len(pairings) >= LISTS:
             raise ValueError(f"expected at most {LISTS - 1} lists of pairs, got {len(pairings)}")
-        if prefixes.shape[0] != codes.shape[0]:
-            raise ValueError("prefixes: expected a code for each, got fewer or more")
+        expect_rows("codes", prefixes.shape[0], codes.shape[0])
         self.kept = (known, wide, levels, pairings)
         self.explain, self.malformed, self.about = explain, malformed, about
         self.in_known = index_pointer(known)
@@ -302,8 +301,7 @@ cdef class CheckTables:
     def by_prefix(self, const uint64_t[::1] imsis not None, uint16_t[::1] out not None):
         """The codes by the numbers of IMSIs alone, 0 where there is none."""
         cdef Py_ssize_t i
-        if out.shape[0] != imsis.shape[0]:
-            raise ValueError(f"expected {imsis.shape[0]} codes, one for each IMSI, got {out.shape[0]}")
+        expect_rows("out", imsis.shape[0], out.shape[0])
         for i in range(imsis.shape[0]):
             out[i] = self.prefix_code(imsis[i])
 
@@ -322,17 +320,17 @@ cdef class CheckTables:
         cdef bint is_narrow = out.dtype.itemsize == 1
         cdef uint64_t wrong = 0
         cdef rows* work
-        if len(out) != keys.shape[0] or (imsis is not None and len(imsis) != keys.shape[0]):
-            raise ValueError(f"expected {n} codes and IMSIs, one for each key, got {len(out)}")
+        expect_rows("out", keys.shape[0], len(out))
+        if imsis is not None:
+            numbers = imsis
+            expect_rows("imsis", keys.shape[0], numbers.shape[0])
+            subscribers = &numbers[0] if n else NULL
         if n == 0:
             return True
         if is_narrow:
             narrow = out
         else:
             wide = out
-        if imsis is not None:
-            numbers = imsis
-            subscribers = &numbers[0]
         work = <rows*>PyMem_RawMalloc(sizeof(rows))
         if work == NULL:
             raise MemoryError

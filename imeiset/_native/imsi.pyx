@@ -10,6 +10,8 @@ from cpython.unicode cimport PyUnicode_Check
 from libc.math cimport isnan
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from imeiset._native.types cimport expect_rows
+
 cdef extern from "Python.h":
     bint PyUnicode_IS_ASCII(object)  # of classes derived from str, too
     void* PyUnicode_DATA(object)
@@ -50,8 +52,7 @@ cdef uint64_t imsi_number(object value) noexcept:
 def imsis_of(list values not None, uint64_t[::1] out not None):
     """The numbers of a list of texts and None: BAD_IMSI where one is malformed."""
     cdef Py_ssize_t i
-    if out.shape[0] != len(values):
-        raise ValueError(f"out: expected {len(values)} numbers, got {out.shape[0]}")
+    expect_rows("out", len(values), out.shape[0])
     for i in range(out.shape[0]):
         out[i] = imsi_number(values[i])
 
@@ -59,8 +60,7 @@ def imsis_of(list values not None, uint64_t[::1] out not None):
 def imsis_of_rows(const character[:, ::1] texts not None, uint64_t[::1] out not None):
     """`imsis_of` for the characters of fixed-width texts, which zeros fill up."""
     cdef Py_ssize_t i, n, width = texts.shape[1]
-    if out.shape[0] != texts.shape[0]:
-        raise ValueError(f"out: expected {texts.shape[0]} numbers, got {out.shape[0]}")
+    expect_rows("out", texts.shape[0], out.shape[0])
     with nogil:
         for i in range(texts.shape[0] if width else 0):
             n = width

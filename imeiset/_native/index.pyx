@@ -12,12 +12,13 @@ from libc.string cimport memset
 
 import numpy as np
 
+from imeiset._native.types cimport expect_rows
 from imeiset._native.background cimport run
 from imeiset._native.parse cimport parse_error, parse_object
 from imeiset._native.payload cimport (
-    BUILD_DAMAGED, BUILD_NOT_ASCENDING, BUILD_OK, BUILD_OUT_OF_RANGE, KEYS, attach_sections, builder,
-    builder_add, builder_finish, builder_free, builder_init, bytes, index, index_init, raise_build,
-    take_bytes, take_sections,
+    BUILD_DAMAGED, BUILD_NOT_ASCENDING, BUILD_OK, BUILD_OUT_OF_RANGE, KEYS, add_runs, attach_sections,
+    builder, builder_finish, builder_free, builder_init, bytes, index, index_init, raise_build, take_bytes,
+    take_sections,
 )
 from imeiset._native.simd cimport simd_follow
 
@@ -110,14 +111,6 @@ cdef class FrozenIndex:
             raise TypeError(f"expected no arguments, got {len(given)}")
         self.views = attach_sections(&self.ix, _EMPTY)
 
-    cdef int adopt(self, builder* b) except -1:
-        """Take over the arrays of a finished builder; frees it, whatever happens."""
-        try:
-            self.views = attach_sections(&self.ix, take_sections(b))
-        finally:
-            builder_free(b)
-        return 0
-
     # ---- making ----------------------------------------------------------------
 
     @classmethod
@@ -155,17 +148,14 @@ cdef class FrozenIndex:
         """
         cdef FrozenIndex self = FrozenIndex.__new__(cls)
         cdef builder b
-        cdef size_t i, n = lows.shape[0]
-        if highs.shape[0] != lows.shape[0]:
-            raise ValueError(f"highs: expected {lows.shape[0]}, as many as lows, got {highs.shape[0]}")
-        with nogil:
-            if builder_init(&b) == BUILD_OK:
-                for i in range(n):
-                    if builder_add(&b, lows[i], highs[i] - lows[i] + 1 if highs[i] >= lows[i] else 0):
-                        break
-                else:
-                    builder_finish(&b)
-        self.adopt(&b)
+        try:
+            raise_build(builder_init(&b))
+            add_runs(&b, lows, highs)
+            with nogil:
+                builder_finish(&b)
+            self.views = attach_sections(&self.ix, take_sections(&b))
+        finally:
+            builder_free(&b)
         return self
 
     @classmethod
@@ -240,8 +230,7 @@ cdef class FrozenIndex:
     def contains_keys(self, const uint64_t[::1] keys not None, uint8_t[::1] out not None):
         """out[i] = 1 if keys[i] is in the set, else 0; any number where keys[i] is not below 10**14."""
         cdef size_t n = keys.shape[0]
-        if out.shape[0] != keys.shape[0]:
-            raise ValueError(f"out: expected {n} bytes, got {out.shape[0]}")
+        expect_rows("out", keys.shape[0], out.shape[0])
         if n:
             with nogil:
                 _kernels.contains(&self.ix, &keys[0], n, &out[0])
@@ -249,8 +238,7 @@ cdef class FrozenIndex:
     def positions_of_keys(self, const uint64_t[::1] keys not None, int64_t[::1] out not None):
         """out[i] = how many keys of the set are below keys[i], or -1 if keys[i] is not in the set."""
         cdef size_t n = keys.shape[0]
-        if out.shape[0] != keys.shape[0]:
-            raise ValueError(f"out: expected {n} numbers, got {out.shape[0]}")
+        expect_rows("out", keys.shape[0], out.shape[0])
         if n:
             with nogil:
                 _kernels.positions(&self.ix, &keys[0], n, &out[0])
@@ -258,8 +246,7 @@ cdef class FrozenIndex:
     def ranks(self, const uint64_t[::1] keys not None, int64_t[::1] out not None):
         """out[i] = how many keys of the set are below keys[i]."""
         cdef size_t i, n = keys.shape[0]
-        if out.shape[0] != keys.shape[0]:
-            raise ValueError(f"out: expected {n} numbers, got {out.shape[0]}")
+        expect_rows("out", keys.shape[0], out.shape[0])
         with nogil:
             for i in range(n):
                 out[i] = <int64_t>rank_key(&self.ix, keys[i])
@@ -356,7 +343,7 @@ cdef FrozenIndex made_of(cls, FrozenIndex a, FrozenIndex b, int op, uint64_t run
         run(make, &one)
     try:
         raise_damaged(one.to.status in (BUILD_NOT_ASCENDING, BUILD_OUT_OF_RANGE, BUILD_DAMAGED))
-        self.adopt(&one.to)
+        self.views = attach_sections(&self.ix, take_sections(&one.to))
     finally:
         builder_free(&one.to)
     return self

@@ -4,7 +4,7 @@ cimport cython
 from libc.stdint cimport uint8_t, uint64_t
 
 from imeiset._native.index cimport index_pointer
-from imeiset._native.types cimport BLOCK
+from imeiset._native.types cimport BLOCK, expect_rows
 
 
 @cython.final
@@ -21,8 +21,7 @@ cdef class Layered:
         """out[i] = 1 if keys[i] is in the set, else 0."""
         cdef size_t block, start, n = keys.shape[0]
         cdef uint8_t spare[BLOCK]
-        if out.shape[0] != keys.shape[0]:
-            raise ValueError(f"out: expected {n} bytes, got {out.shape[0]}")
+        expect_rows("out", keys.shape[0], out.shape[0])
         with nogil:
             for block in range((n + BLOCK - 1) // BLOCK):
                 start = block * BLOCK

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from imeiset._native.index cimport index_has, index_have, index_pointer, index_positions
-from imeiset._native.types cimport BLOCK
+from imeiset._native.types cimport BLOCK, expect_rows
 
 from imeiset._native.index import FrozenIndex
 
@@ -68,8 +68,7 @@ cdef class Pairing:
             self.in_touched = index_pointer(touched)
 
     cdef int look(self, pairs_of* to, imeis, const uint32_t[::1] starts, const uint64_t[::1] imsis) except -1:
-        if starts.shape[0] != len(imeis) + 1:
-            raise ValueError(f"starts: expected {len(imeis) + 1} numbers, got {starts.shape[0]}")
+        expect_rows("starts", len(imeis) + 1, starts.shape[0])
         to.imeis, to.starts = index_pointer(imeis), &starts[0]
         to.count = imsis.shape[0]
         to.imsis = &imsis[0] if to.count else NULL
@@ -111,8 +110,8 @@ cdef class Pairing:
         """out[i]: 0 where keys[i] has no pairs, 2 where it has one with imsis[i], else 1."""
         cdef size_t block, start, n = keys.shape[0]
         cdef int64_t at[BLOCK]
-        if not keys.shape[0] == imsis.shape[0] == out.shape[0]:
-            raise ValueError(f"expected {n} keys, IMSIs and bytes, got {imsis.shape[0]} and {out.shape[0]}")
+        expect_rows("imsis", keys.shape[0], imsis.shape[0])
+        expect_rows("out", keys.shape[0], out.shape[0])
         with nogil:
             for block in range((n + BLOCK - 1) // BLOCK):
                 start = block * BLOCK
@@ -126,8 +125,7 @@ def are_ascending(const uint64_t[::1] keys not None, const uint64_t[::1] imsis n
     """Whether pairs are in order, each once."""
     cdef bint ascending = True
     cdef size_t n = keys.shape[0]
-    if imsis.shape[0] != keys.shape[0]:
-        raise ValueError(f"imsis: expected {n}, one for each key, got {imsis.shape[0]}")
+    expect_rows("imsis", keys.shape[0], imsis.shape[0])
     if n:
         with nogil:
             ascending = pairs_ascending(&keys[0], &imsis[0], n)
@@ -137,8 +135,7 @@ def are_ascending(const uint64_t[::1] keys not None, const uint64_t[::1] imsis n
 def sort_pairs(uint64_t[::1] keys not None, uint64_t[::1] imsis not None):
     """Sort pairs by key and IMSI, in place, and move those that come again to the end; how many do not."""
     cdef size_t n = keys.shape[0]
-    if imsis.shape[0] != keys.shape[0]:
-        raise ValueError(f"imsis: expected {n}, one for each key, got {imsis.shape[0]}")
+    expect_rows("imsis", keys.shape[0], imsis.shape[0])
     if n:
         with nogil:
             n = pairs_sort(&keys[0], &imsis[0], n)
@@ -151,8 +148,7 @@ def starts_of(uint64_t[::1] keys not None, uint32_t[::1] starts not None):
     starts: room for one more number than there are keys; the last one used is their number.
     """
     cdef size_t n = keys.shape[0]
-    if starts.shape[0] != keys.shape[0] + 1:
-        raise ValueError(f"starts: expected {n + 1} numbers, got {starts.shape[0]}")
+    expect_rows("starts", keys.shape[0] + 1, starts.shape[0])
     with nogil:
         n = pairs_starts(&keys[0] if n else NULL, n, &starts[0])
     return n

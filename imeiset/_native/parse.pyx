@@ -12,6 +12,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.string cimport memset
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
+from imeiset._native.types cimport expect_rows
 from imeiset._native.simd cimport simd_follow
 
 from imeiset.errors import ImeiError, ParseStatus
@@ -290,8 +291,7 @@ def rows_of(const uint64_t[::1] keys not None, bytes before=b"", bytes after=b""
 
 cdef Py_ssize_t _rows(Py_ssize_t start, Py_ssize_t total, uint64_t[::1] keys, uint8_t[::1] status) except -1:
     """How many rows to parse."""
-    if keys.shape[0] != status.shape[0]:
-        raise ValueError(f"status: expected {keys.shape[0]} rows like keys, got {status.shape[0]}")
+    expect_rows("status", keys.shape[0], status.shape[0])
     if not 0 <= start <= total:
         raise ValueError(f"start: expected 0 to {total}, got {start}")
     return min(total - start, keys.shape[0])

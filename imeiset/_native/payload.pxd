@@ -36,6 +36,9 @@ cdef extern from "c/build.h" nogil:
 # Raises what the status of a builder means, if it is not BUILD_OK.
 cdef int raise_build(int status) except -1
 
+# Add inclusive ranges, ascending, above all before and not overlapping. Raises ValueError for others.
+cdef int add_runs(builder* b, const uint64_t[::1] lows, const uint64_t[::1] highs) except -1
+
 # The bytes, moved to a 64-byte boundary, as an object with the buffer protocol; `array` keeps none.
 cdef object take_bytes(bytes* array)
 

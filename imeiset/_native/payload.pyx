@@ -9,6 +9,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove, memset
 
+from imeiset._native.types cimport expect_rows
+
 import numpy as np
 
 index_init()
@@ -62,6 +64,16 @@ cdef int raise_build(int status) except -1:
     if status == BUILD_TOO_LARGE:
         raise OverflowError(f"index: expected at most {MAX_LINES} lines of {LINE_BYTES} bytes, got more")
     return 0
+
+
+cdef int add_runs(builder* b, const uint64_t[::1] lows, const uint64_t[::1] highs) except -1:
+    cdef size_t i, n = lows.shape[0]
+    expect_rows("highs", lows.shape[0], highs.shape[0])
+    with nogil:
+        for i in range(n):
+            if builder_add(b, lows[i], highs[i] - lows[i] + 1 if highs[i] >= lows[i] else 0):
+                break
+    return raise_build(b.status)
 
 
 cdef tuple take_sections(builder* b):
@@ -161,16 +173,9 @@ cdef class Builder:
 
     def add(self, const uint64_t[::1] lows not None, const uint64_t[::1] highs not None):
         """Add inclusive ranges, ascending, above all before and not overlapping. Raises ValueError."""
-        cdef size_t i, n = lows.shape[0]
-        if highs.shape[0] != lows.shape[0]:
-            raise ValueError(f"highs: expected {lows.shape[0]}, as many as lows, got {highs.shape[0]}")
         if self.finished:
             raise ValueError("expected a builder that is not finished")
-        with nogil:
-            for i in range(n):
-                if builder_add(&self.to, lows[i], highs[i] - lows[i] + 1 if highs[i] >= lows[i] else 0):
-                    break
-        raise_build(self.to.status)
+        add_runs(&self.to, lows, highs)
         if self.to.lines.used + self.to.spill.used >= DRAIN:
             self.drain()
 

@@ -1,23 +1,19 @@
 """Parquet and Arrow files, read a batch of rows at a time. Columns of text are text: nothing is a number.
 
-A row's line is its number in the file, from 1. Where further columns than the IMEI are wanted, a batch is
-written as delimited text and read as such, so that it means what the same list means as text.
+A row's line is its number in the file, from 1. A batch is written as delimited text and read as such, so that
+it means what the same list means as text.
 """
 
 import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .. import columns, readers
-from ..errors import FeedColumn, FeedEncoding, FeedMissing, ParseStatus
+from ..errors import FeedColumn, FeedEncoding, FeedMissing
 from .dialect import Dialect, expect_columns, expect_one, titled_so
 from .extras import extra
-from .formats import FORMATS, NUMBERS, Format, plain, recognise
+from .formats import FORMATS, NUMBERS, plain, recognise
 from .reader import Blocks, Reader
-from .rows import Block, Rejected, RowScanner, titles_of
+from .rows import Block, titles_of
 from .sources import is_remote
 
 _PARQUET, _ARROW = b"PAR1", b"ARROW1"
@@ -116,7 +112,7 @@ def _choose(reader: Reader, path: str, schema: Any, delta: bool) -> list[int]:
         if plain(titles[place]) in NUMBERS:
             _expect_text(path, schema, place)
     names = [titles[place] for place in places]
-    reader.open_rejects(dialect, b",".join(map(str.encode, names)) if reader.wanted else b"imei")
+    reader.open_rejects(dialect, b",".join(map(str.encode, names)))
     return places
 
 
@@ -134,22 +130,13 @@ def is_text(kind: Any) -> bool:
 
 
 def _batches(reader: Reader, path: str, batches: Any, names: list[str]) -> Blocks:
-    size = Path(path).stat().st_size
+    size, rows, count = Path(path).stat().st_size, 0, len(names)
     form = FORMATS[reader.report.formats[-1]]
-    scanner: RowScanner | None = None
-    if reader.wanted:
-        count = len(names)
-        scanner = reader.scanner(
-            Dialect(b",", 0, header=True, fewest=count, most=count, titles=tuple(names), format=form)
-        )
-    rows = 0
+    layout = Dialect(b",", 0, header=True, fewest=count, most=count, titles=tuple(names), format=form)
+    scanner = reader.scanner(layout)
     for batch in map(_sound, batches):  # Parquet's are in the order of the file
-        if scanner is None:
-            found = iter([_block(reader, batch, form if len(names) > 1 else None)])
-        else:  # in pieces, for a batch of an Arrow file may have any number of rows
-            pieces = (batch.slice(start, _ROWS) for start in range(0, batch.num_rows, _ROWS))
-            found = (scanner.scan(memoryview(_text(piece)), final=True)[0] for piece in pieces)
-        for block in found:
+        for start in range(0, batch.num_rows, _ROWS):  # a batch of an Arrow file may have any number of rows
+            block, _ = scanner.scan(memoryview(_text(batch.slice(start, _ROWS))), final=True)
             yield block, size, True
             reader.report.lines += block.rows
         reader.report.bytes += batch.nbytes
@@ -190,47 +177,6 @@ def _as_text(column: Any) -> Any:
     return pc.fill_null(column.cast(pa.large_string()), "")
 
 
-def _block(reader: Reader, batch: Any, form: Format | None) -> Block:
-    block = Block(rows=batch.num_rows, lines=batch.num_rows)
-    rows = readers.source(batch.column(0))
-    keys, status = np.empty(batch.num_rows, np.uint64), np.empty(batch.num_rows, np.uint8)
-    rows.read(keys, status)
-    if not reader.accept[status].all():  # blanks around a text are no part of it, as in delimited text
-        rows = readers.source(trimmed(batch.column(0)))
-        rows.read(keys, status)
-    counts = np.ones(batch.num_rows, bool)
-    if form:
-        coded = _as_text(batch.column(1)).view("large_binary").dictionary_encode()
-        values = [value.strip(b" \t\r").lower() for value in coded.dictionary.to_pylist()]
-        group = coded.indices.to_numpy(zero_copy_only=False)
-        counts = np.array([value in (form.statuses or ()) for value in values], bool)[group]
-        for at, number in enumerate(np.bincount(group[~counts], minlength=len(values)).tolist()):
-            if number:
-                name = values[at].decode(errors="replace")
-                block.ignored[name] = block.ignored.get(name, 0) + number
-    accept = reader.accept[status].view(bool)
-    for digits, number in _forms(batch.column(0), accept & counts):
-        reader.report.forms[digits] += number
-    if reader.options.irregular == "keep":
-        before = accept
-        places, texts = columns.regularise(rows.latest, keys, status)
-        block.texts = [bytes(text) for text, at in zip(texts, places, strict=True) if counts[at]]
-        accept = reader.accept[status].view(bool)
-        block.regular = int((accept & ~before & counts).sum())
-        counts[places] = False
-    good = accept & counts
-    block.keys, block.accepted = [keys[good]], int(good.sum()) + len(block.texts)
-    reader.report.wrong_check_digits += int((status[counts] == ParseStatus.CHECK_DIGIT).sum())
-    reader.report.spare_check_digits += int((status[counts] == ParseStatus.CHECK_DIGIT_SPARE).sum())
-    bad = np.flatnonzero(~accept & counts)
-    if len(bad):
-        cells = [_bytes(rows.value(row)) for row in bad.tolist()]
-        block.rejected = [
-            Rejected(bad.astype(np.int64), status[bad], np.zeros(len(bad), np.int32), cells, cells)
-        ]
-    return block
-
-
 def trimmed(column: Any) -> Any:
     """A column of texts without the blanks around them."""
     import pyarrow as pa
@@ -239,19 +185,3 @@ def trimmed(column: Any) -> Any:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     text = column.cast(kind).cast(pa.large_binary()).view(pa.large_string())
     return pc.ascii_trim(text, " \t\r")
-
-
-def _forms(column: Any, rows: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """How many of these rows, which are accepted, have 14, 15 and 16 digits."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if "view" in str(column.type):  # which cannot be filtered
-        column = column.cast(pa.large_binary())
-    texts = column.filter(pa.array(rows)).cast(pa.large_string())
-    digits = pc.utf8_length(pc.replace_substring_regex(texts, "[- ]", "")).to_numpy()
-    return [(length, int((digits == length).sum())) for length in (14, 15, 16)]
-
-
-def _bytes(value: object) -> bytes:
-    return value if isinstance(value, bytes) else b"" if value is None else str(value).encode()

@@ -1,7 +1,7 @@
 """Which IMEIs some list of a register may say something about: what most checks ask, and nothing else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,7 +21,7 @@ class Coverage:
     stretches of 2**shift keys that they touch. Long runs inside a TAC would slow the set down."""
 
     imeis: ImeiSet
-    spans: Keys
+    spans: Keys = field(repr=False)
     shift: int = 0
 
     @classmethod

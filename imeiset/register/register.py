@@ -87,7 +87,7 @@ class Register(Checks):
         >>> register = Register()
         >>> register.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED)
         >>> register.lists
-        (<List 'stolen', BLACKLISTED, kind 'imeis': 1 by exact>,)
+        (<List stolen (BLACKLISTED): 1 by exact>,)
         """
         return tuple(self._lists.values())
 
@@ -103,8 +103,7 @@ class Register(Checks):
         return self._of_sections, ({name: bytes(part) for name, part in self._now().sections()},)
 
     def __repr__(self) -> str:
-        held = ", ".join(f"{one.name} ({one.status.name})" for one in self.lists)
-        return f"<{type(self).__name__} of {held or 'nothing'}>"
+        return f"<{type(self).__name__} of {'; '.join(map(str, self.lists)) or 'nothing'}>"
 
     # ---- making ----
 

@@ -11,7 +11,6 @@ checksum  := the 64-bit XXH3 of the json, 16 hexadecimal digits
 """
 
 import fcntl
-import json
 import os
 import re
 import weakref
@@ -55,12 +54,9 @@ def serving(directory: Path) -> int:
         raise StoreMissing(directory, "the directory of a store", "a file") from error
     except OSError as error:
         raise StoreMissing(directory, "a store", error.strerror or str(error)) from error
-    try:
-        generation = json.loads(text.partition(b" ")[0])["generation"]
-        if text == manifest_text(generation):
-            return int(generation)
-    except (ValueError, LookupError, TypeError, AttributeError):
-        pass
+    found = re.match(rb'{"generation":([0-9]{1,20}),', text)
+    if found and text == manifest_text(int(found[1])):
+        return int(found[1])
     raise StoreDamaged(path, "a manifest as it was written", f"'{mask_text(text)}'")
 
 

@@ -9,13 +9,13 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn, Self
+from typing import Any, NoReturn, Self
 
 from imeiset.register.checks import Checks
 from imeiset.register.layout import Contents
 from imeiset.store.directory import Lock
 from imeiset.store.journal import Journal
-from imeiset.store.state import State, load, refreshed
+from imeiset.store.state import Mode, State, load, refreshed
 from imeiset.store.watcher import Watcher
 
 _SKEW = 60  # seconds that clocks may differ by
@@ -62,15 +62,9 @@ class Status:
 class Reader(Checks):
     """What a store is to those who read it, see `Store`."""
 
-    def __init__(
-        self,
-        directory: Path,
-        mode: Literal["mmap", "memory"],
-        generation: int | None,
-        lock: Lock | None = None,
-    ) -> None:
+    def __init__(self, directory: Path, mode: Mode, generation: int | None, lock: Lock | None = None) -> None:
         self._directory = directory
-        self._mode: Literal["mmap", "memory"] = mode
+        self._mode = mode
         self._pinned = generation
         self._lock = lock  # of the writer
         self._fault: str | None = None
@@ -87,12 +81,7 @@ class Reader(Checks):
 
     @classmethod
     def open(
-        cls,
-        directory: str | os.PathLike[str],
-        /,
-        *,
-        mode: Literal["mmap", "memory"] = "mmap",
-        generation: int | None = None,
+        cls, directory: str | os.PathLike[str], /, *, mode: Mode = "mmap", generation: int | None = None
     ) -> Self:
         """Open the store in a directory, in its newest state, to read it; the first change locks it to write.
 
@@ -131,9 +120,7 @@ class Reader(Checks):
         return cls(Path(directory), mode, generation)
 
     @classmethod
-    def verify(
-        cls, directory: str | os.PathLike[str], /, *, mode: Literal["mmap", "memory"] = "mmap"
-    ) -> Self:
+    def verify(cls, directory: str | os.PathLike[str], /, *, mode: Mode = "mmap") -> Self:
         """Open a store, read all of its base and its journal, and compare every checksum.
 
         Parameters
@@ -247,7 +234,7 @@ class Reader(Checks):
         ...     len(store.state_id)
         16
         """
-        return self._state.state_id
+        return f"{self._state.position.digest:016x}"
 
     def save(self, path: str | os.PathLike[str], /) -> None:
         """Write the lists as they are now to a snapshot file, as `Register.save` does. The store stays.
@@ -315,7 +302,7 @@ class Reader(Checks):
             journal_records=position.sequence - state.base_position.sequence,
             journal_bytes=size,
             base_bytes=state.file.nbytes,
-            state_id=state.state_id,
+            state_id=f"{position.digest:016x}",
             fault=self._fault,
         )
 

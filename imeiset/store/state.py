@@ -30,6 +30,7 @@ from imeiset.store.changes import Change, unpacked
 from imeiset.store.directory import MANIFEST, UNPUBLISHED, base_path, journal_path, manifest_text, serving
 from imeiset.store.journal import Journal, Position, Record
 
+Mode = Literal["mmap", "memory"]  # of a base, see `snapshot.open`
 _WORD_KEYS = 4  # keys for each 64-bit word of the filter, at most: 16 bits each
 _PAGE = 4096  # bytes, or more
 _ATTEMPTS = 100  # to open a generation that is pruned meanwhile
@@ -49,10 +50,6 @@ class State:
     touched: Keys | None = None  # a filter, see `CheckTables`
     keys: int = 0  # in it
     wide: ImeiSet = field(default=NOTHING)
-
-    @property
-    def state_id(self) -> str:
-        return f"{self.position.digest:016x}"
 
 
 def changed(state: State, changes: Iterable[Change], position: Position) -> State:
@@ -168,12 +165,7 @@ def _touched(state: State, lists: Sequence[List], keys: list[Keys]) -> tuple[Key
 
 
 def load(
-    directory: Path,
-    generation: int | None,
-    mode: Literal["mmap", "memory"],
-    *,
-    fetch: bool = False,
-    writable: bool = False,
+    directory: Path, generation: int | None, mode: Mode, *, fetch: bool = False, writable: bool = False
 ) -> tuple[State, Journal]:
     """The newest state of a generation, and its journal; None: of the one that serves.
 

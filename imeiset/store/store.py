@@ -209,14 +209,17 @@ class Store(Reader):
             number = following if sequence is None else index(sequence)
             if number < 1:
                 raise ValueError(f"sequence: expected 1 or more, got {number}")
-            if number != following or base not in (None, state.state_id):
+            if number != following or base not in (None, self.state_id):
                 self._expect_ours(lock)  # before anything is said of the state
-                if number < following:
-                    self._expect_same(number, payload)
+                if number < following:  # it was applied before: if the journal still has it, it must be this
+                    for old in self._journal.records(self._journal.start):
+                        if old.position.sequence == number and old.payload != payload:
+                            expected = f"change {number} as it was applied"
+                            raise errors.StoreSequence(self._directory, expected, "another")
                     return number
                 if number > following:
                     raise errors.StoreSequence(self._directory, f"change {following}", f"{number}")
-                expected = f"a delta for state {state.state_id}"
+                expected = f"a delta for state {self.state_id}"
                 raise errors.StoreBase(self._directory, expected, f"one for {base}")
             record, position = _journal.after(state.position, time.time_ns(), payload)
             after = changed(state, changes, position)  # all that may be wrong with them, before the disk
@@ -237,12 +240,6 @@ class Store(Reader):
                 self._doubt = self._doubt or f"{type(error).__name__} while change {number} was written"
                 raise
             return number
-
-    def _expect_same(self, number: int, payload: bytes) -> None:
-        """Change `number` was applied before: if the journal still has it, it must be this one."""
-        for record in self._journal.records(self._journal.start):
-            if record.position.sequence == number and record.payload != payload:
-                raise errors.StoreSequence(self._directory, f"change {number} as it was applied", "another")
 
     def compact(self) -> None:
         """Write base and changes as the next generation, which keeps changes and refreshes fast.

@@ -273,7 +273,7 @@ def test_parquet_and_arrow(tmp_path, kind, form):
     assert report.ignored == {"no": 1}
     assert report.forms == {14: 3, 15: 1, 16: 0}
     assert {reason: one.first[0][1] for reason, one in report.rejects.items()} == {
-        "missing": 3,
+        "empty": 3,
         "not_digit": 4,
     }
     assert report.rows == report.accepted + report.rejected + 1

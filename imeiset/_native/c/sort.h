@@ -19,7 +19,6 @@
 #define SORT_LEVELS 8                /* each takes 16 bits off, or divides a group by 2,000 */
 #define SORT_DIGIT 11                /* bits */
 #define SORT_DIGITS 8
-#define SORT_TINY 48
 
 /* Keys from `low` to `low + 2**bits - 1`. */
 struct sort_span {
@@ -129,7 +128,7 @@ static void sort_scatter(const uint64_t *keys, size_t n, struct sort_span span, 
 static uint64_t *sort_digits(uint64_t *keys, uint64_t *other, size_t n, struct sort_span span,
                              uint32_t digits[][1 << SORT_DIGIT]) {
     const unsigned widest = n < 2048 ? 8 : SORT_DIGIT, passes = (span.bits + widest - 1) / widest;
-    if (!passes) return keys;
+    if (!passes || n < 2) return keys;
     const unsigned width = (span.bits + passes - 1) / passes;
     const uint64_t mask = (1u << width) - 1;
     for (unsigned p = 0; p < passes; p++) memset(digits[p], 0, sizeof(uint32_t) << width);
@@ -158,22 +157,11 @@ static uint64_t *sort_digits(uint64_t *keys, uint64_t *other, size_t n, struct s
     return keys;
 }
 
-static void sort_tiny(uint64_t *keys, size_t n) {
-    for (size_t i = 1; i < n; i++) {
-        uint64_t key = keys[i];
-        size_t at = i;
-        for (; at && keys[at - 1] > key; at--) keys[at] = keys[at - 1];
-        keys[at] = key;
-    }
-}
-
 /* Sort the n keys of a span, using `other`, as large, and leave them in `keys` or (`move`) in `other`. */
 static void sort_within(uint64_t *keys, uint64_t *other, size_t n, int move, struct sort_span span,
                         unsigned level, struct sort_work *work) {
     uint64_t *sorted = keys;
-    if (n <= SORT_TINY) {
-        sort_tiny(keys, n);
-    } else if (n <= 2 * SORT_GROUP || (span.bits <= 2 * SORT_DIGIT && n <= UINT32_MAX) || !span.bits) {
+    if (n <= 2 * SORT_GROUP || (span.bits <= 2 * SORT_DIGIT && n <= UINT32_MAX) || !span.bits) {
         sorted = sort_digits(keys, other, n, span, work->digits);
     } else {
         struct sort_groups *groups = &work->levels[level];
