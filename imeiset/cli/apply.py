@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     "--sequence", type=click.IntRange(1), metavar="N", help="Of a store: the number the first delta must get."
 )
 @click.option("--irregular", type=click.Choice(["reject", "keep"]), help="Of a store: as for build.")
-@click.option("--format", "form", metavar="NAME", help="What the deltas have to be, as for build.")
+@click.option("--format", metavar="NAME", help="What the deltas have to be, as for build.")
 @column_option
 @click.option("--change", type=click.Choice(["add", "remove", "update"]), help="What all rows are.")
 @click.option("--allow", multiple=True, type=click.Choice(CHECKS), help="Leave out a check; may be repeated.")
@@ -51,16 +51,14 @@ def command(
     name: str | None,
     sequence: int | None,
     irregular: str | None,
-    form: str | None,
-    column: str | int | None,
     change: str | None,
     allow: tuple[str, ...],
     expect_digest: str | None,
     min_size: float,
     force: bool,
     rejects: str | None,
-    max_rejects: int | None,
     as_json: bool,
+    **options: Any,  # of `load`
 ) -> None:
     """Apply deltas to the snapshot BASE, or to a list of STORE.
 
@@ -94,47 +92,36 @@ def command(
     if rejects is not None:
         check_outputs((base, *deltas), rejects, None)
     try:
-        options: dict[str, Any] = {"format": form, "column": column, "irregular": irregular or "reject"}
-        options |= {"rejects": rejects, "max_rejects": max_rejects or 0}
+        options |= {"irregular": irregular or "reject", "rejects": rejects}
+        options["max_rejects"] = options["max_rejects"] or 0
         Options(**options)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    how: dict[str, Any] = {
-        "change": change,
-        "checks": set(CHECKS) - set(allow),
-        "min_size": 0 if force else min_size,
-        **options,
-    }
+    options |= {"change": change, "checks": set(CHECKS) - set(allow), "min_size": 0 if force else min_size}
     if output is not None:
-        _apply_to_set(base, deltas, output, {**how, "expect_digest": expect_digest}, as_json)
+        _apply_to_set(base, deltas, output, as_json, expect_digest=expect_digest, **options)
     else:
-        _apply_to_store(base, name, deltas, sequence, how, expect_digest, as_json)
+        _apply_to_store(base, deltas, name, sequence, expect_digest, as_json, options)
 
 
-def _apply_to_set(
-    base: str, deltas: tuple[str, ...], output: str, how: dict[str, Any], as_json: bool
-) -> None:
+def _apply_to_set(base: str, deltas: tuple[str, ...], output: str, as_json: bool, **how: Any) -> None:
     from imeiset import ImeiSet, apply
 
     old = ImeiSet.open(base, checksums=True)
     with progress_bar() as progress:
         result, applied = apply(old, deltas, **how, progress=progress)
     result.save(output)
-    if as_json:
-        click.echo(applied.to_json())
-        return
-    click.echo(f"{printable(output)}: {applied.keys:,} IMEIs, {len(old):,} before")
-    _say(applied)
+    _say(applied, f"{printable(output)}: {applied.keys:,} IMEIs, {len(old):,} before", as_json)
 
 
 def _apply_to_store(
     base: str,
-    name: str | None,
     deltas: tuple[str, ...],
+    name: str | None,
     sequence: int | None,
-    how: dict[str, Any],
     expect_digest: str | None,
     as_json: bool,
+    how: dict[str, Any],
 ) -> None:
     from imeiset import Store, apply
 
@@ -142,29 +129,22 @@ def _apply_to_store(
         names = [one.name for one in store.lists]
         if name not in names and (name is not None or len(names) != 1):
             raise click.UsageError(f"--list: expected one of {', '.join(names)}, got {name or 'none'}")
+        how["list"] = name or names[0]
         for at, delta in enumerate(deltas):
             before = store.sequence
+            how["sequence"] = None if sequence is None else sequence + at
+            how["expect_digest"] = expect_digest if at == len(deltas) - 1 else None
             with progress_bar() as progress:
-                _, applied = apply(
-                    store,
-                    delta,
-                    list=name,
-                    sequence=None if sequence is None else sequence + at,
-                    expect_digest=expect_digest if at == len(deltas) - 1 else None,
-                    progress=progress,
-                    **how,
-                )
-            if as_json:
-                click.echo(json.dumps({"delta": delta, **json.loads(applied.to_json())}))
-                continue
+                _, applied = apply(store, delta, progress=progress, **how)
             again = ", as before" if store.sequence == before else ""
-            click.echo(f"{printable(base)}: change {applied.sequence}{again}, {printable(name or names[0])}")
-            _say(applied)
+            title = f"{printable(base)}: change {applied.sequence}{again}, {printable(how['list'])}"
+            _say(applied, title, as_json, delta=delta)
 
 
-def _say(applied: "ApplyReport") -> None:
+def _say(applied: "ApplyReport", title: str, as_json: bool, **facts: str) -> None:
+    if as_json:
+        click.echo(json.dumps({**facts, **json.loads(applied.to_json())}))
+        return
     rows = sum(source.rows for source in applied.sources)
-    click.echo(
-        f"  {rows:,} rows: {applied.added:,} added, {applied.removed:,} removed, {applied.updated:,} updated"
-    )
-    click.echo(f"  digest {applied.digest}")
+    changes = f"{applied.added:,} added, {applied.removed:,} removed, {applied.updated:,} updated"
+    click.echo(f"{title}\n  {rows:,} rows: {changes}\n  digest {applied.digest}")

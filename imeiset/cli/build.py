@@ -24,7 +24,7 @@ from imeiset.errors import printable
 @click.command("build")
 @click.argument("files", type=FILE, metavar="FILE...", nargs=-1, required=True, callback=stdin_once)
 @click.option("-o", "--output", type=FILE, required=True, metavar="OUT", help="The snapshot to write.")
-@click.option("--format", "form", metavar="NAME", help="What the files have to be: stolen, tacs, ranges, ...")
+@click.option("--format", metavar="NAME", help="What the files have to be: stolen, tacs, ranges, ...")
 @column_option
 @click.option(
     "--check-digit",
@@ -51,13 +51,22 @@ from imeiset.errors import printable
     help="Reject longer rows.",
 )
 @click.option("--max-rows", type=click.IntRange(1), metavar="N", help="Refuse more rows.")
-@click.option("--max-bytes", type=click.IntRange(1), metavar="BYTES", help="Refuse a longer text (1 TiB).")
+@click.option(
+    "--max-bytes",
+    type=click.IntRange(1),
+    default=1 << 40,
+    show_default=True,
+    metavar="BYTES",
+    help="Refuse a longer text.",
+)
 @click.option(
     "--max-ratio",
     type=click.FloatRange(1),
     callback=number,
+    default=250,
+    show_default=True,
     metavar="N",
-    help="Refuse text N times its compressed size (250).",
+    help="Refuse text N times its compressed size.",
 )
 @click.option(
     "--against", type=FILE, metavar="FILE", help="The last list, for --min-size. [default: OUT as it is]"
@@ -68,22 +77,14 @@ from imeiset.errors import printable
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     files: tuple[str, ...],
     output: str,
-    form: str | None,
-    column: str | int | None,
-    check_digit: str,
-    irregular: str,
-    rejects: str | None,
-    max_rejects: int | None,
-    max_line: int,
-    max_rows: int | None,
-    max_bytes: int | None,
-    max_ratio: float | None,
     against: str | None,
     min_size: float,
     force: bool,
     as_json: bool,
+    **options: Any,  # of `load`
 ) -> None:
     """Make a set of lists of IMEIs, or a register.
 
@@ -100,6 +101,7 @@ def command(
     OUT appears when everything was read and written, or not at all. A list that is much smaller than the last
     one is refused.
     """
+    rejects, form = options["rejects"], options["format"]
     if against is not None and rejects is not None:
         check_outputs((against,), rejects, None)
     if any(name.endswith(".toml") for name in files):
@@ -113,23 +115,10 @@ def command(
 
     if form is not None and form not in FORMATS:
         raise click.UsageError(f"--format: expected one of {', '.join(FORMATS)}, got {form!r}")
-    limits: dict[str, Any] = {"max_bytes": max_bytes, "max_ratio": max_ratio}
     check_outputs(files, output, rejects)
     last = None if force or against is None else ImeiSet.open(against)
     with progress_bar() as progress:
-        result = load(
-            files,
-            format=form,
-            column=column,
-            check_digit=check_digit,  # type: ignore[arg-type] # click has checked it
-            irregular=irregular,  # type: ignore[arg-type]
-            rejects=rejects,
-            max_rejects=max_rejects,
-            max_line=max_line,
-            max_rows=max_rows,
-            **{name: value for name, value in limits.items() if value is not None},
-            progress=progress,
-        )
+        result = load(files, **options, progress=progress)
     if last is None and not force:
         last = last_list(output, ImeiSet.open)
     if last is not None:

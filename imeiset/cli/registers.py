@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Options of build that go with a description.
 _TOGETHER = ("rejects", "max_rejects", "max_rows", "as_json", "against", "min_size", "force")
-_WITHIN = {"form": "format", "column": "column", "check_digit": "check_digit", "irregular": "irregular"}
+_WITHIN = ("format", "column", "check_digit", "irregular")
 
 
 def build(context: click.Context, files: tuple[str, ...], output: str) -> None:
@@ -30,9 +30,8 @@ def build(context: click.Context, files: tuple[str, ...], output: str) -> None:
         raise click.UsageError("expected a description alone, got other files beside it: name them in it")
     for name in given.keys() - {"files", "output", *_TOGETHER}:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            option = f"--{_WITHIN.get(name, name).replace('_', '-')}"
-            why = f"write {_WITHIN[name]} = ... in its lists" if name in _WITHIN else "leave it out"
-            raise click.UsageError(f"{option} does not go with a description: {why}")
+            why = f"write {name} = ... in its lists" if name in _WITHIN else "leave it out"
+            raise click.UsageError(f"--{name.replace('_', '-')} does not go with a description: {why}")
     against, force = given["against"], given["force"]
     last = None if force or against is None else Register.open(against)
     loaded = load(files[0], output, given["rejects"], given["max_rejects"], given["max_rows"])

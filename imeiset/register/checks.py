@@ -189,7 +189,14 @@ class Checks(ListMapping, Checker):
 
     @property
     def lists(self) -> tuple[List, ...]:
-        """The lists in the order of the codes of `check_many`."""
+        """The lists, in the order of the numbers of `check_many`.
+
+        Examples
+        --------
+        >>> from imeiset import Register, Store
+        >>> Store.create("eir", Register()).lists
+        ()
+        """
         return self._rules.lists
 
     @property

@@ -1,11 +1,24 @@
-"""The sections of a register in a snapshot file.
+"""A register in a snapshot of kind 'register': the grammar of its sections, their writer and reader.
 
-register    JSON: policy, lists, and for each list the numbers of its sets
-N.0 to N.8  the sections of set N, as _index.SECTIONS orders them
-N.r, N.d    codes of the reasons and dates at its positions, whose texts are in the JSON
-N.s, N.m    starts (uint32) and IMSIs (uint64) of the pairs of its IMEIs, see `Pairs`
-spans       the filter of ranges, see `Coverage`
-xL          the irregular identities of list L, one a line
+    register      JSON in UTF-8, keys sorted, without spaces:
+                  {"layout": 3, "policy": P, "lists": [L, ...], "known": N, "shift": S}
+    P          := {"response_type": 1 to 3, "unlisted": status or null, "malformed": status or null,
+                  "precedence": [rule, ...]}; a status is its number
+    L          := {"name": text, "status": number, "kind": text, "reason": text}, and of what it holds
+                  "exact": N, "range": N, "tac": N   sets
+                  "r": [text, ...], "d": [text, ...] the reasons and dates of the exact IMEIs, sorted
+                  "pairs": N                         the set of their IMEIs
+                  "prefixes": [digits, ...]          of IMSIs, sorted
+    N          := the number of a set, from 0 in the order in which they are written
+    N.0 to N.8    the sections of set N, as `_native.payload.SECTIONS` orders them
+    N.r, N.d      for each exact IMEI in order the code of its reasons and of its date: 0 for none, i for text
+                  i - 1; of 1, 2 or 4 bytes, as the number of texts needs
+    N.s, N.m      uint32 starts and uint64 IMSIs of the pairs: see `Pairs`
+    spans         uint64: the filter of ranges with stretches of 2**S keys, see `Coverage`
+    xI            the irregular identities of list I, sorted, one a line
+
+Sets are numbered list by list: exact, range, tac, pairs. The last is the union of all, "known", unless one of
+the sets is that union. Numbers are little-endian. The same lists and policy give the same bytes.
 """
 
 import json

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from imeiset.errors import expect_several, mask, mask_imsi
+from imeiset.errors import expect_several, mask, mask_imsi, mask_text
 from imeiset.register.kinds import KINDS, LEVELS, RULES
 from imeiset.register.layered import NOTHING, LayeredSet, packed
 from imeiset.register.pairs import LayeredPairs
@@ -35,7 +35,8 @@ class List:
         if self.status is EquipmentStatus.UNKNOWN:
             raise ValueError("status: expected WHITELISTED, BLACKLISTED or GREYLISTED, got UNKNOWN")
         if not (isinstance(self.name, str) and 0 < len(self.name) <= 100 and self.name.isprintable()):
-            raise ValueError(f"name: expected 1 to 100 printable characters, got {self.name!r}")
+            got = mask_text(repr(self.name))
+            raise ValueError(f"name: expected 1 to 100 printable characters, got {got}")
         if self.kind not in KINDS or not self.rules <= {*KINDS[self.kind].rules}:
             expected = f"expected a kind of {', '.join(KINDS)} and what such a list holds"
             raise ValueError(f"list {self.name!r}: {expected}, got {self.kind!r} and {sorted(self.rules)}")
@@ -112,7 +113,7 @@ class ListMapping(Mapping[str, ImeiSet]):
             if isinstance(name, str) and one.name == name:
                 return NOTHING if one.exact is None else one.exact.flattened().base
         names = ", ".join(self) or "no lists"
-        raise KeyError(f"expected one of {names}, got {name!r}")
+        raise KeyError(f"expected one of {names}, got {mask_text(repr(name))}")
 
     def __contains__(self, name: object, /) -> bool:
         return isinstance(name, str) and any(one.name == name for one in self.lists)

@@ -92,13 +92,10 @@ class Screener:
     def lists(self) -> tuple[str, ...]:
         """The names of the lists that decide; of a set "listed".
 
-        Returns
-        -------
-        tuple of str
-
         Examples
         --------
-        >>> imeiset.Screener(imeiset.ImeiSet()).lists
+        >>> import imeiset
+        >>> imeiset.Screener(imeiset.ImeiSet(["490154203237518"])).lists
         ('listed',)
         """
         if isinstance(self.list, ImeiSet):
@@ -161,9 +158,10 @@ class Screener:
 
         Examples
         --------
+        >>> import imeiset
         >>> screener = imeiset.Screener(imeiset.ImeiSet(["490154203237518"]))
-        >>> screener.codes(["49015420323751", "350000000000001", "n/a"]).tolist()
-        [1, 0, 5]
+        >>> [screener.words[code] for code in screener.codes(["490154203237518", "n/a"])]
+        ['listed', 'malformed: not digit']
         """
         column = readers.settled(column)
         return self.now().decided(*columns.parse(column), readers.values(column), threads=threads)[0]
@@ -174,12 +172,13 @@ class Screener:
         Returns
         -------
         Screener
-            It does not change any more.
+            One whose list does not change.
 
         Examples
         --------
-        >>> imeiset.Screener(imeiset.ImeiSet(["490154203237518"])).now().contains(["49015420323751"]).tolist()
-        [True]
+        >>> import imeiset
+        >>> imeiset.Screener(imeiset.ImeiSet(["490154203237518"])).now().lists
+        ('listed',)
         """
         if isinstance(self.list, ImeiSet) or type(self.list) is Checks:
             return self
@@ -197,30 +196,31 @@ class Screener:
         *,
         threads: int | None = 1,
     ) -> tuple[Codes, Lists]:
-        """The codes of parsed rows, and the lists that decided. For a Screener that `now` gave.
+        """The codes of parsed rows, and which of `lists` decided each. For a screener that `now` gave.
 
         Parameters
         ----------
         keys, status
-            As `parse` gives them.
+            As `imeiset.parse` gives them.
         value
-            What stands in a row. It is asked for malformed ones: a list may hold them as texts, or say what
-            they count as.
+            Called with the number of a malformed row, for what stands there: a list may hold it as a text, or
+            say what it counts as.
         threads
             As for `contains`.
 
         Returns
         -------
         uint8[n], int8[n]
-            Places in `words` and in `lists`, -1 where none decided.
+            Places in `words`, and in `lists`, where -1 is none.
 
         Examples
         --------
-        >>> rows = ["490154203237518", "n/a"]
-        >>> screener = imeiset.Screener(imeiset.ImeiSet(rows[:1])).now()
-        >>> codes, lists = screener.decided(*imeiset.parse(rows), rows.__getitem__)
-        >>> codes.tolist(), lists.tolist()
-        ([1, 5], [0, -1])
+        >>> import imeiset
+        >>> screener = imeiset.Screener(imeiset.ImeiSet(["490154203237518"])).now()
+        >>> column = ["490154203237518", "n/a"]
+        >>> codes, lists = screener.decided(*imeiset.parse(column), column.__getitem__)
+        >>> lists.tolist()
+        [0, -1]
         """
         if not status.any():
             return self._answered(keys, threads)

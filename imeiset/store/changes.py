@@ -102,7 +102,9 @@ def named(lists: Sequence[List], name: str | None) -> List:
     for one in lists:
         if one.name == name:
             return one
-    raise ValueError(f"list: expected one of {', '.join(one.name for one in lists)}, got {name!r}")
+    raise ValueError(
+        f"list: expected one of {', '.join(one.name for one in lists)}, got {mask_text(repr(name))}"
+    )
 
 
 def change_of(delta: Delta, lists: Sequence[List]) -> Change:

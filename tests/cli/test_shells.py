@@ -11,6 +11,8 @@ from click.shell_completion import get_completion_class
 from imeiset import EquipmentStatus, ImeiSet, Register, Store
 from imeiset.cli import _COMMANDS, main
 from imeiset.deltas.apply import MIN_SIZE
+from imeiset.feeds.reader import MAX_LINE
+from imeiset.feeds.sources import MAX_BYTES, MAX_RATIO
 
 from .test_commands import ENVIRONMENT, LISTED, run
 
@@ -112,7 +114,7 @@ def test_completions_of_commands_and_options():
 @pytest.mark.parametrize("name", _COMMANDS)
 def test_every_path_is_completed(name):
     command = main.get_command(None, name)
-    texts = {"imeis", "form", "column", "name", "expect_digest", "imei", "imsi"}
+    texts = {"imeis", "format", "column", "name", "expect_digest", "imei", "imsi"}
     for parameter in command.params:
         if parameter.type.name == "text":
             assert parameter.name in texts, name
@@ -167,7 +169,12 @@ def test_bash_offers_files(folder):
     assert found.stdout.split("\n") == ["compopt -o default", "", "compact completion", ""], found
 
 
-def test_sizes_are_refused_as_by_the_functions():
+def test_defaults_are_those_of_the_functions():
+    defaults = {"min_size": MIN_SIZE, "max_line": MAX_LINE, "max_bytes": MAX_BYTES, "max_ratio": MAX_RATIO}
+    seen = set()
     for name in ("build", "apply", "replace"):
-        option = next(one for one in main.get_command(None, name).params if one.name == "min_size")
-        assert option.default == MIN_SIZE
+        for option in main.get_command(None, name).params:
+            if option.name in defaults:
+                assert option.default == defaults[option.name]
+                seen.add(option.name)
+    assert seen == defaults.keys()

@@ -57,6 +57,14 @@ def test_a_name_that_no_list_has(name):
         Register()[name]
 
 
+def test_no_message_shows_an_imei():
+    """A register is not asked by an IMEI, but people try."""
+    for call in (lambda: several()[LISTED], lambda: Register().add(f"{LISTED}\n", status=B)):
+        with pytest.raises((KeyError, ValueError), match=r"got '49015420\*{7}") as error:
+            call()
+        assert LISTED not in str(error.value)
+
+
 def test_a_register_is_true_and_equal_to_itself_alone():
     empty, other = Register(), Register()
     assert empty

@@ -136,10 +136,13 @@ def cycle(directory, rng):
         finally:
             os._exit(1)
     os.close(writing)
-    first = os.read(reading, 100) if rng.random() < 0.5 else b""
-    time.sleep(rng.random() * 0.01)
-    os.kill(child, signal.SIGKILL)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    try:
+        first = os.read(reading, 100) if rng.random() < 0.5 else b""
+        time.sleep(rng.random() * 0.01)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        status = os.waitpid(child, 0)[1]
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
     with os.fdopen(reading, "rb") as pipe:
         promised = (first + pipe.read()).split()
     return int(promised[-1]) if promised else 0
@@ -182,6 +185,8 @@ def kill_cycles(directory, cycles, seed):
         ended.set()
         for reader in readers:
             reader.join(60)
+            reader.kill()
+            reader.join()
     assert [fault.read_text() for fault in faults if fault.exists()] == []
     assert [reader.exitcode for reader in readers] == [0, 0]
 

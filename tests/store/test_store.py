@@ -888,6 +888,7 @@ def test_readers_see_committed_states_only(tmp_path):
     readers = [spawn.Process(target=follow, args=(directory, changes, fault)) for fault in faults[:2]]
     readers += [threading.Thread(target=follow, args=(directory, changes, fault)) for fault in faults[2:]]
     for reader in readers:
+        reader.daemon = True  # none outlives a failure
         reader.start()
     compactions = []
     for n in range(1, changes + 1):
@@ -900,6 +901,7 @@ def test_readers_see_committed_states_only(tmp_path):
     store.prune(1)
     for reader in readers:
         reader.join(60)
+    assert not any(reader.is_alive() for reader in readers)
     store.close()
     assert [fault.read_text() for fault in faults if fault.exists()] == []
     assert store.generation == 1 + len(compactions)
