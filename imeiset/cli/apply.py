@@ -97,42 +97,31 @@ def command(
         Options(**options)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    how: dict[str, Any] = {
-        "change": change,
-        "checks": set(CHECKS) - set(allow),
-        "min_size": 0 if force else min_size,
-        **options,
-    }
+    options |= {"change": change, "checks": set(CHECKS) - set(allow), "min_size": 0 if force else min_size}
     if output is not None:
-        _apply_to_set(base, deltas, output, {**how, "expect_digest": expect_digest}, as_json)
+        _apply_to_set(base, deltas, output, as_json, expect_digest=expect_digest, **options)
     else:
-        _apply_to_store(base, name, deltas, sequence, how, expect_digest, as_json)
+        _apply_to_store(base, deltas, name, sequence, expect_digest, as_json, options)
 
 
-def _apply_to_set(
-    base: str, deltas: tuple[str, ...], output: str, how: dict[str, Any], as_json: bool
-) -> None:
+def _apply_to_set(base: str, deltas: tuple[str, ...], output: str, as_json: bool, **how: Any) -> None:
     from imeiset import ImeiSet, apply
 
     old = ImeiSet.open(base, checksums=True)
     with progress_bar() as progress:
         result, applied = apply(old, deltas, **how, progress=progress)
     result.save(output)
-    if as_json:
-        click.echo(applied.to_json())
-        return
-    click.echo(f"{printable(output)}: {applied.keys:,} IMEIs, {len(old):,} before")
-    _say(applied)
+    _say(applied, f"{printable(output)}: {applied.keys:,} IMEIs, {len(old):,} before", as_json)
 
 
 def _apply_to_store(
     base: str,
-    name: str | None,
     deltas: tuple[str, ...],
+    name: str | None,
     sequence: int | None,
-    how: dict[str, Any],
     expect_digest: str | None,
     as_json: bool,
+    how: dict[str, Any],
 ) -> None:
     from imeiset import Store, apply
 
@@ -140,29 +129,22 @@ def _apply_to_store(
         names = [one.name for one in store.lists]
         if name not in names and (name is not None or len(names) != 1):
             raise click.UsageError(f"--list: expected one of {', '.join(names)}, got {name or 'none'}")
+        how["list"] = name or names[0]
         for at, delta in enumerate(deltas):
             before = store.sequence
+            how["sequence"] = None if sequence is None else sequence + at
+            how["expect_digest"] = expect_digest if at == len(deltas) - 1 else None
             with progress_bar() as progress:
-                _, applied = apply(
-                    store,
-                    delta,
-                    list=name,
-                    sequence=None if sequence is None else sequence + at,
-                    expect_digest=expect_digest if at == len(deltas) - 1 else None,
-                    progress=progress,
-                    **how,
-                )
-            if as_json:
-                click.echo(json.dumps({"delta": delta, **json.loads(applied.to_json())}))
-                continue
+                _, applied = apply(store, delta, progress=progress, **how)
             again = ", as before" if store.sequence == before else ""
-            click.echo(f"{printable(base)}: change {applied.sequence}{again}, {printable(name or names[0])}")
-            _say(applied)
+            title = f"{printable(base)}: change {applied.sequence}{again}, {printable(how['list'])}"
+            _say(applied, title, as_json, delta=delta)
 
 
-def _say(applied: "ApplyReport") -> None:
+def _say(applied: "ApplyReport", title: str, as_json: bool, **facts: str) -> None:
+    if as_json:
+        click.echo(json.dumps({**facts, **json.loads(applied.to_json())}))
+        return
     rows = sum(source.rows for source in applied.sources)
-    click.echo(
-        f"  {rows:,} rows: {applied.added:,} added, {applied.removed:,} removed, {applied.updated:,} updated"
-    )
-    click.echo(f"  digest {applied.digest}")
+    changes = f"{applied.added:,} added, {applied.removed:,} removed, {applied.updated:,} updated"
+    click.echo(f"{title}\n  {rows:,} rows: {changes}\n  digest {applied.digest}")
