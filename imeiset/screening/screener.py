@@ -85,7 +85,8 @@ class Screener:
                 f"expected an ImeiSet, a Register, a Store or a path, got {type(listed).__name__}"
             )
         vars(self).update(list=listed, words=words + _MALFORMED, hits=hits, _follows=follows)
-        self.now()  # says now what is wrong with it
+        if follows:  # it may have been opened before, and say only now what is wrong
+            self.now()
 
     @property
     def lists(self) -> tuple[str, ...]:
