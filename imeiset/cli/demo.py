@@ -108,16 +108,12 @@ def _draw_keys(rng: "np.random.Generator", n: int) -> "Keys":
     """n keys in random order, 3 in 100 of them repeated; few TACs have most of them."""
     import numpy as np
 
-    bodies = rng.choice([35, 86, 1, 99, 44], _TACS, p=[0.45, 0.42, 0.05, 0.04, 0.04])
-    tacs = bodies * 1_000_000 + rng.integers(0, 1_000_000, _TACS)
-    weights = np.arange(1, _TACS + 1) ** -0.9
-    distinct = n - n * 3 // 100
-    keys = rng.choice(tacs, distinct, p=weights / weights.sum()) * 1_000_000 + rng.integers(
-        0, 1_000_000, distinct
-    )
-    keys = np.concatenate([keys, rng.choice(keys, n - distinct)])
+    tacs = rng.integers(10_000_000, 100_000_000, _TACS)
+    serials = rng.integers(0, 1_000_000, n)
+    keys: Keys = (tacs[(_TACS * rng.random(n) ** 4).astype(int)] * 1_000_000 + serials).astype(np.uint64)
+    keys[: n * 3 // 100] = keys[-(n * 3 // 100) :]
     rng.shuffle(keys)
-    return keys.astype(np.uint64)
+    return keys
 
 
 def _lines(keys: "Keys") -> bytes:

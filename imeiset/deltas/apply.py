@@ -142,8 +142,8 @@ def apply(
     min_size
         Percent of what there was that the result must have.
     sequence, base
-        Of a store, see `Store.apply`; the next files get the next numbers. What was applied before under its
-        number is not checked again.
+        Of a store, see `Store.apply`: the number of the first file, those after it get the next ones, and the
+        state it is for. What was applied before under its number is not checked again.
     progress
         As for `load`.
     **options
@@ -191,7 +191,7 @@ def apply(
             number, state = None if sequence is None else sequence + at, None if at else base
             digest = expect_digest if at == len(names) - 1 else None
             only = target.lists[0].name if len(target.lists) == 1 else None
-            one = named(target.lists, list or only)
+            one = named(target.lists, only if list is None else list)
             if (rule := KINDS[one.kind].rules[0]) not in ("exact", "pair"):
                 expected = f"a list of IMEIs or pairs, not of kind {one.kind!r}"
                 raise FeedConflict(path, expected, repr(one.name))

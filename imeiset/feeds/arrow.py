@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..errors import FeedColumn, FeedEncoding, FeedMissing
+from ..errors import FeedColumn, FeedEncoding, FeedMissing, mask_text
 from .dialect import Dialect, expect_columns, expect_one, titled_so
 from .extras import extra
 from .formats import FORMATS, NUMBERS, plain, recognise
@@ -68,7 +68,7 @@ def _blocks(reader: Reader, path: str, head: bytes, delta: bool) -> Blocks:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # a title may be no UTF-8
         if isinstance(error, OSError) and error.errno:
             raise FeedMissing(path, "a readable file", os.strerror(error.errno)) from error
-        raise FeedEncoding(path, "a whole Parquet or Arrow file", str(error)) from error
+        raise FeedEncoding(path, "a whole Parquet or Arrow file", mask_text(str(error))) from error
 
 
 def _sound(batch: Any) -> Any:
@@ -98,7 +98,7 @@ def _choose(reader: Reader, path: str, schema: Any, delta: bool) -> list[int]:
         expect_columns(path, form, titles, form.columns[0 if wanted is None else 1 :])
     if len(found) != 1:
         expected = f"one column {wanted!r}" if wanted else "one column 'imei', or --column"
-        raise FeedColumn(path, expected, f"columns {', '.join(map(repr, titles))}"[:200])
+        raise FeedColumn(path, expected, mask_text(f"columns {', '.join(map(repr, titles))}"))
     _expect_text(path, schema, found[0])
     if form is None:
         of_imei = named and named.identity == "imei" and plain(titles[found[0]]) == plain(named.columns[0])
@@ -117,11 +117,11 @@ def _choose(reader: Reader, path: str, schema: Any, delta: bool) -> list[int]:
 
 
 def _expect_text(path: str, schema: Any, place: int) -> None:
-    """Raise FeedColumn for a column that is no text."""
+    """Raise FeedColumn for a column that is not text."""
     kind = schema.types[place]
     if not is_text(kind):
         why = ": leading zeros may be lost" if any(word in str(kind) for word in _NUMERIC) else ""
-        raise FeedColumn(path, f"column {schema.names[place]!r} to be text", f"{kind}{why}")
+        raise FeedColumn(path, f"column '{mask_text(schema.names[place])}' to be text", f"{kind}{why}")
 
 
 def is_text(kind: Any) -> bool:

@@ -3,7 +3,7 @@
     [policy]                    # all of it may be left out
     response_type = 1           # 1, 2 or 3
     unlisted = "unknown"        # a status; what equipment on no list gets
-    malformed = "blacklisted"   # a status; what gets input that is no IMEI, which otherwise is an error
+    malformed = "blacklisted"   # a status; what input gets that is not an IMEI, which otherwise is an error
     precedence = ["imsi", "pair", "exact", "range", "tac"]
 
     [[lists]]

@@ -22,7 +22,7 @@ def described(
     """The IMEIs of a table, or of some of its rows, and their reasons and dates in key order; None for a
     column that says nothing.
 
-    An IMEI that comes twice has all its reasons, and its first date. What is no date is none.
+    An IMEI that comes twice has all its reasons, and its first date. What is not a date is none.
     """
     keys = table.keys if rows is None else table.keys[rows]
     members = ImeiSet.from_parts([keys], threads=THREADS)
@@ -58,7 +58,7 @@ def _dates(numbers: NDArray[Any]) -> tuple[list[str], NDArray[np.intp]]:
 
 
 def _day(number: int) -> str:
-    """A number YYYYMMDD as ISO 8601 has it, '' for what is no date."""
+    """A number YYYYMMDD as ISO 8601 has it, '' for what is not a date."""
     try:
         return datetime.date(number // 10_000, number // 100 % 100, number % 100).isoformat()
     except ValueError:

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from itertools import islice
 
 from .._native.parse import is_valid
-from ..errors import FeedColumn
+from ..errors import FeedColumn, mask_text
 from .formats import FORMATS, NUMBERS, Format, plain, recognise
 
 DELIMITERS = ",;\t|"
@@ -156,7 +156,7 @@ def _of_format(path: str, tables: dict[str, list[list[str]]], form: Format) -> D
 
 
 def _of_ranges(path: str, tables: dict[str, list[list[str]]]) -> Dialect | None:
-    """The layout of a list of TACs or ranges by its header; None if it is no such list."""
+    """The layout of a list of TACs or ranges by its header; None of another."""
     for delimiter in sorted(tables, key=lambda d: -len(tables[d][0])):
         titles = tables[delimiter][0]
         form = recognise(titles)
@@ -216,7 +216,7 @@ def _titled(delimiter: bytes, column: int, titles: list[str]) -> Dialect:
 
 
 def _rows(text: bytes | bytearray, delimiter: str) -> list[list[str]]:
-    """The first rows of a text; its first line is no comment."""
+    """The first rows of a text; its first line is not a comment."""
     whole = text[:_SAMPLE]
     if b"\n" in whole:
         whole = whole[: whole.rindex(b"\n")]  # what follows may be half a line
@@ -229,7 +229,7 @@ def _rows(text: bytes | bytearray, delimiter: str) -> list[list[str]]:
 
 
 def titled_so(titles: Sequence[str], column: str | int | None) -> list[int]:
-    """The columns with the title asked for, or with one of IMEIs if none is; a number is no title."""
+    """The columns with the title asked for, or with one of IMEIs if none is; a number is not a title."""
     names = _KNOWN if column is None else {plain(column)} if isinstance(column, str) else ()
     return [i for i, title in enumerate(titles) if plain(title) in names]
 
@@ -257,7 +257,7 @@ def _speaking(titles: Sequence[str]) -> list[int]:
 
 def _numbered(titles: Sequence[str], places: list[int]) -> str:
     named = ", ".join(f"{i + 1} ({titles[i].strip()!r})" for i in places)
-    return f"column{'s' * (len(places) > 1)} {named}"[:200]
+    return mask_text(f"column{'s' * (len(places) > 1)} {named}")
 
 
 def _is_title(cell: str) -> bool:
@@ -307,7 +307,7 @@ def _only_imeis(path: str, rows: list[list[str]], width: int) -> int:
 
 def _is_imei(cell: str) -> bool:
     """Whether a number is long enough, has the check digit if it has one (that of an IMSI rarely is), and
-    is no date and time."""
+    is not a date and time."""
     if not _NUMBER.fullmatch(cell) or not (digits := re.sub("[- ]", "", cell)).isdecimal():
         return False
     if len(digits) == 15 and digits[14] != "0" and not is_valid(digits):
@@ -324,5 +324,5 @@ def _nearest(name: str, first_row: list[str]) -> str:
         plain(cell): cell.strip() for cell in first_row if plain(cell) and len(re.findall(r"\d", cell)) < 6
     }
     if close := get_close_matches(plain(name), titles, 1):
-        return f"{titles[close[0]]!r} as the nearest"
-    return f"a first row of {', '.join(map(repr, titles.values()))}"[:200] if titles else "no header"
+        return f"'{mask_text(titles[close[0]])}' as the nearest"
+    return mask_text(f"a first row of {', '.join(map(repr, titles.values()))}") if titles else "no header"

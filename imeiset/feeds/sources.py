@@ -85,7 +85,7 @@ def size_of(path: str) -> int | None:
 
 
 def total_of(paths: Iterable[str]) -> int | None:
-    """The bytes of all, None if one is no regular file."""
+    """The bytes of all, None if one is not a regular file."""
     sizes = [size_of(path) for path in paths]
     return None if None in sizes else sum(size for size in sizes if size)
 

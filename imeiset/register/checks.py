@@ -301,7 +301,7 @@ class Checks(ListMapping, Checker):
         [1, 0]
         """
         tables = self._tables()
-        imeis = readers.settled(imeis)
+        imeis = readers.materialized(imeis)
         dtype: Any = np.uint16 if lists else np.uint8
         numbers: Keys | None = None
         value: Callable[[int], object] | None = None

@@ -85,7 +85,8 @@ class Screener:
                 f"expected an ImeiSet, a Register, a Store or a path, got {type(listed).__name__}"
             )
         vars(self).update(list=listed, words=words + _MALFORMED, hits=hits, _follows=follows)
-        self.now()  # says now what is wrong with it
+        if follows:  # it may have been opened before, and say only now what is wrong
+            self.now()
 
     @property
     def lists(self) -> tuple[str, ...]:
@@ -132,7 +133,7 @@ class Screener:
         """
         if malformed not in (None, False, True):
             raise TypeError(f"malformed: expected None, False or True, got {malformed!r}")
-        column = readers.settled(column)
+        column = readers.materialized(column)
         if isinstance(self.list, ImeiSet):
             return self.list.contains(column, threads=_threads(column, threads), malformed=malformed)
         codes, first = self.codes(column, threads=threads), len(self.words) - len(_MALFORMED)
@@ -162,7 +163,7 @@ class Screener:
         >>> [screener.words[code] for code in screener.codes(["490154203237518", "n/a"])]
         ['listed', 'malformed: not digit']
         """
-        column = readers.settled(column)
+        column = readers.materialized(column)
         return self.now().decided(*columns.parse(column), readers.values(column), threads=threads)[0]
 
     def now(self) -> "Screener":

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .. import columns, readers
 from .._threads import in_order
-from ..errors import FeedColumn, FeedEncoding, FeedMissing, ParseStatus
+from ..errors import FeedColumn, FeedEncoding, FeedMissing, ParseStatus, mask_text
 from ..feeds.arrow import is_text, trimmed
 from ..feeds.dialect import expect_one, titled_so
 from ..feeds.extras import extra
@@ -65,7 +65,7 @@ class TableScreen:
                     yield position
         except (self._pa.ArrowException, UnicodeDecodeError) as error:  # a title may be no UTF-8
             said = re.sub("(columns, got [0-9]+):.*", r"\1", str(error), flags=re.S)  # not the row
-            raise FeedEncoding(path, "a file that pyarrow reads", said) from error
+            raise FeedEncoding(path, "a file that pyarrow reads", mask_text(said)) from error
 
     def _parquet(self, path: str, column: str | int | None) -> Batches:
         with _reading(path):
@@ -124,11 +124,11 @@ class TableScreen:
         if isinstance(batch, tuple):
             batch = self._parsed(path, *batch)
         try:
-            column = readers.settled(batch.column(at))
+            column = readers.materialized(batch.column(at))
             keys, status = columns.parse(column)
             blanks = np.isin(status, (ParseStatus.SEPARATOR, ParseStatus.NOT_DIGIT))
             if blanks.any() and is_text(batch.schema.types[at]):  # around a text they are no part of it
-                column = readers.settled(trimmed(batch.column(at)))
+                column = readers.materialized(trimmed(batch.column(at)))
                 keys, status = columns.parse(column)
         except TypeError as error:
             raise FeedColumn(path, "a column of texts, or of 14-digit integers", str(error)) from error
@@ -157,7 +157,11 @@ class TableScreen:
             )
             self._writer = make(self._output, self._written)
         elif not schema.equals(self._schema):
-            raise FeedColumn(path, f"the columns of the first file, {self._schema.names}", f"{schema.names}")
+            raise FeedColumn(
+                path,
+                f"the columns of the first file, {mask_text(self._schema.names)}",
+                mask_text(schema.names),
+            )
 
     def _write(self, batch: Any, codes: NDArray[np.uint8]) -> None:
         words = self._pa.DictionaryArray.from_arrays(self._pa.array(codes), self._words)
@@ -177,7 +181,7 @@ def _reading(path: str) -> Iterator[None]:
     except OSError as error:
         if error.errno:
             raise FeedMissing(path, "a readable file", os.strerror(error.errno)) from error
-        raise FeedEncoding(path, "a file that pyarrow reads", str(error)) from error
+        raise FeedEncoding(path, "a file that pyarrow reads", mask_text(str(error))) from error
 
 
 def _place(path: str, names: list[str], column: str | int | None) -> int:
@@ -189,5 +193,5 @@ def _place(path: str, names: list[str], column: str | int | None) -> int:
     found = [] if isinstance(column, int) else titled_so(names, column)
     if len(found) != 1:
         wanted = "one column of IMEIs" if column is None else f"a column {column!r}"
-        raise FeedColumn(path, wanted, f"columns {', '.join(names)}")
+        raise FeedColumn(path, wanted, mask_text(f"columns {', '.join(names)}"))
     return found[0]

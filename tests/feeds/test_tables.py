@@ -6,13 +6,16 @@ import io
 import re
 import tempfile
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import oracle
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from imeiset.errors import FeedRejects, ParseStatus
+from imeiset import ImeiSet, screen
+from imeiset.errors import FeedError, FeedRejects, ParseStatus
 from imeiset.feeds import load, reader
 from imeiset.feeds.report import FIRST_LINES
 
@@ -104,3 +107,21 @@ def test_equals_csv_and_oracle(
 def reader_line(row, line):
     """The line after a row that begins at `line`."""
     return line + 1 + sum(cell.count("\n") for cell in row)
+
+
+def test_names_of_columns_that_are_imeis_are_masked(tmp_path):
+    """A list without a header, made a table: its first row became the names."""
+    pa = pytest.importorskip("pyarrow")
+    imei, said = "490154203237518", []
+    pq = pytest.importorskip("pyarrow.parquet")
+    for types in (pa.string(), pa.int64()):
+        values = pa.array(["356938035643809" if types == pa.string() else 35693803564380], types)
+        pq.write_table(pa.table({imei: values, f"imei {imei}": values}), tmp_path / "list.parquet")
+        for column in (None, "imei", 1, 2, 3):
+            for act in (load, partial(screen, listed=ImeiSet())):
+                try:
+                    act(tmp_path / "list.parquet", column=column)
+                except FeedError as error:
+                    said.append(str(error))
+    assert len(said) >= 10
+    assert not any(imei[8:14] in one for one in said)
