@@ -194,10 +194,8 @@ class Journal(Opened):
         except OSError:
             os.ftruncate(self._descriptor, at)
             raise
-        self.sync()
-        end = at + len(record)
-        os.pwrite(self._descriptor, _COMMITTED.pack(end, end ^ _ALL), _COMMITTED_AT)
-
-    def sync(self) -> None:
-        """Wait until all is on the disk."""
         os.fsync(self._descriptor)
+
+    def commit(self, end: int) -> None:
+        """Note that so many bytes are on the disk."""
+        os.pwrite(self._descriptor, _COMMITTED.pack(end, end ^ _ALL), _COMMITTED_AT)

@@ -229,6 +229,7 @@ class Store(Reader):
                 if lost := self._lost(lock, position):
                     self._doubt = f"another {lost} when change {number} was written"
                     raise errors.StoreInDoubt(self._directory, "a change in this store", self._doubt)
+                self._journal.commit(position.end)
                 self._state = after
                 self._use(after.tables)
             except OSError as error:
