@@ -73,6 +73,7 @@ def to_arrow(values: NDArray[Any], /, *, valid: NDArray[np.bool_] | None = None)
     if valid is not None and valid.shape != values.shape:
         raise ValueError(f"valid: expected {len(values)} rows, got {valid.shape}")
     kind = values.dtype.kind
+    buffers: list[NDArray[Any]]
     if kind == "b":
         of_type, buffers = na.bool_(), [_packed(values)]
     elif kind in "iuf" and hasattr(na, values.dtype.name):
@@ -81,17 +82,18 @@ def to_arrow(values: NDArray[Any], /, *, valid: NDArray[np.bool_] | None = None)
         valid = ~np.isnat(values) if valid is None else valid & ~np.isnat(values)
         of_type, buffers = na.date32(), [values.view(np.int64).astype(np.int32)]
     elif kind == "S":
-        width = values.itemsize
+        width, ends = values.itemsize, np.arange(len(values) + 1, dtype=np.int64) * values.itemsize
         texts = values.view(np.uint8).reshape(-1, width)
-        lengths = np.full(len(values), width, np.int64)
         short = np.flatnonzero(texts[:, -1] == 0)
-        lengths[short] = np.char.str_len(values[short])
         if short.size:
+            lengths = np.full(len(values), width)
+            lengths[short] = np.char.str_len(values[short])
             valid = lengths > 0 if valid is None else valid & (lengths > 0)
             lengths[~valid] = width  # whatever stands there: not a copy for nulls alone
-        if (lengths != width).any():
-            texts = texts[np.arange(width) < lengths[:, None]]
-        of_type, buffers = na.large_string(), [np.append(0, np.cumsum(lengths)), texts.reshape(-1)]
+            if (lengths != width).any():
+                texts = texts[np.arange(width) < lengths[:, None]]
+                ends[1:] = np.cumsum(lengths)
+        of_type, buffers = na.large_string(), [ends, texts.reshape(-1)]
     else:
         raise TypeError(f"expected an array of numbers, truth values, dates or S texts, got {values.dtype}")
     nulls = 0 if valid is None else len(valid) - int(np.count_nonzero(valid))

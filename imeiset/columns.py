@@ -1,6 +1,6 @@
 """Columns as keys and statuses; and what a kernel answers of every row of one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from imeiset import irregular
 from imeiset._native import parse as _parse
 from imeiset._threads import in_threads, parts_for
 from imeiset.errors import CheckDigit, ParseStatus
-from imeiset.readers import Keys, Source, Statuses, buffers, error_at, settled, source, split
+from imeiset.readers import Keys, Statuses, buffers, error_at, materialized, source, split, values
 
 _ROWS = 1 << 14  # rows at a time: keys and statuses stay in cache
 
@@ -149,11 +149,9 @@ def tac_texts(keys: Keys) -> NDArray[np.bytes_]:
 def keys_of(column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore") -> Keys:
     """The keys of a column, as `parse` gives them; raises ImeiError, with its position, for the first
     row that is malformed."""
-    column = settled(column)
+    column = materialized(column)
     keys, status = parse(column, digits=digits, check_digit=check_digit)
-    if status.any():
-        row = int(np.flatnonzero(status)[0])
-        raise error_at(column, row, int(status[row]), digits=digits)
+    _expect_good(column, status, digits)
     return keys
 
 
@@ -161,25 +159,21 @@ def keys_and_irregular(
     column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore"
 ) -> tuple[Keys, irregular.Identities]:
     """The keys of a column and its irregular identities, see `regularise`; otherwise as `keys_of`."""
-    column = settled(column)
-    rows = source(column, digits=digits)
-    found, texts, done = [np.empty(0, np.uint64)], [irregular.NONE], 0
-    while True:
-        keys, status = buffers(1 << 16)
-        n = rows.read(keys, status)
-        if not n:
-            return np.concatenate(found), np.unique(np.concatenate(texts))
-        if _parse.apply_policy(check_digit, keys[:n], status[:n]):
-            places, kept = regularise(rows, keys[:n], status[:n])
-            status[places] = ParseStatus.OK
-            if status[:n].any():
-                row = int(np.flatnonzero(status[:n])[0])
-                raise error_at(column, done + row, int(status[row]), digits=digits)
-            texts.append(kept)
-            keys, n = np.delete(keys[:n], places), n - len(places)
-            done += len(places)
-        found.append(keys[:n])
-        done += n
+    column = materialized(column)
+    keys, status = parse(column, digits=digits, check_digit=check_digit)
+    if not status.any():
+        return keys, irregular.NONE
+    value = values(column, digits=digits)
+    places, texts = regularise(lambda rows: map(value, rows.tolist()), keys, status)
+    status[places] = ParseStatus.OK
+    _expect_good(column, status, digits)
+    return np.delete(keys, places), np.unique(texts)
+
+
+def _expect_good(column: object, status: Statuses, digits: int) -> None:
+    if status.any():
+        row = int(np.flatnonzero(status)[0])
+        raise error_at(column, row, int(status[row]), digits=digits)
 
 
 Kernel = Callable[[Keys, NDArray[Any]], object]
@@ -202,7 +196,7 @@ def ask(
     `parse`. listed: a table of irregular identities, whose rows are answered by whether they are in it,
     and are malformed where answers are positions.
     """
-    column = settled(column)
+    column = materialized(column)
     if threads == 1:
         answers = [_ask_part(kernel, dtype, malformed, digits, listed, column)]
     else:
@@ -242,7 +236,7 @@ def _ask_part(
             out.resize(done + n + rows.expected, refcheck=False)
         answer = out[done : done + n]
         if malformed_here and listed is not None:
-            places, texts = regularise(rows, found, wrong)
+            places, texts = regularise(rows.latest, found, wrong)
         kernel(found, answer.view(np.uint8) if dtype is np.bool_ else answer)
         if malformed_here:
             if listed is not None and dtype is not np.int64:
@@ -259,15 +253,17 @@ def _ask_part(
     return out, None
 
 
-def regularise(rows: Source, keys: Keys, status: Statuses) -> tuple[NDArray[np.intp], irregular.Identities]:
-    """Look again at the malformed ones of the rows read last, which may be texts of DIRBS.
+def regularise(
+    values_of: Callable[[NDArray[np.intp]], Iterable[object]], keys: Keys, status: Statuses
+) -> tuple[NDArray[np.intp], irregular.Identities]:
+    """Look again at the rows that are malformed, which may be texts of DIRBS, by what stands in them.
 
     Those that begin with 14 digits get their key and become OK. Returns the places of irregular
     identities, whose status is left, and their normal forms. A check digit that was refused stays so.
     """
     bad = np.flatnonzero((status != ParseStatus.OK) & (status < ParseStatus.CHECK_DIGIT))
     places, texts = [], []
-    for at, value in zip(bad.tolist(), rows.latest(bad), strict=True):
+    for at, value in zip(bad.tolist(), values_of(bad), strict=True):
         form = irregular.normalised(value)
         if isinstance(form, int):
             keys[at], status[at] = form, ParseStatus.OK

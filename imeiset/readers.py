@@ -10,7 +10,7 @@ import mmap
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.ma as ma  # now: numpy would import it in a thread, and a fork meanwhile would wait for ever
@@ -30,24 +30,8 @@ _ACCEPTED = (
 )
 
 
+_LISTS = (list, tuple)
 _AS_THEY_ARE = (str, bytes, bytearray, mmap.mmap, memoryview, array.array, _arrow.ArrowColumn, Mapping)
-
-
-class Source(Protocol):
-    """A column being read."""
-
-    @property
-    def expected(self) -> int:
-        """How many rows are left: exactly, or for lines about."""
-
-    def read(self, keys: Keys, status: Statuses) -> int:
-        """Parse the next rows into both; returns how many, fewer than fit only at the end."""
-
-    def value(self, row: int) -> object:
-        """What stands in that row, for an error to show."""
-
-    def latest(self, rows: NDArray[np.intp]) -> list[object]:
-        """What stands in these rows of the ones read last, counted from the first of them."""
 
 
 class _Rows:
@@ -59,15 +43,19 @@ class _Rows:
 
     @property
     def expected(self) -> int:
+        """How many rows are left: exactly, or for lines about."""
         return len(self._values) - self._next
 
     def value(self, row: int) -> object:
+        """What stands in that row, for an error to show."""
         return self._values[row]
 
     def latest(self, rows: NDArray[np.intp]) -> list[object]:
+        """What stands in these rows of the ones read last, counted from the first of them."""
         return [self.value(row) for row in (rows + self._first).tolist()]
 
     def read(self, keys: Keys, status: Statuses) -> int:
+        """Parse the next rows into both; returns how many, fewer than fit only at the end."""
         rows = self._parse(self._next, keys, status, self._exact)
         self._first = self._next
         self._next += rows
@@ -75,7 +63,7 @@ class _Rows:
 
 
 class _Lines:
-    """Newline-separated numbers in one buffer."""
+    """Newline-separated numbers in one buffer, read like `_Rows`."""
 
     _SAMPLE = 1 << 16
 
@@ -111,7 +99,10 @@ class _Lines:
         return line.partition(b"\n")[0].removesuffix(b"\r")
 
 
-def source(column: object, *, digits: int = 14, exact: bool = False) -> Source:
+Source = _Rows | _Lines
+
+
+def source(column: Any, *, digits: int = 14, exact: bool = False) -> Source:
     """A source for any accepted column.
 
     digits: what integers are, 14-digit keys or (15) keys with their check digit. exact: rows without a
@@ -120,8 +111,9 @@ def source(column: object, *, digits: int = 14, exact: bool = False) -> Source:
     """
     if digits not in (14, 15):
         raise ValueError(f"digits: expected 14 or 15, got {digits!r}")
-    column = settled(column)
-    if isinstance(column, list | tuple):
+    if type(column) not in _LISTS:
+        column = materialized(column)
+    if type(column) in _LISTS:
         return _Rows(column, partial(_parse.objects, column, digits), exact)
     if isinstance(column, _arrow.ArrowColumn):
         return _Rows(column, partial(column.read, digits), exact)
@@ -135,13 +127,13 @@ def source(column: object, *, digits: int = 14, exact: bool = False) -> Source:
     raise TypeError(f"expected {_ACCEPTED}, got {type(column).__name__}{alone}")
 
 
-def settled(column: object) -> object:
+def materialized(column: object) -> object:
     """The column in a form that can be read again: the chunks of an Arrow column, which may be a stream, the
     items of an iterable as a list, others as they are.
 
     Without nanoarrow, a column that can make a NumPy array of itself does so, which is slower and warned of.
     """
-    if type(column) in (list, tuple) or isinstance(column, np.ndarray):
+    if type(column) in _LISTS or isinstance(column, np.ndarray):
         return column
     if _arrow.speaks(column):
         try:
@@ -170,7 +162,7 @@ def split(column: object, parts: int) -> list[Any]:
 
     For threads, so lists stay whole: reading their items holds the interpreter.
     """
-    column = settled(column)
+    column = materialized(column)
     if isinstance(column, _arrow.ArrowColumn):
         return column.split(parts)
     if hasattr(column, "__array__") and not isinstance(column, np.generic):
@@ -212,7 +204,7 @@ def buffers(rows: int) -> tuple[Keys, Statuses]:
 
 
 def values(column: object, *, digits: int = 14) -> Callable[[int], object]:
-    """What stands in a row of a settled column, for some rows of it."""
+    """What stands in a row of a column that `materialized` gave, for some rows of it."""
     rows = source(column, digits=digits)
     if isinstance(rows, _Lines):  # one after the other they cost as much as all lines
         lines = bytes(_text(column) or b"").split(b"\n")

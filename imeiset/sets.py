@@ -80,7 +80,7 @@ class ImeiSet(IdentitySet):
     ) -> Self:
         if irregular not in ("reject", "keep"):
             raise ValueError(f"irregular: expected 'reject' or 'keep', got {irregular!r}")
-        if isinstance(column, cls):
+        if type(column) is cls:
             return column._handled(irregular)
         if irregular == "reject":
             return cls.from_keys(columns.keys_of(column, digits=digits, check_digit=check_digit))

@@ -41,20 +41,9 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import xxhash
 
+from imeiset import errors
 from imeiset._files import publish
 from imeiset._native.background import write_all
-from imeiset.errors import (
-    SnapshotBounds,
-    SnapshotEmpty,
-    SnapshotEndianness,
-    SnapshotHeaderChecksum,
-    SnapshotKind,
-    SnapshotMagic,
-    SnapshotMissing,
-    SnapshotSectionChecksum,
-    SnapshotTruncated,
-    SnapshotVersion,
-)
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -104,7 +93,7 @@ class Snapshot:
             found = _checksum(section)
             if found != self._checksums[name]:
                 expected = f"checksum {self._checksums[name]:016x} of section {name!r}"
-                raise SnapshotSectionChecksum(self.path, expected, f"{found:016x}")
+                raise errors.SnapshotSectionChecksum(self.path, expected, f"{found:016x}")
             self._verify_padding(end)
             end = _aligned(end) + len(section)
         self._verify_padding(end)
@@ -112,7 +101,7 @@ class Snapshot:
     def _verify_padding(self, begin: int) -> None:
         padding = self._data[begin : _aligned(begin)]
         if any(padding):
-            raise SnapshotBounds(self.path, f"zeros from byte {begin}", bytes(padding).hex())
+            raise errors.SnapshotBounds(self.path, f"zeros from byte {begin}", bytes(padding).hex())
 
 
 def write(
@@ -178,15 +167,15 @@ def open(
     try:
         if not stat.S_ISREG(file_path.stat().st_mode):  # to open a FIFO would wait for its writer
             got = "a directory" if file_path.is_dir() else "a device or a pipe"
-            raise SnapshotMissing(path, "a regular file", got)
+            raise errors.SnapshotMissing(path, "a regular file", got)
         with file_path.open("rb", buffering=0) as file:
             snapshot = _open(file, mode)
-    except SnapshotMissing:
+    except errors.SnapshotMissing:
         raise
     except OSError as error:
-        raise SnapshotMissing(path, "a readable file", error.strerror or str(error)) from error
+        raise errors.SnapshotMissing(path, "a readable file", error.strerror or str(error)) from error
     if kind is not None and snapshot.kind != kind:
-        raise SnapshotKind(path, f"a snapshot of kind {kind!r}", repr(snapshot.kind))
+        raise errors.SnapshotKind(path, f"a snapshot of kind {kind!r}", repr(snapshot.kind))
     return snapshot
 
 
@@ -195,37 +184,37 @@ def _open(file: FileIO, mode: str) -> Snapshot:
     size = os.fstat(file.fileno()).st_size
     head = _read(file, _HEADER_SIZE)
     if not head:
-        raise SnapshotEmpty(path, "a snapshot", "an empty file")
+        raise errors.SnapshotEmpty(path, "a snapshot", "an empty file")
     if head[: len(MAGIC)] != MAGIC[: len(head)]:
-        raise SnapshotMagic(path, f"a snapshot, which begins {MAGIC!r}", repr(head[: len(MAGIC)]))
+        raise errors.SnapshotMagic(path, f"a snapshot, which begins {MAGIC!r}", repr(head[: len(MAGIC)]))
     if len(head) < _HEADER_SIZE:
-        raise SnapshotTruncated(path, f"at least {_HEADER_SIZE} bytes", f"{size}")
+        raise errors.SnapshotTruncated(path, f"at least {_HEADER_SIZE} bytes", f"{size}")
     fields, checksum = head[: _HEADER.size], head[_HEADER.size :]
     _, byte_order, version, length, generation, count, packed_kind, entries, table_checksum = _HEADER.unpack(
         fields
     )
     # These two come before the checksum, whose place and meaning they decide.
     if byte_order == int.from_bytes(BYTE_ORDER.to_bytes(4, "little"), "big"):
-        raise SnapshotEndianness(path, "little-endian numbers", "big-endian ones")
+        raise errors.SnapshotEndianness(path, "little-endian numbers", "big-endian ones")
     if byte_order == BYTE_ORDER and version > VERSION:
-        raise SnapshotVersion(path, f"format version {VERSION} or older", f"{version}: update imeiset")
+        raise errors.SnapshotVersion(path, f"format version {VERSION} or older", f"{version}: update imeiset")
     _expect_checksum(path, "the header", checksum, fields)
     if byte_order != BYTE_ORDER:
-        raise SnapshotEndianness(path, f"byte order mark {BYTE_ORDER:#010x}", f"{byte_order:#010x}")
+        raise errors.SnapshotEndianness(path, f"byte order mark {BYTE_ORDER:#010x}", f"{byte_order:#010x}")
     if version < 1:
-        raise SnapshotVersion(path, "format version 1 or later", f"{version}")
+        raise errors.SnapshotVersion(path, "format version 1 or later", f"{version}")
     if size < length:
-        raise SnapshotTruncated(path, f"{length} bytes", f"{size}")
+        raise errors.SnapshotTruncated(path, f"{length} bytes", f"{size}")
     if size > length:
-        raise SnapshotBounds(path, f"{length} bytes", f"{size}")
+        raise errors.SnapshotBounds(path, f"{length} bytes", f"{size}")
     if count >= 1 << 63:
-        raise SnapshotBounds(path, f"a count below {1 << 63}", f"{count}")
+        raise errors.SnapshotBounds(path, f"a count below {1 << 63}", f"{count}")
     if entries > MAX_SECTIONS:
-        raise SnapshotBounds(path, f"at most {MAX_SECTIONS} sections", f"{entries}")
+        raise errors.SnapshotBounds(path, f"at most {MAX_SECTIONS} sections", f"{entries}")
     table = _read(file, _ENTRY.size * entries)
     _expect_checksum(path, "the section table", _CHECKSUM.pack(table_checksum), table)
     if len(table) < _ENTRY.size * entries:
-        raise SnapshotBounds(path, f"{entries} sections", f"a file of {size} bytes")
+        raise errors.SnapshotBounds(path, f"{entries} sections", f"a file of {size} bytes")
     kind = _unpacked(path, packed_kind, "a kind")
 
     places: dict[str, slice] = {}
@@ -234,15 +223,15 @@ def _open(file: FileIO, mode: str) -> Snapshot:
     for packed_name, offset, section_length, section_checksum in _ENTRY.iter_unpack(table):
         name = _unpacked(path, packed_name, "a section name")
         if name in places:
-            raise SnapshotBounds(path, "different section names", f"{name!r} twice")
+            raise errors.SnapshotBounds(path, "different section names", f"{name!r} twice")
         if offset != _aligned(end):
-            raise SnapshotBounds(path, f"section {name!r} at {_aligned(end)}", f"{offset}")
+            raise errors.SnapshotBounds(path, f"section {name!r} at {_aligned(end)}", f"{offset}")
         end = offset + section_length
         if end > length:
-            raise SnapshotBounds(path, f"section {name!r} to end by {length}", f"{end}")
+            raise errors.SnapshotBounds(path, f"section {name!r} to end by {length}", f"{end}")
         places[name], checksums[name] = slice(offset, end), section_checksum
     if _aligned(end) != length:
-        raise SnapshotBounds(path, f"sections that end by {length}", f"{_aligned(end)}")
+        raise errors.SnapshotBounds(path, f"sections that end by {length}", f"{_aligned(end)}")
 
     data = memoryview(_load(file, size) if mode == "memory" else _map(file, size)).toreadonly()
     sections = {name: data[place] for name, place in places.items()}
@@ -266,7 +255,7 @@ def _load(file: FileIO, size: int) -> mmap.mmap:
         while done < size:
             got = file.readinto(view[done:])
             if not got:
-                raise SnapshotTruncated(str(file.name), f"{size} bytes", f"{done}")
+                raise errors.SnapshotTruncated(str(file.name), f"{size} bytes", f"{done}")
             done += got
     return data
 
@@ -323,7 +312,7 @@ def _packed(text: str) -> bytes:
 def _unpacked(path: str, packed: bytes, what: str) -> str:
     text = packed.rstrip(b"\0").decode("latin-1")
     if not (text and text.isascii() and text.isprintable()):
-        raise SnapshotBounds(path, f"{what} of printable ASCII", repr(packed))
+        raise errors.SnapshotBounds(path, f"{what} of printable ASCII", repr(packed))
     return text
 
 
@@ -331,7 +320,7 @@ def _expect_checksum(path: str, what: str, expected: bytes, data: bytes) -> None
     found = xxhash.xxh3_64_intdigest(data)
     if _CHECKSUM.pack(found) != expected:
         written = int.from_bytes(expected, "little")
-        raise SnapshotHeaderChecksum(path, f"checksum {written:016x} of {what}", f"{found:016x}")
+        raise errors.SnapshotHeaderChecksum(path, f"checksum {written:016x} of {what}", f"{found:016x}")
 
 
 def _aligned(offset: int) -> int:

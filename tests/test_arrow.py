@@ -27,7 +27,7 @@ from imeiset import (
     to_arrow,
 )
 from imeiset.columns import keys_of
-from imeiset.readers import settled, split
+from imeiset.readers import materialized, split
 
 nanoarrow = pytest.importorskip("nanoarrow")
 pa = pytest.importorskip("pyarrow")
@@ -250,7 +250,7 @@ def test_no_values():
 
 def test_one_dictionary_is_parsed_once():
     array = pa.array([GOOD, None, "x"] * 9).dictionary_encode()
-    column = settled(pa.chunked_array([array[:5], array[5:]]))
+    column = materialized(pa.chunked_array([array[:5], array[5:]]))
     first, second = column._chunks
     rows(column)
     assert first._parsed is second._parsed
@@ -376,7 +376,7 @@ def test_nothing_is_copied():
     """Parsing sees what is in the producer's memory now."""
     data = bytearray(GOOD.encode() * 2)
     column = pa.Array.from_buffers(pa.string(), 2, [None, offsets(0, 15, 30), pa.py_buffer(data)])
-    before = settled(column)
+    before = materialized(column)
     data[:15] = b"352099001761481"
     assert rows(before) == expected(["352099001761481", GOOD])
 

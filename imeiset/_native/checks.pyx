@@ -133,8 +133,8 @@ cdef class CheckTables:
     whatever else the caller wants to find here.
     """
 
-    cdef readonly object unlisted, about
-    cdef object explain, malformed
+    cdef readonly object about
+    cdef object unlisted, explain, malformed
     cdef tuple kept
     cdef const void* in_known
     cdef const void* in_wide  # NULL where there is none

@@ -12,7 +12,7 @@ cdef struct layers:  # an index each
 
 @cython.final
 cdef class Layered:
-    cdef readonly object base, added, removed
+    cdef tuple kept
     cdef layers layers
 
 

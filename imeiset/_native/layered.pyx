@@ -12,7 +12,7 @@ cdef class Layered:
     """The keys of a frozen index, without those removed since, and with those added since."""
 
     def __cinit__(self, base not None, added=None, removed=None):
-        self.base, self.added, self.removed = base, added, removed
+        self.kept = (base, added, removed)
         self.layers.base = index_pointer(base)
         self.layers.added = index_pointer(added) if added is not None else NULL
         self.layers.removed = index_pointer(removed) if removed is not None else NULL

@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     from imeiset import ApplyReport
 
 
+_OTHERWISE = {"irregular": "reject", "max_rejects": 0}  # where an option is not given
+
+
 @click.command("apply")
 @click.argument("base", type=FILE, metavar="BASE|STORE")
 @click.argument("deltas", type=FILE, metavar="DELTA...", nargs=-1, required=True, callback=stdin_once)
 @click.option("-o", "--output", type=FILE, metavar="OUT", help="The snapshot to write; may be BASE.")
-@click.option("--list", "name", metavar="NAME", help="Of a store: the list, if it has more than one.")
+@click.option("--list", metavar="NAME", help="Of a store: the list, if it has more than one.")
 @click.option(
     "--sequence", type=click.IntRange(1), metavar="N", help="Of a store: the number the first delta must get."
 )
@@ -45,20 +48,7 @@ if TYPE_CHECKING:
 @max_rejects_option
 @json_option
 def command(
-    base: str,
-    deltas: tuple[str, ...],
-    output: str | None,
-    name: str | None,
-    sequence: int | None,
-    irregular: str | None,
-    change: str | None,
-    allow: tuple[str, ...],
-    expect_digest: str | None,
-    min_size: float,
-    force: bool,
-    rejects: str | None,
-    as_json: bool,
-    **options: Any,  # of `load`
+    base: str, deltas: tuple[str, ...], output: str | None, allow: list[str], as_json: bool, **options: Any
 ) -> None:
     """Apply deltas to the snapshot BASE, or to a list of STORE.
 
@@ -77,10 +67,10 @@ def command(
     """
     from imeiset.feeds import Options
 
-    is_store = Path(base).is_dir()
-    for option, value in (("--list", name), ("--sequence", sequence), ("--irregular", irregular)):
-        if value is not None and not is_store:
-            raise click.UsageError(f"{option} needs the directory of a store, got {base!r}")
+    is_store, rejects = Path(base).is_dir(), options["rejects"]
+    for name in ("list", "sequence", "irregular"):
+        if options[name] is not None and not is_store:
+            raise click.UsageError(f"--{name} needs the directory of a store, got {base!r}")
     if is_store and output is not None:
         raise click.UsageError(f"{base!r} is a directory: a store is changed itself, without -o")
     if not is_store and output is None:
@@ -91,53 +81,49 @@ def command(
         check_outputs(deltas, output, rejects)
     if rejects is not None:
         check_outputs((base, *deltas), rejects, None)
+    options |= {name: options[name] or otherwise for name, otherwise in _OTHERWISE.items()}
+    options |= {
+        "checks": {*CHECKS} - {*allow},
+        "min_size": 0 if options.pop("force") else options["min_size"],
+    }
     try:
-        options |= {"irregular": irregular or "reject", "rejects": rejects}
-        options["max_rejects"] = options["max_rejects"] or 0
-        Options(**options)
+        Options(**{name: options[name] for name in ("format", "column", "rejects", *_OTHERWISE)})
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    options |= {"change": change, "checks": set(CHECKS) - set(allow), "min_size": 0 if force else min_size}
     if output is not None:
-        _apply_to_set(base, deltas, output, as_json, expect_digest=expect_digest, **options)
+        _apply_to_set(base, deltas, output, as_json, options)
     else:
-        _apply_to_store(base, deltas, name, sequence, expect_digest, as_json, options)
+        _apply_to_store(base, deltas, as_json, options)
 
 
-def _apply_to_set(base: str, deltas: tuple[str, ...], output: str, as_json: bool, **how: Any) -> None:
+def _apply_to_set(
+    base: str, deltas: tuple[str, ...], output: str, as_json: bool, options: dict[str, Any]
+) -> None:
     from imeiset import ImeiSet, apply
 
     old = ImeiSet.open(base, checksums=True)
     with progress_bar() as progress:
-        result, applied = apply(old, deltas, **how, progress=progress)
+        result, applied = apply(old, deltas, **options, progress=progress)
     result.save(output)
     _say(applied, f"{printable(output)}: {applied.keys:,} IMEIs, {len(old):,} before", as_json)
 
 
-def _apply_to_store(
-    base: str,
-    deltas: tuple[str, ...],
-    name: str | None,
-    sequence: int | None,
-    expect_digest: str | None,
-    as_json: bool,
-    how: dict[str, Any],
-) -> None:
+def _apply_to_store(base: str, deltas: tuple[str, ...], as_json: bool, options: dict[str, Any]) -> None:
     from imeiset import Store, apply
 
+    name, sequence, expect_digest = options["list"], options["sequence"], options["expect_digest"]
     with Store.open(base) as store:
         names = [one.name for one in store.lists]
         if name not in names and (name is not None or len(names) != 1):
             raise click.UsageError(f"--list: expected one of {', '.join(names)}, got {name or 'none'}")
-        how["list"] = name or names[0]
         for at, delta in enumerate(deltas):
             before = store.sequence
-            how["sequence"] = None if sequence is None else sequence + at
-            how["expect_digest"] = expect_digest if at == len(deltas) - 1 else None
+            options["sequence"] = None if sequence is None else sequence + at
+            options["expect_digest"] = expect_digest if at == len(deltas) - 1 else None
             with progress_bar() as progress:
-                _, applied = apply(store, delta, progress=progress, **how)
+                _, applied = apply(store, delta, progress=progress, **options)
             again = ", as before" if store.sequence == before else ""
-            title = f"{printable(base)}: change {applied.sequence}{again}, {printable(how['list'])}"
+            title = f"{printable(base)}: change {applied.sequence}{again}, {printable(name or names[0])}"
             _say(applied, title, as_json, delta=delta)
 
 

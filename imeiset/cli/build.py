@@ -17,6 +17,7 @@ from imeiset.cli.files import (
     progress_bar,
     rejects_option,
     stdin_once,
+    working,
 )
 from imeiset.errors import printable
 
@@ -101,32 +102,39 @@ def command(
     OUT appears when everything was read and written, or not at all. A list that is much smaller than the last
     one is refused.
     """
-    rejects, form = options["rejects"], options["format"]
-    if against is not None and rejects is not None:
-        check_outputs((against,), rejects, None)
-    if any(name.endswith(".toml") for name in files):
-        from imeiset.cli.registers import build
-
-        build(context, files, output)
-        return
-    from imeiset import ImeiSet, load
+    from imeiset import ImeiSet, Register, load
+    from imeiset.cli import registers
     from imeiset.deltas.apply import expect_size
     from imeiset.feeds.formats import FORMATS
 
-    if form is not None and form not in FORMATS:
+    rejects, form = options["rejects"], options["format"]
+    described = any(name.endswith(".toml") for name in files)
+    if against is not None and rejects is not None:
+        check_outputs((against,), rejects, None)
+    if described:
+        registers.expect_alone(context, files)
+    elif form is not None and form not in FORMATS:
         raise click.UsageError(f"--format: expected one of {', '.join(FORMATS)}, got {form!r}")
-    check_outputs(files, output, rejects)
-    last = None if force or against is None else ImeiSet.open(against)
-    with progress_bar() as progress:
-        result = load(files, **options, progress=progress)
+    else:
+        check_outputs(files, output, rejects)
+    kind: Any = Register if described else ImeiSet
+    last = None if force or against is None else kind.open(against)
+    if described:
+        loaded: Any = registers.load(files[0], output, rejects, options["max_rejects"], options["max_rows"])
+    else:
+        with progress_bar() as progress:
+            loaded = load(files, **options, progress=progress)
     if last is None and not force:
-        last = last_list(output, ImeiSet.open)
+        last = last_list(output, kind.open)
     if last is not None:
-        expect_size(output, result.set, last, min_size)
-    result.set.save(output)
-    if as_json:
-        click.echo(result.report.to_json())
+        (registers.expect_size if described else expect_size)(output, loaded[0], last, min_size)
+    with working("writing"):
+        loaded[0].save(output)
+    if described:
+        registers.show(loaded, output, as_json)
+    elif as_json:
+        click.echo(loaded.report.to_json())
     else:
         from imeiset.cli.reports import show_load
 
-        show_load(result.report, f"{printable(output)}: {result.report.keys:,} IMEIs")
+        show_load(loaded.report, f"{printable(output)}: {loaded.report.keys:,} IMEIs")

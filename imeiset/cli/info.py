@@ -40,10 +40,14 @@ def command(snapshot: str, top: int, as_json: bool) -> None:
 
 
 def _show_register(register: "Register | Store", name: str, as_json: bool) -> None:
-    from imeiset import Store
+    from imeiset import Store, snapshot
 
     status = register.status() if isinstance(register, Store) else None
-    facts = store_facts(status) if status else _facts_of_file(name)
+    if status:
+        facts = store_facts(status)
+    else:
+        file = snapshot.open(name)
+        facts = {"bytes": file.nbytes, "state_id": f"{file.digest:016x}"}
     lists: list[dict[str, Any]] = [
         {
             "name": one.name,
@@ -83,13 +87,6 @@ def _show_register(register: "Register | Store", name: str, as_json: bool) -> No
         held = ", ".join(f"{count:,} by {rule}" for rule, count in one["counts"].items()) or "nothing"
         table.add_row(printable(one["name"]), one["status"], one["kind"], held, printable(one["reason"]))
     Console(markup=False, emoji=False, highlight=False).print(table)
-
-
-def _facts_of_file(name: str) -> dict[str, Any]:
-    from imeiset import snapshot
-
-    file = snapshot.open(name)
-    return {"bytes": file.nbytes, "state_id": f"{file.digest:016x}"}
 
 
 def _show_set(members: "ImeiSet", snapshot: str, top: int, as_json: bool) -> None:

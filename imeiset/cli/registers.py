@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli.files import check_outputs, last_list, progress_bar, working
+from imeiset.cli.files import check_outputs, progress_bar
 from imeiset.errors import printable
 
 if TYPE_CHECKING:
@@ -19,30 +19,24 @@ _TOGETHER = ("rejects", "max_rejects", "max_rows", "as_json", "against", "min_si
 _WITHIN = ("format", "column", "check_digit", "irregular")
 
 
-def build(context: click.Context, files: tuple[str, ...], output: str) -> None:
-    """`imeiset build` of a description."""
-    from imeiset import Register
-    from imeiset.errors import FeedLimit
-    from imeiset.register.lists import shrunk
-
-    given = context.params
+def expect_alone(context: click.Context, files: tuple[str, ...]) -> None:
+    """That `imeiset build` of a description has no other files, and no options that stand in it."""
     if len(files) > 1:
         raise click.UsageError("expected a description alone, got other files beside it: name them in it")
-    for name in given.keys() - {"files", "output", *_TOGETHER}:
+    for name in context.params.keys() - {"files", "output", *_TOGETHER}:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             why = f"write {name} = ... in its lists" if name in _WITHIN else "leave it out"
             raise click.UsageError(f"--{name.replace('_', '-')} does not go with a description: {why}")
-    against, force = given["against"], given["force"]
-    last = None if force or against is None else Register.open(against)
-    loaded = load(files[0], output, given["rejects"], given["max_rejects"], given["max_rows"])
-    if last is None and not force:
-        last = last_list(output, Register.open)
-    if last is not None and (found := shrunk(last.counts(), loaded.register.counts(), given["min_size"])):
+
+
+def expect_size(output: str, register: "Register", last: "Register", min_size: float) -> None:
+    """That no list has less than so many percent of what it had. FeedLimit otherwise."""
+    from imeiset.errors import FeedLimit
+    from imeiset.register.lists import shrunk
+
+    if found := shrunk(last.counts(), register.counts(), min_size):
         expected, got = found
         raise FeedLimit(output, expected, f"{got}: --force takes it all the same")
-    with working("writing"):
-        loaded.register.save(output)
-    show(loaded, output, given["as_json"])
 
 
 def load(

@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -41,28 +42,20 @@ def command(store: str, interval: float, imei: str | None, imsi: str | None, as_
 
     if imsi is not None and imei is None:
         raise click.UsageError("--imsi needs --imei")
-    try:
-        _follow(Store.open(store), store, interval, imei, imsi, as_json)
-    except KeyboardInterrupt:
-        return
-
-
-def _follow(
-    reader: "Store", name: str, interval: float, imei: str | None, imsi: str | None, as_json: bool
-) -> None:
-    _show(reader, name, imei, imsi, as_json)
-    fault = None
-    while True:
-        time.sleep(interval)
-        try:
-            moved, error = reader.refresh(), None
-        except (ImeisetError, OSError) as caught:
-            moved, error = False, str(caught)
-        if error and error != fault:
-            click.echo(f"imeiset: {printable(error)}", err=True)
-        fault = error
-        if moved:
-            _show(reader, name, imei, imsi, as_json)
+    with suppress(KeyboardInterrupt):
+        reader, fault = Store.open(store), None
+        _show(reader, store, imei, imsi, as_json)
+        while True:
+            time.sleep(interval)
+            try:
+                moved, error = reader.refresh(), None
+            except (ImeisetError, OSError) as caught:
+                moved, error = False, str(caught)
+            if error and error != fault:
+                click.echo(f"imeiset: {printable(error)}", err=True)
+            fault = error
+            if moved:
+                _show(reader, store, imei, imsi, as_json)
 
 
 def _show(reader: "Store", name: str, imei: str | None, imsi: str | None, as_json: bool) -> None:

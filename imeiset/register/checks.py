@@ -15,10 +15,10 @@ from imeiset._native.imsi import BAD_IMSI, NO_IMSI
 from imeiset._threads import in_threads, parts_for
 from imeiset.errors import ImeiError, ImsiError, ParseStatus
 from imeiset.readers import Keys
+from imeiset.register import kinds
 from imeiset.register.coverage import Coverage
 from imeiset.register.details import damaged
 from imeiset.register.imsis import imsi_numbers
-from imeiset.register.kinds import LEVELS
 from imeiset.register.layered import LayeredSet
 from imeiset.register.lists import List, ListMapping
 from imeiset.register.policy import STRENGTH, EquipmentStatus, Policy, Verdict
@@ -53,17 +53,17 @@ class Rules:
         by_strength = sorted(range(len(lists)), key=lambda i: STRENGTH.index(self._statuses[i]))
         levels = {
             rule: Level(
-                [(part.part, self._statuses[i], i) for i in by_strength if (part := lists[i].parts.get(rule))]
+                [(part.part, self._statuses[i], i) for i in by_strength if (part := getattr(lists[i], rule))]
             )
-            for rule in LEVELS
+            for rule in kinds.LEVELS
         }
         paired = [(i, one.kind, one.pairs) for i, one in enumerate(lists) if one.pairs is not None]
         paired.sort(key=lambda entry: entry[1])  # 'exempt' before 'lock'
         prefixes = sorted((prefix, i) for i, one in enumerate(lists) for prefix in one.prefixes)
-        has = {rule for one in lists for rule in one.rules}
+        fields = {rule: kinds.RULES[rule].field for rule in self.policy.precedence}
         return CheckTables(
             coverage.imeis,
-            order=[rule for rule in self.policy.precedence if rule in has],
+            order=[rule for rule, held in fields.items() if any(getattr(one, held) for one in lists)],
             levels=levels,
             pairings=[(pairs.pairing, kind == "lock", self._code(i)) for i, kind, pairs in paired],
             prefixes=np.array([prefix for prefix, _ in prefixes], np.uint64),
@@ -301,7 +301,7 @@ class Checks(ListMapping, Checker):
         [1, 0]
         """
         tables = self._tables()
-        imeis = readers.settled(imeis)
+        imeis = readers.materialized(imeis)
         dtype: Any = np.uint16 if lists else np.uint8
         numbers: Keys | None = None
         value: Callable[[int], object] | None = None

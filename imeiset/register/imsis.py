@@ -17,7 +17,7 @@ _ROWS = 1 << 16  # of Python objects at a time
 
 def imsi_numbers(imsis: object, rows: int) -> tuple[Keys, Callable[[int], object]]:
     """The numbers of a column of IMSIs, and what gives the text in a row."""
-    column = readers.settled(imsis)
+    column = readers.materialized(imsis)
     value: Callable[[int], object]
     if isinstance(column, list | tuple):
         value = column.__getitem__

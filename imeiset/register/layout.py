@@ -39,7 +39,7 @@ from imeiset.register.kinds import LEVELS
 from imeiset.register.layered import NOTHING, LayeredSet, anew, packed
 from imeiset.register.lists import List, check_prefixes
 from imeiset.register.pairs import LayeredPairs, Pairs
-from imeiset.register.policy import Policy, status_of
+from imeiset.register.policy import Policy
 from imeiset.sets import ImeiSet
 
 if TYPE_CHECKING:
@@ -192,8 +192,7 @@ def _read(sections: Mapping[str, bytes | memoryview], path: str) -> tuple[tuple[
         held: dict[str, Any] = {rule: members(one, rule) for rule in LEVELS}
         held |= {"irregular": frozenset(texts), "pairs": pairs}
         held["prefixes"] = prefix_numbers(one.get("prefixes", ()))
-        status = status_of("status", one["status"])
-        lists.append(List(one["name"], status, one["kind"], one["reason"], **held))
+        lists.append(List(one["name"], one["status"], one["kind"], one["reason"], **held))
     if len({one.name for one in lists}) < len(lists) or len(lists) > MAX_LISTS:
         raise ValueError(f"expected at most {MAX_LISTS} lists of different names, got others")
     for one in lists:

@@ -133,7 +133,7 @@ class Screener:
         """
         if malformed not in (None, False, True):
             raise TypeError(f"malformed: expected None, False or True, got {malformed!r}")
-        column = readers.settled(column)
+        column = readers.materialized(column)
         if isinstance(self.list, ImeiSet):
             return self.list.contains(column, threads=_threads(column, threads), malformed=malformed)
         codes, first = self.codes(column, threads=threads), len(self.words) - len(_MALFORMED)
@@ -163,7 +163,7 @@ class Screener:
         >>> [screener.words[code] for code in screener.codes(["490154203237518", "n/a"])]
         ['listed', 'malformed: not digit']
         """
-        column = readers.settled(column)
+        column = readers.materialized(column)
         return self.now().decided(*columns.parse(column), readers.values(column), threads=threads)[0]
 
     def now(self) -> "Screener":

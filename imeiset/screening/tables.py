@@ -124,11 +124,11 @@ class TableScreen:
         if isinstance(batch, tuple):
             batch = self._parsed(path, *batch)
         try:
-            column = readers.settled(batch.column(at))
+            column = readers.materialized(batch.column(at))
             keys, status = columns.parse(column)
             blanks = np.isin(status, (ParseStatus.SEPARATOR, ParseStatus.NOT_DIGIT))
             if blanks.any() and is_text(batch.schema.types[at]):  # around a text they are no part of it
-                column = readers.settled(trimmed(batch.column(at)))
+                column = readers.materialized(trimmed(batch.column(at)))
                 keys, status = columns.parse(column)
         except TypeError as error:
             raise FeedColumn(path, "a column of texts, or of 14-digit integers", str(error)) from error

@@ -114,7 +114,7 @@ def test_completions_of_commands_and_options():
 @pytest.mark.parametrize("name", _COMMANDS)
 def test_every_path_is_completed(name):
     command = main.get_command(None, name)
-    texts = {"imeis", "format", "column", "name", "expect_digest", "imei", "imsi"}
+    texts = {"imeis", "format", "column", "list", "expect_digest", "imei", "imsi"}
     for parameter in command.params:
         if parameter.type.name == "text":
             assert parameter.name in texts, name

@@ -10,7 +10,6 @@ import pickle
 import shutil
 import threading
 import time
-from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -18,12 +17,10 @@ import pytest
 from imeiset import Delta, EquipmentStatus, Register, Store
 from imeiset.errors import (
     StoreDamaged,
-    StoreError,
     StoreExists,
     StoreInDoubt,
     StoreLocked,
     StoreReplaced,
-    StoreSequence,
 )
 from imeiset.register.layout import Contents
 from imeiset.store import directory as _directory
@@ -424,9 +421,3 @@ def test_a_journal_that_tells_phones_does_not_in_messages(path):
     with pytest.raises(StoreDamaged) as caught:
         Store.open(path)
     assert "490154203237" not in str(caught.value)
-
-
-def test_errors_of_a_store_have_one_parent():
-    assert issubclass(StoreReplaced, StoreError)
-    assert issubclass(StoreSequence, StoreError)
-    assert Path(_directory.__file__).name == "directory.py"
