@@ -51,11 +51,14 @@ class Index(FrozenIndex):
         digest: take the digest of the keys on the way, in a thread beside, which is cheaper than later.
         """
         of_keys: list[bytes] = []
-        with closing(sorted_parts(parts, threads)) as batches:
+        batches = sorted_parts(parts, threads)
+        try:
             if not digest:
                 return cls.from_sorted(batches)
             with closing(_hashed(batches, of_keys)) as hashed:
                 made = cls.from_sorted(hashed)
+        finally:
+            batches.close()  # and so its threads end
         made._of_keys = of_keys[0]
         return made
 
