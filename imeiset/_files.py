@@ -10,7 +10,6 @@ import errno
 import fcntl
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -61,7 +60,7 @@ def publish(
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(target.stat().st_mode):
             raise OSError(errno.EEXIST, "exists and is not a regular file", os.fspath(path))
-    name, mode = f".imeiset-{secrets.token_hex(8)}.tmp", 0o600 if private else 0o666
+    name, mode = f".imeiset-{os.urandom(8).hex()}.tmp", 0o600 if private else 0o666
     try:
         directory = Opened(os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     except OSError as error:

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -145,18 +145,9 @@ def load(
     (['490154203237518'], 1)
     """
     names = _names(paths, rejects)
-    options = Options(
-        format=format,
-        column=column,
-        check_digit=check_digit,
-        irregular=irregular,
-        rejects=rejects,
-        max_rejects=max_rejects,
-        max_line=max_line,
-        max_rows=max_rows,
-        max_bytes=max_bytes,
-        max_ratio=max_ratio,
-    )
+    options = Options(format, column, check_digit, irregular, rejects)
+    options = replace(options, max_rejects=max_rejects, max_line=max_line, max_rows=max_rows)
+    options = replace(options, max_bytes=max_bytes, max_ratio=max_ratio)
     started = time.perf_counter()
     keys: list[NDArray[np.uint64]] = []
     lows: list[NDArray[np.uint64]] = []

@@ -12,19 +12,10 @@ from typing import BinaryIO
 
 import numpy as np
 
+from .. import errors
 from .._files import publish
 from .._native.scan import MAX_ROW, Scanner
-from ..errors import (
-    CheckDigit,
-    FeedColumn,
-    FeedEmpty,
-    FeedEncoding,
-    FeedLimit,
-    FeedRejects,
-    ParseStatus,
-    mask,
-    mask_text,
-)
+from ..errors import CheckDigit, ParseStatus, mask, mask_text
 from .dialect import Dialect, preamble, sniff
 from .formats import CHANGE, FORMATS, Format, plain
 from .report import FIRST_LINES, LoadReport, Rejects, RowFlaw, reason_of
@@ -135,7 +126,7 @@ class Reader:
     def __exit__(self, *error: object) -> None:
         if self.options.rejects is not None and not self._outputs and error[0] is None:
             self._first.write(b"line,source,reason,imei\n")
-        if isinstance(error[1], FeedRejects):
+        if isinstance(error[1], errors.FeedRejects):
             error = (None, None, None)
         if self._own:
             self._files.__exit__(*error)  # type: ignore[arg-type]
@@ -156,10 +147,10 @@ class Reader:
                 self._account(path, block)
                 yield block, position
         if report.rows == rows and not header:
-            raise FeedEmpty(path, "rows", "only comments and blank lines")
+            raise errors.FeedEmpty(path, "rows", "only comments and blank lines")
         if report.rows > rows and (report.accepted, sum(report.ignored.values())) == (accepted, ignored):
             reasons = ", ".join(f"{entry.count:,} {entry.text}" for entry in report.rejects.values())
-            raise FeedRejects(path, "IMEIs", f"none: every row was rejected ({reasons})")
+            raise errors.FeedRejects(path, "IMEIs", f"none: every row was rejected ({reasons})")
 
     # ---- text ----------------------------------------------------------------------
 
@@ -213,7 +204,9 @@ class Reader:
                     dialect, used = self._begin(path, buffer[start:stop], delta)
                     header = dialect.header
                     if used == stop - start and whole:
-                        raise FeedLimit(path, f"rows in the first {used:,} bytes", "comments and a header")
+                        raise errors.FeedLimit(
+                            path, f"rows in the first {used:,} bytes", "comments and a header"
+                        )
                     scanners = [self.scanner(dialect) for _ in range(THREADS + 1 if whole else 1)]
                     for scanner in scanners[1:]:
                         idle.put(scanner)
@@ -245,7 +238,7 @@ class Reader:
             while waiting:
                 yield finished(), source.position, header
         if not scanners:
-            raise FeedEmpty(path, "text", "an empty file")
+            raise errors.FeedEmpty(path, "text", "an empty file")
         yield scanners[0].scan(memoryview(left + rest), final=True)[0], source.position, header
         report.lines += self._first_line - 1 + (last != ord("\n"))
 
@@ -294,9 +287,9 @@ class Reader:
         """Raise FeedColumn for a delta where a full list is expected."""
         named = Path(path).name.lower()
         if not delta and plain(CHANGE) in map(plain, titles):
-            raise FeedColumn(path, "a full list", "a delta, with changes: use `imeiset apply`")
+            raise errors.FeedColumn(path, "a full list", "a delta, with changes: use `imeiset apply`")
         if not delta and "_delta_" in named and any(word in named for word in ("_unblocked", "_removed")):
-            raise FeedColumn(path, "a full list", "a delta, by its name: use `imeiset apply`")
+            raise errors.FeedColumn(path, "a full list", "a delta, by its name: use `imeiset apply`")
 
     # ---- accounts --------------------------------------------------------------------
 
@@ -324,7 +317,7 @@ class Reader:
         for lines in block.columns.get("line", []) + block.text_columns.get("line", []):
             lines += self._first_line
         if options.max_rows is not None and report.rows > options.max_rows:
-            raise FeedLimit(path, f"at most {options.max_rows:,} rows", "more")
+            raise errors.FeedLimit(path, f"at most {options.max_rows:,} rows", "more")
         for rejected in block.rejected:
             self._reject(path, rejected)
         self._first_line += block.lines
@@ -334,7 +327,7 @@ class Reader:
         lines, reasons = rejected.lines + self._first_line, rejected.reasons
         if (many := np.flatnonzero(rejected.returns > MAX_RETURNS)).size:
             got = f"lines that end in CR, from line {lines[many[0]]} on"
-            raise FeedEncoding(path, "lines that end in LF or CRLF", got)
+            raise errors.FeedEncoding(path, "lines that end in LF or CRLF", got)
         counts = np.bincount(reasons)
         for code in np.flatnonzero(counts).tolist():
             reason = reason_of(code)
@@ -352,7 +345,7 @@ class Reader:
             at = len(lines) - (report.rejected - limit)
             cell = f" ('{mask(rejected.cells[at])}')" if rejected.cells[at] else ""
             got = f"one more: {reason_of(reasons[at]).text}{cell}"
-            raise FeedRejects(path, f"at most {limit} rejected rows", got, line=int(lines[at]))
+            raise errors.FeedRejects(path, f"at most {limit} rejected rows", got, line=int(lines[at]))
 
     def open_rejects(self, dialect: Dialect, titles: bytes) -> None:
         """Where rejected rows of such a layout are written: below its own header, in its own delimiter, so
@@ -381,7 +374,7 @@ def header_of(path: str, text: bytes | bytearray, dialect: Dialect, max_line: in
     scanner.feed(text, final=True)
     scanner.batch()
     if scanner.rows[0, 3] == RowFlaw.LONG_ROW:
-        raise FeedLimit(path, f"a header of at most {max_line} bytes", "a longer one")
+        raise errors.FeedLimit(path, f"a header of at most {max_line} bytes", "a longer one")
     return bytes(text[: int(scanner.rows[0, 1])])
 
 
