@@ -20,11 +20,17 @@ def show_load(report: "LoadReport", title: str) -> None:
         click.echo(f" digest  {report.digest}")
 
 
-def _load_table(report: "LoadReport") -> Table:
-    table = Table(show_header=False, box=None)
+def facts_table(title: str | None = None) -> Table:
+    """A table of names, counts and notes."""
+    table = Table(title=title, title_justify="left", show_header=False, box=None)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, justify="right")
     table.add_column(style="dim", overflow="fold")
+    return table
+
+
+def _load_table(report: "LoadReport") -> Table:
+    table = facts_table()
 
     def add(name: str, count: int, note: str = "", style: str = "") -> None:
         table.add_row(name, f"{count:,}", note, style=style)

@@ -69,12 +69,9 @@ def command(
 
 
 def _table(report: "ScreenReport") -> "Table":
-    from rich.table import Table
+    from imeiset.cli.reports import facts_table
 
-    table = Table(title=f"{report.hits:,} hits", title_justify="left", show_header=False, box=None)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, justify="right")
-    table.add_column(style="dim", overflow="fold")
+    table = facts_table(f"{report.hits:,} hits")
     sources = ", ".join(report.inputs[:3]) + (", ..." if len(report.inputs) > 3 else "")
     rate = report.rows / report.seconds / 1e6 if report.seconds else 0
     table.add_row(
