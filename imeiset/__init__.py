@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from imeiset.feeds.export import export
     from imeiset.imei import Imei
     from imeiset.merging import merge
-    from imeiset.opening import open
+    from imeiset.opening import open as open
     from imeiset.register import EquipmentStatus, Policy, Register, Verdict
     from imeiset.screening import Screener, ScreenReport, screen
     from imeiset.sets import ImeiSet
@@ -50,12 +50,14 @@ _MODULES = {
     "imeiset.sets": "ImeiSet",
     "imeiset.store": "Delta Store",
 }
+_ROOMS = "columns deltas errors feeds integrations register screening sets snapshot store"
+# Without `open`, which `from imeiset import *` must not put in the place of the built-in one.
 __all__ = [
     "ApplyReport", "Delta", "EquipmentStatus", "FeedError", "Imei", "ImeiError", "ImeiSet", "ImeisetError",
     "ImsiError", "LoadReport", "LoadResult", "LoadedRegister", "ParseStatus", "Policy", "Register",
     "ScreenReport", "Screener", "SnapshotError", "Store", "StoreError", "Verdict", "apply", "are_valid",
-    "check_digit", "diff", "export", "is_valid", "load", "load_register", "merge", "open", "parse", "screen",
-    "tacs", "to_arrow",
+    "check_digit", "diff", "export", "is_valid", "load", "load_register", "merge", "parse", "screen", "tacs",
+    "to_arrow",
 ]  # fmt: skip
 __version__ = "0.1.0"
 
@@ -68,8 +70,10 @@ if not TYPE_CHECKING:  # a checker would take every name for one that there is
         for module, names in _MODULES.items():
             if name in names.split():
                 return globals().setdefault(name, getattr(import_module(module), name))
+        if name in _ROOMS.split():
+            return import_module(f"imeiset.{name}")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_ROOMS.split(), "open"})

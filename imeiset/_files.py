@@ -58,8 +58,9 @@ def publish(
     if not of_store and is_of_store(target):
         raise StoreExists(path, "a file to write", "a file of a store: choose another name")
     with suppress(FileNotFoundError):
-        if not stat.S_ISREG(target.stat().st_mode):
-            raise OSError(errno.EEXIST, "exists and is not a regular file", os.fspath(path))
+        there = Path(path).stat()  # /dev/stdout leads to what may have no name
+        if not stat.S_ISREG(there.st_mode) or not there.st_nlink:
+            raise OSError(errno.EEXIST, "exists and is not a regular file with a name", os.fspath(path))
     name, mode = f".imeiset-{os.urandom(8).hex()}.tmp", 0o600 if private else 0o666
     try:
         directory = Opened(os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
@@ -92,9 +93,10 @@ def is_of_store(path: Path) -> bool:
     """Whether that is a name of a store's files, in the directory of a store."""
     if not _OF_STORE.fullmatch(path.name):
         return False
+    if (path.parent / "lock").exists() and any(path.parent.glob("base-*.imei")):
+        return True  # whatever became of its manifest
     with suppress(OSError), (path.parent / "current").open("rb") as manifest:
-        damaged = (path.parent / "lock").exists() and any(path.parent.glob("base-*.imei"))
-        return manifest.read(14) == b'{"generation":' or damaged
+        return manifest.read(14) == b'{"generation":'
     return False
 
 

@@ -189,18 +189,20 @@ def ask(
     malformed: int | None = None,
     digits: int = 14,
     listed: irregular.Identities | None = None,
+    strict: bool = True,
 ) -> NDArray[Any]:
     """What a kernel answers of every row of a column, read once, in parts on several threads.
 
-    malformed: the answer for malformed rows, or None to raise ImeiError for the first. digits: as for
-    `parse`. listed: a table of irregular identities, whose rows are answered by whether they are in it,
-    and are malformed where answers are positions.
+    malformed: the answer for malformed rows, or None to raise ImeiError for the first. strict: raise for the
+    first integer of 15 digits, whatever is the answer for malformed rows. digits: as for `parse`. listed: a
+    table of irregular identities, whose rows are answered by whether they are in it, and are malformed where
+    answers are positions.
     """
     column = materialized(column)
     if threads == 1:
-        answers = [_ask_part(kernel, dtype, malformed, digits, listed, column)]
+        answers = [_ask_part(kernel, dtype, malformed, digits, listed, strict, column)]
     else:
-        work = partial(_ask_part, kernel, dtype, malformed, digits, listed)
+        work = partial(_ask_part, kernel, dtype, malformed, digits, listed, strict)
         answers = in_threads(work, split(column, parts_for(threads)))
     before = 0
     for answer, fault in answers:
@@ -216,6 +218,7 @@ def _ask_part(
     malformed: int | None,
     digits: int,
     listed: irregular.Identities | None,
+    strict: bool,
     part: object,
 ) -> tuple[NDArray[Any], tuple[int, int] | None]:
     """The answers of a kernel; and the row and status of the first malformed row, if wanted."""
@@ -244,8 +247,10 @@ def _ask_part(
                 wrong[places] = ParseStatus.OK
             bad = np.flatnonzero(wrong)
             if bad.size:
-                if malformed is None:
-                    return out, (done + int(bad[0]), int(wrong[bad[0]]))
+                fifteen = wrong[bad] == (ParseStatus.FIFTEEN_DIGITS if strict else ParseStatus.OK)
+                refused = bad if malformed is None else bad[fifteen]
+                if refused.size:
+                    return out, (done + int(refused[0]), int(wrong[refused[0]]))
                 answer[bad] = malformed
         done += n
     if done < len(out):

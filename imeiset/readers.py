@@ -142,7 +142,8 @@ def materialized(column: object) -> object:
             if not hasattr(column, "__array__"):
                 raise
             _arrow.warn_of_slowness()
-            return column
+            # pyarrow's own arrays of dictionaries in chunks have another value where one is missing.
+            return column.to_pylist() if hasattr(column, "to_pylist") else column
     if isinstance(column, _AS_THEY_ARE) or hasattr(column, "__array__") or not isinstance(column, Iterable):
         return column
     return [*column]  # of a list that is not one too: a subclass may say anything of its length

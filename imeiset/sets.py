@@ -166,6 +166,7 @@ class ImeiSet(IdentitySet):
             How many to use, None for as many as there are cores. The interpreter is free meanwhile.
         malformed
             None raises for the first malformed entry; False counts malformed entries as out, True as in.
+            An integer of 15 digits raises all the same, unless with digits=15.
         digits
             What integers are: 14, keys; or 15, keys with their check digit.
 

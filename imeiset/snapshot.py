@@ -77,11 +77,19 @@ class Snapshot:
     sections: dict[str, memoryview] = field(repr=False)
     _data: memoryview = field(repr=False)
     _checksums: dict[str, int] = field(repr=False)
+    _stat: os.stat_result = field(repr=False)
 
     @property
     def digest(self) -> int:
         """The checksum of the header, and so of all other checksums: 64 bits that tell files apart."""
         return int.from_bytes(self._data[_HEADER.size : _HEADER_SIZE], "little")
+
+    def is_at(self, path: str | os.PathLike[str]) -> bool:
+        """Whether it is still the file of that name, not one that was put in its place."""
+        try:
+            return os.path.samestat(self._stat, os.stat(path))  # noqa: PTH116 (half the time)
+        except OSError:
+            return False
 
     def verify(self) -> None:
         """Read every byte and compare the checksums; the rest was checked by opening.
@@ -181,7 +189,8 @@ def open(
 
 def _open(file: FileIO, mode: str) -> Snapshot:
     path = str(file.name)
-    size = os.fstat(file.fileno()).st_size
+    status = os.fstat(file.fileno())
+    size = status.st_size
     head = _read(file, _HEADER_SIZE)
     if not head:
         raise errors.SnapshotEmpty(path, "a snapshot", "an empty file")
@@ -235,7 +244,7 @@ def _open(file: FileIO, mode: str) -> Snapshot:
 
     data = memoryview(_load(file, size) if mode == "memory" else _map(file, size)).toreadonly()
     sections = {name: data[place] for name, place in places.items()}
-    return Snapshot(path, kind, version, generation, count, length, sections, data, checksums)
+    return Snapshot(path, kind, version, generation, count, length, sections, data, checksums, status)
 
 
 def _map(file: FileIO, size: int) -> mmap.mmap:

@@ -445,3 +445,11 @@ def test_no_door_is_slow_in_silence(ask, without_nanoarrow):
 
 def test_numpy_columns_need_no_nanoarrow(without_nanoarrow):
     assert rows(np.array([GOOD])) == rows([GOOD]) == rows(GOOD.encode()) == expected([GOOD])
+
+
+def test_a_missing_value_is_no_other_phone_without_nanoarrow(without_nanoarrow):
+    """The NumPy array of a dictionary in chunks has its last entry where a value is missing."""
+    texts = pa.array(["490154203237518", None, "352099001761481"])
+    column = pa.chunked_array([texts.dictionary_encode()])
+    with pytest.warns(RuntimeWarning, match="nanoarrow is not installed"):
+        assert ImeiSet(["352099001761481"]).contains(column, malformed=False).tolist() == [False, False, True]

@@ -255,3 +255,29 @@ def test_every_file_of_a_store_is_known_as_one(store):
     """The names here are those that the store gives its files."""
     for file in store.iterdir():
         assert _files.is_of_store(file), file
+
+
+def test_standard_output_by_its_name_in_dev_is_refused(tmp_path):
+    """It leads to a pipe, or to a file that has no name any more: the rows would go to another."""
+    code = (
+        "import os, sys; from imeiset._files import publish\n"
+        "try:\n    with publish('/dev/stdout') as file: file.write(b'x')\n"
+        "except OSError as error: sys.exit(error.strerror)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (1, "")
+    assert "not a regular file" in found.stderr
+    with (tmp_path / "gone").open("w") as gone:
+        (tmp_path / "gone").unlink()
+        found = subprocess.run(
+            [sys.executable, "-c", code], stdout=gone, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert "not a regular file" in found.stderr
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_store_that_lost_its_manifest_is_one_all_the_same(tmp_path):
+    Store.create(tmp_path, Register()).close()
+    (tmp_path / "current").unlink()
+    with pytest.raises(StoreExists), publish(tmp_path / "base-00000001.imei") as file:
+        file.write(b"x")

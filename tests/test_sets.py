@@ -477,11 +477,15 @@ def test_the_first_malformed_row_is_named_wherever_it_is(bad, threads, blocked):
         with pytest.raises(ImeiError) as caught:
             blocked.contains(column, threads=threads)
         assert (caught.value.position, caught.value.status) == (bad, ParseStatus.FIFTEEN_DIGITS)
-        assert (
-            blocked.contains(column, threads=threads, malformed=True)
-            >= blocked.contains(column, threads=threads, malformed=False)
-        ).all()
-        assert blocked.contains(column, threads=threads, malformed=True)[bad]
+        for malformed in (False, True):  # is an error all the same: it may be another phone
+            with pytest.raises(ImeiError) as caught:
+                blocked.contains(column, threads=threads, malformed=malformed)
+            assert (caught.value.position, caught.value.status) == (bad, ParseStatus.FIFTEEN_DIGITS)
+    keys[bad] = 2**63
+    out, counted = (blocked.contains(keys, threads=threads, malformed=each) for each in (False, True))
+    assert (counted >= out).all()
+    assert counted[bad]
+    assert not out[bad]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5, 10**9])

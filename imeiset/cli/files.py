@@ -1,5 +1,6 @@
 """What the commands that read and write files share."""
 
+import errno
 import math
 import os
 import sys
@@ -108,6 +109,8 @@ def output_file(path: str) -> Iterator[BinaryIO]:
     from imeiset._files import publish
 
     if path == "-":
+        if sys.stdout is None:  # it was closed before the command began
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF), "stdout")
         sys.stdout.flush()
         yield sys.stdout.buffer
         return

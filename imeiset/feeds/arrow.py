@@ -152,7 +152,7 @@ def _text(batch: Any) -> bytes:
     from pyarrow import csv
 
     columns_of = []
-    for column in map(_as_text, batch.columns):
+    for column in map(trimmed, map(_as_text, batch.columns)):
         for end in "\n\r":  # no identity has one, and nothing else that counts
             column = pc.replace_substring(column, end, "\x1f")
         columns_of.append(column)
@@ -178,10 +178,10 @@ def _as_text(column: Any) -> Any:
 
 
 def trimmed(column: Any) -> Any:
-    """A column of texts without the blanks around them."""
+    """A column of texts without the blanks and line ends around them."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     text = column.cast(kind).cast(pa.large_binary()).view(pa.large_string())
-    return pc.ascii_trim(text, " \t\r")
+    return pc.ascii_trim(text, " \t\r\n")

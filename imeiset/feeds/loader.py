@@ -188,7 +188,7 @@ def read(
     are such. Raises as `load` does. Memory: a row costs 8 bytes and its columns, twice.
     """
     options = options or Options()
-    names, wanted = _names(paths, options.rejects), tuple(columns)
+    names, wanted = _names(paths, None if files else options.rejects), tuple(columns)
     started = time.perf_counter()
     found = Block()
     with Reader(options, wanted, signs=signs, sources=names, files=files) as reader:

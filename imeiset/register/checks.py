@@ -121,7 +121,7 @@ class Rules:
                 return form, True
             if form is not None and (code := self._by_text(form, prefix)):
                 return code, False
-        if self.policy.malformed is not None:
+        if self.policy.malformed is not None and status != ParseStatus.FIFTEEN_DIGITS:
             return self.policy.malformed, False
         if number == BAD_IMSI:
             raise ImsiError(value=imsi, position=row)
@@ -151,7 +151,7 @@ class Rules:
         digits: int,
     ) -> None:
         """Decide these rows as `check` does. numbers: of the IMSIs of all rows, None where none is known."""
-        if self.policy.malformed is not None and not self._texts:
+        if self.policy.malformed is not None and not self._texts and numbers is None:
             codes[rows] = self.policy.malformed
             return
         numbers = np.full(len(rows), NO_IMSI, np.uint64) if numbers is None else numbers[rows]
@@ -311,7 +311,13 @@ class Checks(ListMapping, Checker):
                 if tables.answer(ready, codes):
                     return _shown(codes, lists)
             codes = columns.ask(
-                imeis, tables.answer, dtype, threads=threads, malformed=_MALFORMED, digits=digits
+                imeis,
+                tables.answer,
+                dtype,
+                threads=threads,
+                malformed=_MALFORMED,
+                digits=digits,
+                strict=self.policy.malformed is not None,
             )
             rows = np.flatnonzero(codes == _MALFORMED)
         else:

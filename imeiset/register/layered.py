@@ -55,6 +55,9 @@ class LayeredSet:
     def __repr__(self) -> str:
         return f"<LayeredSet of {self.count():,} IMEIs>"
 
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name != "part"}
+
     @cached_property
     def part(self) -> Layered:
         """What answers lookups."""

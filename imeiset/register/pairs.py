@@ -121,6 +121,9 @@ class LayeredPairs:
         gone = len(self.base.of_imeis(self.touched.to_numpy())[0])
         return len(self.base) - gone + len(self.now)
 
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name != "pairing"}
+
     @cached_property
     def pairing(self) -> Pairing:
         """What answers lookups."""

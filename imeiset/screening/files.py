@@ -66,7 +66,7 @@ def screen(
     OSError
         If the output cannot be written.
     ValueError
-        If the output is an input.
+        If the output is an input, or the list.
 
     Notes
     -----
@@ -86,8 +86,9 @@ def screen(
     """
     started = time.perf_counter()
     files, skipped = files_of(inputs)
-    if output is not None and os.path.realpath(output) in map(os.path.realpath, files):
-        raise ValueError(f"expected an output beside the inputs, got {os.fspath(output)!r}, which is one")
+    read = [*files, os.fspath(listed)] if isinstance(listed, str | os.PathLike) else files
+    if output is not None and os.path.realpath(output) in map(os.path.realpath, read):
+        raise ValueError(f"expected an output beside what is read, got {os.fspath(output)!r}, which is one")
     tally = Tally(Screener(listed))
     to_table = output is not None and is_table(os.fspath(output))
     tables = to_table or (output is not None and any(map(is_table, files)))

@@ -112,7 +112,8 @@ class Screener:
         column
             Any column, see `ImeiSet.contains`.
         malformed
-            What a malformed row is: None raises for the first one, False counts it as out, True as in.
+            What a malformed row is: None raises for the first one, False counts it as out, True as in. An
+            integer of 15 digits raises all the same.
         threads
             How many to use; None: all cores, for a column of many rows.
 
@@ -137,7 +138,8 @@ class Screener:
         if isinstance(self.list, ImeiSet):
             return self.list.contains(column, threads=_threads(column, threads), malformed=malformed)
         codes, first = self.codes(column, threads=threads), len(self.words) - len(_MALFORMED)
-        if malformed is None and (bad := np.flatnonzero(codes >= first)).size:
+        fifteen = codes == first + ParseStatus.FIFTEEN_DIGITS - 1
+        if (bad := np.flatnonzero(codes >= first if malformed is None else fifteen)).size:
             row = int(bad[0])
             raise readers.error_at(column, row, int(codes[row]) - first + 1)
         answers: NDArray[np.bool_] = codes == EquipmentStatus.BLACKLISTED

@@ -20,7 +20,7 @@ Of one change, the removals come before the additions.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,17 @@ class Delta:
     rule: ListRule | None = None
     reason: str | None = None
     date: object = None
+
+    def __post_init__(self) -> None:
+        for side in ("add", "remove"):  # who applies it again must find the same
+            object.__setattr__(self, side, _kept(getattr(self, side)))
+
+
+def _kept(given: Any) -> Any:
+    """What can be read but once, as a list; in a pair of columns, too."""
+    if isinstance(given, Iterator):
+        return [*given]
+    return tuple(map(_kept, given)) if type(given) is tuple and len(given) == 2 else given
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,7 +3,7 @@
 current             the manifest: which generation serves
 base-00000001.imei  a register, as `Register.save` writes it
 journal-00000001    the changes since
-lock                held by the writer, with its process number
+lock                held by the writer, with its process number; so is the directory itself, where it can be
 
 manifest  := json " " checksum "\\n"
 json      := {"generation":N,"version":1}, without spaces
@@ -87,40 +87,62 @@ class Lock(Opened):
 
     def __init__(self, path: Path) -> None:
         super().__init__(-1)  # known before it has one: an interrupt or a fork may come at once
-        self.path = path
+        self.path, self._folder = path, Opened(-1)
         _LOCKS.add(self)
 
     @classmethod
     def take(cls, directory: Path) -> "Lock":
         """Become the writer. Raises StoreLocked while another process, or another Store, is."""
-        path = directory / _LOCK
+        path, taken = directory / _LOCK, None
         while True:
             lock = cls(path)
-            lock._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
+                # First the directory, which nobody can remove from under its writer as the file can be.
+                lock._folder = Opened(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+                _lock_directory(lock._folder.fileno())
+                lock._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
                 fcntl.flock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if lock.is_at(path):  # otherwise it was removed before it was locked, and excludes nobody
                     with suppress(OSError):  # only a help for people
                         os.ftruncate(lock.fileno(), 0)
                         os.pwrite(lock.fileno(), f"{os.getpid()}\n".encode(), 0)
+                    taken = lock
                     return lock
             except BlockingIOError:
-                writer = os.pread(lock.fileno(), 20, 0).decode(errors="replace").strip()
-                lock.close()
+                writer = ""
+                with suppress(OSError):
+                    writer = path.read_bytes()[:20].decode(errors="replace").strip()
                 which = ", this one: close its other Store" if writer == str(os.getpid()) else ""
                 held = f"process {writer or '?'}{which}"
                 got = f"{held}. It holds the lock until it ends; removing the file {_LOCK} does not take it"
                 raise StoreLocked(directory, "no other writer", got) from None
-            except BaseException:
-                lock.close()
-                raise
-            lock.close()
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise StoreMissing(directory, "the directory of a store", "none") from error
+            finally:
+                if lock is not taken:
+                    lock.close()
 
     def again(self) -> "Lock":
         """Another descriptor: until both are closed, nobody else has the lock."""
         other = Lock(self.path)
+        other._folder = Opened(os.dup(self._folder.fileno()))
         other._descriptor = os.dup(self.fileno())
         return other
+
+    def close(self) -> None:
+        """Let go of both."""
+        super().close()
+        self._folder.close()
+
+
+def _lock_directory(descriptor: int) -> None:
+    """BlockingIOError if another has it locked. Where directories cannot be locked, the file has to do."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        pass
 
 
 def _forget_locks() -> None:

@@ -174,6 +174,11 @@ class Reader(Checks):
         with self._mutex:
             self._let_go()
 
+    def _expect_no_block(self) -> None:
+        """Who compacts waits for blocks: inside one it would be for ever."""
+        if self._block == threading.get_ident():
+            raise RuntimeError("expected compact, replace and prune outside of writing(), got one inside")
+
     def _let_go(self) -> None:
         """Write no more, until the next change takes the lock again and reads what is there."""
         if self._lock is not None:

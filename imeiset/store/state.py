@@ -200,6 +200,8 @@ def refreshed(state: State, directory: Path, *, writable: bool = False) -> tuple
     try:
         if serving(directory) != state.generation:
             return None
+        if not state.file.is_at(base_path(directory, state.generation)):
+            return None  # who opens the store now has another base, or none
         journal = Journal(journal_path(directory, state.generation), writable=writable)
     except StoreMissing:  # pruned
         return None

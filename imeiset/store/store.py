@@ -21,7 +21,7 @@ from imeiset.register.register import Register
 from imeiset.store import journal as _journal
 from imeiset.store.background import Background
 from imeiset.store.changes import Delta, change_of, packed
-from imeiset.store.directory import MANIFEST, UNPUBLISHED, Lock, generation_of, is_serving
+from imeiset.store.directory import MANIFEST, UNPUBLISHED, Lock, base_path, generation_of, is_serving
 from imeiset.store.journal import Position, Record
 from imeiset.store.reader import Reader
 from imeiset.store.state import changed, publish_generation, saved
@@ -36,18 +36,15 @@ class Store(Reader):
 
     Attributes
     ----------
-    policy : Policy
-    lists : tuple
+    policy, lists, state_id
+        See `Register`, and `Status`.
     generation, sequence : int
         Of the base and of the last change that serve.
-    state_id : str
 
     Notes
     -----
     The first change makes this process the writer, until `close`. After a fork the child is a reader. A store
-    cannot be copied or pickled.
-
-    The files of a store are readable by the users that the umask allows, so that other users can serve it.
+    cannot be copied or pickled. The umask decides who may read its files, so that other users can serve it.
 
     Examples
     --------
@@ -127,6 +124,9 @@ class Store(Reader):
         StoreLocked, StoreReplaced, StoreInDoubt
             See `apply`.
 
+        RuntimeError
+            For `compact`, `replace` and `prune` inside.
+
         Examples
         --------
         >>> import tempfile
@@ -186,8 +186,7 @@ class Store(Reader):
 
         Notes
         -----
-        Costs O(changes since the base), and as long as the disk takes to sync, so give many changes at once.
-        Changes are in order by their numbers; a clock that goes back changes nothing.
+        Costs O(changes since the base) and a sync. Changes are in order by their numbers, not their times.
 
         Examples
         --------
@@ -262,6 +261,7 @@ class Store(Reader):
         ...     store.generation, store.sequence
         (2, 1)
         """
+        self._expect_no_block()
         self._compact(self._hold())
 
     def compact_in_background(self) -> Future[None]:
@@ -342,6 +342,7 @@ class Store(Reader):
         ...     store.replace(Register())
         """
         _expect_register(register)
+        self._expect_no_block()
         with self._compaction, self._mutex:
             lock = self._expect_ours(self._become_writer())
             if not force and (found := shrunk(self.counts(), register.counts(), 100 - shrink)):
@@ -387,13 +388,14 @@ class Store(Reader):
         """
         if keep < 1:
             raise ValueError(f"keep: expected at least 1, got {keep}")
+        self._expect_no_block()
         with self._compaction, self._mutex:
             self._expect_ours(self._become_writer())
             current = self._state.generation
             gone = set()
             for path in sorted(self._directory.iterdir()):
                 number = generation_of(path)
-                if number is not None and not current - keep < number <= current:
+                if number is not None and number <= current - keep:  # never one that another made meanwhile
                     path.unlink()
                     gone.add(number)
             return len(gone)
@@ -402,8 +404,7 @@ class Store(Reader):
         if self._doubt:
             raise errors.StoreInDoubt(self._directory, "a store that was reopened since", self._doubt)
         if self._pinned is not None:
-            got = f"generation {self._pinned}"
-            raise errors.StoreError(self._directory, "the newest generation, to write", got)
+            raise errors.StoreError(self._directory, "the newest generation", f"generation {self._pinned}")
         if self._lock is not None:
             return self._lock
         try:
@@ -429,13 +430,15 @@ class Store(Reader):
             return "lock"
         if not self._journal.ends_at(position):
             return "journal"
-        return "" if is_serving(self._directory, self.generation) else "manifest"
+        if not is_serving(self._directory, self.generation):
+            return "manifest"
+        return "" if self._state.file.is_at(base_path(self._directory, self.generation)) else "base"
 
     def _expect_ours(self, lock: Lock, lost: str = "") -> Lock:
         """Before anything is written."""
         if lost := lost or self._lost(lock, self._state.position):
             self._let_go()
-            expected = "the lock, journal and manifest that this writer took"
+            expected = "the lock, journal, manifest and base that this writer took"
             got = f"another {lost}, or none. Nothing was written; the next change reads what is there first"
             raise errors.StoreReplaced(self._directory, expected, got)
         return lock

@@ -336,7 +336,7 @@ def test_an_interrupted_diff_or_export_leaves_nothing(here, arguments):
     ],
 )
 def test_an_extra_that_is_not_installed_is_told_in_a_line(snapshot, here, monkeypatch, arguments, said):
-    for module in ("pyarrow", "backports", "compression"):
+    for module in ("pyarrow", "backports", "backports.zstd", "compression", "compression.zstd"):
         monkeypatch.setitem(sys.modules, module, None)
     (here / "list.parquet").write_bytes(b"PAR1")
     (here / "list.zst").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(20))

@@ -329,3 +329,17 @@ def test_progress_counts_the_files_of_all_lists(describe, tmp_path):
     assert {whole for _, whole in seen} == {total}
     assert done == sorted(done)
     assert done[-1] == total
+
+
+def test_rejects_that_were_mended_are_a_source_of_their_list(tmp_path):
+    """They are loaded with the rest, and new rejects go to a file of another name."""
+    (tmp_path / "a.txt").write_text("490154203237518\n")
+    (tmp_path / "rejects-stolen.csv").write_text("356938035643809\nbad\n")
+    path = tmp_path / "r.toml"
+    path.write_text(
+        '[[lists]]\nname = "stolen"\nfiles = ["a.txt", "rejects-stolen.csv"]\nstatus = "blacklisted"\n'
+    )
+    found = load_register(path, rejects=tmp_path / "rejects.csv")
+    assert len(found.register["stolen"]) == 2
+    assert (tmp_path / "rejects-stolen.csv").read_text() == "356938035643809\nbad\n"
+    assert "bad" in (tmp_path / "rejects-stolen-2.csv").read_text()

@@ -573,3 +573,11 @@ def test_sources_with_different_columns(feed):
     for order in ([pairs, paths[0]], [paths[0], pairs]):
         with pytest.raises(errors.FeedColumn, match="a column 'imsi', or none in any source"):
             read(order, ["imsi"])
+
+
+def test_line_ends_around_a_cell_of_a_table_are_no_part_of_it(tmp_path):
+    """A list with CRLF that was cut at the LF."""
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "list.parquet"
+    parquet.write_table(pa.table({"imei": [f"{A}\r", B, f" {C}\r\n"]}), path)
+    assert load(path).set == ImeiSet([A, B, C])

@@ -168,3 +168,12 @@ def test_a_list_of_a_store_is_added_with_its_changes(tmp_path):
         Register.verify(tmp_path / "new.imei")
         old.save(tmp_path / "old.imei")
         Register.verify(tmp_path / "old.imei")
+
+
+def test_lists_pickle_after_checks_too():
+    register = Register()
+    register.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED)
+    register.exempt("pairs", ["490154203237518"], ["234150999999999"])
+    register.check("490154203237518")
+    stolen, pairs = pickle.loads(pickle.dumps(copy.deepcopy(register.lists)))
+    assert (stolen.exact.base, pairs.pairs.count()) == (register["stolen"], 1)

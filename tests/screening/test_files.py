@@ -575,3 +575,12 @@ def test_blank_lines_alone_to_parquet(tmp_path):
     (tmp_path / "calls.csv").write_text(f"imei,n\n{dirty.GOOD},1\n" + "\n" * (3 * CHUNK))
     report = screen(tmp_path / "calls.csv", ImeiSet(dirty.LISTED), output=tmp_path / "out.parquet")
     assert (report.rows, report.hits) == (1, 1)
+
+
+def test_the_list_itself_is_no_output(tmp_path):
+    path = tmp_path / "list.imei"
+    ImeiSet(["490154203237518"]).save(path)
+    (tmp_path / "calls.csv").write_text("imei\n490154203237518\n")
+    with pytest.raises(ValueError, match="which is one"):
+        screen(tmp_path / "calls.csv", path, output=path)
+    assert len(ImeiSet.open(path)) == 1

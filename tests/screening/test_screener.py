@@ -202,3 +202,12 @@ def test_what_is_no_list(tmp_path):
         Screener(tmp_path / "x")
     with pytest.raises(SnapshotError, match="expected a readable file"):
         Screener(tmp_path / "nowhere")
+
+
+def test_an_integer_of_15_digits_is_an_error_whatever_malformed_rows_count_as():
+    register = Register()
+    register.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED)
+    for listed in (register, register["stolen"]):
+        for malformed in (None, False, True):
+            with pytest.raises(ImeiError, match="row 1: an integer of 15 digits"):
+                Screener(listed).contains([5, 490154203237518], malformed=malformed)

@@ -16,10 +16,12 @@ import pytest
 
 from imeiset import Delta, EquipmentStatus, Register, Store
 from imeiset.errors import (
+    SnapshotError,
     StoreDamaged,
     StoreExists,
     StoreInDoubt,
     StoreLocked,
+    StoreMissing,
     StoreReplaced,
 )
 from imeiset.register.layout import Contents
@@ -48,9 +50,17 @@ def writer(path):
         yield store
 
 
+def another(path):
+    """The store of another process, where the file system locks no directories: only the lock file counts."""
+    with mock.patch.object(_directory, "_lock_directory"):
+        other = Store.open(path)
+        other._become_writer()
+    return other
+
+
 def add(path, *keys):
     """What another process does."""
-    with Store.open(path) as other:
+    with another(path) as other:
         other.apply(Delta("stolen", add=keys))
         return other.sequence
 
@@ -71,7 +81,7 @@ def lock_removed_and_written(path):
 
 def lock_removed_and_compacted(path):
     (path / "lock").unlink()
-    with Store.open(path) as other:
+    with another(path) as other:
         other.apply(Delta("stolen", add=[2]))
         other.compact()
         other.prune(1)
@@ -188,7 +198,7 @@ def test_a_writer_of_a_generation_that_does_not_serve(path, writer):
 def test_two_writers_are_never_told_the_same_number(path, writer):
     """The lock file is removed, and both write on."""
     (path / "lock").unlink()
-    with Store.open(path) as thief:
+    with another(path) as thief:
         assert thief.apply(Delta("stolen", add=[2])) == 2
         with pytest.raises(StoreReplaced, match="another lock"):
             writer.apply(Delta("stolen", add=[3]))
@@ -421,3 +431,75 @@ def test_a_journal_that_tells_phones_does_not_in_messages(path):
     with pytest.raises(StoreDamaged) as caught:
         Store.open(path)
     assert "490154203237" not in str(caught.value)
+
+
+def test_a_lock_that_is_removed_is_held_by_its_directory(path, writer):
+    (path / "lock").unlink()
+    with Store.open(path) as other, pytest.raises(StoreLocked, match="removing the file lock does not take"):
+        other.apply(Delta("stolen", add=[2]))
+    with pytest.raises(StoreReplaced):
+        writer.apply(Delta("stolen", add=[3]))
+    assert writer.apply(Delta("stolen", add=[3])) == 2
+    writer.close()
+    assert add(path, 4) == 3
+    assert listed(path) == {1, 3, 4, 5}
+
+
+def test_prune_removes_no_generation_that_is_newer(path, writer):
+    newer = path / "base-00000002.imei"
+    newer.write_bytes(b"of another")
+    assert writer.prune(1) == 0
+    assert newer.exists()
+
+
+@pytest.mark.parametrize("act", [lambda store: store.compact(), lambda store: store.replace(register())])
+def test_a_block_that_would_wait_for_itself_is_refused(writer, act):
+    with writer.writing():
+        future = writer.compact_in_background()
+        with pytest.raises(RuntimeError, match="outside of writing"):
+            act(writer)
+        with pytest.raises(RuntimeError, match="outside of writing"):
+            writer.prune()
+        writer.apply(Delta("stolen", add=[3]))
+    future.result(60)
+    assert (writer.generation, writer.check(3).status) == (2, BLACK)
+
+
+def test_a_delta_of_an_iterator_is_the_same_when_it_is_applied_again(path, writer):
+    delta = Delta("stolen", add=(key for key in ["356938035643809"]))
+    (path / "lock").unlink()
+    with pytest.raises(StoreReplaced):
+        writer.apply(delta)
+    writer.apply(delta)
+    assert "356938035643809" in Store.open(path)["stolen"]
+
+
+@pytest.mark.parametrize("change", ["removed", "replaced", "emptied"])
+def test_a_base_that_is_not_the_one_taken_stops_the_writer(path, writer, change):
+    reader = Store.open(path)
+    base = path / "base-00000001.imei"
+    bytes_before = base.read_bytes()
+    base.unlink()
+    if change != "removed":
+        base.write_bytes(b"" if change == "emptied" else bytes_before)
+    with pytest.raises(StoreReplaced):
+        writer.apply(Delta("stolen", add=[3]))
+    if change == "replaced":  # by the same
+        assert writer.apply(Delta("stolen", add=[3])) == 2
+        assert reader.refresh()
+        assert reader.check(3).status == BLACK
+    else:
+        with pytest.raises(SnapshotError):
+            writer.apply(Delta("stolen", add=[3]))
+        with pytest.raises(SnapshotError):
+            reader.refresh()
+        assert reader.check(1).status == writer.check(1).status == BLACK
+
+
+def test_a_directory_that_is_gone_is_a_store_that_is_missing(path, writer):
+    shutil.rmtree(path)
+    with pytest.raises(StoreReplaced):
+        writer.apply(Delta("stolen", add=[3]))
+    for act in (writer.apply, writer.compact, writer.prune, writer.compact_in_background):
+        with pytest.raises(StoreMissing):
+            act()
