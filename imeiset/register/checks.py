@@ -149,9 +149,13 @@ class Rules:
         imsi: Callable[[int], object] | None,
         numbers: Keys | None,
         digits: int,
+        refused: bool,
     ) -> None:
-        """Decide these rows as `check` does. numbers: of the IMSIs of all rows, None where none is known."""
-        if self.policy.malformed is not None and not self._texts and numbers is None:
+        """Decide these rows as `check` does. numbers: of the IMSIs of all rows, None where none is known.
+
+        refused: one may be an integer of 15 digits, which is an error whatever the policy says.
+        """
+        if self.policy.malformed is not None and not self._texts and not refused:
             codes[rows] = self.policy.malformed
             return
         numbers = np.full(len(rows), NO_IMSI, np.uint64) if numbers is None else numbers[rows]
@@ -305,6 +309,7 @@ class Checks(ListMapping, Checker):
         dtype: Any = np.uint16 if lists else np.uint8
         numbers: Keys | None = None
         value: Callable[[int], object] | None = None
+        refused = False
         if imsis is None:
             if threads == 1 and (ready := columns.likely_keys(imeis, digits=digits)) is not None:
                 codes: NDArray[Any] = np.empty(len(ready), dtype)
@@ -331,9 +336,10 @@ class Checks(ListMapping, Checker):
                 parts = [slice(*edge) for edge in pairwise(edges)]
                 in_threads(lambda part: tables.answer(keys[part], codes[part], asked[part]), parts)
             rows = np.flatnonzero((status != 0) | (asked == BAD_IMSI))
+            refused = bool((status[rows] == ParseStatus.FIFTEEN_DIGITS).any())
         if rows.size:
             imei = readers.values(imeis, digits=digits)
-            tables.about.decide_malformed(tables, codes, rows, imei, value, numbers, digits)
+            tables.about.decide_malformed(tables, codes, rows, imei, value, numbers, digits, refused)
         return _shown(codes, lists)
 
 
