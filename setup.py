@@ -15,7 +15,9 @@ DIRECTIVES = {"language_level": 3, "embedsignature": True, "wraparound": False}
 DIRECTIVES |= {"boundscheck": DEBUG, "initializedcheck": DEBUG}
 
 # A portable baseline: no -march. -ffp-contract=off keeps the bytes of a snapshot the same on every machine.
+# inline-unit-growth: without Cython's shared code modules are small, and GCC would inline too little in them.
 compile_args = ["-O3", "-std=c11", "-ffp-contract=off", "-Wall", "-Wno-unused-function"]
+compile_args += ["--param=inline-unit-growth=400"]
 sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
 if SANITIZE:
     compile_args += [*sanitizers, "-O1", "-g"]
