@@ -15,9 +15,9 @@ DIRECTIVES = {"language_level": 3, "embedsignature": True, "wraparound": False}
 DIRECTIVES |= {"boundscheck": DEBUG, "initializedcheck": DEBUG}
 
 # A portable baseline: no -march. -ffp-contract=off keeps the bytes of a snapshot the same on every machine.
-# inline-unit-growth: without Cython's shared code modules are small, and GCC would inline too little in them.
 compile_args = ["-O3", "-std=c11", "-ffp-contract=off", "-Wall", "-Wno-unused-function"]
-compile_args += ["--param=inline-unit-growth=400"]
+# Without the code that is shared the module is small, and GCC would inline too little in its sweeps.
+INDEX = ["--param=inline-unit-growth=400"]
 sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
 if SANITIZE:
     compile_args += [*sanitizers, "-O1", "-g"]
@@ -43,12 +43,14 @@ class Build(build_ext):
 given = {
     "include_dirs": [str(NATIVE)],
     "depends": [str(path) for path in NATIVE.rglob("*.h")],
-    "extra_compile_args": compile_args,
     "extra_link_args": sanitizers if SANITIZE else [],
 }
 modules = {f"imeiset._native.{path.stem}": [str(path)] for path in sorted(NATIVE.glob("*.pyx"))}
 setup(
-    ext_modules=[Extension(name, sources, **given) for name, sources in {**modules, SHARED: []}.items()],
+    ext_modules=[
+        Extension(name, sources, extra_compile_args=compile_args + INDEX * name.endswith(".index"), **given)
+        for name, sources in {**modules, SHARED: []}.items()
+    ],
     cmdclass={"build_ext": Build},
     options={"build_ext": {"parallel": CORES}},
 )
