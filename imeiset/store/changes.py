@@ -29,8 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import columns, irregular
+from imeiset.arrow import speaks
 from imeiset.errors import StoreDamaged, mask_text
-from imeiset.readers import Keys
+from imeiset.readers import Keys, materialized
 from imeiset.register.details import date_text, reasons_text
 from imeiset.register.imsis import prefix_numbers
 from imeiset.register.kinds import KINDS, RULES, ListRule
@@ -90,10 +91,10 @@ class Delta:
 
 
 def _kept(given: Any) -> Any:
-    """What can be read but once, as a list; in a pair of columns, too."""
-    if isinstance(given, Iterator):
-        return [*given]
-    return tuple(map(_kept, given)) if type(given) is tuple and len(given) == 2 else given
+    """What can be read but once, in a form that can be read again; in a pair of columns, too."""
+    if isinstance(given, Iterator) or (speaks(given) and not hasattr(given, "__len__")):  # or an Arrow stream
+        return materialized(given)
+    return type(given)(map(_kept, given)) if type(given) in (list, tuple) and len(given) == 2 else given
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -65,6 +65,11 @@ def add(path, *keys):
         return other.sequence
 
 
+def nanoarrow_array(texts):
+    na = pytest.importorskip("nanoarrow")
+    return na.Array(texts, na.string())
+
+
 def listed(path, keys=range(1, 12)):
     """Which keys are listed, for who opens the store now."""
     store = Store.verify(path)
@@ -472,6 +477,24 @@ def test_a_delta_of_an_iterator_is_the_same_when_it_is_applied_again(path, write
         writer.apply(delta)
     writer.apply(delta)
     assert "356938035643809" in Store.open(path)["stolen"]
+
+
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_a_pair_of_iterators_is_the_same_when_it_is_applied_again(path, writer, kind):
+    delta = Delta("stolen", rule="range", add=kind((iter([7, 9]), iter([7, 11]))))
+    for _ in range(2):
+        writer.apply(delta)
+        assert writer.lists[0].counts()["range"] == 4
+        writer.apply(Delta("stolen", rule="range", remove=([7], [11])))
+
+
+def test_a_delta_of_an_arrow_stream_is_the_same_when_it_is_applied_again(writer):
+    stream = pytest.importorskip("nanoarrow").c_array_stream(nanoarrow_array(["356938035643809"]))
+    delta = Delta("stolen", add=stream)
+    for number in (2, 4):
+        assert writer.apply(delta) == number
+        assert "356938035643809" in writer["stolen"]
+        writer.apply(Delta("stolen", remove=["356938035643809"]))
 
 
 @pytest.mark.parametrize("change", ["removed", "replaced", "emptied"])
