@@ -247,8 +247,9 @@ def _ask_part(
                 wrong[places] = ParseStatus.OK
             bad = np.flatnonzero(wrong)
             if bad.size:
-                fifteen = wrong[bad] == (ParseStatus.FIFTEEN_DIGITS if strict else ParseStatus.OK)
-                refused = bad if malformed is None else bad[fifteen]
+                refused = bad
+                if malformed is not None:
+                    refused = bad[wrong[bad] == ParseStatus.FIFTEEN_DIGITS] if strict else bad[:0]
                 if refused.size:
                     return out, (done + int(refused[0]), int(wrong[refused[0]]))
                 answer[bad] = malformed

@@ -131,7 +131,8 @@ def materialized(column: object) -> object:
     """The column in a form that can be read again: the chunks of an Arrow column, which may be a stream, the
     items of an iterable as a list, others as they are.
 
-    Without nanoarrow, a column that can make a NumPy array of itself does so, which is slower and warned of.
+    Without nanoarrow, a column that can make a list or a NumPy array of itself does so, which is slower and
+    warned of.
     """
     if type(column) in _LISTS or isinstance(column, np.ndarray):
         return column
