@@ -188,7 +188,7 @@ cdef class FrozenIndex:
         for name in _SECTIONS:
             if name not in sections:
                 raise ValueError(f"sections: expected {name}, got none of that name")
-        self.views = attach_sections(&self.ix, tuple(sections[name] for name in _SECTIONS))
+        self.views = attach_sections(&self.ix, tuple([sections[name] for name in _SECTIONS]))
         return self
 
     def sections(self):
@@ -200,7 +200,7 @@ cdef class FrozenIndex:
     @property
     def nbytes(self):
         """Bytes of the set, in memory or mapped."""
-        return sum(view.nbytes for view in self.views)
+        return sum([view.nbytes for view in self.views])
 
     def __len__(self):
         return self.ix.count

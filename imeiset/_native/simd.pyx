@@ -27,7 +27,7 @@ cdef int simd_follow(void (*choose)(int) noexcept) except -1:
 
 def simd_levels():
     """The SIMD levels this processor runs, lowest first."""
-    return tuple(simd_names[level].decode() for level in range(simd_supported() + 1))
+    return tuple([simd_names[level].decode() for level in range(simd_supported() + 1)])
 
 
 def simd_level():
