@@ -242,7 +242,7 @@ class ImeiError(ImeisetError, ValueError):
 
 
 class ImsiError(ImeisetError, ValueError):
-    """A value that is not an IMSI of 6 to 15 digits (3GPP TS 23.003). Correct it, or leave it out.
+    """A value that is not an IMSI of 5 to 15 digits (3GPP TS 29.571). Correct it, or leave it out.
 
     Attributes
     ----------
@@ -257,10 +257,10 @@ class ImsiError(ImeisetError, ValueError):
     ...     imeiset.Register().check("490154203237518", imsi="23415099999999x")
     ... except imeiset.ImsiError as error:
     ...     print(error)
-    expected an IMSI of 6 to 15 ASCII digits, got '23415**********'
+    expected an IMSI of 5 to 15 ASCII digits, got '23415**********'
     """
 
-    expected = "an IMSI of 6 to 15 ASCII digits"
+    expected = "an IMSI of 5 to 15 ASCII digits"
 
     def __init__(self, message: str | None = None, *, value: object = None, position: int | None = None):
         self.position = position

@@ -167,6 +167,15 @@ class Members:
 W, B, G, U = range(4)  # white, black, grey, unknown
 
 
+def parse_imsi(value):
+    """The digits of an IMSI, None where none is given or understood; and whether it is understood."""
+    text = (value or "").strip(" \t\n\v\f\r")
+    if not text or text[:4].lower() in ("nai-", "gci-", "gli-"):
+        return None, True
+    digits = text[5:] if text[:5].lower() == "imsi-" else text
+    return (digits, True) if re.fullmatch("[0-9]{5,15}", digits, re.ASCII) else (None, False)
+
+
 class Equipment:
     """Lists of equipment in plain dicts and sets, and the rules of a verdict, one after the other."""
 
@@ -228,7 +237,8 @@ class Equipment:
 
     def answer(self, value, imsi=None, malformed=None):
         """`check` of any value and any text of an IMSI; None for an error, if `malformed` is not a status."""
-        understood = imsi in (None, "") or re.fullmatch("[0-9]{6,15}", imsi, re.ASCII)
+        imsi, understood = parse_imsi(imsi)
+        understood = understood or malformed is not None
         key, status = settle(parse_value(value), "ignore")
         if understood and not status:
             return self.check(key, imsi)

@@ -1,6 +1,7 @@
 """Verdicts: every row of the tables, a twin of plain dicts, one file and what is refused of it."""
 
 import contextlib
+import copy
 import datetime
 import itertools
 import json
@@ -204,7 +205,15 @@ def test_malformed_imeis(bad):
 @pytest.mark.parametrize(
     "bad",
     [
-        "12345",
+        "1234",
+        "imsi-1234",
+        "imsi-",
+        "imsi-imsi-23415",
+        "imsi 234150999999999",
+        "imeisv-234150999999999",
+        "nai:234150999999999",
+        "imsi-234150999999999@",
+        "2341 50999999999",
         "1234567890123456",
         "23415099999999x",
         "\uff12\uff13\uff14\uff11\uff15\uff10\uff19\uff19\uff19\uff19\uff19\uff19",
@@ -212,16 +221,53 @@ def test_malformed_imeis(bad):
     ],
 )
 def test_malformed_imsis(bad):
-    strict, lenient = Register(), Register(Policy(malformed=G))
+    strict, lenient = Register(), Register(Policy(malformed=W))
     with pytest.raises(ImsiError) as caught:
         strict.check(LISTED, bad)
     assert "099999" not in str(caught.value)
+    with pytest.raises(ImsiError):
+        strict.check_many([LISTED], np.array([bad], object))
     with pytest.raises(ImsiError, match="row 1: "):
         strict.check_many([LISTED, LISTED], [HOME, bad])
     with pytest.raises(ImsiError, match="row 0: "):
         strict.exempt("pairs", [LISTED], [bad])
-    assert lenient.check(LISTED, bad) == Verdict(G)
-    assert lenient.check_many([LISTED, LISTED], [HOME, bad]).tolist() == [W, G]
+    # It is nobody's: a list, a lock and a pair say what they say without an IMSI.
+    lenient.add("stolen", [LISTED], status=B)
+    lenient.lock("locked", [OTHER], [HOME])
+    lenient.exempt("exempted", [LISTED], [HOME])
+    lenient.add_imsis("guests", ["1", "2341", "12345678"], status=G)
+    column = [LISTED, OTHER, LISTED, OTHER, "62#3"]
+    imsis = [bad, bad, HOME, HOME, bad]
+    for register in (lenient, copy.copy(lenient)):
+        verdicts = [register.check(imei, imsi) for imei, imsi in zip(column, imsis, strict=True)]
+        assert [verdict.rule for verdict in verdicts] == ["exact", "pair", "imsi", "imsi", "default"]
+        for threads in (1, 3):
+            for asked in (imsis, np.array(imsis, object)):
+                statuses, lists = register.check_many(column, asked, lists=True, threads=threads)
+                assert statuses.tolist() == [verdict.status for verdict in verdicts] == [B, B, G, G, W]
+                assert lists.tolist() == [0, 1, 3, 3, -1]
+
+
+@pytest.mark.parametrize("form", ["{}", "imsi-{}", "IMSI-{}", " {}\t", "{}\r\n", " imsi-{} "])
+def test_forms_of_an_imsi(form):
+    """5 to 15 digits alone or as a SUPI, everywhere; other SUPIs are not an error, and nobody's IMSI."""
+    register = Register()
+    pairs = {"": "12345", "0": "00001", "1": HOME}
+    for name, imsi in pairs.items():
+        register.exempt(f"exempted{name}", [LISTED], [form.format(imsi)])
+    register.add("stolen", [LISTED], status=B)
+    register.add_imsis("guests", [form.format("9")], status=G)
+    for imsi, status in [*((imsi, W) for imsi in pairs.values()), ("12346", B), ("0" * 15, B), ("98765", G)]:
+        given = form.format(imsi)
+        assert register.check(LISTED, given).status == register.check(LISTED, given.encode()).status == status
+        for column in ([given], [given.encode()], np.array([given]), np.array([given.encode()]),
+                       np.array([given], object)):  # fmt: skip
+            assert register.check_many([LISTED], column).tolist() == [status]
+    for other in ("nai-user@example.org", "GCI-1", "gli-", " nai--x@y", "", " ", None, float("nan")):
+        assert register.check(LISTED, other).status == B
+        assert register.check_many([LISTED], [other]).tolist() == [B]
+        with pytest.raises(ImsiError, match="row 0: "):
+            register.lock("locked", [LISTED], [other])
 
 
 def test_irregular_identities():
@@ -888,7 +934,7 @@ def test_native_arguments():
     def check_tables(**changes):
         arrays = {"prefixes": np.zeros(0, np.uint64), "codes": np.zeros(0, np.uint16), "outcomes": bytes(8)}
         given = {"order": [], "levels": {}, "pairings": [], "lists": 0, "detailed": 0, **arrays, **changes}
-        return CheckTables(ImeiSet(), explain=lambda *_: None, malformed=None, **given)
+        return CheckTables(ImeiSet(), explain=lambda *_: None, malformed=None, unread=None, **given)
 
     tables = Register()._tables()
     for call in (

@@ -128,13 +128,13 @@ cdef class CheckTables:
     an index of the ranges and TACs that did, or None.
 
     explain(code, key) is asked for a verdict, once for each code; for each key where the list has details.
-    malformed(imei, status, imsi, number, code) is asked about an IMEI that is none (status says why), or that
-    came with a malformed IMSI: for a verdict, or the key to decide by. code: what the IMSI says. about:
-    whatever else the caller wants to find here.
+    malformed(imei, status, code) is asked about an IMEI that is none (status says why): for a verdict, or the
+    key to decide by. code: what the IMSI says. unread(imsi) is told of an IMSI that is none: it raises, or
+    the IMSI counts as not given. about: whatever else the caller wants to find here.
     """
 
     cdef readonly object about
-    cdef object unlisted, explain, malformed
+    cdef object unlisted, explain, malformed, unread
     cdef tuple kept
     cdef const void* in_known
     cdef const void* in_wide  # NULL where there is none
@@ -162,7 +162,7 @@ cdef class CheckTables:
 
     def __cinit__(self, known, *, order, dict levels, pairings, const uint64_t[::1] prefixes not None,
                   const uint16_t[::1] codes not None, bytes outcomes, Py_ssize_t lists, uint64_t detailed,
-                  explain, malformed, about=None, spans=None, int shift=0, touched=None, wide=None):
+                  explain, malformed, unread, about=None, spans=None, int shift=0, touched=None, wide=None):
         cdef int seen, more, status
         pairings = tuple(pairings)
         if not 0 <= shift < 64:
@@ -171,7 +171,7 @@ cdef class CheckTables:
             raise ValueError(f"expected at most {LISTS - 1} lists of pairs, got {len(pairings)}")
         expect_rows("codes", prefixes.shape[0], codes.shape[0])
         self.kept = (known, wide, levels, pairings)
-        self.explain, self.malformed, self.about = explain, malformed, about
+        self.explain, self.malformed, self.unread, self.about = explain, malformed, unread, about
         self.in_known = index_pointer(known)
         self.in_wide = index_pointer(wide) if wide is not None else NULL
         if touched is not None and len(touched):
@@ -512,7 +512,8 @@ cdef class Checker:
         imei : str, bytes, int or Imei
             A text of 14 to 16 digits, or an integer key of 14.
         imsi : str or bytes, optional
-            6 to 15 digits; None or "" where it is not known.
+            5 to 15 digits, or 'imsi-' and these; None, "" or another kind of SUPI ('nai-', 'gci-', 'gli-')
+            where it is not known.
 
         Returns
         -------
@@ -523,7 +524,7 @@ cdef class Checker:
         ImeiError
             The IMEI is malformed, and the policy does not say what such gets.
         ImsiError
-            The IMSI is, and the same.
+            The IMSI is, and the same. With a policy for malformed input such an IMSI is not known.
 
         Examples
         --------
@@ -541,8 +542,11 @@ cdef class Checker:
         cdef int may
         if tables is None:
             tables = self._tables()
-        if status or subscriber == IMSI_BAD:
-            found = tables.malformed(imei, status, imsi, subscriber, tables.prefix_code(subscriber))
+        if subscriber == IMSI_BAD:
+            tables.unread(imsi)
+            subscriber = 0
+        if status:
+            found = tables.malformed(imei, status, tables.prefix_code(subscriber))
             if not isinstance(found, int):
                 return found
             key = found

@@ -1,7 +1,10 @@
 """IMSIs as numbers.
 
-An IMSI is 6 to 15 digits (3GPP TS 23.003), and its leading zeros matter. Its number is that of its digits
+An IMSI is 5 to 15 digits (3GPP TS 29.571), and its leading zeros matter. Its number is that of its digits
 after a 1, below 2 * 10**15; 0 is no IMSI.
+
+A text is bare digits, or 'imsi-' and these. In the other kinds of SUPI, 'nai-', 'gci-' and 'gli-', no IMSI is
+given. Blanks around are no part of a text, as of those of IMEIs.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE
@@ -25,12 +28,42 @@ ctypedef fused character:
     uint32_t
 
 
+cdef inline bint is_blank(character c) noexcept nogil:
+    return c == 32 or 9 <= c <= 13
+
+
+cdef inline bint begins(const character* text, const char* prefix) noexcept nogil:
+    """Whether a text of four characters or more begins so, in any case."""
+    cdef int i
+    for i in range(4):
+        if text[i] != <uint8_t>prefix[i] and text[i] + 32 != <uint8_t>prefix[i]:
+            return False
+    return True
+
+
+cdef uint64_t text_number(const character* text, Py_ssize_t n) noexcept nogil:
+    cdef uint64_t number = digits_number(text, n)
+    if number != IMSI_BAD:
+        return number
+    while n and is_blank(text[n - 1]):
+        n -= 1
+    while n and is_blank(text[0]):
+        text, n = text + 1, n - 1
+    if n > 5 and text[4] == c"-" and begins(text, b"imsi"):
+        return digits_number(text + 5, n - 5)
+    if n > 3 and text[3] == c"-" and (
+        begins(text, b"nai-") or begins(text, b"gci-") or begins(text, b"gli-")
+    ):
+        return 0
+    return digits_number(text, n)
+
+
 cdef inline uint64_t digits_number(const character* text, Py_ssize_t n) noexcept nogil:
     cdef uint64_t number = 1
     cdef Py_ssize_t i
     if n == 0:
         return 0
-    if not 6 <= n <= 15:
+    if not 5 <= n <= 15:
         return IMSI_BAD
     for i in range(n):
         if not 48 <= text[i] <= 57:
@@ -43,9 +76,9 @@ cdef uint64_t imsi_number(object value) noexcept:
     if value is None:
         return 0
     if PyUnicode_Check(value) and PyUnicode_IS_ASCII(value):
-        return digits_number(<const uint8_t*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value))
+        return text_number(<const uint8_t*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value))
     if PyBytes_Check(value):
-        return digits_number(<const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+        return text_number(<const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
     return 0 if PyFloat_Check(value) and isnan(PyFloat_AS_DOUBLE(value)) else IMSI_BAD
 
 
@@ -66,4 +99,4 @@ def imsis_of_rows(const character[:, ::1] texts not None, uint64_t[::1] out not 
             n = width
             while n > 0 and texts[i, n - 1] == 0:
                 n -= 1
-            out[i] = digits_number(&texts[i, 0], n)
+            out[i] = text_number(&texts[i, 0], n)

@@ -52,14 +52,15 @@ def command(
     """
     from imeiset import ImeiSet
     from imeiset import open as opened
+    from imeiset.register.imsis import is_imsi
 
     if "-" in imeis and len(imeis) > 1:
         raise click.UsageError("'-' is stdin: expected it alone")
     if unknown := [text for text in imeis if re.match("--[a-z]", text)]:  # others that begin so are answered
         raise click.NoSuchOption(unknown[0], ctx=context)
     listed = opened(snapshot)
-    if imsi is not None and (isinstance(listed, ImeiSet) or not re.fullmatch("[0-9]{6,15}", imsi)):
-        why = "a set knows no subscribers" if isinstance(listed, ImeiSet) else "expected 6 to 15 digits"
+    if imsi is not None and (isinstance(listed, ImeiSet) or not is_imsi(imsi)):
+        why = "a set knows no subscribers" if isinstance(listed, ImeiSet) else "expected 5 to 15 digits"
         raise click.UsageError(f"--imsi: {why}")
     batches = (
         _lines() if imeis == ("-",) else iter([[imei.encode(errors="surrogateescape") for imei in imeis]])

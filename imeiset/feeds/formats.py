@@ -58,7 +58,7 @@ _RECOGNISED = sorted(
 
 # What further columns hold, by title: a date YYYYMMDD, a number of digits, or a text of few values.
 DATES = ("date", "reporting_date", "block_date")
-NUMBERS = {"imsi": (6, 15), "msisdn": (1, 18)}
+NUMBERS = {"imsi": (5, 15), "msisdn": (1, 18)}
 CHANGE = "change_type"
 CHANGES = (b"add", b"remove", b"update")
 

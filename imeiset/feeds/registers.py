@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import FeedColumn, FeedLimit, FeedRejects, mask_imsi
+from ..register.imsis import PREFIX
 from ..register.kinds import FILE_KINDS, RULES, FileKind
 from ..register.layered import LayeredSet
 from ..register.pairs import LayeredPairs
@@ -207,11 +208,11 @@ def _load_prefixes(register: Register, one: Listing) -> LoadReport:
                 report.blank, report.comments = report.blank + (not text), report.comments + bool(text)
                 continue
             report.rows += 1
-            if not re.fullmatch("[0-9]{1,15}", text):
+            if not (prefix := PREFIX.fullmatch(text)):
                 raise FeedRejects(
                     path, "an IMSI prefix of 1 to 15 digits", f"'{mask_imsi(text)}'", line=number
                 )
-            prefixes.append(text)
+            prefixes.append(prefix[1])
             report.accepted += 1
     register.add_imsis(one.name, prefixes, status=one.status, reason=one.reason)
     report.keys = len(set(prefixes))

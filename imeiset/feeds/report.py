@@ -37,7 +37,7 @@ _TEXTS = {
     RowFlaw.BROKEN_QUOTE: "a stray quote, or one that hides a row",
     RowFlaw.LONG_ROW: "a row longer than allowed",
     RowFlaw.CELL_COUNT: "more or fewer cells than there are columns",
-    RowFlaw.IMSI: "no IMSI of 6 to 15 digits",
+    RowFlaw.IMSI: "no IMSI of 5 to 15 digits",
     RowFlaw.TAC: "no TAC of 8 digits",
     RowFlaw.RANGE: "a range that ends before it begins",
     RowFlaw.CHANGE_TYPE: "a change other than add, remove and update",

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import irregular as irregulars
+from .._native.imsi import BAD_IMSI, NO_IMSI, imsis_of
 from .._native.scan import BATCH_ROWS, Scanner
 from ..errors import FeedLimit, ParseStatus
 from .dialect import Dialect
@@ -258,9 +259,14 @@ class RowScanner:
             numbers = scanner.numbers(place, fewest, most)
             wrong = numbers == _NUMBER
             if name == "imsi":
-                flaws[wrong & (flaws == 0)] = RowFlaw.IMSI
                 starts, ends = scanner.cells[place]
                 numbers += _POWERS[(ends - starts).clip(0, most)]  # leading zeros matter
+                if (odd := np.flatnonzero(wrong)).size:  # 'imsi-' and digits, or none
+                    spans = zip(starts[odd].tolist(), ends[odd].tolist(), strict=True)
+                    found = np.empty(len(odd), np.uint64)
+                    imsis_of([bytes(text[start:end]) for start, end in spans], found)
+                    numbers[odd], wrong[odd] = found, (found == NO_IMSI) | (found == BAD_IMSI)
+                flaws[wrong & (flaws == 0)] = RowFlaw.IMSI
             numbers[wrong] = 0
             return numbers.astype(dtype_of(name))
         if name == CHANGE and self._signs:

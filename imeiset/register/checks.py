@@ -73,6 +73,7 @@ class Rules:
             detailed=sum(1 << i for i, one in enumerate(lists) if one.exact and one.exact.has_details),
             explain=self.explain,
             malformed=self.malformed,
+            unread=self.unread,
             about=self,
             spans=coverage.spans,
             shift=coverage.shift,
@@ -102,20 +103,26 @@ class Rules:
             reasons = tuple(details.split("|")) if details else reasons
         return Verdict(status, one.name, _RULES[code >> 16], reasons, day)
 
-    def malformed(self, imei: object, status: int, imsi: object, number: int, prefix: int) -> Verdict | int:
-        """The verdict on an IMEI that is none (status says why), or that came with a malformed IMSI.
+    def malformed(self, imei: object, status: int, prefix: int) -> Verdict | int:
+        """The verdict on an IMEI that is none; status says why. prefix: the code that the IMSI gives alone.
 
-        number, prefix: of the IMSI, and the code that it gives alone. A key instead where a text begins with
-        one.
+        A key instead where a text begins with one.
         """
-        found, is_key = self._malformed(imei, status, imsi, number, prefix)
+        found, is_key = self._malformed(imei, status, prefix)
         return found if is_key else self.explain(found)
 
-    def _malformed(
-        self, imei: object, status: int, imsi: object, number: int, prefix: int, row: int | None = None
-    ) -> tuple[int, bool]:
+    def unread(self, imsi: object, row: int | None = None) -> None:
+        """Raise ImsiError for a malformed IMSI, unless the policy says what malformed input gets.
+
+        It then counts as not given, and never decides what the phone gets: whoever sends nonsense for an
+        IMSI would choose that status, and get around a list or a lock.
+        """
+        if self.policy.malformed is None:
+            raise ImsiError(value=imsi, position=row)
+
+    def _malformed(self, imei: object, status: int, prefix: int, row: int | None = None) -> tuple[int, bool]:
         """The code, or the key to decide by, and whether it is one."""
-        if number != BAD_IMSI and self._texts and status:
+        if self._texts and status:
             form = irregular.normalised(imei)
             if isinstance(form, int):
                 return form, True
@@ -123,8 +130,6 @@ class Rules:
                 return code, False
         if self.policy.malformed is not None and status != ParseStatus.FIFTEEN_DIGITS:
             return self.policy.malformed, False
-        if number == BAD_IMSI:
-            raise ImsiError(value=imsi, position=row)
         raise ImeiError(ParseStatus(status), imei, position=row)
 
     def _by_text(self, text: bytes, prefix: int) -> int:
@@ -169,8 +174,9 @@ class Rules:
             for at, (value, row, status, number, prefix) in enumerate(
                 zip(values, *(column.tolist() for column in asked), strict=True), start
             ):
-                subscriber = None if imsi is None else imsi(row)
-                found[at], regular[at] = self._malformed(value, status, subscriber, number, prefix, row)
+                if number == BAD_IMSI and imsi is not None:
+                    self.unread(imsi(row), row)
+                found[at], regular[at] = self._malformed(value, status, prefix, row)
         answers = found.astype(codes.dtype)  # without the rule; of statuses alone, without the list
         again = answers[regular]
         tables.answer(found[regular], again, numbers[regular])
@@ -274,7 +280,7 @@ class Checks(ListMapping, Checker):
         imeis
             Any column, see `ImeiSet`.
         imsis
-            A column of IMSI texts, one for each row; None or "" where it is not known.
+            A column of IMSI texts, one for each row, see `check`; None or "" where it is not known.
         threads
             How many to use, None: all cores; the interpreter is free meanwhile.
         lists
@@ -328,6 +334,8 @@ class Checks(ListMapping, Checker):
         else:
             keys, status = columns.parse(imeis, digits=digits)
             asked, value = imsi_numbers(imsis, len(keys))
+            if self.policy.malformed is not None:
+                asked[asked == BAD_IMSI] = NO_IMSI
             codes, numbers, count = np.empty(len(keys), dtype), asked, parts_for(threads)
             if count == 1:
                 tables.answer(keys, codes, asked)

@@ -1,5 +1,6 @@
 """IMSIs and their prefixes, which are numbers wherever they are compared."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
@@ -8,11 +9,12 @@ import numpy.ma as ma
 from numpy.typing import NDArray
 
 from imeiset import readers
-from imeiset._native.imsi import imsis_of, imsis_of_rows
+from imeiset._native.imsi import BAD_IMSI, imsis_of, imsis_of_rows
 from imeiset.errors import expect_several, mask_imsi
 from imeiset.readers import Keys
 
 _ROWS = 1 << 16  # of Python objects at a time
+PREFIX = re.compile(r"[ \t-\r]*(?:imsi-)?([0-9]{1,15})[ \t-\r]*", re.I | re.A)  # group 1: its digits
 
 
 def imsi_numbers(imsis: object, rows: int) -> tuple[Keys, Callable[[int], object]]:
@@ -50,7 +52,14 @@ def prefix_numbers(prefixes: Iterable[str]) -> frozenset[int]:
     expect_several("prefixes", prefixes)
     numbers = set()
     for row, prefix in enumerate(prefixes):
-        if not (isinstance(prefix, str) and 1 <= len(prefix) <= 15 and prefix.isascii() and prefix.isdigit()):
+        if not (isinstance(prefix, str) and (found := PREFIX.fullmatch(prefix))):
             raise ValueError(f"prefix {row}: expected 1 to 15 digits, as str, got '{mask_imsi(prefix)}'")
-        numbers.add(int("1" + prefix))
+        numbers.add(int("1" + found[1]))
     return frozenset(numbers)
+
+
+def is_imsi(text: str) -> bool:
+    """Whether a text is an IMSI, or a SUPI without one, and not blank."""
+    number = np.empty(1, np.uint64)
+    imsis_of([text], number)
+    return bool(text.strip()) and int(number[0]) != BAD_IMSI

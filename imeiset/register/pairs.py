@@ -87,7 +87,7 @@ class Pairs:
 
 def are_imsis(numbers: Keys) -> bool:
     """Whether all are numbers of IMSIs as they may be."""
-    return not len(numbers) or 10**6 <= int(numbers.min()) <= int(numbers.max()) < 2 * 10**15
+    return not len(numbers) or 10**5 <= int(numbers.min()) <= int(numbers.max()) < 2 * 10**15
 
 
 def _cut(array: NDArray[Any], n: int) -> NDArray[Any]:

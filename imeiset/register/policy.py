@@ -54,7 +54,7 @@ class Policy:
     unlisted : EquipmentStatus, optional
         What equipment on no list gets, whatever the response type says.
     malformed : EquipmentStatus, optional
-        What an input gets that is not an IMEI, or comes with a malformed IMSI. None raises.
+        What an input gets that is not an IMEI; a malformed IMSI then counts as not given. None raises.
     precedence : tuple of str
         The rules 'imsi', 'pair', 'exact', 'range' and 'tac', the strongest first. The first rule by which any
         list says something decides: all lists count that say something by it, and no others.

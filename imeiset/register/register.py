@@ -219,7 +219,7 @@ class Register(Checks):
         name, reason
             As for `add`; the status is WHITELISTED.
         imeis, imsis : columns
-            Of one length. An IMSI is a text of 6 to 15 digits. At most 16 bytes a pair.
+            Of one length. An IMSI is a text of 5 to 15 digits, or 'imsi-' and these. At most 16 bytes a pair.
 
         Raises
         ------

@@ -206,7 +206,7 @@ def test_check_says_what_decided(register, store):
             "whitelisted",
             "blacklisted",
         ]
-        assert "6 to 15 digits" in run("check", path, "--imsi", "1x", STOLEN, code=2).stderr
+        assert "5 to 15 digits" in run("check", path, "--imsi", "1x", STOLEN, code=2).stderr
 
 
 def test_check_of_a_malformed_imei_by_a_register_that_decides_none(here):

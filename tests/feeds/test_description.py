@@ -25,8 +25,8 @@ FILES = {
     "ranges.csv": "00000000000100,00000000000199\n",
     "tacs.csv": "35123456\n35123456\n",
     "pairs.csv": f"imei;imsi;msisdn\n{A};{HOME};1\n{A};001010123456789;\n{A};{HOME};2\n{C};none;\n",
-    "locked.csv": f"imei,imsi\n{E},{HOME}\n",
-    "imsis": "\ufeff# guests\n26299\r\n\n00101\n",
+    "locked.csv": f"imei,imsi\n{E},imsi-{HOME}\n",
+    "imsis": "\ufeff# guests\n26299\r\n\nIMSI-00101\n",
     "white": f"{E}\n",
 }
 TEXT = """
