@@ -12,7 +12,7 @@ from .. import irregular as irregulars
 from ..errors import FeedConflict, FeedLimit
 from ..feeds.details import described
 from ..feeds.loader import Progress
-from ..feeds.reader import Options
+from ..feeds.options import Options
 from ..feeds.report import LoadReport
 from ..feeds.sources import Paths, names_of
 from ..register.kinds import KINDS

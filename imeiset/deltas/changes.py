@@ -17,7 +17,7 @@ from ..errors import FeedColumn, FeedConflict, mask
 from ..feeds.details import DETAILS
 from ..feeds.formats import CHANGE, CHANGES, FORMATS
 from ..feeds.loader import Progress, Rows, read
-from ..feeds.reader import Options
+from ..feeds.options import Options
 from ..readers import Keys
 from ..register.kinds import ListRule, rule_of
 from ..register.pairs import Pairs

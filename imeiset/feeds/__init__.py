@@ -3,7 +3,7 @@ what was in them."""
 
 from .export import export
 from .loader import LoadResult, Rows, load, read
-from .reader import Options
+from .options import Options
 from .registers import LoadedRegister, load_register
 from .report import LoadReport
 

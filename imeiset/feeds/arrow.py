@@ -86,6 +86,8 @@ def _choose(reader: Reader, path: str, schema: Any, delta: bool) -> list[int]:
     other = form or (named if wanted is None and not titled_so(titles, None) else None)
     if other and other.identity != "imei":
         raise FeedColumn(path, "a column of IMEIs", f"a {other.name} list, which is read from text only")
+    if isinstance(wanted, tuple):
+        raise FeedColumn(path, "one column", "several")
     if isinstance(wanted, int):
         if not 1 <= wanted <= len(titles):
             raise FeedColumn(path, f"a column {wanted}", f"a table of {len(titles)}")

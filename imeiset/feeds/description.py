@@ -36,7 +36,7 @@ from ..register.lists import List
 from ..register.policy import EquipmentStatus, Policy
 from ..register.register import Register
 from .formats import FORMATS
-from .reader import Options
+from .options import Options
 from .sources import is_remote
 
 _POLICY = ("response_type", "unlisted", "malformed", "precedence")

@@ -2,10 +2,10 @@
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,8 @@ from ..errors import CheckDigit, FeedColumn
 from ..sets import ImeiSet
 from . import arrow
 from .formats import CHANGE
-from .reader import MAX_LINE, THREADS, Options, Reader, RejectFiles
+from .options import MAX_LINE, Column, LostZeros, Options, Where
+from .reader import THREADS, Reader, RejectFiles
 from .report import LoadReport
 from .rows import Block, dtype_of
 from .sources import MAX_BYTES, MAX_RATIO, Paths, names_of, total_of
@@ -73,9 +74,15 @@ def load(
     paths: Paths,
     *,
     format: str | None = None,
-    column: str | int | None = None,
+    column: Column | Sequence[Column] | None = None,
     check_digit: CheckDigit = "ignore",
     irregular: irregulars.Handling = "reject",
+    lost_zeros: LostZeros | None = None,
+    where: Where | Mapping[Column, str | Iterable[str]] | str | None = None,
+    imsi: Literal["ignore"] | None = None,
+    skip: int | None = None,
+    tbcd: bool | None = None,
+    sheet: str | None = None,
     rejects: str | os.PathLike[str] | None = None,
     max_rejects: int | None = None,
     max_line: int = MAX_LINE,
@@ -96,14 +103,31 @@ def load(
         zip of one file.
     format : str, optional
         A name of `formats.FORMATS`, whose columns the files must have. Otherwise the header decides.
-    column : str or int, optional
-        The header's name for the column of the IMEIs, or its number from 1. Otherwise it is found, see
-        `dialect.sniff`.
+    column : str or int, or sequence of them, optional
+        The header's name for the column of the IMEIs, or its number from 1. Several are the IMEIs of one
+        phone. Otherwise it is found, see `dialect.sniff`.
     check_digit : {'ignore', 'spare', 'require'}
         Which 15th digits are accepted (3GPP TS 23.003 annex B): any, for it is not part of what identifies;
         the right one or 0; the right one. Rows with another are rejected.
     irregular : {'reject', 'keep'}
         What becomes of irregular identities ('62#222222222222'): a rejected row, or a text beside the set.
+    lost_zeros : {'keep', 'restore', 'restore-imeisv'}, optional
+        What becomes of numbers that may have lost a leading zero in a spreadsheet. 'keep': they are as they
+        are. 'restore': every row of 14 digits is read as 0 and the row, and rejected if the check digit is
+        then wrong. 'restore-imeisv': every row of 15 digits is an IMEISV of 0 and the row. None: an error if
+        there are many.
+    where : str, mapping or options.Where, optional
+        The rows that count, as 'COLUMN=VALUE,VALUE' or {COLUMN: [VALUE, VALUE]}, in any case; the others
+        are ignored.
+    imsi : {'ignore'}, optional
+        What becomes of IMSIs beside the IMEIs. None: an error, as such a list blocks a phone with a
+        subscriber, and not for everybody.
+    skip : int, optional
+        Lines above the header or the first row. None: they are found.
+    tbcd : bool, optional
+        Whether cells are TBCD in hex, two digits swapped. None: no, and an error if they look like it.
+    sheet : str, optional
+        Of a workbook. None: the only one with cells.
     rejects : str or os.PathLike, optional
         A file for the rejected rows as they were, after line, source and reason, readable by its owner only.
         Mended, it can be loaded.
@@ -144,10 +168,8 @@ def load(
     >>> list(result.set), result.report.rejected
     (['490154203237518'], 1)
     """
+    options = Options.of(locals())
     names = _names(paths, rejects)
-    options = Options(format, column, check_digit, irregular, rejects)
-    options = replace(options, max_rejects=max_rejects, max_line=max_line, max_rows=max_rows)
-    options = replace(options, max_bytes=max_bytes, max_ratio=max_ratio)
     started = time.perf_counter()
     keys: list[NDArray[np.uint64]] = []
     lows: list[NDArray[np.uint64]] = []

@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import BinaryIO
@@ -14,15 +13,15 @@ import numpy as np
 
 from .. import errors
 from .._files import publish
-from .._native.scan import MAX_ROW, Scanner
-from ..errors import CheckDigit, ParseStatus, mask, mask_text
+from .._native.scan import Scanner
+from ..errors import ParseStatus, mask, mask_text
 from .dialect import Dialect, preamble, sniff
 from .formats import CHANGE, FORMATS, Format, plain
+from .options import MAX_LINE, Options
 from .report import FIRST_LINES, LoadReport, Rejects, RowFlaw, reason_of
 from .rows import WANTED, Block, Rejected, RowScanner, Values
-from .sources import CHUNK, MAX_BYTES, MAX_RATIO, Source
+from .sources import CHUNK, Source
 
-MAX_LINE = 1 << 20  # bytes
 MAX_RETURNS = 16  # CRs inside a row; one with more hides rows, which must not be lost as one
 MAX_STATUSES = 100  # that a report names
 THREADS = os.cpu_count() or 1
@@ -37,34 +36,6 @@ Blocks = Generator[
     tuple[Block, int, bool], None, None
 ]  # with the bytes read so far, and whether the source has a header
 _REASONS = {int(code): code.name.lower().encode() for code in (*ParseStatus, *RowFlaw)}
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to read sources, see `load`. Raises ValueError for a value that none can have."""
-
-    format: str | None = None
-    column: str | int | None = None
-    check_digit: CheckDigit = "ignore"
-    irregular: str = "reject"
-    rejects: str | os.PathLike[str] | None = None
-    max_rejects: int | None = None
-    max_line: int = MAX_LINE
-    max_rows: int | None = None
-    max_bytes: int = MAX_BYTES
-    max_ratio: float = MAX_RATIO
-
-    def __post_init__(self) -> None:
-        if self.format is not None and self.format not in FORMATS:
-            raise ValueError(f"expected format of {', '.join(FORMATS)}, got {self.format!r}")
-        if self.check_digit not in _POLICIES:
-            raise ValueError(f"expected check_digit of {', '.join(_POLICIES)}, got {self.check_digit!r}")
-        if self.irregular not in ("reject", "keep"):
-            raise ValueError(f"expected irregular of 'reject' or 'keep', got {self.irregular!r}")
-        if not 0 < self.max_line <= MAX_ROW:
-            raise ValueError(f"expected max_line from 1 to {MAX_ROW}, got {self.max_line}")
-        if not self.max_ratio >= 1:  # nor NaN, which nothing exceeds
-            raise ValueError(f"expected max_ratio from 1, got {self.max_ratio}")
 
 
 class RejectFiles(ExitStack):
@@ -259,6 +230,8 @@ class Reader:
     def _begin(self, path: str, text: bytearray, delta: bool) -> tuple[Dialect, int]:
         """The layout of a text that begins like this, and the bytes before the first row of data."""
         report, column = self.report, self.options.column
+        if isinstance(column, tuple):
+            raise errors.FeedColumn(path, "one column", "several")
         used, blank, comments = preamble(text, column)
         report.blank += blank
         report.comments += comments

@@ -14,7 +14,8 @@ from .._native.scan import Scanner, annotate
 from .._threads import in_order
 from ..errors import FeedColumn, FeedEmpty, FeedEncoding, FeedLimit
 from ..feeds.dialect import Dialect, preamble, sniff
-from ..feeds.reader import MAX_LINE, MAX_RETURNS, header_of
+from ..feeds.options import MAX_LINE
+from ..feeds.reader import MAX_RETURNS, header_of
 from ..feeds.report import RowFlaw
 from ..feeds.sources import Source
 from .tally import Counts, Tally

@@ -11,7 +11,7 @@ from click.shell_completion import get_completion_class
 from imeiset import EquipmentStatus, ImeiSet, Register, Store
 from imeiset.cli import _COMMANDS, main
 from imeiset.deltas.apply import MIN_SIZE
-from imeiset.feeds.reader import MAX_LINE
+from imeiset.feeds.options import MAX_LINE
 from imeiset.feeds.sources import MAX_BYTES, MAX_RATIO
 
 from .test_commands import ENVIRONMENT, LISTED, run

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from imeiset import ImeiSet, errors, load, screen
-from imeiset.feeds import inflate, reader, sources
+from imeiset.feeds import Options, inflate, reader, sources
 from imeiset.feeds import read as read_rows
 from imeiset.feeds.sources import HEADROOM, Source
 
@@ -439,7 +439,7 @@ def test_no_thread_outlives_a_load(path, pack, wrong, more):
         load(path, **more)
     progress = more.pop("progress", None)
     with no_thread_outlives_it(), pytest.raises(wrong) as again:
-        read_rows(path, ["line"], options=reader.Options(**more), progress=progress)
+        read_rows(path, ["line"], options=Options(**more), progress=progress)
     assert caught.tb
     assert again.tb
 
@@ -463,7 +463,7 @@ def test_no_thread_outlives_a_silent_pipe(tmp_path):
 
 def test_what_is_left_halfway_ends(path):
     path.write_bytes(LINES * 1000)
-    one = reader.Reader(reader.Options(), sources=[str(path)])
+    one = reader.Reader(Options(), sources=[str(path)])
     with no_thread_outlives_it():
         found = one.read(str(path), one.text_blocks(str(path), delta=False))
         next(found)
