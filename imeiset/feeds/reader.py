@@ -18,7 +18,7 @@ from ..errors import ParseStatus, mask, mask_text
 from .dialect import Dialect, preamble, sniff
 from .formats import CHANGE, FORMATS, Format, plain
 from .options import MAX_LINE, Options
-from .report import FIRST_LINES, LoadReport, Rejects, RowFlaw, reason_of
+from .report import FIRST_LINES, LoadReport, Rejects, RowFlaw, Unread, reason_of
 from .rows import WANTED, Block, Rejected, RowScanner, Values
 from .sources import CHUNK, Source
 
@@ -253,7 +253,7 @@ class Reader:
         """Report the format of a source, and a column of statuses that it does not look at."""
         self.report.formats.append(dialect.format.name)
         if dialect.format.statuses is None and dialect.place("status") is not None:
-            self.report.unread_statuses.append(path)
+            self.report.unread.append(Unread(path, "status", [], "statuses"))
 
     @staticmethod
     def expect_list(path: str, titles: tuple[str, ...], delta: bool) -> None:
@@ -271,6 +271,7 @@ class Reader:
         report, options = self.report, self.options
         report.rows += block.rows
         report.accepted += block.accepted
+        report.identities += block.accepted
         report.irregular += len(block.texts)
         report.forms[14] += block.regular
         if block.highs:

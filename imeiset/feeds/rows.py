@@ -17,7 +17,7 @@ from .._native.scan import BATCH_ROWS, Scanner
 from ..errors import FeedLimit, ParseStatus
 from .dialect import Dialect
 from .formats import CHANGE, CHANGES, DATES, NUMBERS
-from .report import IGNORED, RowFlaw
+from .report import IGNORED, PLACEHOLDERS, RowFlaw
 
 Keys = NDArray[np.uint64]
 Column = NDArray[Any]
@@ -56,12 +56,20 @@ class Rejected:
     cells: list[bytes]
 
 
+# What is named with first lines: rows that may have lost a zero, accepted ones of 15 digits with a wrong
+# check digit, placeholders, dates.
+NOTED = ("lost_zeros", "wrong", *PLACEHOLDERS, "dates")
+Noted = tuple[int, list[int]]
+"""How many rows, and the lines of the first, from the block's first."""
+
+
 @dataclass(slots=True)
 class Block:
     """What is in a block. keys, highs: the accepted identities, the latter of ranges. texts: the irregular
     ones. columns, text_columns: the wanted columns of both. skipped: lines that are no row: blank, comments,
     inside quoted cells. statuses: rows by status; forms: accepted rows of 14, 15 and 16 digits; of both,
-    ranges and TACs aside."""
+    ranges and TACs aside. noted: what is to be named, by NOTED. watched: of the watched columns, the values
+    in accepted rows, with how often they come."""
 
     keys: list[Keys] = field(default_factory=list)
     highs: list[Keys] = field(default_factory=list)
@@ -77,6 +85,11 @@ class Block:
     skipped: tuple[int, int, int] = (0, 0, 0)
     statuses: NDArray[np.int64] | None = None
     forms: tuple[int, int, int] = (0, 0, 0)
+    identities: int = 0  # taken; more than accepted rows, where these have several
+    partly: int = 0  # rejected rows of which an identity was taken
+    written: dict[str, int] = field(default_factory=dict)  # identities by form, see report.WRITTEN
+    noted: dict[str, Noted] = field(default_factory=dict)
+    watched: dict[int, dict[bytes, int]] = field(default_factory=dict)
 
 
 class Values:

@@ -96,7 +96,7 @@ def test_build_says_that_it_did_not_look_at_statuses(here):
     (here / "a.csv").write_text(f"imei,status\n{LISTED},whitelist\n")
     found = run("build", "a.csv", "-o", "out.imei")
     table = [" ".join(line.split()) for line in found.stdout.splitlines()]
-    assert "unread statuses 1 in a.csv: all rows count" in table
+    assert "not looked at a.csv: column 'status', like statuses" in table
 
 
 def test_build_from_stdin_with_a_json_report(here):

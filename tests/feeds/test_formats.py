@@ -75,8 +75,8 @@ def test_statuses_that_no_format_looks_at(feed):
         feed(text.replace("imei", "imei,reporting_date").replace(",w", ",,w"), "2"),
     )
     found = load([one, feed(f"{A}\n", "plain")])
-    assert (len(found.set), found.report.unread_statuses) == (2, [str(one)])
-    assert load(other, max_rejects=2).report.unread_statuses == []
+    assert (len(found.set), [u.source for u in found.report.unread]) == (2, [str(one)])
+    assert load(other, max_rejects=2).report.unread == []
 
 
 def test_statuses_that_are_none(feed):
@@ -454,9 +454,9 @@ def test_what_a_parquet_file_is_its_column_of_imeis_says(parquet):
     others = ("imei", [C, C]), ("reporting_date", ["", ""]), ("status", ["x", ""])
     path = parquet(("imei2", IMEIS[1]), *others)
     table = load(path, column="imei2").report
-    assert (table.formats, table.unread_statuses) == (["table"], [str(path)])
+    assert (table.formats, [u.source for u in table.unread]) == (["table"], [str(path)])
     stolen = load(path, column="imei").report
-    assert (stolen.formats, stolen.unread_statuses) == (["stolen"], [])
+    assert (stolen.formats, stolen.unread) == (["stolen"], [])
     path = parquet(("number", IMEIS[1]), ("tac", ["", ""]))
     assert load(path, column="number").set == ImeiSet([A, B])
     for form in (None, "tacs"):
