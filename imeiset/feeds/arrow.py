@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FeedColumn, FeedEncoding, FeedMissing, mask_text
-from .dialect import Dialect, expect_columns, expect_one, titled_so
+from .dialect import Dialect, expect_columns, expect_one, placed, titled_so
 from .extras import extra
 from .formats import FORMATS, NUMBERS, plain, recognise
 from .reader import Blocks, Reader
-from .rows import Block, titles_of
+from .rows import Block
 from .sources import is_remote
 
 _PARQUET, _ARROW = b"PAR1", b"ARROW1"
@@ -105,11 +105,11 @@ def _choose(reader: Reader, path: str, schema: Any, delta: bool) -> list[int]:
     if form is None:
         of_imei = named and named.identity == "imei" and plain(titles[found[0]]) == plain(named.columns[0])
         form = named if named and of_imei else FORMATS["table"]
-    dialect = Dialect(b",", found[0], header=True, titles=titles, format=form)
+    dialect = placed(Dialect(b",", (found[0],), header=True, titles=titles, format=form))
     reader.found(path, dialect)
-    status = {"status"} if form.statuses else set()
-    others = {dialect.place(*titles_of(name)) for name in {*reader.wanted, *status}}
-    places = [found[0], *sorted(place for place in others if place is not None and place != found[0])]
+    status = {"listed"} if form.statuses else set()
+    others = {dialect.places[name] for name in {*reader.wanted, *status} if name in dialect.places}
+    places = [found[0], *sorted(others - {found[0]})]
     for place in places:
         if plain(titles[place]) in NUMBERS:
             _expect_text(path, schema, place)
@@ -134,7 +134,7 @@ def is_text(kind: Any) -> bool:
 def _batches(reader: Reader, path: str, batches: Any, names: list[str]) -> Blocks:
     size, rows, count = Path(path).stat().st_size, 0, len(names)
     form = FORMATS[reader.report.formats[-1]]
-    layout = Dialect(b",", 0, header=True, fewest=count, most=count, titles=tuple(names), format=form)
+    layout = placed(Dialect(b",", (0,), True, fewest=count, most=count, titles=tuple(names), format=form))
     scanner = reader.scanner(layout)
     for batch in map(_sound, batches):  # Parquet's are in the order of the file
         for start in range(0, batch.num_rows, _ROWS):  # a batch of an Arrow file may have any number of rows

@@ -4,16 +4,20 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from difflib import get_close_matches
 from itertools import islice
+from typing import Literal, NamedTuple
 
 from .._native.parse import is_valid
 from ..errors import FeedColumn, mask_text
-from .formats import FORMATS, NUMBERS, Format, plain, recognise
+from .formats import CHANGE, DATES, FORMATS, NUMBERS, REASONS, Format, plain, recognise
+from .options import Options
 
+Purpose = Literal["list", "delta", "records"]
+Polarity = Literal["blocklist", "whitelist"]
 DELIMITERS = ",;\t|"
 # Column names that mean the IMEI, lower case and without punctuation.
 _KNOWN = {
@@ -39,20 +43,46 @@ _NUMBER = re.compile(
 )  # or what Excel made of it
 
 
+class Preamble(NamedTuple):
+    """What is above the first row or the header of a text: bytes, blank lines, comments, other lines."""
+
+    size: int = 0
+    blank: int = 0
+    comments: int = 0
+    lines: int = 0
+
+
+_NO_PREAMBLE = Preamble()
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """delimiter: one byte, or b"" for one number per line. column: of the IMEI or TAC, from 0, or of the
-    first of a range; last: of the last of a range. header: the first row is one. fewest, most: cells of a
-    row. titles: those of the header."""
+    """How a text is laid out.
+
+    delimiter: one byte, or b"" for one number per line. columns: of the IMEIs or TACs, from 0, or the first
+    of a range; last: the last of a range. header: the first row is one. fewest, most: cells of a row. titles:
+    those of the header. places: the columns of what is wanted, by the names of `rows.WANTED`. counting: the
+    values at places["listed"] whose rows count, in lower case; None: all do. watched: further columns of
+    which every value is looked at. preamble: what is above.
+    """
 
     delimiter: bytes
-    column: int
+    columns: tuple[int, ...]
     header: bool
     fewest: int = 1
     most: int = 1
     last: int | None = None
     titles: tuple[str, ...] = ()
     format: Format = FORMATS["plain"]
+    places: Mapping[str, int] = field(default_factory=dict)
+    counting: frozenset[bytes] | None = None
+    watched: tuple[int, ...] = ()
+    preamble: Preamble = _NO_PREAMBLE
+
+    @property
+    def column(self) -> int:
+        """The first column of IMEIs."""
+        return self.columns[0]
 
     def place(self, *titles: str) -> int | None:
         """The column with the first of these titles that the header has; None if it has none of them."""
@@ -101,6 +131,36 @@ def _heads(line: bytes, below: bytes, column: str | int | None) -> bool:
 
 
 def sniff(
+    path: str,
+    text: bytes | bytearray,
+    options: Options,
+    purpose: Purpose = "list",
+    polarity: Polarity = "blocklist",
+) -> Dialect:
+    """The layout of a text that begins like this, and where what is wanted of it stands."""
+    column = options.columns[0] if options.columns else None
+    above = Preamble(*preamble(text, column))
+    form = FORMATS[options.format] if options.format else None
+    found = _layout_of(path, text[above.size :], column, form)
+    return placed(replace(found, preamble=above))
+
+
+def placed(found: Dialect) -> Dialect:
+    """The layout with the places of what is wanted beside the IMEIs."""
+    counting = found.format.statuses
+    titles: dict[str, tuple[str, ...]] = {
+        "listed": () if counting is None else ("status",),
+        "status": ("status",),
+        "reasons": REASONS,
+        "date": DATES,
+        **{name: (name,) for name in (*NUMBERS, CHANGE)},
+    }
+    places = {name: found.place(*some) for name, some in titles.items()}
+    there = {name: place for name, place in places.items() if place is not None}
+    return replace(found, places=there, counting=counting)
+
+
+def _layout_of(
     path: str, text: bytes | bytearray, column: str | int | None, form: Format | None = None
 ) -> Dialect:
     """The layout of a text, from its beginning without preamble, and its format.
@@ -116,7 +176,7 @@ def sniff(
     """
     tables = {delimiter: _rows(text, delimiter) for delimiter in DELIMITERS}
     if not tables[","]:
-        return Dialect(b"", 0, header=False, format=form or FORMATS["plain"])
+        return Dialect(b"", (0,), header=False, format=form or FORMATS["plain"])
     if form and form.columns and column is None:
         return _of_format(path, tables, form)
     if column is None and (other := _of_ranges(path, tables)):
@@ -147,12 +207,12 @@ def _of_format(path: str, tables: dict[str, list[list[str]]], form: Format) -> D
         if len(rows[0]) >= form.identities:
             last = 1 if form.identities == 2 else None
             width = len(rows[0])
-            return Dialect(separator, 0, False, fewest=width, most=width, last=last, format=form)
+            return Dialect(separator, (0,), False, fewest=width, most=width, last=last, format=form)
     expect_columns(path, form, titles, form.columns)
     names = [plain(title) for title in titles]
     places = [names.index(plain(column)) for column in form.columns[: form.identities]]
     found = _titled(delimiter.encode() if len(titles) > 1 else b"", max(places), titles)
-    return replace(found, column=places[0], last=places[1] if len(places) > 1 else None, format=form)
+    return replace(found, columns=(places[0],), last=places[1] if len(places) > 1 else None, format=form)
 
 
 def _of_ranges(path: str, tables: dict[str, list[list[str]]]) -> Dialect | None:
@@ -206,13 +266,13 @@ def _sniff(path: str, tables: dict[str, list[list[str]]], column: str | int | No
             raise FeedColumn(path, "a list of IMEIs, or --column", f"one with the title {title!r}")
     else:
         at = _only_imeis(path, rows, width)
-    return Dialect(separator, at, header=False, fewest=width, most=width)
+    return Dialect(separator, (at,), header=False, fewest=width, most=width)
 
 
 def _titled(delimiter: bytes, column: int, titles: list[str]) -> Dialect:
     """The layout under a header, where cells at the end may have no title."""
     fewest = max(i for i, title in enumerate(titles) if title.strip() or i == column) + 1
-    return Dialect(delimiter, column, True, fewest=fewest, most=len(titles), titles=tuple(titles))
+    return Dialect(delimiter, (column,), True, fewest=fewest, most=len(titles), titles=tuple(titles))
 
 
 def _rows(text: bytes | bytearray, delimiter: str) -> list[list[str]]:

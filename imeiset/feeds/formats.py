@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Identity = Literal["imei", "tac", "range"]
+Purpose = Literal["list", "delta", "records"]
+Polarity = Literal["blocklist", "greylist", "whitelist"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ _RECOGNISED = sorted(
 
 # What further columns hold, by title: a date YYYYMMDD, a number of digits, or a text of few values.
 DATES = ("date", "reporting_date", "block_date")
+REASONS = ("reasons", "reason")
 NUMBERS = {"imsi": (5, 15), "msisdn": (1, 18)}
 CHANGE = "change_type"
 CHANGES = (b"add", b"remove", b"update")

@@ -15,8 +15,8 @@ from .. import errors
 from .._files import publish
 from .._native.scan import Scanner
 from ..errors import ParseStatus, mask, mask_text
-from .dialect import Dialect, preamble, sniff
-from .formats import CHANGE, FORMATS, Format, plain
+from .dialect import Dialect, sniff
+from .formats import CHANGE, Format, plain
 from .options import MAX_LINE, Options
 from .report import FIRST_LINES, LoadReport, Rejects, RowFlaw, Unread, reason_of
 from .rows import WANTED, Block, Rejected, RowScanner, Values
@@ -82,7 +82,6 @@ class Reader:
         self._signs = signs
         self.accept = np.zeros(256, np.uint8)
         self.accept[list(_POLICIES[options.check_digit])] = 1
-        self._form = FORMATS[options.format] if options.format else None
         self.values = Values()
         self._own, self._files = files is None, files or RejectFiles(sources)
         self._outputs: dict[bytes, BinaryIO] = {}  # of rejects, by their header
@@ -229,13 +228,13 @@ class Reader:
 
     def _begin(self, path: str, text: bytearray, delta: bool) -> tuple[Dialect, int]:
         """The layout of a text that begins like this, and the bytes before the first row of data."""
-        report, column = self.report, self.options.column
-        if isinstance(column, tuple):
+        report = self.report
+        if isinstance(self.options.column, tuple):
             raise errors.FeedColumn(path, "one column", "several")
-        used, blank, comments = preamble(text, column)
+        dialect = sniff(path, text, self.options, "delta" if delta else "list")
+        used, blank, comments, lines = dialect.preamble
         report.blank += blank
-        report.comments += comments
-        dialect = sniff(path, text[used:], column, self._form)
+        report.comments += comments + lines
         self.expect_list(path, dialect.titles, delta)
         titles = b""
         if dialect.header:

@@ -16,7 +16,7 @@ from .._native.imsi import BAD_IMSI, NO_IMSI, imsis_of
 from .._native.scan import BATCH_ROWS, Scanner
 from ..errors import FeedLimit, ParseStatus
 from .dialect import Dialect
-from .formats import CHANGE, CHANGES, DATES, NUMBERS
+from .formats import CHANGE, CHANGES, NUMBERS
 from .report import IGNORED, PLACEHOLDERS, RowFlaw
 
 Keys = NDArray[np.uint64]
@@ -24,7 +24,6 @@ Column = NDArray[Any]
 
 WANTED = ("line", "listed", "status", "reasons", "date", "imsi", "msisdn", CHANGE)
 MAX_VALUES = 1 << 16
-_TITLES = {"date": DATES, "reasons": ("reasons", "reason")}
 _DTYPES = {"line": np.int64, "listed": np.bool_, "date": np.int32, "imsi": np.uint64, "msisdn": np.uint64}
 _NUMBER = 2**64 - 1  # no number
 _POWERS = 10 ** np.arange(19, dtype=np.uint64)
@@ -32,11 +31,6 @@ _SERIALS = 1_000_000
 _SLAB = 1 << 19  # keys that memory is taken for at a time, at most: 4 MB has large pages
 _UNLIKE = 15  # blocks that are not sifted after one whose rows were not alike
 SIFTS = True  # a test compares with what is found without
-
-
-def titles_of(name: str) -> tuple[str, ...]:
-    """The titles that a wanted column may have."""
-    return ("status",) if name == "listed" else _TITLES.get(name, (name,))
 
 
 def dtype_of(name: str) -> type[np.generic]:
@@ -136,22 +130,19 @@ class RowScanner:
     ) -> None:
         self._dialect, self._accept, self._values = dialect, accept, values
         self._keep, self._show = keep, show
-        places = {name: dialect.place(*titles_of(name)) for name in wanted if name != "line"}
-        if "listed" in wanted or dialect.format.statuses is not None:
-            places["listed"] = dialect.place("status") if dialect.format.statuses is not None else None
-        self.columns = tuple(name for name in wanted if name == "line" or places[name] is not None)
-        self._filter = places.get("listed") is not None and "listed" not in wanted
+        counts = {"listed"} if dialect.counting is not None else set()
+        places = {name: dialect.places[name] for name in {*wanted, *counts} if name in dialect.places}
+        self.columns = tuple(name for name in wanted if name == "line" or name in places)
+        self._filter = "listed" in places and "listed" not in wanted
         self._signs = signs and CHANGE in wanted and dialect.delimiter == b"" and not dialect.header
         if self._signs:
             self.columns = (*(name for name in self.columns if name != CHANGE), CHANGE)
             places[CHANGE] = 0
-        numbers = {dialect.column} | {place for place in places.values() if place is not None}
+        numbers = {dialect.column, *places.values()}
         if dialect.last is not None:
             numbers.add(dialect.last)
         wanted_numbers = sorted(numbers)
-        self._places = {
-            name: wanted_numbers.index(place) for name, place in places.items() if place is not None
-        }
+        self._places = {name: wanted_numbers.index(place) for name, place in places.items()}
         self._identity = wanted_numbers.index(dialect.column)
         self._last = None if dialect.last is None else wanted_numbers.index(dialect.last)
         self._scanner = Scanner(
@@ -164,7 +155,7 @@ class RowScanner:
             identity=self._identity,
             digits=8 if dialect.format.identity == "tac" else 14,
             status=self._places["listed"] if self._filter else None,
-            counting=dialect.format.statuses or (),
+            counting=dialect.counting or (),
         )
         self._sifts = SIFTS and not self.columns and dialect.format.identity == "imei"
         self._unlike = 0  # blocks for which sifting does not pay
@@ -302,8 +293,8 @@ class RowScanner:
 
     def _counts(self, status: bytes) -> bool:
         """Whether a row of this status counts."""
-        statuses = self._dialect.format.statuses
-        return statuses is None or status.lower() in statuses
+        counting = self._dialect.counting
+        return counting is None or status.lower() in counting
 
     def _ignore(self, block: Block, flaws: NDArray[np.int32]) -> None:
         """Flaw the rows whose status does not count."""

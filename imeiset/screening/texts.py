@@ -13,8 +13,8 @@ from .._native import parse as _parse
 from .._native.scan import Scanner, annotate
 from .._threads import in_order
 from ..errors import FeedColumn, FeedEmpty, FeedEncoding, FeedLimit
-from ..feeds.dialect import Dialect, preamble, sniff
-from ..feeds.options import MAX_LINE
+from ..feeds.dialect import Dialect, sniff
+from ..feeds.options import MAX_LINE, Options
 from ..feeds.reader import MAX_RETURNS, header_of
 from ..feeds.report import RowFlaw
 from ..feeds.sources import Source
@@ -133,8 +133,8 @@ def _expect_ends(path: str, scanner: Scanner) -> None:
 
 def _begin(path: str, text: bytes, column: str | int | None) -> tuple[Dialect, bytes, int]:
     """The layout of a text that begins like this, its header, and the bytes before its first row of data."""
-    used, _, _ = preamble(text, column)
-    dialect = sniff(path, text[used:], column)
+    dialect = sniff(path, text, Options(column=column), "records")
+    used = dialect.preamble.size
     if dialect.format.identity != "imei":
         raise FeedColumn(
             path, "records with a column of IMEIs, or --column", f"a list of {dialect.format.name}"

@@ -4,13 +4,14 @@ import pytest
 
 from imeiset import ImeiSet, load
 from imeiset.errors import FeedColumn
+from imeiset.feeds import Options
 from imeiset.feeds.dialect import Dialect, preamble, sniff
 
 A, B, C = "490154203237518", "35-693803-564380-9", "35693803564380"
 
 
 def look(text, column=None):
-    found = sniff("feed", text.encode(), column)
+    found = sniff("feed", text.encode(), Options(column=column))
     return found.delimiter, found.column, found.header
 
 
@@ -66,7 +67,6 @@ def test_found(text, column, expected):
         (f"imei,date\n{A},1\n", "zzz", "'zzz'.*a first row of 'imei', 'date'"),
         (f"imei\n{A}\n", "zzz", "a column named 'zzz'.*'imei'"),
         (f"imei,date\n{A},1\n", 3, "a column 3.*rows of 2"),
-        (f"imei,date\n{A},1\n", 0, "a column 0"),
         (f"{A}\n{A}\n", 2, "a column 2"),
         (f"imei,IMEI\n{A},{A}\n", None, r"columns 1 \('imei'\), 2 \('IMEI'\)"),
         (f"imei,imeisv\n{A},{A}\n", None, "columns 1 .* 2 "),
@@ -101,6 +101,11 @@ def test_refused(text, column, expected):
         look(text, column)
     assert A not in str(caught.value)
     assert A[8:] not in str(caught.value)
+
+
+def test_columns_are_counted_from_1():
+    with pytest.raises(ValueError, match="column"):
+        look(f"imei,date\n{A},1\n", 0)
 
 
 @pytest.mark.parametrize("title", ["imsi", '"MSISDN"'])
@@ -170,7 +175,7 @@ def test_a_line_that_starts_with_a_hash_is_a_comment(tmp_path, text, column, row
     ],
 )
 def test_cells_of_a_row(text, column, expected):
-    found = sniff("", text.encode(), column)
+    found = sniff("", text.encode(), Options(column=column))
     assert (found.fewest, found.most) == expected
 
 
@@ -191,7 +196,7 @@ def test_a_row_of_shifted_cells_blocks_nobody(tmp_path):
 
 
 def test_a_text_of_nothing_but_preamble():
-    assert sniff("", b"", None) == Dialect(b"", 0, header=False)
+    assert sniff("", b"", Options()) == Dialect(b"", (0,), header=False)
 
 
 def test_preamble():
