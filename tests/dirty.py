@@ -14,6 +14,11 @@ COLUMN = [
 ] * 3  # fmt: skip
 
 
+# Integers with their check digit: a listed one, one of a listed phone that lost its zero, one on no list.
+FIFTEEN = [int(GOOD), 352099001761481, 12345678901237, 352099001761499]
+ZERO = "012345678901237"
+
+
 def key(value):
     """The key of a value, None if it is malformed."""
     number, status = oracle.settle(oracle.parse_value(value), "ignore")

@@ -31,12 +31,18 @@ except ModuleNotFoundError as error:
 
 
 def register(
-    connection: "duckdb.DuckDBPyConnection", name: str, listed: Any, *, malformed: bool | None = None
+    connection: "duckdb.DuckDBPyConnection",
+    name: str,
+    listed: Any,
+    *,
+    malformed: bool | None = None,
+    digits: int = 14,
 ) -> None:
     """Make SQL functions of a set, a register or a store, for this connection.
 
-    `name(imei)` is BOOLEAN: whether the VARCHAR is in the set, or blacklisted by the register.
+    `name(imei)` is BOOLEAN: whether the IMEI is in the set, or blacklisted by the register.
     `name_status(imei)` is VARCHAR: what the list says of every row, malformed ones included.
+    IMEIs are VARCHAR, or BIGINT and UBIGINT.
 
     Parameters
     ----------
@@ -49,6 +55,9 @@ def register(
     malformed
         None ends the query with an error at the first malformed or NULL row; False counts them as out, True
         as in.
+    digits
+        14 for integers that are keys, 15 for such as have the check digit. An integer of 15 digits ends the
+        query unless it is 15.
 
     Examples
     --------
@@ -60,20 +69,32 @@ def register(
     screener = Screener(listed)
     words = pa.array(screener.words)
 
-    def isin(column: Any) -> Any:
-        return pa.array(screener.contains(column, malformed=malformed))
+    def isin(*columns: Any) -> Any:
+        return pa.array(screener.contains(_alone(columns), malformed=malformed, digits=digits))
 
-    def status(column: Any) -> Any:
-        return words.take(pa.array(screener.codes(column)))
+    def status(*columns: Any) -> Any:
+        return words.take(pa.array(screener.codes(_alone(columns), digits=digits)))
 
     for function, called, returns in ((isin, name, "BOOLEAN"), (status, f"{name}_status", "VARCHAR")):
-        connection.create_function(
-            called, function, ["VARCHAR"], returns, type="arrow", null_handling="special"
-        )
+        # Parameters of any type, which are read as they are: DuckDB would cast others to the one it is told.
+        connection.create_function(called, function, None, returns, type="arrow", null_handling="special")
+
+
+def _alone(columns: tuple[Any, ...]) -> Any:
+    """The one column that a function is called with."""
+    if len(columns) != 1:
+        raise TypeError(f"expected one IMEI, got {len(columns)} values")
+    [column] = columns
+    return column.cast(pa.string()) if column.type == pa.null() else column
 
 
 def screen(
-    relation: "duckdb.DuckDBPyRelation", column: str, listed: Any, *, only_hits: bool = False
+    relation: "duckdb.DuckDBPyRelation",
+    column: str,
+    listed: Any,
+    *,
+    only_hits: bool = False,
+    digits: int = 14,
 ) -> "pa.RecordBatchReader":
     """The rows of a relation and their `status`, or only those that are hits.
 
@@ -87,6 +108,8 @@ def screen(
         A set, a register, a store, or the path of one, see `imeiset.Screener`.
     only_hits
         Leave out the other rows.
+    digits
+        As for `register`.
 
     Returns
     -------
@@ -107,7 +130,7 @@ def screen(
     schema = batches.schema.append(pa.field("status", pa.dictionary(pa.uint8(), words.type)))
 
     def screened(batch: Any) -> Any:
-        codes = screener.codes(batch.column(column))
+        codes = screener.codes(batch.column(column), digits=digits)
         if only_hits:
             rows = np.flatnonzero(np.isin(codes, screener.hits))
             batch, codes = batch.take(pa.array(rows)), codes[rows]

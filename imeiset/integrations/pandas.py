@@ -25,7 +25,10 @@ except ModuleNotFoundError as error:
 
 @pd.api.extensions.register_series_accessor("imei")
 class ImeiAccessor:
-    """A Series of IMEIs: texts of 14, 15 or 16 digits, or int64 keys. Results have its index and name."""
+    """A Series of IMEIs: texts, or int64 keys of 14 digits. Results have its index and name.
+
+    digits=15 is for integers that have the check digit. One of 15 digits is an error otherwise.
+    """
 
     def __init__(self, series: "pd.Series[Any]") -> None:
         self._series = series
@@ -33,8 +36,13 @@ class ImeiAccessor:
         speaks = isinstance(series.dtype, np.dtype) or hasattr(series, "__arrow_c_stream__")
         self._column = series if speaks else series.reset_index(drop=True).to_frame("imei")
 
-    def is_valid(self) -> "pd.Series[Any]":
+    def is_valid(self, *, digits: int = 14) -> "pd.Series[Any]":
         """Which texts have 15 digits, the last of them the check digit.
+
+        Parameters
+        ----------
+        digits
+            15 for integers that have the check digit.
 
         Returns
         -------
@@ -45,7 +53,7 @@ class ImeiAccessor:
         >>> pd.Series(["490154203237518", "490154203237519"]).imei.is_valid().tolist()
         [True, False]
         """
-        return self._like(are_valid(self._column))
+        return self._like(are_valid(self._column, digits=digits))
 
     @property
     def tac(self) -> "pd.Series[Any]":
@@ -54,7 +62,7 @@ class ImeiAccessor:
         Returns
         -------
         Series of categories
-            Missing where a row is malformed.
+            Missing where a row is malformed. For integers of 15 digits: `imeiset.tacs(series, digits=15)`.
 
         Examples
         --------
@@ -70,7 +78,7 @@ class ImeiAccessor:
             codes = np.where(codes == missing, -1, codes - (codes > missing))
         return self._like(pd.Categorical.from_codes(codes, names))
 
-    def isin(self, listed: Any, *, malformed: bool | None = None) -> "pd.Series[Any]":
+    def isin(self, listed: Any, *, malformed: bool | None = None, digits: int = 14) -> "pd.Series[Any]":
         """Which rows are in a set, or blacklisted by a register or a store.
 
         Parameters
@@ -79,6 +87,8 @@ class ImeiAccessor:
             A set, a register, a store, or the path of one.
         malformed
             None raises ImeiError for the first malformed or missing row; False counts them out, True in.
+        digits
+            14 for integers that are keys, 15 for such as have the check digit.
 
         Returns
         -------
@@ -90,14 +100,15 @@ class ImeiAccessor:
         >>> pd.Series(["490154203237518", "n/a"]).imei.isin(blocked, malformed=False).tolist()
         [True, False]
         """
-        return self._like(Screener(listed).contains(self._column, malformed=malformed, threads=None))
+        answers = Screener(listed).contains(self._column, malformed=malformed, threads=None, digits=digits)
+        return self._like(answers)
 
-    def status(self, listed: Any) -> "pd.Series[Any]":
+    def status(self, listed: Any, *, digits: int = 14) -> "pd.Series[Any]":
         """What a set, a register or a store says of every row, malformed ones included.
 
         Parameters
         ----------
-        listed
+        listed, digits
             As for `isin`.
 
         Returns
@@ -111,9 +122,8 @@ class ImeiAccessor:
         ['listed', 'malformed: not digit']
         """
         screener = Screener(listed)
-        return self._like(
-            pd.Categorical.from_codes(screener.codes(self._column, threads=None), screener.words)
-        )
+        codes = screener.codes(self._column, threads=None, digits=digits)
+        return self._like(pd.Categorical.from_codes(codes, screener.words))
 
     def _like(self, values: Any) -> "pd.Series[Any]":
         return pd.Series(values, index=self._series.index, name=self._series.name)

@@ -26,13 +26,21 @@ except ModuleNotFoundError as error:
 
 @pl.api.register_expr_namespace("imei")
 class ImeiExpr:
-    """An expression of IMEIs: texts of 14, 15 or 16 digits, or Int64 and UInt64 keys. Lazy and streaming."""
+    """An expression of IMEIs: texts, or Int64 and UInt64 keys of 14 digits. Lazy and streaming.
+
+    digits=15 is for integers that have the check digit. One of 15 digits is an error otherwise.
+    """
 
     def __init__(self, expression: "pl.Expr") -> None:
         self._expression = expression
 
-    def is_valid(self) -> "pl.Expr":
+    def is_valid(self, *, digits: int = 14) -> "pl.Expr":
         """Which texts have 15 digits, the last of them the check digit.
+
+        Parameters
+        ----------
+        digits
+            15 for integers that have the check digit.
 
         Returns
         -------
@@ -44,10 +52,15 @@ class ImeiExpr:
         >>> frame.select(pl.col("imei").imei.is_valid()).to_series().to_list()
         [True, False]
         """
-        return self._map(are_valid, pl.Boolean)
+        return self._map(lambda s: are_valid(s, digits=digits), pl.Boolean)
 
-    def tac(self) -> "pl.Expr":
+    def tac(self, *, digits: int = 14) -> "pl.Expr":
         """The Type Allocation Codes, the first 8 digits.
+
+        Parameters
+        ----------
+        digits
+            15 for integers that have the check digit.
 
         Returns
         -------
@@ -60,9 +73,9 @@ class ImeiExpr:
         >>> frame.select(pl.col("imei").imei.tac()).to_series().to_list()
         ['49015420', None]
         """
-        return self._map(lambda s: to_arrow(tacs(s)), pl.String)
+        return self._map(lambda s: to_arrow(tacs(s, digits=digits)), pl.String)
 
-    def is_in(self, listed: Any, *, malformed: bool | None = None) -> "pl.Expr":
+    def is_in(self, listed: Any, *, malformed: bool | None = None, digits: int = 14) -> "pl.Expr":
         """Which rows are in a set, or blacklisted by a register or a store.
 
         Parameters
@@ -72,6 +85,8 @@ class ImeiExpr:
         malformed
             None ends the query with a ComputeError at the first malformed or null row, whose number is that
             in its batch; False counts them as out, True as in.
+        digits
+            14 for integers that are keys, 15 for such as have the check digit.
 
         Returns
         -------
@@ -85,15 +100,16 @@ class ImeiExpr:
         [True, False]
         """
         return self._map(
-            lambda s: Screener(listed).contains(s, malformed=malformed, threads=None), pl.Boolean
+            lambda s: Screener(listed).contains(s, malformed=malformed, threads=None, digits=digits),
+            pl.Boolean,
         )
 
-    def status(self, listed: Any) -> "pl.Expr":
+    def status(self, listed: Any, *, digits: int = 14) -> "pl.Expr":
         """What a set, a register or a store says of every row, malformed ones included.
 
         Parameters
         ----------
-        listed
+        listed, digits
             As for `is_in`.
 
         Returns
@@ -117,7 +133,7 @@ class ImeiExpr:
                 raise ValueError(
                     f"expected a list that says {words[:2]}, got {screener.words[:2]} in its place"
                 )
-            return named.gather(screener.codes(series, threads=None))
+            return named.gather(screener.codes(series, threads=None, digits=digits))
 
         return self._map(said, named.dtype)
 

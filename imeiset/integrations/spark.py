@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 import imeiset
-from imeiset import ImeiSet, Screener, Store, merge, parse
+from imeiset import ImeiError, ImeiSet, ParseStatus, Screener, Store, merge, parse
 from imeiset.errors import ExtraMissing
 
 try:
@@ -39,13 +39,19 @@ _PART = "tac_from long, tac_to long, path string, imeis long, rows long, malform
 
 
 def screen(
-    frame: "DataFrame", column: str, snapshot: str | os.PathLike[str], *, shared: bool = False
+    frame: "DataFrame",
+    column: str,
+    snapshot: str | os.PathLike[str],
+    *,
+    shared: bool = False,
+    digits: int = 14,
 ) -> "DataFrame":
     """The rows of a frame and a `status` column: what the list says of each, malformed ones included.
 
     snapshot: the path of a set, a register or a store, see `Screener`. It is sent to every executor with
     `addFile`, a store as the snapshot of its newest state, or with shared=True lies on a path that all of
-    them have. Narrow and lazy: no shuffle, nothing collected.
+    them have. digits: 15 for a LongType column of numbers with the check digit; one of 15 digits is an error
+    otherwise. Narrow and lazy: no shuffle, nothing collected.
     """
     listed = imeiset.open(snapshot)  # says now what is wrong with it
     path = os.path.realpath(snapshot)
@@ -55,7 +61,7 @@ def screen(
         screener = Screener(path if name is None else SparkFiles.get(name)).now()
         words = pa.array(screener.words)
         for batch in batches:
-            status = words.take(pa.array(screener.codes(batch[column], threads=None)))
+            status = words.take(pa.array(screener.codes(batch[column], threads=None, digits=digits)))
             yield pa.RecordBatch.from_arrays([*batch.columns, status], [*batch.schema.names, "status"])
 
     schema = StructType([*frame.schema.fields]).add("status", StringType())
@@ -103,19 +109,24 @@ def build(
     *,
     parts: str | os.PathLike[str],
     partitions: int | None = None,
+    digits: int = 14,
 ) -> Built:
     """Build a snapshot of all IMEIs in a column, in parts by TAC range that are then merged.
 
     Each partition sorts the IMEIs of its TACs and writes a part to the directory `parts`, which all
     executors and this process share; `merge` then joins them in one pass. Memory: 8 bytes for each row of a
-    partition where it is built, some MB here. partitions: None leaves them to Spark. Malformed rows are
-    counted by reason, never dropped in silence. The parts stay, for the caller to remove.
+    partition where it is built, some MB here. partitions: None leaves them to Spark. digits: as for
+    `screen`. Malformed rows are counted by reason, never dropped in silence. The parts stay, for the caller
+    to remove.
     """
     place = os.path.realpath(parts)
 
     def keyed(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
         for batch in batches:
-            keys, status = parse(batch.column(0))
+            column = batch.column(0)
+            keys, status = parse(column, digits=digits)
+            if (wrong := np.flatnonzero(status == ParseStatus.FIFTEEN_DIGITS)).size:
+                raise ImeiError(ParseStatus.FIFTEEN_DIGITS, column[int(wrong[0])].as_py())
             keys = np.where(status, np.uint64(_MALFORMED) + status, keys).astype(np.int64)
             yield pa.RecordBatch.from_arrays([pa.array(keys), pa.array(keys // 10**6)], ["key", "tac"])
 

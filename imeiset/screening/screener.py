@@ -103,7 +103,7 @@ class Screener:
         return tuple(one.name for one in self.list.lists)
 
     def contains(
-        self, column: object, *, malformed: bool | None = None, threads: int | None = 1
+        self, column: object, *, malformed: bool | None = None, threads: int | None = 1, digits: int = 14
     ) -> NDArray[np.bool_]:
         """Which rows are in the set, or blacklisted by the register or the store.
 
@@ -116,6 +116,8 @@ class Screener:
             integer of 15 digits raises all the same.
         threads
             How many to use; None: all cores, for a column of many rows.
+        digits
+            14 for integers that are keys, 15 for such as have the check digit.
 
         Returns
         -------
@@ -136,27 +138,33 @@ class Screener:
             raise TypeError(f"malformed: expected None, False or True, got {malformed!r}")
         column = readers.materialized(column)
         if isinstance(self.list, ImeiSet):
-            return self.list.contains(column, threads=_threads(column, threads), malformed=malformed)
-        codes, first = self.codes(column, threads=threads), len(self.words) - len(_MALFORMED)
-        fifteen = codes == first + ParseStatus.FIFTEEN_DIGITS - 1
-        if (bad := np.flatnonzero(codes >= first if malformed is None else fifteen)).size:
+            threads = _threads(column, threads)
+            return self.list.contains(column, threads=threads, malformed=malformed, digits=digits)
+        codes = self.codes(column, threads=threads, digits=digits)
+        first = len(self.words) - len(_MALFORMED)
+        if malformed is None and (bad := np.flatnonzero(codes >= first)).size:
             row = int(bad[0])
-            raise readers.error_at(column, row, int(codes[row]) - first + 1)
+            raise readers.error_at(column, row, int(codes[row]) - first + 1, digits=digits)
         answers: NDArray[np.bool_] = codes == EquipmentStatus.BLACKLISTED
         return answers | (codes >= first) if malformed else answers
 
-    def codes(self, column: object, *, threads: int | None = 1) -> Codes:
-        """What the list says of every row, malformed ones included; no content raises.
+    def codes(self, column: object, *, threads: int | None = 1, digits: int = 14) -> Codes:
+        """What the list says of every row, malformed ones included.
 
         Parameters
         ----------
-        column, threads
+        column, threads, digits
             As for `contains`.
 
         Returns
         -------
         uint8[n]
             Places in `words`.
+
+        Raises
+        ------
+        ImeiError
+            For an integer of 15 digits, unless `digits` is 15.
 
         Examples
         --------
@@ -166,7 +174,8 @@ class Screener:
         ['listed', 'malformed: not digit']
         """
         column = readers.materialized(column)
-        return self.now().decided(*columns.parse(column), readers.values(column), threads=threads)[0]
+        parsed, value = columns.parse(column, digits=digits), readers.values(column, digits=digits)
+        return self.now().decided(*parsed, value, threads=threads)[0]
 
     def now(self) -> "Screener":
         """What the list is at this moment, for many calls that are to be answered alike.
@@ -215,6 +224,11 @@ class Screener:
         uint8[n], int8[n]
             Places in `words`, and in `lists`, where -1 is none.
 
+        Raises
+        ------
+        ImeiError
+            For an integer of 15 digits, which is not a key.
+
         Examples
         --------
         >>> import imeiset
@@ -228,6 +242,10 @@ class Screener:
             return self._answered(keys, threads)
         codes, lists = np.empty(len(keys), np.uint8), np.full(len(keys), -1, np.int8)
         good = status == 0
+        fifteen = np.flatnonzero(status == ParseStatus.FIFTEEN_DIGITS)
+        if fifteen.size:  # to call it malformed, or not listed, would let a listed phone through
+            row = int(fifteen[0])
+            raise ImeiError(ParseStatus.FIFTEEN_DIGITS, value(row), position=row)
         codes[good], lists[good] = self._answered(keys[good], threads)
         codes[~good] = status[~good] + (len(self.words) - len(_MALFORMED) - 1)
         kept = (

@@ -3,13 +3,14 @@
 import dirty
 import pytest
 
-from imeiset import Delta, ImeiSet, Store
+from imeiset import Delta, EquipmentStatus, ImeiError, ImeiSet, Policy, Register, Screener, Store
 
 duckdb = pytest.importorskip("duckdb")
 pa = pytest.importorskip("pyarrow")
 pytest.importorskip("nanoarrow")
 from imeiset.integrations.duckdb import register, screen  # noqa: E402
 
+W = EquipmentStatus.WHITELISTED
 COPIES = 500  # several vectors of rows
 LISTS = [(ImeiSet(dirty.LISTED), dirty.words()), (dirty.register(), dirty.register_words())]
 
@@ -67,3 +68,55 @@ def test_a_list_on_disk(con, tmp_path):
         assert column(con, "SELECT live('352099001761499')") == [False]
         store.apply(Delta("stolen", add=["352099001761499"]))
         assert column(con, "SELECT live('352099001761499')") == [True]
+
+
+@pytest.mark.parametrize("dtype", ["BIGINT", "UBIGINT"])
+def test_integers_with_their_check_digit(con, dtype):
+    """An error unless digits=15 says what they are, whatever malformed rows count as."""
+    blocked, stolen = ImeiSet([*dirty.LISTED, dirty.ZERO]), Register(Policy(malformed=W))
+    stolen.add("stolen", blocked, status=EquipmentStatus.BLACKLISTED)
+    numbers = f"(SELECT unnest({dirty.FIFTEEN})::{dtype} AS device)"
+    answers = [True, True, True, False]
+    for name, listed in (("set", blocked), ("register", stolen)):
+        hits = Screener(listed).words[1]
+        register(con, f"{name}15", listed, digits=15)
+        assert column(con, f"SELECT {name}15(device) FROM {numbers}") == answers
+        found = column(con, f"SELECT {name}15_status(device) FROM {numbers}")
+        assert [word == hits for word in found] == answers
+        found = screen(con.sql(f"FROM {numbers}"), "device", listed, digits=15).read_all()
+        assert [word == hits for word in found["status"].to_pylist()] == answers
+        for malformed in (None, False, True):
+            register(con, f"{name}_{malformed}", listed, malformed=malformed)
+            for function in (f"{name}_{malformed}", f"{name}_{malformed}_status"):
+                with pytest.raises(duckdb.Error, match="ImeiError: row 0: an integer of 15 digits"):
+                    column(con, f"SELECT {function}(device) FROM {numbers}")
+                assert len(column(con, f"SELECT {function}(49015420323751::{dtype})")) == 1
+        with pytest.raises(ImeiError, match="row 0: an integer of 15 digits"):
+            screen(con.sql(f"FROM {numbers}"), "device", listed).read_all()
+
+
+def test_arguments_of_functions(con):
+    """What DuckDB would cast to text is read as it is, and refused where it is not an IMEI's column."""
+    register(con, "blocked", ImeiSet(dirty.LISTED), malformed=False)
+    for refused in (
+        "5.0::DOUBLE",
+        "1::HUGEINT",
+        "1::DECIMAL(20, 0)",
+        "1::INTEGER",
+        "true",
+        "DATE '2024-01-01'",
+    ):
+        for function in ("blocked", "blocked_status"):
+            with pytest.raises(duckdb.Error, match="TypeError: expected"):
+                column(con, f"SELECT {function}({refused})")
+    with pytest.raises(duckdb.Error, match="expected one IMEI, got 2 values"):
+        column(con, "SELECT blocked('1', '2')")
+    with pytest.raises(duckdb.Error):
+        column(con, "SELECT blocked()")
+    good = f"'{dirty.GOOD}'"
+    for accepted in (good, f"{good}::ENUM({good}, 'x')", f"{good}::BLOB", "49015420323751"):
+        assert column(con, f"SELECT blocked({accepted})") == [True]
+    assert column(con, "SELECT blocked_status(NULL::VARCHAR)") == ["malformed: missing"]
+    assert con.execute("SELECT blocked(?), blocked(?)", [dirty.GOOD, 49015420323751]).fetchall() == [
+        (True, True)
+    ]

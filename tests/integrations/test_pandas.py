@@ -4,12 +4,13 @@ import dirty
 import oracle
 import pytest
 
-from imeiset import ImeiError, ImeiSet, Store
+from imeiset import EquipmentStatus, ImeiError, ImeiSet, Policy, Register, Screener, Store
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
 import imeiset.integrations.pandas  # noqa: E402, F401
 
+W = EquipmentStatus.WHITELISTED
 DTYPES = [object, "string[python]", "string[pyarrow]", "category", None]
 
 
@@ -50,3 +51,37 @@ def test_keys_and_empty_columns():
     assert keys.imei.is_valid().tolist() == [False, False]
     for series in (pd.Series([], dtype=object), pd.Series([], dtype="string[pyarrow]")):
         assert len(series.imei.isin(blocked)) == len(series.imei.tac) == len(series.imei.status(blocked)) == 0
+
+
+@pytest.mark.parametrize("dtype", ["int64", "Int64", "uint64", "int64[pyarrow]", "category", object])
+def test_integers_with_their_check_digit(dtype):
+    """An error unless digits=15 says what they are, whatever malformed rows count as."""
+    blocked, register = ImeiSet([*dirty.LISTED, dirty.ZERO]), Register(Policy(malformed=W))
+    register.add("stolen", blocked, status=EquipmentStatus.BLACKLISTED)
+    series = pd.Series(dirty.FIFTEEN, dtype=dtype)
+    answers = [True, True, True, False]
+    for listed in (blocked, register):
+        assert series.imei.isin(listed, digits=15).tolist() == answers
+        hits = Screener(listed).words[1]
+        assert [word == hits for word in series.imei.status(listed, digits=15)] == answers
+        for ask in (
+            lambda some, listed=listed: some.imei.isin(listed, malformed=False),
+            lambda some, listed=listed: some.imei.isin(listed, malformed=True),
+            lambda some, listed=listed: some.imei.isin(listed),
+            lambda some, listed=listed: some.imei.status(listed),
+        ):
+            with pytest.raises(ImeiError, match="row 1: an integer of 15 digits"):
+                ask(series.iloc[[2, 0]])
+    assert series.imei.is_valid(digits=15).tolist() == [True] * 4
+    assert series.imei.is_valid().tolist() == [False] * 4
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float64", "Float64", "int32", "bool", "datetime64[ns]", "float64[pyarrow]"]
+)
+def test_columns_of_other_numbers_are_refused(dtype):
+    series = pd.Series([1, 0], dtype=dtype)
+    blocked = ImeiSet(dirty.LISTED)
+    for ask in (lambda: series.imei.isin(blocked, malformed=False), lambda: series.imei.status(blocked)):
+        with pytest.raises(TypeError, match="expected"):
+            ask()

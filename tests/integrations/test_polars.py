@@ -4,12 +4,13 @@ import dirty
 import oracle
 import pytest
 
-from imeiset import ImeiSet, Store
+from imeiset import EquipmentStatus, ImeiSet, Policy, Register, Screener, Store
 
 pl = pytest.importorskip("polars")
 pytest.importorskip("nanoarrow")
 import imeiset.integrations.polars  # noqa: E402, F401
 
+W = EquipmentStatus.WHITELISTED
 IMEI = pl.col("device")
 
 
@@ -98,3 +99,34 @@ def test_a_list_of_another_kind_in_its_place(tmp_path):
     dirty.register().save(path)
     with pytest.raises(Exception, match="expected a list that says"):
         query.collect()
+
+
+@pytest.mark.parametrize("dtype", [pl.Int64, pl.UInt64])
+def test_integers_with_their_check_digit(dtype):
+    """An error unless digits=15 says what they are, whatever malformed rows count as."""
+    blocked, register = ImeiSet([*dirty.LISTED, dirty.ZERO]), Register(Policy(malformed=W))
+    register.add("stolen", blocked, status=EquipmentStatus.BLACKLISTED)
+    frame = pl.DataFrame({"device": pl.Series(dirty.FIFTEEN, dtype=dtype), "n": range(4)})
+    answers = [True, True, True, False]
+    for listed in (blocked, register):
+        for found in ways(frame, IMEI.imei.is_in(listed, digits=15)):
+            assert found.to_list() == answers
+        hits = Screener(listed).words[1]
+        for found in ways(frame, IMEI.imei.status(listed, digits=15)):
+            assert [word == hits for word in found] == answers
+        for expression in (
+            *(IMEI.imei.is_in(listed, malformed=malformed) for malformed in (None, False, True)),
+            IMEI.imei.status(listed),
+        ):
+            with pytest.raises(pl.exceptions.ComputeError, match="row 1: an integer of 15 digits"):
+                frame.sort("device").select(expression)
+    assert frame.select(IMEI.imei.tac(digits=15))["device"].to_list()[2] == "01234567"
+    assert frame.select(IMEI.imei.is_valid(digits=15))["device"].to_list() == [True] * 4
+
+
+@pytest.mark.parametrize("dtype", [pl.Float64, pl.Int32, pl.Boolean, pl.Decimal(20, 0), pl.Int128, pl.Date])
+def test_columns_of_other_numbers_are_refused(dtype):
+    frame = pl.DataFrame({"device": pl.Series([1]).cast(dtype)})
+    for expression in (IMEI.imei.is_in(ImeiSet(), malformed=False), IMEI.imei.status(ImeiSet())):
+        with pytest.raises(Exception, match=r"expected an? (sound )?Arrow column"):
+            frame.select(expression)

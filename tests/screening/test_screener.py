@@ -207,7 +207,28 @@ def test_what_is_no_list(tmp_path):
 def test_an_integer_of_15_digits_is_an_error_whatever_malformed_rows_count_as():
     register = Register()
     register.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED)
-    for listed in (register, register["stolen"]):
+    lenient = Register(Policy(malformed=EquipmentStatus.WHITELISTED))
+    lenient.add("stolen", register["stolen"], status=EquipmentStatus.BLACKLISTED)
+    column = [5, 490154203237518, "x"]
+    for listed in (register, register["stolen"], lenient):
+        screener = Screener(listed)
         for malformed in (None, False, True):
             with pytest.raises(ImeiError, match="row 1: an integer of 15 digits"):
-                Screener(listed).contains([5, 490154203237518], malformed=malformed)
+                screener.contains(column, malformed=malformed)
+        for ask in (
+            lambda: screener.codes(column),  # noqa: B023
+            lambda: screener.decided(*parse(column), column.__getitem__),  # noqa: B023
+        ):
+            with pytest.raises(ImeiError, match="row 1: an integer of 15 digits"):
+                ask()
+        assert screener.contains(column, malformed=False, digits=15).tolist() == [False, True, False]
+        assert screener.codes(column, digits=15).tolist()[1] == 1
+
+
+def test_integers_with_their_check_digit():
+    blocked, register = ImeiSet([*dirty.LISTED, dirty.ZERO]), Register()
+    register.add("stolen", blocked, status=EquipmentStatus.BLACKLISTED)
+    for listed in (blocked, register):
+        for column in (dirty.FIFTEEN, np.array(dirty.FIFTEEN), np.array(dirty.FIFTEEN, np.uint64)):
+            assert Screener(listed).codes(column, digits=15).tolist() == [1, 1, 1, 0]
+            assert Screener(listed).contains(column, digits=15).tolist() == [True, True, True, False]
