@@ -389,6 +389,10 @@ class FeedRejects(FeedError):
     """More rejected rows than allowed. Correct them, or allow more with `max_rejects`."""
 
 
+class FeedLostZeros(FeedError):
+    """Rows that lost a leading zero in a spreadsheet. Say what they are with `lost_zeros`."""
+
+
 class FeedLimit(FeedError):
     """A line, a file or a change of size beyond what is allowed. Raise the limit if that is right."""
 
