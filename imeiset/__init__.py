@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         FeedError,
         ImeiError,
         ImeisetError,
+        ImeiWarning,
         ImsiError,
         ParseStatus,
         SnapshotError,
@@ -40,7 +41,9 @@ _MODULES = {
     "imeiset.arrow": "to_arrow",
     "imeiset.columns": "are_valid parse tacs",
     "imeiset.deltas": "ApplyReport apply diff",
-    "imeiset.errors": "FeedError ImeiError ImeisetError ImsiError ParseStatus SnapshotError StoreError",
+    "imeiset.errors": (
+        "FeedError ImeiError ImeiWarning ImeisetError ImsiError ParseStatus SnapshotError StoreError"
+    ),
     "imeiset.feeds": "LoadReport LoadResult LoadedRegister export load load_register",
     "imeiset.imei": "Imei",
     "imeiset.merging": "merge",
@@ -53,11 +56,11 @@ _MODULES = {
 _ROOMS = "columns deltas errors feeds integrations register screening sets snapshot store"
 # Without `open`, which `from imeiset import *` must not put in the place of the built-in one.
 __all__ = [
-    "ApplyReport", "Delta", "EquipmentStatus", "FeedError", "Imei", "ImeiError", "ImeiSet", "ImeisetError",
-    "ImsiError", "LoadReport", "LoadResult", "LoadedRegister", "ParseStatus", "Policy", "Register",
-    "ScreenReport", "Screener", "SnapshotError", "Store", "StoreError", "Verdict", "apply", "are_valid",
-    "check_digit", "diff", "export", "is_valid", "load", "load_register", "merge", "parse", "screen", "tacs",
-    "to_arrow",
+    "ApplyReport", "Delta", "EquipmentStatus", "FeedError", "Imei", "ImeiError", "ImeiSet", "ImeiWarning",
+    "ImeisetError", "ImsiError", "LoadReport", "LoadResult", "LoadedRegister", "ParseStatus", "Policy",
+    "Register", "ScreenReport", "Screener", "SnapshotError", "Store", "StoreError", "Verdict", "apply",
+    "are_valid", "check_digit", "diff", "export", "is_valid", "load", "load_register", "merge", "parse",
+    "screen", "tacs", "to_arrow",
 ]  # fmt: skip
 __version__ = "0.1.0"
 

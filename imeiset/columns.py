@@ -1,8 +1,10 @@
 """Columns as keys and statuses; and what a kernel answers of every row of one."""
 
+import sys
+import warnings
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +12,11 @@ from numpy.typing import NDArray
 from imeiset import irregular
 from imeiset._native import parse as _parse
 from imeiset._threads import in_threads, parts_for
-from imeiset.errors import CheckDigit, ParseStatus
+from imeiset.errors import CheckDigit, ImeiWarning, ParseStatus
 from imeiset.readers import Keys, Statuses, buffers, error_at, materialized, source, split, values
 
 _ROWS = 1 << 14  # rows at a time: keys and statuses stay in cache
+_ENOUGH = 100  # rows of a column that most being malformed says something of
 
 
 def ready_keys(column: object, *, digits: int = 14) -> Keys | None:
@@ -40,12 +43,14 @@ def parse(column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore
         A list or another iterable of str, bytes, `Imei` or keys; an array of uint64, int64, S or U; bytes or
         an mmap of newline-separated numbers, where a blank line is a row that is EMPTY; an Arrow column
         (string, binary, their large and view forms, dictionaries of those, int64, uint64; sliced, chunked,
-        or the only column of a table), which is read in place. A null is MISSING.
+        or the only column of a table), which is read in place. A null is MISSING. `Imei` has the forms that
+        a text may have.
     digits
         What integers are: 14, keys; or 15, keys with their check digit.
     check_digit
         Which 15th digits are well formed: "ignore" any, for it is not sent (3GPP TS 22.016); "spare" the
-        right one or 0; "require" the right one. Texts of 14 and 16 digits have none and always pass.
+        right one or 0; "require" the right one. Numbers of 14 and 16 digits have none: they pass, unless one
+        is required.
 
     Returns
     -------
@@ -72,7 +77,7 @@ def parse(column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore
     >>> int(keys[0]), [imeiset.ParseStatus(code).name for code in status]
     (49015420323751, ['OK', 'NOT_DIGIT'])
     """
-    rows = source(column, digits=digits)
+    rows = source(column, digits=digits, exact=check_digit != "ignore")
     keys, status = buffers(rows.expected)
     done = rows.read(keys, status)
     while done == len(keys) and (more := rows.expected):
@@ -164,7 +169,8 @@ def keys_and_irregular(
     if not status.any():
         return keys, irregular.NONE
     value = values(column, digits=digits)
-    places, texts = regularise(lambda rows: map(value, rows.tolist()), keys, status)
+    keyed = check_digit != "require"
+    places, texts = regularise(lambda rows: map(value, rows.tolist()), keys, status, keyed=keyed)
     status[places] = ParseStatus.OK
     _expect_good(column, status, digits)
     return np.delete(keys, places), np.unique(texts)
@@ -194,9 +200,10 @@ def ask(
     """What a kernel answers of every row of a column, read once, in parts on several threads.
 
     malformed: the answer for malformed rows, or None to raise ImeiError for the first. strict: raise for the
-    first integer of 15 digits, whatever is the answer for malformed rows. digits: as for `parse`. listed: a
-    table of irregular identities, whose rows are answered by whether they are in it, and are malformed where
-    answers are positions.
+    first integer of 15 digits, whatever is the answer for malformed rows, and warn where most rows are
+    malformed; False where the caller does both. digits: as for `parse`. listed: a table of irregular
+    identities, whose rows are answered by whether they are in it; they are malformed where answers are
+    positions.
     """
     column = materialized(column)
     if threads == 1:
@@ -205,11 +212,42 @@ def ask(
         work = partial(_ask_part, kernel, dtype, malformed, digits, listed, strict)
         answers = in_threads(work, split(column, parts_for(threads)))
     before = 0
-    for answer, fault in answers:
-        if fault:
-            raise error_at(column, before + fault[0], fault[1], digits=digits)
-        before += len(answer)
-    return answers[0][0] if len(answers) == 1 else np.concatenate([answer for answer, _ in answers])
+    wrong = []
+    for part in answers:
+        if part.first is not None:
+            row, status = part.first
+            if part.refused:
+                raise error_at(column, before + row, status, digits=digits)
+            wrong.append((before + row, status))
+        before += len(part.answer)
+    if wrong and strict:
+        warn_of_malformed(column, before, sum(part.malformed for part in answers), *wrong[0], digits=digits)
+    return answers[0].answer if len(answers) == 1 else np.concatenate([part.answer for part in answers])
+
+
+def warn_of_malformed(
+    column: object, rows: int, malformed: int, first: int, status: int, *, digits: int = 14
+) -> None:
+    """Issue an ImeiWarning if more than half of the rows of a column, at least 100, are malformed. first,
+    status: those of the first malformed row."""
+    if rows < _ENOUGH or 2 * malformed <= rows:
+        return
+    error = error_at(column, first, status, digits=digits)
+    shown = f"row {first}: '{error.got}' ({error.status.text})"
+    message = f"{malformed:,} of {rows:,} rows are not IMEIs; the first is {shown}"
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("imeiset."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, ImeiWarning, stacklevel=level)  # in the line that called the library
+
+
+class _Part(NamedTuple):
+    """What a kernel answered of a part of a column."""
+
+    answer: NDArray[Any]
+    malformed: int = 0
+    first: tuple[int, int] | None = None  # the row and status of the first malformed row,
+    refused: bool = False  # or of that which is an error
 
 
 def _ask_part(
@@ -220,18 +258,18 @@ def _ask_part(
     listed: irregular.Identities | None,
     strict: bool,
     part: object,
-) -> tuple[NDArray[Any], tuple[int, int] | None]:
-    """The answers of a kernel; and the row and status of the first malformed row, if wanted."""
+) -> _Part:
     if (ready := ready_keys(part, digits=digits)) is not None:
         answer: NDArray[Any] = np.empty(len(ready), dtype)
         kernel(ready, answer.view(np.uint8) if dtype is np.bool_ else answer)
-        return answer, None
+        return _Part(answer)
     rows = source(part, digits=digits)
     expected = rows.expected
     out: NDArray[Any] = np.empty(expected, dtype)
     room = min(_ROWS, expected + 1)  # one more than there are, so that one reading is enough
     keys, status = buffers(room)
     done, n = 0, room
+    malformed_rows, first = 0, None
     while n == room and (n := rows.read(keys, status)):
         found, wrong = keys[:n], status[:n]
         malformed_here = _parse.apply_policy("ignore", found, wrong)
@@ -251,28 +289,36 @@ def _ask_part(
                 if malformed is not None:
                     refused = bad[wrong[bad] == ParseStatus.FIFTEEN_DIGITS] if strict else bad[:0]
                 if refused.size:
-                    return out, (done + int(refused[0]), int(wrong[refused[0]]))
+                    return _Part(out, 0, (done + int(refused[0]), int(wrong[refused[0]])), refused=True)
                 answer[bad] = malformed
+                malformed_rows += bad.size
+                first = first or (done + int(bad[0]), int(wrong[bad[0]]))
         done += n
     if done < len(out):
         out.resize(done, refcheck=False)
-    return out, None
+    return _Part(out, malformed_rows, first)
 
 
 def regularise(
-    values_of: Callable[[NDArray[np.intp]], Iterable[object]], keys: Keys, status: Statuses
+    values_of: Callable[[NDArray[np.intp]], Iterable[object]],
+    keys: Keys,
+    status: Statuses,
+    *,
+    keyed: bool = True,
 ) -> tuple[NDArray[np.intp], irregular.Identities]:
     """Look again at the rows that are malformed, which may be texts of DIRBS, by what stands in them.
 
-    Those that begin with 14 digits get their key and become OK. Returns the places of irregular
-    identities, whose status is left, and their normal forms. A check digit that was refused stays so.
+    Those that begin with 14 digits get their key and become OK if `keyed`, which they are not where a check
+    digit is required. Returns the places of irregular identities, whose status is left, and their normal
+    forms. A check digit that was refused stays so.
     """
-    bad = np.flatnonzero((status != ParseStatus.OK) & (status < ParseStatus.CHECK_DIGIT))
+    bad = irregular.candidates(status)
     places, texts = [], []
     for at, value in zip(bad.tolist(), values_of(bad), strict=True):
         form = irregular.normalised(value)
         if isinstance(form, int):
-            keys[at], status[at] = form, ParseStatus.OK
+            if keyed:
+                keys[at], status[at] = form, ParseStatus.OK
         elif form is not None:
             places.append(at)
             texts.append(form)

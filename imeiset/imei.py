@@ -8,7 +8,6 @@ from imeiset.errors import CheckDigit, ImeiError, ParseStatus
 Kind = Literal["imei", "imeisv", "body"]
 
 _KINDS: dict[int, Kind] = {14: "body", 15: "imei", 16: "imeisv"}
-_PEI_DIGITS = {"imei": 15, "imeisv": 16}
 
 
 @final
@@ -24,9 +23,10 @@ class Imei:
     Parameters
     ----------
     text : str, bytes or Imei
-        14, 15 or 16 ASCII digits, with single '-' or ' ' allowed between them.
+        14, 15 or 16 ASCII digits, with single '-' or ' ' allowed between them, in any of the forms below.
     check_digit : {'ignore', 'spare', 'require'}
-        Which 15th digits are accepted: any, since it is not sent; the right one or 0; the right one.
+        Which 15th digits are accepted: any, since it is not sent; the right one or 0; the right one, which 14
+        or 16 digits do not have.
 
     Attributes
     ----------
@@ -37,6 +37,23 @@ class Imei:
     ------
     ImeiError
         If `text` is not an IMEI.
+
+    Notes
+    -----
+    Every column, file and command takes the same texts for IMEIs. Blanks around a text are no part of it, and
+    letters are of either case.
+
+    ===========  =====================================  ====================================================
+    form         example                                is
+    ===========  =====================================  ====================================================
+    digits       490154203237518                        14, 15 or 16 digits
+    separators   49-015420-323751-8                     the same, with single '-' or ' ' between digits
+    pei          imei-490154203237518                   15 digits, or 16 after imeisv- (3GPP TS 29.571)
+    filler       490154203237518F                       15 digits and F, or 14 and FF (3GPP TS 29.002)
+    urn          urn:gsma:imei:49015420-323751-8        15 digits; parameters may follow, ;svn=06 (RFC 7254)
+    spreadsheet  ="490154203237518", '490154203237518   digits that a spreadsheet was told to leave as text
+    svn          49015420323751/06                      an IMEISV; after 15 digits the version is dropped
+    ===========  =====================================  ====================================================
 
     Examples
     --------
@@ -55,16 +72,18 @@ class Imei:
     """The first 14 digits as a number: what sets and registers compare."""
 
     def __new__(cls, text: "str | bytes | Imei", /, *, check_digit: CheckDigit = "ignore") -> Self:
-        digits = text._digits if isinstance(text, Imei) else _parse.compact(text)
+        digits = text._digits if isinstance(text, Imei) else _parse.written(text)[0]
         self = object.__new__(cls)
         object.__setattr__(self, "_digits", digits)
         object.__setattr__(self, "key", int(digits[:14]))
         _parse.check_policy(check_digit)
-        if check_digit != "ignore" and self.kind == "imei" and not self.is_valid:
-            if digits[14] != "0":
-                raise ImeiError(ParseStatus.CHECK_DIGIT, digits)
-            if check_digit == "require":
-                raise ImeiError(ParseStatus.CHECK_DIGIT_SPARE, digits)
+        if check_digit == "ignore" or self.is_valid:
+            return self
+        if self.kind == "imei" and digits[14] != "0":
+            raise ImeiError(ParseStatus.CHECK_DIGIT, digits)
+        if check_digit == "require":
+            spare = self.kind == "imei"
+            raise ImeiError(ParseStatus.CHECK_DIGIT_SPARE if spare else ParseStatus.NO_CHECK_DIGIT, digits)
         return self
 
     @classmethod
@@ -95,12 +114,12 @@ class Imei:
 
     @classmethod
     def from_pei(cls, pei: str, /) -> Self:
-        """Of a Permanent Equipment Identifier (3GPP TS 29.571 clause 5.3.2).
+        """Of a Permanent Equipment Identifier (3GPP TS 29.571 clause 5.3.2), and of nothing else.
 
         Parameters
         ----------
         pei : str
-            `imei-` and 15 digits, or `imeisv-` and 16, as they stand.
+            `imei-` and 15 digits, or `imeisv-` and 16.
 
         Returns
         -------
@@ -117,20 +136,13 @@ class Imei:
         >>> str(imeiset.Imei.from_pei("imei-490154203237518"))
         '490154203237518'
         """
-        prefix, dash, digits = pei.partition("-")
-        wanted = _PEI_DIGITS.get(prefix)
-        if wanted is None or not dash:
-            raise ImeiError(ParseStatus.PREFIX, pei)
         try:
-            self = cls(digits)
-        except ImeiError as error:
-            raise ImeiError(error.status, pei, expected=ParseStatus.PREFIX.expected) from None
-        if self._digits != digits:
-            raise ImeiError(ParseStatus.SEPARATOR, pei, expected=ParseStatus.PREFIX.expected)
-        if len(digits) != wanted:
-            status = ParseStatus.TOO_SHORT if len(digits) < wanted else ParseStatus.TOO_LONG
-            raise ImeiError(status, pei, expected=ParseStatus.PREFIX.expected)
-        return self
+            digits, form = _parse.written(pei)
+        except ImeiError:
+            form = None
+        if form != "pei":
+            raise ImeiError(ParseStatus.PREFIX, pei)
+        return cls(digits)
 
     @classmethod
     def from_tbcd(cls, octets: bytes | bytearray | memoryview, /) -> Self:

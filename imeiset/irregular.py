@@ -2,7 +2,8 @@
 
 National systems list them, for malformed IMEIs are used to evade blocking. The field and its normal form
 are those of DIRBS: 1 to 16 of the digits, the letters A to F, '*' and '#'. If the first 14 are digits,
-they are the key; otherwise the whole text, in upper case, is an irregular identity.
+they are the key; otherwise the whole text, in upper case, is an irregular identity. Blanks around are no part
+of it.
 """
 
 import re
@@ -12,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset.errors import ImeiError, ParseStatus, expect_several
+from imeiset.errors import CHECK_DIGIT_CODES, ImeiError, ParseStatus, expect_several
 
 Handling = Literal["reject", "keep"]
 """What becomes of irregular identities: they are malformed, or are kept as text beside the keys."""
@@ -22,15 +23,25 @@ WIDTH = 16  # bytes of a text in a table, padded with NUL
 NONE: Identities = np.empty(0, f"S{WIDTH}")
 
 _FIELD = re.compile(rb"[0-9A-Fa-f*#]{1,16}")
+_BLANKS = b" \t\n\v\f\r"
+# Every malformed text may be one, but not a number whose check digit was refused.
+_MAY_BE = np.zeros(256, np.bool_)
+_MAY_BE[list(ParseStatus)] = True
+_MAY_BE[[ParseStatus.OK, *CHECK_DIGIT_CODES]] = False
 
 
 def normalised(value: object) -> int | bytes | None:
     """The key of a text that begins with 14 digits, the normal form of another, None of what is neither."""
     if isinstance(value, str) and value.isascii():
         value = value.encode()
-    if not isinstance(value, bytes) or not _FIELD.fullmatch(value):
+    if not isinstance(value, bytes) or not _FIELD.fullmatch(value := value.strip(_BLANKS)):
         return None
     return int(value[:14]) if value[:14].isdigit() and len(value) >= 14 else value.upper()
+
+
+def candidates(status: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """The rows that may be irregular identities, by their statuses or flaws."""
+    return np.flatnonzero(_MAY_BE[status])
 
 
 def table(texts: Iterable[object]) -> Identities:

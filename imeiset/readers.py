@@ -106,8 +106,8 @@ def source(column: Any, *, digits: int = 14, exact: bool = False) -> Source:
     """A source for any accepted column.
 
     digits: what integers are, 14-digit keys or (15) keys with their check digit. exact: rows without a
-    check digit are not OK. Raises TypeError for a column that is not accepted, ValueError for an array that
-    is not one-dimensional.
+    check digit are NO_CHECK_DIGIT. Raises TypeError for a column that is not accepted, ValueError for an
+    array that is not one-dimensional.
     """
     if digits not in (14, 15):
         raise ValueError(f"digits: expected 14 or 15, got {digits!r}")

@@ -23,10 +23,8 @@ def luhn_digit(body):
     return -total % 10
 
 
-def compact(text):
-    """(digits, status) of a str or bytes: the leftmost fault decides."""
-    if isinstance(text, bytes):
-        text = text.decode("latin-1")
+def separated(text):
+    """(digits, status) of digits with single separators between them: the leftmost fault decides."""
     if text == "":
         return None, S.EMPTY
     digits = ""
@@ -51,15 +49,62 @@ def compact(text):
     return digits, S.OK
 
 
+def matches(pattern, text):
+    """The groups that took part, where all of a text matches; letters are of either case."""
+    found = re.fullmatch(pattern, text, re.ASCII | re.IGNORECASE | re.DOTALL)
+    return found and [group for group in found.groups() if group is not None]
+
+
+BLANKS = " \t\n\v\f\r"
+NAME, VALUE = "[!-:<>-~]+", "[!-:<-~]+"  # visible, without ';', and a name without '='
+FILLER = "([0-9]{15})F|([0-9]{14})FF"
+URN = f"urn:gsma:imei:([0-9]{{8}})-([0-9]{{6}})-([0-9])(?:;svn=[0-9]{{2}}|;(?!svn=){NAME}={VALUE})*"
+SVN = f"([0-9]{{14}})[{BLANKS}]?/[{BLANKS}]?([0-9]{{2}})|([0-9]{{15}})[{BLANKS}]?/[{BLANKS}]?[0-9]{{2}}"
+
+
+def read(text):
+    """(digits, form, status) of a str or bytes; digits and form are None where it is not an IMEI."""
+    if isinstance(text, bytes):
+        text = text.decode("latin-1")
+    text = text.strip(BLANKS)
+    digits, status = separated(text)
+    if not status:
+        return digits, "digits" if digits == text else "separators", S.OK
+    if status != S.NOT_DIGIT or len(text) > 255:
+        return None, None, status
+    if found := matches("(imei|imeisv)-(.*)", text):
+        digits, status = separated(found[1])
+        if not status and len(digits) == {"imei": 15, "imeisv": 16}[found[0].lower()]:
+            return digits, "pei", S.OK
+        counted = status in (S.OK, S.EMPTY, S.TOO_SHORT, S.TOO_LONG)
+        return None, None, S.PREFIX if counted else S.NOT_DIGIT
+    if found := matches(FILLER, text):
+        return found[0], "filler", S.OK
+    if matches("([0-9]+F+)", text):
+        return None, None, S.FILLER
+    if found := matches(URN, text):
+        return "".join(found), "urn", S.OK
+    if found := matches('="(.*)"|\'(.*)', text):
+        digits, status = separated(found[0])
+        if filled := matches(FILLER, found[0]):
+            digits, status = filled[0], S.OK
+        return (None, None, S.NOT_DIGIT) if status else (digits, "spreadsheet", S.OK)
+    if found := matches(SVN, text):
+        return "".join(found), "svn", S.OK
+    return None, None, S.NOT_DIGIT
+
+
 def from_digits(digits):
     """(key, status) of 14 to 16 digits, check digit codes included."""
-    if len(digits) == 15 and int(digits[14]) != luhn_digit(digits[:14]):
+    if len(digits) != 15:
+        return int(digits[:14]), S.NO_CHECK_DIGIT
+    if int(digits[14]) != luhn_digit(digits[:14]):
         return int(digits[:14]), S.CHECK_DIGIT_SPARE if digits[14] == "0" else S.CHECK_DIGIT
     return int(digits[:14]), S.OK
 
 
 def parse_text(text):
-    digits, status = compact(text)
+    digits, _, status = read(text)
     return (NO_KEY, status) if status else from_digits(digits)
 
 
@@ -82,14 +127,15 @@ def parse_value(value, digits=14):
     return NO_KEY, S.WRONG_TYPE
 
 
+def lax(row):
+    """A row as a kernel gives it that was not asked whether there is a check digit."""
+    key, status = row
+    return key, S.OK if status == S.NO_CHECK_DIGIT else status
+
+
 def is_valid(value, digits=14):
     """Exactly 15 digits, the last of them Luhn's. An integer has them if it is said to carry 15."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = f"{value:015}" if digits == 15 and 0 <= value < 10**15 else ""
-    if not isinstance(value, str | bytes):
-        return False
-    number, status = compact(value)
-    return not status and len(number) == 15 and int(number[14]) == luhn_digit(number[:14])
+    return parse_value(value, digits)[1] == S.OK
 
 
 def tac(value, digits=14):
@@ -100,6 +146,7 @@ def tac(value, digits=14):
 
 def normalise(text):
     """DIRBS: the key of a text that begins with 14 digits, the text in upper case, or None."""
+    text = text.strip(BLANKS)
     if not 1 <= len(text) <= 16 or set(text) - set("0123456789ABCDEFabcdef*#"):
         return None
     return int(text[:14]) if len(text) >= 14 and not set(text[:14]) - set(DIGITS) else text.upper()
@@ -111,7 +158,8 @@ def normalise(text):
 def settle(row, policy):
     """A row's (key, status) under a check digit policy."""
     key, status = row
-    allowed = {"ignore": (S.CHECK_DIGIT, S.CHECK_DIGIT_SPARE), "spare": (S.CHECK_DIGIT_SPARE,), "require": ()}
+    spare = {S.CHECK_DIGIT_SPARE, S.NO_CHECK_DIGIT}
+    allowed = {"ignore": {*spare, S.CHECK_DIGIT}, "spare": spare, "require": set()}
     if status in allowed[policy]:
         return key, S.OK
     return (NO_KEY if status else key), status

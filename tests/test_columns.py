@@ -234,7 +234,8 @@ def test_lines():
     assert rows(b"") == []
     assert rows(b"\n") == [(oracle.NO_KEY, ParseStatus.EMPTY)]
     assert rows(b"\r") == [(oracle.NO_KEY, ParseStatus.EMPTY)]
-    assert rows(b"1\r\r\n") == [(oracle.NO_KEY, ParseStatus.NOT_DIGIT)]
+    assert rows(b"1\r\r\n") == [(oracle.NO_KEY, ParseStatus.TOO_SHORT)]
+    assert rows(b" 490154203237518\r\r\n\t\r\n") == [(49015420323751, 0), (oracle.NO_KEY, ParseStatus.EMPTY)]
 
 
 @pytest.mark.parametrize("first", [b"", b"\n" * 70_000, b"x" * 200_000, b"490154203237518\n" * 9000])
@@ -291,7 +292,7 @@ def test_source_in_pieces():
         got = []
         while n := rows_left.read(keys, status):
             got += status[:n].tolist()
-        raw = [ParseStatus(oracle.parse_value(text)[1]) for text in TEXTS]
+        raw = [oracle.lax(oracle.parse_value(text))[1] for text in TEXTS]
         assert got == raw, name
         assert rows_left.value(2) in (TEXTS[2], TEXTS[2].encode())
 

@@ -3,6 +3,7 @@
 import copy
 import pickle
 
+import identities
 import oracle
 import pytest
 from hypothesis import given
@@ -99,7 +100,9 @@ def test_from_key_refuses():
         ("49015420323751812", ParseStatus.TOO_LONG),
         ("49015420323751\u0668", ParseStatus.NOT_ASCII),
         ("+490154203237518", ParseStatus.SIGN),
-        (" 490154203237518", ParseStatus.SEPARATOR),
+        ("- 490154203237518", ParseStatus.SIGN),
+        ("49- 0154203237518", ParseStatus.SEPARATOR),
+        (" ", ParseStatus.EMPTY),
         (490154203237518, ParseStatus.WRONG_TYPE),
         (49015420323751, ParseStatus.WRONG_TYPE),
         (None, ParseStatus.WRONG_TYPE),
@@ -119,33 +122,56 @@ def test_check_digit_policy():
     assert status_of(Imei, wrong, check_digit="require") == ParseStatus.CHECK_DIGIT
     assert status_of(Imei, spare, check_digit="require") == ParseStatus.CHECK_DIGIT_SPARE
     assert status_of(Imei, Imei(wrong), check_digit="require") == ParseStatus.CHECK_DIGIT
-    for text in (right, right[:14], right + "1"):  # without a 15th digit that checks, nothing to refuse
-        assert str(Imei(text, check_digit="require")) == text
+    assert str(Imei(right, check_digit="require")) == right
+    for text in (right[:14], right[:14] + "06", f"imeisv-{right}1", f"{right[:14]}FF", f"{right[:14]}/06"):
+        assert Imei(text, check_digit="spare").key == 49015420323751  # no check digit that could be wrong
+        assert status_of(Imei, text, check_digit="require") == ParseStatus.NO_CHECK_DIGIT
+        assert status_of(Imei, Imei(text), check_digit="require") == ParseStatus.NO_CHECK_DIGIT
     with pytest.raises(ValueError, match="check_digit: expected"):
         Imei(right, check_digit="strict")
 
 
+@pytest.mark.parametrize("text", identities.FORMS)
+def test_every_form_is_the_same_phone(text):
+    digits = identities.FORMS[text]
+    for value in (text, text.encode(), f"\v {text}\r\n"):
+        assert str(Imei(value)) == digits
+        assert Imei(value) == Imei(digits)
+
+
+@pytest.mark.parametrize("text", identities.NEAR)
+def test_what_nearly_has_a_form(text):
+    assert status_of(Imei, text) == oracle.read(text)[2]
+
+
+def test_a_pei_in_capitals_and_groups():
+    for pei in ("IMEI-490154203237518", "imei-49-015420-323751-8", " imei-490154203237518\n"):
+        assert Imei.from_pei(pei) == Imei("490154203237518")
+    assert Imei.from_pei("IMEISV-4901542032375106") == Imei("4901542032375106")
+
+
 @pytest.mark.parametrize(
-    ("pei", "status"),
+    "pei",
     [
-        ("490154203237518", ParseStatus.PREFIX),
-        ("IMEI-490154203237518", ParseStatus.PREFIX),
-        ("imei490154203237518", ParseStatus.PREFIX),
-        ("mac-00-00-5E-00-53-00", ParseStatus.PREFIX),
-        ("", ParseStatus.PREFIX),
-        ("imei-", ParseStatus.EMPTY),
-        ("imei-49015420323751", ParseStatus.TOO_SHORT),
-        ("imei-4901542032375181", ParseStatus.TOO_LONG),
-        ("imeisv-490154203237518", ParseStatus.TOO_SHORT),
-        ("imeisv-49015420323751811", ParseStatus.TOO_LONG),
-        ("imei-49-015420-323751-8", ParseStatus.SEPARATOR),
-        ("imei-490154203237518\n", ParseStatus.NOT_DIGIT),
-        ("imei-49015420323751\uff18", ParseStatus.NOT_ASCII),
+        "490154203237518",
+        "490154203237518F",
+        "urn:gsma:imei:49015420-323751-8",
+        "imei490154203237518",
+        "mac-00-00-5E-00-53-00",
+        "",
+        "imei-",
+        "imei-49015420323751",
+        "imei-4901542032375181",
+        "imeisv-490154203237518",
+        "imeisv-49015420323751811",
+        "imei-490154203237518F",
+        "imei-490154203237518/06",
+        "imei-49015420323751\uff18",
     ],
 )
-def test_pei_refuses(pei, status):
-    assert status_of(Imei.from_pei, pei) == status
-    with pytest.raises(ImeiError, match=r"expected .*, got '"):
+def test_pei_refuses(pei):
+    assert status_of(Imei.from_pei, pei) == ParseStatus.PREFIX
+    with pytest.raises(ImeiError, match=r"expected imei- and 15 digits, .*, got '"):
         Imei.from_pei(pei)
 
 

@@ -35,7 +35,7 @@ def test_the_normal_form_is_that_of_the_oracle(text):
     assert irregular.normalised(text.encode()) == found
 
 
-@pytest.mark.parametrize("value", [None, 12, 1.5, "", b"", "a" * 17, "\u0664", "abc\n", "g"])
+@pytest.mark.parametrize("value", [None, 12, 1.5, "", b"", " ", "a" * 17, "\u0664", "abc\xa0", "a b", "g"])
 def test_what_is_neither(value):
     assert irregular.normalised(value) is None
 

@@ -488,6 +488,7 @@ def test_the_first_malformed_row_is_named_wherever_it_is(bad, threads, blocked):
     assert not out[bad]
 
 
+@pytest.mark.filterwarnings("ignore::imeiset.ImeiWarning")
 @pytest.mark.parametrize("threads", [1, 2, 5, 10**9])
 def test_lines_whose_number_cannot_be_guessed(threads, blocked, twin):
     """Long lines first and short ones later, or the other way round."""

@@ -30,17 +30,13 @@ cdef extern from "Python.h":
 cdef extern from "c/digits.h" nogil:
     const uint64_t IMEI_NO_KEY
     const uint64_t IMEI_KEYS
-    const size_t IMEI_DECISIVE
     const uint8_t IMEI_OK
     const uint8_t IMEI_MISSING
     const uint8_t IMEI_NEGATIVE
     const uint8_t IMEI_OUT_OF_RANGE
     const uint8_t IMEI_WRONG_TYPE
-    const uint8_t IMEI_CHECK_DIGIT
-    const uint8_t IMEI_CHECK_DIGIT_SPARE
-    uint8_t imei_scalar(const uint8_t*, size_t, uint8_t, uint64_t*) noexcept
-    uint8_t imei_text(const uint8_t*, size_t, uint8_t, uint64_t*) noexcept
-    uint8_t imei_compact(const uint8_t*, size_t, uint8_t*, unsigned*) noexcept
+    const uint8_t IMEI_NO_CHECK_DIGIT
+    bint imei_is_soft(uint8_t) noexcept
     uint8_t imei_integer(uint64_t, int, uint8_t, uint64_t*) noexcept
     bint imei_all_keys(const uint64_t*, size_t) noexcept
     bint imei_copy_keys(const void*, size_t, uint64_t*) noexcept
@@ -48,6 +44,18 @@ cdef extern from "c/digits.h" nogil:
     void imei_write(uint64_t, char*) noexcept
     void imei_write_tacs(size_t, const uint64_t*, uint8_t*) noexcept
     size_t imei_apply_policy(int, size_t, uint64_t*, uint8_t*) noexcept
+
+cdef extern from "c/forms.h" nogil:
+    enum: IMEI_DECISIVE
+    struct imei_reading:
+        uint8_t digits[16]
+        unsigned count
+        uint8_t form
+    bint imei_is_blank(Py_UCS4) noexcept
+    uint8_t imei_read(const uint8_t*, size_t, imei_reading*) noexcept
+    uint8_t imei_digits(const uint8_t*, size_t, imei_reading*) noexcept
+    uint8_t imei_key(uint8_t, const imei_reading*, uint8_t, uint64_t*) noexcept
+    uint8_t imei_scalar(const uint8_t*, size_t, uint8_t, uint64_t*) noexcept
 
 cdef extern from "c/digits_simd.h" nogil:
     ctypedef struct digit_kernels:
@@ -69,6 +77,7 @@ cdef extern from "c/write.h" nogil:
 write_init()
 
 NO_KEY = IMEI_NO_KEY  # the key of a malformed row
+WRITTEN = ("digits", "separators", "pei", "filler", "urn", "spreadsheet", "svn")  # the forms, as in c/forms.h
 
 cdef const digit_kernels* _kernels
 
@@ -81,20 +90,29 @@ cdef void _choose(int level) noexcept:
 simd_follow(_choose)
 
 
-cdef Py_ssize_t _copy_text(object text, uint8_t* buffer) noexcept:
-    """The first IMEI_DECISIVE characters of a str or bytes: the leftmost fault is among them."""
-    cdef Py_ssize_t i, n
+cdef uint8_t _read(object text, imei_reading* read) noexcept:
+    """The digits of a str or bytes, whatever its kind; the status, that of digits aside."""
+    cdef uint8_t characters[IMEI_DECISIVE]
+    cdef Py_ssize_t i, first = 0, end
     cdef Py_UCS4 c
     if PyBytes_Check(text):
-        n = min(PyBytes_GET_SIZE(text), <Py_ssize_t>IMEI_DECISIVE)
-        for i in range(n):
-            buffer[i] = <uint8_t>PyBytes_AS_STRING(text)[i]
-        return n
-    n = min(PyUnicode_GET_LENGTH(text), <Py_ssize_t>IMEI_DECISIVE)
-    for i in range(n):
-        c = PyUnicode_READ(PyUnicode_KIND(text), PyUnicode_DATA(text), i)
-        buffer[i] = <uint8_t>c if c < 0x80 else 0xFF
-    return n
+        return imei_digits(<const uint8_t*>PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), read)
+    if PyUnicode_IS_COMPACT_ASCII(text):
+        return imei_digits(<const uint8_t*>PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text), read)
+    end = PyUnicode_GET_LENGTH(text)
+    while first < end and imei_is_blank(_character(text, end - 1)):
+        end -= 1
+    while first < end and imei_is_blank(_character(text, first)):
+        first += 1
+    end = min(end - first, <Py_ssize_t>IMEI_DECISIVE)
+    for i in range(end):
+        c = _character(text, first + i)
+        characters[i] = <uint8_t>c if c < 0x80 else 0xFF
+    return imei_read(characters, end, read)
+
+
+cdef inline Py_UCS4 _character(object text, Py_ssize_t i) noexcept:
+    return PyUnicode_READ(PyUnicode_KIND(text), PyUnicode_DATA(text), i)
 
 
 # A value whose own code is asked may raise. An Exception says that it is not an IMEI; what is none, or a
@@ -143,10 +161,10 @@ cdef uint8_t _other(object value, int digits, uint8_t bare, uint64_t* key) excep
 
 cdef inline uint8_t _text(object value, uint8_t bare, uint64_t* key) noexcept:
     """Those of a str, of a class derived from it too."""
-    cdef uint8_t buffer[64]
+    cdef imei_reading read
     if PyUnicode_IS_COMPACT_ASCII(value):
         return imei_scalar(<const uint8_t*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value), bare, key)
-    return imei_text(buffer, _copy_text(value, buffer), bare, key)
+    return imei_key(_read(value, &read), &read, bare, key)
 
 
 cdef inline uint8_t _parse(object value, int digits, uint8_t bare, uint64_t* key) except RAISED:
@@ -162,7 +180,7 @@ cdef inline uint8_t _parse(object value, int digits, uint8_t bare, uint64_t* key
 
 cdef uint8_t parse_object(object value, uint64_t* key) except 255:
     cdef uint8_t status = _parse(value, 14, IMEI_OK, key)
-    return IMEI_OK if status == IMEI_CHECK_DIGIT or status == IMEI_CHECK_DIGIT_SPARE else status
+    return IMEI_OK if imei_is_soft(status) else status
 
 
 cdef object parse_error(uint8_t status, object value, Py_ssize_t position):
@@ -233,22 +251,18 @@ def is_valid(text, /):
     cdef uint64_t key = IMEI_NO_KEY
     if not isinstance(text, (str, bytes)):
         raise TypeError(f"expected str or bytes, got {type(text).__name__}")
-    return _parse(text, 14, IMEI_CHECK_DIGIT, &key) == IMEI_OK
+    return _parse(text, 14, IMEI_NO_CHECK_DIGIT, &key) == IMEI_OK
 
 
-def compact(value, /):
-    """The digits of a str or bytes, as str without separators. Raises ImeiError."""
-    cdef uint8_t buffer[64]
-    cdef uint8_t digits[16]
-    cdef unsigned count = 0
-    cdef uint8_t status = IMEI_WRONG_TYPE
-    if isinstance(value, (str, bytes)):
-        status = imei_compact(buffer, _copy_text(value, buffer), digits, &count)
-    if status == IMEI_WRONG_TYPE:
+def written(value, /):
+    """The digits of a str or bytes, as str, and which of the forms in WRITTEN it has. Raises ImeiError."""
+    cdef imei_reading read
+    if not isinstance(value, (str, bytes)):
         raise ImeiError(ParseStatus.WRONG_TYPE, value, expected="str, bytes or an Imei; from_key takes a key")
+    cdef uint8_t status = _read(value, &read)
     if status:
         raise parse_error(status, value, -1)
-    return PyUnicode_DecodeASCII(<const char*>digits, count, NULL)
+    return PyUnicode_DecodeASCII(<const char*>read.digits, read.count, NULL), WRITTEN[read.form]
 
 
 def text_of(key, /):
@@ -287,7 +301,7 @@ def rows_of(const uint64_t[::1] keys not None, bytes before=b"", bytes after=b""
 # ---- columns ----
 #
 # Each call parses rows from `start` on into keys[:] and status[:], as many as these hold. The check
-# digit codes are left for `apply_policy`. exact: what has no check digit is not OK either.
+# digit codes are left for `apply_policy`. exact: what has no check digit gets a code of them too.
 
 cdef Py_ssize_t _rows(Py_ssize_t start, Py_ssize_t total, uint64_t[::1] keys, uint8_t[::1] status) except -1:
     """How many rows to parse."""
@@ -307,7 +321,7 @@ def fixed(array not None, Py_ssize_t start, uint64_t[::1] keys not None, uint8_t
     if kind not in "SU" or not array.dtype.isnative or array.ndim != 1:
         raise TypeError(f"expected a one-dimensional array of native S or U, got {array.dtype!r}")
     cdef bint wide = kind == "U"
-    cdef uint8_t bare = IMEI_CHECK_DIGIT if exact else IMEI_OK
+    cdef uint8_t bare = IMEI_NO_CHECK_DIGIT if exact else IMEI_OK
     PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
     try:
         n = _rows(start, view.shape[0], keys, status)
@@ -332,7 +346,7 @@ def lines(const uint8_t[::1] text not None, Py_ssize_t start, uint64_t[::1] keys
     """
     cdef size_t consumed = 0
     cdef Py_ssize_t n = 0
-    cdef uint8_t bare = IMEI_CHECK_DIGIT if exact else IMEI_OK
+    cdef uint8_t bare = IMEI_NO_CHECK_DIGIT if exact else IMEI_OK
     _rows(start, text.shape[0], keys, status)
     if start < text.shape[0] and keys.shape[0]:
         with nogil:
@@ -352,7 +366,7 @@ def spans(const uint8_t[::1] data not None, const offset_t[::1] starts not None,
     """Texts data[starts[i]:ends[i]], one for each row. Raises ValueError for a span outside the data."""
     cdef Py_ssize_t n = _rows(0, starts.shape[0], keys, status), done = 0
     cdef const uint8_t* base = &data[0] if data.shape[0] else NULL
-    cdef uint8_t nothing = 0, bare = IMEI_CHECK_DIGIT if exact else IMEI_OK
+    cdef uint8_t nothing = 0, bare = IMEI_NO_CHECK_DIGIT if exact else IMEI_OK
     if ends.shape[0] != starts.shape[0] or keys.shape[0] != starts.shape[0]:
         raise ValueError(f"spans: got {starts.shape[0]} starts, {ends.shape[0]} ends, {keys.shape[0]} rows")
     if n:
@@ -393,7 +407,7 @@ def views(const uint8_t[::1] views not None, Buffers buffers not None, uint64_t[
           uint8_t[::1] status not None, bint exact=False):
     """Arrow string views, 16 bytes for each row. Raises ValueError for one outside the buffers."""
     cdef Py_ssize_t n = _rows(0, views.shape[0] // 16, keys, status), count = len(buffers.views), done = 0
-    cdef uint8_t bare = IMEI_CHECK_DIGIT if exact else IMEI_OK
+    cdef uint8_t bare = IMEI_NO_CHECK_DIGIT if exact else IMEI_OK
     if views.shape[0] != 16 * keys.shape[0]:
         raise ValueError(f"views: expected {16 * keys.shape[0]} bytes, got {views.shape[0]}")
     if n:
@@ -425,7 +439,7 @@ def integers(const integer_t[:] values not None, int digits, Py_ssize_t start, u
     cdef Py_ssize_t i, begin, end, n = _rows(start, values.shape[0], keys, status)
     cdef bint plain = digits == 14 and values.strides[0] == sizeof(integer_t)
     cdef integer_t value
-    cdef uint8_t bare = IMEI_CHECK_DIGIT if exact else IMEI_OK
+    cdef uint8_t bare = IMEI_NO_CHECK_DIGIT if exact else IMEI_OK
     with nogil:
         for begin in range(0, n, 1024):
             end = min(begin + 1024, n)
@@ -447,7 +461,7 @@ def objects(values not None, int digits, Py_ssize_t start, uint64_t[::1] keys no
     """Items of a list or tuple: whatever `key_of` accepts, and nulls. Returns how many."""
     cdef Py_ssize_t i, n = _rows(start, len(values), keys, status)
     cdef uint64_t* to = &keys[0] if n else NULL
-    cdef uint8_t bare = IMEI_CHECK_DIGIT if exact else IMEI_OK
+    cdef uint8_t bare = IMEI_NO_CHECK_DIGIT if exact else IMEI_OK
     if isinstance(values, tuple):
         for i in range(n):
             status[i] = _parse((<tuple>values)[start + i], digits, bare, to + i)

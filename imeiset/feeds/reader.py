@@ -14,7 +14,7 @@ import numpy as np
 from .. import errors
 from .._files import publish
 from .._native.scan import Scanner
-from ..errors import ParseStatus, mask, mask_text
+from ..errors import CHECK_DIGIT_CODES, ParseStatus, mask, mask_text
 from .dialect import Dialect, sniff
 from .formats import CHANGE, Format, plain
 from .options import MAX_LINE, Options
@@ -28,8 +28,8 @@ THREADS = os.cpu_count() or 1
 
 # The statuses whose rows are accepted.
 _POLICIES: dict[str, tuple[ParseStatus, ...]] = {
-    "ignore": (ParseStatus.OK, ParseStatus.CHECK_DIGIT, ParseStatus.CHECK_DIGIT_SPARE),
-    "spare": (ParseStatus.OK, ParseStatus.CHECK_DIGIT_SPARE),
+    "ignore": (ParseStatus.OK, *CHECK_DIGIT_CODES),
+    "spare": (ParseStatus.OK, ParseStatus.CHECK_DIGIT_SPARE, ParseStatus.NO_CHECK_DIGIT),
     "require": (ParseStatus.OK,),
 }
 Blocks = Generator[

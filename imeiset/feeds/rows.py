@@ -354,7 +354,7 @@ class RowScanner:
         """Look again at refused rows: those that stay so, the keys of those that begin with 14 digits, the
         rows of these, and the rows of irregular identities, which are added."""
         others = np.ones(len(reasons), bool)
-        wanted = np.flatnonzero(reasons < ParseStatus.CHECK_DIGIT)
+        wanted = irregulars.candidates(reasons)
         spans = self._scanner.cells[self._identity][:, rejected[wanted]].T.tolist()
         keys, regular, odd = [], [], []
         for row, (start, end) in zip(wanted.tolist(), spans, strict=True):

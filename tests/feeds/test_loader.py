@@ -276,7 +276,7 @@ def test_irregular_identities(feed, tmp_path):
         "too_long": 1,
     }
     blocked, report = load(path)
-    assert (blocked.irregular, account(report).rejected, report.irregular) == (None, 8, 0)
+    assert (blocked.irregular, account(report).rejected, report.irregular) == (None, 7, 0)
     with pytest.raises(errors.FeedRejects):
         load(feed("490154203237517\n"), irregular="keep", check_digit="require")
 

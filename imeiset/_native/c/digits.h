@@ -1,4 +1,4 @@
-/* ASCII digits to keys: one text at a time here, whole columns in digits_simd.h.
+/* ASCII digits to keys, and keys to digits. Texts of any form are in forms.h, whole columns in digits_simd.h.
  *
  * A key is the number made of the first 14 digits of an IMEI; digits 15 and 16 identify nothing.
  * Every function returns, or writes, a parse status (ParseStatus in errors.py). The check digit codes
@@ -32,16 +32,15 @@ enum imei_status {
     IMEI_FIFTEEN_DIGITS = 12,
     IMEI_WRONG_TYPE = 13,
     IMEI_CHECK_DIGIT = 14,
-    IMEI_CHECK_DIGIT_SPARE = 15
+    IMEI_CHECK_DIGIT_SPARE = 15,
+    IMEI_FILLER = 16,
+    IMEI_PREFIX = 17,
+    IMEI_NO_CHECK_DIGIT = 18
 };
 
 #define IMEI_NO_KEY UINT64_MAX                   /* the key of a malformed row */
 #define IMEI_KEYS UINT64_C(100000000000000)      /* 10**14: keys are below it */
 #define IMEI_FIFTEEN UINT64_C(1000000000000000)  /* 10**15 */
-
-/* 16 digits and 15 separators; two more characters settle any longer text, see imei_text. */
-#define IMEI_LONGEST 31
-#define IMEI_DECISIVE (IMEI_LONGEST + 2)
 
 /* ---- 16 bytes at a time, in plain C ---- */
 
@@ -105,57 +104,6 @@ ALWAYS_INLINE uint8_t value16_portable(const uint8_t *p, unsigned n, uint8_t bar
     return check_status(sum4(luhn8(tac) + luhn8(rest & UINT64_C(0x00FFFFFFFFFFFFFF))), p[14] - '0');
 }
 
-/* ---- one text ---- */
-
-/* The digits of any n bytes, without separators. A text of more than IMEI_LONGEST bytes is malformed,
- * and the leftmost fault lies in its first IMEI_DECISIVE bytes: n may be cut to that. */
-static uint8_t imei_compact(const uint8_t *text, size_t n, uint8_t digits[16], unsigned *count) {
-    int separated = 1; /* a digit must follow */
-    *count = 0;
-    if (n == 0) return IMEI_EMPTY;
-    for (size_t i = 0; i < n; i++) {
-        uint8_t c = text[i];
-        if ((uint8_t)(c - '0') <= 9) {
-            if (*count == 16) return IMEI_TOO_LONG;
-            digits[(*count)++] = c;
-            separated = 0;
-        } else if (i == 0 && (c == '-' || c == '+')) {
-            return IMEI_SIGN;
-        } else if (c == '-' || c == ' ') {
-            if (separated) return IMEI_SEPARATOR;
-            separated = 1;
-        } else {
-            return c == 0 ? IMEI_NUL : c >= 0x80 ? IMEI_NOT_ASCII : IMEI_NOT_DIGIT;
-        }
-    }
-    if (separated) return IMEI_SEPARATOR;
-    return *count < 14 ? IMEI_TOO_SHORT : IMEI_OK;
-}
-
-/* The key and status of any n bytes. */
-static uint8_t imei_text(const uint8_t *text, size_t n, uint8_t bare, uint64_t *key) {
-    uint8_t digits[16] = {0};
-    unsigned count;
-    uint8_t status = imei_compact(text, n, digits, &count);
-    *key = IMEI_NO_KEY;
-    return status == IMEI_OK ? value16_portable(digits, count, bare, key) : status;
-}
-
-/* The same, at once for the common case: 14, 15 or 16 digits and nothing else. Reads only n bytes. */
-ALWAYS_INLINE uint8_t imei_scalar(const uint8_t *text, size_t n, uint8_t bare, uint64_t *key) {
-    if (n - 14 <= 2) {
-        uint64_t tac = load8(text) ^ BYTES_0;
-        uint64_t rest = (load8(text + 6) ^ BYTES_0) >> 16; /* digits 9 to 14 */
-        uint64_t last = load8(text + n - 8) ^ BYTES_0;
-        if ((over9(tac) | over9(rest) | over9(last)) == 0) {
-            unsigned digit = (unsigned)(last >> 56);
-            *key = value8(tac) * 1000000 + value8(rest << 16);
-            return n == 15 ? check_status(sum4(luhn8(tac) + luhn8(rest)) + digit, digit) : bare;
-        }
-    }
-    return imei_text(text, n, bare, key);
-}
-
 /* The TAC and the serial number of 14, 15 or 16 digits and nothing else, 0 of any other text. Neither waits for
  * the other, and the check digit is not looked at. */
 ALWAYS_INLINE int imei_parts(const uint8_t *text, size_t n, uint32_t *tac, uint32_t *serial) {
@@ -183,6 +131,11 @@ static int imei_copy_keys(const void *values, size_t n, uint64_t *keys) {
 
 enum imei_policy { POLICY_IGNORE = 0, POLICY_SPARE = 1, POLICY_REQUIRE = 2 };
 
+/* The codes that a policy settles: those of a row that has a key. */
+ALWAYS_INLINE int imei_is_soft(uint8_t status) {
+    return (status == IMEI_CHECK_DIGIT) | (status == IMEI_CHECK_DIGIT_SPARE) | (status == IMEI_NO_CHECK_DIGIT);
+}
+
 /* Settles the soft codes: a row the policy lets through becomes OK, another loses its key. Returns how many
  * rows are malformed then. */
 static size_t imei_apply_policy(int policy, size_t n, uint64_t *keys, uint8_t *status) {
@@ -191,14 +144,14 @@ static size_t imei_apply_policy(int policy, size_t n, uint64_t *keys, uint8_t *s
         size_t stop = n - start < 255 ? n : start + 255;
         uint8_t soft = 0, bad = 0;
         for (size_t i = start; i < stop; i++) {
-            soft += (status[i] == IMEI_CHECK_DIGIT) | (status[i] == IMEI_CHECK_DIGIT_SPARE);
+            soft += (uint8_t)imei_is_soft(status[i]);
             bad += status[i] != IMEI_OK;
         }
         malformed += bad;
         if (!soft) continue;
         for (size_t i = start; i < stop; i++) {
-            if (status[i] != IMEI_CHECK_DIGIT && status[i] != IMEI_CHECK_DIGIT_SPARE) continue;
-            if (policy == POLICY_IGNORE || (policy == POLICY_SPARE && status[i] == IMEI_CHECK_DIGIT_SPARE)) {
+            if (!imei_is_soft(status[i])) continue;
+            if (policy == POLICY_IGNORE || (policy == POLICY_SPARE && status[i] != IMEI_CHECK_DIGIT)) {
                 status[i] = IMEI_OK;
                 malformed--;
             } else

@@ -7,13 +7,13 @@
 /* n digits and nothing else, 16 bytes readable: the key and its status. Anything else: the slow way. */
 LEVEL_TARGET ALWAYS_INLINE uint8_t LEVEL(row)(const uint8_t *p, size_t n, uint8_t bare, uint64_t *key) {
     if (n - 14 <= 2 && LEVEL(digits16)(p) >= n) return LEVEL(value16)(p, (unsigned)n, bare, key);
-    return imei_text(p, n < IMEI_DECISIVE ? n : IMEI_DECISIVE, bare, key);
+    return imei_text(p, n, bare, key);
 }
 
 /* The same where only n bytes can be read. */
 LEVEL_TARGET static inline uint8_t LEVEL(edge_row)(const uint8_t *p, size_t n, uint8_t bare, uint64_t *key) {
     uint8_t copy[16] = {0};
-    if (n - 14 > 2) return imei_text(p, n < IMEI_DECISIVE ? n : IMEI_DECISIVE, bare, key);
+    if (n - 14 > 2) return imei_text(p, n, bare, key);
     memcpy(copy, p, n);
     return LEVEL(row)(copy, n, bare, key);
 }

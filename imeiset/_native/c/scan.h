@@ -22,7 +22,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "digits.h"
+#include "forms.h"
 #include "simd.h"
 
 /* What can be wrong with a row before its cells are looked at. Above every parse status, so that one
@@ -449,13 +449,15 @@ struct scan_tally {
     int64_t forms[3];    /* accepted rows of 14, 15 and 16 digits */
 };
 
-/* The number of digits of an accepted cell, which is made of digits and separators. */
+/* The number of digits of an accepted cell. */
 static inline int32_t scan_digits(const uint8_t *cell, int32_t length) {
+    uint64_t key;
+    uint8_t form;
+    unsigned digits;
     if (length <= 16 && !(over9(load8(cell) ^ BYTES_0) | over9(load8(cell + length - 8) ^ BYTES_0)))
         return length;
-    int32_t digits = 0;
-    for (int32_t i = 0; i < length; i++) digits += (uint8_t)(cell[i] - '0') <= 9;
-    return digits;
+    imei_form(cell, (size_t)length, IMEI_OK, &key, &form, &digits);
+    return (int32_t)digits;
 }
 
 /* Of parsed rows, keep the keys of accepted statuses and return their number; the indices of the other

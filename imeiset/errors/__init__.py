@@ -1,27 +1,24 @@
 """Every exception of imeiset, and the codes that say why a text is not an IMEI.
 
-IMEIs and IMSIs are personal data: a message shows what `mask`, `mask_imsi` and `mask_text` leave of them, and
-nothing else masks. Every exception can be made from its message alone, as libraries do that carry one across
-a border; its attributes are then empty. Pickled and copied, it keeps them.
+IMEIs and IMSIs are personal data: a message shows what `mask`, `mask_imsi` and `mask_text` leave of them.
+Every exception can be made from its message alone, as libraries do that carry one across a border; its
+attributes are then empty. Pickled and copied, it keeps them.
 """
 
 import errno
 import os
-import re
 from enum import IntEnum
-from itertools import count
-from numbers import Integral
 from typing import Literal
+
+from imeiset.errors.masking import mask as mask
+from imeiset.errors.masking import mask_imsi as mask_imsi
+from imeiset.errors.masking import mask_text as mask_text
+from imeiset.errors.masking import printable as printable
 
 CheckDigit = Literal["ignore", "spare", "require"]
 """Which 15th digits are well formed: any, the right one or 0, the right one."""
 
-_SHOWN = 8  # the TAC
-_NETWORK = 5  # MCC and MNC: of an IMSI, what may be shown
-_LONGEST = 32  # no text with separators is longer than 31 characters
-_QUOTED = 100  # characters of a free text
 _Path = str | os.PathLike[str]
-_RUN = re.compile(r"\d(?:[\W_]?\d)+")  # digits, with at most one other sign between two of them
 
 
 class ParseStatus(IntEnum):
@@ -54,6 +51,7 @@ class ParseStatus(IntEnum):
     CHECK_DIGIT_SPARE = 15
     FILLER = 16
     PREFIX = 17
+    NO_CHECK_DIGIT = 18
 
     @property
     def text(self) -> str:
@@ -78,6 +76,8 @@ class ParseStatus(IntEnum):
         return _EXPECTED.get(self, "14, 15 or 16 ASCII digits")
 
 
+# Those of numbers that have a key: whether they are refused is a matter of the policy.
+CHECK_DIGIT_CODES = (ParseStatus.CHECK_DIGIT, ParseStatus.CHECK_DIGIT_SPARE, ParseStatus.NO_CHECK_DIGIT)
 _TEXTS = {
     ParseStatus.OK: "well formed",
     ParseStatus.EMPTY: "empty",
@@ -96,7 +96,8 @@ _TEXTS = {
     ParseStatus.CHECK_DIGIT: "a wrong check digit",
     ParseStatus.CHECK_DIGIT_SPARE: "a spare 0 instead of the check digit",
     ParseStatus.FILLER: "a misplaced or missing TBCD filler",
-    ParseStatus.PREFIX: "an unknown PEI prefix",
+    ParseStatus.PREFIX: "a PEI whose prefix and digits do not agree",
+    ParseStatus.NO_CHECK_DIGIT: "no check digit, where one is required",
 }
 _EXPECTED = {
     ParseStatus.SEPARATOR: "single '-' or ' ' between digits",
@@ -106,67 +107,10 @@ _EXPECTED = {
     ParseStatus.WRONG_TYPE: "str, bytes, an integer key or an Imei",
     ParseStatus.CHECK_DIGIT: "the Luhn digit of the first 14 as the 15th",
     ParseStatus.CHECK_DIGIT_SPARE: "the Luhn digit of the first 14 as the 15th",
-    ParseStatus.FILLER: "8 octets: 15 digits and F, 14 digits and FF, or 16 digits",
+    ParseStatus.FILLER: "15 digits and F, 14 digits and FF, or 16 digits",
     ParseStatus.PREFIX: "imei- and 15 digits, or imeisv- and 16 digits",
+    ParseStatus.NO_CHECK_DIGIT: "15 digits, the last of them the check digit",
 }
-
-
-def mask(value: object) -> str:
-    """An IMEI as it may be shown: 8 characters (the TAC), then one `*` for each that follows.
-
-    An integer is written with 14 digits. Of more than 32 characters the rest is cut, and the length said.
-
-    >>> mask("490154203237518"), mask("49015420323751x")
-    ('49015420*******', '49015420*******')
-    """
-    if isinstance(value, Integral) and not isinstance(value, bool):
-        value = int(value)
-        if abs(value) >= 10**_LONGEST:
-            return f"an integer of more than {_LONGEST} digits"
-        value = f"{value:014d}"
-    return _hide(value, _SHOWN)
-
-
-def mask_imsi(value: object) -> str:
-    """An IMSI, or a prefix of some, as it may be shown: 5 characters (the network), the rest as of `mask`."""
-    return _hide(value, _NETWORK)
-
-
-def mask_text(value: object) -> str:
-    """Any text of a file as it may be shown: without the digits beyond the 8th of a run, in 100 characters.
-
-    A title, a status or a damaged manifest may hold IMEIs. A single separator does not end a run, so an IMEI
-    written in groups is masked as well; a date is not.
-
-    >>> mask_text("stolen 2024-02-29, see 49-015420-323751-8")
-    'stolen 2024-02-29, see 49-015420-******-*'
-    """
-    if isinstance(value, bytes | bytearray):
-        text = bytes(value[: 2 * _QUOTED]).decode("utf-8", "backslashreplace")
-    else:
-        text = value if isinstance(value, str) else repr(value)
-    shown = printable(_RUN.sub(_hide_run, text[: _QUOTED + 1]))
-    return shown if len(shown) <= _QUOTED else shown[: _QUOTED - 3] + "..."
-
-
-def printable(text: str) -> str:
-    """A text, perhaps the name of a file, in one line that can be printed whatever is in it."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def _hide(value: object, shown: int) -> str:
-    """All but the first characters of a value hidden."""
-    text = bytes(value).decode("latin-1") if isinstance(value, bytes | bytearray) else value
-    if not isinstance(text, str):
-        return f"<{type(value).__name__}>"
-    head = str(text[:_LONGEST])
-    hidden = head[:shown].encode("unicode_escape").decode() + "*" * (len(head) - shown)
-    return hidden if len(text) <= _LONGEST else f"{hidden}... ({len(text)} characters)"
-
-
-def _hide_run(found: re.Match[str]) -> str:
-    seen = count()
-    return re.sub(r"\d", lambda digit: digit[0] if next(seen) < _SHOWN else "*", found[0])
 
 
 def expect_several(name: str, values: object) -> None:
@@ -239,6 +183,24 @@ class ImeiError(ImeisetError, ValueError):
         self.got = mask(value)
         where = "" if position is None else f"row {position}: "
         super().__init__(f"{where}{self.status.text}: expected {self.expected}, got '{self.got}'")
+
+
+class ImeiWarning(UserWarning):
+    """Most rows of a column are not IMEIs, so the answers say little. See whether it is the right column, and
+    whether it was read as text.
+
+    Issued once for a call, where the answer for malformed rows is settled and more than half of at least 100
+    rows are malformed.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", imeiset.ImeiWarning)
+    ...     found = imeiset.ImeiSet().contains(["352099001761481.0"] * 100, malformed=False)
+    >>> print(caught[0].message)
+    100 of 100 rows are not IMEIs; the first is row 0: '35209900*********' (a character that is not a digit)
+    """
 
 
 class ImsiError(ImeisetError, ValueError):

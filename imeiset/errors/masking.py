@@ -1,0 +1,69 @@
+"""What a message shows of an IMEI, an IMSI or any text of a file. Nothing else masks."""
+
+import re
+from itertools import count
+from numbers import Integral
+
+_SHOWN = 8  # the TAC
+_NETWORK = 5  # MCC and MNC: of an IMSI, what may be shown
+_LONGEST = 32  # no text with separators is longer than 31 characters
+_QUOTED = 100  # characters of a free text
+_RUN = re.compile(r"\d(?:[\W_]?\d)+")  # digits, with at most one other sign between two of them
+
+
+def mask(value: object) -> str:
+    """An IMEI as it may be shown: 8 characters (the TAC), then one `*` for each that follows.
+
+    An integer is written with 14 digits. Of more than 32 characters the rest is cut, and the length said.
+
+    >>> mask("490154203237518"), mask("49015420323751x")
+    ('49015420*******', '49015420*******')
+    """
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        value = int(value)
+        if abs(value) >= 10**_LONGEST:
+            return f"an integer of more than {_LONGEST} digits"
+        value = f"{value:014d}"
+    return _hide(value, _SHOWN)
+
+
+def mask_imsi(value: object) -> str:
+    """An IMSI, or a prefix of some, as it may be shown: 5 characters (the network), the rest as of `mask`."""
+    return _hide(value, _NETWORK)
+
+
+def mask_text(value: object) -> str:
+    """Any text of a file as it may be shown: without the digits beyond the 8th of a run, in 100 characters.
+
+    A title, a status or a damaged manifest may hold IMEIs. A single separator does not end a run, so an IMEI
+    written in groups is masked as well; a date is not.
+
+    >>> mask_text("stolen 2024-02-29, see 49-015420-323751-8")
+    'stolen 2024-02-29, see 49-015420-******-*'
+    """
+    if isinstance(value, bytes | bytearray):
+        text = bytes(value[: 2 * _QUOTED]).decode("utf-8", "backslashreplace")
+    else:
+        text = value if isinstance(value, str) else repr(value)
+    shown = printable(_RUN.sub(_hide_run, text[: _QUOTED + 1]))
+    return shown if len(shown) <= _QUOTED else shown[: _QUOTED - 3] + "..."
+
+
+def printable(text: str) -> str:
+    """A text, perhaps the name of a file, in one line that can be printed whatever is in it."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _hide(value: object, shown: int) -> str:
+    """All but the first characters of a value hidden."""
+    text = bytes(value).decode("latin-1") if isinstance(value, bytes | bytearray) else value
+    if not isinstance(text, str):
+        return f"<{type(value).__name__}>"
+    head = str(text[:_LONGEST])
+    hidden = head[:shown].encode("unicode_escape").decode() + "*" * (len(head) - shown)
+    return hidden if len(text) <= _LONGEST else f"{hidden}... ({len(text)} characters)"
+
+
+def _hide_run(found: re.Match[str]) -> str:
+    seen = count()
+    return re.sub(r"\d", lambda digit: digit[0] if next(seen) < _SHOWN else "*", found[0])
