@@ -81,7 +81,7 @@ OLDEST = $(shell $(PYTHON) -c 'import tomllib; extras = tomllib.load(open("pypro
 	for r in extras["optional-dependencies"][e] if "==" in r.replace(">=", "==")})')
 # They have no wheels for the newest Python.
 OLDEST_PYTHON = $(shell command -v python3.11 || echo $(PYTHON))
-EXTRAS := arrow,parquet,pandas,polars,duckdb
+EXTRAS := arrow,parquet,pandas,polars,duckdb,xlsx
 
 test-integrations: ## The integrations with the newest and the oldest libraries they support
 	for age in newest oldest; do \
@@ -91,7 +91,7 @@ test-integrations: ## The integrations with the newest and the oldest libraries 
 		if [ $$age = oldest ]; then build/venv-$$age/bin/python $(PIP) $(OLDEST) "numpy<2"; fi; \
 		build/venv-$$age/bin/python $(PIP) --no-build-isolation '.[test,$(EXTRAS)]'; \
 		$(SAFELY) build/venv-$$age/bin/pytest tests/integrations tests/test_arrow*.py tests/screening \
-			tests/feeds/test_formats.py; \
+			tests/feeds/test_formats.py tests/feeds/test_workbooks.py; \
 	done
 
 test-spark: ## The Spark integration on a local cluster of two workers, if Java 17 is here

@@ -66,6 +66,8 @@ def _load_table(report: "LoadReport") -> Table:
         values = ", ".join(map(printable, unread.values))
         named = f"{printable(unread.source)}: column {printable(str(unread.column))!r}, like {unread.why}"
         table.add_row("not looked at", "", f"{named}: {values}" if values else named, style="yellow")
+    for source, note in report.notes:
+        table.add_row("note", "", f"{printable(source)}: {printable(note)}")
     rate = f"{report.bytes:,} bytes in {report.seconds:.2f} s, {report.rows_per_second:,.0f} rows a second"
     add("rows", report.rows, rate)
     for status, count in sorted(report.ignored.items()):

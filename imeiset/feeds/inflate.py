@@ -3,18 +3,25 @@
 import gzip
 import io
 import lzma
+import re
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Any, BinaryIO
+from typing import Any
 
 from ..errors import FeedEncoding, FeedTruncated
 from .extras import extra
 
 GZIP, ZSTD, XZ, ZIP = b"\x1f\x8b", b"(\xb5/\xfd", b"\xfd7zXZ\0", b"PK\x03\x04"
+_SKIPPABLE = re.compile(
+    rb"[\x50-\x5f]\x2a\x4d\x18"
+)  # a frame of zstd without data; those of pzstd have one first
 _INPUT = 1 << 18  # bytes
+# Members that systems add to a zip archive, beside the files that somebody packed.
+_ADDED = re.compile(r"(?:.*/)?(?:__MACOSX/.*|\._[^/]*|\.DS_Store|Thumbs\.db)", re.I | re.S)
 
 Read = Callable[[memoryview], int]
 """Fills some of a buffer; returns how much, 0 at the end."""
@@ -33,7 +40,7 @@ def inflated(path: str, read: Read, head: bytes) -> Read | None:
         opened, error_of_isal = _gzip()
         file = opened(_Stream(head, read))
         errors += error_of_isal
-    elif head.startswith(ZSTD):
+    elif head.startswith(ZSTD) or _SKIPPABLE.match(head):
         module = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
         kind, zstd = "zstd", extra(module, f"{path}: zstd data need backports.zstd", "zstd")
         file = zstd.ZstdFile(_Stream(head, read))
@@ -116,26 +123,31 @@ class _XzFile:
         return bool(self._data)
 
 
-def unzipped(path: str, file: BinaryIO) -> Read:
-    """The text of the only file in a zip archive, which has to be seekable.
+def unzipped(path: str, archive: zipfile.ZipFile) -> Read:
+    """The text of the only file in a zip archive; those that systems add are not counted.
 
     Raises FeedEncoding for an archive of another number of files or one that is encrypted.
     """
-    try:
-        archive = zipfile.ZipFile(file)
-        members = [member for member in archive.infolist() if not member.is_dir()]
-        if len(members) != 1:
-            raise FeedEncoding(path, "a zip archive of one file", f"one of {len(members)}")
+    members = [one for one in archive.infolist() if not one.is_dir() and not _ADDED.fullmatch(one.filename)]
+    if len(members) != 1:
+        raise FeedEncoding(path, "a zip archive of one file", f"one of {len(members)}")
+    with sound(path):
         member: Any = archive.open(members[0])
-    except (zipfile.BadZipFile, OSError) as error:  # the latter where it is told to seek to nowhere
-        raise FeedTruncated(path, "a whole zip archive", str(error)) from error
-    except (RuntimeError, NotImplementedError) as error:  # encrypted; a method that is not known here
-        raise FeedEncoding(path, "a zip archive that can be read", str(error)) from error
 
     def read(buffer: memoryview) -> int:
-        try:
+        with sound(path):
             return int(member.readinto(buffer[:_INPUT]))
-        except (zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
-            raise FeedTruncated(path, "a whole zip archive", str(error)) from error
 
     return read
+
+
+@contextmanager
+def sound(path: str, kind: str = "zip archive") -> Iterator[None]:
+    """Errors of a zip archive as those of its feed."""
+    try:
+        yield
+    except (zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+        # OSError: a damaged one may say to seek to nowhere.
+        raise FeedTruncated(path, f"a whole {kind}", str(error)) from error
+    except (RuntimeError, NotImplementedError) as error:  # encrypted; a method that is not known here
+        raise FeedEncoding(path, f"a {kind} that can be read", str(error)) from error

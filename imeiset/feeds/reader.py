@@ -145,6 +145,7 @@ class Reader:
                 held=THREADS + 1,
                 max_bytes=options.max_bytes,
                 max_ratio=options.max_ratio,
+                sheet=options.sheet,
             ) as source,
         ):
 
@@ -211,6 +212,7 @@ class Reader:
             raise errors.FeedEmpty(path, "text", "an empty file")
         yield scanners[0].scan(memoryview(left + rest), final=True)[0], source.position, header
         report.lines += self._first_line - 1 + (last != ord("\n"))
+        report.notes += [(path, note) for note in source.notes]
 
     def scanner(self, dialect: Dialect) -> RowScanner:
         """A scanner of rows laid out like this, for one thread."""

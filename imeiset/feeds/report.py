@@ -105,6 +105,8 @@ class LoadReport:
     unread : list of Unread
         Columns that look like statuses, changes, dates or IMEIs, and were not looked at: source, column,
         some values, why.
+    notes : list of tuple of str and str
+        What else somebody should know of a source: which sheet of a workbook was read, what of it is hidden.
     bytes : int
         Of text, after decompression.
     lines, headers, blank, comments, continued : int
@@ -162,6 +164,7 @@ class LoadReport:
     sources: list[str] = field(default_factory=list)
     formats: list[str] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
     bytes: int = 0
     lines: int = 0
     headers: int = 0

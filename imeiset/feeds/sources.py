@@ -6,15 +6,17 @@ import select
 import stat
 import sys
 import threading
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
-from ..errors import FeedEncoding, FeedLimit, FeedMissing, FeedTruncated
+from ..errors import FeedColumn, FeedEncoding, FeedLimit, FeedMissing, FeedTruncated
 from .extras import extra
-from .inflate import GZIP, XZ, ZIP, ZSTD, Read, inflated, unzipped
+from .inflate import GZIP, XZ, ZIP, ZSTD, Read, inflated, sound, unzipped
+from .workbooks import Workbook, is_workbook
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -28,13 +30,13 @@ _RATIO_FROM = 1 << 24  # bytes of text before the ratio says anything
 BOM = b"\xef\xbb\xbf"
 _NOT_TEXT = {
     GZIP: "gzip data inside compressed data",
-    ZIP: "a zip archive inside compressed data",
+    ZIP: "a zip archive or a workbook inside compressed data (unpack it first)",
     ZSTD: "zstd data inside compressed data",
     XZ: "xz data inside compressed data",
     b"PK\x05\x06": "an empty zip archive",
     b"BZh": "bzip2 data (decompress it first)",
     b"7z\xbc\xaf": "a 7z archive (unpack it first)",
-    b"\xd0\xcf\x11\xe0": "a document of an old Microsoft Office (save it as CSV)",
+    b"\xd0\xcf\x11\xe0": "a workbook with a password, or an old xls one (save it as xlsx or CSV)",
     b"%PDF": "a PDF document",
     b"PAR1": "a Parquet file (it has to be a local file, not a stream)",
     b"ARROW1": "an Arrow file (it has to be a local file, not a stream)",
@@ -138,7 +140,9 @@ class Source:
     """One source, open: iterate over it for the chunks of its text, without a byte order mark.
 
     path: a file, '-' for stdin, or a URL for fsspec; plain, gzip, zstd, xz or zip, told by the first
-    bytes. chunk: bytes of a chunk. max_bytes: of text; max_ratio: of text to its compressed bytes.
+    bytes; a workbook is the text of one sheet. chunk: bytes of a chunk. max_bytes: of text; max_ratio: of
+    text to its compressed bytes. sheet: the name of a workbook's sheet. `notes`: what somebody should know of
+    how the source was read, complete at its end.
 
     A chunk is (buffer, start, stop): the text is buffer[start:stop], start is at least HEADROOM, and the
     buffer may be written to until it is given back by `release`, as each must be: there are `held` and
@@ -156,10 +160,12 @@ class Source:
         held: int = 1,
         max_bytes: int = MAX_BYTES,
         max_ratio: float = MAX_RATIO,
+        sheet: str | None = None,
     ) -> None:
         self.path = path
+        self.notes: list[str] = []
         self.position = 0  # bytes of the file read so far
-        self._max_bytes, self._max_ratio = max_bytes, max_ratio
+        self._max_bytes, self._max_ratio, self._sheet = max_bytes, max_ratio, sheet
         self._free: SimpleQueue[bytearray | None] = SimpleQueue()
         self._full: SimpleQueue[tuple[bytearray, int, int] | BaseException | None] = SimpleQueue()
         for _ in range(_BUFFERS + held):
@@ -238,6 +244,8 @@ class Source:
                 inflate = self._unzipped(file) if head.startswith(ZIP) else inflated(self.path, read, head)
                 if inflate:
                     stop = _fill(buffer, inflate)
+                if self._sheet is not None and not self.notes:
+                    raise FeedColumn(self.path, f"a workbook, for the sheet {self._sheet!r}", "another file")
                 _check_text(self.path, bytes(buffer[start : min(stop, start + _SAMPLE)]))
                 if buffer.startswith(BOM, start):
                     start += len(BOM)
@@ -254,12 +262,19 @@ class Source:
         return False
 
     def _unzipped(self, file: Any) -> Read:
+        """The text of a zip archive, or of a workbook, which is one."""
         if file is None or not file.seekable():
-            raise FeedEncoding(
-                self.path, "text, plain or compressed", "a zip archive that cannot be sought in"
-            )
+            got = "a zip archive or a workbook that cannot be sought in (save it as a local file)"
+            raise FeedEncoding(self.path, "text, plain or compressed", got)
         size = file.seek(0, os.SEEK_END)
-        inflate = unzipped(self.path, file)
+        with sound(self.path):
+            archive = zipfile.ZipFile(file)
+        if is_workbook(self.path, archive):
+            limit = int(min(self._max_bytes, max(self._max_ratio * size, _RATIO_FROM)))
+            book = Workbook(self.path, archive, self._sheet, limit)
+            self.notes, inflate = book.notes, book.text()
+        else:
+            inflate = unzipped(self.path, archive)
 
         def read(buffer: memoryview) -> int:
             count = inflate(buffer)

@@ -18,7 +18,7 @@ from .tables import TABLES, TableScreen, is_table
 from .tally import ScreenReport, Tally
 from .texts import TextScreen
 
-TEXTS = (".csv", ".tsv", ".txt", ".gz", ".zst", ".zstd", ".xz", ".zip")
+TEXTS = (".csv", ".tsv", ".txt", ".gz", ".zst", ".zstd", ".xz", ".zip", ".xlsx", ".xlsm")
 
 
 def screen(

@@ -200,6 +200,34 @@ def test_a_zip_archive_of_another_number_of_files(path):
         load(path)
 
 
+def test_what_systems_add_to_a_zip_archive_is_no_file(path):
+    added = ["__MACOSX/._list.csv", "__MACOSX/folder/._list.csv", "._list.csv", "a/.DS_Store", "Thumbs.db"]
+    path.write_bytes(zipped(*added, "a/list.csv"))
+    assert read(path) == LINES
+    for names, count in ((added, 0), ([*added, "a", "b"], 2), ([*added, "MACOSX/a", "DS_Store"], 2)):
+        path.write_bytes(zipped(*names))
+        with pytest.raises(errors.FeedEncoding, match=f"one of {count}$"):
+            load(path)
+
+
+@pytest.mark.parametrize("kind", range(16))
+def test_zstd_with_frames_to_skip(path, kind):
+    """pzstd writes one before each frame. They are no text, wherever they are."""
+    skipped = bytes([0x50 + kind]) + b"\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"12345"
+    empty = skipped[:4] + bytes(4)
+    first, second = zstd(LINES[:1500]), zstd(LINES[1500:])
+    path.write_bytes(skipped + first + empty + skipped + second + skipped)
+    assert read(path) == LINES
+    assert len(load(path).set) == 2_000
+    path.write_bytes(skipped)
+    with pytest.raises(errors.FeedEmpty):
+        load(path)
+    for damaged in (skipped + LINES, first + skipped[:-1], first + skipped[:6], skipped + first[:-3]):
+        path.write_bytes(damaged)
+        with pytest.raises(errors.FeedTruncated):
+            load(path)
+
+
 def test_the_end_of_a_zip_archive_damaged(path):
     """It may lead anywhere, but the file is there."""
     whole, seen = zipped(), set()
@@ -278,6 +306,12 @@ def test_remote_files(pack):
         (b"BZh91AY", "bzip2"),
         (gzip.compress(b"PAR1\x15\x04"), "Parquet"),
         (b"%PDF-1.7\n", "PDF"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504), "a workbook with a password, or an old xls one"),
+        (zipped("mimetype", "content.xml"), "an OpenDocument file"),
+        (zipped("[Content_Types].xml", "xl/workbook.bin"), "binary form xlsb"),
+        (zipped("[Content_Types].xml", "word/document.xml"), "a text document"),
+        (zipped("[Content_Types].xml", "ppt/presentation.xml"), "a presentation"),
+        (zipped("list.xlsx", data=zipped("[Content_Types].xml", "a")), "a workbook inside compressed data"),
         (gzip.compress(gzip.compress(LINES)), "gzip data inside"),
         (lzma.compress(gzip.compress(LINES)), "gzip data inside"),
         (gzip.compress(zipped()), "zip archive"),
