@@ -6,6 +6,7 @@ from _typeshed import ReadableBuffer
 from numpy.typing import NDArray
 
 BATCH_ROWS: int
+MAX_PLACES: int
 MAX_ROW: int
 
 @final
@@ -16,32 +17,48 @@ class Scanner:
         columns: Sequence[int],
         *,
         comments: bool = False,
+        irregular: bool = False,
         max_row: int = 1 << 20,
         first_line: int = 1,
         fewest: int = 0,
         most: int = ...,
-        identity: int = 0,
+        needed: int | None = None,
+        shorter: bool = False,
+        identities: Sequence[int] = (0,),
         digits: int = 14,
+        restored: int = 0,
+        tbcd: bool = False,
         status: int | None = None,
         counting: Iterable[bytes] = (),
+        watched: Sequence[int] = (),
     ) -> Self: ...
     def feed(self, text: ReadableBuffer, /, *, final: bool) -> None: ...
     def batch(self) -> int: ...
     def read_keys(
         self, accept: NDArray[np.uint8], keys: NDArray[np.uint64], /
     ) -> tuple[int, NDArray[np.uint8]]: ...
-    def keys(
-        self, column: int, accept: NDArray[np.uint8], keys: NDArray[np.uint64], /
-    ) -> tuple[int, NDArray[np.int32], NDArray[np.uint8]]: ...
+    def seen(self) -> list[dict[bytes, int]]: ...
+    def take(
+        self, accept: NDArray[np.uint8], keys: NDArray[np.uint64], /
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8], NDArray[np.uint8]]: ...
     def parse(self, column: int, keys: NDArray[np.uint64], status: NDArray[np.uint8], /) -> None: ...
     def groups(self, column: int, /) -> tuple[NDArray[np.int32], list[bytes]]: ...
     def numbers(self, column: int, fewest: int, most: int, /) -> NDArray[np.uint64]: ...
+    def days(self, column: int, /) -> NDArray[np.int32]: ...
     def returns(self, rows: NDArray[np.int64], /) -> NDArray[np.int32]: ...
     @property
     def skipping(self) -> bool: ...
     @property
     def learned(self) -> int: ...
-    def tally(self) -> tuple[tuple[int, int, int], NDArray[np.int64], tuple[int, int, int]]: ...
+    def tally(
+        self,
+    ) -> tuple[
+        tuple[int, int, int],
+        NDArray[np.int64],
+        tuple[int, int, int],
+        list[int],
+        list[tuple[int, list[int]]],
+    ]: ...
     @property
     def rows(self) -> NDArray[np.int32]: ...
     @property
@@ -53,6 +70,7 @@ class Scanner:
     @property
     def unfinished(self) -> int: ...
 
+def placeholders(keys: NDArray[np.uint64], /) -> NDArray[np.int64]: ...
 def annotate(
     text: ReadableBuffer,
     rows: NDArray[np.int32],

@@ -21,8 +21,8 @@ cdef extern from "c/scan.h" nogil:
 
     struct scan_dialect:
         uint8_t delimiter
-        bint comments
-        int32_t max_row, fewest, most, n_wanted, identity, digits
+        bint comments, irregular, shorter
+        int32_t max_row, needed, fewest, most, n_wanted, identity, digits
         const int32_t *wanted
 
     struct scan_state:
@@ -30,43 +30,83 @@ cdef extern from "c/scan.h" nogil:
         bint skipping
         int64_t blank, comments, continued
 
-    struct scan_tally:
-        int64_t status[256]
-        int64_t forms[3]
-
     int32_t scan_returns(const uint8_t *text, int32_t start, int32_t end, uint8_t delimiter) noexcept
-    enum: SCAN_GROUP_SLOTS
-    int32_t scan_group(const uint8_t *text, const int32_t *starts, const int32_t *ends, int32_t count,
-                       int32_t *slots, int32_t *group, int32_t *first) noexcept
-    void scan_numbers(const uint8_t *text, const int32_t *starts, const int32_t *ends, int32_t count,
-                      int32_t fewest, int32_t most, uint64_t *numbers) noexcept
     void scan_marks(int level, const uint8_t *text, int32_t size, uint8_t delimiter,
                     uint64_t *marks) noexcept
     int32_t scan_rows(const scan_dialect *dialect, const uint8_t *text, int32_t size, bint final,
                       const uint64_t *marks, int32_t limit, int32_t capacity, scan_row *rows,
                       int32_t *cells, scan_state *state) noexcept
-    int32_t scan_accept(const uint8_t *text, const scan_row *rows, const int32_t *starts,
-                        const int32_t *ends, int32_t count, const uint8_t *accept, uint64_t *keys,
-                        uint8_t *status, int32_t *rejected, scan_tally *tally) noexcept
+
+cdef extern from "c/cells.h" nogil:
+    enum: SCAN_GROUP_SLOTS
+    int32_t scan_group(const uint8_t *text, const int32_t *starts, const int32_t *ends, int32_t count,
+                       int32_t *slots, int32_t *group, int32_t *first) noexcept
+    void scan_numbers(const uint8_t *text, const int32_t *starts, const int32_t *ends, int32_t count,
+                      int32_t fewest, int32_t most, uint64_t *numbers) noexcept
+    void scan_days(const uint8_t *text, const int32_t *starts, const int32_t *ends, int32_t count,
+                   int32_t *days) noexcept
+
+cdef extern from "c/taking.h" nogil:
+    enum:
+        IMEI_OK
+        IMEI_NO_CHECK_DIGIT
+        NOTED_KINDS
+        NOTED_ZEROS
+        NOTED_LINES
+        WRITTEN_FORMS
+    struct noted_rows:
+        int64_t count
+        int32_t lines[5]
+    struct scan_tally:
+        int64_t status[256]
+        int64_t forms[3]
+        int64_t *written
+        noted_rows *noted
+    struct scan_taking:
+        const uint8_t *accept
+        uint8_t bare, restored
+        bint tbcd
+        scan_tally tally
+    struct scan_refused:
+        int32_t *rows
+        uint8_t *places
+        uint8_t *codes
+        int32_t count
+    int placeholder_of(uint64_t key) noexcept
+    uint8_t take_parse(const scan_taking *taking, const uint8_t *cell, int32_t length,
+                       uint64_t *key) noexcept
+    int32_t take_rows(scan_taking *taking, const uint8_t *text, const scan_row *rows, int32_t count,
+                      const int32_t *const *starts, const int32_t *const *ends, int32_t places,
+                      uint64_t *keys, uint8_t *status, int32_t stride, uint64_t *taken, int32_t *owners,
+                      scan_refused *refused) noexcept
 
 cdef extern from "c/plain.h" nogil:
     size_t plain_rows(int level, const scan_dialect *dialect, const uint8_t *text, int32_t size, bint final,
-                      uint64_t *marks, bint *marked, const uint8_t *accept, size_t capacity, uint64_t *keys,
+                      uint64_t *marks, bint *marked, scan_taking *taking, size_t capacity, uint64_t *keys,
                       int32_t room, scan_row *rows, int32_t *cells, uint8_t *status, int32_t *refused,
-                      scan_state *state, scan_tally *tally) noexcept
+                      scan_state *state) noexcept
 
 cdef extern from "c/table.h" nogil:
+    struct table_seen:
+        int32_t n, room, count
+        const int32_t *places
+        int32_t *cells
+        int64_t *counts
+    struct table_shape:
+        int32_t bytes
     struct table_shapes:
+        table_shape *known
         int64_t learned
+        table_seen seen
     struct table_wanted:
         int32_t identity, status, n_words
         const uint8_t *words
         const int32_t *at
     size_t table_rows(int level, const scan_dialect *dialect, const table_wanted *wanted, const uint8_t *text,
-                      int32_t size, bint final, uint64_t *marks, bint *marked, const uint8_t *accept,
+                      int32_t size, bint final, uint64_t *marks, bint *marked, scan_taking *taking,
                       size_t capacity, uint64_t *keys, int32_t room, scan_row *rows, int32_t *cells,
-                      uint8_t *status, int32_t *refused, scan_state *state, scan_tally *tally,
-                      table_shapes *shapes) noexcept
+                      uint8_t *status, int32_t *refused, scan_state *state, table_shapes *shapes) noexcept
+    void table_forget(table_shapes *shapes) noexcept
 
 cdef extern from "c/annotate.h" nogil:
     struct annotate_words:
@@ -92,6 +132,7 @@ cdef void _choose(int level) noexcept:
 simd_follow(_choose)
 
 MAX_ROW = 1 << 30  # bytes
+MAX_PLACES = 16  # columns of identities
 BATCH_ROWS = 16384  # rows, cells and keys of a batch stay in the second-level cache
 
 
@@ -99,13 +140,16 @@ BATCH_ROWS = 16384  # rows, cells and keys of a batch stay in the second-level c
 cdef class Scanner:
     """Finds rows and wanted cells in a text that comes in chunks.
 
-    delimiter: one byte, or b"" for one cell per line. columns: ascending numbers of the wanted cells,
-    from 0. comments: lines that start with '#' are not rows. max_row: the bytes of a row; a longer one
-    is yielded as flawed, see scan.h. first_line: the number of the text's first line. fewest, most: the
-    cells of a row, other rows being flawed; empty cells at its end may be more. identity: its place among
-    the wanted columns, digits: how many it has at least; a quoted cell that hides such a row is a flaw. For
-    `read_keys`, status: the place of that which has to be one of `counting`, lower case; None: every row
-    counts.
+    delimiter: one byte, or b"" for one cell per line. columns: ascending numbers of the wanted cells, from
+    0. comments: lines that start with '#' are not rows, unless they have the cells of one, or are
+    irregular identities where `irregular`. max_row: the bytes of a row; a longer one is yielded as flawed, see scan.h.
+    first_line: the number of the text's first line. fewest, most: the cells of a whole row, other rows being
+    flawed; empty cells at its end may be more, and where `shorter`, less than `fewest` will do. needed: those
+    without which a row is too short; None: all that are wanted. identities: the places of the identities among
+    the wanted columns, digits: how many one has at least; a quoted cell that hides a row with such a first one
+    is a flaw. restored: see taking.h. tbcd: identities are TBCD in hexadecimal. For `read_keys`, status: the
+    place of that which has to be one of `counting`, lower case; None: every row counts. watched: places of
+    cells that `seen` counts.
 
     Call `feed` with a chunk, then `batch` until it returns 0. The next chunk begins with the last
     `unfinished` bytes of this one.
@@ -113,10 +157,14 @@ cdef class Scanner:
 
     cdef scan_dialect _dialect
     cdef scan_state _state
-    cdef scan_tally _tally
+    cdef scan_taking _taking
     cdef table_wanted _counted
     cdef table_shapes _shapes
-    cdef int32_t[::1] _wanted, _word_ends
+    cdef int32_t[::1] _wanted, _word_ends, _identities, _watched
+    cdef int32_t[:, :, ::1] _seen_cells
+    cdef int64_t[::1] _seen_counts
+    cdef uint64_t[::1] _parsed
+    cdef uint8_t[::1] _parsed_status
     cdef const uint8_t[::1] _words
     cdef const uint8_t[::1] _text
     cdef uint64_t[::1] _marks
@@ -128,9 +176,10 @@ cdef class Scanner:
     cdef int64_t _lines
     cdef bint _final, _marked
 
-    def __cinit__(self, bytes delimiter not None, columns, *, bint comments=False, max_row=1 << 20,
-                  int64_t first_line=1, int32_t fewest=0, int32_t most=MAX_ROW, int32_t identity=0,
-                  int32_t digits=14, status=None, counting=()):
+    def __cinit__(self, bytes delimiter not None, columns, *, bint comments=False, bint irregular=False,
+                  max_row=1 << 20, int64_t first_line=1, int32_t fewest=0, int32_t most=MAX_ROW, needed=None,
+                  bint shorter=False, identities=(0,), int32_t digits=14, int restored=0, bint tbcd=False,
+                  status=None, counting=(), watched=()):
         wanted = np.array(columns, np.int32)
         if len(delimiter) > 1 or delimiter in (b"\n", b"\r", b'"', b"\0"):
             raise ValueError(f"expected a one-byte delimiter, got {delimiter!r}")
@@ -138,11 +187,17 @@ cdef class Scanner:
             raise ValueError(f"expected ascending column numbers from 0, got {columns!r}")
         if not 0 < max_row <= MAX_ROW:
             raise ValueError(f"expected max_row from 1 to {MAX_ROW}, got {max_row}")
-        for place in (identity, 0 if status is None else status):
+        if not 0 < len(identities) <= MAX_PLACES:
+            raise ValueError(f"expected 1 to {MAX_PLACES} columns of identities, got {len(identities)}")
+        if restored not in (0, 14, 15):
+            raise ValueError(f"expected restored of 14 or 15, got {restored}")
+        for place in (*identities, *watched, 0 if status is None else status):
             if not 0 <= place < wanted.size:
                 raise ValueError(f"expected places below {wanted.size}, got {place}")
         self._wanted = wanted
-        self._counted.identity = identity
+        self._identities = np.array(identities, np.int32)
+        self._watched = np.array(watched, np.int32)
+        self._counted.identity = identities[0]
         self._counted.status = -1 if status is None else status
         words = [b"", *sorted(counting)]
         self._words = b"".join(words) + b"\0"
@@ -152,19 +207,32 @@ cdef class Scanner:
         self._counted.n_words = len(words) - 1
         self._dialect.delimiter = ord(delimiter or b"\n")
         self._dialect.comments = comments
+        self._dialect.irregular = irregular
+        self._dialect.shorter = shorter
+        self._dialect.needed = wanted[wanted.size - 1] + 1 if needed is None else needed
         self._dialect.max_row = max_row
         self._dialect.fewest = fewest
         self._dialect.most = most
         self._dialect.wanted = &self._wanted[0]
         self._dialect.n_wanted = wanted.size
-        self._dialect.identity = self._wanted[identity]
+        self._dialect.identity = self._wanted[self._identities[0]]
         self._dialect.digits = digits
+        self._taking.restored = restored
+        self._taking.tbcd = tbcd
         self._rows = np.zeros((BATCH_ROWS, 4), np.int32)
         self._cells = np.zeros((wanted.size, 2, BATCH_ROWS), np.int32)
         self._row_view = self._rows
         self._cell_view = self._cells
         self._reasons = np.zeros(BATCH_ROWS, np.uint8)
         self._reason_view = self._reasons
+        self._parsed = np.zeros(BATCH_ROWS * len(identities), np.uint64)
+        self._parsed_status = np.zeros(BATCH_ROWS * len(identities), np.uint8)
+        cdef table_seen* seen = &self._shapes.seen
+        seen.n, seen.room = len(watched), BATCH_ROWS if watched else 1
+        self._seen_cells = np.zeros((max(len(watched), 1), 2, seen.room), np.int32)
+        self._seen_counts = np.zeros(seen.room, np.int64)
+        seen.places = &self._watched[0] if watched else NULL
+        seen.cells, seen.counts = &self._seen_cells[0, 0, 0], &self._seen_counts[0]
         self._marks = np.zeros(0, np.uint64)
         self._text = b""
         self._final = True
@@ -203,57 +271,96 @@ cdef class Scanner:
     def read_keys(self, const uint8_t[::1] accept not None, uint64_t[::1] keys not None, /):
         """Instead of `batch` and `keys`, and faster where rows look alike.
 
-        accept: as for `keys`. keys: receives the keys of accepted rows in order. Returns their number, and
+        accept: as for `take`. keys: receives the keys of accepted rows in order. Returns their number, and
         for the other rows, which are the batch, their statuses or flaws, uint8[n]; a row whose status does
-        not count has the flaw IGNORED. Stops where `keys` is full or BATCH_ROWS others were found;
-        (0, nothing): the chunk is finished.
+        not count has the flaw IGNORED. Stops where `keys` is full, BATCH_ROWS others were found, or as many
+        rows to be `seen`; (0, nothing): the chunk is finished.
         """
         cdef int32_t size = <int32_t>len(self._text), room = <int32_t>len(self._row_view)
         cdef size_t accepted = 0
         cdef bint plain = (self._dialect.delimiter == c"\n" and self._dialect.n_wanted == 1
                            and self._wanted[0] == 0)
-        if len(accept) != 256 or not len(keys):
-            raise ValueError(f"expected 256 flags and room for keys, got {len(accept)} and {len(keys)}")
+        self._accept(accept)
+        if not len(keys):
+            raise ValueError("expected room for keys, got none")
         self._count = 0
         if self._state.position < size:
             with nogil:
                 if plain:
                     accepted = plain_rows(_level, &self._dialect, &self._text[0], size, self._final,
-                                          &self._marks[0], &self._marked, &accept[0], len(keys), &keys[0],
+                                          &self._marks[0], &self._marked, &self._taking, len(keys), &keys[0],
                                           room, <scan_row*>&self._row_view[0, 0], &self._cell_view[0, 0, 0],
-                                          &self._reason_view[0], &self._count, &self._state, &self._tally)
+                                          &self._reason_view[0], &self._count, &self._state)
                 else:
                     accepted = table_rows(_level, &self._dialect, &self._counted, &self._text[0], size,
-                                          self._final, &self._marks[0], &self._marked, &accept[0], len(keys),
-                                          &keys[0], room, <scan_row*>&self._row_view[0, 0],
+                                          self._final, &self._marks[0], &self._marked, &self._taking,
+                                          len(keys), &keys[0], room, <scan_row*>&self._row_view[0, 0],
                                           &self._cell_view[0, 0, 0], &self._reason_view[0], &self._count,
-                                          &self._state, &self._tally, &self._shapes)
+                                          &self._state, &self._shapes)
         return accepted, self._reasons[: self._count]
 
-    def keys(self, int column, const uint8_t[::1] accept not None, uint64_t[::1] keys not None, /):
-        """Parse a wanted cell (by its place among the wanted) of every row of the batch.
+    cdef _accept(self, const uint8_t[::1] accept):
+        if len(accept) != 256:
+            raise ValueError(f"expected 256 flags, got {len(accept)}")
+        self._taking.accept = &accept[0]
+        self._taking.bare = IMEI_OK if accept[IMEI_NO_CHECK_DIGIT] else IMEI_NO_CHECK_DIGIT
 
-        accept: for each of the 256 statuses and flaws, whether such a row is accepted. keys: room for
-        the batch; receives the keys of the accepted rows in order. Returns their number, and for the
-        other rows their indices, int32[n], and statuses or flaws, uint8[n].
+    def seen(self):
+        """For each of the watched columns, its values in rows that `read_keys` accepted since the last call,
+        and how many rows have them. To be called before the next chunk."""
+        cdef table_seen* seen = &self._shapes.seen
+        cdef int32_t count = seen.count
+        found = []
+        for place in range(seen.n):
+            cells = self._seen_cells[place]
+            group, values = self._grouped(cells[0, :count], cells[1, :count])
+            counts = np.bincount(group, self._seen_counts[:count], len(values)).astype(np.int64)
+            found.append(dict(zip(values, counts.tolist(), strict=True)))
+        table_forget(&self._shapes)
+        return found
+
+    def take(self, const uint8_t[::1] accept not None, uint64_t[::1] keys not None, /):
+        """Parse the identities of every row of the batch.
+
+        accept: for each of the 256 statuses and flaws, whether such an identity is accepted; whether one
+        without a check digit is decides which of the two statuses it has. keys: room for those of the batch;
+        receives the keys of the accepted ones in order. Returns their rows, int32[n], and of cells that are
+        refused, the rows, int32[m], the places among the identities, uint8[m], and the statuses, or the flaws
+        of rows, uint8[m].
         """
-        cdef const int32_t[::1] starts, ends
-        cdef int32_t count = self._count, accepted
-        starts, ends = self._cells_of(column)
-        if len(accept) != 256 or len(keys) < count:
-            raise ValueError(f"expected 256 flags and room for {count} keys, got {len(accept)}, {len(keys)}")
-        rejected = np.empty(count, np.int32)
-        reasons = np.empty(count, np.uint8)
+        cdef int32_t count = self._count, places = <int32_t>len(self._identities), place, i, at
+        cdef int32_t stride = <int32_t>len(self._row_view)
+        cdef const int32_t* starts[16]
+        cdef const int32_t* ends[16]
+        cdef scan_refused refused
+        self._accept(accept)
+        if len(keys) < places * count:
+            raise ValueError(f"expected room for {places * count} keys, got {len(keys)}")
+        owners, rows = np.empty(places * count, np.int32), np.empty(places * count, np.int32)
+        where, codes = np.empty(places * count, np.uint8), np.empty(places * count, np.uint8)
         if not count:
-            return 0, rejected, reasons
-        cdef int32_t[::1] rejected_view = rejected
-        cdef uint8_t[::1] reasons_view = reasons
-        spans(self._text, starts, ends, keys[:count], reasons_view)
+            return owners, rows, where, codes
+        cdef int32_t[::1] owners_view = owners, rows_view = rows
+        cdef uint8_t[::1] where_view = where, codes_view = codes
+        refused.rows, refused.places, refused.codes = &rows_view[0], &where_view[0], &codes_view[0]
+        refused.count = 0
+        for place in range(places):
+            at = self._identities[place]
+            starts[place], ends[place] = &self._cell_view[at, 0, 0], &self._cell_view[at, 1, 0]
+            at = stride * place
+            if self._taking.tbcd:
+                for i in range(count):
+                    self._parsed_status[at + i] = take_parse(
+                        &self._taking, &self._text[0] + starts[place][i], ends[place][i] - starts[place][i],
+                        &self._parsed[at + i])
+            else:
+                self.parse(self._identities[place], self._parsed[at : at + count],
+                           self._parsed_status[at : at + count])
         with nogil:
-            accepted = scan_accept(&self._text[0], <scan_row*>&self._row_view[0, 0], &starts[0], &ends[0],
-                                   count, &accept[0], &keys[0], &reasons_view[0], &rejected_view[0],
-                                   &self._tally)
-        return accepted, rejected[: count - accepted], reasons[: count - accepted]
+            count = take_rows(&self._taking, &self._text[0], <scan_row*>&self._row_view[0, 0], count, starts,
+                              ends, places, &self._parsed[0], &self._parsed_status[0], stride, &keys[0],
+                              &owners_view[0], &refused)
+        return owners[:count], rows[: refused.count], where[: refused.count], codes[: refused.count]
 
     cdef tuple _cells_of(self, int column):
         """Where the cells of a wanted column start and end, of every row of the batch."""
@@ -264,13 +371,16 @@ cdef class Scanner:
     def parse(self, int column, uint64_t[::1] keys not None, uint8_t[::1] status not None, /):
         """The keys and statuses of a wanted cell of every row of the batch, flaws left aside."""
         starts, ends = self._cells_of(column)
-        spans(self._text, starts, ends, keys[: self._count], status[: self._count])
+        exact = self._taking.bare != IMEI_OK
+        spans(self._text, starts, ends, keys[: self._count], status[: self._count], exact)
 
     def groups(self, int column, /):
         """Equal cells of a wanted column: the group of every row, int32[n], and the text of each group."""
-        cdef const int32_t[::1] starts, ends
-        cdef int32_t count = self._count, found = 0, i
         starts, ends = self._cells_of(column)
+        return self._grouped(starts, ends)
+
+    cdef tuple _grouped(self, const int32_t[::1] starts, const int32_t[::1] ends):
+        cdef int32_t count = <int32_t>len(starts), found = 0, i
         group = np.empty(count, np.int32)
         if not count:
             return group, []
@@ -296,6 +406,19 @@ cdef class Scanner:
             with nogil:
                 scan_numbers(&self._text[0], &starts[0], &ends[0], count, fewest, most, &view[0])
         return numbers
+
+    def days(self, int column, /):
+        """The days in a wanted column as numbers YYYYMMDD, int32[n]: 0 for an empty cell, -1 for one that is
+        not a day as ISO 8601 has it."""
+        cdef const int32_t[::1] starts, ends
+        cdef int32_t count = self._count
+        starts, ends = self._cells_of(column)
+        days = np.empty(count, np.int32)
+        cdef int32_t[::1] view = days
+        if count:
+            with nogil:
+                scan_days(&self._text[0], &starts[0], &ends[0], count, &view[0])
+        return days
 
     def returns(self, const int64_t[::1] rows not None, /):
         """How many CRs stand inside each of these rows of the batch, out of quoted cells: int32[n]."""
@@ -346,16 +469,34 @@ cdef class Scanner:
 
     def tally(self):
         """What was counted since the last call: lines that are no row of their own (blank, comments, inside
-        quoted cells); rows parsed by `keys` or `read_keys`, by status or flaw, int64[256]; accepted rows of
-        14, 15 and 16 digits."""
+        quoted cells); identities and flawed rows by status or flaw, int64[256]; accepted identities of 14, 15
+        and 16 digits; accepted ones by form, see parse.WRITTEN; of each kind in taking.h that is noted, how
+        many, and the first lines, from the chunk's first."""
+        cdef int kind, i
+        cdef scan_tally* tally = &self._taking.tally
         found = (
             (self._state.blank, self._state.comments, self._state.continued),
-            np.array(self._tally.status),
-            tuple(self._tally.forms),
+            np.array(tally.status),
+            tuple(tally.forms),
+            [tally.written[i] for i in range(WRITTEN_FORMS)],
+            [(tally.noted[kind].count,
+              [tally.noted[kind].lines[i] for i in range(min(tally.noted[kind].count, NOTED_LINES))])
+             for kind in range(NOTED_KINDS)],
         )
         self._state.blank = self._state.comments = self._state.continued = 0
-        memset(&self._tally, 0, sizeof(self._tally))
+        memset(tally, 0, sizeof(self._taking.tally))
         return found
+
+
+def placeholders(const uint64_t[::1] keys not None, /):
+    """Which placeholder each key is, by its place in report.PLACEHOLDERS: int64[n]; -1 for none."""
+    kinds = np.empty(len(keys), np.int64)
+    cdef int64_t[::1] view = kinds
+    cdef Py_ssize_t i
+    for i in range(len(keys)):
+        view[i] = placeholder_of(keys[i])
+        view[i] = -1 if view[i] == NOTED_KINDS else view[i] - NOTED_ZEROS
+    return kinds
 
 
 def annotate(const uint8_t[::1] text not None, const int32_t[:, ::1] rows not None,

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FeedColumn, FeedEncoding, FeedMissing, mask_text
+from .blocks import Block
 from .dialect import Dialect, expect_columns, expect_one, placed, titled_so
 from .extras import extra
 from .formats import FORMATS, NUMBERS, plain, recognise
 from .reader import Blocks, Reader
-from .rows import Block
 from .sources import is_remote
 
 _PARQUET, _ARROW = b"PAR1", b"ARROW1"

@@ -14,11 +14,12 @@ from .. import irregular as irregulars
 from ..errors import CheckDigit, FeedColumn
 from ..sets import ImeiSet
 from . import arrow
+from .blocks import Block
 from .formats import CHANGE
 from .options import MAX_LINE, Column, LostZeros, Options, Where
 from .reader import THREADS, Reader, RejectFiles
 from .report import LoadReport
-from .rows import Block, dtype_of
+from .rows import dtype_of
 from .sources import MAX_BYTES, MAX_RATIO, Paths, names_of, total_of
 
 _CODED = ("status", "reasons")
@@ -188,7 +189,7 @@ def load(
         report.digest = result.digest()
     report.keys = len(result)
     report.texts = len(texts)
-    report.duplicates = 0 if lows else report.accepted - report.keys - report.texts
+    report.duplicates = 0 if lows else report.identities - report.keys - report.texts
     report.seconds = time.perf_counter() - started
     return LoadResult(result, report)
 

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import BinaryIO
@@ -15,12 +16,14 @@ from .. import errors
 from .._files import publish
 from .._native.scan import Scanner
 from ..errors import CHECK_DIGIT_CODES, ParseStatus, mask, mask_text
+from .blocks import DATES_NOTED, Block, Rejected, Values
 from .dialect import Dialect, sniff
 from .formats import CHANGE, Format, plain
 from .options import MAX_LINE, Options
-from .report import FIRST_LINES, LoadReport, Rejects, RowFlaw, Unread, reason_of
-from .rows import WANTED, Block, Rejected, RowScanner, Values
+from .report import FIRST_LINES, WRITTEN, LoadReport, Rejects, RowFlaw, Suspects, Unread, reason_of
+from .rows import WANTED, RowScanner
 from .sources import CHUNK, Source
+from .zeros import expect_zeros
 
 MAX_RETURNS = 16  # CRs inside a row; one with more hides rows, which must not be lost as one
 MAX_STATUSES = 100  # that a report names
@@ -109,18 +112,44 @@ class Reader:
         report = self.report
         report.sources.append(path)
         self.values.path = path
-        rows, accepted, ignored = report.rows, report.accepted, sum(report.ignored.values())
+        before = replace(report, forms=dict(report.forms), ignored=dict(report.ignored))
+        self._short, self._wrong = Suspects(), Suspects()
         self._first_line = 1
         header = False
         with closing(blocks):  # with its threads, whatever happens
             for block, position, header in blocks:  # noqa: B007
                 self._account(path, block)
                 yield block, position
-        if report.rows == rows and not header:
+        if report.rows == before.rows and not header:
             raise errors.FeedEmpty(path, "rows", "only comments and blank lines")
-        if report.rows > rows and (report.accepted, sum(report.ignored.values())) == (accepted, ignored):
-            reasons = ", ".join(f"{entry.count:,} {entry.text}" for entry in report.rejects.values())
-            raise errors.FeedRejects(path, "IMEIs", f"none: every row was rejected ({reasons})")
+        if report.rows > before.rows and report.identities == before.identities:
+            self._expect_some(path, before)
+        self._expect_zeros(path, before)
+
+    def _expect_some(self, path: str, before: LoadReport) -> None:
+        """Raise FeedRejects for a source of whose rows none is taken."""
+        ignored = {
+            name: some
+            for name, count in self.report.ignored.items()
+            if (some := count - before.ignored.get(name, 0))
+        }
+        if ignored:
+            named = ", ".join(f"{count:,} {name!r}" for name, count in list(ignored.items())[:FIRST_LINES])
+            expected = "rows that count: --where COLUMN=VALUE,VALUE says which do"
+            raise errors.FeedRejects(path, expected, f"none, but others: {named}")
+        reasons = ", ".join(f"{entry.count:,} {entry.text}" for entry in self.report.rejects.values())
+        raise errors.FeedRejects(path, "IMEIs", f"none: every row was rejected ({reasons})")
+
+    def _expect_zeros(self, path: str, before: LoadReport) -> None:
+        """Count the numbers of a source that lost a zero; raise FeedLostZeros for many."""
+        report, handling = self.report, self.options.lost_zeros
+        forms = [count - before.forms[digits] for digits, count in report.forms.items()]
+        expect_zeros(path, forms, self._short, self._wrong, handling)
+        found = {"lost_zeros": self._short}
+        if handling == "restore-imeisv" or forms[2] > forms[1]:
+            found["lost_zeros_imeisv"] = self._wrong
+        for name, suspects in found.items():
+            getattr(report, name).add(suspects.count, path, [line for _, line in suspects.first])
 
     # ---- text ----------------------------------------------------------------------
 
@@ -221,22 +250,22 @@ class Reader:
             dialect,
             self.accept,
             self.values,
-            keep=options.irregular == "keep",
+            options,
             wanted=self.wanted,
             signs=self._signs,
             show=options.rejects is not None or options.max_rejects is not None,
-            max_row=options.max_line,
         )
 
     def _begin(self, path: str, text: bytearray, delta: bool) -> tuple[Dialect, int]:
         """The layout of a text that begins like this, and the bytes before the first row of data."""
         report = self.report
-        if isinstance(self.options.column, tuple):
-            raise errors.FeedColumn(path, "one column", "several")
         dialect = sniff(path, text, self.options, "delta" if delta else "list")
+        if len(dialect.columns) < len(self.options.columns):
+            raise errors.FeedColumn(path, "one column", "several")
         used, blank, comments, lines = dialect.preamble
         report.blank += blank
         report.comments += comments + lines
+        report.preamble += lines
         self.expect_list(path, dialect.titles, delta)
         titles = b""
         if dialect.header:
@@ -272,11 +301,12 @@ class Reader:
         report, options = self.report, self.options
         report.rows += block.rows
         report.accepted += block.accepted
-        report.identities += block.accepted
+        report.identities += block.identities
+        report.partly += block.partly
         report.irregular += len(block.texts)
         report.forms[14] += block.regular
         if block.highs:
-            report.ranges += block.accepted
+            report.ranges += block.identities
         for status, count in block.ignored.items():
             name = mask_text(status)
             if name not in report.ignored and len(report.ignored) >= MAX_STATUSES:
@@ -286,6 +316,9 @@ class Reader:
             setattr(report, name, getattr(report, name) + count)
         for digits, count in zip(report.forms, block.forms, strict=True):
             report.forms[digits] += count
+        for form, count in zip(WRITTEN, block.written[1:], strict=False):
+            report.written[form] += count
+        self._name(path, block)
         if block.statuses is not None:
             report.wrong_check_digits += int(block.statuses[ParseStatus.CHECK_DIGIT])
             report.spare_check_digits += int(block.statuses[ParseStatus.CHECK_DIGIT_SPARE])
@@ -296,6 +329,18 @@ class Reader:
         for rejected in block.rejected:
             self._reject(path, rejected)
         self._first_line += block.lines
+
+    def _name(self, path: str, block: Block) -> None:
+        """Count what is to be named, with its lines."""
+        report = self.report
+        named = {
+            "lost_zeros": self._short,
+            "wrong": self._wrong,
+            DATES_NOTED: report.dates_not_understood,
+            **report.placeholders,
+        }
+        for kind, (count, lines) in block.noted.items():
+            named[kind].add(count, path, [line + self._first_line for line in lines])
 
     def _reject(self, path: str, rejected: Rejected) -> None:
         report, limit = self.report, self.options.max_rejects

@@ -4,27 +4,28 @@ A block may be scanned in any thread. What it gives knows lines by their distanc
 blocks are put in order afterwards.
 """
 
-import threading
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import irregular as irregulars
 from .._native.imsi import BAD_IMSI, NO_IMSI, imsis_of
-from .._native.scan import BATCH_ROWS, Scanner
-from ..errors import FeedLimit, ParseStatus
+from .._native.scan import BATCH_ROWS, Scanner, placeholders
+from ..errors import ParseStatus
+from .blocks import DATES_NOTED, NOTED, Block, Column, Keys, Rejected, Values
+from .days import NOT_A_DAY, day_numbers
 from .dialect import Dialect
 from .formats import CHANGE, CHANGES, NUMBERS
-from .report import IGNORED, PLACEHOLDERS, RowFlaw
-
-Keys = NDArray[np.uint64]
-Column = NDArray[Any]
+from .options import Options, value_of
+from .report import FIRST_LINES, IGNORED, PLACEHOLDERS, RowFlaw
 
 WANTED = ("line", "listed", "status", "reasons", "date", "imsi", "msisdn", CHANGE)
-MAX_VALUES = 1 << 16
+_RESTORED = {"restore": 14, "restore-imeisv": 15}  # digits of what lost a zero
+_REQUIRED = ("imsi", CHANGE)  # columns without which a row says nothing
 _DTYPES = {"line": np.int64, "listed": np.bool_, "date": np.int32, "imsi": np.uint64, "msisdn": np.uint64}
+_NONE = np.empty(0, np.int32)
 _NUMBER = 2**64 - 1  # no number
 _POWERS = 10 ** np.arange(19, dtype=np.uint64)
 _SERIALS = 1_000_000
@@ -38,82 +39,11 @@ def dtype_of(name: str) -> type[np.generic]:
     return _DTYPES.get(name, np.int32)
 
 
-@dataclass(slots=True)
-class Rejected:
-    """Rows of a batch that were refused, in order: lines from the block's first, reasons, how many CRs they
-    hold, and if they are to be written or shown, the rows and their identities as they are."""
-
-    lines: NDArray[np.int64]
-    reasons: NDArray[np.uint8]
-    returns: NDArray[np.int32]
-    rows: list[bytes]
-    cells: list[bytes]
-
-
-# What is named with first lines: rows that may have lost a zero, accepted ones of 15 digits with a wrong
-# check digit, placeholders, dates.
-NOTED = ("lost_zeros", "wrong", *PLACEHOLDERS, "dates")
-Noted = tuple[int, list[int]]
-"""How many rows, and the lines of the first, from the block's first."""
-
-
-@dataclass(slots=True)
-class Block:
-    """What is in a block. keys, highs: the accepted identities, the latter of ranges. texts: the irregular
-    ones. columns, text_columns: the wanted columns of both. skipped: lines that are no row: blank, comments,
-    inside quoted cells. statuses: rows by status; forms: accepted rows of 14, 15 and 16 digits; of both,
-    ranges and TACs aside. noted: what is to be named, by NOTED. watched: of the watched columns, the values
-    in accepted rows, with how often they come."""
-
-    keys: list[Keys] = field(default_factory=list)
-    highs: list[Keys] = field(default_factory=list)
-    columns: dict[str, list[Column]] = field(default_factory=dict)
-    texts: list[bytes] = field(default_factory=list)
-    text_columns: dict[str, list[Column]] = field(default_factory=dict)
-    rejected: list[Rejected] = field(default_factory=list)
-    ignored: dict[str, int] = field(default_factory=dict)
-    rows: int = 0
-    accepted: int = 0
-    regular: int = 0  # of the accepted, those that begin with 14 digits and end otherwise
-    lines: int = 0
-    skipped: tuple[int, int, int] = (0, 0, 0)
-    statuses: NDArray[np.int64] | None = None
-    forms: tuple[int, int, int] = (0, 0, 0)
-    identities: int = 0  # taken; more than accepted rows, where these have several
-    partly: int = 0  # rejected rows of which an identity was taken
-    written: dict[str, int] = field(default_factory=dict)  # identities by form, see report.WRITTEN
-    noted: dict[str, Noted] = field(default_factory=dict)
-    watched: dict[int, dict[bytes, int]] = field(default_factory=dict)
-
-
-class Values:
-    """The different values of columns of codes, shared by threads: a value's place is its code."""
-
-    def __init__(self) -> None:
-        self.path = ""  # of the source at hand
-        self._codes: dict[str, dict[bytes, int]] = {}
-        self._lock = threading.Lock()
-
-    def codes(self, column: str, values: list[bytes]) -> NDArray[np.int32]:
-        """The code of each value."""
-        with self._lock:
-            known = self._codes.setdefault(column, {})
-            codes = [known.setdefault(value.replace(b'""', b'"'), len(known)) for value in values]
-        if len(known) > MAX_VALUES:
-            raise FeedLimit(self.path, f"at most {MAX_VALUES:,} different values of {column!r}", "more")
-        return np.array(codes, np.int32)
-
-    def names(self, column: str) -> list[str]:
-        """The values by code."""
-        return [value.decode(errors="replace") for value in self._codes.get(column, {})]
-
-
 class RowScanner:
     """Scans blocks of one text, for one thread.
 
-    accept: for each status, whether such an identity is accepted. keep: irregular ones are too. wanted:
-    of WANTED; columns that the text does not have are left out. signs: see `read`. show: keep rejected rows
-    as they are.
+    accept: for each status, whether such an identity is accepted. wanted: of WANTED; columns that the text
+    does not have are left out. signs: see `read`. show: keep rejected rows as they are.
     """
 
     def __init__(
@@ -121,46 +51,57 @@ class RowScanner:
         dialect: Dialect,
         accept: NDArray[np.uint8],
         values: Values,
+        options: Options,
         *,
-        keep: bool,
         wanted: tuple[str, ...],
         signs: bool,
         show: bool,
-        max_row: int,
     ) -> None:
         self._dialect, self._accept, self._values = dialect, accept, values
-        self._keep, self._show = keep, show
+        self._options, self._show = options, show
+        self._keep = options.irregular == "keep" and not options.tbcd
+        self._changes = changes_of(options)
         counts = {"listed"} if dialect.counting is not None else set()
         places = {name: dialect.places[name] for name in {*wanted, *counts} if name in dialect.places}
         self.columns = tuple(name for name in wanted if name == "line" or name in places)
-        self._filter = "listed" in places and "listed" not in wanted
+        self._filter = "listed" in places and ("listed" not in wanted or options.where is not None)
         self._signs = signs and CHANGE in wanted and dialect.delimiter == b"" and not dialect.header
         if self._signs:
             self.columns = (*(name for name in self.columns if name != CHANGE), CHANGE)
             places[CHANGE] = 0
-        numbers = {dialect.column, *places.values()}
-        if dialect.last is not None:
-            numbers.add(dialect.last)
-        wanted_numbers = sorted(numbers)
-        self._places = {name: wanted_numbers.index(place) for name, place in places.items()}
-        self._identity = wanted_numbers.index(dialect.column)
-        self._last = None if dialect.last is None else wanted_numbers.index(dialect.last)
+        identities = [*dialect.columns, *(() if dialect.last is None else (dialect.last,))]
+        numbers = sorted({*identities, *places.values(), *dialect.watched})
+        self._places = {name: numbers.index(place) for name, place in places.items()}
+        self._identities = np.array([numbers.index(place) for place in dialect.columns])
+        self._identity = int(self._identities[0])
+        self._last = None if dialect.last is None else numbers.index(dialect.last)
+        self._watched = {place: numbers.index(place) for place in dialect.watched}
+        required = [place for name, place in places.items() if name in _REQUIRED]
+        if self._filter and b"" not in (dialect.counting or ()):
+            required.append(places["listed"])
         self._scanner = Scanner(
             dialect.delimiter,
-            wanted_numbers,
+            numbers,
             comments=True,
-            max_row=max_row,
-            fewest=dialect.fewest,
+            irregular=self._keep,
+            max_row=options.max_line,
+            fewest=whole_row(dialect),
             most=dialect.most,
-            identity=self._identity,
+            needed=max(*identities, *required, 0) + 1 if dialect.header else None,
+            shorter=dialect.header,
+            identities=self._identities.tolist(),
             digits=8 if dialect.format.identity == "tac" else 14,
+            restored=_RESTORED.get(options.lost_zeros or "", 0),
+            tbcd=bool(options.tbcd),
             status=self._places["listed"] if self._filter else None,
             counting=dialect.counting or (),
+            watched=list(self._watched.values()),
         )
-        self._sifts = SIFTS and not self.columns and dialect.format.identity == "imei"
+        one = dialect.format.identity == "imei" and len(dialect.columns) == 1
+        self._sifts = SIFTS and one and not self.columns and not options.tbcd
         self._unlike = 0  # blocks for which sifting does not pay
         self._slab = np.empty(0, np.uint64)  # what is left of memory for keys
-        self._size = BATCH_ROWS
+        self._size = self._least = BATCH_ROWS * len(dialect.columns)
         if dialect.format.identity != "imei":
             self._lows, self._highs = np.empty(BATCH_ROWS, np.uint64), np.empty(BATCH_ROWS, np.uint64)
             self._status = np.empty(BATCH_ROWS, np.uint8)
@@ -187,26 +128,34 @@ class RowScanner:
                 if not accepted and not len(reasons):
                     break
                 block.rows += accepted + len(reasons)
+                block.accepted += accepted
+                for column, counts in zip(self._watched, scanner.seen(), strict=True):
+                    block.see(column, counts)
                 if self._filter and (reasons == IGNORED).any():
                     self._count_ignored(block, reasons == IGNORED)
-                self._take(block, text, self._kept(accepted), np.arange(len(reasons)), reasons, {})
+                taken = Taken(self._kept(accepted), _NONE)
+                others = Refused(np.arange(len(reasons)), np.zeros(len(reasons), np.uint8), reasons)
+                self._take(block, text, taken, others, {})
             else:
                 rows = scanner.batch()
                 if not rows:
                     break
                 block.rows += rows
-                self._batch(block, text, rows)
+                self._batch(block, text)
         if sifts and (scanner.learned - learned) * 4 > block.rows:
             self._unlike = _UNLIKE
         block.lines = scanner.lines - first + 1
-        block.skipped, block.statuses, block.forms = scanner.tally()
+        block.skipped, block.statuses, block.forms, written, noted = scanner.tally()
+        block.written = tuple(written)
+        for kind, (count, lines) in zip(NOTED, noted, strict=True):
+            block.note(kind, count, lines)
         return block, scanner.unfinished
 
     def _room(self) -> Keys:
         """Memory for the keys of a batch, which is used again unless they are kept."""
-        if len(self._slab) < BATCH_ROWS:
+        if len(self._slab) < self._least:
             self._slab = np.empty(self._size, np.uint64)
-            self._size = min(4 * self._size, _SLAB)
+            self._size = max(self._least, min(4 * self._size, _SLAB))
         return self._slab
 
     def _kept(self, count: int) -> Keys:
@@ -214,24 +163,22 @@ class RowScanner:
         keys, self._slab = self._slab[:count], self._slab[count:]
         return keys
 
-    def _batch(self, block: Block, text: memoryview, rows: int) -> None:
+    def _batch(self, block: Block, text: memoryview) -> None:
         scanner = self._scanner
         flaws = scanner.rows[:, 3]
         columns = {name: self._column(name, text, flaws) for name in self.columns}
         if self._filter:
             self._ignore(block, flaws)
         identity = self._dialect.format.identity
-        rejected: NDArray[Any]
         if identity == "imei":
-            accepted, rejected, reasons = scanner.keys(self._identity, self._accept, self._room())
-            keys, highs = self._kept(accepted), None
+            owners, refused, places, reasons = scanner.take(self._accept, self._room())
+            taken, others = Taken(self._kept(len(owners)), owners), Refused(refused, places, reasons)
         else:
-            keys, highs, rejected, reasons = self._range(identity, flaws)
-        self._take(block, text, keys, rejected, reasons, columns, highs)
+            taken, others = self._range(identity, flaws)
+        block.accepted += len(flaws) - len(np.unique(others.rows))
+        self._take(block, text, taken, others, columns)
 
-    def _range(
-        self, identity: str, flaws: NDArray[np.int32]
-    ) -> tuple[Keys, Keys, NDArray[np.int64], NDArray[np.uint8]]:
+    def _range(self, identity: str, flaws: NDArray[np.int32]) -> tuple["Taken", "Refused"]:
         """The first and last keys of every accepted row, and the other rows."""
         scanner, rows = self._scanner, len(flaws)
         status: NDArray[Any]
@@ -250,7 +197,8 @@ class RowScanner:
             status[(status == 0) & (highs < keys)] = RowFlaw.RANGE
         status = np.where(flaws != 0, flaws, status).astype(np.int64)
         good, rejected = status == 0, np.flatnonzero(status)
-        return keys[good], highs[good], rejected, status[rejected].astype(np.uint8)
+        taken = Taken(keys[good], np.flatnonzero(good), highs[good])
+        return taken, Refused(rejected, np.zeros(len(rejected), np.uint8), status[rejected].astype(np.uint8))
 
     def _column(self, name: str, text: memoryview, flaws: NDArray[np.int32]) -> Column:
         """A wanted column of every row of the batch; rows that it spoils are flawed."""
@@ -258,8 +206,10 @@ class RowScanner:
         if name == "line":
             return scanner.rows[:, 2].astype(np.int64)
         place = self._places[name]
-        if name in ("date", *NUMBERS):
-            fewest, most = NUMBERS.get(name, (8, 8))
+        if name == "date":
+            return self._days(place)
+        if name in NUMBERS:
+            fewest, most = NUMBERS[name]
             numbers = scanner.numbers(place, fewest, most)
             wrong = numbers == _NUMBER
             if name == "imsi":
@@ -286,10 +236,16 @@ class RowScanner:
                 return np.array([self._counts(value) for value in values], bool)[group]
             if name != CHANGE:
                 return self._values.codes(name, values)[group]
-            known = {change: code for code, change in enumerate(CHANGES)}
-            codes = np.array([known.get(value.lower(), -1) for value in values], np.int32)[group]
+            codes = np.array([self._changes.get(value_of(value), -1) for value in values], np.int32)[group]
         flaws[(codes < 0) & (flaws == 0)] = RowFlaw.CHANGE_TYPE
         return codes
+
+    def _days(self, place: int) -> Column:
+        """The dates of the batch as numbers, NOT_A_DAY for those that are not understood."""
+        if self._options.date_format is None:
+            return self._scanner.days(place)
+        group, values = self._scanner.groups(place)
+        return day_numbers(values, self._options.date_format)[group]
 
     def _counts(self, status: bytes) -> bool:
         """Whether a row of this status counts."""
@@ -317,69 +273,127 @@ class RowScanner:
         self,
         block: Block,
         text: memoryview,
-        keys: Keys,
-        rejected: NDArray[Any],
-        reasons: NDArray[np.uint8],
+        taken: "Taken",
+        refused: "Refused",
         columns: dict[str, Column],
-        highs: Keys | None = None,
     ) -> None:
-        """Add the accepted rows of a batch, and explain the others."""
-        accepted = None
-        if columns:
-            accepted = np.ones(len(next(iter(columns.values()))), bool)
-            accepted[rejected] = False
-        columns_of = {name: [values[accepted]] for name, values in columns.items()}
-        if len(reasons):
-            counted = reasons != IGNORED
-            rejected, reasons = rejected[counted], reasons[counted]
-            if self._keep and highs is None and len(reasons):
-                others, more, regular, odd = self._regularise(block, text, rejected, reasons)
-                keys = np.concatenate([keys, more])
-                for name, values in columns.items():
-                    columns_of[name].append(values[regular])
-                    block.text_columns.setdefault(name, []).append(values[odd])
-                rejected, reasons = rejected[others], reasons[others]
-            if len(reasons):
-                block.rejected.append(self._explain(text, rejected, reasons))
+        """Add the identities of a batch, and explain what is refused. Its rows without a refused cell are
+        counted already."""
+        refused = refused.only(refused.reasons != IGNORED)
+        keys, owners, odd, regular = taken.keys, [taken.rows], _NONE, _NONE
+        if self._keep and taken.highs is None and len(refused.rows):
+            before = len(np.unique(refused.rows))
+            refused, more, regular, odd = self._regularise(block, text, refused)
+            block.accepted += before - len(np.unique(refused.rows))
+            keys, owners = np.concatenate([keys, more]), [taken.rows, regular]
+        others = np.concatenate([*owners, odd])
+        self._look(block, np.unique(others), columns)
+        for name, values in columns.items():
+            block.columns.setdefault(name, []).extend(values[rows] for rows in owners)
+            if self._keep:
+                block.text_columns.setdefault(name, []).append(values[odd])
         block.keys.append(keys)
-        if highs is not None:
-            block.highs.append(highs)
-        block.accepted += len(keys)
-        for name, pieces in columns_of.items():
-            block.columns.setdefault(name, []).extend(pieces)
+        if taken.highs is not None:
+            block.highs.append(taken.highs)
+        block.identities += len(keys) + len(odd)
+        if len(refused.rows):
+            if len(self._identities) > 1:  # a row is rejected for the first of its cells
+                refused = refused.only(np.unique(refused.rows, return_index=True)[1])
+                block.partly += int(np.isin(refused.rows, others).sum())
+            block.rejected.append(self._explain(text, refused))
+
+    def _look(self, block: Block, rows: NDArray[Any], columns: dict[str, Column]) -> None:
+        """Look at the dates and the watched cells of rows of the batch that are taken."""
+        if "date" in columns:
+            days = columns["date"]
+            wrong = rows[days[rows] == NOT_A_DAY]
+            lines = self._scanner.rows[wrong[:FIRST_LINES], 2]
+            block.note(DATES_NOTED, len(wrong), lines.tolist())
+            days[days == NOT_A_DAY] = 0
+        if not len(rows):
+            return
+        for column, place in self._watched.items():
+            group, values = self._scanner.groups(place)
+            counts = np.bincount(group[rows], minlength=len(values)).tolist()
+            block.see(column, {value: count for value, count in zip(values, counts, strict=True) if count})
 
     def _regularise(
-        self, block: Block, text: memoryview, rejected: NDArray[Any], reasons: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.bool_], Keys, NDArray[Any], NDArray[Any]]:
-        """Look again at refused rows: those that stay so, the keys of those that begin with 14 digits, the
+        self, block: Block, text: memoryview, refused: "Refused"
+    ) -> tuple["Refused", Keys, NDArray[Any], NDArray[Any]]:
+        """Look again at refused cells: those that stay so, the keys of those that begin with 14 digits, the
         rows of these, and the rows of irregular identities, which are added."""
-        others = np.ones(len(reasons), bool)
-        wanted = irregulars.candidates(reasons)
-        spans = self._scanner.cells[self._identity][:, rejected[wanted]].T.tolist()
+        stays = np.ones(len(refused.rows), bool)
+        wanted = irregulars.candidates(refused.reasons)
+        exact = not self._accept[ParseStatus.NO_CHECK_DIGIT]
         keys, regular, odd = [], [], []
-        for row, (start, end) in zip(wanted.tolist(), spans, strict=True):
-            form = irregulars.normalised(bytes(text[start:end]))
-            if form is None:
+        for cell, given in zip(wanted.tolist(), self._cells(text, refused.only(wanted)), strict=True):
+            form = irregulars.normalised(given)
+            if form is None or (exact and isinstance(form, int)):
                 continue
-            others[row] = False
+            stays[cell] = False
             if isinstance(form, int):
                 keys.append(form)
-                regular.append(row)
+                regular.append(cell)
             else:
                 block.texts.append(form)
-                odd.append(row)
-        block.accepted += len(odd)
+                odd.append(cell)
         block.regular += len(regular)
-        return others, np.array(keys, np.uint64), rejected[regular], rejected[odd]
+        more, rows = np.array(keys, np.uint64), refused.rows[regular]
+        lines = self._scanner.rows[rows, 2]
+        kinds = placeholders(more)
+        for place, kind in enumerate(PLACEHOLDERS):
+            found = lines[kinds == place]
+            block.note(kind, len(found), found[:FIRST_LINES].tolist())
+        return refused.only(stays), more, rows, refused.rows[odd]
 
-    def _explain(self, text: memoryview, rejected: NDArray[Any], reasons: NDArray[np.uint8]) -> Rejected:
-        rows = self._scanner.rows[rejected]
-        returns = self._scanner.returns(rejected.astype(np.int64))
-        reasons = np.where((returns > 0) & (reasons != RowFlaw.LONG_ROW), RowFlaw.CARRIAGE_RETURN, reasons)
+    def _cells(self, text: memoryview, refused: "Refused") -> Iterable[bytes]:
+        """The refused cells as they are."""
+        spans = self._scanner.cells[self._identities[refused.places], :, refused.rows]
+        return (bytes(text[start:end]) for start, end in spans.tolist())
+
+    def _explain(self, text: memoryview, refused: "Refused") -> Rejected:
+        rows = self._scanner.rows[refused.rows]
+        returns = self._scanner.returns(refused.rows.astype(np.int64))
+        spoilt = (returns > 0) & (refused.reasons != RowFlaw.LONG_ROW)
+        reasons = np.where(spoilt, RowFlaw.CARRIAGE_RETURN, refused.reasons)
         whole: list[bytes] = []
         cells: list[bytes] = []
         if self._show:
             whole = [bytes(text[start:end]).rstrip(b"\r") for start, end, *_ in rows.tolist()]
-            spans = self._scanner.cells[self._identity][:, rejected].T.tolist()
-            cells = [bytes(text[start:end]) for start, end in spans]
+            cells = list(self._cells(text, refused))
         return Rejected(rows[:, 2].astype(np.int64), reasons.astype(np.uint8), returns, whole, cells)
+
+
+class Taken(NamedTuple):
+    """Identities of a batch: keys, the row of each, and of ranges, the last key of each."""
+
+    keys: Keys
+    rows: NDArray[Any]
+    highs: Keys | None = None
+
+
+class Refused(NamedTuple):
+    """Refused cells of a batch, or rows: row, place among the identities, status or flaw."""
+
+    rows: NDArray[Any]
+    places: NDArray[Any]
+    reasons: NDArray[np.uint8]
+
+    def only(self, some: NDArray[Any]) -> "Refused":
+        """Some of them."""
+        return Refused(self.rows[some], self.places[some], self.reasons[some])
+
+
+def whole_row(dialect: Dialect) -> int:
+    """How many cells a row has that lacks none."""
+    if not dialect.header:
+        return dialect.fewest
+    titled = [place + 1 for place, title in enumerate(dialect.titles) if title.strip()]
+    return max(dialect.fewest, *titled, 1)
+
+
+def changes_of(options: Options) -> dict[str, int]:
+    """What values of a column of changes mean: numbers of CHANGES."""
+    names = [change.decode() for change in CHANGES]
+    meanings = options.change_values or {name: name for name in names}
+    return {value: names.index(change) for value, change in meanings.items()}

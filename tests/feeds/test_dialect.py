@@ -4,7 +4,7 @@ import pytest
 
 from imeiset import ImeiSet, load
 from imeiset.errors import FeedColumn
-from imeiset.feeds import Options
+from imeiset.feeds import Options, read
 from imeiset.feeds.dialect import Dialect, preamble, sniff
 
 A, B, C = "490154203237518", "35-693803-564380-9", "35693803564380"
@@ -141,13 +141,15 @@ def test_of_two_imeis_one_may_be_chosen(tmp_path):
     [
         (f"#{B}\n{A}\n#{B}\n", None, 1, 2),
         (f"imei\n#{B}\n{A}\n", None, 1, 1),
-        (f"imei,x\n#{B},1\n{A},1\n", None, 1, 1),
-        (f"{A},x\n#{B},1\n", 1, 1, 1),
-        (f"x,{A}\n#1,{B}\n", None, 1, 1),
+        (f"imei,x\n#{B}\n{A},1\n", None, 1, 1),
+        (f"imei,x\n#{B},1,1\n{A},1\n", None, 1, 1),
+        (f"imei,x,y\n#{B},1\n{A},1\n", None, 1, 1),
+        (f'imei,x,y\n#1,"2,3"\n{A},1\n', None, 1, 1),
+        (f"{A},x\n#{B}\n", 1, 1, 1),
         (f'x,{A}\n#1,"{B}\n#2\n', None, 1, 2),
         # which of them is the header
         (f"#,IMEI\n1,{A}\n", None, 1, 0),
-        (f"# a, list\n#imei,date\r\n{A},1\n#{B},2\n", None, 1, 2),
+        (f"# a, list\n#imei,date\r\n{A},1\n#{B}\n", None, 1, 2),
         (f"#\tnumber\n1\t{A}\n", "Number", 1, 0),
         (f"# date, imei\nimei,date\n{A},1\n", None, 1, 1),
         (f"# imei\n{A}\n", None, 1, 1),
@@ -161,6 +163,33 @@ def test_a_line_that_starts_with_a_hash_is_a_comment(tmp_path, text, column, row
     blocked, report = load(path, column=column)
     assert list(blocked) == [A]
     assert (report.rows, report.rejected, report.comments) == (rows, 0, comments)
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        (f"no,imei\n#1,{A}\n#2,{B}\n", 2),
+        (f"no,imei\n#1,{A},, \n# 2 ,{B}\r\n", 2),
+        (f'no,imei,x\n#1,{A},"a,b"\n#"2,{B},x\n', 2),
+        (f"x,{A}\n#1,{B}\n#\n", 2),
+        (f"no;imei\n#1;{A}\n#2,{B}\n#1;{B}\n", 2),
+    ],
+)
+def test_a_line_that_starts_with_a_hash_and_has_the_cells_of_a_row_is_one(tmp_path, text, rows):
+    path = tmp_path / "feed"
+    path.write_text(text, newline="")
+    blocked, report = load(path)
+    assert blocked == ImeiSet([A, B])
+    assert (report.accepted, report.rejected) == (rows, 0)
+
+
+@pytest.mark.parametrize("irregular", ["reject", "keep"])
+def test_an_irregular_identity_that_starts_with_a_hash(tmp_path, irregular):
+    path = tmp_path / "feed"
+    path.write_text(f"{A}\n#06#35209\n#DEADBEEF\n# 06\n#06#35209x\n#{'1' * 16}\n#1,2\n")
+    kept = irregular == "keep"
+    report = load(path, irregular=irregular).report
+    assert (report.rows, report.irregular, report.comments) == (1 + kept, int(kept), 6 - kept)
 
 
 @pytest.mark.parametrize(
@@ -190,9 +219,26 @@ def test_a_row_of_shifted_cells_blocks_nobody(tmp_path):
         "cell_count": [2, 3],
         "short_row": [6],
     }
-    path.write_text(f"imei,imsi,x\n234150999999998,\n{A},1,\n")
-    blocked, report = load(path)
+    path.write_text(f"{A},1,x\n234150999999998,\n{A},1,\n")
+    blocked, report = load(path, column=1)
     assert (list(blocked), report.rejected) == ([A], 1)
+
+
+@pytest.mark.parametrize("end", ["", ",", ",,,"])
+def test_a_row_may_be_shorter_than_the_header(tmp_path, end):
+    """Where it has the identity and what must be there; a delimiter may stand at the end of any row."""
+    path = tmp_path / "feed"
+    path.write_text(f"imei,block_date,reasons\n{A}{end}\n{C},20240101{end}\n")
+    blocked, report = load(path)
+    assert (blocked, report.rejected) == (ImeiSet([A, C]), 0)
+    table = read(path, ["date", "reasons"])
+    assert table.columns["date"].tolist() == [0, 20240101]
+    assert table.values["reasons"] == [""]
+    path.write_text(f"imei,imsi,msisdn\n{A}\n{A},234150999999998{end}\n")
+    pairs = read(path, ["imsi"])
+    assert (len(pairs.keys), list(pairs.report.rejects)) == (1, ["short_row"])
+    path.write_text(f"brand,imei,x\nb{end and ','}\nb,{A}{end}\n")
+    assert len(load(path).set) == 1
 
 
 def test_a_text_of_nothing_but_preamble():

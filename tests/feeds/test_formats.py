@@ -545,7 +545,7 @@ def test_a_batch_of_many_rows(tmp_path):
 
 
 def test_too_many_values_name_their_file(feed, monkeypatch):
-    monkeypatch.setattr("imeiset.feeds.rows.MAX_VALUES", 3)
+    monkeypatch.setattr("imeiset.feeds.blocks.MAX_VALUES", 3)
     paths = [feed(f"imei,reasons\n{A},{name}\n", name) for name in "abc"]
     assert len(read(paths, ["reasons"]).keys) == 3
     with pytest.raises(errors.FeedLimit, match=r"/d: expected at most 3 different values of 'reasons'"):

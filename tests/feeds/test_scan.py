@@ -252,15 +252,18 @@ def test_keys_and_tally():
     scanner.feed(text, final=True)
     assert scanner.batch() == 7
     accept = np.zeros(256, np.uint8)
-    accept[[0, 15]] = 1
+    accept[[0, 15, 18]] = 1
     keys = np.zeros(10, np.uint64)
-    accepted, rejected, reasons = scanner.keys(0, accept, keys)
-    assert accepted == 4
+    taken, rejected, places, reasons = scanner.take(accept, keys)
+    assert taken.tolist() == [0, 1, 3, 6]
+    assert not places.any()
     assert keys.tolist()[:4] == [49015420323751, 49015420323751, 35693803564380, 12345678901234]
     assert rejected.tolist() == [2, 4, 5]
     assert reasons.tolist() == [14, 4, 1]
-    _, statuses, forms = scanner.tally()
+    _, statuses, forms, written, noted = scanner.tally()
     assert forms == (1, 2, 1)
+    assert written == [3, 1, 0, 0, 0, 0, 0]
+    assert [count for count, _ in noted] == [0] * 5
     assert statuses[[0, 1, 4, 14, 15]].tolist() == [3, 1, 1, 1, 1]
     assert not scanner.tally()[1].any()  # each row once
 
@@ -276,7 +279,11 @@ def test_keys_and_tally():
         (b",", (1, 0), {}),
         (b",", (0,), {"max_row": 0}),
         (b",", (0,), {"max_row": 1 << 31}),
-        (b",", (0,), {"identity": 1}),
+        (b",", (0,), {"identities": (1,)}),
+        (b",", (0,), {"identities": ()}),
+        (b",", range(17), {"identities": range(17)}),
+        (b",", (0,), {"watched": (1,)}),
+        (b",", (0,), {"restored": 16}),
         (b",", (0,), {"status": 1}),
     ],
 )

@@ -4,13 +4,13 @@
  * defined, group8_avx2.
  */
 
-LEVEL_TARGET static size_t LEVEL(plain)(const uint8_t *text, size_t size, const uint8_t *accept,
-                                        size_t capacity, uint64_t *keys, int64_t *statuses, int64_t *forms,
-                                        size_t *consumed) {
+LEVEL_TARGET static size_t LEVEL(plain)(const uint8_t *text, size_t size, struct scan_taking *taking,
+                                        int32_t line, size_t capacity, uint64_t *keys, size_t *consumed) {
+    struct scan_tally *tally = &taking->tally;
     const uint8_t *p = text, *end = text + size;
     size_t i = 0;
 #ifdef LEVEL_GROUPS
-    row_shape shape = {.digits = 0, .bare = IMEI_OK};
+    row_shape shape = {.digits = 0, .bare = taking->bare};
     unsigned digits = 0, ends = 0, singles = 0; /* the last line's shape; how many to do alone */
     uint8_t codes[8];
 #endif
@@ -27,8 +27,9 @@ LEVEL_TARGET static size_t LEVEL(plain)(const uint8_t *text, size_t size, const 
                 if (shape.afters == 2) differ |= rows[k][17] ^ shape.after[1];
             }
             if (!differ && group8_avx2(rows, &shape, keys + i, codes)) {
-                if (plain_count8(codes, accept, statuses)) {
-                    forms[digits - 14] += 8;
+                if (plain_count8(codes, taking, line + (int32_t)i)) {
+                    tally->forms[digits - 14] += 8;
+                    if (digits == 14) plain_lost8(rows, tally, line + (int32_t)i);
                     i += 8;
                     p += 8 * shape.stride;
                     continue;
@@ -40,11 +41,10 @@ LEVEL_TARGET static size_t LEVEL(plain)(const uint8_t *text, size_t size, const 
         unsigned count = LEVEL(digits16)(p);
         const uint8_t *stop = p + count;
         unsigned end_bytes = stop[0] == '\n' ? 1 : stop[0] == '\r' && stop[1] == '\n' ? 2 : 0;
-        if (count < 14 || !end_bytes) break;
-        uint8_t code = LEVEL(value16)(p, count, IMEI_OK, &keys[i]);
-        if (!accept[code]) break;
-        statuses[code]++;
-        forms[count - 14]++;
+        if (count < 14 || !end_bytes || count == taking->restored) break;
+        uint8_t code = LEVEL(value16)(p, count, taking->bare, &keys[i]);
+        if (!taking->accept[code]) break;
+        plain_count(p, count, code, tally, line + (int32_t)i);
         i++;
         p = stop + end_bytes;
 #ifdef LEVEL_GROUPS

@@ -44,9 +44,12 @@ struct scan_row {
 
 struct scan_dialect {
     uint8_t delimiter;       /* '\n' for none */
-    bool comments;           /* lines that start with '#' are not rows */
+    bool comments;           /* lines that start with '#' are no rows, unless they look like one: see scan_comment */
+    bool irregular;          /* irregular identities are rows */
+    bool shorter;            /* rows of one line may have less than `fewest` cells: what is missing is empty */
     int32_t max_row;         /* bytes */
-    int32_t fewest, most;    /* cells of a row, not counting empty ones at its end beyond `most` */
+    int32_t needed;          /* cells without which a row is too short */
+    int32_t fewest, most;    /* cells of a whole row, not counting empty ones at its end beyond `most` */
     const int32_t *wanted;   /* ascending column numbers from 0 */
     int32_t n_wanted;
     int32_t identity, digits; /* its column, and how many it has at least */
@@ -222,6 +225,47 @@ static inline int32_t scan_returns(const uint8_t *text, int32_t start, int32_t e
     return count;
 }
 
+/* How many cells a line has; -1 if a quote in it is not closed. */
+static int32_t scan_count_cells(const uint8_t *text, int32_t start, int32_t end, uint8_t delimiter) {
+    int32_t cells = 1;
+    bool quoted = false;
+    for (int32_t at = start; at < end; at++) {
+        if (!quoted) {
+            quoted = text[at] == '"' && (at == start || text[at - 1] == delimiter);
+            cells += text[at] == delimiter;
+        } else if (text[at] == '"') {
+            if (at + 1 < end && text[at + 1] == '"') at++;
+            else quoted = false;
+        }
+    }
+    return quoted ? -1 : cells;
+}
+
+/* Whether a line is an irregular identity: up to 16 of '0'..'9', 'A'..'F', '*' and '#', of which one is a digit. */
+static bool scan_is_irregular(const uint8_t *text, int32_t start, int32_t end) {
+    bool digit = false;
+    while (start < end && scan_is_blank(text[end - 1])) end--;
+    if (end - start > 16) return false;
+    for (int32_t at = start; at < end; at++) {
+        uint8_t c = text[at], letter = c & 0xDF;
+        if (imei_is_digit(c)) digit = true;
+        else if (!(letter >= 'A' && letter <= 'F') && c != '*' && c != '#') return false;
+    }
+    return digit;
+}
+
+/* Whether a line that starts with '#' is a comment: not if it has the cells of a whole row, more than one, or is
+ * an irregular identity where these are rows. */
+static bool scan_comment(const struct scan_dialect *dialect, const uint8_t *text, int32_t start, int32_t end) {
+    if (dialect->delimiter == '\n') return !(dialect->irregular && scan_is_irregular(text, start, end));
+    int32_t cells = scan_count_cells(text, start, end, dialect->delimiter);
+    for (; cells > dialect->most; cells--, end--) {
+        while (scan_is_blank(text[end - 1]) && text[end - 1] != dialect->delimiter) end--;
+        if (text[end - 1] != dialect->delimiter) break;
+    }
+    return cells < 2 || cells < dialect->fewest || cells > dialect->most;
+}
+
 /* Yield at most `limit` rows from state->position on; return how many. Fewer means that the chunk is
  * finished: its bytes from state->position on are an unfinished row, to be put before the next chunk
  * (none if `final`).
@@ -270,11 +314,13 @@ static int32_t scan_rows(const struct scan_dialect *dialect, const uint8_t *text
                 if (size - position <= max_row) break;
                 state->skipping = true;
             }
-            state->comments++;
-            line += end < size;
-            position = end < size ? end + 1 : size;
-            SCAN_SEEK(position);
-            continue;
+            if (end - position > max_row || scan_comment(dialect, text, position, end)) {
+                state->comments++;
+                line += end < size;
+                position = end < size ? end + 1 : size;
+                SCAN_SEEK(position);
+                continue;
+            }
         }
         for (;;) { /* one cell, from `start` */
             SCAN_NEXT();
@@ -339,8 +385,8 @@ static int32_t scan_rows(const struct scan_dialect *dialect, const uint8_t *text
         if (column == 1 && scan_is_blank_line(text, position, mark)) {
             state->blank++;
         } else {
-            int32_t flaw = found < n_wanted ? SCAN_SHORT
-                           : wide || column < fewest ? SCAN_CELLS
+            int32_t flaw = column < dialect->needed ? SCAN_SHORT
+                           : wide || (column < fewest && (row_lines || !dialect->shorter)) ? SCAN_CELLS
                            : scan_returns(text, position, mark, dialect->delimiter) ? SCAN_RETURN : SCAN_FINE;
             if (flaw && flaw != SCAN_RETURN && row_lines && fewest) goto flawed; /* a quote may have joined two */
             rows[count] = (struct scan_row){position, mark, line, flaw};
@@ -382,102 +428,6 @@ unfinished:
     state->position = position;
     state->lines = line;
     return count;
-}
-
-/* ---- cells that are no identity ---- */
-
-#define SCAN_GROUP_SLOTS 32768 /* twice the rows of a batch */
-
-static inline uint64_t scan_hash(const uint8_t *cell, int32_t length) {
-    uint64_t head = 0, tail = 0;
-    if (length >= 8) {
-        memcpy(&head, cell, 8);
-        memcpy(&tail, cell + length - 8, 8);
-    } else {
-        memcpy(&head, cell, (size_t)length);
-    }
-    return ((head ^ tail * 0x9e3779b97f4a7c15ULL) + (uint64_t)length) * 0xff51afd7ed558ccdULL;
-}
-
-/* Put equal cells into groups, numbered as they come: group[i] is the one of cell i, first[g] a cell of
- * group g. At most SCAN_GROUP_SLOTS / 2 cells. Returns how many groups. */
-static int32_t scan_group(const uint8_t *text, const int32_t *starts, const int32_t *ends, int32_t count,
-                          int32_t *slots, int32_t *group, int32_t *first) {
-    int32_t groups = 0;
-    memset(slots, 0xff, SCAN_GROUP_SLOTS * sizeof *slots);
-    for (int32_t i = 0; i < count; i++) {
-        const uint8_t *cell = text + starts[i];
-        const int32_t length = ends[i] - starts[i];
-        for (uint64_t at = scan_hash(cell, length) >> 49;; at = (at + 1) % SCAN_GROUP_SLOTS) {
-            int32_t g = slots[at];
-            if (g < 0) {
-                slots[at] = groups;
-                first[groups] = i;
-                group[i] = groups++;
-                break;
-            }
-            if (ends[first[g]] - starts[first[g]] == length &&
-                !memcmp(text + starts[first[g]], cell, (size_t)length)) {
-                group[i] = g;
-                break;
-            }
-        }
-    }
-    return groups;
-}
-
-/* The numbers in cells of `fewest` to `most` (18) digits, UINT64_MAX for another cell. */
-static void scan_numbers(const uint8_t *text, const int32_t *starts, const int32_t *ends, int32_t count,
-                         int32_t fewest, int32_t most, uint64_t *numbers) {
-    for (int32_t i = 0; i < count; i++) {
-        const int32_t length = ends[i] - starts[i];
-        uint64_t number = 0;
-        bool digits = length >= fewest && length <= most;
-        for (int32_t at = 0; digits && at < length; at++) {
-            uint8_t digit = (uint8_t)(text[starts[i] + at] - '0');
-            digits = digit <= 9;
-            number = 10 * number + digit;
-        }
-        numbers[i] = digits ? number : UINT64_MAX;
-    }
-}
-
-/* ---- what became of the rows ---- */
-
-struct scan_tally {
-    int64_t status[256]; /* rows by parse status or flaw */
-    int64_t forms[3];    /* accepted rows of 14, 15 and 16 digits */
-};
-
-/* The number of digits of an accepted cell. */
-static inline int32_t scan_digits(const uint8_t *cell, int32_t length) {
-    uint64_t key;
-    uint8_t form;
-    unsigned digits;
-    if (length <= 16 && !(over9(load8(cell) ^ BYTES_0) | over9(load8(cell + length - 8) ^ BYTES_0)))
-        return length;
-    imei_form(cell, (size_t)length, IMEI_OK, &key, &form, &digits);
-    return (int32_t)digits;
-}
-
-/* Of parsed rows, keep the keys of accepted statuses and return their number; the indices of the other
- * rows go to `rejected`, and `status` shrinks to theirs, flaws included. */
-static int32_t scan_accept(const uint8_t *text, const struct scan_row *rows, const int32_t *starts,
-                           const int32_t *ends, int32_t count, const uint8_t *accept, uint64_t *keys,
-                           uint8_t *status, int32_t *rejected, struct scan_tally *tally) {
-    int32_t accepted = 0, refused = 0;
-    for (int32_t i = 0; i < count; i++) {
-        uint8_t code = rows[i].flaw == SCAN_FINE ? status[i] : (uint8_t)rows[i].flaw;
-        tally->status[code]++;
-        if (accept[code]) {
-            tally->forms[scan_digits(text + starts[i], ends[i] - starts[i]) - 14]++;
-            keys[accepted++] = keys[i];
-        } else {
-            rejected[refused] = i;
-            status[refused++] = code;
-        }
-    }
-    return accepted;
 }
 
 #endif

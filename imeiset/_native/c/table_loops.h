@@ -41,8 +41,9 @@ LEVEL_TARGET ALWAYS_INLINE bool LEVEL(table_fit)(const struct table_shape *shape
 #endif
 
 LEVEL_TARGET static size_t LEVEL(table)(struct table_shapes *shapes, const uint8_t *text, size_t size,
-                                        const uint8_t *accept, size_t capacity, uint64_t *keys,
-                                        int64_t *statuses, int64_t *forms, size_t *consumed) {
+                                        struct scan_taking *taking, int32_t line, size_t capacity,
+                                        uint64_t *keys, size_t *consumed) {
+    struct scan_tally *tally = &taking->tally;
     const uint8_t *p = text, *end = text + size;
     const struct table_shape *shape = &shapes->known[shapes->current];
     size_t i = 0;
@@ -56,8 +57,10 @@ LEVEL_TARGET static size_t LEVEL(table)(struct table_shapes *shapes, const uint8
             uint8_t codes[8];
             for (int k = 0; k < 8; k++) rows[k] = p + k * shape->bytes, cells[k] = rows[k] + shape->identity;
             if (LEVEL(table_fit)(shape, rows) && group8_avx2(cells, &shape->key, keys + i, codes)) {
-                if (plain_count8(codes, accept, statuses)) {
-                    forms[shape->digits - 14] += 8;
+                if (plain_count8(codes, taking, line + (int32_t)i)) {
+                    tally->forms[shape->digits - 14] += 8;
+                    if (shape->digits == 14) plain_lost8(cells, tally, line + (int32_t)i);
+                    shapes->seen.counts[shape->seen] += 8;
                     i += 8;
                     p += 8 * shape->bytes;
                     continue;
@@ -73,10 +76,10 @@ LEVEL_TARGET static size_t LEVEL(table)(struct table_shapes *shapes, const uint8
         }
         if (tried == TABLE_SHAPES) break;
         shape = &shapes->known[at];
-        uint8_t code = LEVEL(value16)(p + shape->identity, (unsigned)shape->digits, IMEI_OK, &keys[i]);
-        if (!accept[code]) break;
-        statuses[code]++;
-        forms[shape->digits - 14]++;
+        uint8_t code = LEVEL(value16)(p + shape->identity, (unsigned)shape->digits, taking->bare, &keys[i]);
+        if (!taking->accept[code]) break;
+        plain_count(p + shape->identity, (unsigned)shape->digits, code, tally, line + (int32_t)i);
+        shapes->seen.counts[shape->seen]++;
         i++;
         p += shape->bytes;
 #ifdef LEVEL_GROUPS
