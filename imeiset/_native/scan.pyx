@@ -141,15 +141,14 @@ cdef class Scanner:
     """Finds rows and wanted cells in a text that comes in chunks.
 
     delimiter: one byte, or b"" for one cell per line. columns: ascending numbers of the wanted cells, from
-    0. comments: lines that start with '#' are not rows, unless they have the cells of one, or are
-    irregular identities where `irregular`. max_row: the bytes of a row; a longer one is yielded as flawed, see scan.h.
+    0. comments: lines that start with '#' are not rows, unless they have the cells of one, or are irregular
+    identities where `irregular`. max_row: the bytes of a row; a longer one is yielded as flawed, see scan.h.
     first_line: the number of the text's first line. fewest, most: the cells of a whole row, other rows being
     flawed; empty cells at its end may be more, and where `shorter`, less than `fewest` will do. needed: those
-    without which a row is too short; None: all that are wanted. identities: the places of the identities among
-    the wanted columns, digits: how many one has at least; a quoted cell that hides a row with such a first one
-    is a flaw. restored: see taking.h. tbcd: identities are TBCD in hexadecimal. For `read_keys`, status: the
-    place of that which has to be one of `counting`, lower case; None: every row counts. watched: places of
-    cells that `seen` counts.
+    without which a row is too short; None: all that are wanted. identities: the places of the identities
+    among the wanted columns, digits: how many one has at least; a quoted cell that hides a row with such a
+    first one is a flaw. restored, tbcd: see taking.h. For `read_keys`, status: the place of that which has to
+    be one of `counting`, lower case; None: every row counts. watched: places of cells that `seen` counts.
 
     Call `feed` with a chunk, then `batch` until it returns 0. The next chunk begins with the last
     `unfinished` bytes of this one.

@@ -90,6 +90,7 @@ class Reader:
         self._outputs: dict[bytes, BinaryIO] = {}  # of rejects, by their header
         self._output: BinaryIO | None = None
         self._first_line = 1
+        self._short, self._wrong = Suspects(), Suspects()  # of the source at hand
 
     def __enter__(self) -> "Reader":
         if self.options.rejects is not None:  # so that what cannot be written fails first

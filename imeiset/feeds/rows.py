@@ -25,7 +25,6 @@ WANTED = ("line", "listed", "status", "reasons", "date", "imsi", "msisdn", CHANG
 _RESTORED = {"restore": 14, "restore-imeisv": 15}  # digits of what lost a zero
 _REQUIRED = ("imsi", CHANGE)  # columns without which a row says nothing
 _DTYPES = {"line": np.int64, "listed": np.bool_, "date": np.int32, "imsi": np.uint64, "msisdn": np.uint64}
-_NONE = np.empty(0, np.int32)
 _NUMBER = 2**64 - 1  # no number
 _POWERS = 10 ** np.arange(19, dtype=np.uint64)
 _SERIALS = 1_000_000
@@ -37,6 +36,30 @@ SIFTS = True  # a test compares with what is found without
 def dtype_of(name: str) -> type[np.generic]:
     """The dtype of a wanted column: codes are int32."""
     return _DTYPES.get(name, np.int32)
+
+
+class Taken(NamedTuple):
+    """Identities of a batch: keys, the row of each, and of ranges, the last key of each."""
+
+    keys: Keys
+    rows: NDArray[Any]
+    highs: Keys | None = None
+
+
+class Refused(NamedTuple):
+    """Refused cells of a batch, or rows: row, place among the identities, status or flaw."""
+
+    rows: NDArray[Any]
+    places: NDArray[Any]
+    reasons: NDArray[np.uint8]
+
+    def only(self, some: NDArray[Any]) -> "Refused":
+        """Some of them."""
+        return Refused(self.rows[some], self.places[some], self.reasons[some])
+
+
+_NONE = np.empty(0, np.int32)
+_NOTHING = Taken(np.empty(0, np.uint64), _NONE)
 
 
 class RowScanner:
@@ -127,15 +150,7 @@ class RowScanner:
                 accepted, reasons = scanner.read_keys(self._accept, self._room())
                 if not accepted and not len(reasons):
                     break
-                block.rows += accepted + len(reasons)
-                block.accepted += accepted
-                for column, counts in zip(self._watched, scanner.seen(), strict=True):
-                    block.see(column, counts)
-                if self._filter and (reasons == IGNORED).any():
-                    self._count_ignored(block, reasons == IGNORED)
-                taken = Taken(self._kept(accepted), _NONE)
-                others = Refused(np.arange(len(reasons)), np.zeros(len(reasons), np.uint8), reasons)
-                self._take(block, text, taken, others, {})
+                self._sifted(block, text, accepted, reasons)
             else:
                 rows = scanner.batch()
                 if not rows:
@@ -163,6 +178,22 @@ class RowScanner:
         keys, self._slab = self._slab[:count], self._slab[count:]
         return keys
 
+    def _sifted(self, block: Block, text: memoryview, accepted: int, reasons: NDArray[np.uint8]) -> None:
+        """Add what `read_keys` found: most rows need no more than that."""
+        block.rows += accepted + len(reasons)
+        block.accepted += accepted
+        block.identities += accepted
+        block.keys.append(self._kept(accepted))
+        if self._watched:
+            for column, counts in zip(self._watched, self._scanner.seen(), strict=True):
+                block.see(column, counts)
+        if not len(reasons):
+            return
+        if self._filter and (reasons == IGNORED).any():
+            self._count_ignored(block, reasons == IGNORED)
+        others = Refused(np.arange(len(reasons)), np.zeros(len(reasons), np.uint8), reasons)
+        self._take(block, text, _NOTHING, others, {})
+
     def _batch(self, block: Block, text: memoryview) -> None:
         scanner = self._scanner
         flaws = scanner.rows[:, 3]
@@ -178,7 +209,7 @@ class RowScanner:
         block.accepted += len(flaws) - len(np.unique(others.rows))
         self._take(block, text, taken, others, columns)
 
-    def _range(self, identity: str, flaws: NDArray[np.int32]) -> tuple["Taken", "Refused"]:
+    def _range(self, identity: str, flaws: NDArray[np.int32]) -> tuple[Taken, Refused]:
         """The first and last keys of every accepted row, and the other rows."""
         scanner, rows = self._scanner, len(flaws)
         status: NDArray[Any]
@@ -273,8 +304,8 @@ class RowScanner:
         self,
         block: Block,
         text: memoryview,
-        taken: "Taken",
-        refused: "Refused",
+        taken: Taken,
+        refused: Refused,
         columns: dict[str, Column],
     ) -> None:
         """Add the identities of a batch, and explain what is refused. Its rows without a refused cell are
@@ -286,8 +317,10 @@ class RowScanner:
             refused, more, regular, odd = self._regularise(block, text, refused)
             block.accepted += before - len(np.unique(refused.rows))
             keys, owners = np.concatenate([keys, more]), [taken.rows, regular]
-        others = np.concatenate([*owners, odd])
-        self._look(block, np.unique(others), columns)
+        others = _NONE
+        if self._watched or "date" in columns or len(self._identities) > 1:
+            others = np.unique(np.concatenate([*owners, odd]))
+            self._look(block, others, columns)
         for name, values in columns.items():
             block.columns.setdefault(name, []).extend(values[rows] for rows in owners)
             if self._keep:
@@ -318,8 +351,8 @@ class RowScanner:
             block.see(column, {value: count for value, count in zip(values, counts, strict=True) if count})
 
     def _regularise(
-        self, block: Block, text: memoryview, refused: "Refused"
-    ) -> tuple["Refused", Keys, NDArray[Any], NDArray[Any]]:
+        self, block: Block, text: memoryview, refused: Refused
+    ) -> tuple[Refused, Keys, NDArray[Any], NDArray[Any]]:
         """Look again at refused cells: those that stay so, the keys of those that begin with 14 digits, the
         rows of these, and the rows of irregular identities, which are added."""
         stays = np.ones(len(refused.rows), bool)
@@ -346,12 +379,12 @@ class RowScanner:
             block.note(kind, len(found), found[:FIRST_LINES].tolist())
         return refused.only(stays), more, rows, refused.rows[odd]
 
-    def _cells(self, text: memoryview, refused: "Refused") -> Iterable[bytes]:
+    def _cells(self, text: memoryview, refused: Refused) -> Iterable[bytes]:
         """The refused cells as they are."""
         spans = self._scanner.cells[self._identities[refused.places], :, refused.rows]
         return (bytes(text[start:end]) for start, end in spans.tolist())
 
-    def _explain(self, text: memoryview, refused: "Refused") -> Rejected:
+    def _explain(self, text: memoryview, refused: Refused) -> Rejected:
         rows = self._scanner.rows[refused.rows]
         returns = self._scanner.returns(refused.rows.astype(np.int64))
         spoilt = (returns > 0) & (refused.reasons != RowFlaw.LONG_ROW)
@@ -362,26 +395,6 @@ class RowScanner:
             whole = [bytes(text[start:end]).rstrip(b"\r") for start, end, *_ in rows.tolist()]
             cells = list(self._cells(text, refused))
         return Rejected(rows[:, 2].astype(np.int64), reasons.astype(np.uint8), returns, whole, cells)
-
-
-class Taken(NamedTuple):
-    """Identities of a batch: keys, the row of each, and of ranges, the last key of each."""
-
-    keys: Keys
-    rows: NDArray[Any]
-    highs: Keys | None = None
-
-
-class Refused(NamedTuple):
-    """Refused cells of a batch, or rows: row, place among the identities, status or flaw."""
-
-    rows: NDArray[Any]
-    places: NDArray[Any]
-    reasons: NDArray[np.uint8]
-
-    def only(self, some: NDArray[Any]) -> "Refused":
-        """Some of them."""
-        return Refused(self.rows[some], self.places[some], self.reasons[some])
 
 
 def whole_row(dialect: Dialect) -> int:

@@ -22,27 +22,55 @@ static inline bool plain_count8(const uint8_t codes[8], struct scan_taking *taki
     for (int k = 0; eight && k < 8; k++) refused |= !accept[codes[k]];
     if (refused) return false;
     if (!eight) statuses[IMEI_OK] += 8;
-    for (int k = 0; eight && k < 8; k++) {
-        statuses[codes[k]]++;
-        if (codes[k] == IMEI_CHECK_DIGIT) note(&taking->tally, NOTED_WRONG, line + k);
-    }
+    for (int k = 0; eight && k < 8; k++) statuses[codes[k]]++;
+    if (UNLIKELY(scan_zero_bytes(eight ^ IMEI_CHECK_DIGIT * SCAN_LOW)))
+        for (int k = 0; k < 8; k++)
+            if (codes[k] == IMEI_CHECK_DIGIT) note(&taking->tally, NOTED_WRONG, line + k);
     return true;
 }
 
-/* Note which of eight rows of 14 digits may have lost a zero. */
-static inline void plain_lost8(const uint8_t *const rows[8], struct scan_tally *tally, int32_t line) {
-    for (int k = 0; k < 8; k++)
-        if (lost_zero(rows[k])) note(tally, NOTED_LOST_ZERO, line + k);
-}
-
 /* Count one row of so many digits. */
-static inline void plain_count(const uint8_t *digits, unsigned count, uint8_t code, struct scan_tally *tally,
-                               int32_t line) {
+ALWAYS_INLINE void plain_count(const uint8_t *digits, unsigned count, uint8_t code, uint64_t key,
+                               struct scan_tally *tally, int32_t line) {
     tally->status[code]++;
     tally->forms[count - 14]++;
     if (count == 14 && lost_zero(digits)) note(tally, NOTED_LOST_ZERO, line);
     if (code == IMEI_CHECK_DIGIT) note(tally, NOTED_WRONG, line);
+    if (UNLIKELY(may_be_placeholder(key))) note_placeholder(tally, key, line);
 }
+
+#if SIMD_X86
+/* Whether one of eight keys may be a placeholder, see may_be_placeholder. */
+TARGET_AVX2 ALWAYS_INLINE bool plain_placeholders8(const uint64_t *keys) {
+    const __m256 four = _mm256_castsi256_ps(_mm256_loadu_si256((const __m256i *)keys));
+    const __m256 more = _mm256_castsi256_ps(_mm256_loadu_si256((const __m256i *)(keys + 4)));
+    const __m256i high = _mm256_castps_si256(_mm256_shuffle_ps(four, more, _MM_SHUFFLE(3, 1, 3, 1)));
+    const __m256i times = _mm256_mullo_epi32(high, _mm256_set1_epi32((int)INVERSE_HIGH));
+    const __m256i equal = _mm256_cmpeq_epi32(_mm256_min_epu32(times, _mm256_set1_epi32(9)), times);
+    const __m256i low = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(LOW_TACS >> 32) + 1), high);
+    const __m256i any = _mm256_or_si256(equal, low);
+    return !_mm256_testz_si256(any, any);
+}
+
+/* Note what is to be of eight rows of so many digits, which are taken. */
+TARGET_AVX2 ALWAYS_INLINE void plain_note8(const uint8_t *const rows[8], unsigned digits, const uint64_t *keys,
+                                           struct scan_tally *tally, int32_t line) {
+    if (UNLIKELY(plain_placeholders8(keys)))
+        for (int k = 0; k < 8; k++) note_placeholder(tally, keys[k], line + k);
+    if (digits != 14) return;
+    /* Luhn's sums with a zero before the digits: those in even places are doubled. */
+    const __m256i keep = _mm256_setr_epi64x(-1, 0x0000FFFFFFFFFFFF, -1, 0x0000FFFFFFFFFFFF);
+    const __m256i odd = _mm256_slli_epi16(_mm256_set1_epi8(-128), 8);
+    for (int k = 0; k < 8; k += 2) {
+        __m256i x = _mm256_and_si256(_mm256_xor_si256(two_rows(rows[k], rows[k + 1]), _mm256_set1_epi8('0')), keep);
+        __m256i extra = _mm256_shuffle_epi8(_mm256_setr_epi8(LUHN_EXTRA, LUHN_EXTRA), _mm256_or_si256(x, odd));
+        __m256i sums = _mm256_sad_epu8(_mm256_add_epi8(x, extra), _mm256_setzero_si256());
+        sums = _mm256_add_epi64(sums, _mm256_srli_si256(sums, 8));
+        if ((unsigned)_mm256_extract_epi16(sums, 0) % 10 == 0) note(tally, NOTED_LOST_ZERO, line + k);
+        if ((unsigned)_mm256_extract_epi16(sums, 8) % 10 == 0) note(tally, NOTED_LOST_ZERO, line + k + 1);
+    }
+}
+#endif
 
 #define LEVEL_LOOPS "plain_loops.h"
 #include "levels.h"
@@ -76,7 +104,6 @@ static size_t plain_rows(int level, const struct scan_dialect *dialect, const ui
             size_t consumed;
             size_t lines = plain_levels[level](from, (size_t)(size - state->position), taking, state->lines,
                                                capacity - accepted, keys + accepted, &consumed);
-            note_placeholders(&taking->tally, keys + accepted, lines, state->lines);
             accepted += lines;
             state->lines += (int32_t)lines;
             state->position += (int32_t)consumed;

@@ -29,7 +29,7 @@ LEVEL_TARGET static size_t LEVEL(plain)(const uint8_t *text, size_t size, struct
             if (!differ && group8_avx2(rows, &shape, keys + i, codes)) {
                 if (plain_count8(codes, taking, line + (int32_t)i)) {
                     tally->forms[digits - 14] += 8;
-                    if (digits == 14) plain_lost8(rows, tally, line + (int32_t)i);
+                    plain_note8(rows, digits, keys + i, tally, line + (int32_t)i);
                     i += 8;
                     p += 8 * shape.stride;
                     continue;
@@ -44,7 +44,7 @@ LEVEL_TARGET static size_t LEVEL(plain)(const uint8_t *text, size_t size, struct
         if (count < 14 || !end_bytes || count == taking->restored) break;
         uint8_t code = LEVEL(value16)(p, count, taking->bare, &keys[i]);
         if (!taking->accept[code]) break;
-        plain_count(p, count, code, tally, line + (int32_t)i);
+        plain_count(p, count, code, keys[i], tally, line + (int32_t)i);
         i++;
         p = stop + end_bytes;
 #ifdef LEVEL_GROUPS

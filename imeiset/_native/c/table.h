@@ -138,7 +138,6 @@ static size_t table_rows(int level, const struct scan_dialect *dialect, const st
             size_t lines = table_levels[best](shapes, text + state->position, (size_t)(size - state->position),
                                                taking, state->lines, capacity - accepted, keys + accepted,
                                                &consumed);
-            note_placeholders(&taking->tally, keys + accepted, lines, state->lines);
             accepted += lines;
             state->lines += (int32_t)lines;
             state->position += (int32_t)consumed;

@@ -59,7 +59,7 @@ LEVEL_TARGET static size_t LEVEL(table)(struct table_shapes *shapes, const uint8
             if (LEVEL(table_fit)(shape, rows) && group8_avx2(cells, &shape->key, keys + i, codes)) {
                 if (plain_count8(codes, taking, line + (int32_t)i)) {
                     tally->forms[shape->digits - 14] += 8;
-                    if (shape->digits == 14) plain_lost8(cells, tally, line + (int32_t)i);
+                    plain_note8(cells, (unsigned)shape->digits, keys + i, tally, line + (int32_t)i);
                     shapes->seen.counts[shape->seen] += 8;
                     i += 8;
                     p += 8 * shape->bytes;
@@ -78,7 +78,7 @@ LEVEL_TARGET static size_t LEVEL(table)(struct table_shapes *shapes, const uint8
         shape = &shapes->known[at];
         uint8_t code = LEVEL(value16)(p + shape->identity, (unsigned)shape->digits, taking->bare, &keys[i]);
         if (!taking->accept[code]) break;
-        plain_count(p + shape->identity, (unsigned)shape->digits, code, tally, line + (int32_t)i);
+        plain_count(p + shape->identity, (unsigned)shape->digits, code, keys[i], tally, line + (int32_t)i);
         shapes->seen.counts[shape->seen]++;
         i++;
         p += shape->bytes;

@@ -76,19 +76,9 @@ ALWAYS_INLINE uint32_t may_be_placeholder(uint64_t key) {
     return (uint32_t)(high * INVERSE_HIGH <= 9) | (uint32_t)(high <= (uint32_t)(LOW_TACS >> 32));
 }
 
-static inline void note_placeholder(struct scan_tally *tally, uint64_t key, int32_t line) {
+NOINLINE void note_placeholder(struct scan_tally *tally, uint64_t key, int32_t line) {
     const enum noted kind = placeholder_of(key);
     if (kind != NOTED_KINDS) note(tally, kind, line);
-}
-
-/* Note those among the keys of lines that follow each other. */
-static void note_placeholders(struct scan_tally *tally, const uint64_t *keys, size_t n, int32_t line) {
-    for (size_t start = 0; start < n; start += 64) {
-        const size_t stop = n - start < 64 ? n : start + 64;
-        uint32_t any = 0;
-        for (size_t i = start; i < stop; i++) any |= may_be_placeholder(keys[i]);
-        for (size_t i = start; any && i < stop; i++) note_placeholder(tally, keys[i], line + (int32_t)i);
-    }
 }
 
 /* ---- one identity ---- */
@@ -157,7 +147,7 @@ static inline bool take(struct scan_taking *taking, const uint8_t *cell, int32_t
     }
     tally->forms[digits - 14]++;
     tally->written[form]++;
-    if (may_be_placeholder(*key)) note_placeholder(tally, *key, line);
+    if (UNLIKELY(may_be_placeholder(*key))) note_placeholder(tally, *key, line);
     return true;
 }
 
