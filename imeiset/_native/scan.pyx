@@ -66,6 +66,7 @@ cdef extern from "c/taking.h" nogil:
         const uint8_t *accept
         uint8_t bare, restored
         bint tbcd
+        uint8_t delimiter
         scan_tally tally
     struct scan_refused:
         int32_t *rows
@@ -218,6 +219,7 @@ cdef class Scanner:
         self._dialect.digits = digits
         self._taking.restored = restored
         self._taking.tbcd = tbcd
+        self._taking.delimiter = self._dialect.delimiter
         self._rows = np.zeros((BATCH_ROWS, 4), np.int32)
         self._cells = np.zeros((wanted.size, 2, BATCH_ROWS), np.int32)
         self._row_view = self._rows

@@ -135,10 +135,12 @@ class Reader:
             if (some := count - before.ignored.get(name, 0))
         }
         if ignored:
-            named = ", ".join(f"{count:,} {name!r}" for name, count in list(ignored.items())[:FIRST_LINES])
+            commonest = sorted(ignored.items(), key=lambda one: (-one[1], one[0]))[:FIRST_LINES]
+            named = ", ".join(f"{count:,} {name!r}" for name, count in commonest)
             expected = "rows that count: --where COLUMN=VALUE,VALUE says which do"
             raise errors.FeedRejects(path, expected, f"none, but others: {named}")
-        reasons = ", ".join(f"{entry.count:,} {entry.text}" for entry in self.report.rejects.values())
+        most = sorted(self.report.rejects.values(), key=lambda entry: (-entry.count, entry.text))
+        reasons = ", ".join(f"{entry.count:,} {entry.text}" for entry in most)
         raise errors.FeedRejects(path, "IMEIs", f"none: every row was rejected ({reasons})")
 
     def _expect_zeros(self, path: str, before: LoadReport) -> None:

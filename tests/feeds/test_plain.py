@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from imeiset._native import scan as _scan
 from imeiset._native import simd
-from imeiset.errors import FeedEncoding, FeedRejects, ParseStatus
+from imeiset.errors import FeedEncoding, FeedLostZeros, FeedRejects, ParseStatus
 from imeiset.feeds import load, reader, rows
+from imeiset.feeds.sources import CHUNK
 
 LINES = [
     "490154203237518",
@@ -39,6 +40,17 @@ LINES = [
     '490154203237518"',
     "\u0661490154203237",
     "x" * 300,
+    "12345678901237",
+    "123456789012371",
+    "000000000000000",
+    "11111111111111",
+    "00101712345678",
+    "imei-490154203237518",
+    "490154203237518F",
+    '="490154203237518"',
+    '"=""490154203237518"""',
+    "490154203237518/01",
+    "#06#35209",
 ]
 
 
@@ -58,7 +70,7 @@ def outcome(path, plain, monkeypatch, **options):
             patch.setattr(rows, "SIFTS", False)
         try:
             blocked, report = load(path, rejects=rejects, **options)
-        except FeedRejects as error:
+        except (FeedRejects, FeedLostZeros) as error:
             return str(error), error.line
         except FeedEncoding as error:  # many CRs: a small first chunk may look like lines that end so
             return re.search("binary data|lines that end in CR", str(error)).group(), None
@@ -70,6 +82,10 @@ def outcome(path, plain, monkeypatch, **options):
 def compare(path, monkeypatch, **options):
     found = outcome(path, True, monkeypatch, **options)
     assert found == outcome(path, False, monkeypatch, **options)
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "CHUNK", CHUNK)
+        whole = outcome(path, True, monkeypatch, **options)
+        assert found == whole or "CR" in str(found[0]) or "binary" in str(found[0])
     return found
 
 
@@ -97,14 +113,17 @@ def test_a_dirty_list(tmp_path, monkeypatch, policy, odd, mixed):
     chunk=st.integers(40, 400),
     policy=st.sampled_from(["ignore", "spare", "require"]),
     max_rejects=st.sampled_from([None, None, 3]),
+    lost_zeros=st.sampled_from([None, "keep", "restore", "restore-imeisv"]),
+    irregular=st.sampled_from(["reject", "keep"]),
 )
-def test_any_lines(tmp_path_factory, lines, good, end, chunk, policy, max_rejects):
+def test_any_lines(tmp_path_factory, lines, good, end, chunk, policy, max_rejects, lost_zeros, irregular):
     path = tmp_path_factory.mktemp("plain") / "list"
     text = "\n".join([LINES[0], *lines, *LINES[:1] * good, *lines]) + end
     path.write_text(text, newline="", encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reader, "CHUNK", chunk)
-        compare(path, patch, check_digit=policy, max_rejects=max_rejects, max_line=40)
+        options = {"check_digit": policy, "lost_zeros": lost_zeros, "irregular": irregular}
+        compare(path, patch, **options, max_rejects=max_rejects, max_line=40)
 
 
 def test_read_keys():

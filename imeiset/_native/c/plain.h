@@ -120,7 +120,7 @@ static size_t plain_rows(int level, const struct scan_dialect *dialect, const ui
         uint8_t code = (uint8_t)row->flaw;
         if (code == SCAN_FINE) {
             code = take_parse(taking, text + cell[0], length, &key);
-            if (take(taking, text + cell[0], length, row->line, &key, &code)) {
+            if (take(taking, text, cell[0], length, row->line, &key, &code)) {
                 keys[accepted++] = key;
                 continue;
             }

@@ -162,7 +162,7 @@ static size_t table_rows(int level, const struct scan_dialect *dialect, const st
         bool taken = code == SCAN_FINE;
         if (taken) {
             code = take_parse(taking, text + cell[0], length, &key);
-            taken = take(taking, text + cell[0], length, row->line, &key, &code);
+            taken = take(taking, text, cell[0], length, row->line, &key, &code);
         } else {
             taking->tally.status[code]++;
         }

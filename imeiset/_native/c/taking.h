@@ -37,6 +37,7 @@ struct scan_taking {
     uint8_t bare;          /* the status of 14 and 16 digits */
     uint8_t restored;      /* digits of numbers that lost a zero, and get it back: 14 or 15; 0: none */
     bool tbcd;             /* cells are TBCD in hexadecimal */
+    uint8_t delimiter;     /* of the text */
     struct scan_tally tally;
 };
 
@@ -116,6 +117,25 @@ ALWAYS_INLINE uint8_t take_parse(const struct scan_taking *taking, const uint8_t
     return imei_scalar(cell, (size_t)length, taking->bare, key);
 }
 
+#define TAKE_ESCAPED 64 /* bytes of the longest such cell */
+
+/* A cell ="..." that is quoted, without the quotes that double its own; 0 if it is another. Cells of scan_rows keep
+ * what is doubled, and nothing else that an identity may have is. */
+static int32_t take_unescaped(const struct scan_taking *taking, const uint8_t *text, int32_t start, int32_t length,
+                              uint8_t *out) {
+    const uint8_t *cell = text + start;
+    int32_t count = 0;
+    if (length < 5 || length > TAKE_ESCAPED || memcmp(cell, "=\"\"", 3) != 0) return 0;
+    do start--;
+    while (start >= 0 && scan_is_blank(text[start]) && text[start] != taking->delimiter);
+    if (start < 0 || text[start] != '"') return 0;
+    for (int32_t i = 0; i < length; i++) {
+        i += cell[i] == '"';
+        if (i < length) out[count++] = cell[i];
+    }
+    return count;
+}
+
 /* Put back the zero of a number of `restored` digits. False if it is none that lost one. */
 static inline bool take_restored(struct scan_taking *taking, const uint8_t *cell, uint64_t *key, uint8_t *code) {
     *key /= 10; /* what was digit 14 is now digit 15 */
@@ -126,13 +146,21 @@ static inline bool take_restored(struct scan_taking *taking, const uint8_t *cell
 
 /* Count a cell of this key and status, and note what is to be named; whether it is taken. Both change where a
  * zero is put back. */
-static inline bool take(struct scan_taking *taking, const uint8_t *cell, int32_t length, int32_t line,
-                        uint64_t *key, uint8_t *code) {
+static inline bool take(struct scan_taking *taking, const uint8_t *text, int32_t start, int32_t length,
+                        int32_t line, uint64_t *key, uint8_t *code) {
+    const uint8_t *cell = text + start;
     struct scan_tally *tally = &taking->tally;
     const bool plain = !taking->tbcd && take_plain(cell, length), restored = plain && length == taking->restored;
-    uint8_t form = WRITTEN_DIGITS;
+    uint8_t form = WRITTEN_DIGITS, unescaped[TAKE_ESCAPED];
     unsigned digits = (unsigned)length;
     const bool refused = restored && !take_restored(taking, cell, key, code);
+    if (UNLIKELY(!plain && *code == IMEI_NOT_DIGIT && !taking->tbcd)) {
+        int32_t count = take_unescaped(taking, text, start, length, unescaped);
+        if (count) {
+            cell = unescaped, length = count;
+            *code = imei_text(cell, (size_t)length, taking->bare, key);
+        }
+    }
     tally->status[*code]++;
     if (refused || !taking->accept[*code]) return false;
     if (restored) {
@@ -186,7 +214,7 @@ static int32_t take_rows(struct scan_taking *taking, const uint8_t *text, const 
             const int32_t start = starts[place][i], length = ends[place][i] - start;
             if (status[at] == IMEI_EMPTY) continue;
             blank = false;
-            if (take(taking, text + start, length, rows[i].line, &keys[at], &status[at])) {
+            if (take(taking, text, start, length, rows[i].line, &keys[at], &status[at])) {
                 owners[n] = i;
                 taken[n++] = keys[at];
             } else {
