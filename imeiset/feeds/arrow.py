@@ -5,12 +5,13 @@ it means what the same list means as text.
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import FeedColumn, FeedEncoding, FeedMissing, mask_text
 from .blocks import Block
-from .dialect import Dialect, expect_columns, expect_one, placed, titled_so
+from .dialect import Dialect, asked, expect_columns, expect_one, placed, titled_so
 from .extras import extra
 from .formats import FORMATS, NUMBERS, plain, recognise
 from .reader import Blocks, Reader
@@ -48,13 +49,13 @@ def _blocks(reader: Reader, path: str, head: bytes, delta: bool) -> Blocks:
         if head.startswith(_PARQUET):
             with pq.ParquetFile(path) as parquet:
                 schema = parquet.schema_arrow
-                places = _choose(reader, path, schema, delta)
+                places, layout = _choose(reader, path, schema, delta)
                 names = [schema.names[place] for place in places]
                 if any(schema.names.count(name) > 1 for name in names):
                     batches = (whole.select(places) for whole in parquet.iter_batches(_ROWS))
                 else:
                     batches = (some.select(names) for some in parquet.iter_batches(_ROWS, columns=names))
-                yield from _batches(reader, path, batches, names)
+                yield from _batches(reader, path, batches, layout)
         else:
             with pa.memory_map(path) as file:
                 if head.startswith(_ARROW):
@@ -62,9 +63,9 @@ def _blocks(reader: Reader, path: str, head: bytes, delta: bool) -> Blocks:
                     given = (opened.get_batch(i) for i in range(opened.num_record_batches))
                 else:
                     given = opened = pa.ipc.open_stream(file)
-                places = _choose(reader, path, opened.schema, delta)
+                places, layout = _choose(reader, path, opened.schema, delta)
                 batches = (batch.select(places) for batch in given)
-                yield from _batches(reader, path, batches, [opened.schema.names[place] for place in places])
+                yield from _batches(reader, path, batches, layout)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # a title may be no UTF-8
         if isinstance(error, OSError) and error.errno:
             raise FeedMissing(path, "a readable file", os.strerror(error.errno)) from error
@@ -77,8 +78,8 @@ def _sound(batch: Any) -> Any:
     return batch
 
 
-def _choose(reader: Reader, path: str, schema: Any, delta: bool) -> list[int]:
-    """The columns to read: the IMEIs, the status if it decides, and what else is wanted."""
+def _choose(reader: Reader, path: str, schema: Any, delta: bool) -> tuple[list[int], Dialect]:
+    """The columns to read, and their layout: the IMEIs, the status if it decides, and what else is wanted."""
     titles = tuple(schema.names)
     reader.expect_list(path, titles, delta=delta)
     wanted, form = reader.options.column, FORMATS.get(reader.options.format or "")
@@ -87,7 +88,7 @@ def _choose(reader: Reader, path: str, schema: Any, delta: bool) -> list[int]:
     if other and other.identity != "imei":
         raise FeedColumn(path, "a column of IMEIs", f"a {other.name} list, which is read from text only")
     if isinstance(wanted, tuple):
-        raise FeedColumn(path, "one column", "several")
+        wanted = wanted[0]
     if isinstance(wanted, int):
         if not 1 <= wanted <= len(titles):
             raise FeedColumn(path, f"a column {wanted}", f"a table of {len(titles)}")
@@ -105,17 +106,28 @@ def _choose(reader: Reader, path: str, schema: Any, delta: bool) -> list[int]:
     if form is None:
         of_imei = named and named.identity == "imei" and plain(titles[found[0]]) == plain(named.columns[0])
         form = named if named and of_imei else FORMATS["table"]
-    dialect = placed(Dialect(b",", (found[0],), header=True, titles=titles, format=form))
+    whole = Dialect(b",", (found[0],), header=True, most=len(titles), titles=titles, format=form)
+    dialect = asked(path, placed(whole), reader.options)
     reader.found(path, dialect)
-    status = {"listed"} if form.statuses else set()
-    others = {dialect.places[name] for name in {*reader.wanted, *status} if name in dialect.places}
-    places = [found[0], *sorted(others - {found[0]})]
+    used = {name for name in dialect.places if name in reader.wanted}
+    if dialect.counting is not None and "listed" in dialect.places:
+        used.add("listed")
+    others = {dialect.places[name] for name in used} | set(dialect.watched)
+    places = [*dialect.columns, *sorted(others - set(dialect.columns))]
     for place in places:
-        if plain(titles[place]) in NUMBERS:
+        if place in dialect.columns or plain(titles[place]) in NUMBERS:
             _expect_text(path, schema, place)
-    names = [titles[place] for place in places]
-    reader.open_rejects(dialect, b",".join(map(str.encode, names)))
-    return places
+    layout = replace(
+        dialect,
+        columns=tuple(range(len(dialect.columns))),
+        fewest=len(places),
+        most=len(places),
+        titles=tuple(titles[place] for place in places),
+        places={name: places.index(dialect.places[name]) for name in used},
+        watched=tuple(map(places.index, dialect.watched)),
+    )
+    reader.open_rejects(layout, b",".join(map(str.encode, layout.titles)))
+    return places, layout
 
 
 def _expect_text(path: str, schema: Any, place: int) -> None:
@@ -131,10 +143,8 @@ def is_text(kind: Any) -> bool:
     return str(getattr(kind, "value_type", kind) if "dictionary" in str(kind) else kind) in _TEXTS
 
 
-def _batches(reader: Reader, path: str, batches: Any, names: list[str]) -> Blocks:
-    size, rows, count = Path(path).stat().st_size, 0, len(names)
-    form = FORMATS[reader.report.formats[-1]]
-    layout = placed(Dialect(b",", (0,), True, fewest=count, most=count, titles=tuple(names), format=form))
+def _batches(reader: Reader, path: str, batches: Any, layout: Dialect) -> Blocks:
+    size, rows = Path(path).stat().st_size, 0
     scanner = reader.scanner(layout)
     for batch in map(_sound, batches):  # Parquet's are in the order of the file
         for start in range(0, batch.num_rows, _ROWS):  # a batch of an Arrow file may have any number of rows

@@ -139,10 +139,21 @@ def sniff(
 ) -> Dialect:
     """The layout of a text that begins like this, and where what is wanted of it stands."""
     column = options.columns[0] if options.columns else None
-    above = Preamble(*preamble(text, column))
+    start = _skipped(path, text, options.skip or 0)
+    size, blank, comments = preamble(text[start:], column)
+    above = Preamble(start + size, blank, comments, options.skip or 0)
     form = FORMATS[options.format] if options.format else None
     found = _layout_of(path, text[above.size :], column, form)
-    return placed(replace(found, preamble=above))
+    return asked(path, placed(replace(found, preamble=above)), options)
+
+
+def _skipped(path: str, text: bytes | bytearray, lines: int) -> int:
+    """The bytes of the first lines of a text."""
+    start = 0
+    for _ in range(lines):
+        if not (start := text.find(b"\n", start) + 1):
+            raise FeedColumn(path, f"rows below {lines:,} lines that are skipped", "fewer lines")
+    return start
 
 
 def placed(found: Dialect) -> Dialect:
@@ -158,6 +169,38 @@ def placed(found: Dialect) -> Dialect:
     places = {name: found.place(*some) for name, some in titles.items()}
     there = {name: place for name, place in places.items() if place is not None}
     return replace(found, places=there, counting=counting)
+
+
+def asked(path: str, found: Dialect, options: Options) -> Dialect:
+    """The layout with the columns that options name. Raises FeedColumn for one that is not there."""
+    where = options.where
+    named = {
+        "date": options.date_column,
+        "reasons": options.reason_column,
+        CHANGE: options.change_column,
+        "listed": where and where.column,
+    }
+    columns = tuple(_place_of(path, found, column) for column in options.columns) or found.columns
+    if len(set(columns)) < len(columns):
+        raise FeedColumn(path, "columns of IMEIs, each once", _numbered(found.titles, list(columns)))
+    more = {name: _place_of(path, found, column) for name, column in named.items() if column is not None}
+    counting = found.counting if where is None else frozenset(value.encode() for value in where.values)
+    return replace(found, columns=columns, places={**found.places, **more}, counting=counting)
+
+
+def _place_of(path: str, found: Dialect, column: str | int) -> int:
+    """Where the column of that title or number stands."""
+    if isinstance(column, int):
+        if not 1 <= column <= found.most:
+            raise FeedColumn(path, f"a column {column}", f"rows of {found.most}")
+        return column - 1
+    hits = titled_so(found.titles, column)
+    if len(hits) == 1:
+        return hits[0]
+    if hits:
+        expected = f"one column named {column!r}, or its number"
+        raise FeedColumn(path, expected, _numbered(found.titles, hits))
+    raise FeedColumn(path, f"a column named {column!r}", _nearest(column, list(found.titles)))
 
 
 def _layout_of(
@@ -316,7 +359,7 @@ def _speaking(titles: Sequence[str]) -> list[int]:
 
 
 def _numbered(titles: Sequence[str], places: list[int]) -> str:
-    named = ", ".join(f"{i + 1} ({titles[i].strip()!r})" for i in places)
+    named = ", ".join(f"{i + 1} ({titles[i].strip()!r})" if titles else f"{i + 1}" for i in places)
     return mask_text(f"column{'s' * (len(places) > 1)} {named}")
 
 

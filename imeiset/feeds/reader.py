@@ -263,8 +263,6 @@ class Reader:
         """The layout of a text that begins like this, and the bytes before the first row of data."""
         report = self.report
         dialect = sniff(path, text, self.options, "delta" if delta else "list")
-        if len(dialect.columns) < len(self.options.columns):
-            raise errors.FeedColumn(path, "one column", "several")
         used, blank, comments, lines = dialect.preamble
         report.blank += blank
         report.comments += comments + lines

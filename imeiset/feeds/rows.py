@@ -87,6 +87,7 @@ class RowScanner:
         counts = {"listed"} if dialect.counting is not None else set()
         places = {name: dialect.places[name] for name in {*wanted, *counts} if name in dialect.places}
         self.columns = tuple(name for name in wanted if name == "line" or name in places)
+        self._wide = options.where is not None and not all(map(_is_narrow, options.where.values))
         self._filter = "listed" in places and ("listed" not in wanted or options.where is not None)
         self._signs = signs and CHANGE in wanted and dialect.delimiter == b"" and not dialect.header
         if self._signs:
@@ -121,7 +122,7 @@ class RowScanner:
             watched=list(self._watched.values()),
         )
         one = dialect.format.identity == "imei" and len(dialect.columns) == 1
-        self._sifts = SIFTS and one and not self.columns and not options.tbcd
+        self._sifts = SIFTS and one and not self.columns and not options.tbcd and not self._wide
         self._unlike = 0  # blocks for which sifting does not pay
         self._slab = np.empty(0, np.uint64)  # what is left of memory for keys
         self._size = self._least = BATCH_ROWS * len(dialect.columns)
@@ -280,7 +281,9 @@ class RowScanner:
 
     def _counts(self, status: bytes) -> bool:
         """Whether a row of this status counts."""
-        counting = self._dialect.counting
+        counting, where = self._dialect.counting, self._options.where
+        if self._wide and where is not None:
+            return where.counts(status)
         return counting is None or status.lower() in counting
 
     def _ignore(self, block: Block, flaws: NDArray[np.int32]) -> None:
@@ -395,6 +398,12 @@ class RowScanner:
             whole = [bytes(text[start:end]).rstrip(b"\r") for start, end, *_ in rows.tolist()]
             cells = list(self._cells(text, refused))
         return Rejected(rows[:, 2].astype(np.int64), reasons.astype(np.uint8), returns, whole, cells)
+
+
+def _is_narrow(value: str) -> bool:
+    """Whether a value is found by bytes of ASCII: what has other letters, or had before it was in lower case
+    ('ß'), has to be decoded."""
+    return value.isascii() and "ss" not in value
 
 
 def whole_row(dialect: Dialect) -> int:

@@ -135,6 +135,8 @@ def _begin(path: str, text: bytes, column: str | int | None) -> tuple[Dialect, b
     """The layout of a text that begins like this, its header, and the bytes before its first row of data."""
     dialect = sniff(path, text, Options(column=column), "records")
     used = dialect.preamble.size
+    if len(dialect.columns) > 1:
+        raise FeedColumn(path, "one column", "several")
     if dialect.format.identity != "imei":
         raise FeedColumn(
             path, "records with a column of IMEIs, or --column", f"a list of {dialect.format.name}"

@@ -1,0 +1,97 @@
+"""Zeros that a spreadsheet dropped."""
+
+import oracle
+import pytest
+
+from imeiset import ImeiSet, load
+from imeiset.errors import FeedLostZeros
+
+A = "352099001761481"
+
+
+def check_digit(body):
+    return str(oracle.luhn_digit(body))
+
+
+LOST = [body + check_digit(body) for body in (f"0123456789{n:04}" for n in range(60))]
+IMEISVS = [f"0123456789{n:04}{n % 100:02}" for n in range(60)]
+
+
+def write(tmp_path, texts, name="list"):
+    path = tmp_path / name
+    path.write_text("imei\n" + "\n".join(texts) + "\n")
+    return path
+
+
+def body(number):
+    """14 digits that are not an IMEI with a zero before them."""
+    text = f"3520990017{number:04}"
+    right = check_digit("0" + text[:13])
+    return text if text[13] != right else text[:13] + str((int(right) + 1) % 10)
+
+
+@pytest.mark.parametrize(
+    ("suspects", "others", "refused"),
+    [(9, 0, False), (10, 0, True), (10, 10, True), (10, 11, False), (30, 30, True), (30, 31, False)],
+)
+def test_many_are_an_error(tmp_path, suspects, others, refused):
+    texts = [A, *(text[1:] for text in LOST[:suspects]), *map(body, range(others)), A, LOST[0]]
+    path = write(tmp_path, texts)
+    expected = ImeiSet(texts)
+    if refused:
+        pattern = rf"list, line 3: .*--lost-zeros restore.*keep.*{suspects} of {suspects + others} rows of 14"
+        with pytest.raises(FeedLostZeros, match=pattern):
+            load(path)
+        # a source alone is asked, not all together
+        with pytest.raises(FeedLostZeros):
+            load([write(tmp_path, map(body, range(100)), "other"), path])
+    else:
+        assert load(path).set == expected
+    kept = load(path, lost_zeros="keep")
+    assert kept.set == expected
+    assert (kept.report.lost_zeros.count, kept.report.lost_zeros.first[0]) == (suspects, (str(path), 3))
+    restored = load(path, lost_zeros="restore")
+    assert restored.set == ImeiSet([A, *LOST[:suspects], LOST[0]])
+    assert restored.report.lost_zeros.count == suspects
+    assert restored.report.forms == {14: 0, 15: 3 + suspects, 16: 0}
+    assert restored.report.rejects.get("check_digit", restored.report.lost_zeros).count == (
+        others or suspects
+    )
+    assert load(path, lost_zeros="restore-imeisv").report.lost_zeros.count == suspects
+
+
+@pytest.mark.parametrize(
+    ("wrong", "imeis", "imeisvs", "refused"), [(9, 0, 30, 0), (10, 0, 30, 1), (10, 11, 30, 0)]
+)
+def test_imeisvs_that_lost_a_zero(tmp_path, wrong, imeis, imeisvs, refused):
+    short = [text[1:] for text in IMEISVS if text[15] not in (check_digit(text[1:15]), "0")][:wrong]
+    whole = [f"3520990017614{n:03}" for n in range(imeisvs)]
+    path = write(tmp_path, [*whole, *short, *[A] * imeis])
+    if refused:
+        with pytest.raises(FeedLostZeros, match=r"restore-imeisv.*10 of 10 rows of 15 digits"):
+            load(path)
+    else:
+        assert load(path).report.lost_zeros_imeisv.count == wrong
+    restored = load(path, lost_zeros="restore-imeisv")
+    assert restored.set == ImeiSet([*whole, *("0" + text for text in short), *[f"0{A}"] * bool(imeis)])
+    assert restored.report.lost_zeros_imeisv.count == wrong + imeis
+    assert restored.report.forms == {14: 0, 15: 0, 16: imeisvs + wrong + imeis}
+    few = write(tmp_path, [*short, *whole[: len(short)]], "few")  # not more IMEISVs than IMEIs
+    assert load(few).report.lost_zeros_imeisv.count == 0
+
+
+def test_who_demands_the_check_digit_has_no_suspects(tmp_path):
+    path = write(tmp_path, [A, *(text[1:] for text in LOST)])
+    strict = load(path, check_digit="require")
+    assert (list(strict.set), strict.report.lost_zeros.count) == ([A], 0)
+    assert strict.report.rejects["no_check_digit"].count == len(LOST)
+    restored = load(path, check_digit="require", lost_zeros="restore")
+    assert restored.set == ImeiSet([A, *LOST])
+
+
+def test_what_is_written_otherwise_lost_nothing(tmp_path):
+    path = write(tmp_path, [f"{text[1:9]}-{text[9:]}" for text in LOST] + [f"{text[1:]}FF" for text in LOST])
+    for handling in (None, "restore"):
+        loaded = load(path, lost_zeros=handling)
+        assert loaded.set == ImeiSet([text[1:] for text in LOST])
+        assert loaded.report.lost_zeros.count == 0
