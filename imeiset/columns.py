@@ -16,6 +16,8 @@ from imeiset.errors import CheckDigit, ImeiWarning, ParseStatus
 from imeiset.readers import Keys, Statuses, buffers, error_at, materialized, source, split, values
 
 _ROWS = 1 << 14  # rows at a time: keys and statuses stay in cache
+AMBIGUOUS = (ParseStatus.FIFTEEN_DIGITS, ParseStatus.WRONG_TYPE)
+"""The statuses that are an error whatever malformed rows count as: a number may be another phone."""
 _ENOUGH = 100  # rows of a column that most being malformed says something of
 
 
@@ -200,8 +202,8 @@ def ask(
     """What a kernel answers of every row of a column, read once, in parts on several threads.
 
     malformed: the answer for malformed rows, or None to raise ImeiError for the first. strict: raise for the
-    first integer of 15 digits, whatever is the answer for malformed rows, and warn where most rows are
-    malformed; False where the caller does both. digits: as for `parse`. listed: a table of irregular
+    first AMBIGUOUS row, whatever is the answer for malformed rows, and warn where most rows are malformed;
+    False where the caller does both. digits: as for `parse`. listed: a table of irregular
     identities, whose rows are answered by whether they are in it; they are malformed where answers are
     positions.
     """
@@ -287,7 +289,7 @@ def _ask_part(
             if bad.size:
                 refused = bad
                 if malformed is not None:
-                    refused = bad[wrong[bad] == ParseStatus.FIFTEEN_DIGITS] if strict else bad[:0]
+                    refused = bad[np.isin(wrong[bad], AMBIGUOUS)] if strict else bad[:0]
                 if refused.size:
                     return _Part(out, 0, (done + int(refused[0]), int(wrong[refused[0]])), refused=True)
                 answer[bad] = malformed

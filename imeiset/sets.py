@@ -39,7 +39,8 @@ class ImeiSet(IdentitySet):
     digits
         What integers are: 14, keys; or 15, keys with their check digit.
     check_digit
-        Which 15th digits are well formed: "ignore" any, "spare" the right one or 0, "require" the right one.
+        Which 15th digits are well formed: "ignore" any, "spare" the right one or 0, "require" the right one,
+        which 14 and 16 digits do not have.
     irregular
         "reject": irregular identities ('62#222222222222', see `imeiset.irregular`) are malformed. "keep":
         they are kept beside the IMEIs, where lookups of text find them.
@@ -166,7 +167,8 @@ class ImeiSet(IdentitySet):
             How many to use, None for as many as there are cores. The interpreter is free meanwhile.
         malformed
             None raises for the first malformed entry; False counts malformed entries as out, True as in.
-            An integer of 15 digits raises all the same, unless with digits=15.
+            An integer of 15 digits raises all the same, unless with digits=15, and so does a float. An
+            `ImeiWarning` says that more than half of at least 100 entries are malformed.
         digits
             What integers are: 14, keys; or 15, keys with their check digit.
 

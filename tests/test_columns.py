@@ -3,14 +3,17 @@
 import array
 import mmap
 import threading
+from decimal import Decimal
 
+import identities
 import numpy as np
 import oracle
 import pytest
 
 from imeiset.columns import are_valid, keys_of, parse, source, split, tacs
-from imeiset.errors import ImeiError, ParseStatus
+from imeiset.errors import ImeiError, ImeiWarning, ParseStatus
 from imeiset.imei import Imei
+from imeiset.sets import ImeiSet
 
 TEXTS = ["490154203237518", "49015420323751", "4901542032375106", "490154203237510", "35809101685355", ""] * 5
 KEYS = [int(text[:14]) for text in TEXTS if text]
@@ -325,3 +328,101 @@ def test_threads_share_a_column():
     for keys, status in results:
         assert (keys == want[0]).all()
         assert (status == want[1]).all()
+
+
+@pytest.mark.parametrize("text", [*identities.FORMS, *identities.NEAR], ids=ascii)
+def test_a_form_is_the_same_in_every_kind_of_column(text):
+    """Alone, between blanks and far apart, among rows that the vector code takes."""
+    for row in (text, f" {text}\t", " " * 70 + text, text + " " * 300):
+        crowd = ["490154203237518"] * 11
+        texts = [*crowd, row, *crowd]
+        if not row.isascii() or "\0" in row:
+            kinds = {"list": texts, "U": np.array(texts)}
+        else:
+            kinds = dict(shapes(texts)) | {"S": np.array(texts, "S"), "U": np.array(texts)}
+            kinds = {name: column for name, column in kinds.items() if "16" not in name and len(column) != 0}
+        for policy in ("ignore", "spare", "require"):
+            want = expected(texts, policy=policy)
+            for name in ("list", "tuple of bytes", "object", "bytes", "CRLF", "S", "U"):
+                if name in kinds:
+                    assert rows(kinds[name], check_digit=policy) == want, name
+
+
+def test_the_check_digit_of_an_imei_is_looked_at():
+    right, spare, wrong = (Imei(f"49015420323751{digit}") for digit in "801")
+    column = [right, spare, wrong, Imei("49015420323751"), Imei("4901542032375106")]
+    codes = {
+        policy: parse(column, check_digit=policy)[1].tolist() for policy in ("ignore", "spare", "require")
+    }
+    assert codes == {"ignore": [0] * 5, "spare": [0, 0, 14, 0, 0], "require": [0, 15, 14, 18, 18]}
+
+
+def test_integers_have_no_check_digit():
+    for column in (KEYS, np.array(KEYS, np.int64), np.array(KEYS, np.uint64)):
+        assert set(parse(column, check_digit="require")[1].tolist()) == {ParseStatus.NO_CHECK_DIGIT}
+        assert not parse(column, check_digit="spare")[1].any()
+    with pytest.raises(ImeiError, match="row 0: no check digit"):
+        keys_of(KEYS, check_digit="require")
+
+
+# ---- the question itself ----
+
+ASKED = ImeiSet(["490154203237518"])
+NOT_IMEIS = ["352099001761481.0", *["n/a"] * 59, *["490154203237518"] * 40]
+
+
+@pytest.mark.parametrize("threads", [1, 2, None])
+@pytest.mark.parametrize("malformed", [False, True])
+def test_a_column_of_other_things_is_warned_of_once(threads, malformed):
+    for column in (NOT_IMEIS, np.array(NOT_IMEIS), "\n".join(NOT_IMEIS).encode(), NOT_IMEIS * 1000):
+        with pytest.warns(ImeiWarning) as caught:
+            ASKED.contains(column, threads=threads, malformed=malformed)
+        assert len(caught) == 1
+        assert caught[0].filename == __file__
+        count = 60 if len(column) < 1500 else 60_000
+        total = 100 * count // 60
+        assert str(caught[0].message) == (
+            f"{count:,} of {total:,} rows are not IMEIs; "
+            "the first is row 0: '35209900*********' (a character that is not a digit)"
+        )
+
+
+def test_the_first_row_of_a_later_part_is_named():
+    column = np.array(["490154203237518"] * 50_001 + ["x"] * 60_000)
+    with pytest.warns(
+        ImeiWarning, match=r"^60,000 of 110,001 rows are not IMEIs; the first is row 50001: 'x'"
+    ):
+        ASKED.contains(column, threads=4, malformed=False)
+
+
+@pytest.mark.parametrize(
+    "column", [["n/a"] * 99, ["n/a"] * 50 + ["490154203237518"] * 50, [], ["490154203237518"] * 500]
+)
+def test_a_column_with_enough_imeis_is_not_warned_of(column):
+    for threads in (1, 3):
+        ASKED.contains(column, threads=threads, malformed=False)  # a warning would be an error
+
+
+def test_irregular_identities_that_are_kept_are_asked_for_on_purpose():
+    kept = ImeiSet(["490154203237518", "62#2"], irregular="keep")
+    assert kept.contains(["62#2"] * 200, malformed=False).all()
+    with pytest.warns(ImeiWarning, match="^200 of 200"):
+        ASKED.contains(["62#2"] * 200, malformed=False)
+
+
+@pytest.mark.parametrize("malformed", [None, False, True])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_numbers_that_may_be_another_phone_are_errors(threads, malformed):
+    """Whatever malformed rows count as, in any row."""
+    for value in (490154203237518, 490154203237518.0, True, Decimal(490154203237518), np.float64(1), [1]):
+        for column in ([*["490154203237518"] * 5, value], [*["490154203237518"] * 40_000, value]):
+            with pytest.raises(ImeiError, match=f"^row {len(column) - 1}: "):
+                ASKED.contains(column, threads=threads, malformed=malformed)
+            with pytest.raises(ImeiError, match=f"^row {len(column) - 1}: "):
+                ASKED.positions(column, threads=threads)
+        with pytest.raises(ImeiError, match="^row 1: "):
+            ImeiSet(["490154203237518", value])
+    column = np.array([49015420323751, 490154203237518])
+    with pytest.raises(ImeiError, match="^row 1: an integer of 15 digits"):
+        ASKED.contains(column, threads=threads, malformed=malformed)
+    assert ASKED.contains([490154203237518, 12345678901237], digits=15).tolist() == [True, False]

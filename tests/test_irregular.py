@@ -3,6 +3,7 @@
 import copy
 import pickle
 
+import identities
 import numpy as np
 import oracle
 import pytest
@@ -172,3 +173,25 @@ def test_a_damaged_table_does_not_pass(kept, tmp_path, section):
     snapshot.write(tmp_path / "set", "set", [*parts[:-1], ("irreg", section[1:])], count=1)
     with pytest.raises(errors.SnapshotBounds, match="fit together"):
         ImeiSet.open(tmp_path / "set")
+
+
+def test_blanks_are_no_part_of_an_irregular_identity(kept):
+    for text in (f" {ODD}", f"{ODD}\t", f"\v{ODD}\r\n", f" {ODD} ".encode()):
+        assert irregular.normalised(text) == ODD.encode()
+        assert text in kept
+        assert kept.contains([text]).tolist() == [True]
+    assert irregular.table([" b ", "B"]).tolist() == [b"B"]
+
+
+def test_a_text_of_a_form_is_no_irregular_identity():
+    for text, digits in identities.FORMS.items():
+        made = ImeiSet([text], irregular="keep")
+        assert (made.irregular.tolist(), made.to_numpy().tolist()) == ([], [int(digits[:14])])
+
+
+def test_a_check_digit_that_is_required_is_not_got_around():
+    for text in ("49015420323751", "4901542032375106", "49015420323751FF", "52003020863612#"):
+        assert len(ImeiSet([text], irregular="keep", check_digit="spare")) == 1
+        with pytest.raises(ImeiError, match="^row 1: "):
+            ImeiSet([IMEI, text], irregular="keep", check_digit="require")
+    assert ImeiSet([ODD], irregular="keep", check_digit="require").irregular.tolist() == [ODD.encode()]

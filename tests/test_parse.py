@@ -327,6 +327,51 @@ def test_forms_are_counted_by_number():
     assert {oracle.read(text)[1] for text in identities.FORMS} == set(_parse.WRITTEN)
 
 
+@pytest.mark.parametrize("text", [*identities.FORMS, *identities.NEAR], ids=ascii)
+def test_forms_at_the_page_end(text, level, fenced):
+    """Nothing is read beyond a text, wherever it lies, and its neighbours do not change what it is."""
+    raw = text.encode()
+    want = [oracle.lax(oracle.parse_text(raw))]
+    for padded in (raw, b"\t" + raw, raw + b" ", b" " * 16 + raw + b" " * 17):
+        for view in (fenced.at_end(padded), fenced.at_start(padded)):
+            assert by_spans(view, [0], [len(padded)]) == want
+            if b"\0" not in raw:
+                assert by_fixed(view.view(f"S{len(padded)}")) == want
+        assert by_views(fenced.at_end(b"x" * 13 + padded), [13], [13 + len(padded)]) == want
+        if not {10} & {*padded}:
+            assert by_lines(fenced.at_end(padded)) == want
+    wide = np.array([text, text + " " * 40, " " * 40 + text]).view(np.uint8)
+    if "\0" not in text:
+        width = len(wide) // 12
+        assert by_fixed(fenced.at_end(wide.tobytes()).view(f"U{width}")) == 3 * [
+            oracle.lax(oracle.parse_text(text))
+        ]
+
+
+@given(data=st.data())
+def test_any_text_of_a_form_and_nearly(data):
+    """Texts made of the pieces of the forms: what is an IMEI, and of which digits, is the oracle's to say."""
+    number = st.integers(12, 17).flatmap(lambda n: st.text("0123456789", min_size=n, max_size=n))
+    piece = st.one_of(
+        st.sampled_from(
+            ["imei-", "IMEISV-", "urn:gsma:imei:", '="', '"', "'", "/", " / ", "F", "ff", ";svn=06"]
+        ),
+        st.sampled_from(
+            [";vers=0", "-", " ", "\t", "\r\n", "06", "49015420-323751-8", "\0", "\u0130", "\xa0"]
+        ),
+        number,
+        number,
+    )
+    text = "".join(data.draw(st.lists(piece, min_size=1, max_size=5)))
+    test_scalars_equal_the_oracle.hypothesis.inner_test(text)
+    for level in simd.simd_levels():
+        simd.use_simd(level)
+        rows = [GOOD] * 9 + [text] + [GOOD] * 9
+        assert by_objects(rows) == expected(rows)
+        if not text.endswith("\0"):
+            assert by_fixed(np.array(rows)) == expected(rows)
+
+
 # ---- SIMD levels ----
 
 

@@ -186,7 +186,6 @@ def test_reasons_and_dates():
         "",
         None,
         "\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18\uff19\uff10\uff11\uff12\uff13\uff14",
-        1.5,
     ],
 )
 def test_malformed_imeis(bad):
@@ -200,6 +199,17 @@ def test_malformed_imeis(bad):
     assert lenient.check(bad) == Verdict(B)
     assert lenient.check_many([LISTED, bad]).tolist() == [W, B]
     assert lenient.check_many([LISTED, bad], [HOME, HOME], lists=True)[1].tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize("bad", [490154203237518, 490154203237518.0, 1.5, True, [1]])
+def test_numbers_that_may_be_another_phone_are_errors(bad):
+    """Whatever the policy says of malformed input."""
+    lenient = Register(Policy(malformed=B))
+    with pytest.raises(ImeiError):
+        lenient.check(bad)
+    for imsis in (None, [HOME, HOME]):
+        with pytest.raises(ImeiError, match="row 1: "):
+            lenient.check_many([LISTED, bad], imsis)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,6 @@ cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(object)
     void* PyUnicode_DATA(object)
     int PyUnicode_KIND(object)
-    Py_UCS4 PyUnicode_READ(int, void*, Py_ssize_t)
     Py_ssize_t PyUnicode_GET_LENGTH(object)
     bint PyBool_Check(object)
     bint PyIndex_Check(object)
@@ -46,15 +45,13 @@ cdef extern from "c/digits.h" nogil:
     size_t imei_apply_policy(int, size_t, uint64_t*, uint8_t*) noexcept
 
 cdef extern from "c/forms.h" nogil:
-    enum: IMEI_DECISIVE
     struct imei_reading:
         uint8_t digits[16]
         unsigned count
         uint8_t form
-    bint imei_is_blank(Py_UCS4) noexcept
-    uint8_t imei_read(const uint8_t*, size_t, imei_reading*) noexcept
     uint8_t imei_digits(const uint8_t*, size_t, imei_reading*) noexcept
-    uint8_t imei_key(uint8_t, const imei_reading*, uint8_t, uint64_t*) noexcept
+    uint8_t imei_wide_digits(const uint8_t*, size_t, unsigned, imei_reading*) noexcept
+    uint8_t imei_wide_text(const uint8_t*, size_t, unsigned, uint8_t, uint64_t*) noexcept
     uint8_t imei_scalar(const uint8_t*, size_t, uint8_t, uint64_t*) noexcept
 
 cdef extern from "c/digits_simd.h" nogil:
@@ -91,28 +88,11 @@ simd_follow(_choose)
 
 
 cdef uint8_t _read(object text, imei_reading* read) noexcept:
-    """The digits of a str or bytes, whatever its kind; the status, that of digits aside."""
-    cdef uint8_t characters[IMEI_DECISIVE]
-    cdef Py_ssize_t i, first = 0, end
-    cdef Py_UCS4 c
+    """The digits of a str or bytes, whatever its kind; the status, that of the check digit aside."""
     if PyBytes_Check(text):
         return imei_digits(<const uint8_t*>PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), read)
-    if PyUnicode_IS_COMPACT_ASCII(text):
-        return imei_digits(<const uint8_t*>PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text), read)
-    end = PyUnicode_GET_LENGTH(text)
-    while first < end and imei_is_blank(_character(text, end - 1)):
-        end -= 1
-    while first < end and imei_is_blank(_character(text, first)):
-        first += 1
-    end = min(end - first, <Py_ssize_t>IMEI_DECISIVE)
-    for i in range(end):
-        c = _character(text, first + i)
-        characters[i] = <uint8_t>c if c < 0x80 else 0xFF
-    return imei_read(characters, end, read)
-
-
-cdef inline Py_UCS4 _character(object text, Py_ssize_t i) noexcept:
-    return PyUnicode_READ(PyUnicode_KIND(text), PyUnicode_DATA(text), i)
+    return imei_wide_digits(<const uint8_t*>PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text),
+                            PyUnicode_KIND(text), read)
 
 
 # A value whose own code is asked may raise. An Exception says that it is not an IMEI; what is none, or a
@@ -161,10 +141,10 @@ cdef uint8_t _other(object value, int digits, uint8_t bare, uint64_t* key) excep
 
 cdef inline uint8_t _text(object value, uint8_t bare, uint64_t* key) noexcept:
     """Those of a str, of a class derived from it too."""
-    cdef imei_reading read
     if PyUnicode_IS_COMPACT_ASCII(value):
         return imei_scalar(<const uint8_t*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value), bare, key)
-    return imei_key(_read(value, &read), &read, bare, key)
+    return imei_wide_text(<const uint8_t*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value),
+                          PyUnicode_KIND(value), bare, key)
 
 
 cdef inline uint8_t _parse(object value, int digits, uint8_t bare, uint64_t* key) except RAISED:
@@ -231,7 +211,7 @@ def is_valid(text, /):
     Parameters
     ----------
     text : str or bytes
-        Separators between the digits are allowed, as everywhere. No content raises.
+        In any form that `Imei` takes. No content raises.
 
     Returns
     -------

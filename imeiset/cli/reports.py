@@ -64,7 +64,7 @@ def _load_table(report: "LoadReport") -> Table:
             add(f"  {name}", count, note)
     for unread in report.unread:
         values = ", ".join(map(printable, unread.values))
-        named = f"{printable(unread.source)}: column {printable(str(unread.column))!r}, like {unread.why}"
+        named = f"{printable(unread.source)}: column '{printable(str(unread.column))}', like {unread.why}"
         table.add_row("not looked at", "", f"{named}: {values}" if values else named, style="yellow")
     for source, note in report.notes:
         table.add_row("note", "", f"{printable(source)}: {printable(note)}")

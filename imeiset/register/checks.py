@@ -128,7 +128,7 @@ class Rules:
                 return form, True
             if form is not None and (code := self._by_text(form, prefix)):
                 return code, False
-        if self.policy.malformed is not None and status != ParseStatus.FIFTEEN_DIGITS:
+        if self.policy.malformed is not None and status not in columns.AMBIGUOUS:
             return self.policy.malformed, False
         raise ImeiError(ParseStatus(status), imei, position=row)
 
@@ -158,7 +158,7 @@ class Rules:
     ) -> None:
         """Decide these rows as `check` does. numbers: of the IMSIs of all rows, None where none is known.
 
-        refused: one may be an integer of 15 digits, which is an error whatever the policy says.
+        refused: one may be ambiguous (`columns.AMBIGUOUS`), which is an error whatever the policy says.
         """
         if self.policy.malformed is not None and not self._texts and not refused:
             codes[rows] = self.policy.malformed
@@ -344,7 +344,7 @@ class Checks(ListMapping, Checker):
                 parts = [slice(*edge) for edge in pairwise(edges)]
                 in_threads(lambda part: tables.answer(keys[part], codes[part], asked[part]), parts)
             rows = np.flatnonzero((status != 0) | (asked == BAD_IMSI))
-            refused = bool((status[rows] == ParseStatus.FIFTEEN_DIGITS).any())
+            refused = bool(np.isin(status[rows], columns.AMBIGUOUS).any())
         if rows.size:
             imei = readers.values(imeis, digits=digits)
             tables.about.decide_malformed(tables, codes, rows, imei, value, numbers, digits, refused)

@@ -242,10 +242,10 @@ class Screener:
             return self._answered(keys, threads)
         codes, lists = np.empty(len(keys), np.uint8), np.full(len(keys), -1, np.int8)
         good = status == 0
-        fifteen = np.flatnonzero(status == ParseStatus.FIFTEEN_DIGITS)
-        if fifteen.size:  # to call it malformed, or not listed, would let a listed phone through
-            row = int(fifteen[0])
-            raise ImeiError(ParseStatus.FIFTEEN_DIGITS, value(row), position=row)
+        refused = np.flatnonzero(np.isin(status, columns.AMBIGUOUS))
+        if refused.size:  # to call it malformed, or not listed, would let a listed phone through
+            row = int(refused[0])
+            raise ImeiError(ParseStatus(int(status[row])), value(row), position=row)
         codes[good], lists[good] = self._answered(keys[good], threads)
         codes[~good] = status[~good] + (len(self.words) - len(_MALFORMED) - 1)
         kept = (

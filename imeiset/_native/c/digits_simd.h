@@ -82,17 +82,8 @@ ALWAYS_INLINE uint32_t code_point(const uint8_t *p, size_t i) {
 
 /* A text of code points, up to `width` of them and without its trailing NULs. */
 static uint8_t ucs4_text(const uint8_t *p, size_t width, uint8_t bare, uint64_t *key) {
-    uint8_t text[IMEI_DECISIVE];
-    struct imei_reading read;
     while (width && code_point(p, width - 1) == 0) width--;
-    while (width && imei_is_blank(code_point(p, width - 1))) width--;
-    while (width && imei_is_blank(code_point(p, 0))) p += 4, width--;
-    if (width > IMEI_DECISIVE) width = IMEI_DECISIVE;
-    for (size_t i = 0; i < width; i++) {
-        uint32_t c = code_point(p, i);
-        text[i] = c < 0x80 ? (uint8_t)c : 0xFF;
-    }
-    return imei_key(imei_read(text, width, &read), &read, bare, key);
+    return imei_wide_text(p, width, 4, bare, key);
 }
 
 /* 16 code points to 16 bytes; false if one is not ASCII. */

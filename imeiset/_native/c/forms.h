@@ -209,6 +209,32 @@ static uint8_t imei_digits(const uint8_t *text, size_t n, struct imei_reading *o
     return imei_read(text, n, out);
 }
 
+/* The code point i of a text in which each has 1, 2 or 4 bytes. */
+ALWAYS_INLINE uint32_t wide_character(const uint8_t *text, unsigned width, size_t i) {
+    uint16_t two;
+    uint32_t four;
+    if (width == 1) return text[i];
+    if (width == 2) {
+        memcpy(&two, text + 2 * i, 2);
+        return two;
+    }
+    memcpy(&four, text + 4 * i, 4);
+    return four;
+}
+
+/* The digits of any n code points, of 1, 2 or 4 bytes each. */
+NOINLINE uint8_t imei_wide_digits(const uint8_t *text, size_t n, unsigned width, struct imei_reading *out) {
+    uint8_t bytes[IMEI_DECISIVE];
+    while (n && imei_is_blank(wide_character(text, width, n - 1))) n--;
+    while (n && imei_is_blank(wide_character(text, width, 0))) text += width, n--;
+    if (n > IMEI_DECISIVE) n = IMEI_DECISIVE;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t c = wide_character(text, width, i);
+        bytes[i] = c < 0x80 ? (uint8_t)c : 0xFF;
+    }
+    return imei_read(bytes, n, out);
+}
+
 /* The key and status of what was read. */
 ALWAYS_INLINE uint8_t imei_key(uint8_t status, const struct imei_reading *read, uint8_t bare, uint64_t *key) {
     *key = IMEI_NO_KEY;
@@ -221,7 +247,13 @@ NOINLINE uint8_t imei_text(const uint8_t *text, size_t n, uint8_t bare, uint64_t
     return imei_key(imei_digits(text, n, &read), &read, bare, key);
 }
 
-/* The same, with the form of a text that is an IMEI, and how many digits it has: 14, 15 or 16. */
+/* The same of n code points, of 1, 2 or 4 bytes each. */
+NOINLINE uint8_t imei_wide_text(const uint8_t *text, size_t n, unsigned width, uint8_t bare, uint64_t *key) {
+    struct imei_reading read;
+    return imei_key(imei_wide_digits(text, n, width, &read), &read, bare, key);
+}
+
+/* What imei_text gives, with the form of a text that is an IMEI, and how many digits it has: 14, 15 or 16. */
 static uint8_t imei_form(const uint8_t *text, size_t n, uint8_t bare, uint64_t *key, uint8_t *form,
                          unsigned *digits) {
     struct imei_reading read;
