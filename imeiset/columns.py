@@ -4,7 +4,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -186,6 +186,7 @@ def _expect_good(column: object, status: Statuses, digits: int) -> None:
 
 Kernel = Callable[[Keys, NDArray[Any]], object]
 """Answers keys: fills the second array, which is as long as the first."""
+_Row = tuple[int, int]  # of a column, and its status
 
 
 def ask(
@@ -213,18 +214,19 @@ def ask(
     else:
         work = partial(_ask_part, kernel, dtype, malformed, digits, listed, strict)
         answers = in_threads(work, split(column, parts_for(threads)))
-    before = 0
-    wrong = []
-    for part in answers:
-        if part.first is not None:
-            row, status = part.first
-            if part.refused:
-                raise error_at(column, before + row, status, digits=digits)
-            wrong.append((before + row, status))
-        before += len(part.answer)
-    if wrong and strict:
-        warn_of_malformed(column, before, sum(part.malformed for part in answers), *wrong[0], digits=digits)
-    return answers[0].answer if len(answers) == 1 else np.concatenate([part.answer for part in answers])
+    before = malformed_rows = 0
+    first: _Row | None = None
+    for answer, wrong, row, refused in answers:
+        if row is not None:
+            row = before + row[0], row[1]
+            if refused:
+                raise error_at(column, *row, digits=digits)
+            malformed_rows += wrong
+            first = first or row
+        before += len(answer)
+    if first and strict:
+        warn_of_malformed(column, before, malformed_rows, *first, digits=digits)
+    return answers[0][0] if len(answers) == 1 else np.concatenate([part[0] for part in answers])
 
 
 def warn_of_malformed(
@@ -243,15 +245,6 @@ def warn_of_malformed(
     warnings.warn(message, ImeiWarning, stacklevel=level)  # in the line that called the library
 
 
-class _Part(NamedTuple):
-    """What a kernel answered of a part of a column."""
-
-    answer: NDArray[Any]
-    malformed: int = 0
-    first: tuple[int, int] | None = None  # the row and status of the first malformed row,
-    refused: bool = False  # or of that which is an error
-
-
 def _ask_part(
     kernel: Kernel,
     dtype: type,
@@ -260,11 +253,12 @@ def _ask_part(
     listed: irregular.Identities | None,
     strict: bool,
     part: object,
-) -> _Part:
+) -> tuple[NDArray[Any], int, _Row | None, bool]:
+    """The answers of a kernel; how many rows are malformed, the first of them, and whether it is refused."""
     if (ready := ready_keys(part, digits=digits)) is not None:
         answer: NDArray[Any] = np.empty(len(ready), dtype)
         kernel(ready, answer.view(np.uint8) if dtype is np.bool_ else answer)
-        return _Part(answer)
+        return answer, 0, None, False
     rows = source(part, digits=digits)
     expected = rows.expected
     out: NDArray[Any] = np.empty(expected, dtype)
@@ -291,14 +285,14 @@ def _ask_part(
                 if malformed is not None:
                     refused = bad[np.isin(wrong[bad], AMBIGUOUS)] if strict else bad[:0]
                 if refused.size:
-                    return _Part(out, 0, (done + int(refused[0]), int(wrong[refused[0]])), refused=True)
+                    return out, 0, (done + int(refused[0]), int(wrong[refused[0]])), True
                 answer[bad] = malformed
                 malformed_rows += bad.size
                 first = first or (done + int(bad[0]), int(wrong[bad[0]]))
         done += n
     if done < len(out):
         out.resize(done, refcheck=False)
-    return _Part(out, malformed_rows, first)
+    return out, malformed_rows, first, False
 
 
 def regularise(

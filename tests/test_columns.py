@@ -420,9 +420,9 @@ def test_numbers_that_may_be_another_phone_are_errors(threads, malformed):
                 ASKED.contains(column, threads=threads, malformed=malformed)
             with pytest.raises(ImeiError, match=f"^row {len(column) - 1}: "):
                 ASKED.positions(column, threads=threads)
-        with pytest.raises(ImeiError, match="^row 1: "):
+        with pytest.raises(ImeiError, match=r"^row 1: "):
             ImeiSet(["490154203237518", value])
     column = np.array([49015420323751, 490154203237518])
-    with pytest.raises(ImeiError, match="^row 1: an integer of 15 digits"):
+    with pytest.raises(ImeiError, match=r"^row 1: an integer of 15 digits"):
         ASKED.contains(column, threads=threads, malformed=malformed)
     assert ASKED.contains([490154203237518, 12345678901237], digits=15).tolist() == [True, False]

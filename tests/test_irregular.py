@@ -192,6 +192,6 @@ def test_a_text_of_a_form_is_no_irregular_identity():
 def test_a_check_digit_that_is_required_is_not_got_around():
     for text in ("49015420323751", "4901542032375106", "49015420323751FF", "52003020863612#"):
         assert len(ImeiSet([text], irregular="keep", check_digit="spare")) == 1
-        with pytest.raises(ImeiError, match="^row 1: "):
+        with pytest.raises(ImeiError, match=r"^row 1: "):
             ImeiSet([IMEI, text], irregular="keep", check_digit="require")
     assert ImeiSet([ODD], irregular="keep", check_digit="require").irregular.tolist() == [ODD.encode()]

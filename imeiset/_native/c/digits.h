@@ -83,9 +83,10 @@ ALWAYS_INLINE unsigned sum4(uint64_t sums) {
     return (unsigned)((sums * UINT64_C(0x0001000100010001)) >> 48);
 }
 
-/* What the 15th digit says, given Luhn's sum over all 15. */
+/* What the 15th digit says, given Luhn's sum over all 15; without branches, which nothing could foresee. */
 ALWAYS_INLINE uint8_t check_status(unsigned sum, unsigned digit) {
-    return sum % 10 == 0 ? IMEI_OK : digit == 0 ? IMEI_CHECK_DIGIT_SPARE : IMEI_CHECK_DIGIT;
+    unsigned wrong = sum % 10 != 0; /* SPARE is one more */
+    return (uint8_t)((0u - wrong) & (IMEI_CHECK_DIGIT + (digit == 0)));
 }
 
 /* How many of the 16 bytes at p are digits, up to the first that is not. */
@@ -149,9 +150,19 @@ static size_t imei_apply_policy(int policy, size_t n, uint64_t *keys, uint8_t *s
         }
         malformed += bad;
         if (!soft) continue;
+        if (policy == POLICY_IGNORE) { /* all of them: this vectorises, too */
+            soft = 0;
+            for (size_t i = start; i < stop; i++) {
+                uint8_t is_soft = (uint8_t)imei_is_soft(status[i]);
+                soft += is_soft;
+                status[i] &= (uint8_t)(is_soft - 1);
+            }
+            malformed -= soft;
+            continue;
+        }
         for (size_t i = start; i < stop; i++) {
             if (!imei_is_soft(status[i])) continue;
-            if (policy == POLICY_IGNORE || (policy == POLICY_SPARE && status[i] != IMEI_CHECK_DIGIT)) {
+            if (policy == POLICY_SPARE && status[i] != IMEI_CHECK_DIGIT) {
                 status[i] = IMEI_OK;
                 malformed--;
             } else
