@@ -36,6 +36,7 @@ _KNOWN = {
     "pei",
 }
 _FOR_EXCEL = re.compile(rb'"?sep=.?"?\s*', re.I)
+_IRREGULAR = re.compile(rb"[0-9A-Fa-f*#]{1,16}[ \t\r]*\n?")
 _SAMPLE = 1 << 16  # bytes looked at
 _SAMPLE_ROWS = 100
 _NUMBER = re.compile(
@@ -93,17 +94,20 @@ class Dialect:
         return None
 
 
-def preamble(text: bytes | bytearray, column: str | int | None = None) -> tuple[int, int, int]:
+def preamble(
+    text: bytes | bytearray, column: str | int | None = None, irregular: bool = False
+) -> tuple[int, int, int]:
     """The blank and comment lines before the first row: their bytes, how many blank, how many comments.
 
-    A line that starts with '#' is a comment, here and everywhere below. Only one just before the first
-    row is the header instead, if it names the column, and that row does not but has as many cells. The first
+    A line that starts with '#' is a comment, unless it is the header: it stands just before the first row,
+    names the column, and that row does not but has as many cells; or it is a row, see `_is_row`. The first
     line is one, too, if it is 'sep=;' or so, which is for Excel.
     """
     size = blank = comments = 0
-    last = b""
+    last, below, lines = b"", b"", []
     for line in io.BytesIO(text):
         if line.startswith(b"#"):
+            lines.append((line, (size, blank, comments)))
             comments += 1
             last = line
         elif not size and _FOR_EXCEL.fullmatch(line):
@@ -114,9 +118,26 @@ def preamble(text: bytes | bytearray, column: str | int | None = None) -> tuple[
         else:
             if last and _heads(last, line, column):
                 return size - len(last), blank, comments - 1
+            below = line
             break
         size += len(line)
-    return size, blank, comments
+    above = [before for line, before in lines if _is_row(line, below, column, irregular)]
+    return above[0] if above else (size, blank, comments)
+
+
+def _is_row(line: bytes, below: bytes, column: str | int | None, irregular: bool) -> bool:
+    """Whether a line that starts with '#' is a row: an irregular identity, where these are kept and the text has
+    one a line; or a number like an IMEI is in it, and it has the cells of the row below, which has no titles."""
+    if irregular and _IRREGULAR.fullmatch(line) and re.search(rb"\d", line):
+        return not any(delimiter.encode() in below for delimiter in DELIMITERS)
+    for delimiter in DELIMITERS if below else "":
+        [cells, *_], [others, *_] = _rows(line, delimiter), _rows(below, delimiter)
+        titled = titled_so(others, column) or _speaking(others)
+        if isinstance(column, int):
+            titled = [i for i, cell in enumerate(others) if i == column - 1 and _is_title(cell)]
+        if len(cells) == len(others) > 1 and not titled and any(map(_NUMBER.fullmatch, cells)):
+            return True
+    return False
 
 
 def _heads(line: bytes, below: bytes, column: str | int | None) -> bool:
@@ -140,7 +161,7 @@ def sniff(
     """The layout of a text that begins like this, and where what is wanted of it stands."""
     column = options.columns[0] if options.columns else None
     start = _skipped(path, text, options.skip or 0)
-    size, blank, comments = preamble(text[start:], column)
+    size, blank, comments = preamble(text[start:], column, options.irregular == "keep")
     above = Preamble(start + size, blank, comments, options.skip or 0)
     form = FORMATS[options.format] if options.format else None
     found = _layout_of(path, text[above.size :], column, form)
@@ -197,10 +218,8 @@ def _place_of(path: str, found: Dialect, column: str | int) -> int:
     hits = titled_so(found.titles, column)
     if len(hits) == 1:
         return hits[0]
-    if hits:
-        expected = f"one column named {column!r}, or its number"
-        raise FeedColumn(path, expected, _numbered(found.titles, hits))
-    raise FeedColumn(path, f"a column named {column!r}", _nearest(column, list(found.titles)))
+    got = _numbered(found.titles, hits) if hits else _nearest(column, list(found.titles))
+    raise FeedColumn(path, f"one column named {column!r}, or its number", got)
 
 
 def _layout_of(

@@ -33,7 +33,7 @@ class RowFlaw(IntEnum):
 
 
 _TEXTS = {
-    RowFlaw.SHORT_ROW: "a row that ends before the IMEI column",
+    RowFlaw.SHORT_ROW: "a row that ends before a column that it needs",
     RowFlaw.BROKEN_QUOTE: "a stray quote, or one that hides a row",
     RowFlaw.LONG_ROW: "a row longer than allowed",
     RowFlaw.CELL_COUNT: "more or fewer cells than there are columns",

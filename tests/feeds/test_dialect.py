@@ -3,7 +3,7 @@
 import pytest
 
 from imeiset import ImeiSet, load
-from imeiset.errors import FeedColumn
+from imeiset.errors import FeedColumn, FeedEmpty
 from imeiset.feeds import Options, read
 from imeiset.feeds.dialect import Dialect, preamble, sniff
 
@@ -172,6 +172,8 @@ def test_a_line_that_starts_with_a_hash_is_a_comment(tmp_path, text, column, row
         (f"no,imei\n#1,{A},, \n# 2 ,{B}\r\n", 2),
         (f'no,imei,x\n#1,{A},"a,b"\n#"2,{B},x\n', 2),
         (f"x,{A}\n#1,{B}\n#\n", 2),
+        (f"#1,{A}\n2,{B}\n", 2),
+        (f"# of a, b\n# x\n#1,{A}\n# y\n\n#2,{A}\n3,{B}\n", 3),
         (f"no;imei\n#1;{A}\n#2,{B}\n#1;{B}\n", 2),
     ],
 )
@@ -190,6 +192,17 @@ def test_an_irregular_identity_that_starts_with_a_hash(tmp_path, irregular):
     kept = irregular == "keep"
     report = load(path, irregular=irregular).report
     assert (report.rows, report.irregular, report.comments) == (1 + kept, int(kept), 6 - kept)
+    path.write_text(f"# list\n#06#35209\n{A}\n")
+    report = load(path, irregular=irregular).report
+    assert (report.rows, report.irregular, report.comments) == (1 + kept, int(kept), 2 - kept)
+    path.write_text(f"#06#35209\nimei,x\n{A},1\n")
+    assert load(path, irregular=irregular).report.irregular == 0
+    path.write_text("#06#35209\n")
+    if kept:
+        assert load(path, irregular=irregular).report.texts == 1
+    else:
+        with pytest.raises(FeedEmpty):
+            load(path, irregular=irregular)
 
 
 @pytest.mark.parametrize(

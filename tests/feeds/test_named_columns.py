@@ -87,9 +87,9 @@ def test_dates_and_reasons(source):
     ("options", "message"),
     [
         ({"column": ["IMEI 1", 1]}, "each once"),
-        ({"column": ["IMEI 1", "IMEI 3"]}, "a column named 'IMEI 3'"),
+        ({"column": ["IMEI 1", "IMEI 3"]}, "one column named 'IMEI 3'"),
         ({"column": ["IMEI 1", 7]}, "a column 7"),
-        ({"column": 1, "where": "gone=x"}, "a column named 'gone'"),
+        ({"column": 1, "where": "gone=x"}, "one column named 'gone'"),
         ({"column": 1, "where": "9=x"}, "a column 9"),
     ],
 )
