@@ -126,8 +126,8 @@ def preamble(
 
 
 def _is_row(line: bytes, below: bytes, column: str | int | None, irregular: bool) -> bool:
-    """Whether a line that starts with '#' is a row: an irregular identity, where these are kept and the text has
-    one a line; or a number like an IMEI is in it, and it has the cells of the row below, which has no titles."""
+    """Whether a line that starts with '#' is a row: an irregular identity, where these are kept, alone as the
+    row below; or it has a number like an IMEI, and as many cells as the row below, which has no titles."""
     if irregular and _IRREGULAR.fullmatch(line) and re.search(rb"\d", line):
         return not any(delimiter.encode() in below for delimiter in DELIMITERS)
     for delimiter in DELIMITERS if below else "":
