@@ -27,6 +27,7 @@ def column(cursor, query):
     return [value for (value,) in cursor.sql(query).fetchall()]
 
 
+@pytest.mark.filterwarnings("ignore::imeiset.ImeiWarning")  # most rows are dirty on purpose
 @pytest.mark.parametrize(("listed", "words"), LISTS, ids=["set", "register"])
 def test_functions(con, listed, words):
     for malformed in (False, True):
@@ -57,6 +58,7 @@ def test_reader(con, listed, words):
     assert hits.read_all().num_rows == 0
 
 
+@pytest.mark.filterwarnings("ignore::imeiset.ImeiWarning")  # most rows are dirty on purpose
 def test_a_list_on_disk(con, tmp_path):
     ImeiSet(dirty.LISTED).save(tmp_path / "list.imei")
     register(con, "blocked", tmp_path / "list.imei", malformed=False)
