@@ -9,23 +9,19 @@ import click
 from imeiset.cli.files import (
     FILE,
     check_outputs,
-    column_option,
     force_option,
     json_option,
-    max_rejects_option,
     min_size_option,
     progress_bar,
-    rejects_option,
     stdin_once,
 )
+from imeiset.cli.options import given, reading_options
 from imeiset.deltas.changes import CHECKS
 from imeiset.errors import printable
+from imeiset.feeds.options import options_of
 
 if TYPE_CHECKING:
     from imeiset import ApplyReport
-
-
-_OTHERWISE = {"irregular": "reject", "max_rejects": 0}  # where an option is not given
 
 
 @click.command("apply")
@@ -36,16 +32,12 @@ _OTHERWISE = {"irregular": "reject", "max_rejects": 0}  # where an option is not
 @click.option(
     "--sequence", type=click.IntRange(1), metavar="N", help="Of a store: the number the first delta must get."
 )
-@click.option("--irregular", type=click.Choice(["reject", "keep"]), help="Of a store: as for build.")
-@click.option("--format", metavar="NAME", help="What the deltas have to be, as for build.")
-@column_option
+@reading_options("apply")
 @click.option("--change", type=click.Choice(["add", "remove", "update"]), help="What all rows are.")
 @click.option("--allow", multiple=True, type=click.Choice(CHECKS), help="Leave out a check; may be repeated.")
 @click.option("--expect-digest", metavar="HEX", help="Refuse another result.")
 @min_size_option
 @force_option
-@rejects_option
-@max_rejects_option
 @json_option
 def command(
     base: str, deltas: tuple[str, ...], output: str | None, allow: list[str], as_json: bool, **options: Any
@@ -67,9 +59,11 @@ def command(
     """
     from imeiset.feeds import Options
 
-    is_store, rejects = Path(base).is_dir(), options["rejects"]
+    reading = given(options, "apply")
+    options = {name: value for name, value in options.items() if name not in options_of("apply")} | reading
+    is_store, rejects = Path(base).is_dir(), reading.get("rejects")
     for name in ("list", "sequence", "irregular"):
-        if options[name] is not None and not is_store:
+        if options.get(name) is not None and not is_store:
             raise click.UsageError(f"--{name} needs the directory of a store, got {base!r}")
     if is_store and output is not None:
         raise click.UsageError(f"{base!r} is a directory: a store is changed itself, without -o")
@@ -81,13 +75,12 @@ def command(
         check_outputs(deltas, output, rejects)
     if rejects is not None:
         check_outputs((base, *deltas), rejects, None)
-    options |= {name: options[name] or otherwise for name, otherwise in _OTHERWISE.items()}
     options |= {
         "checks": {*CHECKS} - {*allow},
         "min_size": 0 if options.pop("force") else options["min_size"],
     }
     try:
-        Options(**{name: options[name] for name in ("format", "column", "rejects", *_OTHERWISE)})
+        Options(**reading)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if output is not None:

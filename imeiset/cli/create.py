@@ -1,18 +1,21 @@
 """`imeiset create`: a register to a store."""
 
+from typing import Any
+
 import click
 
-from imeiset.cli.files import DIRECTORY, FILE, json_option, max_rejects_option, rejects_option, working
+from imeiset.cli.files import DIRECTORY, FILE, json_option, working
+from imeiset.cli.options import files_option, reading_options
 from imeiset.cli.registers import load_source, show
 
 
 @click.command("create")
 @click.argument("store", type=DIRECTORY)
 @click.argument("source", type=FILE)
-@rejects_option
-@max_rejects_option
+@reading_options("run")
+@files_option
 @json_option
-def command(store: str, source: str, rejects: str | None, max_rejects: int | None, as_json: bool) -> None:
+def command(store: str, source: str, replaced: dict[str, list[str]], as_json: bool, **options: Any) -> None:
     """Make a store of a register, in the directory STORE.
 
     \b
@@ -30,7 +33,7 @@ def command(store: str, source: str, rejects: str | None, max_rejects: int | Non
         pass
     else:
         raise StoreExists(store, "a directory without a store", "one with a store: imeiset replace")
-    register, loaded = load_source(source, rejects, max_rejects)
+    register, loaded = load_source(source, replaced, options)
     with working("writing"):
         made = Store.create(store, register)
     with made:

@@ -17,30 +17,7 @@ Opened = TypeVar("Opened")
 # Shells offer the names of files, or of directories; who opens them says what is wrong with them.
 FILE, DIRECTORY = click.Path(readable=False), click.Path(file_okay=False, readable=False)
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead, one object a line.")
-rejects_option = click.option(
-    "--rejects",
-    type=FILE,
-    metavar="CSV",
-    help="Write the rejected rows to this file, of a register to one for each list.",
-)
-max_rejects_option = click.option(
-    "--max-rejects", type=click.IntRange(0), metavar="N", help="Stop after more rejected rows, in a list."
-)
 force_option = click.option("--force", is_flag=True, help="Whatever the size.")
-
-
-def _column(context: click.Context, parameter: click.Parameter, value: str | None) -> str | int | None:
-    if value is not None and not value.strip():
-        raise click.BadParameter("expected a name or a number")
-    return int(value) if value and value.isascii() and value.isdecimal() else value
-
-
-column_option = click.option(
-    "--column",
-    callback=_column,
-    metavar="NAME|N",
-    help="The column of the IMEIs, by its header or its number.",
-)
 
 
 def stdin_once(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,24 +8,25 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imeiset.cli.files import check_outputs, progress_bar
+from imeiset.cli.options import given
 from imeiset.errors import printable
+from imeiset.feeds.options import options_of
 
 if TYPE_CHECKING:
     from imeiset import LoadedRegister, Policy, Register, Verdict
     from imeiset.store import Status
 
-# Options of build that go with a description.
-_TOGETHER = ("rejects", "max_rejects", "max_rows", "as_json", "against", "min_size", "force")
-_WITHIN = ("format", "column", "check_digit", "irregular")
+# Options of build that go with a description, beside those of reading.
+_TOGETHER = ("files", "output", "replaced", "as_json", "against", "min_size", "force")
 
 
 def expect_alone(context: click.Context, files: tuple[str, ...]) -> None:
     """That `imeiset build` of a description has no other files, and no options that stand in it."""
     if len(files) > 1:
         raise click.UsageError("expected a description alone, got other files beside it: name them in it")
-    for name in context.params.keys() - {"files", "output", *_TOGETHER}:
+    for name in context.params.keys() - {*_TOGETHER, *options_of("run")}:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            why = f"write {name} = ... in its lists" if name in _WITHIN else "leave it out"
+            why = f"write {name} = ... in its lists" if name in options_of("list") else "leave it out"
             raise click.UsageError(f"--{name.replace('_', '-')} does not go with a description: {why}")
 
 
@@ -40,35 +41,33 @@ def expect_size(output: str, register: "Register", last: "Register", min_size: f
 
 
 def load(
-    description: str,
-    output: str | None,
-    rejects: str | None,
-    max_rejects: int | None = None,
-    max_rows: int | None = None,
+    description: str, output: str | None, files: dict[str, list[str]], options: dict[str, Any]
 ) -> "LoadedRegister":
-    """The register of a description, which will go to that file, if it goes to one."""
+    """The register of a description, which will go to that file, if it goes to one.
+
+    files: see `load_register`; options: of reading."""
     from imeiset import load_register
     from imeiset.feeds.description import read_description
 
-    described = read_description(description)
-    for path in (output, rejects):
+    described = read_description(description, files)
+    for path in (output, options.get("rejects")):
         if path is not None:
             check_outputs((description, *described.files), path, None)
     with progress_bar() as progress:
-        return load_register(
-            described, rejects=rejects, max_rejects=max_rejects, max_rows=max_rows, progress=progress
-        )
+        return load_register(described, **options, progress=progress)
 
 
 def load_source(
-    source: str, rejects: str | None, max_rejects: int | None
+    source: str, files: dict[str, list[str]], options: dict[str, Any]
 ) -> "tuple[Register, LoadedRegister | None]":
     """The register in a snapshot, or of a description."""
     from imeiset import Register
 
     if source.endswith(".toml"):
-        loaded = load(source, None, rejects, max_rejects)
+        loaded = load(source, None, files, given(options, "run"))
         return loaded.register, loaded
+    if files:
+        raise click.UsageError("--file needs a description FILE.toml, whose lists it names")
     return Register.open(source), None
 
 

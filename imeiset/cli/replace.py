@@ -1,5 +1,7 @@
 """`imeiset replace`: new full lists for a store."""
 
+from typing import Any
+
 import click
 
 from imeiset.cli.files import (
@@ -7,11 +9,10 @@ from imeiset.cli.files import (
     FILE,
     force_option,
     json_option,
-    max_rejects_option,
     min_size_option,
-    rejects_option,
     working,
 )
+from imeiset.cli.options import files_option, reading_options
 from imeiset.cli.registers import load_source, show
 
 
@@ -20,17 +21,17 @@ from imeiset.cli.registers import load_source, show
 @click.argument("source", type=FILE)
 @min_size_option
 @force_option
-@rejects_option
-@max_rejects_option
+@reading_options("run")
+@files_option
 @json_option
 def command(
     store: str,
     source: str,
     min_size: float,
     force: bool,
-    rejects: str | None,
-    max_rejects: int | None,
+    replaced: dict[str, list[str]],
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Give a store new full lists.
 
@@ -44,7 +45,7 @@ def command(
     from imeiset import Store
 
     with Store.open(store) as opened:
-        register, loaded = load_source(source, rejects, max_rejects)
+        register, loaded = load_source(source, replaced, options)
         with working("writing"):
             opened.replace(register, shrink=100 - min_size, force=force)
         show(loaded, store, as_json, generation=opened.generation, state_id=opened.state_id)

@@ -1,10 +1,11 @@
 """`imeiset screen`: records screened against a list, files larger than memory."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli.files import FILE, check_outputs, column_option, json_option, progress_bar, stdin_once
+from imeiset.cli.files import FILE, check_outputs, json_option, progress_bar, stdin_once
+from imeiset.cli.options import given, reading_options
 from imeiset.errors import printable
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 @click.command("screen")
 @click.argument("snapshot", type=FILE, metavar="SNAPSHOT|STORE")
 @click.argument("inputs", type=FILE, metavar="INPUT...", nargs=-1, required=True, callback=stdin_once)
-@column_option
+@reading_options("screen", leave=("lost_zeros", "skip"))
 @click.option(
     "-o",
     "--output",
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     snapshot: str,
     inputs: tuple[str, ...],
-    column: str | int | None,
     output: str | None,
     only: str | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Say of every record of files whether its IMEI is listed.
 
@@ -57,7 +59,12 @@ def command(
         check_outputs((snapshot, *files_of(inputs)[0]), output, None)
     with progress_bar() as progress:
         result = screen(
-            inputs, snapshot, column=column, output=output, only_hits=only == "hits", progress=progress
+            inputs,
+            snapshot,
+            **given(options, "screen"),
+            output=output,
+            only_hits=only == "hits",
+            progress=progress,
         )
     if as_json:
         click.echo(result.to_json())

@@ -9,11 +9,17 @@
     [[lists]]
     name = "stolen"
     status = "blacklisted"      # whitelisted, blacklisted or greylisted
-    files = ["stolen.csv.gz"]   # beside the description, or anywhere; whatever `load` reads
+    files = ["stolen-*.csv.gz"] # beside the description, or anywhere; whatever `load` reads
+    newest = true               # of the files that the pattern matches, only the last by name; or "time"
     kind = "imeis"              # or ranges, tacs, exempt, lock, imsis
     reason = "stolen"           # of what has none in its feed
     details = "keep"            # or ignore: reasons and dates of feeds
-    format = "stolen"           # these as for `load`: also column, check_digit, irregular, max_rejects
+    format = "stolen"           # these as for `load`, by the same names: see `feeds.options`
+    column = ["IMEI1", "IMEI2"]
+    where = "status=Blocked"    # or { status = ["Blocked", "Lost"] }
+    date_column = "since"       # with date_format, reason_column: what feeds say of a phone
+    change_column = "action"    # with change_values: of deltas, `imeiset apply --description`
+    change_values = { A = "add", D = "remove" }
 
 A list may come in several tables, of different kinds or options. Lists of kind exempt have no status, those
 of kind lock are blacklisted unless they say otherwise. IMSI prefixes, one a line, stand in files or in the
@@ -21,11 +27,13 @@ description: prefixes = ["26299"].
 """
 
 import os
+import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from glob import glob
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,21 +43,25 @@ from ..register.kinds import FILE_KINDS, KINDS, FileKind, ListRule
 from ..register.lists import List
 from ..register.policy import EquipmentStatus, Policy
 from ..register.register import Register
-from .formats import FORMATS
-from .options import Options
-from .sources import is_remote
+from .options import DEFAULTS, Options, options_of
+from .sources import Paths, is_remote, names_of
 
 _POLICY = ("response_type", "unlisted", "malformed", "precedence")
-_OPTIONS = ("format", "column", "check_digit", "irregular", "max_rejects")
-_LIST = ("name", "status", "kind", "reason", "files", "prefixes", "details", *_OPTIONS)
+_OPTIONS = options_of("list")
+_LIST = ("name", "status", "kind", "reason", "files", "newest", "prefixes", "details", *_OPTIONS)
+# The rules of lists that an option is for, if it is not for all that hold equipment.
+_RULES: dict[str, tuple[ListRule, ...]] = {
+    **dict.fromkeys(("irregular", "imsi", "date_column", "date_format", "reason_column"), ("exact",)),
+    **dict.fromkeys(("lost_zeros", "tbcd"), ("exact", "pair")),
+}
 _STATUSES = tuple(status.name.lower() for status in EquipmentStatus)
 _WORDS: dict[Any, str] = {
     str: "a text",
     int: "a number",
     list: "a list",
     dict: "a table",
-    (int, str): "a name or a number",
 }
+Files = Mapping[str, Paths]
 _LONGEST = 1 << 24  # bytes of a list of IMSI prefixes, and of a description
 
 
@@ -65,6 +77,7 @@ class Listing:
     prefixes: tuple[str, ...] = ()
     details: bool = True
     options: Options = field(default_factory=Options)
+    newest: str = ""  # of the files that a pattern matches: all, the last by "name", or by "time"
 
     @property
     def rule(self) -> ListRule:
@@ -90,8 +103,11 @@ class Description:
         return tuple(name for one in self.lists for name in one.files)
 
 
-def read_description(path: str | os.PathLike[str]) -> Description:
-    """Read a description. Raises FeedMissing, also for a file that it names, and FeedDescription."""
+def read_description(path: str | os.PathLike[str], files: Files | None = None) -> Description:
+    """Read a description. Raises FeedMissing, also for a file that it names, and FeedDescription.
+
+    files: instead of those of lists, by name; found from here, not from the description.
+    """
     name = os.fspath(path)
     try:
         with Path(path).open("rb") as file:
@@ -114,13 +130,13 @@ def read_description(path: str | os.PathLike[str]) -> Description:
         title = table.get("name")
         where = f"list {number}" + (f", {title!r}" if isinstance(title, str) else "")
         lists.append(_listing(_TomlTable(name, where, table, _LIST), Path(name).parent))
-    described = Description(name, policy, tuple(lists))
     with understood(name):
-        empty_register(described)
-    for source in described.files:
-        if source != "-" and not is_remote(source) and not Path(source).exists():
-            raise FeedMissing(source, f"a file that {name} names", "No such file or directory")
-    return described
+        empty_register(Description(name, policy, tuple(lists)))
+    given = _replaced(name, lists, files or {})
+    for place, one in enumerate(lists):
+        folder = Path() if place in given else Path(name).parent
+        lists[place] = _found(name, replace(one, files=given.get(place, one.files)), folder)
+    return Description(name, policy, tuple(lists))
 
 
 class _TomlTable:
@@ -154,6 +170,24 @@ class _TomlTable:
         if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
             raise self.error(f"texts as {key!r}", mask_text(repr(value)))
         return tuple(value)
+
+    def option(self, key: str) -> Any:
+        """An option of reading, as `Options` holds it."""
+        option = _OPTIONS[key]
+        if option.words:
+            return self.one_of(key, option.words)
+        try:
+            return option.read(self._values[key])
+        except ValueError as error:
+            raise self.error(f"{error} as {key!r}", mask_text(repr(self._values[key]))) from None
+
+    def newest(self) -> str:
+        """By what the newest file is told: its "name", the "time" of its last change; "" for all files."""
+        value = self._values.get("newest", False)
+        known = {False: "", True: "name", "name": "name", "time": "time"}
+        if not isinstance(value, bool | str) or value not in known:
+            raise self.error('true, false, "name" or "time" as \'newest\'', mask_text(repr(value)))
+        return known[value]
 
     def one_of(self, key: str, names: Iterable[str], otherwise: str | None = None) -> str | None:
         """One of some words, in lower case."""
@@ -204,27 +238,88 @@ def _listing(table: _TomlTable, folder: Path) -> Listing:
         raise table.error("'prefixes' in a list of kind 'imsis' only", f"kind {kind!r}")
     if not files and not prefixes:
         raise table.error("'files'", "none")
-    given: dict[str, Any] = {
-        "format": table.one_of("format", FORMATS),
-        "max_rejects": table.get("max_rejects", int),
-        "check_digit": table.one_of("check_digit", ("ignore", "spare", "require")),
-        "irregular": table.one_of("irregular", ("reject", "keep")),
-        "column": table.get("column", (int, str)),
-    }
-    given = {key: value for key, value in given.items() if value is not None}
-    if (given.get("max_rejects") or 0) < 0:
-        raise table.error("'max_rejects' from 0", f"{given['max_rejects']}")
-    if rule == "imsi" and (others := sorted(given)):
-        raise table.error("no such key in a list of kind 'imsis'", repr(others[0]))
-    if rule != "exact" and given.get("irregular") == "keep":
-        raise table.error("irregular = \"keep\" in a list of kind 'imeis' only", f"kind {kind!r}")
-    given.setdefault("format", kind if rule in ("range", "tac") else None)
-    found = tuple(
-        one if one == "-" or is_remote(one) else os.fspath(folder / Path(one).expanduser()) for one in files
-    )
+    given = _options(table, kind)
+    newest = table.newest()
+    if newest and (len(files) != 1 or not _is_pattern(files[0], folder)):
+        raise table.error("one pattern with '*' as 'files' with 'newest'", mask_text(repr(list(files))))
     details = table.one_of("details", ("keep", "ignore"), "keep") == "keep"
     reason = table.get("reason", str)
-    return Listing(name, kind, status, reason, found, prefixes, details, Options(**given))
+    return Listing(name, kind, status, reason, files, prefixes, details, given, newest)
+
+
+def _options(table: "_TomlTable", kind: FileKind) -> Options:
+    """The options of reading the files of a list."""
+    rule = FILE_KINDS[kind][1]
+    given = {name: table.option(name) for name in _OPTIONS if name in table}
+    if rule == "imsi" and (others := sorted(given)):
+        raise table.error("no such key in a list of kind 'imsis'", repr(others[0]))
+    for name, rules in _RULES.items():
+        if rule not in rules and given.get(name) not in (None, DEFAULTS[name]):
+            kinds = [one for one, (_, held) in FILE_KINDS.items() if held in rules]
+            raise table.error(
+                f"{name!r} in a list of kind {' or '.join(map(repr, kinds))} only", f"kind {kind!r}"
+            )
+    if rule in ("range", "tac"):
+        given.setdefault("format", kind)
+    try:
+        return Options(**given)
+    except ValueError as error:
+        raise table.error(str(error).removeprefix("expected "), "others") from None
+
+
+# ---- files ---------------------------------------------------------------------------------
+
+
+def _is_pattern(name: str, folder: Path) -> bool:
+    """Whether it stands for files with such names, and is not one itself."""
+    return re.search(r"[*?[]", name) is not None and not is_remote(name) and not (folder / name).exists()
+
+
+def _natural(path: str) -> list[str | int]:
+    """A path as people order them: numbers in it are such, 9 before 10."""
+    return [int(part) if at % 2 else part for at, part in enumerate(re.split(r"([0-9]+)", path))]
+
+
+def _found(described: str, one: Listing, folder: Path) -> Listing:
+    """A list with its files as they are here. Raises FeedMissing for one that is not there."""
+    found: dict[str, None] = {}
+    for name in one.files:
+        if name == "-" or is_remote(name):
+            found[name] = None
+            continue
+        name = os.path.expanduser(name)  # noqa: PTH111
+        path = os.fspath(folder / name)
+        if _is_pattern(name, folder):
+            named = (os.fspath(folder / match) for match in glob(name, root_dir=folder, recursive=True))  # noqa: PTH207
+            matches = [match for match in named if not Path(match).is_dir()]
+            if not matches:
+                raise FeedMissing(path, f"files that {described} names", "none of such a name")
+            matches.sort(key=lambda match: (_natural(match), match))
+            if one.newest == "time":
+                matches.sort(key=lambda match: Path(match).stat().st_mtime_ns)  # of the same time by name
+            found |= dict.fromkeys(matches[-1:] if one.newest else matches)
+        elif not Path(path).exists():
+            raise FeedMissing(path, f"a file that {described} names", "No such file or directory")
+        else:
+            found[path] = None
+    return replace(one, files=tuple(found))
+
+
+def _replaced(described: str, lists: list[Listing], files: Files) -> dict[int, tuple[str, ...]]:
+    """The files that lists get for one run, by their place."""
+    given: dict[int, tuple[str, ...]] = {}
+    for name, paths in files.items():
+        places = [place for place, one in enumerate(lists) if one.name == name]
+        if len(places) != 1:
+            expected = f"one list of the name {name!r}, to give it other files"
+            got = (
+                f"{len(places)} tables of it" if places else _nearest(name, tuple(one.name for one in lists))
+            )
+            raise FeedDescription(described, expected, got)
+        given[places[0]] = tuple(names_of(paths))
+        if not given[places[0]]:
+            raise FeedDescription(described, f"files for the list {name!r}", "none")
+    return given
 
 
 @contextmanager

@@ -202,6 +202,7 @@ class Options:
         "load list apply info",
         "What the files have to be: stolen, tacs, ranges, ...",
         words=tuple(FORMATS),
+        metavar="NAME",
     )
     column: Column | tuple[Column, ...] | None = _option(
         None,

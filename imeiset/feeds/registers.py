@@ -18,7 +18,7 @@ from ..register.layered import LayeredSet
 from ..register.pairs import LayeredPairs
 from ..register.register import Register
 from ..sets import ImeiSet
-from .description import Description, Listing, empty_register, read_description, understood
+from .description import Description, Files, Listing, empty_register, read_description, understood
 from .details import DETAILS, described
 from .formats import FORMATS
 from .loader import Progress, Rows, read
@@ -65,6 +65,7 @@ class LoadedRegister(NamedTuple):
 def load_register(
     description: Description | str | os.PathLike[str],
     *,
+    files: Files | None = None,
     rejects: str | os.PathLike[str] | None = None,
     max_rejects: int | None = None,
     max_rows: int | None = None,
@@ -79,6 +80,8 @@ def load_register(
     ----------
     description : str, os.PathLike or Description
         The TOML file.
+    files : mapping of str to paths, optional
+        For this run, other files of lists: by the name of the list, as `load` takes them.
     rejects : str or os.PathLike, optional
         Where rejected rows go: for each list to a file of its own, whose name ends in that of the list.
     max_rejects : int, optional
@@ -114,8 +117,11 @@ def load_register(
     >>> register.check("490154203237518").list
     'stolen'
     """
-    if not isinstance(description, Description):
-        description = read_description(description)
+    if isinstance(description, Description):
+        if files:
+            raise ValueError("files: expected with the path of a description")
+    else:
+        description = read_description(description, files)
     register, reports = empty_register(description), []
     total, done = total_of(description.files), 0
 
@@ -123,13 +129,18 @@ def load_register(
         if progress:
             progress(done + position, total)
 
-    with RejectFiles(description.files) as files:
+    with RejectFiles(description.files) as outputs:
         for one in description.lists:
-            options = replace(one.options, rejects=_rejects(one, rejects), max_rows=max_rows)
-            if options.max_rejects is None:
-                options = replace(options, max_rejects=max_rejects)
+            options = replace(
+                one.options,
+                change_column=None,  # of deltas, as are its values
+                change_values=None,
+                rejects=_rejects(one, rejects),
+                max_rejects=max_rejects if one.options.max_rejects is None else one.options.max_rejects,
+                max_rows=max_rows,
+            )
             started = time.perf_counter()
-            reading = partial(read, one.files, options=options, progress=advance, files=files)
+            reading = partial(read, one.files, options=options, progress=advance, files=outputs)
             report = _load(register, one, reading, description.path)
             report.seconds = time.perf_counter() - started
             reports.append(ListReport(one.name, one.kind, report))

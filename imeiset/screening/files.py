@@ -1,21 +1,22 @@
 """Files of records, larger than memory, screened against a list: CSV on all cores, Parquet through pyarrow.
 
-TextScreen are copied as they are, a word added to each row; nothing but the column of IMEIs is looked at.
+Rows are copied as they are, a word added to each; nothing but the columns of IMEIs is looked at.
 """
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 from .._files import publish
 from ..errors import FeedEmpty
+from ..feeds.options import Column, LostZeros, Options
 from ..feeds.sources import Paths, names_of, size_of, total_of
 from .screener import Screener
 from .tables import TABLES, TableScreen, is_table
-from .tally import ScreenReport, Tally
+from .tally import MAX_COLUMNS, ScreenReport, Tally
 from .texts import TextScreen
 
 TEXTS = (".csv", ".tsv", ".txt", ".gz", ".zst", ".zstd", ".xz", ".zip", ".xlsx", ".xlsm")
@@ -25,17 +26,21 @@ def screen(
     inputs: Paths,
     listed: Any,
     *,
-    column: str | int | None = None,
+    column: Column | Sequence[Column] | None = None,
+    lost_zeros: LostZeros | None = None,
+    skip: int | None = None,
+    digits: int = 14,
     output: str | os.PathLike[str] | None = None,
     only_hits: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> ScreenReport:
     """Screen files of records against a list, all by the state that it has now.
 
-    A malformed row, or one with more or fewer cells than the header, is not a hit: its status says why. In
-    the output, rows keep their order and their bytes; blank lines and comments before the header are left
-    out. The status stands under its title: blank cells are left out or added at the end of a row, cells that
-    are too many stand after it, and a row whose cells cannot be told, for a stray quote or CR, is quoted.
+    A malformed row, one with more cells than the header, or one that ends before the IMEI, is not a hit: its
+    status says why. In the output, rows keep their order and their bytes; blank lines, comments and lines
+    above the header are left out. The status stands under its title: blank cells are left out or added at
+    the end of a row, cells that are too many stand after it, and a row whose cells cannot be told, for a
+    stray quote or CR, is quoted.
 
     Parameters
     ----------
@@ -43,8 +48,17 @@ def screen(
         Files of delimited text (as `load` reads them) or Parquet, or directories of them.
     listed : ImeiSet, Register, Store, or path
         The list, or where it is.
-    column : str or int, optional
-        Of the IMEIs, by its name or its number from 1. Otherwise it is found.
+    column : str, int, or several of them, optional
+        Of the IMEIs, by its name or its number from 1. Otherwise it is found. Of several, up to 8, the worst
+        answer is that of the row: a hit, then malformed, then another; blank cells are none. The output then
+        has a column `status_column`, which names the one that decided.
+    lost_zeros : {'keep', 'restore', 'restore-imeisv'}, optional
+        What IMEIs are that a spreadsheet may have taken a zero from: see `load`. Otherwise a file with many
+        such is an error.
+    skip : int, optional
+        Lines above the header or the first row. Otherwise they are found.
+    digits : {14, 15}
+        What integers in Parquet are: keys, or numbers with the check digit.
     output : str or os.PathLike, optional
         A file for the rows with their status: CSV or Parquet, as its name says. For its owner only.
     only_hits : bool
@@ -60,7 +74,8 @@ def screen(
     Raises
     ------
     FeedError, SnapshotError
-        A kind of it says what is wrong with an input or the list. Nothing is published then.
+        A kind of it says what is wrong with an input or the list. Nothing is published then. A file in which
+        no row is an IMEI is a `FeedRejects`.
     ImeisetError
         `ExtraMissing`: Parquet needs pyarrow.
     OSError
@@ -85,6 +100,12 @@ def screen(
     'imei,cell,status\\n490154203237518,7,listed\\n'
     """
     started = time.perf_counter()
+    columns = column if isinstance(column, str | int | None) else tuple(column)
+    options = Options(column=columns, lost_zeros=lost_zeros, skip=skip)
+    if len(options.columns) > MAX_COLUMNS:
+        raise ValueError(f"column: expected at most {MAX_COLUMNS}, got {len(options.columns)}")
+    if digits not in (14, 15):
+        raise ValueError(f"digits: expected 14 or 15, got {digits!r}")
     files, skipped = files_of(inputs)
     read = [*files, os.fspath(listed)] if isinstance(listed, str | os.PathLike) else files
     if output is not None and os.path.realpath(output) in map(os.path.realpath, read):
@@ -100,9 +121,13 @@ def screen(
         for name in files:
             table = tables or is_table(name)
             if table not in engines:
-                engines[table] = (TableScreen if table else TextScreen)(tally, file, only_hits, to_table)
+                engines[table] = (
+                    TableScreen(tally, file, only_hits, options, digits=digits, to_table=to_table)
+                    if table
+                    else TextScreen(tally, file, only_hits, options)
+                )
                 stack.callback(engines[table].close)
-            with closing(engines[table].read(name, column)) as positions:
+            with closing(engines[table].read(name)) as positions:
                 for position in positions:
                     if progress:
                         progress(done + position, total)

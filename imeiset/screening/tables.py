@@ -8,25 +8,39 @@ from csv import Error as csv_error
 from csv import reader
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import columns, readers
+from .._native.scan import annotate
 from .._threads import in_order
-from ..errors import FeedColumn, FeedEncoding, FeedMissing, ParseStatus, mask_text
-from ..feeds.arrow import is_text, trimmed
-from ..feeds.dialect import expect_one, titled_so
+from ..errors import FeedColumn, FeedEncoding, FeedMissing, ParseStatus, mask, mask_text
+from ..feeds.arrow import is_text
+from ..feeds.dialect import Dialect, asked, expect_one, titled_so
 from ..feeds.extras import extra
+from ..feeds.options import Options
 from ..feeds.sources import Source, size_of
-from .tally import Counts, Tally
+from .tally import Cells, FileTally, Screened, Tally
 from .texts import Records
 
 TABLES = (".parquet", ".pq")
 BATCH = 1 << 17  # rows of a table
-# The place of the IMEIs, the rows, and the bytes read so far.
-Batches = Generator[tuple[int, Any, int], None, None]
+_ENDS = [b"\n"] * 256  # after a row, whatever its code
+
+
+class Batch(NamedTuple):
+    """Rows of a table, or of a text that becomes one: where the IMEIs are, their lines, and the bytes of the
+    file read so far."""
+
+    rows: Any
+    places: tuple[int, ...]
+    lines: NDArray[np.int64]
+    position: int
+
+
+Batches = Generator[Batch, None, None]
 
 
 def is_table(path: str) -> bool:
@@ -40,12 +54,23 @@ _module = partial(extra, what="Parquet files need pyarrow", name="parquet")
 class TableScreen:
     """Batches of rows through pyarrow, from Parquet or text, to Parquet or text."""
 
-    def __init__(self, tally: Tally, output: BinaryIO | None, only_hits: bool, to_table: bool) -> None:
+    def __init__(
+        self,
+        tally: Tally,
+        output: BinaryIO | None,
+        only_hits: bool,
+        options: Options,
+        *,
+        digits: int,
+        to_table: bool,
+    ) -> None:
         self._tally, self._output, self._only_hits, self._to_table = tally, output, only_hits, to_table
+        self._options, self._digits = options, digits
         self._pa = _module("pyarrow")
         self._words = self._pa.array([tally.words.get(code, "") for code in range(256)])
         self._writer: Any = None
         self._schema: Any = None  # of the first file
+        self._titles: Any = None  # of its columns of IMEIs, if there are several
         self._written: Any = None  # of the output
 
     def close(self) -> None:
@@ -53,56 +78,65 @@ class TableScreen:
         if self._writer:
             self._writer.close()
 
-    def read(self, path: str, column: str | int | None) -> Generator[int, None, None]:
+    def read(self, path: str) -> Generator[int, None, None]:
         """Screen a file; yields about the bytes of it that were read."""
+        file = FileTally(self._tally, path, self._options.lost_zeros)
         try:
-            batches = self._parquet(path, column) if is_table(path) else self._text(path, column)
+            batches = self._parquet(path) if is_table(path) else self._text(path)
             with closing(batches), closing(in_order(partial(self._screen, path), batches)) as screened:
-                for batch, codes, counts, position in screened:
-                    self._tally.add(counts)
+                for rows, found, position in screened:
+                    file.add(found)
                     if self._output:
-                        self._write(batch, codes)
+                        self._write(rows, found)
                     yield position
+            file.end(header=True)
         except (self._pa.ArrowException, UnicodeDecodeError) as error:  # a title may be no UTF-8
             said = re.sub("(columns, got [0-9]+):.*", r"\1", str(error), flags=re.S)  # not the row
             raise FeedEncoding(path, "a file that pyarrow reads", mask_text(said)) from error
 
-    def _parquet(self, path: str, column: str | int | None) -> Batches:
+    def _parquet(self, path: str) -> Batches:
         with _reading(path):
             file = _module("pyarrow.parquet").ParquetFile(path)
         with file:
             names = file.schema_arrow.names
-            at, size, rows = _place(path, names, column), size_of(path) or 0, 0
-            self._start(path, file.schema_arrow)
-            alone = not self._output and names.count(names[at]) == 1
-            batches = file.iter_batches(BATCH, columns=[names[at]] if alone else None)
+            places, size, rows = _places(path, names, self._options), size_of(path) or 0, 0
+            self._start(path, file.schema_arrow, places)
+            wanted = [names[place] for place in places]
+            alone = not self._output and all(names.count(name) == 1 for name in wanted)
+            batches = file.iter_batches(BATCH, columns=wanted if alone else None)
             while True:
                 with _reading(path):
                     batch = next(batches, None)
                 if batch is None:
                     return
+                lines = np.arange(rows + 1, rows + 1 + batch.num_rows)
                 rows += batch.num_rows
-                place = batch.schema.get_field_index(names[at]) if alone else at
-                yield place, batch, size * rows // file.metadata.num_rows
+                found = tuple(map(batch.schema.get_field_index, wanted)) if alone else places
+                yield Batch(batch, found, lines, size * rows // file.metadata.num_rows)
 
-    def _text(self, path: str, column: str | int | None) -> Batches:
+    def _text(self, path: str) -> Batches:
         with Source(path) as source:
-            records = Records(source, column)
-            if not records.dialect.header:
+            records = Records(source, self._options)
+            dialect = records.dialect
+            if not dialect.header:
                 raise FeedColumn(path, "a header, to make Parquet of it", "none")
-            delimiter = records.dialect.delimiter.decode() or ","
+            delimiter = dialect.delimiter.decode() or ","
             try:
                 names = next(reader([records.title.decode()], delimiter=delimiter))
             except (UnicodeDecodeError, csv_error):
                 expected = "a header in UTF-8 without a CR, to make Parquet of it"
                 raise FeedEncoding(path, expected, "another") from None
+            names = names[: dialect.most]
             text = self._pa.string()
-            self._start(path, self._pa.schema([(name, text) for name in names]))
-            for piece in records:
-                while records.scanner.batch():
-                    pass
-                if rows := piece[: len(piece) - records.scanner.unfinished]:
-                    yield records.dialect.column, (rows, names, delimiter), source.position
+            self._start(path, self._pa.schema([(name, text) for name in names]), dialect.columns)
+            for batch in records.batches():
+                if (flaws := np.flatnonzero(batch.rows[:, 3])).size:
+                    flaw = self._tally.words[int(batch.rows[flaws[0], 3])]
+                    expected = f"rows of {len(names)} cells, to make Parquet of them"
+                    raise FeedEncoding(path, expected, flaw, line=int(batch.lines[flaws[0]]))
+                codes = np.zeros(len(batch.rows), np.uint8)
+                rows = annotate(batch.text, batch.rows, codes, _ENDS, dialect.delimiter, dialect.most)
+                yield Batch((rows, names, delimiter), dialect.columns, batch.lines, batch.position)
 
     def _parsed(self, path: str, text: bytes, names: list[str], delimiter: str) -> Any:
         """Whole rows as a batch of texts: one block, as two may lose a line end (apache/arrow#51368)."""
@@ -118,38 +152,51 @@ class TableScreen:
         )
         return self._pa.RecordBatch.from_arrays([one.combine_chunks() for one in found.columns], names)
 
-    def _screen(self, path: str, given: tuple[int, Any, int]) -> tuple[Any, NDArray[np.uint8], Counts, int]:
-        """A batch, or its hits, their codes, and its counts."""
-        at, batch, position = given
-        if isinstance(batch, tuple):
-            batch = self._parsed(path, *batch)
-        try:
-            column = readers.materialized(batch.column(at))
-            keys, status = columns.parse(column)
-            blanks = np.isin(status, (ParseStatus.SEPARATOR, ParseStatus.NOT_DIGIT))
-            if blanks.any() and is_text(batch.schema.types[at]):  # around a text they are no part of it
-                column = readers.materialized(trimmed(batch.column(at)))
-                keys, status = columns.parse(column)
-        except TypeError as error:
-            raise FeedColumn(path, "a column of texts, or of 14-digit integers", str(error)) from error
-        codes, counts = self._tally.screened(keys, status, readers.values(column))
+    def _screen(self, path: str, batch: Batch) -> tuple[Any, Screened, int]:
+        """The rows of a batch, or its hits, and what was found in them."""
+        rows = self._parsed(path, *batch.rows) if isinstance(batch.rows, tuple) else batch.rows
+        cells = [self._cells(path, rows, place, batch.lines) for place in batch.places]
+        found = self._tally.screened(cells, path, batch.lines)
         if self._output and self._only_hits:
-            rows = np.flatnonzero(self._tally.is_hit[codes])
-            batch, codes = batch.take(self._pa.array(rows)), codes[rows]
-        return batch, codes, counts, position
+            hits = np.flatnonzero(self._tally.is_hit[found.codes])
+            rows, found = rows.take(self._pa.array(hits)), found.some(hits)
+        return rows, found, batch.position
 
-    def _start(self, path: str, schema: Any) -> None:
+    def _cells(self, path: str, rows: Any, place: int, lines: NDArray[np.int64]) -> Cells:
+        """A column of IMEIs: texts as those of other files, or integers."""
+        column, pa = rows.column(place), self._pa
+        if is_text(column.type):
+            kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+            texts = column.cast(kind).cast(pa.large_binary())
+            missing = texts.is_null().to_numpy(zero_copy_only=False) if texts.null_count else None
+            _, offsets, text = texts.buffers()
+            ends = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+            return Cells.of_arrow(text or b"", ends, missing, self._options.lost_zeros)
+        try:
+            column = readers.materialized(column)
+            keys, status = columns.parse(column, digits=self._digits)
+            value = readers.values(column, digits=self._digits)
+        except TypeError as error:
+            raise FeedColumn(path, "a column of texts, or of integers", str(error)) from error
+        refused = np.flatnonzero(status == ParseStatus.FIFTEEN_DIGITS)
+        if refused.size:
+            row = int(refused[0])
+            expected = "integers of 14 digits; --digits 15 reads such as have the check digit"
+            raise FeedColumn(path, expected, f"'{mask(value(row))}'", line=int(lines[row]))
+        return Cells(keys, status, value)
+
+    def _start(self, path: str, schema: Any, places: tuple[int, ...]) -> None:
         """Begin the output with the columns of the first file; the others must have the same."""
         if self._output is None:
             return
         if self._writer is None:
-            kind = self._words.type
-            self._schema = schema
-            self._written = schema.append(
-                self._pa.field(
-                    "status", self._pa.dictionary(self._pa.uint8(), kind) if self._to_table else kind
-                )
-            )
+            words = self._words.type
+            kind = self._pa.dictionary(self._pa.uint8(), words) if self._to_table else words
+            self._schema, added = schema, [self._pa.field("status", kind)]
+            if len(places) > 1:
+                self._titles = self._pa.array([schema.names[place] for place in places])
+                added.append(self._pa.field("status_column", self._pa.string()))
+            self._written = self._pa.schema([*schema, *added], schema.metadata)
             make = (
                 _module("pyarrow.parquet").ParquetWriter
                 if self._to_table
@@ -163,11 +210,13 @@ class TableScreen:
                 mask_text(schema.names),
             )
 
-    def _write(self, batch: Any, codes: NDArray[np.uint8]) -> None:
-        words = self._pa.DictionaryArray.from_arrays(self._pa.array(codes), self._words)
-        words = words if self._to_table else words.cast(self._words.type)
+    def _write(self, rows: Any, found: Screened) -> None:
+        words = self._pa.DictionaryArray.from_arrays(self._pa.array(found.codes), self._words)
+        added = [words if self._to_table else words.cast(self._words.type)]
+        if self._titles is not None:
+            added.append(self._titles.take(self._pa.array(found.columns)))
         self._writer.write_batch(
-            self._pa.RecordBatch.from_arrays([*batch.columns, words], schema=self._written)
+            self._pa.RecordBatch.from_arrays([*rows.columns, *added], schema=self._written)
         )
 
 
@@ -184,14 +233,14 @@ def _reading(path: str) -> Iterator[None]:
         raise FeedEncoding(path, "a file that pyarrow reads", mask_text(str(error))) from error
 
 
-def _place(path: str, names: list[str], column: str | int | None) -> int:
-    """Which of the columns has the IMEIs."""
-    if isinstance(column, int) and 1 <= column <= len(names):
-        return column - 1
-    if column is None:
-        expect_one(path, names)
-    found = [] if isinstance(column, int) else titled_so(names, column)
+def _places(path: str, names: list[str], options: Options) -> tuple[int, ...]:
+    """Which of the columns have the IMEIs."""
+    titles = tuple(names)
+    if options.columns:
+        layout = Dialect(b",", (0,), header=True, most=len(titles), titles=titles)
+        return asked(path, layout, options).columns
+    expect_one(path, titles)
+    found = titled_so(titles, None)
     if len(found) != 1:
-        wanted = "one column of IMEIs" if column is None else f"a column {column!r}"
-        raise FeedColumn(path, wanted, mask_text(f"columns {', '.join(names)}"))
-    return found[0]
+        raise FeedColumn(path, "one column of IMEIs, or --column", mask_text(f"columns {', '.join(names)}"))
+    return (found[0],)

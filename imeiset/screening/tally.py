@@ -1,17 +1,26 @@
 """What was screened, counted: rows by status, hits by list and by TAC."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import readers
-from ..feeds.report import RowFlaw
-from .screener import Screener
+from .._native import records
+from ..errors import FeedEmpty, FeedRejects, ParseStatus
+from ..feeds.options import LostZeros
+from ..feeds.report import RowFlaw, Suspects
+from ..feeds.zeros import expect_zeros
+from ..sets import ImeiSet
+from .screener import Codes, Lists, Screener
 
+_BLANK = (ParseStatus.EMPTY, ParseStatus.MISSING)
 TOP = 10  # TACs reported
+MAX_COLUMNS = 8  # of IMEIs: with the words, 256 answers
+_RESTORED: dict[LostZeros | None, int] = {"restore": 14, "restore-imeisv": 15}
 
 
 @dataclass(slots=True)
@@ -30,6 +39,12 @@ class ScreenReport:
         Hits by the list that decided.
     tacs : dict of str to int
         The TACs with the most hits, and how many.
+    lost_zeros : Suspects
+        IMEIs of 14 digits that are an IMEI with a zero before them, as a spreadsheet drops it: how many, and
+        the file and line of the first. With ``lost_zeros="restore"``, the ones that got it back.
+    lost_zeros_imeisv : Suspects
+        IMEIs of 15 digits with a wrong check digit, which may be an IMEISV without its zero. With
+        ``lost_zeros="restore-imeisv"``, the ones that got it back.
     seconds : float
         How long it took.
     skipped : list of str
@@ -50,6 +65,8 @@ class ScreenReport:
     words: dict[str, int] = field(default_factory=dict)
     lists: dict[str, int] = field(default_factory=dict)
     tacs: dict[str, int] = field(default_factory=dict)
+    lost_zeros: Suspects = field(default_factory=Suspects)
+    lost_zeros_imeisv: Suspects = field(default_factory=Suspects)
     seconds: float = 0.0
     skipped: list[str] = field(default_factory=list)
 
@@ -69,8 +86,67 @@ class ScreenReport:
         return json.dumps(asdict(self))
 
 
-# Rows by code, hits by list (the first: by none), and columns of the TACs of hits and how many each has.
-Counts = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]
+class Cells(NamedTuple):
+    """A column of IMEIs of a batch of rows."""
+
+    keys: readers.Keys
+    status: readers.Statuses
+    value: Callable[[int], object]  # what stands in a row
+    digits: tuple[int, int, int] = (0, 0, 0)  # texts of 14, 15 and 16 digits
+    lost: tuple[tuple[int, list[int]], ...] = ((0, []), (0, []))  # zeros: how many, and the rows of the first
+
+    @classmethod
+    def of_text(
+        cls, text: bytes, cells: NDArray[np.int32], delimiter: bytes, zeros: LostZeros | None
+    ) -> "Cells":
+        """Those of a delimited text that lie between starts and ends."""
+        starts, ends = cells
+        keys, status = readers.buffers(len(starts))
+        found = records.read(text, starts, ends, keys, status, _RESTORED.get(zeros, 0), delimiter)
+        return cls(keys, status, lambda row: text[starts[row] : ends[row]], found[0], found[1:])
+
+    @classmethod
+    def of_arrow(
+        cls,
+        text: Any,
+        offsets: NDArray[np.int64],
+        missing: NDArray[np.bool_] | None,
+        zeros: LostZeros | None,
+    ) -> "Cells":
+        """Those of an Arrow column."""
+        starts, ends = offsets[:-1], offsets[1:]
+        if missing is not None:
+            ends = np.where(missing, starts, ends)
+        keys, status = readers.buffers(len(starts))
+        first = int(offsets[0])  # of a slice of a large column, only its bytes
+        text = memoryview(text).cast("B")[first : int(offsets[-1])]
+        starts, ends = starts - first, ends - first
+        found = records.read(text, starts, ends, keys, status, _RESTORED.get(zeros, 0))
+        if missing is not None:
+            status[missing] = ParseStatus.MISSING
+
+        def value(row: int) -> bytes | None:
+            return None if status[row] == ParseStatus.MISSING else bytes(text[starts[row] : ends[row]])
+
+        return cls(keys, status, value, found[0], found[1:])
+
+
+class Screened(NamedTuple):
+    """What a batch of rows came to."""
+
+    codes: Codes
+    by_code: NDArray[np.int64]
+    columns: NDArray[np.intp] | None  # which of several columns decided
+    by_list: NDArray[np.int64]  # hits; the first: by none
+    by_tac: NDArray[np.uint64]  # the TACs of hits, and how many each has
+    understood: int  # rows with an IMEI, or a text that the list keeps
+    digits: tuple[int, ...]
+    lost: tuple[Suspects, ...]
+
+    def some(self, rows: NDArray[np.intp]) -> "Screened":
+        """With the answers of these rows only."""
+        places = None if self.columns is None else self.columns[rows]
+        return self._replace(codes=self.codes[rows], columns=places)
 
 
 class Tally:
@@ -80,38 +156,81 @@ class Tally:
         self._screener = screener.now()
         self._lists = self._screener.lists
         self.words = dict(enumerate(screener.words))
-        self.words |= {int(flaw): f"malformed: {flaw.name.lower().replace('_', ' ')}" for flaw in RowFlaw}
+        self._malformed = len(screener.words) - max(ParseStatus)  # the first code of a malformed row
+        self._policy = not isinstance(screener.list, ImeiSet) and screener.list.policy.malformed is not None
+        self.flaws = {int(flaw): f"malformed: {flaw.name.lower().replace('_', ' ')}" for flaw in RowFlaw}
+        self.words |= self.flaws
         self.is_hit = np.zeros(256, bool)
         self.is_hit[list(screener.hits)] = True
+        # Of several IMEIs of a record the worst decides: hits in their order, then what is malformed.
+        self._rank = np.full(256, 3, np.uint8)
+        self._rank[: self._malformed] = 1
+        self._rank[list(screener.hits)] = range(4 + len(screener.hits), 4, -1)
         self._codes = np.zeros(256, np.int64)
         self._by_list = np.zeros(len(self._lists) + 1, np.int64)
         self._by_tac: list[NDArray[np.uint64]] = []
         self._pending = 0
+        self.lost = (Suspects(), Suspects())
 
     def screened(
         self,
-        keys: readers.Keys,
-        status: readers.Statuses,
-        value: Callable[[int], object],
+        columns: Sequence[Cells],
+        path: str,
+        lines: NDArray[np.int64],
         flaws: NDArray[np.int32] | None = None,
-    ) -> tuple[NDArray[np.uint8], Counts]:
-        """The codes of parsed rows, and what `add` is to count; from any thread."""
-        codes, lists = self._screener.decided(keys, status, value)
+    ) -> Screened:
+        """What is said of rows, whose lines are given; from any thread."""
+        codes, lists, keys, understood, places = self._decided(columns)
         if flaws is not None and flaws.any():
             codes = np.where(flaws, flaws, codes).astype(np.uint8)
+            understood &= flaws == 0
         hits = self.is_hit[codes]
         tacs = keys[hits] // np.uint64(10**6)
         by_tac = np.array(np.unique(tacs[tacs < 10**8], return_counts=True), np.uint64)  # a text has none
         by_list = np.bincount(lists[hits] + 1, minlength=len(self._by_list))
-        return codes, (np.bincount(codes, minlength=256), by_list, by_tac)
+        lost = (Suspects(), Suspects())
+        for cells in columns:
+            for suspects, (count, rows) in zip(lost, cells.lost, strict=True):
+                suspects.add(count, path, lines[rows].tolist())
+        digits = tuple(map(sum, zip(*(cells.digits for cells in columns), strict=True)))
+        by_code = np.bincount(codes, minlength=256)
+        return Screened(
+            codes, by_code, places, by_list, by_tac, int(np.count_nonzero(understood)), digits, lost
+        )
 
-    def add(self, counts: Counts) -> None:
+    def _decided(
+        self, columns: Sequence[Cells]
+    ) -> tuple[Codes, Lists, readers.Keys, NDArray[np.bool_], NDArray[np.intp] | None]:
+        """Of each row the code, the list and the key that decided, whether it was understood, and by which
+        of several columns."""
+        answers = [self._screener.decided(*cells[:3]) for cells in columns]
+        understood = [
+            (cells.status == 0) | self._kept(codes, lists)
+            for cells, (codes, lists) in zip(columns, answers, strict=True)
+        ]
+        if len(columns) == 1:
+            return *answers[0], columns[0].keys, understood[0], None
+        # A blank cell is not an IMEI, and does not decide unless all are blank.
+        ranks = [
+            np.where(np.isin(cells.status, _BLANK), 0, self._rank[codes])
+            for cells, (codes, _) in zip(columns, answers, strict=True)
+        ]
+        worst = np.argmax(ranks, axis=0)
+        rows = np.arange(len(worst))
+        codes, lists = (np.stack(each)[worst, rows] for each in zip(*answers, strict=True))
+        keys = np.stack([cells.keys for cells in columns])[worst, rows]
+        return codes, lists, keys, np.any(understood, axis=0), worst
+
+    def _kept(self, codes: Codes, lists: Lists) -> NDArray[np.bool_]:
+        """Of malformed rows, which are texts that the list keeps."""
+        return lists >= 0 if self._policy else codes < self._malformed
+
+    def add(self, found: Screened) -> None:
         """Count a batch."""
-        codes, by_list, by_tac = counts
-        self._codes += codes
-        self._by_list += by_list
-        self._by_tac.append(by_tac)
-        self._pending += by_tac.shape[1]
+        self._codes += found.by_code
+        self._by_list += found.by_list
+        self._by_tac.append(found.by_tac)
+        self._pending += found.by_tac.shape[1]
         if self._pending > 1 << 20:
             self._fold()
 
@@ -133,4 +252,47 @@ class Tally:
         words = {self.words[code]: int(self._codes[code]) for code in np.flatnonzero(self._codes).tolist()}
         hits = int(self._codes[self.is_hit].sum())
         lists = dict(zip(self._lists, self._by_list[1:].tolist(), strict=True))
-        return ScreenReport(files, int(self._codes.sum()), hits, words, lists, tacs, seconds, skipped)
+        return ScreenReport(
+            files, int(self._codes.sum()), hits, words, lists, tacs, *self.lost, seconds, skipped
+        )
+
+
+class FileTally:
+    """What was found in one file, which may have to be refused."""
+
+    def __init__(self, tally: Tally, path: str, zeros: LostZeros | None) -> None:
+        self._tally, self._path, self._zeros = tally, path, zeros
+        self._codes = np.zeros(256, np.int64)
+        self._digits = np.zeros(3, np.int64)
+        self._lost = (Suspects(), Suspects())
+        self._understood = 0
+
+    def add(self, found: Screened) -> None:
+        """Count a batch, of the file and of all."""
+        self._tally.add(found)
+        self._codes += found.by_code
+        self._digits += found.digits
+        self._understood += found.understood
+        for suspects, more in zip(self._lost, found.lost, strict=True):
+            suspects.add(more.count, self._path, [line for _, line in more.first])
+
+    def end(self, header: bool) -> None:
+        """Raise the kind of FeedError that says why the file may not be screened as it is."""
+        rows = int(self._codes.sum())
+        if not rows and not header:
+            raise FeedEmpty(self._path, "rows", "only comments and blank lines")
+        if rows and not self._understood:
+            said = ", ".join(
+                f"{self._codes[code]:,} {self._tally.words[code]}"
+                for code in np.flatnonzero(self._codes).tolist()
+            )
+            raise FeedRejects(self._path, "IMEIs", f"none in {rows:,} rows: {said}")
+        expect_zeros(self._path, self._digits.tolist(), *self._lost, self._zeros)
+        _, imeis, imeisvs = self._digits.tolist()
+        self._name(0)
+        if self._zeros == "restore-imeisv" or imeisvs > imeis:  # other wrong check digits are no such sign
+            self._name(1)
+
+    def _name(self, kind: int) -> None:
+        more = self._lost[kind]
+        self._tally.lost[kind].add(more.count, self._path, [line for _, line in more.first])

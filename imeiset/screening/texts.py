@@ -1,15 +1,16 @@
 """Delimited text, screened: every row is copied as it is, with its status."""
 
+import csv
+import io
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from functools import partial
 from itertools import chain
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._native import parse as _parse
 from .._native.scan import Scanner, annotate
 from .._threads import in_order
 from ..errors import FeedColumn, FeedEmpty, FeedEncoding, FeedLimit
@@ -17,31 +18,48 @@ from ..feeds.dialect import Dialect, sniff
 from ..feeds.options import MAX_LINE, Options
 from ..feeds.reader import MAX_RETURNS, header_of
 from ..feeds.report import RowFlaw
+from ..feeds.rows import whole_row
 from ..feeds.sources import Source
-from .tally import Counts, Tally
+from .tally import Cells, FileTally, Screened, Tally
 
-Batch = tuple[bytes, NDArray[np.int32], NDArray[np.int32], int]
-"""A text, some rows of it and their IMEIs, and the bytes of the file read so far."""
+
+class Batch(NamedTuple):
+    """Rows of a text: where they and their IMEIs lie, their lines, and the bytes of the file read so far."""
+
+    text: bytes
+    rows: NDArray[np.int32]
+    cells: list[NDArray[np.int32]]
+    lines: NDArray[np.int64]
+    position: int
 
 
 class Records:
     """The text of a source below its header, in pieces, with which a scanner was fed."""
 
-    def __init__(self, source: Source, column: str | int | None) -> None:
+    def __init__(self, source: Source, options: Options) -> None:
+        self._source = source
         self._pieces = map(partial(_taken, source), source)
         if (text := next(self._pieces, None)) is None:
             raise FeedEmpty(source.path, "text", "an empty file")
-        self.dialect, self.title, used = _begin(source.path, text, column)
+        self.dialect, self.title, used = _begin(source.path, text, options)
         self._first = text[used:]
+        dialect, places = self.dialect, sorted(self.dialect.columns)
+        self._order = [places.index(place) for place in dialect.columns]
         self.scanner = Scanner(
-            self.dialect.delimiter,
-            (self.dialect.column,),
+            dialect.delimiter,
+            places,
+            comments=True,
+            irregular=True,
             first_line=text[:used].count(b"\n") + 1,
-            fewest=self.dialect.fewest,
-            most=self.dialect.most,
+            fewest=whole_row(dialect),
+            most=dialect.most,
+            needed=places[-1] + 1 if dialect.header else None,
+            shorter=dialect.header,
+            identities=self._order,
         )
 
-    def __iter__(self) -> Iterator[bytes]:
+    def pieces(self) -> Iterator[bytes]:
+        """The text, which the scanner has then to find the rows of."""
         rest = b""
         for piece in chain([self._first], self._pieces):
             text = rest + piece
@@ -50,6 +68,17 @@ class Records:
             rest = text[len(text) - self.scanner.unfinished :]
         self.scanner.feed(rest, final=True)
         yield rest
+
+    def batches(self) -> Iterator[Batch]:
+        """The rows, some at a time."""
+        scanner = self.scanner
+        for text in self.pieces():
+            while scanner.batch():
+                rows = scanner.rows.copy()
+                _expect_ends(self._source.path, scanner)
+                cells = [scanner.cells[place].copy() for place in self._order]
+                lines = scanner.first_line + rows[:, 2].astype(np.int64)
+                yield Batch(text, rows, cells, lines, self._source.position)
 
 
 def _taken(source: Source, chunk: tuple[bytearray, int, int]) -> bytes:
@@ -62,64 +91,79 @@ def _taken(source: Source, chunk: tuple[bytearray, int, int]) -> bytes:
 class TextScreen:
     """Delimited text to the same text: this thread finds the rows, others screen them."""
 
-    def __init__(self, tally: Tally, output: BinaryIO | None, only_hits: bool, to_table: bool) -> None:
-        self._tally, self._output, self._only_hits = tally, output, only_hits
-        self._header: tuple[bytes, bytes] | None = None  # of the first file, and its delimiter
-        self._words = [b""] * 256  # after a row of that code
+    def __init__(self, tally: Tally, output: BinaryIO | None, only_hits: bool, options: Options) -> None:
+        self._tally, self._output, self._only_hits, self._options = tally, output, only_hits, options
+        self._header: tuple[bytes, bytes, int] | None = None  # of the first file, its delimiter and columns
+        self._words = [b""] * 256  # after a row of that answer
+        self._answers = np.zeros(256, np.uint8)  # by code: that of the first column
 
     def close(self) -> None:
         """Nothing: all is written."""
 
-    def read(self, path: str, column: str | int | None) -> Generator[int, None, None]:
+    def read(self, path: str) -> Generator[int, None, None]:
         """Screen a file; yields the bytes of it that were read."""
         with Source(path) as source:
-            records = Records(source, column)
+            records = Records(source, self._options)
             self._start(path, records.dialect, records.title)
-            screen = partial(self._screen, records.dialect)
-            with closing(in_order(screen, self._batches(source, records))) as screened:
-                for out, counts, position in screened:
-                    self._tally.add(counts)
+            file = FileTally(self._tally, path, self._options.lost_zeros)
+            screen = partial(self._screen, path, records.dialect)
+            with closing(in_order(screen, self._whole(path, records.batches()))) as screened:
+                for out, found, position in screened:
+                    file.add(found)
                     if self._output:
                         self._output.write(out)
                     yield position
+            file.end(records.dialect.header)
             yield source.position
 
-    def _batches(self, source: Source, records: Records) -> Iterator[Batch]:
-        scanner = records.scanner
-        for text in records:
-            while scanner.batch():
-                rows = scanner.rows.copy()
-                _expect_ends(source.path, scanner)
-                if self._output and (rows[:, 3] == RowFlaw.LONG_ROW).any():
-                    raise FeedLimit(source.path, f"rows of at most {MAX_LINE} bytes", "a longer one")
-                yield text, rows, scanner.cells[0].copy(), source.position
+    def _whole(self, path: str, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches, whose rows can be written."""
+        for batch in batches:
+            if self._output and (batch.rows[:, 3] == RowFlaw.LONG_ROW).any():
+                raise FeedLimit(path, f"rows of at most {MAX_LINE} bytes", "a longer one")
+            yield batch
 
     def _start(self, path: str, dialect: Dialect, title: bytes) -> None:
         """Write the header of the first file; the others must have the same."""
-        delimiter = dialect.delimiter or b","
-        if self._header is None:
-            self._header = title, delimiter
-            for code, word in self._tally.words.items():
+        delimiter, columns = dialect.delimiter or b",", dialect.columns
+        if self._header is not None:
+            if self._output and self._header != (title, delimiter, len(columns)):
+                raise FeedColumn(path, "the header of the first file", "another")
+            return
+        self._header = title, delimiter, len(columns)
+        names = [dialect.titles[place] if dialect.header else str(place + 1) for place in columns]
+        of_column = [_cell(name, delimiter) for name in names] if len(names) > 1 else [b""]
+        for answer, (code, word) in enumerate(self._tally.words.items()):
+            self._answers[code] = answer * len(columns)
+            for place, name in enumerate(of_column):
                 if self._tally.is_hit[code] or not self._only_hits:
-                    self._words[code] = delimiter + word.encode() + b"\n"
-            if self._output and dialect.header:
-                self._output.write(title + delimiter + b"status\n")
-        elif self._output and self._header != (title, delimiter):
-            raise FeedColumn(path, "the header of the first file", "another")
+                    name = name if code not in self._tally.flaws or not name else delimiter
+                    self._words[answer * len(columns) + place] = delimiter + word.encode() + name + b"\n"
+        if self._output and dialect.header:
+            more = delimiter + b"status_column" if len(columns) > 1 else b""
+            self._output.write(title + delimiter + b"status" + more + b"\n")
 
-    def _screen(self, dialect: Dialect, batch: Batch) -> tuple[bytes, Counts, int]:
-        """The annotated text of a batch, and its counts."""
-        text, rows, cells, position = batch
-        keys, status = np.empty(len(rows), np.uint64), np.empty(len(rows), np.uint8)
-        _parse.spans(text, cells[0], cells[1], keys, status)
-        _parse.apply_policy("ignore", keys, status)
-        codes, counts = self._tally.screened(
-            keys, status, lambda row: text[cells[0, row] : cells[1, row]], rows[:, 3]
-        )
-        out = (
-            annotate(text, rows, codes, self._words, dialect.delimiter, dialect.most) if self._output else b""
-        )
-        return out, counts, position
+    def _screen(self, path: str, dialect: Dialect, batch: Batch) -> tuple[bytes, Screened, int]:
+        """The annotated text of a batch, and what was found in it."""
+        text, rows = batch.text, batch.rows
+        columns = [
+            Cells.of_text(text, cells, dialect.delimiter, self._options.lost_zeros) for cells in batch.cells
+        ]
+        found = self._tally.screened(columns, path, batch.lines, rows[:, 3])
+        out = b""
+        if self._output:
+            answers = self._answers[found.codes]
+            if found.columns is not None:
+                answers += found.columns.astype(np.uint8)
+            out = annotate(text, rows, answers, self._words, dialect.delimiter, dialect.most)
+        return out, found, batch.position
+
+
+def _cell(name: str, delimiter: bytes) -> bytes:
+    """A further cell of a row."""
+    out = io.StringIO()
+    csv.writer(out, delimiter=delimiter.decode(), lineterminator="").writerow([name])
+    return delimiter + out.getvalue().encode(errors="surrogateescape")
 
 
 def _expect_ends(path: str, scanner: Scanner) -> None:
@@ -131,9 +175,9 @@ def _expect_ends(path: str, scanner: Scanner) -> None:
         raise FeedEncoding(path, "lines that end in LF or CRLF", f"lines that end in CR, from line {line} on")
 
 
-def _begin(path: str, text: bytes, column: str | int | None) -> tuple[Dialect, bytes, int]:
+def _begin(path: str, text: bytes, options: Options) -> tuple[Dialect, bytes, int]:
     """The layout of a text that begins like this, its header, and the bytes before its first row of data."""
-    dialect = sniff(path, text, Options(column=column), "records")
+    dialect = sniff(path, text, options, "records")
     used = dialect.preamble.size
     if len(dialect.columns) > 1:
         raise FeedColumn(path, "one column", "several")

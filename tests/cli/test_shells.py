@@ -11,8 +11,7 @@ from click.shell_completion import get_completion_class
 from imeiset import EquipmentStatus, ImeiSet, Register, Store
 from imeiset.cli import _COMMANDS, main
 from imeiset.deltas.apply import MIN_SIZE
-from imeiset.feeds.options import MAX_LINE
-from imeiset.feeds.sources import MAX_BYTES, MAX_RATIO
+from imeiset.feeds.options import COLUMN, COLUMNS, DATE, DEFAULTS, OPTIONS, TEXT, VALUES, WHERE
 
 from .test_commands import ENVIRONMENT, LISTED, run
 
@@ -114,7 +113,12 @@ def test_completions_of_commands_and_options():
 @pytest.mark.parametrize("name", _COMMANDS)
 def test_every_path_is_completed(name):
     command = main.get_command(None, name)
-    texts = {"imeis", "format", "column", "list", "expect_digest", "imei", "imsi"}
+    texts = {"imeis", "list", "expect_digest", "imei", "imsi", "replaced"}
+    texts |= {
+        name
+        for name, option in OPTIONS.items()
+        if option.kind in (TEXT, COLUMN, COLUMNS, WHERE, VALUES, DATE)
+    }
     for parameter in command.params:
         if parameter.type.name == "text":
             assert parameter.name in texts, name
@@ -170,11 +174,13 @@ def test_bash_offers_files(folder):
 
 
 def test_defaults_are_those_of_the_functions():
-    defaults = {"min_size": MIN_SIZE, "max_line": MAX_LINE, "max_bytes": MAX_BYTES, "max_ratio": MAX_RATIO}
     seen = set()
     for name in ("build", "apply", "replace"):
         for option in main.get_command(None, name).params:
-            if option.name in defaults:
-                assert option.default == defaults[option.name]
-                seen.add(option.name)
-    assert seen == defaults.keys()
+            if option.name == "min_size":
+                assert option.default == MIN_SIZE
+            elif DEFAULTS.get(option.name) is not None:
+                assert not option.default
+                assert option.help.endswith(f"[default: {DEFAULTS[option.name]}]")
+            seen.add(option.name)
+    assert seen >= {"min_size", "check_digit", "irregular", "max_line", "max_bytes", "max_ratio"}

@@ -191,9 +191,33 @@ def test_it_is_the_register_that_the_calls_make(describe, tmp_path):
         (('files = ["tacs.csv"]', 'prefixes = ["1"]'), "'prefixes' in a list of kind 'imsis' only"),
         (('prefixes = ["26298"]', 'prefixes = ["2x"]'), "prefix 0: expected 1 to 15 digits"),
         (('prefixes = ["26298"]', 'column = "x"'), "no such key in a list of kind 'imsis', got 'column'"),
-        (('files = ["tacs.csv"]', 'files = ["tacs.csv"]\nmax_rejects = -1'), "'max_rejects' from 0, got -1"),
-        (('files = ["tacs.csv"]', 'files = ["tacs.csv"]\ncolumn = true'), "a name or a number as 'column'"),
+        (
+            ('files = ["tacs.csv"]', 'files = ["tacs.csv"]\nmax_rejects = -1'),
+            "a number from 0 as 'max_rejects', got -1",
+        ),
+        (
+            ('files = ["tacs.csv"]', 'files = ["tacs.csv"]\ncolumn = true'),
+            "a name or a number, or several as 'column'",
+        ),
         (('files = ["tacs.csv"]', 'files = ["tacs.csv"]\nirregular = "keep"'), "of kind 'imeis' only"),
+        (('files = ["tacs.csv"]', 'files = ["tacs.csv"]\nimsi = "ignore"'), "of kind 'imeis' only"),
+        (
+            ('files = ["tacs.csv"]', 'files = ["tacs.csv"]\ntbcd = true'),
+            "of kind 'imeis' or 'exempt' or 'lock'",
+        ),
+        (('files = ["tacs.csv"]', 'files = ["tacs.csv"]\ntbcd = 1'), "true or false as 'tbcd', got 1"),
+        (('files = ["tacs.csv"]', 'files = ["tacs.csv"]\nwhere = "status"'), "COLUMN=VALUE,VALUE as 'where'"),
+        (
+            ('files = ["tacs.csv"]', 'files = ["tacs.csv"]\nchange_values = "A=add"'),
+            "change_column with change",
+        ),
+        (('files = ["tacs.csv"]', 'files = ["tacs.csv"]\nnewest = true'), "one pattern with '*' as 'files'"),
+        (('files = ["tacs.csv"]', 'files = ["t*"]\nnewest = "size"'), 'true, false, "name" or "time" as'),
+        (('files = ["tacs.csv"]', 'files = ["t*"]\nnewest = 1'), 'true, false, "name" or "time" as'),
+        (
+            ('files = ["white"]', 'files = ["white"]\ndate_format = "%d"'),
+            "a format like %d.%m.%Y, or 'excel' as",
+        ),
         (
             ('files = ["tacs.csv"]', 'files = ["tacs.csv"]\nformat = "tac"'),
             "as 'format' 'tacs' as the nearest",

@@ -1,0 +1,68 @@
+"""Identities of records: cells to keys and statuses, and the zeros that a spreadsheet dropped."""
+
+from imeiset._native.parse import spans
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memset
+
+cdef extern from "c/records.h" nogil:
+    enum: NOTED_LINES
+    enum: NOTED_LOST_ZERO
+    enum: NOTED_WRONG
+    struct noted_rows:
+        int64_t count
+        int32_t lines[5]
+    struct scan_tally:
+        int64_t forms[3]
+        noted_rows noted[2]
+    struct scan_taking:
+        const uint8_t *accept
+        uint8_t delimiter, restored
+        scan_tally tally
+    bint imei_is_soft(uint8_t) noexcept
+    void record_take(scan_taking*, const uint8_t*, int64_t, int64_t, bint, int32_t, uint64_t*,
+                     uint8_t*) noexcept
+
+ctypedef fused offset_t:
+    int32_t
+    int64_t
+
+
+def read(const uint8_t[::1] text not None, const offset_t[::1] starts not None,
+         const offset_t[::1] ends not None, uint64_t[::1] keys not None, uint8_t[::1] status not None,
+         int restored=0, delimiter=None):
+    """The keys and statuses of texts text[starts[i]:ends[i]], whatever their check digits.
+
+    restored: numbers of so many digits, 14 or 15, get back the zero that they lost; 0: none do. Such of 14
+    with a wrong check digit then are malformed. delimiter: of a text whose cells these are, b"" for none.
+
+    Returns how many texts have 14, 15 and 16 digits; and of those that may have lost a zero, or got it back,
+    as IMEIs and as IMEISVs, how many there are, and the rows of the first. Raises ValueError for a span
+    outside the text, or from 2**31 bytes on.
+    """
+    cdef scan_taking taking
+    cdef uint8_t accept[256]
+    cdef const uint8_t* base
+    cdef bint cells = delimiter is not None
+    cdef Py_ssize_t i
+    if text.shape[0] > 0x7FFFFFFF:
+        raise ValueError(f"expected a text below 2**31 bytes, got {text.shape[0]}")
+    spans(text, starts, ends, keys, status)
+    if not starts.shape[0] or not text.shape[0]:
+        return (0, 0, 0), (0, []), (0, [])
+    memset(&taking, 0, sizeof(taking))
+    for i in range(256):
+        accept[i] = i == 0 or imei_is_soft(<uint8_t>i)
+    taking.accept, taking.restored = accept, restored
+    taking.delimiter = ord(delimiter or b"\n") if cells else c"\n"
+    base = &text[0]
+    with nogil:
+        for i in range(starts.shape[0]):
+            record_take(&taking, base, starts[i], ends[i] - starts[i], cells, <int32_t>i, &keys[i],
+                        &status[i])
+    return tuple(taking.tally.forms), _noted(&taking.tally.noted[NOTED_LOST_ZERO]), \
+        _noted(&taking.tally.noted[NOTED_WRONG])
+
+
+cdef tuple _noted(const noted_rows* noted):
+    return noted.count, [noted.lines[i] for i in range(min(noted.count, NOTED_LINES))]
