@@ -179,8 +179,6 @@ def _begin(path: str, text: bytes, options: Options) -> tuple[Dialect, bytes, in
     """The layout of a text that begins like this, its header, and the bytes before its first row of data."""
     dialect = sniff(path, text, options, "records")
     used = dialect.preamble.size
-    if len(dialect.columns) > 1:
-        raise FeedColumn(path, "one column", "several")
     if dialect.format.identity != "imei":
         raise FeedColumn(
             path, "records with a column of IMEIs, or --column", f"a list of {dialect.format.name}"
