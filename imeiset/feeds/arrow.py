@@ -11,11 +11,12 @@ from typing import Any
 
 from ..errors import FeedColumn, FeedEncoding, FeedMissing, mask_text
 from .blocks import Block
-from .dialect import Dialect, asked, expect_columns, expect_one, placed, titled_so
+from .dialect import Dialect, asked, placed
 from .extras import extra
 from .formats import FORMATS, NUMBERS, plain, recognise
 from .reader import Blocks, Reader
 from .sources import is_remote
+from .titles import expect_columns, expect_one, titled_so
 
 _PARQUET, _ARROW = b"PAR1", b"ARROW1"
 _STREAM = b"\xff\xff\xff\xff"

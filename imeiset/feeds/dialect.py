@@ -1,59 +1,31 @@
 """How a text is laid out: its delimiter, its header, and which column holds the IMEIs."""
 
-import csv
-import io
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from difflib import get_close_matches
-from itertools import islice
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from .._native.parse import is_valid
-from ..errors import FeedColumn, mask_text
+from ..errors import FeedColumn
 from .formats import CHANGE, DATES, FORMATS, NUMBERS, REASONS, Format, plain, recognise
 from .options import Options
+from .preamble import NOTHING_ABOVE, Preamble, preamble, skipped
+from .sample import Tables, layout_of, tables_of
+from .titles import (
+    NUMBER,
+    expect_columns,
+    expect_one,
+    is_title,
+    nearest,
+    numbered,
+    speaking,
+    titled_so,
+)
 
 Purpose = Literal["list", "delta", "records"]
 Polarity = Literal["blocklist", "whitelist"]
-DELIMITERS = ",;\t|"
-# Column names that mean the IMEI, lower case and without punctuation.
-_KNOWN = {
-    "imei",
-    "imeis",
-    "imeino",
-    "imeinumber",
-    "imeinumbers",
-    "imeicode",
-    "imeisv",
-    "imeiimeisv",
-    "imeiorimeisv",
-    "approvedimei",
-    "blockedimei",
-    "deviceimei",
-    "pei",
-}
-_FOR_EXCEL = re.compile(rb'"?sep=.?"?\s*', re.I)
-_IRREGULAR = re.compile(rb"[0-9A-Fa-f*#]{1,16}[ \t\r]*\n?")
-_SAMPLE = 1 << 16  # bytes looked at
-_SAMPLE_ROWS = 100
-_NUMBER = re.compile(
-    r"(?:[0-9][- ]?){13,15}[0-9]|[0-9](?:[.,][0-9]+)?[eE]\+?1[3-5]"
-)  # or what Excel made of it
-
-
-class Preamble(NamedTuple):
-    """What is above the first row or the header of a text: bytes, blank lines, comments, other lines."""
-
-    size: int = 0
-    blank: int = 0
-    comments: int = 0
-    lines: int = 0
-
-
-_NO_PREAMBLE = Preamble()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +50,7 @@ class Dialect:
     places: Mapping[str, int] = field(default_factory=dict)
     counting: frozenset[bytes] | None = None
     watched: tuple[int, ...] = ()
-    preamble: Preamble = _NO_PREAMBLE
+    preamble: Preamble = NOTHING_ABOVE
 
     @property
     def column(self) -> int:
@@ -94,63 +66,6 @@ class Dialect:
         return None
 
 
-def preamble(
-    text: bytes | bytearray, column: str | int | None = None, irregular: bool = False
-) -> tuple[int, int, int]:
-    """The blank and comment lines before the first row: their bytes, how many blank, how many comments.
-
-    A line that starts with '#' is a comment, unless it is the header: it stands just before the first row,
-    names the column, and that row does not but has as many cells; or it is a row, see `_is_row`. The first
-    line is one, too, if it is 'sep=;' or so, which is for Excel.
-    """
-    size = blank = comments = 0
-    last, below, lines = b"", b"", []
-    for line in io.BytesIO(text):
-        if line.startswith(b"#"):
-            lines.append((line, (size, blank, comments)))
-            comments += 1
-            last = line
-        elif not size and _FOR_EXCEL.fullmatch(line):
-            comments += 1
-        elif not line.strip(b" \t\r\n"):
-            blank += 1
-            last = b""
-        else:
-            if last and _heads(last, line, column):
-                return size - len(last), blank, comments - 1
-            below = line
-            break
-        size += len(line)
-    above = [before for line, before in lines if _is_row(line, below, column, irregular)]
-    return above[0] if above else (size, blank, comments)
-
-
-def _is_row(line: bytes, below: bytes, column: str | int | None, irregular: bool) -> bool:
-    """Whether a line that starts with '#' is a row: an irregular identity, where these are kept, alone as the
-    row below; or it has a number like an IMEI, and as many cells as the row below, which has no titles."""
-    if irregular and _IRREGULAR.fullmatch(line) and re.search(rb"\d", line):
-        return not any(delimiter.encode() in below for delimiter in DELIMITERS)
-    for delimiter in DELIMITERS if below else "":
-        [cells, *_], [others, *_] = _rows(line, delimiter), _rows(below, delimiter)
-        titled = titled_so(others, column) or _speaking(others)
-        if isinstance(column, int):
-            titled = [i for i, cell in enumerate(others) if i == column - 1 and _is_title(cell)]
-        if len(cells) == len(others) > 1 and not titled and any(map(_NUMBER.fullmatch, cells)):
-            return True
-    return False
-
-
-def _heads(line: bytes, below: bytes, column: str | int | None) -> bool:
-    """Whether a line that starts with '#' has the titles of the row below it."""
-    for delimiter in DELIMITERS:
-        [titles, *_], [cells, *_] = _rows(line, delimiter), _rows(below, delimiter)
-        if len(titles) != len(cells) or len(cells) < 2 or titled_so(cells, column):
-            continue
-        if titled_so(titles, column) or (column is None and len(_speaking(titles)) > 1):
-            return True
-    return False
-
-
 def sniff(
     path: str,
     text: bytes | bytearray,
@@ -160,21 +75,12 @@ def sniff(
 ) -> Dialect:
     """The layout of a text that begins like this, and where what is wanted of it stands."""
     column = options.columns[0] if options.columns else None
-    start = _skipped(path, text, options.skip or 0)
+    start = skipped(path, text, options.skip or 0)
     size, blank, comments = preamble(text[start:], column, options.irregular == "keep")
     above = Preamble(start + size, blank, comments, options.skip or 0)
     form = FORMATS[options.format] if options.format else None
     found = _layout_of(path, text[above.size :], column, form)
     return asked(path, placed(replace(found, preamble=above)), options)
-
-
-def _skipped(path: str, text: bytes | bytearray, lines: int) -> int:
-    """The bytes of the first lines of a text."""
-    start = 0
-    for _ in range(lines):
-        if not (start := text.find(b"\n", start) + 1):
-            raise FeedColumn(path, f"rows below {lines:,} lines that are skipped", "fewer lines")
-    return start
 
 
 def placed(found: Dialect) -> Dialect:
@@ -203,7 +109,7 @@ def asked(path: str, found: Dialect, options: Options) -> Dialect:
     }
     columns = tuple(_place_of(path, found, column) for column in options.columns) or found.columns
     if len(set(columns)) < len(columns):
-        raise FeedColumn(path, "columns of IMEIs, each once", _numbered(found.titles, list(columns)))
+        raise FeedColumn(path, "columns of IMEIs, each once", numbered(found.titles, list(columns)))
     more = {name: _place_of(path, found, column) for name, column in named.items() if column is not None}
     counting = found.counting if where is None else frozenset(value.encode() for value in where.values)
     return replace(found, columns=columns, places={**found.places, **more}, counting=counting)
@@ -218,7 +124,7 @@ def _place_of(path: str, found: Dialect, column: str | int) -> int:
     hits = titled_so(found.titles, column)
     if len(hits) == 1:
         return hits[0]
-    got = _numbered(found.titles, hits) if hits else _nearest(column, list(found.titles))
+    got = numbered(found.titles, hits) if hits else nearest(column, list(found.titles))
     raise FeedColumn(path, f"one column named {column!r}, or its number", got)
 
 
@@ -236,7 +142,7 @@ def _layout_of(
     IMEI in the numbered one: no first row of data is lost. Raises FeedColumn if there is no such column,
     or more than one.
     """
-    tables = {delimiter: _rows(text, delimiter) for delimiter in DELIMITERS}
+    tables = tables_of(text)
     if not tables[","]:
         return Dialect(b"", (0,), header=False, format=form or FORMATS["plain"])
     if form and form.columns and column is None:
@@ -255,7 +161,7 @@ def _layout_of(
     return replace(found, format=form)
 
 
-def _of_format(path: str, tables: dict[str, list[list[str]]], form: Format) -> Dialect:
+def _of_format(path: str, tables: Tables, form: Format) -> Dialect:
     """The layout of a list that has to have the columns of a format."""
 
     def present(delimiter: str) -> int:
@@ -265,7 +171,7 @@ def _of_format(path: str, tables: dict[str, list[list[str]]], form: Format) -> D
     delimiter = max(tables, key=lambda d: (present(d), len(tables[d][0])))
     titles = tables[delimiter][0]
     if form.identity != "imei" and not present(delimiter) and not re.search("[^0-9 -]", "".join(titles)):
-        separator, rows = _layout(tables)  # without a header
+        separator, rows = layout_of(tables)  # without a header
         if len(rows[0]) >= form.identities:
             last = 1 if form.identities == 2 else None
             width = len(rows[0])
@@ -277,29 +183,20 @@ def _of_format(path: str, tables: dict[str, list[list[str]]], form: Format) -> D
     return replace(found, columns=(places[0],), last=places[1] if len(places) > 1 else None, format=form)
 
 
-def _of_ranges(path: str, tables: dict[str, list[list[str]]]) -> Dialect | None:
+def _of_ranges(path: str, tables: Tables) -> Dialect | None:
     """The layout of a list of TACs or ranges by its header; None of another."""
     for delimiter in sorted(tables, key=lambda d: -len(tables[d][0])):
         titles = tables[delimiter][0]
         form = recognise(titles)
         if form and form.identity != "imei" and not titled_so(titles, None):
-            if others := _speaking(titles):
+            if others := speaking(titles):
                 expected = f"a {form.name} list without IMEIs, --format {form.name}, or --column"
-                raise FeedColumn(path, expected, _numbered(titles, others))
+                raise FeedColumn(path, expected, numbered(titles, others))
             return _of_format(path, {delimiter: tables[delimiter]}, form)
     return None
 
 
-def expect_columns(path: str, form: Format, titles: Sequence[str], columns: Sequence[str]) -> None:
-    """Raise FeedColumn if one of the columns of a format is not there, or more than once."""
-    names = [plain(title) for title in titles]
-    for column in columns:
-        if (count := names.count(plain(column))) != 1:
-            got = _nearest(column, list(titles)) if not count else f"{count} of that name"
-            raise FeedColumn(path, f"a column {column!r}, as a {form.name} list has", got)
-
-
-def _sniff(path: str, tables: dict[str, list[list[str]]], column: str | int | None) -> Dialect:
+def _sniff(path: str, tables: Tables, column: str | int | None) -> Dialect:
     if not isinstance(column, int):
         found = {d: titled_so(rows[0], column) for d, rows in tables.items()}
         delimiter = max(tables, key=lambda d: (len(found[d]) > 0, len(tables[d][0])))
@@ -309,18 +206,18 @@ def _sniff(path: str, tables: dict[str, list[list[str]]], column: str | int | No
         if len(hits) == 1:
             return _titled(delimiter.encode() if len(first_row) > 1 else b"", hits[0], first_row)
         if hits:
-            got = _numbered(first_row, hits)
+            got = numbered(first_row, hits)
             raise FeedColumn(path, f"one column named {column!r}, or --column with its number", got)
         if column is not None:
-            raise FeedColumn(path, f"a column named {column!r}", _nearest(column, first_row))
+            raise FeedColumn(path, f"a column named {column!r}", nearest(column, first_row))
 
-    separator, rows = _layout(tables)
+    separator, rows = layout_of(tables)
     [(width, _)] = Counter(map(len, rows)).most_common(1)
     if column is not None:
         if not 1 <= column <= width:
             raise FeedColumn(path, f"a column {column}", f"rows of {width}")
         at = column - 1
-        if len(rows[0]) > at and _is_title(rows[0][at]):
+        if len(rows[0]) > at and is_title(rows[0][at]):
             return _titled(separator, at, rows[0])
     elif width == 1:
         at = 0
@@ -337,67 +234,6 @@ def _titled(delimiter: bytes, column: int, titles: list[str]) -> Dialect:
     return Dialect(delimiter, (column,), True, fewest=fewest, most=len(titles), titles=tuple(titles))
 
 
-def _rows(text: bytes | bytearray, delimiter: str) -> list[list[str]]:
-    """The first rows of a text; its first line is not a comment."""
-    whole = text[:_SAMPLE]
-    if b"\n" in whole:
-        whole = whole[: whole.rindex(b"\n")]  # what follows may be half a line
-    # A lone CR ends no line for the scanner, but would for the csv module.
-    decoded = whole.decode(errors="replace").replace("\r\n", "\n").replace("\r", " ")
-    first, *others = decoded.split("\n")
-    lines = [f"{line}\n" for line in (first, *others) if line is first or not line.startswith("#")]
-    rows = filter(None, csv.reader(lines, delimiter=delimiter))
-    return list(islice(rows, _SAMPLE_ROWS))
-
-
-def titled_so(titles: Sequence[str], column: str | int | None) -> list[int]:
-    """The columns with the title asked for, or with one of IMEIs if none is; a number is not a title."""
-    names = _KNOWN if column is None else {plain(column)} if isinstance(column, str) else ()
-    return [i for i, title in enumerate(titles) if plain(title) in names]
-
-
-def expect_one(path: str, titles: Sequence[str]) -> None:
-    """Raise FeedColumn if the titles of more than one column speak of IMEIs: to read one of the two that a
-    phone has would lose the other."""
-    if len(found := _speaking(titles)) > 1:
-        expected = "one column of IMEIs, or --column with its name or number"
-        raise FeedColumn(path, expected, _numbered(titles, found))
-
-
-def _speaking(titles: Sequence[str]) -> list[int]:
-    """The columns with a title of IMEIs, known or not ('imei2', 'second imei'). A row with a number as long
-    as an IMEI has no titles, and a damaged number is none."""
-    if any(map(_NUMBER.fullmatch, titles)):
-        return []
-    known = titled_so(titles, None)
-    return [
-        i
-        for i, title in enumerate(map(plain, titles))
-        if i in known or ("imei" in title and len(re.findall(r"\d", title)) < 6)
-    ]
-
-
-def _numbered(titles: Sequence[str], places: list[int]) -> str:
-    named = ", ".join(f"{i + 1} ({titles[i].strip()!r})" if titles else f"{i + 1}" for i in places)
-    return mask_text(f"column{'s' * (len(places) > 1)} {named}")
-
-
-def _is_title(cell: str) -> bool:
-    """Whether a cell has a letter that no identity has, regular or not ('DEADBEEF' may be one), and is no
-    damaged number."""
-    return re.search(r"[^\W\d_A-Fa-f]", cell) is not None and len(re.findall(r"\d", cell)) < 6
-
-
-def _layout(tables: dict[str, list[list[str]]]) -> tuple[bytes, list[list[str]]]:
-    """The delimiter that gives most rows the same number of cells, more than one, and its rows."""
-    best, layout = (0.5, 1), (b"", [[",".join(row)] for row in tables[","]])
-    for delimiter, rows in tables.items():
-        (width, count), *_ = Counter(map(len, rows)).most_common(1)
-        if width > 1 and (score := (count / len(rows), width)) > best:
-            best, layout = score, (delimiter.encode(), rows)
-    return layout
-
-
 def _only_imeis(path: str, rows: list[list[str]], width: int) -> int:
     """The one column that holds IMEIs beyond doubt. To take subscribers or dates for phones would block
     whoever has those numbers, so a column beside it that may be the one is an error: a column with a
@@ -412,7 +248,7 @@ def _only_imeis(path: str, rows: list[list[str]], width: int) -> int:
     doubts = [
         i
         for i, cells in enumerate(columns)
-        if i not in found and (any(map(_NUMBER.fullmatch, cells)) or not any(cells[start:]))
+        if i not in found and (any(map(NUMBER.fullmatch, cells)) or not any(cells[start:]))
     ]
     if len(found) != 1 or doubts:
         several = ", ".join(str(i + 1) for i in sorted(found + doubts))
@@ -422,15 +258,15 @@ def _only_imeis(path: str, rows: list[list[str]], width: int) -> int:
             else f"none in {width} columns"
         )
         raise FeedColumn(path, "a header with 'imei', one column that looks like IMEIs, or --column", got)
-    if len(rows[0]) > found[0] and _is_title(rows[0][found[0]]):
-        raise FeedColumn(path, "a header with 'imei', or --column", _nearest("imei", rows[0]))
+    if len(rows[0]) > found[0] and is_title(rows[0][found[0]]):
+        raise FeedColumn(path, "a header with 'imei', or --column", nearest("imei", rows[0]))
     return found[0]
 
 
 def _is_imei(cell: str) -> bool:
     """Whether a number is long enough, has the check digit if it has one (that of an IMSI rarely is), and
     is not a date and time."""
-    if not _NUMBER.fullmatch(cell) or not (digits := re.sub("[- ]", "", cell)).isdecimal():
+    if not NUMBER.fullmatch(cell) or not (digits := re.sub("[- ]", "", cell)).isdecimal():
         return False
     if len(digits) == 15 and digits[14] != "0" and not is_valid(digits):
         return False
@@ -438,13 +274,3 @@ def _is_imei(cell: str) -> bool:
         return not 1970 <= datetime.strptime(digits[:14], "%Y%m%d%H%M%S").year < 2100
     except ValueError:
         return True
-
-
-def _nearest(name: str, first_row: list[str]) -> str:
-    """The name in the first row that is closest, or all, without showing data of a file with no header."""
-    titles = {
-        plain(cell): cell.strip() for cell in first_row if plain(cell) and len(re.findall(r"\d", cell)) < 6
-    }
-    if close := get_close_matches(plain(name), titles, 1):
-        return f"'{mask_text(titles[close[0]])}' as the nearest"
-    return mask_text(f"a first row of {', '.join(map(repr, titles.values()))}") if titles else "no header"

@@ -18,10 +18,11 @@ from .._native.scan import annotate
 from .._threads import in_order
 from ..errors import FeedColumn, FeedEncoding, FeedMissing, ParseStatus, mask, mask_text
 from ..feeds.arrow import is_text
-from ..feeds.dialect import Dialect, asked, expect_one, titled_so
+from ..feeds.dialect import Dialect, asked
 from ..feeds.extras import extra
 from ..feeds.options import Options
 from ..feeds.sources import Source, size_of
+from ..feeds.titles import expect_one, titled_so
 from .tally import Cells, FileTally, Screened, Tally
 from .texts import Records
 

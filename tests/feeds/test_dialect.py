@@ -5,7 +5,8 @@ import pytest
 from imeiset import ImeiSet, load
 from imeiset.errors import FeedColumn, FeedEmpty
 from imeiset.feeds import Options, read
-from imeiset.feeds.dialect import Dialect, preamble, sniff
+from imeiset.feeds.dialect import Dialect, sniff
+from imeiset.feeds.preamble import preamble
 
 A, B, C = "490154203237518", "35-693803-564380-9", "35693803564380"
 
