@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FeedColumn, FeedConflict, mask
+from ..errors import FeedColumn, FeedConflict, mask, mask_text
 from ..feeds.details import DETAILS
 from ..feeds.formats import CHANGE, CHANGES, FORMATS
 from ..feeds.loader import Progress, Rows, read
-from ..feeds.options import Options
+from ..feeds.options import Options, value_of
 from ..readers import Keys
 from ..register.kinds import ListRule, rule_of
 from ..register.pairs import Pairs
@@ -25,6 +25,13 @@ from ..sets import ImeiSet
 
 CHECKS = ("add", "remove", "update", "conflict")
 ADD, REMOVE, UPDATE = range(3)
+_NAMED_MOST = 4  # values that a message shows
+# What values of a column of changes mean beyond doubt, whatever list it is.
+_MEANINGS: dict[str, int] = {
+    **dict.fromkeys(("add", "added", "insert", "inserted", "new"), ADD),
+    **dict.fromkeys(("remove", "removed", "delete", "deleted", "withdrawn"), REMOVE),
+    **dict.fromkeys(("update", "updated", "change", "changed", "modify", "modified"), UPDATE),
+}
 # What a file without a column of changes holds, by its name.
 _NAMED = {"unblocked": REMOVE, "removed": REMOVE, "blocked": ADD, "added": ADD, "changed": UPDATE}
 
@@ -100,10 +107,10 @@ class Changes:
             if change is not None:
                 raise FeedConflict(path, "no column change_type beside --change", "one")
             fixed = None  # whatever the name of the file says
+            _understand(path, table, options)
         elif table.report.accepted and fixed is None:
-            raise FeedConflict(
-                path, "a column change_type, or --change", "a list that does not say what changes"
-            )
+            expected = "a column change_type, --change-column or --change"
+            raise FeedConflict(path, expected, "a list that does not say what changes")
         [identity] = {FORMATS[name].identity for name in table.report.formats}
         if pairs and (identity != "imei" or (table.report.accepted and "imsi" not in table.columns)):
             raise FeedColumn(path, "a header with 'imei' and 'imsi', for pairs", "another")
@@ -205,6 +212,36 @@ def understood(change: str | None, checks: Iterable[str]) -> set[str]:
     if change is not None and change.encode() not in CHANGES:
         raise ValueError(f"expected a change of add, remove and update, got {change!r}")
     return wanted
+
+
+def _understand(path: str, table: Rows, options: Options) -> None:
+    """Make the codes of values in the column of changes those of changes. Raises FeedColumn for values that
+    are not understood, however many rejected rows are allowed: to leave out a removal keeps a phone blocked.
+    """
+    given = options.change_values
+    known = _MEANINGS if given is None else {one: CHANGES.index(two.encode()) for one, two in given.items()}
+    values = table.values[CHANGE]
+    meanings = np.array([known.get(value_of(value), -1) for value in values], np.int32)
+    wrong: dict[str, list[int]] = {}
+    for columns in (table.columns, table.text_columns):
+        codes = columns[CHANGE]
+        for code in np.flatnonzero(np.bincount(codes, minlength=len(values))):
+            if meanings[code] < 0:
+                lines = columns["line"][codes == code]
+                wrong.setdefault(values[code], []).extend(lines.tolist())
+        columns[CHANGE] = meanings[codes] if len(codes) else codes
+    if not wrong:
+        return
+    firsts = sorted((min(lines), len(lines), value) for value, lines in wrong.items())
+    named = [
+        f"'{mask_text(value)}' in {count:,} row{'s' * (count > 1)}, the first in line {line}"
+        for line, count, value in firsts[:_NAMED_MOST]
+    ]
+    if more := len(firsts) - len(named):
+        named.append(f"and {more:,} other value{'s' * (more > 1)}")
+    column = "change_type" if options.change_column is None else options.change_column
+    expected = f"changes that are understood in column {column!r}: --change-values VALUE=add|remove|update"
+    raise FeedColumn(path, expected, "; ".join(named), line=firsts[0][0])
 
 
 def _change_of(path: str, change: str | None) -> int | None:

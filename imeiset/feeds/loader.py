@@ -22,7 +22,7 @@ from .report import LoadReport
 from .rows import dtype_of
 from .sources import MAX_BYTES, MAX_RATIO, Paths, names_of, total_of
 
-_CODED = ("status", "reasons")
+_CODED = ("status", "reasons", CHANGE)
 _REQUIRED = ("imsi", CHANGE)
 Progress = Callable[[int, int | None], None]
 
@@ -205,7 +205,8 @@ def read(
     files: RejectFiles | None = None,
 ) -> Rows:
     """The rows of sources with further columns, of 'line', 'listed', 'status', 'reasons', 'date', 'imsi',
-    'msisdn' and 'change_type'. With 'imsi' or 'change_type', a row that has none is rejected.
+    'msisdn' and 'change_type'. With 'imsi' a row that has none is rejected; with either of the last, a row
+    that ends before that column.
 
     options: as for `load`. delta: changes may be read; signs: '+' and '-' before the numbers of a plain list
     are such. Raises as `load` does. Memory: a row costs 8 bytes and its columns, twice.

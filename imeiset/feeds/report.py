@@ -40,7 +40,7 @@ _TEXTS = {
     RowFlaw.IMSI: "no IMSI of 5 to 15 digits",
     RowFlaw.TAC: "no TAC of 8 digits",
     RowFlaw.RANGE: "a range that ends before it begins",
-    RowFlaw.CHANGE_TYPE: "a change other than add, remove and update",
+    RowFlaw.CHANGE_TYPE: "no '+' or '-' that says what changes",
     RowFlaw.CARRIAGE_RETURN: "a CR inside the row: it ends no line",
 }
 

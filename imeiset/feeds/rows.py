@@ -18,7 +18,7 @@ from .blocks import DATES_NOTED, NOTED, Block, Column, Keys, Rejected, Values
 from .days import NOT_A_DAY, day_numbers
 from .dialect import Dialect
 from .formats import CHANGE, CHANGES, NUMBERS
-from .options import Options, value_of
+from .options import Options
 from .report import FIRST_LINES, IGNORED, PLACEHOLDERS, RowFlaw
 
 WANTED = ("line", "listed", "status", "reasons", "date", "imsi", "msisdn", CHANGE)
@@ -83,13 +83,13 @@ class RowScanner:
         self._dialect, self._accept, self._values = dialect, accept, values
         self._options, self._show = options, show
         self._keep = options.irregular == "keep" and not options.tbcd
-        self._changes = changes_of(options)
         counts = {"listed"} if dialect.counting is not None else set()
         places = {name: dialect.places[name] for name in {*wanted, *counts} if name in dialect.places}
         self.columns = tuple(name for name in wanted if name == "line" or name in places)
         self._wide = options.where is not None and not all(map(_is_narrow, options.where.values))
         self._filter = "listed" in places and ("listed" not in wanted or options.where is not None)
-        self._signs = signs and CHANGE in wanted and dialect.delimiter == b"" and not dialect.header
+        plain = dialect.delimiter == b"" and not dialect.header and options.change_column is None
+        self._signs = signs and CHANGE in wanted and plain
         if self._signs:
             self.columns = (*(name for name in self.columns if name != CHANGE), CHANGE)
             places[CHANGE] = 0
@@ -256,20 +256,23 @@ class RowScanner:
             numbers[wrong] = 0
             return numbers.astype(dtype_of(name))
         if name == CHANGE and self._signs:
-            starts = scanner.cells[place, 0]
-            codes = np.full(len(starts), -1, np.int32)
-            signs = np.frombuffer(text, np.uint8)[np.minimum(starts, len(text) - 1)]
-            codes[signs == ord("+")] = 0
-            codes[signs == ord("-")] = 1
-            starts[(codes >= 0) & (starts < scanner.cells[place, 1])] += 1
-        else:
-            group, values = scanner.groups(place)
-            if name == "listed":
-                return np.array([self._counts(value) for value in values], bool)[group]
-            if name != CHANGE:
-                return self._values.codes(name, values)[group]
-            codes = np.array([self._changes.get(value_of(value), -1) for value in values], np.int32)[group]
-        flaws[(codes < 0) & (flaws == 0)] = RowFlaw.CHANGE_TYPE
+            return self._signed(place, text, flaws)
+        group, values = scanner.groups(place)
+        if name == "listed":
+            return np.array([self._counts(value) for value in values], bool)[group]
+        return self._values.codes(name, values)[group]
+
+    def _signed(self, place: int, text: memoryview, flaws: NDArray[np.int32]) -> Column:
+        """The changes of a list of '+' and '-', which are no part of the cells any more."""
+        starts, ends = self._scanner.cells[place]
+        signs = np.frombuffer(text, np.uint8)[np.minimum(starts, len(text) - 1)]
+        codes = np.zeros(len(starts), np.int32)
+        known = np.zeros(len(starts), bool)
+        for sign, code in zip(b"+-", self._values.codes(CHANGE, [*CHANGES[:2]]), strict=True):
+            codes[signs == sign] = code
+            known |= signs == sign
+        flaws[~known & (flaws == 0)] = RowFlaw.CHANGE_TYPE
+        starts[known & (starts < ends)] += 1
         return codes
 
     def _days(self, place: int) -> Column:
@@ -412,10 +415,3 @@ def whole_row(dialect: Dialect) -> int:
         return dialect.fewest
     titled = [place + 1 for place, title in enumerate(dialect.titles) if title.strip()]
     return max(dialect.fewest, *titled, 1)
-
-
-def changes_of(options: Options) -> dict[str, int]:
-    """What values of a column of changes mean: numbers of CHANGES."""
-    names = [change.decode() for change in CHANGES]
-    meanings = options.change_values or {name: name for name in names}
-    return {value: names.index(change) for value, change in meanings.items()}

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imeiset import ImeiSet, apply, diff, errors
+from imeiset import irregular as irregulars
 from imeiset.cli import main
 from imeiset.deltas.changes import CHECKS
 
@@ -102,7 +103,7 @@ def test_the_same_delta_twice_and_one_for_another_base(base, delta):
         apply(ImeiSet([B]), path)
 
 
-@pytest.mark.parametrize("row", [f"{C},replace", f"{C},", "x,add", "62#222222222222,add"])
+@pytest.mark.parametrize("row", ["x,add", "62#222222222222,add", "x,replace", "12"])
 def test_a_row_that_is_not_understood_applies_nothing(base, delta, row):
     path = delta(f"imei,change_type\n{D},add\n{row}\n")
     with pytest.raises(errors.FeedRejects) as caught:
@@ -228,3 +229,103 @@ def test_commands(tmp_path, monkeypatch, delta, base):
     assert not (tmp_path / "small.imei").exists()
     run("apply", "out.imei", "small.csv", "-o", "small.imei", "--force")
     assert len(ImeiSet.open("small.imei")) == 1
+
+
+# ---- a column of changes -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "options"),
+    [
+        (
+            "Operation,IMEI\n1,{C}\n0,{A}\n",
+            "x",
+            {"change_column": "operation", "change_values": "0=remove,1=add"},
+        ),
+        (
+            "Operation,IMEI\n1,{C}\n0,{A}\n",
+            "x",
+            {"change_column": 1, "change_values": {0: "remove", 1: "add"}},
+        ),
+        ("imei;What\n{C};I\n{A};R\n", "x", {"change_column": "what", "change_values": "i=add,r=remove"}),
+        ("imei,what\n{C}, Added\n{A},DELETED\n{B},modify\n", "x", {"change_column": "what"}),
+        (
+            "imei,was\n{C},Löschen\n{A},eintragen\n",
+            "x",
+            {"change_column": 2, "change_values": "LÖSCHEN=add,eintragen=remove"},
+        ),
+        ("imei,change_type\n{C},NEW\n{A},withdrawn\n", "x", {}),
+        ("imei,change_type\n{C},x\n{A},y\n", "x", {"change_column": 2, "change_values": "x=add,y=remove"}),
+        # Without a header.
+        ("{C},add\n{A},remove\n", "x", {"column": 1, "change_column": 2}),
+        ("A|{C}|\nD|{A}|\n", "x", {"column": 2, "change_column": 1, "change_values": "A=add,D=remove"}),
+        # Whatever its name says.
+        ("imei,action\n{C},add\n{A},remove\n", "x_unblocked.csv", {"change_column": "action"}),
+    ],
+)
+def test_a_column_of_changes(base, delta, text, name, options):
+    path = delta(text.format(A=A, B=B, C=C), name)
+    result, report = apply(base, path, min_size=0, **options)
+    assert bodies(result) == {B, C}
+    assert (report.added, report.removed) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "line", "got"),
+    [
+        ("imei,change_type\n{C},add\n{A},replace\n", {}, 3, "'replace' in 1 row, the first in line 3"),
+        ("imei,change_type\n{C},add\n{A},\n", {}, 3, "'' in 1 row"),
+        (
+            "imei,op\n{C},1\n{A},0\n{B},0\n",
+            {"change_column": "op"},
+            2,
+            "'1' in 1 row, .* '0' in 2 rows, the first in line 3",
+        ),
+        ("imei,op\n{C},A\n{A},D\n", {"change_column": "op"}, 2, "'A' in 1 row.*'D' in 1 row"),
+        (
+            "imei,op\n{C},1\n{A},0\n{B},2\n",
+            {"change_column": "op", "change_values": "1=add,0=remove"},
+            4,
+            "'2' in 1 row",
+        ),
+        # Only what is said is understood.
+        (
+            "imei,op\n{C},1\n{A},remove\n",
+            {"change_column": "op", "change_values": "1=add,0=remove"},
+            3,
+            "'remove' in",
+        ),
+        ("{C}\n{A}\n", {"change_column": 1}, 1, "8601234[*5]"),
+        ("+{C}\n-{A}\n", {"change_column": 1}, 1, "."),
+    ],
+)
+def test_changes_that_are_not_understood_apply_nothing(base, delta, text, options, line, got):
+    """However many rejected rows are allowed: a removal that is left out keeps a phone blocked."""
+    path = delta(text.format(A=A, B=B, C=C))
+    expected = errors.FeedRejects if text.startswith("+") else errors.FeedColumn
+    with pytest.raises(expected, match=got) as caught:
+        apply(base, path, min_size=0, max_rejects=9, **options)
+    if expected is errors.FeedColumn:
+        assert caught.value.line == line
+        assert "--change-values" in str(caught.value)
+    assert C[8:] not in str(caught.value)
+
+
+def test_many_changes_that_are_not_understood(base, delta):
+    rows = "".join(f"{350000000000000 + row},{row}\n" for row in range(7))
+    with pytest.raises(errors.FeedColumn, match="'3' in 1 row, the first in line 5; and 3 other values"):
+        apply(base, delta(f"imei,op\n{rows}"), change_column="op")
+    with pytest.raises(errors.FeedColumn, match="named 'op', or its number"):
+        apply(base, delta(f"imei,action\n{A},remove\n"), change_column="op")
+    with pytest.raises(errors.FeedConflict, match="beside --change"):
+        apply(base, delta(f"imei,op\n{A},remove\n"), change_column="op", change="add")
+
+
+def test_irregular_identities_with_changes_that_are_not_understood(base, delta):
+    kept = base.keeping(irregulars.table([b"62#1"]))
+    path = delta(f"imei,op\n{C},add\n62#1,x\n")
+    with pytest.raises(errors.FeedColumn, match="'x' in 1 row, the first in line 3"):
+        apply(kept, path, change_column="op")
+    result, _ = apply(kept, path, change_column="op", change_values="add=add,x=remove", min_size=0)
+    assert len(result.irregular) == 0
+    assert bodies(result) == {A, B, C}

@@ -128,7 +128,7 @@ def test_pairs_ranges_tacs_and_irregular_identities(store, delta):
         ("stolen", f"-{A}\n", FeedLimit, "at least 75% of the 2 of list 'stolen' by exact, got 1"),
         ("stolen", f"+{D}\n+x\n", FeedRejects, "line 2"),
         ("stolen", f"imei\n{D}\n", FeedConflict, "a column change_type"),
-        ("stolen", f"{D}\n", FeedRejects, "a change other than add, remove and update"),
+        ("stolen", f"{D}\n", FeedRejects, "that says what changes"),
         ("models", "tac,change_type\n35123456,add\n", FeedConflict, "got 1,000,000 there"),
         (
             "pairs",
