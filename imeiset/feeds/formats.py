@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from .words import spellings
+
 Identity = Literal["imei", "tac", "range"]
 Purpose = Literal["list", "delta", "records"]
 Polarity = Literal["blocklist", "greylist", "whitelist"]
@@ -32,7 +34,7 @@ _REGISTRATION = "make model status model_number brand_name device_type radio_int
 _ALL = (
     Format("plain", "imei", ()),
     Format("table", "imei", ("imei",)),
-    Format("stolen", "imei", ("imei", "reporting_date", "status"), frozenset((b"", b"blacklist"))),
+    Format("stolen", "imei", ("imei", "reporting_date", "status"), frozenset((b"",)) | spellings("blocks")),
     Format("barred", "imei", ("imei",)),
     Format("barred-tac", "tac", ("tac",)),
     Format("monitoring", "imei", ("imei",)),
@@ -41,7 +43,7 @@ _ALL = (
         "registration",
         "imei",
         ("approved_imei", *_REGISTRATION.split()),
-        frozenset((b"", b"whitelist")),
+        frozenset((b"",)) | spellings("clears"),
     ),
     Format("blacklist", "imei", ("imei", "block_date", "reasons")),
     Format("exceptions", "imei", ("imei", "imsi", "msisdn")),
