@@ -22,7 +22,8 @@ from ..register.pairs import NO_PAIRS
 from ..sets import ImeiSet
 from ..store import Delta, Store
 from ..store.changes import named
-from .changes import ADD, CHECKS, UPDATE, Changes, PairSet, size_of, understood
+from .changes import ADD, CHECKS, UPDATE, Changes, understood
+from .members import PairSet, size_of
 
 MIN_SIZE = 75.0  # percent
 Target = TypeVar("Target", ImeiSet, Store)

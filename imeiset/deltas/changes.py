@@ -3,25 +3,23 @@
 Of IMEIs, ranges and TACs these are sets; of pairs they are `PairSet`, which has the same operators.
 """
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FeedColumn, FeedConflict, mask, mask_text
+from ..errors import FeedColumn, FeedConflict, mask_text
 from ..feeds.details import DETAILS
 from ..feeds.formats import CHANGE, CHANGES, FORMATS
 from ..feeds.loader import Progress, Rows, read
 from ..feeds.options import Options, value_of
-from ..readers import Keys
 from ..register.kinds import ListRule, rule_of
-from ..register.pairs import Pairs
 from ..sets import ImeiSet
+from .conflicts import Misfits, either, expect_none
+from .members import PairSet, size_of
 
 CHECKS = ("add", "remove", "update", "conflict")
 ADD, REMOVE, UPDATE = range(3)
@@ -36,45 +34,6 @@ _MEANINGS: dict[str, int] = {
 _NAMED = {"unblocked": REMOVE, "removed": REMOVE, "blocked": ADD, "added": ADD, "changed": UPDATE}
 
 
-@dataclass(frozen=True, eq=False)
-class PairSet:
-    """Pairs as a set of them."""
-
-    pairs: Pairs
-    irregular = None
-
-    @classmethod
-    def of(cls, keys: Keys, imsis: Keys) -> "PairSet":
-        """Of two columns, in any order, repeats allowed."""
-        return cls(Pairs.of(keys, imsis))
-
-    @cached_property
-    def columns(self) -> tuple[Keys, Keys]:
-        """All pairs, in order."""
-        return self.pairs.of_imeis(self.pairs.imeis.to_numpy())
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def where(self, rows: NDArray[np.bool_]) -> "PairSet":
-        """Some of `columns`."""
-        keys, imsis = self.columns
-        return PairSet.of(keys[rows], imsis[rows])
-
-    def __and__(self, other: "PairSet") -> "PairSet":
-        return self.where(other.pairs.have(*self.columns))
-
-    def __sub__(self, other: "PairSet") -> "PairSet":
-        return self.where(~other.pairs.have(*self.columns))
-
-    def __or__(self, other: "PairSet") -> "PairSet":
-        return PairSet.of(*map(np.concatenate, zip(self.columns, other.columns, strict=True)))
-
-    def digest(self) -> str:
-        """SHA-256 of the IMEIs and then the IMSIs, in order, 8 bytes each."""
-        return hashlib.sha256(b"".join(column.astype("<u8").tobytes() for column in self.columns)).hexdigest()
-
-
 @dataclass(slots=True)
 class Changes:
     """A file of changes, read and not yet checked. rule: by which a list has them."""
@@ -83,9 +42,9 @@ class Changes:
     rule: ListRule
     table: Rows
     fixed: int | None  # the change of all rows; None if each says it
-    adds: Any
-    removes: Any
-    updates: Any
+    adds: Any = None
+    removes: Any = None
+    updates: Any = None
 
     @classmethod
     def read(
@@ -115,11 +74,14 @@ class Changes:
         if pairs and (identity != "imei" or (table.report.accepted and "imsi" not in table.columns)):
             raise FeedColumn(path, "a header with 'imei' and 'imsi', for pairs", "another")
         by: ListRule = "pair" if pairs else rule_of("imeis", identity)
-        self = cls(path, by, table, fixed, None, None, None)
-        keep = options.irregular == "keep"
+        self = cls(path, by, table, fixed)
+        self.divide(keep=options.irregular == "keep")
+        return self
+
+    def divide(self, *, keep: bool) -> None:
+        """Put what each row names where its change says. keep: irregular identities, too."""
         self.adds, self.updates = self._members(ADD, True, keep), self._members(UPDATE, True, keep)
         self.removes = self._members(REMOVE, None, keep) | self._members(UPDATE, False, keep)
-        return self
 
     @property
     def says(self) -> bool:
@@ -160,48 +122,29 @@ class Changes:
         """How many it adds to a list, removes from it and updates. base: the list, or those of `identities`
         that are on it.
 
-        Raises FeedConflict for a change that does not fit.
+        Raises FeedConflict for changes that do not fit, and names all of them.
         """
         adds, removes, updates = self.adds, self.removes, self.updates
-        if "conflict" in checks:
-            for one, other in ((adds, removes), (adds, updates), (removes, updates)):
-                self._expect_none(one & other, "one change of an identity", "changed twice, differently")
-        if "add" in checks:
-            self._expect_none(adds & base, "additions of what is not there", "there")
-        if "remove" in checks:
-            self._expect_none(removes - base, "removals of what is there", "not there")
-        if "update" in checks:
-            self._expect_none(updates - base, "updates of what is there", "not there")
-        else:
+        adding, updating = self.rows(ADD, True), self.rows(UPDATE, True)
+        removing = either(self.rows(REMOVE, None), self.rows(UPDATE, False))
+        twice = (adds & removes) | (adds & updates) | (removes & updates)
+        found = {
+            "add": Misfits("additions of what is there", adds & base, (adding,)),
+            "remove": Misfits("removals of what is not there", removes - base, (removing,)),
+            "update": Misfits("updates of what is not there", updates - base, (updating,)),
+            "conflict": Misfits("different changes of one identity", twice, (adding, removing, updating)),
+        }
+        gone = removes & base
+        again = size_of(adds) > 0 == size_of(adds - base) == size_of(gone)
+        wrong = [found[name] for name in CHECKS if name in checks]
+        expect_none(self.path, self.table, wrong, again=again)
+        if "update" not in checks:
             adds = adds | updates
-        return size_of(adds - base), size_of((removes & base) - adds), size_of(updates & base)
+        return size_of(adds - base), size_of(gone - adds), size_of(updates & base)
 
     def applied_to(self, members: Any, checks: set[str]) -> Any:
         """What a list holds after the changes: without what is removed, and with what is added."""
         return (members - self.removes) | (self.adds if "update" in checks else self.adds | self.updates)
-
-    def _expect_none(self, wrong: Any, expected: str, got: str) -> None:
-        """Raise FeedConflict if there are any, with the last line of one of them."""
-        if not (count := size_of(wrong)):
-            return
-        table = self.table
-        lines = table.columns["line"]
-        if isinstance(wrong, PairSet):
-            key, imsi = (column[0] for column in wrong.columns)
-            text, rows = key, (table.keys == key) & (table.columns["imsi"] == imsi)
-        elif len(wrong):
-            text, key = wrong[0], np.uint64(wrong[0][:14])
-            rows = (table.keys <= key) & (key <= (table.keys if table.highs is None else table.highs))
-        else:
-            text = wrong.irregular[0].decode()
-            rows, lines = table.texts == wrong.irregular[0], table.text_columns["line"]
-        line = int(lines[np.flatnonzero(rows)[-1]])
-        raise FeedConflict(self.path, expected, f"{count:,} {got}: '{mask(text)}'", line=line)
-
-
-def size_of(members: Any) -> int:
-    """How many identities there are, irregular ones too."""
-    return len(members) + (0 if members.irregular is None else len(members.irregular))
 
 
 def understood(change: str | None, checks: Iterable[str]) -> set[str]:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from imeiset import ImeiSet, apply, diff, errors
 from imeiset import irregular as irregulars
 from imeiset.cli import main
-from imeiset.deltas.changes import CHECKS
+from imeiset.deltas.changes import CHECKS, Changes
+from imeiset.deltas.members import PairSet
+from imeiset.feeds import LoadReport, Rows
 
 A, B, C, D = "49015420323751", "35693803564380", "86012345678901", "01234567890123"
 
@@ -76,10 +78,20 @@ def test_applied(base, delta, text, name, expected):
 @pytest.mark.parametrize(
     ("text", "check", "line", "match"),
     [
-        (f"imei,change_type\n{C},add\n{A},add\n", "add", 3, "1 there: '49015420"),
-        (f"imei,change_type\n{C},remove\n", "remove", 2, "1 not there"),
-        (f"imei,change_type\n{C},update\n", "update", 2, "1 not there"),
-        (f"imei,change_type\n{C},add\n{C},update\n", "conflict", 3, "1 changed twice, differently"),
+        (
+            f"imei,change_type\n{C},add\n{A},add\n",
+            "add",
+            3,
+            "got additions of what is there: 1, line 3, '49015420",
+        ),
+        (f"imei,change_type\n{C},remove\n", "remove", 2, "got removals of what is not there: 1, line 2"),
+        (f"imei,change_type\n{C},update\n", "update", 2, "got updates of what is not there: 1, line 2"),
+        (
+            f"imei,change_type\n{C},add\n{C},update\n",
+            "conflict",
+            3,
+            "different changes of one identity: 1, lines 2 and 3, '86012345",
+        ),
     ],
 )
 def test_checks(base, delta, text, check, line, match):
@@ -95,11 +107,12 @@ def test_checks(base, delta, text, check, line, match):
 def test_the_same_delta_twice_and_one_for_another_base(base, delta):
     path = delta(f"imei,change_type\n{C},add\n{A},remove\n")
     once, _ = apply(base, path)
-    with pytest.raises(errors.FeedConflict, match="1 there"):
+    both = "additions of what is there: 1, line 2.*; removals of what is not there: 1, line 3.* before"
+    with pytest.raises(errors.FeedConflict, match=both):
         apply(once, path)
     with pytest.raises(errors.FeedConflict):
         apply(base, [path, path])
-    with pytest.raises(errors.FeedConflict, match="1 not there"):
+    with pytest.raises(errors.FeedConflict, match="removals of what is not there: 1, line 3"):
         apply(ImeiSet([B]), path)
 
 
@@ -154,7 +167,7 @@ def test_irregular_identities(delta):
     result, _ = apply(base, path, min_size=0)
     assert result.irregular.tolist() == [b"#1", b"D"]
     assert bodies(result) == {A, "52003020863612"}
-    with pytest.raises(errors.FeedConflict, match="1 there"):
+    with pytest.raises(errors.FeedConflict, match="additions of what is there: 1"):
         apply(base, delta("imei,change_type\nabc,add\n"))
 
 
@@ -213,7 +226,10 @@ def test_commands(tmp_path, monkeypatch, delta, base):
     assert "1 added, 1 removed" in found.stdout
     assert (tmp_path / "out.imei").read_bytes() == (tmp_path / "new.imei").read_bytes()
     before = (tmp_path / "out.imei").read_bytes()
-    assert "1 there" in run("apply", "out.imei", "delta.csv", "-o", "out.imei", code=2).stderr
+    assert (
+        "additions of what is there: 1, line 3"
+        in run("apply", "out.imei", "delta.csv", "-o", "out.imei", code=2).stderr
+    )
     assert (tmp_path / "out.imei").read_bytes() == before
     allowed = ("--allow", "add", "--allow", "remove")
     digest = ImeiSet.open("new.imei").digest()
@@ -329,3 +345,110 @@ def test_irregular_identities_with_changes_that_are_not_understood(base, delta):
     result, _ = apply(kept, path, change_column="op", change_values="add=add,x=remove", min_size=0)
     assert len(result.irregular) == 0
     assert bodies(result) == {A, B, C}
+
+
+# ---- conflicts -----------------------------------------------------------------------------
+
+
+def conflicts(base, path, **options):
+    with pytest.raises(errors.FeedConflict) as caught:
+        apply(base, path, min_size=0, **options)
+    return caught.value
+
+
+def test_all_conflicts_at_once(base, delta):
+    """Each kind with its count and its first line, which is of a row of that kind."""
+    rows = [f"{A},update", f"{C},remove", f"{D},update", f"{A},add", f"{B},add", f"{C},remove", f"{B},remove"]
+    error = conflicts(base, delta("imei,change_type\n" + "".join(f"{row}\n" for row in rows)))
+    assert error.got == (
+        "additions of what is there: 2, first line 5, '49015420******'; "
+        "removals of what is not there: 1, line 3, '86012345******'; "
+        "updates of what is not there: 1, line 4, '01234567******'; "
+        "different changes of one identity: 2, first lines 2 and 5, '49015420******'"
+    )
+    assert error.line == 3
+    assert "before" not in str(error)
+
+
+@pytest.mark.parametrize("left", CHECKS)
+def test_conflicts_that_are_allowed_are_not_named(base, delta, left):
+    path = delta(f"imei,change_type\n{A},add\n{C},remove\n{D},update\n{B},add\n{B},update\n")
+    words = {
+        "add": "additions of what is there: 2, first line 2",
+        "remove": "removals of what is not there: 1, line 3",
+        "update": "updates of what is not there: 1, line 4",
+        "conflict": "one identity: 1, lines 5 and 6",
+    }
+    got = conflicts(base, path, checks=[name for name in CHECKS if name != left]).got
+    assert [name for name in CHECKS if words[name] in got] == [name for name in CHECKS if name != left]
+
+
+def test_conflicts_of_irregular_identities_and_ranges(base, delta):
+    kept = base.keeping(irregulars.table([b"62#1", b"ABC"]))
+    path = delta(f"imei,change_type\n62#2,remove\nabc,add\n62#3,add\n{A},add\n62#3,remove\n")
+    assert conflicts(kept, path).got == (
+        "additions of what is there: 2, first line 3, 'ABC'; "
+        "removals of what is not there: 2, first line 2, '62#2'; "
+        "different changes of one identity: 1, lines 4 and 6, '62#3'"
+    )
+    ranges = ImeiSet.from_ranges([100, 300], [199, 399])
+    low, high = "from,to,change_type\n", "{:014d},{:014d},{}\n".format
+    path = delta(
+        low + high(0, 99, "add") + high(50, 120, "add") + high(390, 410, "remove") + high(90, 95, "remove")
+    )
+    assert conflicts(ranges, path).got == (
+        "additions of what is there: 21, first line 3, '00000000******'; "
+        "removals of what is not there: 17, first line 4, '00000000******'; "
+        "different changes of one identity: 6, first lines 2 and 5, '00000000******'"
+    )
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2)), min_size=1, max_size=30),
+    st.sets(st.integers(0, 9)),
+    st.sampled_from(["imei", "pair"]),
+)
+def test_conflicts_are_those_of_row_by_row(rows, there, what):
+    """Counts and first lines, against a slow reading of the rows one by one."""
+    table = Rows(
+        np.array([key for key, _ in rows], np.uint64) + np.uint64(1),
+        None,
+        irregulars.NONE,
+        {
+            "change_type": np.array([change for _, change in rows], np.int32),
+            "line": np.arange(2, len(rows) + 2),
+            "imsi": np.full(len(rows), 1262, np.uint64),
+        },
+        {"change_type": np.empty(0, np.int32), "line": np.empty(0, np.int64)},
+        {},
+        LoadReport(),
+    )
+    rule = "pair" if what == "pair" else "exact"
+    changes = Changes("d", rule, table, None)
+    changes.divide(keep=False)
+    keys = np.array(sorted(there), np.uint64) + np.uint64(1)
+    members = ImeiSet.from_keys(keys)
+    base = PairSet.of(keys, np.full(len(keys), 1262, np.uint64)) if what == "pair" else members
+    expected, first = [], {}
+    for kind, wrong in enumerate(
+        (lambda key: key in there, lambda key: key not in there, lambda key: key not in there)
+    ):
+        lines = [line for line, (key, change) in enumerate(rows, 2) if change == kind and wrong(key)]
+        if found := {key for key, change in rows if change == kind and wrong(key)}:
+            expected.append(f": {len(found)}, {'first ' * (len(found) > 1)}line {lines[0]}, '")
+    twice = {key for key, change in rows for other, more in rows if key == other and change != more}
+    for line, (key, change) in enumerate(rows, 2):
+        first.setdefault(key, (line, change))
+        if change != first[key][1]:
+            some = "first " * (len(twice) > 1)
+            expected.append(f": {len(twice)}, {some}lines {first[key][0]} and {line}, '")
+            break
+    if not expected:
+        changes.check(base, {*CHECKS})
+        return
+    with pytest.raises(errors.FeedConflict) as caught:
+        changes.check(base, {*CHECKS})
+    got = caught.value.got.split("; ")
+    assert len(got) == len(expected)
+    for one, other in zip(got, expected, strict=True):
+        assert other in one
