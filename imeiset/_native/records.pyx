@@ -6,6 +6,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 
 cdef extern from "c/records.h" nogil:
+    enum: IMEI_OK
+    enum: IMEI_NO_CHECK_DIGIT
     enum: NOTED_LINES
     enum: NOTED_LOST_ZERO
     enum: NOTED_WRONG
@@ -17,11 +19,12 @@ cdef extern from "c/records.h" nogil:
         noted_rows noted[2]
     struct scan_taking:
         const uint8_t *accept
-        uint8_t delimiter, restored
+        uint8_t bare, delimiter, restored
         scan_tally tally
     bint imei_is_soft(uint8_t) noexcept
     void record_take(scan_taking*, const uint8_t*, int64_t, int64_t, bint, int32_t, uint64_t*,
                      uint8_t*) noexcept
+    int32_t record_others(const uint8_t*, int32_t) noexcept
 
 ctypedef fused offset_t:
     int32_t
@@ -44,22 +47,31 @@ def read(const uint8_t[::1] text not None, const offset_t[::1] starts not None,
     cdef uint8_t accept[256]
     cdef const uint8_t* base
     cdef bint cells = delimiter is not None
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, first, stop, others, n = starts.shape[0]
     if text.shape[0] > 0x7FFFFFFF:
         raise ValueError(f"expected a text below 2**31 bytes, got {text.shape[0]}")
-    spans(text, starts, ends, keys, status)
-    if not starts.shape[0] or not text.shape[0]:
+    spans(text, starts, ends, keys, status, exact=True)
+    if not n or not text.shape[0]:
         return (0, 0, 0), (0, []), (0, [])
     memset(&taking, 0, sizeof(taking))
     for i in range(256):
-        accept[i] = i == 0 or imei_is_soft(<uint8_t>i)
-    taking.accept, taking.restored = accept, restored
+        accept[i] = i == IMEI_OK or imei_is_soft(<uint8_t>i)
+    taking.accept, taking.bare, taking.restored = accept, IMEI_NO_CHECK_DIGIT, restored
     taking.delimiter = ord(delimiter or b"\n") if cells else c"\n"
     base = &text[0]
     with nogil:
-        for i in range(starts.shape[0]):
-            record_take(&taking, base, starts[i], ends[i] - starts[i], cells, <int32_t>i, &keys[i],
-                        &status[i])
+        for first in range(0, n, 255):
+            stop = min(first + 255, n)
+            # IMEI_OK: 15 digits with the right check digit. Only the zero of an IMEISV makes it another.
+            if restored != 15:
+                others = record_others(&status[first], <int32_t>(stop - first))
+                taking.tally.forms[1] += stop - first - others
+                if not others:
+                    continue
+            for i in range(first, stop):
+                if status[i] != IMEI_OK or restored == 15:
+                    record_take(&taking, base, starts[i], ends[i] - starts[i], cells, <int32_t>i, &keys[i],
+                                &status[i])
     return tuple(taking.tally.forms), _noted(&taking.tally.noted[NOTED_LOST_ZERO]), \
         _noted(&taking.tally.noted[NOTED_WRONG])
 

@@ -1,8 +1,9 @@
 """Parquet, and text that becomes Parquet, screened through pyarrow."""
 
+import operator
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from csv import Error as csv_error
 from csv import reader
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import columns, readers
 from .._native.scan import annotate
@@ -32,12 +32,12 @@ _ENDS = [b"\n"] * 256  # after a row, whatever its code
 
 
 class Batch(NamedTuple):
-    """Rows of a table, or of a text that becomes one: where the IMEIs are, their lines, and the bytes of the
-    file read so far."""
+    """Rows of a table, or of a text that becomes one: where the IMEIs are, the line of a row, and the bytes
+    of the file read so far."""
 
     rows: Any
     places: tuple[int, ...]
-    lines: NDArray[np.int64]
+    line: Callable[[int], int]
     position: int
 
 
@@ -110,10 +110,10 @@ class TableScreen:
                     batch = next(batches, None)
                 if batch is None:
                     return
-                lines = np.arange(rows + 1, rows + 1 + batch.num_rows)
+                line = partial(operator.add, rows + 1)
                 rows += batch.num_rows
                 found = tuple(map(batch.schema.get_field_index, wanted)) if alone else places
-                yield Batch(batch, found, lines, size * rows // file.metadata.num_rows)
+                yield Batch(batch, found, line, size * rows // file.metadata.num_rows)
 
     def _text(self, path: str) -> Batches:
         with Source(path) as source:
@@ -131,13 +131,14 @@ class TableScreen:
             text = self._pa.string()
             self._start(path, self._pa.schema([(name, text) for name in names]), dialect.columns)
             for batch in records.batches():
-                if (flaws := np.flatnonzero(batch.rows[:, 3])).size:
-                    flaw = self._tally.words[int(batch.rows[flaws[0], 3])]
+                if batch.flaws is not None:
+                    row = int(np.flatnonzero(batch.flaws)[0])
                     expected = f"rows of {len(names)} cells, to make Parquet of them"
-                    raise FeedEncoding(path, expected, flaw, line=int(batch.lines[flaws[0]]))
+                    got = self._tally.words[int(batch.flaws[row])]
+                    raise FeedEncoding(path, expected, got, line=batch.line(row))
                 codes = np.zeros(len(batch.rows), np.uint8)
                 rows = annotate(batch.text, batch.rows, codes, _ENDS, dialect.delimiter, dialect.most)
-                yield Batch((rows, names, delimiter), dialect.columns, batch.lines, batch.position)
+                yield Batch((rows, names, delimiter), dialect.columns, batch.line, batch.position)
 
     def _parsed(self, path: str, text: bytes, names: list[str], delimiter: str) -> Any:
         """Whole rows as a batch of texts: one block, as two may lose a line end (apache/arrow#51368)."""
@@ -156,14 +157,14 @@ class TableScreen:
     def _screen(self, path: str, batch: Batch) -> tuple[Any, Screened, int]:
         """The rows of a batch, or its hits, and what was found in them."""
         rows = self._parsed(path, *batch.rows) if isinstance(batch.rows, tuple) else batch.rows
-        cells = [self._cells(path, rows, place, batch.lines) for place in batch.places]
-        found = self._tally.screened(cells, path, batch.lines)
+        cells = [self._cells(path, rows, place, batch.line) for place in batch.places]
+        found = self._tally.screened(cells, path, batch.line)
         if self._output and self._only_hits:
             hits = np.flatnonzero(self._tally.is_hit[found.codes])
             rows, found = rows.take(self._pa.array(hits)), found.some(hits)
         return rows, found, batch.position
 
-    def _cells(self, path: str, rows: Any, place: int, lines: NDArray[np.int64]) -> Cells:
+    def _cells(self, path: str, rows: Any, place: int, line: Callable[[int], int]) -> Cells:
         """A column of IMEIs: texts as those of other files, or integers."""
         column, pa = rows.column(place), self._pa
         if is_text(column.type):
@@ -183,7 +184,7 @@ class TableScreen:
         if refused.size:
             row = int(refused[0])
             expected = "integers of 14 digits; --digits 15 reads such as have the check digit"
-            raise FeedColumn(path, expected, f"'{mask(value(row))}'", line=int(lines[row]))
+            raise FeedColumn(path, expected, f"'{mask(value(row))}'", line=line(row))
         return Cells(keys, status, value)
 
     def _start(self, path: str, schema: Any, places: tuple[int, ...]) -> None:

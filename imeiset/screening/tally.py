@@ -97,13 +97,18 @@ class Cells(NamedTuple):
 
     @classmethod
     def of_text(
-        cls, text: bytes, cells: NDArray[np.int32], delimiter: bytes, zeros: LostZeros | None
+        cls,
+        text: bytes,
+        cells: NDArray[np.int32],
+        flaws: NDArray[np.int32] | None,
+        delimiter: bytes,
+        zeros: LostZeros | None,
     ) -> "Cells":
-        """Those of a delimited text that lie between starts and ends."""
+        """Those of a delimited text that lie between starts and ends; rows with a flaw have none."""
         starts, ends = cells
-        keys, status = readers.buffers(len(starts))
-        found = records.read(text, starts, ends, keys, status, _RESTORED.get(zeros, 0), delimiter)
-        return cls(keys, status, lambda row: text[starts[row] : ends[row]], found[0], found[1:])
+        if flaws is not None:
+            ends = np.where(flaws, starts, ends)
+        return cls._of_spans(text, starts, ends, zeros, delimiter)
 
     @classmethod
     def of_arrow(
@@ -114,19 +119,32 @@ class Cells(NamedTuple):
         zeros: LostZeros | None,
     ) -> "Cells":
         """Those of an Arrow column."""
-        starts, ends = offsets[:-1], offsets[1:]
-        if missing is not None:
-            ends = np.where(missing, starts, ends)
-        keys, status = readers.buffers(len(starts))
         first = int(offsets[0])  # of a slice of a large column, only its bytes
         text = memoryview(text).cast("B")[first : int(offsets[-1])]
-        starts, ends = starts - first, ends - first
-        found = records.read(text, starts, ends, keys, status, _RESTORED.get(zeros, 0))
+        starts, ends = offsets[:-1] - first, offsets[1:] - first
         if missing is not None:
-            status[missing] = ParseStatus.MISSING
+            ends = np.where(missing, starts, ends)
+        found = cls._of_spans(text, starts, ends, zeros, None)
+        if missing is not None:
+            found.status[missing] = ParseStatus.MISSING
+        return found
+
+    @classmethod
+    def _of_spans(
+        cls,
+        text: Any,
+        starts: NDArray[Any],
+        ends: NDArray[Any],
+        zeros: LostZeros | None,
+        delimiter: bytes | None,
+    ) -> "Cells":
+        keys, status = readers.buffers(len(starts))
+        found = records.read(text, starts, ends, keys, status, _RESTORED.get(zeros, 0), delimiter)
 
         def value(row: int) -> bytes | None:
-            return None if status[row] == ParseStatus.MISSING else bytes(text[starts[row] : ends[row]])
+            # Without its zero, a number that may not have it back would be another phone.
+            gone = status[row] in (ParseStatus.MISSING, ParseStatus.CHECK_DIGIT)
+            return None if gone else bytes(text[starts[row] : ends[row]])
 
         return cls(keys, status, value, found[0], found[1:])
 
@@ -139,7 +157,7 @@ class Screened(NamedTuple):
     columns: NDArray[np.intp] | None  # which of several columns decided
     by_list: NDArray[np.int64]  # hits; the first: by none
     by_tac: NDArray[np.uint64]  # the TACs of hits, and how many each has
-    understood: int  # rows with an IMEI, or a text that the list keeps
+    understood: bool  # whether a row has an IMEI, or a text that the list keeps
     digits: tuple[int, ...]
     lost: tuple[Suspects, ...]
 
@@ -176,14 +194,15 @@ class Tally:
         self,
         columns: Sequence[Cells],
         path: str,
-        lines: NDArray[np.int64],
+        line: Callable[[int], int],
         flaws: NDArray[np.int32] | None = None,
     ) -> Screened:
-        """What is said of rows, whose lines are given; from any thread."""
-        codes, lists, keys, understood, places = self._decided(columns)
-        if flaws is not None and flaws.any():
+        """What is said of rows, each at a line; from any thread."""
+        answers = [self._screener.decided(*cells[:3]) for cells in columns]
+        codes, lists, keys, places = self._decided(columns, answers)
+        understood = self._understood(columns, answers)
+        if flaws is not None:
             codes = np.where(flaws, flaws, codes).astype(np.uint8)
-            understood &= flaws == 0
         hits = self.is_hit[codes]
         tacs = keys[hits] // np.uint64(10**6)
         by_tac = np.array(np.unique(tacs[tacs < 10**8], return_counts=True), np.uint64)  # a text has none
@@ -191,25 +210,17 @@ class Tally:
         lost = (Suspects(), Suspects())
         for cells in columns:
             for suspects, (count, rows) in zip(lost, cells.lost, strict=True):
-                suspects.add(count, path, lines[rows].tolist())
+                suspects.add(count, path, list(map(line, rows)))
         digits = tuple(map(sum, zip(*(cells.digits for cells in columns), strict=True)))
         by_code = np.bincount(codes, minlength=256)
-        return Screened(
-            codes, by_code, places, by_list, by_tac, int(np.count_nonzero(understood)), digits, lost
-        )
+        return Screened(codes, by_code, places, by_list, by_tac, understood, digits, lost)
 
     def _decided(
-        self, columns: Sequence[Cells]
-    ) -> tuple[Codes, Lists, readers.Keys, NDArray[np.bool_], NDArray[np.intp] | None]:
-        """Of each row the code, the list and the key that decided, whether it was understood, and by which
-        of several columns."""
-        answers = [self._screener.decided(*cells[:3]) for cells in columns]
-        understood = [
-            (cells.status == 0) | self._kept(codes, lists)
-            for cells, (codes, lists) in zip(columns, answers, strict=True)
-        ]
+        self, columns: Sequence[Cells], answers: Sequence[tuple[Codes, Lists]]
+    ) -> tuple[Codes, Lists, readers.Keys, NDArray[np.intp] | None]:
+        """Of each row the code, the list and the key that decided, and by which of several columns."""
         if len(columns) == 1:
-            return *answers[0], columns[0].keys, understood[0], None
+            return *answers[0], columns[0].keys, None
         # A blank cell is not an IMEI, and does not decide unless all are blank.
         ranks = [
             np.where(np.isin(cells.status, _BLANK), 0, self._rank[codes])
@@ -219,11 +230,15 @@ class Tally:
         rows = np.arange(len(worst))
         codes, lists = (np.stack(each)[worst, rows] for each in zip(*answers, strict=True))
         keys = np.stack([cells.keys for cells in columns])[worst, rows]
-        return codes, lists, keys, np.any(understood, axis=0), worst
+        return codes, lists, keys, worst
 
-    def _kept(self, codes: Codes, lists: Lists) -> NDArray[np.bool_]:
-        """Of malformed rows, which are texts that the list keeps."""
-        return lists >= 0 if self._policy else codes < self._malformed
+    def _understood(self, columns: Sequence[Cells], answers: Sequence[tuple[Codes, Lists]]) -> bool:
+        """Whether a row has an IMEI, or a text that the list keeps."""
+        if not all(cells.status.all() for cells in columns):
+            return True
+        return any(
+            (lists >= 0 if self._policy else codes < self._malformed).any() for codes, lists in answers
+        )
 
     def add(self, found: Screened) -> None:
         """Count a batch."""
@@ -265,14 +280,14 @@ class FileTally:
         self._codes = np.zeros(256, np.int64)
         self._digits = np.zeros(3, np.int64)
         self._lost = (Suspects(), Suspects())
-        self._understood = 0
+        self._understood = False
 
     def add(self, found: Screened) -> None:
         """Count a batch, of the file and of all."""
         self._tally.add(found)
         self._codes += found.by_code
         self._digits += found.digits
-        self._understood += found.understood
+        self._understood |= found.understood
         for suspects, more in zip(self._lost, found.lost, strict=True):
             suspects.add(more.count, self._path, [line for _, line in more.first])
 

@@ -24,13 +24,18 @@ from .tally import Cells, FileTally, Screened, Tally
 
 
 class Batch(NamedTuple):
-    """Rows of a text: where they and their IMEIs lie, their lines, and the bytes of the file read so far."""
+    """Rows of a text: where they and their IMEIs lie, and the bytes of the file read so far."""
 
     text: bytes
-    rows: NDArray[np.int32]
+    rows: NDArray[np.int32]  # as of a Scanner, whose first line is `first_line`
+    flaws: NDArray[np.int32] | None  # of the rows, if one has any
     cells: list[NDArray[np.int32]]
-    lines: NDArray[np.int64]
+    first_line: int
     position: int
+
+    def line(self, row: int) -> int:
+        """The line where a row begins."""
+        return self.first_line + int(self.rows[row, 2])
 
 
 class Records:
@@ -75,10 +80,11 @@ class Records:
         for text in self.pieces():
             while scanner.batch():
                 rows = scanner.rows.copy()
-                _expect_ends(self._source.path, scanner)
+                flaws = rows[:, 3] if rows[:, 3].any() else None
+                if flaws is not None:
+                    _expect_ends(self._source.path, scanner)
                 cells = [scanner.cells[place].copy() for place in self._order]
-                lines = scanner.first_line + rows[:, 2].astype(np.int64)
-                yield Batch(text, rows, cells, lines, self._source.position)
+                yield Batch(text, rows, flaws, cells, scanner.first_line, self._source.position)
 
 
 def _taken(source: Source, chunk: tuple[bytearray, int, int]) -> bytes:
@@ -119,7 +125,7 @@ class TextScreen:
     def _whole(self, path: str, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The batches, whose rows can be written."""
         for batch in batches:
-            if self._output and (batch.rows[:, 3] == RowFlaw.LONG_ROW).any():
+            if self._output and batch.flaws is not None and (batch.flaws == RowFlaw.LONG_ROW).any():
                 raise FeedLimit(path, f"rows of at most {MAX_LINE} bytes", "a longer one")
             yield batch
 
@@ -146,10 +152,9 @@ class TextScreen:
     def _screen(self, path: str, dialect: Dialect, batch: Batch) -> tuple[bytes, Screened, int]:
         """The annotated text of a batch, and what was found in it."""
         text, rows = batch.text, batch.rows
-        columns = [
-            Cells.of_text(text, cells, dialect.delimiter, self._options.lost_zeros) for cells in batch.cells
-        ]
-        found = self._tally.screened(columns, path, batch.lines, rows[:, 3])
+        more = batch.flaws, dialect.delimiter, self._options.lost_zeros
+        columns = [Cells.of_text(text, cells, *more) for cells in batch.cells]
+        found = self._tally.screened(columns, path, batch.line, batch.flaws)
         out = b""
         if self._output:
             answers = self._answers[found.codes]

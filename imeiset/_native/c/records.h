@@ -4,28 +4,33 @@
 
 #include "taking.h"
 
-#define HIGH_BITS UINT64_C(0xF0F0F0F0F0F0F0F0)
-
-/* Of a row whose cell was parsed: settle the check digit, and count and note what lists do. cells: quoted ones keep
+/* Of a row that was parsed exactly: settle the check digit, and count and note what lists do. cells: quoted ones keep
  * the quotes that are doubled in them. Notes have rows for lines. */
-ALWAYS_INLINE void record_take(struct scan_taking *taking, const uint8_t *text, int64_t start, int64_t length,
+static inline void record_take(struct scan_taking *taking, const uint8_t *text, int64_t start, int64_t length,
                                bool cells, int32_t row, uint64_t *key, uint8_t *status) {
-    const bool good = *status == IMEI_OK || imei_is_soft(*status);
-    if (good && length == 15 && taking->restored != 15) {
-        /* Of what may stand beside the digits of so short an IMEI, nothing has the high bits of a digit. */
-        const uint8_t *cell = text + start;
-        if ((((load8(cell) ^ BYTES_0) | (load8(cell + 7) ^ BYTES_0)) & HIGH_BITS) == 0) {
-            if (*status == IMEI_CHECK_DIGIT) note(&taking->tally, NOTED_WRONG, row);
-            taking->tally.forms[1]++;
-            *status = IMEI_OK;
-            return;
-        }
+    while (length && imei_is_blank(text[start + length - 1])) length--;
+    while (length && imei_is_blank(text[start])) start++, length--;
+    const bool with_check_digit = *status == IMEI_CHECK_DIGIT || *status == IMEI_CHECK_DIGIT_SPARE;
+    if (with_check_digit && taking->restored != 15) {
+        /* 15 digits, and nothing beside them if they fill the cell. */
+        if (*status == IMEI_CHECK_DIGIT && length == 15) note(&taking->tally, NOTED_WRONG, row);
+        taking->tally.forms[1]++;
+        *status = IMEI_OK;
+        return;
     }
+    const bool good = *status == IMEI_OK || imei_is_soft(*status);
     if (!good && !(cells && *status == IMEI_NOT_DIGIT)) return;
     if (take(taking, text, (int32_t)start, (int32_t)length, row, key, status))
         *status = IMEI_OK;
     else
         *key = IMEI_NO_KEY;
+}
+
+/* How many of at most 255 rows are not IMEI_OK: this vectorises. */
+static inline int32_t record_others(const uint8_t *status, int32_t n) {
+    uint8_t others = 0;
+    for (int32_t i = 0; i < n; i++) others += status[i] != IMEI_OK;
+    return others;
 }
 
 #endif
