@@ -13,6 +13,7 @@ from ..errors import FeedConflict, FeedLimit
 from ..feeds.details import described
 from ..feeds.loader import Progress
 from ..feeds.options import Options
+from ..feeds.registers import polarity_of
 from ..feeds.report import LoadReport
 from ..feeds.sources import Paths, names_of
 from ..register.kinds import KINDS
@@ -196,7 +197,8 @@ def apply(
             if (rule := KINDS[one.kind].rules[0]) not in ("exact", "pair"):
                 expected = f"a list of IMEIs or pairs, not of kind {one.kind!r}"
                 raise FeedConflict(path, expected, repr(one.name))
-            changes = Changes.read(path, change, reading, progress, rule)
+            polarity = polarity_of(one.kind, one.status)
+            changes = Changes.read(path, change, reading, progress, rule, polarity)
             deltas = _deltas(one.name, changes, wanted, keep=reading.irregular == "keep")
             with target.writing():
                 if number is None or number == target.sequence + 1:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from ..errors import FeedColumn, FeedConflict, mask_text
 from ..feeds.details import DETAILS
-from ..feeds.formats import CHANGE, CHANGES, FORMATS
+from ..feeds.formats import CHANGE, CHANGES, FORMATS, Polarity
 from ..feeds.loader import Progress, Rows, read
 from ..feeds.options import Options, value_of
+from ..feeds.words import change_of
 from ..register.kinds import ListRule, rule_of
 from ..sets import ImeiSet
 from .conflicts import Misfits, either, expect_none
@@ -24,12 +25,6 @@ from .members import PairSet, size_of
 CHECKS = ("add", "remove", "update", "conflict")
 ADD, REMOVE, UPDATE = range(3)
 _NAMED_MOST = 4  # values that a message shows
-# What values of a column of changes mean beyond doubt, whatever list it is.
-_MEANINGS: dict[str, int] = {
-    **dict.fromkeys(("add", "added", "insert", "inserted", "new"), ADD),
-    **dict.fromkeys(("remove", "removed", "delete", "deleted", "withdrawn"), REMOVE),
-    **dict.fromkeys(("update", "updated", "change", "changed", "modify", "modified"), UPDATE),
-}
 # What a file without a column of changes holds, by its name.
 _NAMED = {"unblocked": REMOVE, "removed": REMOVE, "blocked": ADD, "added": ADD, "changed": UPDATE}
 
@@ -54,9 +49,10 @@ class Changes:
         options: Options,
         progress: Progress | None,
         rule: ListRule | None = None,
+        polarity: Polarity = "blocklist",
     ) -> "Changes":
         """Read a file. change: what all its rows are. rule: the first one of the list; None for a set, which
-        has no reasons and dates.
+        has no reasons and dates. polarity: what becomes of the phones of the list.
         """
         fixed, pairs = _change_of(path, change), rule == "pair"
         more = {"exact": DETAILS, "pair": ("imsi",)}.get(rule or "", ())
@@ -66,7 +62,7 @@ class Changes:
             if change is not None:
                 raise FeedConflict(path, "no column change_type beside --change", "one")
             fixed = None  # whatever the name of the file says
-            _understand(path, table, options)
+            _understand(path, table, options, polarity)
         elif table.report.accepted and fixed is None:
             expected = "a column change_type, --change-column or --change"
             raise FeedConflict(path, expected, "a list that does not say what changes")
@@ -157,14 +153,17 @@ def understood(change: str | None, checks: Iterable[str]) -> set[str]:
     return wanted
 
 
-def _understand(path: str, table: Rows, options: Options) -> None:
+def _understand(path: str, table: Rows, options: Options, polarity: Polarity) -> None:
     """Make the codes of values in the column of changes those of changes. Raises FeedColumn for values that
     are not understood, however many rejected rows are allowed: to leave out a removal keeps a phone blocked.
     """
-    given = options.change_values
-    known = _MEANINGS if given is None else {one: CHANGES.index(two.encode()) for one, two in given.items()}
-    values = table.values[CHANGE]
-    meanings = np.array([known.get(value_of(value), -1) for value in values], np.int32)
+    values, given = table.values[CHANGE], options.change_values
+    said: list[str | None]
+    if given is None:
+        said = [change_of(value, blocklist=polarity == "blocklist") for value in values]
+    else:
+        said = [given.get(value_of(value)) for value in values]
+    meanings = np.array([-1 if one is None else CHANGES.index(one.encode()) for one in said], np.int32)
     wrong: dict[str, list[int]] = {}
     for columns in (table.columns, table.text_columns):
         codes = columns[CHANGE]

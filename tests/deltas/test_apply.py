@@ -8,7 +8,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imeiset import ImeiSet, apply, diff, errors
+import imeiset
+from imeiset import EquipmentStatus, ImeiSet, Store, apply, diff, errors
 from imeiset import irregular as irregulars
 from imeiset.cli import main
 from imeiset.deltas.changes import CHECKS, Changes
@@ -452,3 +453,37 @@ def test_conflicts_are_those_of_row_by_row(rows, there, what):
     assert len(got) == len(expected)
     for one, other in zip(got, expected, strict=True):
         assert other in one
+
+
+@pytest.mark.parametrize(
+    ("value", "blocks", "clears"),
+    [
+        ("blocked", "add", None),
+        ("Unblocked", "remove", None),
+        ("recovered", "remove", None),
+        ("insert", "add", "add"),
+        ("eliminado", "remove", "remove"),
+        ("gelöscht", "remove", "remove"),
+        *(
+            (code, None, None)
+            for code in ("0", "1", "A", "D", "I", "R", "U", "yes", "true", "active", "-", "x")
+        ),
+        *((value, None, None) for value in ("not removed", "pending")),
+    ],
+)
+def test_words_of_changes(tmp_path, delta, value, blocks, clears):
+    """A word is understood only where it says one thing; what blocks adds to a blocklist alone."""
+    held = imeiset.Register()
+    for name, status in (("black", 1), ("white", 0)):
+        held.add(name, [A, B], status=EquipmentStatus(status))
+    with Store.create(tmp_path / "store", held) as store:
+        for name, expected in (("black", blocks), ("white", clears)):
+            path = delta(f"imei,action\n{B if expected == 'remove' else C},{value}\n")
+            before = store.state_id
+            if expected is None:
+                with pytest.raises(errors.FeedColumn, match="--change-values"):
+                    apply(store, path, list=name, change_column="action", min_size=0)
+                assert store.state_id == before
+            else:
+                _, report = apply(store, path, list=name, change_column="action", min_size=0)
+                assert (report.added, report.removed) == (expected == "add", expected == "remove")
