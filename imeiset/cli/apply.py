@@ -28,9 +28,12 @@ if TYPE_CHECKING:
 @click.argument("base", type=FILE, metavar="BASE|STORE")
 @click.argument("deltas", type=FILE, metavar="DELTA...", nargs=-1, required=True, callback=stdin_once)
 @click.option("-o", "--output", type=FILE, metavar="OUT", help="The snapshot to write; may be BASE.")
-@click.option("--list", metavar="NAME", help="Of a store: the list, if it has more than one.")
+@click.option("--list", metavar="NAME", help="Of a store or --description: the list, if it has several.")
 @click.option(
     "--sequence", type=click.IntRange(1), metavar="N", help="Of a store: the number the first delta must get."
+)
+@click.option(
+    "--description", type=FILE, metavar="TOML", help="Read deltas as this description says of the list."
 )
 @reading_options("apply")
 @click.option("--change", type=click.Choice(["add", "remove", "update"]), help="What all rows are.")
@@ -46,12 +49,14 @@ def command(
 
     \b
     imeiset apply blocked.imei delta.csv -o blocked.imei
+    imeiset apply blocked.imei day.csv -o blocked.imei --change-column op --change-values 0=remove,1=add
     imeiset apply eir 000123.csv --list stolen --sequence 123
 
-    A DELTA says what changes in one of three ways: by a column change_type of add, remove and update; by its
-    name, which ends in _blocked, _unblocked or _changed; or by a '+' or '-' before each number. All of it is
-    applied or nothing. These are errors: an addition of what is there, a removal or update of what is not,
-    two different changes of one IMEI, and rejected rows if --max-rejects does not allow them.
+    A DELTA says what changes in one of three ways: by a column change_type of add, remove and update, or the
+    --change-column; by its name, which ends in _blocked, _unblocked or _changed; or by a '+' or '-' before
+    each number. All of it is applied or nothing. These are errors: an addition of what is there, a removal or
+    update of what is not, two different changes of one IMEI, a change that is not understood, and rejected
+    rows if --max-rejects does not allow them.
 
     In a STORE each DELTA is a change of its own, on the disk before the next one is read. Reasons and dates
     are kept. For a list of pairs the DELTA has a column imsi. With --sequence, a DELTA that was applied under
@@ -63,7 +68,8 @@ def command(
     options = {name: value for name, value in options.items() if name not in options_of("apply")} | reading
     is_store, rejects = Path(base).is_dir(), reading.get("rejects")
     for name in ("list", "sequence", "irregular"):
-        if options.get(name) is not None and not is_store:
+        known = is_store or (name == "list" and options["description"] is not None)
+        if options.get(name) is not None and not known:
             raise click.UsageError(f"--{name} needs the directory of a store, got {base!r}")
     if is_store and output is not None:
         raise click.UsageError(f"{base!r} is a directory: a store is changed itself, without -o")
@@ -79,10 +85,11 @@ def command(
         "checks": {*CHECKS} - {*allow},
         "min_size": 0 if options.pop("force") else options["min_size"],
     }
-    try:
-        Options(**reading)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
+    if options["description"] is None:
+        try:
+            Options(**reading)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
     if output is not None:
         _apply_to_set(base, deltas, output, as_json, options)
     else:

@@ -1,6 +1,7 @@
 """Files of changes applied to a set or to a list of a store: checked, and all or nothing."""
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -9,14 +10,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .. import irregular as irregulars
-from ..errors import FeedConflict, FeedLimit
+from ..errors import FeedConflict, FeedDescription, FeedLimit
+from ..feeds.description import delta_options
 from ..feeds.details import described
 from ..feeds.loader import Progress
 from ..feeds.options import Options
 from ..feeds.registers import polarity_of
 from ..feeds.report import LoadReport
 from ..feeds.sources import Paths, names_of
-from ..register.kinds import KINDS
+from ..register.kinds import KINDS, ListRule
 from ..register.layered import without_irregular
 from ..register.lists import List, shrunk
 from ..register.pairs import NO_PAIRS
@@ -116,6 +118,7 @@ def apply(
     min_size: float = MIN_SIZE,
     sequence: int | None = None,
     base: str | None = None,
+    description: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> tuple[Target, ApplyReport]:
@@ -126,13 +129,13 @@ def apply(
     target
         An ImeiSet; or a Store, each file being a change of it, on the disk before the next file is read.
     paths
-        One or more files, as `load` reads them. Each has a column change_type of add, remove and update; or
-        if it has none, is named ..._blocked, _unblocked, _changed, _added or _removed; or is a list without a
-        header of '+' and '-' before each number; or `change` says what all its rows are. For a list of
-        pairs it has a column imsi. A row of a status that does not count adds nothing, and as an update
-        removes.
+        One or more files, as `load` reads them. Each has a column change_type of add, remove and update, or
+        another one that `change_column` names; or if it has none, is named ..._blocked, _unblocked, _changed,
+        _added or _removed; or is a list without a header of '+' and '-' before each number; or `change` says
+        what all its rows are. For a list of pairs it has a column imsi. A row of a status that does not count
+        adds nothing, and as an update removes.
     list
-        Of a store: which list; None if it has but one.
+        Of a store, or of the description: which list; None if it has but one.
     change
         What all rows are: "add", "remove" or "update".
     checks
@@ -146,11 +149,15 @@ def apply(
     sequence, base
         Of a store, see `Store.apply`: the number of the first file, those after it get the next ones, and the
         state it is for. What was applied before under its number is not checked again.
+    description
+        A TOML file as for `load_register`, whose options of the list are those of its deltas, where
+        `options` does not say otherwise. Left out are where, skip and max_rejects: they are about full lists.
     progress
         As for `load`.
     **options
-        As for `load`; but a rejected row is an error, unless max_rejects allows it. A set keeps irregular
-        identities if it did before.
+        As for `load`, and change_column, change_values, date_column, date_format and reason_column, see
+        `feeds.options`. A rejected row is an error, unless max_rejects allows it; a change that is not
+        understood always is. A set keeps irregular identities if it did before.
 
     Returns
     -------
@@ -160,7 +167,9 @@ def apply(
     Raises
     ------
     FeedConflict
-        For a check, or another digest.
+        For a check, or another digest. All that does not fit is named at once.
+    FeedColumn
+        For a column of changes with values that are not understood.
     FeedLimit
         For a result that is too small.
     FeedError, StoreError
@@ -186,7 +195,6 @@ def apply(
         raise ValueError("expected at least one file")
     if options.get("rejects") is not None and len(names) > 1:  # each would replace those of the one before
         raise ValueError(f"expected one delta where rejects are written, got {len(names)}")
-    reading = Options(**{"max_rejects": 0, **options})
     report = ApplyReport()
     if isinstance(target, Store):
         for at, path in enumerate(names):
@@ -197,6 +205,7 @@ def apply(
             if (rule := KINDS[one.kind].rules[0]) not in ("exact", "pair"):
                 expected = f"a list of IMEIs or pairs, not of kind {one.kind!r}"
                 raise FeedConflict(path, expected, repr(one.name))
+            reading = _reading(options, description, one.name, rule)
             polarity = polarity_of(one.kind, one.status)
             changes = Changes.read(path, change, reading, progress, rule, polarity)
             deltas = _deltas(one.name, changes, wanted, keep=reading.irregular == "keep")
@@ -209,9 +218,11 @@ def apply(
         return target, report
     if not isinstance(target, ImeiSet):
         raise TypeError(f"expected an ImeiSet or a Store, got {type(target).__name__}")
-    if (list, sequence, base) != (None, None, None):
+    if (sequence, base) != (None, None) or (list is not None and description is None):
         raise ValueError("list, sequence and base: expected with a Store, got an ImeiSet")
-    reading = replace(reading, irregular="reject" if target.irregular is None else "keep")
+    reading = replace(
+        _reading(options, description, list), irregular="reject" if target.irregular is None else "keep"
+    )
     result: ImeiSet = target
     for path in names:
         changes = Changes.read(path, change, reading, progress)
@@ -223,6 +234,25 @@ def apply(
     expect_size(names[-1], result, target, min_size)
     _expect_digest(names[-1], result, expect_digest)
     return result, report
+
+
+def _reading(
+    options: dict[str, Any],
+    description: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    rule: ListRule = "exact",
+) -> Options:
+    """How deltas are read: by what is said, otherwise as a description says of a list."""
+    described = {} if description is None else delta_options(description, name, rule)
+    for column, about in (("change_column", "change_values"), ("date_column", "date_format")):
+        if column in options:  # of another column
+            described.pop(about, None)
+    try:
+        return Options(**{"max_rejects": 0, **described, **options})
+    except ValueError as error:
+        if description is None:
+            raise
+        raise FeedDescription(os.fspath(description), "options that go together", str(error)) from None
 
 
 def expect_size(path: str, result: ImeiSet, last: ImeiSet, min_size: float) -> None:

@@ -18,7 +18,7 @@
     column = ["IMEI1", "IMEI2"]
     where = "status=Blocked"    # or { status = ["Blocked", "Lost"] }
     date_column = "since"       # with date_format, reason_column: what feeds say of a phone
-    change_column = "action"    # with change_values: of deltas, `imeiset apply --description`
+    change_column = "action"    # with change_values: of deltas, for `imeiset apply --description`
     change_values = { A = "add", D = "remove" }
 
 A list may come in several tables, of different kinds or options. Lists of kind exempt have no status, those
@@ -39,7 +39,7 @@ from typing import Any, cast
 
 from ..errors import FeedDescription, FeedMissing, mask_text
 from ..register.imsis import prefix_numbers
-from ..register.kinds import FILE_KINDS, KINDS, FileKind, ListRule
+from ..register.kinds import FILE_KINDS, KINDS, RULES, FileKind, ListRule
 from ..register.lists import List
 from ..register.policy import EquipmentStatus, Policy
 from ..register.register import Register
@@ -48,6 +48,8 @@ from .sources import Paths, is_remote, names_of
 
 _POLICY = ("response_type", "unlisted", "malformed", "precedence")
 _OPTIONS = options_of("list")
+# A delta may have other lines above it. What a list leaves out may be a removal, in its deltas.
+_OF_FULL_LISTS = ("where", "skip", "max_rejects")
 _LIST = ("name", "status", "kind", "reason", "files", "newest", "prefixes", "details", *_OPTIONS)
 # The rules of lists that an option is for, if it is not for all that hold equipment.
 _RULES: dict[str, tuple[ListRule, ...]] = {
@@ -108,6 +110,45 @@ def read_description(path: str | os.PathLike[str], files: Files | None = None) -
 
     files: instead of those of lists, by name; found from here, not from the description.
     """
+    described = _understood(path)
+    name, lists = described.path, list(described.lists)
+    given = _replaced(name, lists, files or {})
+    for place, one in enumerate(lists):
+        folder = Path() if place in given else Path(name).parent
+        lists[place] = _found(name, replace(one, files=given.get(place, one.files)), folder)
+    return replace(described, lists=tuple(lists))
+
+
+def delta_options(path: str | os.PathLike[str], name: str | None, rule: ListRule) -> dict[str, Any]:
+    """The options by which a description has deltas of a list read; its files need not be there.
+
+    name: of the list; None if there is but one. rule: by which deltas name equipment. Raises FeedDescription
+    if there is no such list, or several of different options.
+    """
+    described = _understood(path)
+    names = tuple(dict.fromkeys(one.name for one in described.lists))
+    if name is None and len(names) == 1:
+        [name] = names
+    if name not in names:
+        got = "none" if name is None else _nearest(name, names)
+        raise FeedDescription(
+            described.path, f"a list of the name that deltas are for: {', '.join(names)}", got
+        )
+    found: list[dict[str, Any]] = []
+    for one in described.lists:
+        if one.name == name and one.rule == rule:
+            given = {key: getattr(one.options, key) for key in _OPTIONS if key not in _OF_FULL_LISTS}
+            given = {key: value for key, value in given.items() if value != DEFAULTS[key]}
+            found += [given] if given not in found else []
+    found = [given for given in found if "change_column" in given] or found
+    if len(found) != 1:
+        expected = f"one table of list {name!r} that says how deltas are read, or several that say the same"
+        raise FeedDescription(described.path, expected, f"{len(found)} of {RULES[rule].noun}")
+    return found[0]
+
+
+def _understood(path: str | os.PathLike[str]) -> Description:
+    """A description whose files are not looked for yet."""
     name = os.fspath(path)
     try:
         with Path(path).open("rb") as file:
@@ -132,10 +173,6 @@ def read_description(path: str | os.PathLike[str], files: Files | None = None) -
         lists.append(_listing(_TomlTable(name, where, table, _LIST), Path(name).parent))
     with understood(name):
         empty_register(Description(name, policy, tuple(lists)))
-    given = _replaced(name, lists, files or {})
-    for place, one in enumerate(lists):
-        folder = Path() if place in given else Path(name).parent
-        lists[place] = _found(name, replace(one, files=given.get(place, one.files)), folder)
     return Description(name, policy, tuple(lists))
 
 

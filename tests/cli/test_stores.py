@@ -242,7 +242,7 @@ def test_apply_to_a_store(store, here):
         "two_removed.csv",
         "--list",
         "stolen",
-        match="line 2: expected removals of what is there",
+        match="got removals of what is not there: 1, line 2",
     )
     found = run("apply", store, "one.csv", "two_removed.csv", "--list", "stolen", "--sequence", "1")
     lines = found.stdout.splitlines()

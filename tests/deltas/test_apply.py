@@ -487,3 +487,112 @@ def test_words_of_changes(tmp_path, delta, value, blocks, clears):
             else:
                 _, report = apply(store, path, list=name, change_column="action", min_size=0)
                 assert (report.added, report.removed) == (expected == "add", expected == "remove")
+
+
+# ---- as a description says -----------------------------------------------------------------
+
+DESCRIPTION = """
+[[lists]]
+name = "stolen"
+status = "blacklisted"
+files = ["not-there.csv"]
+column = "number"
+change_column = "op"
+change_values = { I = "add", R = "remove" }
+where = "state=blocked"
+skip = 3
+max_rejects = 100
+
+[[lists]]
+name = "stolen"
+status = "blacklisted"
+kind = "ranges"
+files = ["not-there.csv"]
+change_column = 9
+
+[[lists]]
+name = "white"
+status = "whitelisted"
+files = ["*.csv"]
+"""
+
+
+@pytest.fixture
+def description(tmp_path):
+    (tmp_path / "register.toml").write_text(DESCRIPTION)
+    return tmp_path / "register.toml"
+
+
+def test_deltas_are_read_as_a_description_says(base, delta, description):
+    """Its files are not looked for. What it says of full lists is not taken: that could lose a removal."""
+    path = delta(f"number,op,state\n{C},I,blocked\n{A},R,free\n")
+    said = {"description": description, "list": "stolen", "min_size": 0}
+    assert bodies(apply(base, path, **said)[0]) == {B, C}
+    with pytest.raises(errors.FeedRejects):
+        apply(base, delta(f"number,op\nx,R\n{C},I\n"), **said)
+    # What is said beside it counts, and values are those of their own column.
+    path = delta(f"number,op,what\n{C},I,delete\n{A},R,insert\n")
+    assert bodies(apply(base, path, **said, change_values="I=add,R=remove")[0]) == {B, C}
+    with pytest.raises(errors.FeedConflict, match="removals of what is not there"):
+        apply(base, path, **said, change_values="R=add,I=remove")
+    with pytest.raises(errors.FeedConflict, match="removals of what is not there"):
+        apply(base, path, **said, change_column="what")
+    assert bodies(apply(base, delta(f"number,op\n{C},I\nx,R\n"), **said, max_rejects=1)[0]) == {A, B, C}
+
+
+def test_deltas_of_a_store_are_read_as_a_description_says(tmp_path, delta, description):
+    held = imeiset.Register()
+    held.add("stolen", [A, B], status=EquipmentStatus.BLACKLISTED)
+    held.add("white", [A], status=EquipmentStatus.WHITELISTED)
+    path = delta(f"number,op\n{C},I\n{A},R\n")
+    with Store.create(tmp_path / "store", held) as store:
+        with pytest.raises(errors.FeedConflict, match="change_type, --change-column or --change"):
+            apply(store, delta(f"imei,x\n{C},I\n", "w.csv"), list="white", description=description)
+        apply(store, path, list="stolen", description=description, min_size=0)
+        assert bodies(store["stolen"]) == {B, C}
+        assert store.sequence == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "name", "options", "match"),
+    [
+        ("", None, {}, "a list of the name that deltas are for: stolen, white, got none"),
+        ("", "stollen", {}, "got 'stolen' as the nearest"),
+        ("", "white", {"change_values": "a=add"}, "change_column with change_values"),
+        (
+            '[[lists]]\nname="stolen"\nstatus="blacklisted"\nfiles="b"\nchange_column=3\n',
+            "stolen",
+            {},
+            "got 2 of IMEIs",
+        ),
+        ('[[lists]]\nname="pairs"\nkind="lock"\nfiles="b"\n', "pairs", {}, "got 0 of IMEIs"),
+        ("[", "stolen", {}, "expected TOML"),
+    ],
+)
+def test_a_description_that_does_not_say_it(base, delta, description, more, name, options, match):
+    description.write_text(DESCRIPTION + more)
+    path = delta(f"number,op\n{C},I\n{A},R\n")
+    with pytest.raises(errors.FeedDescription, match=match):
+        apply(base, path, description=description, list=name, **options)
+    same = '\n[[lists]]\nname="stolen"\nstatus="blacklisted"\nfiles="b"\nskip=1\n'
+    if not more:  # another table that says nothing of deltas
+        description.write_text(DESCRIPTION + same)
+        assert bodies(apply(base, path, description=description, list="stolen", min_size=0)[0]) == {B, C}
+
+
+def test_commands_with_a_description(tmp_path, monkeypatch, delta, base, description):
+    monkeypatch.chdir(tmp_path)
+    base.save("old.imei")
+    delta(f"number,op\n{C},I\n{A},R\n")
+    said = ("apply", "old.imei", "delta.csv", "-o", "out.imei", "--min-size", 0)
+    run(*said, "--description", "register.toml", "--list", "stolen")
+    assert bodies(ImeiSet.open("out.imei")) == {B, C}
+    assert "stolen, white" in run(*said, "--description", "register.toml", code=2).stderr
+    found = run(
+        *said, "--description", "register.toml", "--list", "white", "--change-values", "I=add", code=2
+    )
+    assert "register.toml: expected options that go together" in found.stderr
+    assert "--list needs" in run(*said, "--list", "stolen", code=2).stderr
+    run(*said, "--column", "number", "--change-column", "OP", "--change-values", "I=add,R=remove")
+    assert bodies(ImeiSet.open("out.imei")) == {B, C}
+    assert "change_column" in run(*said, "--change-values", "I=add", code=2).stderr
