@@ -11,12 +11,11 @@ from typing import Any
 
 from ..errors import FeedColumn, FeedEncoding, FeedMissing, mask_text
 from .blocks import Block
-from .dialect import Dialect, asked, placed
+from .dialect import Dialect, of_table
 from .extras import extra
-from .formats import FORMATS, NUMBERS, plain, recognise
+from .formats import NUMBERS, plain
 from .reader import Blocks, Reader
 from .sources import is_remote
-from .titles import expect_columns, expect_one, titled_so
 
 _PARQUET, _ARROW = b"PAR1", b"ARROW1"
 _STREAM = b"\xff\xff\xff\xff"
@@ -83,32 +82,9 @@ def _choose(reader: Reader, path: str, schema: Any, delta: bool) -> tuple[list[i
     """The columns to read, and their layout: the IMEIs, the status if it decides, and what else is wanted."""
     titles = tuple(schema.names)
     reader.expect_list(path, titles, delta=delta)
-    wanted, form = reader.options.column, FORMATS.get(reader.options.format or "")
-    named = recognise(list(titles))
-    other = form or (named if wanted is None and not titled_so(titles, None) else None)
-    if other and other.identity != "imei":
-        raise FeedColumn(path, "a column of IMEIs", f"a {other.name} list, which is read from text only")
-    if isinstance(wanted, tuple):
-        wanted = wanted[0]
-    if isinstance(wanted, int):
-        if not 1 <= wanted <= len(titles):
-            raise FeedColumn(path, f"a column {wanted}", f"a table of {len(titles)}")
-        found = [wanted - 1]
-    else:
-        if not wanted and form is None:
-            expect_one(path, titles)
-        found = titled_so(titles, wanted or (form.columns[0] if form and form.columns else None))
-    if form:
-        expect_columns(path, form, titles, form.columns[0 if wanted is None else 1 :])
-    if len(found) != 1:
-        expected = f"one column {wanted!r}" if wanted else "one column 'imei', or --column"
-        raise FeedColumn(path, expected, mask_text(f"columns {', '.join(map(repr, titles))}"))
-    _expect_text(path, schema, found[0])
-    if form is None:
-        of_imei = named and named.identity == "imei" and plain(titles[found[0]]) == plain(named.columns[0])
-        form = named if named and of_imei else FORMATS["table"]
-    whole = Dialect(b",", (found[0],), header=True, most=len(titles), titles=titles, format=form)
-    dialect = asked(path, placed(whole), reader.options)
+    dialect = of_table(path, titles, reader.options)
+    if (form := dialect.format).identity != "imei":
+        raise FeedColumn(path, "a column of IMEIs", f"a {form.name} list, which is read from text only")
     reader.found(path, dialect)
     used = {name for name in dialect.places if name in reader.wanted}
     if dialect.counting is not None and "listed" in dialect.places:

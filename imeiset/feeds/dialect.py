@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
@@ -15,12 +15,13 @@ from .preamble import NOTHING_ABOVE, Preamble, preamble, skipped
 from .sample import Tables, layout_of, tables_of
 from .titles import (
     NUMBER,
+    delimiter_of,
     expect_columns,
     expect_one,
     is_title,
     nearest,
+    no_imei,
     numbered,
-    speaking,
     titled_so,
 )
 
@@ -74,12 +75,10 @@ def sniff(
     polarity: Polarity = "blocklist",
 ) -> Dialect:
     """The layout of a text that begins like this, and where what is wanted of it stands."""
-    column = options.columns[0] if options.columns else None
     start = skipped(path, text, options.skip or 0)
-    size, blank, comments = preamble(text[start:], column, options.irregular == "keep")
+    size, blank, comments = preamble(text[start:], _first(options), options.irregular == "keep")
     above = Preamble(start + size, blank, comments, options.skip or 0)
-    form = FORMATS[options.format] if options.format else None
-    found = _layout_of(path, text[above.size :], column, form)
+    found = _layout_of(path, tables_of(text[above.size :]), options)
     return asked(path, placed(replace(found, preamble=above)), options)
 
 
@@ -128,28 +127,37 @@ def _place_of(path: str, found: Dialect, column: str | int) -> int:
     raise FeedColumn(path, f"one column named {column!r}, or its number", got)
 
 
-def _layout_of(
-    path: str, text: bytes | bytearray, column: str | int | None, form: Format | None = None
-) -> Dialect:
-    """The layout of a text, from its beginning without preamble, and its format.
+def of_table(path: str, titles: Sequence[str], options: Options) -> Dialect:
+    """The layout of a table that has titles as a part of its format, by the rules of text."""
+    found = _layout_of(path, {",": [list(titles)]}, options, headed=True)
+    return asked(path, placed(replace(found, delimiter=b",")), options)
 
-    form: what it has to be; raises FeedColumn if its columns are not there, each once. None: what its
-    header says, otherwise a plain list or a table.
 
-    column: the name of the column of the IMEIs in the header, its number from 1, or None to find it:
-    the one with a known name if no other title speaks of IMEIs, or without a header the only one that
-    looks like them. A first row is a header only if it names the column, or has a title instead of an
-    IMEI in the numbered one: no first row of data is lost. Raises FeedColumn if there is no such column,
-    or more than one.
+def _first(options: Options) -> str | int | None:
+    """The first column of IMEIs that was asked for."""
+    return options.columns[0] if options.columns else None
+
+
+def _layout_of(path: str, tables: Tables, options: Options, headed: bool = False) -> Dialect:
+    """The layout of a text, from its first rows without preamble, and its format. headed: the first is a
+    header, whatever is in it.
+
+    The format that is asked for is what it has to be; raises FeedColumn if its columns are not there, each
+    once. Otherwise it is what the header says, or a plain list or a table.
+
+    The column of the IMEIs is the one that is asked for, by its title in the header or its number from 1; or
+    the only one with a title that speaks of IMEIs, or without a header the only one that looks like them. A
+    first row is a header only if it names the column, or has a title instead of an IMEI in the numbered one:
+    no first row of data is lost. Raises FeedColumn if there is no such column, or more than one.
     """
-    tables = tables_of(text)
+    column, form = _first(options), FORMATS[options.format] if options.format else None
     if not tables[","]:
         return Dialect(b"", (0,), header=False, format=form or FORMATS["plain"])
     if form and form.columns and column is None:
         return _of_format(path, tables, form)
     if column is None and (other := _of_ranges(path, tables)):
         return other
-    found = _sniff(path, tables, column)
+    found = _sniff(path, tables, column, headed)
     if form is None:
         form = FORMATS["table" if found.delimiter else "plain"]
         if found.header:
@@ -189,26 +197,26 @@ def _of_ranges(path: str, tables: Tables) -> Dialect | None:
         titles = tables[delimiter][0]
         form = recognise(titles)
         if form and form.identity != "imei" and not titled_so(titles, None):
-            if others := speaking(titles):
-                expected = f"a {form.name} list without IMEIs, --format {form.name}, or --column"
-                raise FeedColumn(path, expected, numbered(titles, others))
             return _of_format(path, {delimiter: tables[delimiter]}, form)
     return None
 
 
-def _sniff(path: str, tables: Tables, column: str | int | None) -> Dialect:
+def _sniff(path: str, tables: Tables, column: str | int | None, headed: bool) -> Dialect:
+    """The layout of a list of IMEIs, whatever its format."""
     if not isinstance(column, int):
-        found = {d: titled_so(rows[0], column) for d, rows in tables.items()}
-        delimiter = max(tables, key=lambda d: (len(found[d]) > 0, len(tables[d][0])))
-        first_row, hits = tables[delimiter][0], found[delimiter]
-        if column is None:
-            expect_one(path, first_row)
+        delimiter = delimiter_of(tables, column)
+        first_row = tables[delimiter][0]
+        hits = titled_so(first_row, column)
         if len(hits) == 1:
             return _titled(delimiter.encode() if len(first_row) > 1 else b"", hits[0], first_row)
-        if hits:
+        if column is None:
+            expect_one(path, first_row)
+            if headed:
+                raise no_imei(path, first_row)
+        elif hits:
             got = numbered(first_row, hits)
             raise FeedColumn(path, f"one column named {column!r}, or --column with its number", got)
-        if column is not None:
+        else:
             raise FeedColumn(path, f"a column named {column!r}", nearest(column, first_row))
 
     separator, rows = layout_of(tables)
@@ -217,7 +225,7 @@ def _sniff(path: str, tables: Tables, column: str | int | None) -> Dialect:
         if not 1 <= column <= width:
             raise FeedColumn(path, f"a column {column}", f"rows of {width}")
         at = column - 1
-        if len(rows[0]) > at and is_title(rows[0][at]):
+        if headed or (len(rows[0]) > at and is_title(rows[0][at])):
             return _titled(separator, at, rows[0])
     elif width == 1:
         at = 0
@@ -259,7 +267,7 @@ def _only_imeis(path: str, rows: list[list[str]], width: int) -> int:
         )
         raise FeedColumn(path, "a header with 'imei', one column that looks like IMEIs, or --column", got)
     if len(rows[0]) > found[0] and is_title(rows[0][found[0]]):
-        raise FeedColumn(path, "a header with 'imei', or --column", nearest("imei", rows[0]))
+        raise no_imei(path, rows[0])
     return found[0]
 
 

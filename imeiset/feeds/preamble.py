@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ..errors import FeedColumn
 from .sample import DELIMITERS, rows_of
-from .titles import NUMBER, is_title, speaking, titled_so
+from .titles import NUMBER, is_title, titled_so
 
 _FOR_EXCEL = re.compile(rb'"?sep=.?"?\s*', re.I)
 _IRREGULAR = re.compile(rb"[0-9A-Fa-f*#]{1,16}[ \t\r]*\n?")
@@ -62,7 +62,7 @@ def _is_row(line: bytes, below: bytes, column: str | int | None, irregular: bool
         return not any(delimiter.encode() in below for delimiter in DELIMITERS)
     for delimiter in DELIMITERS if below else "":
         [cells, *_], [others, *_] = rows_of(line, delimiter), rows_of(below, delimiter)
-        titled = titled_so(others, column) or speaking(others)
+        titled = titled_so(others, column) or titled_so(others, None)
         if isinstance(column, int):
             titled = [i for i, cell in enumerate(others) if i == column - 1 and is_title(cell)]
         if len(cells) == len(others) > 1 and not titled and any(map(NUMBER.fullmatch, cells)):
@@ -76,7 +76,7 @@ def _heads(line: bytes, below: bytes, column: str | int | None) -> bool:
         [titles, *_], [cells, *_] = rows_of(line, delimiter), rows_of(below, delimiter)
         if len(titles) != len(cells) or len(cells) < 2 or titled_so(cells, column):
             continue
-        if titled_so(titles, column) or (column is None and len(speaking(titles)) > 1):
+        if titled_so(titles, column):
             return True
     return False
 

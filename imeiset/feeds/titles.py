@@ -1,58 +1,108 @@
 """Titles of columns: which speak of IMEIs, and how errors name them."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from difflib import get_close_matches
 
 from ..errors import FeedColumn, mask_text
 from .formats import Format, plain
+from .sample import DELIMITERS, Tables
 
-# Column names that mean the IMEI, lower case and without punctuation.
-_KNOWN = {
-    "imei",
-    "imeis",
-    "imeino",
-    "imeinumber",
-    "imeinumbers",
-    "imeicode",
-    "imeisv",
-    "imeiimeisv",
-    "imeiorimeisv",
-    "approvedimei",
-    "blockedimei",
-    "deviceimei",
-    "pei",
-}
+# Titles that mean the IMEI, lower case and without punctuation. Any other with "imei" in it does, too.
+KNOWN = frozenset(
+    {
+        "imei",
+        "imeis",
+        "imeino",
+        "imeinumber",
+        "imeinumbers",
+        "imeicode",
+        "imeisv",
+        "imeiimeisv",
+        "imeiorimeisv",
+        "approvedimei",
+        "blockedimei",
+        "deviceimei",
+        "servedimei",
+        "servedimeisv",
+        "pei",
+    }
+)
+# But not one that tells something about an IMEI: "imei_status", "imei1 date", "Valid IMEI?".
+_ABOUT = "(?:status(?:es)?|(?:date|count|type|flag|make|model|reason|list)s?|listed|valid|validity)"
+_OF_AN_IMEI = re.compile(rf"\b{_ABOUT} ?imei|imei(?:sv|s)?(?: ?(?:\d+|sv|no|number))* ?{_ABOUT}\b")
+_TIME_IN = re.compile(r"timei(?!(?:s|sv)?\d*\b)")  # "timeinterval"
 NUMBER = re.compile(  # as long as an IMEI, or what Excel made of it
     r"(?:[0-9][- ]?){13,15}[0-9]|[0-9](?:[.,][0-9]+)?[eE]\+?1[3-5]"
 )
 
 
 def titled_so(titles: Sequence[str], column: str | int | None) -> list[int]:
-    """The columns with the title asked for, or with one of IMEIs if none is; a number is not a title."""
-    names = _KNOWN if column is None else {plain(column)} if isinstance(column, str) else ()
-    return [i for i, title in enumerate(titles) if plain(title) in names]
+    """The columns with the title asked for, or that speak of IMEIs if none is; a number is not a title."""
+    if column is None:
+        return _speaking(titles)
+    name = plain(column) if isinstance(column, str) else None
+    return [i for i, title in enumerate(titles) if plain(title) == name]
+
+
+def _speaking(titles: Sequence[str]) -> list[int]:
+    """The columns with a title of IMEIs; none if a cell may be an IMEI, damaged perhaps: no header."""
+    if any(map(is_numeric, titles)):
+        return []
+    return [i for i, title in enumerate(titles) if plain(title) in KNOWN or _speaks(title)]
+
+
+def _speaks(title: str) -> bool:
+    """Whether a title that is not a known one speaks of IMEIs."""
+    words = _TIME_IN.sub("", re.sub(r"[\W_]+", " ", title.casefold()))
+    return "imei" in words and not _OF_AN_IMEI.search(words) and _digits(title) < 5
+
+
+def delimiter_of(tables: Tables, column: str | None) -> str:
+    """The delimiter at which the first row names the column: by a known title, or else by one that no other
+    delimiter cuts, with rows of as many cells below. Of a row that does not, the one that cuts most."""
+
+    def score(delimiter: str) -> tuple[bool, bool, bool, float, int]:
+        first_row, *below = tables[delimiter]
+        hits = [first_row[place] for place in titled_so(first_row, column)]
+        whole = [title for title in hits if not any(other in title for other in DELIMITERS)]
+        known = any(column is not None or plain(title) in KNOWN for title in whole)
+        alike = sum(len(row) == len(first_row) for row in below) / len(below) if below else 1
+        return known, bool(hits), bool(whole and alike), alike if hits else 0, len(first_row)
+
+    return max(tables, key=score)
+
+
+def _digits(cell: str) -> int:
+    return len(re.findall(r"\d", cell))
+
+
+def is_numeric(cell: str) -> bool:
+    """Whether a cell may be a number as long as an IMEI, masked, damaged or with words beside it."""
+    return len(re.findall(r"[\d*]", cell)) >= 10 or NUMBER.fullmatch(cell.strip()) is not None
+
+
+def is_title(cell: str) -> bool:
+    """Whether a cell has a letter that no identity has, regular or not ('DEADBEEF' may be one), and is no
+    damaged number."""
+    return re.search(r"[^\W\d_A-Fa-f]", cell) is not None and _digits(cell) < 6
 
 
 def expect_one(path: str, titles: Sequence[str]) -> None:
     """Raise FeedColumn if the titles of more than one column speak of IMEIs: to read one of the two that a
     phone has would lose the other."""
-    if len(found := speaking(titles)) > 1:
-        expected = "one column of IMEIs, or --column with its name or number"
+    if len(found := _speaking(titles)) > 1:
+        expected = f"one column of IMEIs, or --column: {_options(titles, found)} for all"
         raise FeedColumn(path, expected, numbered(titles, found))
 
 
-def speaking(titles: Sequence[str]) -> list[int]:
-    """The columns with a title of IMEIs, known or not ('imei2', 'second imei'). A row with a number as long
-    as an IMEI has no titles, and a damaged number is none."""
-    if any(map(NUMBER.fullmatch, titles)):
-        return []
-    known = titled_so(titles, None)
-    return [
-        i
-        for i, title in enumerate(map(plain, titles))
-        if i in known or ("imei" in title and len(re.findall(r"\d", title)) < 6)
-    ]
+def _options(titles: Sequence[str], places: list[int]) -> str:
+    """The options that ask for these columns, by title where that is enough."""
+    names = [plain(title) for title in titles]
+    once = all(names.count(names[place]) == 1 for place in places)
+    shown = [shlex.quote(mask_text(titles[i].strip())) if once else str(i + 1) for i in places]
+    return " ".join(f"--column {one}" for one in shown)
 
 
 def expect_columns(path: str, form: Format, titles: Sequence[str], columns: Sequence[str]) -> None:
@@ -60,26 +110,24 @@ def expect_columns(path: str, form: Format, titles: Sequence[str], columns: Sequ
     names = [plain(title) for title in titles]
     for column in columns:
         if (count := names.count(plain(column))) != 1:
-            got = nearest(column, list(titles)) if not count else f"{count} of that name"
+            got = nearest(column, titles) if not count else f"{count} of that name"
             raise FeedColumn(path, f"a column {column!r}, as a {form.name} list has", got)
 
 
+def no_imei(path: str, titles: Sequence[str]) -> FeedColumn:
+    """The error of a table of which no title speaks of IMEIs."""
+    return FeedColumn(path, "a header with 'imei', or --column", nearest("imei", titles))
+
+
 def numbered(titles: Sequence[str], places: list[int]) -> str:
+    """Columns by number, and title if they have one."""
     named = ", ".join(f"{i + 1} ({titles[i].strip()!r})" if titles else f"{i + 1}" for i in places)
     return mask_text(f"column{'s' * (len(places) > 1)} {named}")
 
 
-def nearest(name: str, first_row: list[str]) -> str:
+def nearest(name: str, first_row: Sequence[str]) -> str:
     """The name in the first row that is closest, or all, without showing data of a file with no header."""
-    titles = {
-        plain(cell): cell.strip() for cell in first_row if plain(cell) and len(re.findall(r"\d", cell)) < 6
-    }
+    titles = {plain(cell): cell.strip() for cell in first_row if plain(cell) and _digits(cell) < 6}
     if close := get_close_matches(plain(name), titles, 1):
         return f"'{mask_text(titles[close[0]])}' as the nearest"
     return mask_text(f"a first row of {', '.join(map(repr, titles.values()))}") if titles else "no header"
-
-
-def is_title(cell: str) -> bool:
-    """Whether a cell has a letter that no identity has, regular or not ('DEADBEEF' may be one), and is no
-    damaged number."""
-    return re.search(r"[^\W\d_A-Fa-f]", cell) is not None and len(re.findall(r"\d", cell)) < 6

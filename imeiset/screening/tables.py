@@ -18,13 +18,12 @@ from .._native.scan import annotate
 from .._threads import in_order
 from ..errors import FeedColumn, FeedEncoding, FeedMissing, ParseStatus, mask, mask_text
 from ..feeds.arrow import is_text
-from ..feeds.dialect import Dialect, asked
+from ..feeds.dialect import of_table
 from ..feeds.extras import extra
 from ..feeds.options import Options
 from ..feeds.sources import Source, size_of
-from ..feeds.titles import expect_one, titled_so
 from .tally import Cells, FileTally, Screened, Tally
-from .texts import Records
+from .texts import Records, of_imeis
 
 TABLES = (".parquet", ".pq")
 BATCH = 1 << 17  # rows of a table
@@ -237,12 +236,4 @@ def _reading(path: str) -> Iterator[None]:
 
 def _places(path: str, names: list[str], options: Options) -> tuple[int, ...]:
     """Which of the columns have the IMEIs."""
-    titles = tuple(names)
-    if options.columns:
-        layout = Dialect(b",", (0,), header=True, most=len(titles), titles=titles)
-        return asked(path, layout, options).columns
-    expect_one(path, titles)
-    found = titled_so(titles, None)
-    if len(found) != 1:
-        raise FeedColumn(path, "one column of IMEIs, or --column", mask_text(f"columns {', '.join(names)}"))
-    return (found[0],)
+    return of_imeis(path, of_table(path, names, options)).columns

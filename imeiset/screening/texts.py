@@ -182,13 +182,17 @@ def _expect_ends(path: str, scanner: Scanner) -> None:
 
 def _begin(path: str, text: bytes, options: Options) -> tuple[Dialect, bytes, int]:
     """The layout of a text that begins like this, its header, and the bytes before its first row of data."""
-    dialect = sniff(path, text, options, "records")
+    dialect = of_imeis(path, sniff(path, text, options, "records"))
     used = dialect.preamble.size
-    if dialect.format.identity != "imei":
-        raise FeedColumn(
-            path, "records with a column of IMEIs, or --column", f"a list of {dialect.format.name}"
-        )
     if not dialect.header:
         return dialect, b"", used
     header = header_of(path, text[used:], dialect)
     return dialect, header.rstrip(b"\r"), min(used + len(header) + 1, len(text))
+
+
+def of_imeis(path: str, dialect: Dialect) -> Dialect:
+    """The layout. Raises FeedColumn for a list of TACs or ranges."""
+    if dialect.format.identity != "imei":
+        expected = "records with a column of IMEIs, or --column"
+        raise FeedColumn(path, expected, f"a list of {dialect.format.name}")
+    return dialect

@@ -400,7 +400,9 @@ def test_parquet_that_cannot_be_used(tmp_path):
     with pytest.raises(errors.FeedColumn, match="to be text, got int64"):
         load(path)
     parquet.write_table(pa.table({"imie": [A]}), path)
-    with pytest.raises(errors.FeedColumn, match="one column 'imei'"):
+    with pytest.raises(
+        errors.FeedColumn, match="a header with 'imei', or --column, got 'imie' as the nearest"
+    ):
         load(path)
     assert len(load(path, column="imie").set) == 1
     parquet.write_table(pa.table({"imei": [A], "imei2": [B]}), path)
