@@ -5,6 +5,8 @@ it means what the same list means as text.
 """
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,24 @@ _NUMERIC = ("int", "float", "double", "decimal")
 
 def blocks(reader: Reader, path: str, delta: bool) -> Blocks | None:
     """The parts of a local Parquet or Arrow file; None of anything else."""
+    head = _head(path)
+    return None if head is None else _blocks(reader, path, head, delta)
+
+
+def first_rows(path: str, count: int) -> tuple[tuple[str, ...], list[list[str]]] | None:
+    """The titles of a local Parquet or Arrow file, and some rows as texts; None of anything else."""
+    if (head := _head(path)) is None:
+        return None
+    with _opened(path, head) as (schema, batches):
+        first = next(batches(list(range(len(schema.names)))), None)
+        columns = (
+            [] if first is None else [_as_text(one).to_pylist() for one in first.slice(0, count).columns]
+        )
+        return tuple(schema.names), [list(row) for row in zip(*columns, strict=True)]
+
+
+def _head(path: str) -> bytes | None:
+    """The first bytes of a local Parquet or Arrow file; None of anything else."""
     if path == "-" or is_remote(path) or not Path(path).is_file():
         return None  # to look into a pipe would take from it
     try:
@@ -33,14 +53,13 @@ def blocks(reader: Reader, path: str, delta: bool) -> Blocks | None:
             head = file.read(8)
     except OSError:
         return None  # opened again, it is an error
-    if head.startswith((_PARQUET, _ARROW)) or (
-        head.startswith(_STREAM) and path.endswith((".arrows", ".ipc"))
-    ):
-        return _blocks(reader, path, head, delta)
-    return None
+    stream = head.startswith(_STREAM) and path.endswith((".arrows", ".ipc"))
+    return head if stream or head.startswith((_PARQUET, _ARROW)) else None
 
 
-def _blocks(reader: Reader, path: str, head: bytes, delta: bool) -> Blocks:
+@contextmanager
+def _opened(path: str, head: bytes) -> Iterator[tuple[Any, Callable[[list[int]], Iterator[Any]]]]:
+    """The schema of a file, and a function that gives its batches of these columns."""
     pa, pq = (
         extra(module, f"{path}: Parquet and Arrow files need pyarrow", "parquet")
         for module in ("pyarrow", "pyarrow.parquet")
@@ -49,13 +68,15 @@ def _blocks(reader: Reader, path: str, head: bytes, delta: bool) -> Blocks:
         if head.startswith(_PARQUET):
             with pq.ParquetFile(path) as parquet:
                 schema = parquet.schema_arrow
-                places, layout = _choose(reader, path, schema, delta)
-                names = [schema.names[place] for place in places]
-                if any(schema.names.count(name) > 1 for name in names):
-                    batches = (whole.select(places) for whole in parquet.iter_batches(_ROWS))
-                else:
-                    batches = (some.select(names) for some in parquet.iter_batches(_ROWS, columns=names))
-                yield from _batches(reader, path, batches, layout)
+
+                def of_parquet(places: list[int]) -> Iterator[Any]:
+                    names = [schema.names[place] for place in places]
+                    if any(schema.names.count(name) > 1 for name in names):
+                        return (_sound(whole).select(places) for whole in parquet.iter_batches(_ROWS))
+                    some = parquet.iter_batches(_ROWS, columns=names)
+                    return (_sound(batch.select(names)) for batch in some)
+
+                yield schema, of_parquet
         else:
             with pa.memory_map(path) as file:
                 if head.startswith(_ARROW):
@@ -63,13 +84,17 @@ def _blocks(reader: Reader, path: str, head: bytes, delta: bool) -> Blocks:
                     given = (opened.get_batch(i) for i in range(opened.num_record_batches))
                 else:
                     given = opened = pa.ipc.open_stream(file)
-                places, layout = _choose(reader, path, opened.schema, delta)
-                batches = (batch.select(places) for batch in given)
-                yield from _batches(reader, path, batches, layout)
+                yield opened.schema, lambda places: (_sound(batch.select(places)) for batch in given)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # a title may be no UTF-8
         if isinstance(error, OSError) and error.errno:
             raise FeedMissing(path, "a readable file", os.strerror(error.errno)) from error
         raise FeedEncoding(path, "a whole Parquet or Arrow file", mask_text(str(error))) from error
+
+
+def _blocks(reader: Reader, path: str, head: bytes, delta: bool) -> Blocks:
+    with _opened(path, head) as (schema, batches):
+        places, layout = _choose(reader, path, schema, delta)
+        yield from _batches(reader, path, batches(places), layout)
 
 
 def _sound(batch: Any) -> Any:
@@ -123,7 +148,7 @@ def is_text(kind: Any) -> bool:
 def _batches(reader: Reader, path: str, batches: Any, layout: Dialect) -> Blocks:
     size, rows = Path(path).stat().st_size, 0
     scanner = reader.scanner(layout)
-    for batch in map(_sound, batches):  # Parquet's are in the order of the file
+    for batch in batches:  # Parquet's are in the order of the file
         for start in range(0, batch.num_rows, _ROWS):  # a batch of an Arrow file may have any number of rows
             block, _ = scanner.scan(memoryview(_text(batch.slice(start, _ROWS))), final=True)
             yield block, size, True
@@ -164,6 +189,16 @@ def _as_text(column: Any) -> Any:
     if is_text(kind):
         column = column.cast(pa.large_binary()).view(pa.large_string())
     return pc.fill_null(column.cast(pa.large_string()), "")
+
+
+def _shown(column: Any) -> list[str]:
+    """The texts of a column of anything."""
+    import pyarrow as pa
+
+    try:
+        return list(_as_text(column).to_pylist())
+    except (pa.ArrowException, UnicodeDecodeError):
+        return [str(value) for value in column.to_pylist()]
 
 
 def trimmed(column: Any) -> Any:

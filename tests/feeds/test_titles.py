@@ -7,6 +7,7 @@ import pytest
 from imeiset import ImeiSet, load, screen
 from imeiset.errors import FeedColumn
 from imeiset.feeds import Options
+from imeiset.feeds.arrow import first_rows
 from imeiset.feeds.dialect import sniff
 
 A, B, C = "490154203237518", "356938035643809", "352099001761481"
@@ -112,3 +113,14 @@ def test_columns_asked_for(tmp_path, column):
     assert others == [first] * len(others)
     asked = column if isinstance(column, tuple) else (column,)
     assert (first == str([A])) == (set(asked) <= {"serial", 2, "n"} and asked != (2, "serial"))
+
+
+def test_the_first_rows_of_a_table(tmp_path):
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = pa.table({"imei": [A, None, C], "n": [1, 2, 3], "of": [[1], [], None]})
+    parquet.write_table(table, tmp_path / "a")
+    assert first_rows(str(tmp_path / "a"), 2) == (("imei", "n", "of"), [[A, "1", "[1]"], ["", "2", "[]"]])
+    parquet.write_table(table.slice(0, 0), tmp_path / "a")
+    assert first_rows(str(tmp_path / "a"), 2) == (("imei", "n", "of"), [])
+    (tmp_path / "a").write_text("imei\n")
+    assert first_rows(str(tmp_path / "a"), 2) is None
