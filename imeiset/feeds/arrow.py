@@ -38,9 +38,7 @@ def first_rows(path: str, count: int) -> tuple[tuple[str, ...], list[list[str]]]
         return None
     with _opened(path, head) as (schema, batches):
         first = next(batches(list(range(len(schema.names)))), None)
-        columns = (
-            [] if first is None else [_as_text(one).to_pylist() for one in first.slice(0, count).columns]
-        )
+        columns = [] if first is None else list(map(_shown, first.slice(0, count).columns))
         return tuple(schema.names), [list(row) for row in zip(*columns, strict=True)]
 
 
