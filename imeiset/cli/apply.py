@@ -131,6 +131,10 @@ def _say(applied: "ApplyReport", title: str, as_json: bool, **facts: str) -> Non
     if as_json:
         click.echo(json.dumps({**facts, **json.loads(applied.to_json())}))
         return
+    from imeiset.cli.reports import show_named
+
     rows = sum(source.rows for source in applied.sources)
     changes = f"{applied.added:,} added, {applied.removed:,} removed, {applied.updated:,} updated"
     click.echo(f"{title}\n  {rows:,} rows: {changes}\n  digest {applied.digest}")
+    for source in applied.sources:
+        show_named(source)

@@ -1,6 +1,7 @@
 """Reports of loads as tables, for the commands that load."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 from rich.console import Console
@@ -33,7 +34,7 @@ _WRITTEN = {
 def show_load(report: "LoadReport", title: str) -> None:
     """Print what a load found; the digest in a line of its own, which no terminal is too narrow for."""
     click.echo(title)
-    Console(markup=False, emoji=False).print(_load_table(report))
+    Console(markup=False, emoji=False).print(_table(_rows(report)))
     if report.digest:
         click.echo(f" digest  {report.digest}")
 
@@ -47,59 +48,75 @@ def facts_table(title: str | None = None) -> Table:
     return table
 
 
-def _load_table(report: "LoadReport") -> Table:
+def show_named(report: "LoadReport") -> None:
+    """Print only what somebody should know of a load: rows that do not count, suspects, what was not read."""
+    if rows := [row for row in _rows(report) if row.named]:
+        Console(markup=False, emoji=False).print(_table(rows))
+
+
+class _Row(NamedTuple):
+    """A row of the table. named: whether somebody should know of it."""
+
+    name: str
+    number: int | None = None
+    note: str = ""
+    named: bool = False
+
+
+def _table(rows: Iterable[_Row]) -> Table:
     table = facts_table()
+    for name, number, note, named in rows:
+        style = "yellow" if named and name not in ("note", "ignored") else ""
+        table.add_row(name, "" if number is None else f"{number:,}", note, style=style)
+    return table
 
-    def add(name: str, count: int, note: str = "", style: str = "") -> None:
-        table.add_row(name, f"{count:,}", note, style=style)
 
-    def suspect(name: str, suspects: "Suspects", note: str) -> None:
-        if suspects.count:
-            add(name, suspects.count, f"{note}: {_places(suspects)}", style="yellow")
-
+def _rows(report: "LoadReport") -> Iterator[_Row]:
     names = ", ".join(f"{name} ({form})" for name, form in zip(report.sources, report.formats, strict=True))
-    add("lines", report.lines, printable(names))
+    yield _Row("lines", report.lines, printable(names))
     for name, note in _OTHER_LINES.items():
         if count := getattr(report, name):
-            add(f"  {name}", count, note)
+            yield _Row(f"  {name}", count, note)
     for unread in report.unread:
         values = ", ".join(map(printable, unread.values))
         named = f"{printable(unread.source)}: column '{printable(str(unread.column))}', like {unread.why}"
-        table.add_row("not looked at", "", f"{named}: {values}" if values else named, style="yellow")
+        yield _Row("not looked at", None, f"{named}: {values}" if values else named, named=True)
     for source, note in report.notes:
-        table.add_row("note", "", f"{printable(source)}: {printable(note)}")
+        yield _Row("note", None, f"{printable(source)}: {printable(note)}", named=True)
     rate = f"{report.bytes:,} bytes in {report.seconds:.2f} s, {report.rows_per_second:,.0f} rows a second"
-    add("rows", report.rows, rate)
+    yield _Row("rows", report.rows, rate)
     for status, count in sorted(report.ignored.items()):
-        add("ignored", count, f"status {printable(status)!r}")
-    add("accepted", report.accepted)
+        yield _Row("ignored", count, f"status {printable(status)!r}", named=True)
+    yield _Row("accepted", report.accepted)
     if report.identities != report.accepted:
-        add("identities", report.identities, "of rows with several columns of IMEIs")
+        yield _Row("identities", report.identities, "of rows with several columns of IMEIs")
     for digits, count in report.forms.items() if any(report.forms.values()) else ():
-        add(f"  {digits} digits", count)
+        yield _Row(f"  {digits} digits", count)
     for form, count in report.written.items():
         if count:
-            add(f"  {form}", count, _WRITTEN[form])
+            yield _Row(f"  {form}", count, _WRITTEN[form])
     if report.ranges:
-        add("  ranges", report.ranges)
+        yield _Row("  ranges", report.ranges)
     if report.irregular:
-        add("  irregular", report.irregular, f"{report.texts:,} different, kept as text")
+        yield _Row("  irregular", report.irregular, f"{report.texts:,} different, kept as text")
     if report.wrong_check_digits:
-        add("wrong check digits", report.wrong_check_digits, "neither the Luhn digit nor 0")
+        yield _Row("wrong check digits", report.wrong_check_digits, "neither the Luhn digit nor 0")
     if report.spare_check_digits:
-        add("spare check digits", report.spare_check_digits, "0 where the Luhn digit is another")
-    suspect("lost zeros", report.lost_zeros, "14 digits that are 15 with a zero before them")
-    suspect("lost zeros", report.lost_zeros_imeisv, "15 digits that may be an IMEISV without its zero")
-    for kind, suspects in report.placeholders.items():
-        suspect("placeholders", suspects, kind)
-    suspect("dates", report.dates_not_understood, "not understood")
-    add("duplicates", report.duplicates)
-    add("rejected", report.rejected, style="yellow" if report.rejected else "")
+        yield _Row("spare check digits", report.spare_check_digits, "0 where the Luhn digit is another")
+    for name, suspects, note in (
+        ("lost zeros", report.lost_zeros, "14 digits that are 15 with a zero before them"),
+        ("lost zeros", report.lost_zeros_imeisv, "15 digits that may be an IMEISV without its zero"),
+        *(("placeholders", some, kind) for kind, some in report.placeholders.items()),
+        ("dates", report.dates_not_understood, "not understood"),
+    ):
+        if suspects.count:
+            yield _Row(name, suspects.count, f"{note}: {_places(suspects)}", named=True)
+    yield _Row("duplicates", report.duplicates)
+    yield _Row("rejected", report.rejected, named=report.rejected > 0)
     for entry in sorted(report.rejects.values(), key=lambda entry: -entry.count):
-        add(f"  {entry.text}", entry.count, _places(entry))
+        yield _Row(f"  {entry.text}", entry.count, _places(entry), named=True)
     if report.partly:
-        add("  partly", report.partly, "rejected rows whose other IMEIs are in the result", style="yellow")
-    return table
+        yield _Row("  partly", report.partly, "rejected rows whose other IMEIs are in the result", named=True)
 
 
 def _places(rows: "Suspects | Rejects") -> str:

@@ -72,6 +72,9 @@ class Changes:
         by: ListRule = "pair" if pairs else rule_of("imeis", identity)
         self = cls(path, by, table, fixed)
         self.divide(keep=options.irregular == "keep")
+        if idle := sum(map(int, map(np.count_nonzero, self.rows(ADD, False)))):
+            table.report.accepted -= idle
+            table.report.ignored["others"] = table.report.ignored.get("others", 0) + idle
         return self
 
     def divide(self, *, keep: bool) -> None:

@@ -596,3 +596,42 @@ def test_commands_with_a_description(tmp_path, monkeypatch, delta, base, descrip
     run(*said, "--column", "number", "--change-column", "OP", "--change-values", "I=add,R=remove")
     assert bodies(ImeiSet.open("out.imei")) == {B, C}
     assert "change_column" in run(*said, "--change-values", "I=add", code=2).stderr
+
+
+# ---- what is reported ----------------------------------------------------------------------
+
+
+def test_additions_whose_status_does_not_count_are_reported(base, delta):
+    path = delta(
+        "imei,reporting_date,status,change_type\n"
+        f"{C},,pending,add\n{D},,blacklist,add\n{A},,pending,update\n{B},,pending,remove\n"
+    )
+    result, applied = apply(base, path, min_size=0)
+    assert bodies(result) == {D}
+    [report] = applied.sources
+    assert (report.rows, report.accepted, report.ignored) == (4, 3, {"others": 1})
+    _, applied = apply(base, path, min_size=0, where="status=blacklist")
+    [report] = applied.sources
+    assert (report.rows, report.accepted, report.ignored) == (4, 1, {"pending": 3})
+
+
+def test_the_command_names_what_does_not_count(tmp_path, monkeypatch, delta, base):
+    monkeypatch.chdir(tmp_path)
+    base.save("old.imei")
+    delta(
+        f"imei,change_type,op\n{C},add,north\n{A},remove,south\nx,remove,north\n000000000000000,add,north\n"
+    )
+    said = ("apply", "old.imei", "delta.csv", "-o", "out.imei", "--where", "op=north")
+    assert "one more: a character that is not a digit" in run(*said, code=2).stderr
+    assert not (tmp_path / "out.imei").exists()
+    words = " ".join(run(*said, "--max-rejects", 1).stdout.split())
+    assert "4 rows: 2 added, 0 removed, 0 updated" in words
+    for part in (
+        "ignored 1 status 'south'",
+        "placeholders 1 zeros: delta.csv: 5",
+        "rejected 1",
+        "delta.csv: 4",
+    ):
+        assert part in words
+    delta(f"imei,change_type\n{C},add\n{A}8,remove\n")
+    assert len(run(*said[:-2], "--min-size", 0).stdout.splitlines()) == 3
