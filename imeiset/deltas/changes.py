@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FeedColumn, FeedConflict, mask_text
-from ..feeds.details import DETAILS
+from ..feeds.details import DETAILS, expect_dates
 from ..feeds.formats import CHANGE, CHANGES, FORMATS, Polarity
 from ..feeds.loader import Progress, Rows, read
 from ..feeds.options import Options, value_of
@@ -66,6 +66,8 @@ class Changes:
         elif table.report.accepted and fixed is None:
             expected = "a column change_type, --change-column or --change"
             raise FeedConflict(path, expected, "a list that does not say what changes")
+        if more == DETAILS:
+            expect_dates(path, table, options)
         [identity] = {FORMATS[name].identity for name in table.report.formats}
         if pairs and (identity != "imei" or (table.report.accepted and "imsi" not in table.columns)):
             raise FeedColumn(path, "a header with 'imei' and 'imsi', for pairs", "another")

@@ -190,6 +190,10 @@ class _TomlTable:
     def __contains__(self, key: str) -> bool:
         return key in self._values
 
+    def first(self, *keys: str) -> str | None:
+        """The first of some keys that it has."""
+        return next((key for key in keys if key in self), None)
+
     def error(self, expected: str, got: str) -> FeedDescription:
         return FeedDescription(self.path, f"in {self.where} {expected}", got)
 
@@ -280,6 +284,8 @@ def _listing(table: _TomlTable, folder: Path) -> Listing:
     if newest and (len(files) != 1 or not _is_pattern(files[0], folder)):
         raise table.error("one pattern with '*' as 'files' with 'newest'", mask_text(repr(list(files))))
     details = table.one_of("details", ("keep", "ignore"), "keep") == "keep"
+    if not details and (unused := table.first("date_column", "date_format", "reason_column")):
+        raise table.error(f"no {unused!r} beside details = 'ignore'", "one")
     reason = table.get("reason", str)
     return Listing(name, kind, status, reason, files, prefixes, details, given, newest)
 

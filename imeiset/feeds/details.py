@@ -6,14 +6,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import FeedColumn
 from ..register.details import Column, Places, reasons_text
 from ..sets import ImeiSet
+from .formats import DATES
 from .loader import Rows
+from .options import Options
 from .reader import THREADS
 
 DETAILS = ("reasons", "date")
 _SPAN = 10_000_000  # of dates that are looked up in a table
 _NEVER = 99_999_999
+
+
+def expect_dates(path: str, table: Rows, options: Options) -> None:
+    """Raise FeedColumn for a format of dates, and no column of them."""
+    if options.date_format is not None and table.report.accepted and "date" not in table.columns:
+        expected = f"dates in the format {options.date_format!r}: --date-column says where"
+        raise FeedColumn(path, expected, f"no column {' or '.join(map(repr, DATES))}")
 
 
 def described(

@@ -20,7 +20,7 @@ from ..register.policy import EquipmentStatus
 from ..register.register import Register
 from ..sets import ImeiSet
 from .description import Description, Files, Listing, empty_register, read_description, understood
-from .details import DETAILS, described
+from .details import DETAILS, described, expect_dates
 from .formats import FORMATS, Polarity
 from .loader import Progress, Rows, read
 from .reader import RejectFiles
@@ -178,6 +178,8 @@ def _load(register: Register, one: Listing, reading: Callable[..., Rows], path: 
     columns = DETAILS if one.rule == "exact" and one.details else ()
     table = reading(columns)
     _expect_identity(one, table)
+    if columns:
+        expect_dates(one.files[0], table, one.options)
     report = table.report
     if table.highs is not None:
         members = ImeiSet.from_ranges(table.keys, table.highs)
