@@ -1,4 +1,4 @@
-"""`imeiset info`: what is in a snapshot or a store."""
+"""`imeiset info`: what is in a snapshot or a store, or what a list is taken for."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imeiset.cli.files import FILE, json_option
+from imeiset.cli.lists import show_list
+from imeiset.cli.options import given, reading_options
 from imeiset.cli.registers import age_text, policy_facts, store_facts
 from imeiset.errors import printable
 
@@ -15,28 +17,58 @@ if TYPE_CHECKING:
 
 
 @click.command("info")
-@click.argument("snapshot", type=FILE, metavar="SNAPSHOT|STORE")
+@click.argument("snapshot", type=FILE, metavar="SNAPSHOT|STORE|LIST")
 @click.option("--top", type=click.IntRange(0), default=10, show_default=True, help="How many TACs to draw.")
+@reading_options("info")
 @json_option
-def command(snapshot: str, top: int, as_json: bool) -> None:
-    """Show what a snapshot or a store holds.
+def command(snapshot: str, top: int, as_json: bool, **options: Any) -> None:
+    """Show what a snapshot or a store holds, or what a list would be taken for.
 
     \b
     imeiset info blocked.imei --top 20
     imeiset info eir --json
+    imeiset info stolen.csv --where status=Blocked
 
     Of a set: how many IMEIs, its size, and its biggest TACs. Of a register: its policy, its lists and how
     much each holds. Of a STORE also its generation, its last change and the age of that, its journal, and
     the id that tells its states apart.
+
+    Of a LIST that is not built yet: how it is written, what each column is taken for, its first rows with
+    their numbers masked, what is in all its rows, and why build would refuse it. The options of reading are
+    those of build.
     """
     from imeiset import ImeiSet
     from imeiset import open as opened
 
+    reading = given(options, "info")
+    if _is_list(snapshot):
+        show_list(snapshot, reading, as_json)
+        return
+    if reading:
+        name = next(iter(reading)).replace("_", "-")
+        raise click.UsageError(f"--{name} is about a list that is not built yet, got {snapshot!r}")
     listed = opened(snapshot)
     if isinstance(listed, ImeiSet):
         _show_set(listed, snapshot, top, as_json)
     else:
         _show_register(listed, snapshot, as_json)
+
+
+def _is_list(path: str) -> bool:
+    """Whether it is neither a snapshot nor a store. What cannot be read is neither: to open it says why."""
+    from imeiset.snapshot import MAGIC
+
+    if path.endswith(".toml"):
+        raise click.UsageError(f"{path!r} is a description: imeiset build makes a register of it")
+    if path == "-":
+        raise click.UsageError("stdin is read once only, and info reads twice: name a file")
+    if "://" in path:
+        return True
+    if not Path(path).is_file():
+        return False
+    with Path(path).open("rb") as file:
+        head = file.read(len(MAGIC))
+    return not (path.endswith(".imei") or (head and MAGIC.startswith(head[:5])))
 
 
 def _show_register(register: "Register | Store", name: str, as_json: bool) -> None:

@@ -238,13 +238,13 @@ class Options:
         None, "list apply", "What its values mean: add, remove or update.", VALUES
     )
     date_column: Column | None = _option(
-        None, "list apply", "The column of the dates, by its title or its number.", COLUMN
+        None, "list apply info", "The column of the dates, by its title or its number.", COLUMN
     )
     date_format: str | None = _option(
-        None, "list apply", "How dates are written: %d.%m.%Y, or excel. [default: ISO 8601]", DATE
+        None, "list apply info", "How dates are written: %d.%m.%Y, or excel. [default: ISO 8601]", DATE
     )
     reason_column: Column | None = _option(
-        None, "list apply", "The column of the reasons, by its title or its number.", COLUMN
+        None, "list apply info", "The column of the reasons, by its title or its number.", COLUMN
     )
     imsi: Literal["ignore"] | None = _option(
         None, "load list apply info", "A list with IMSIs: ignore them.", words=("ignore",)

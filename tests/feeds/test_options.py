@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,10 @@ COMMANDS = {
     "apply": "apply",
     "create": "run",
     "replace": "run",
+    "info": "info",
 }
+# What else each is given.
+MORE = {"build": ["a", "-o", "c"], "apply": ["a", "b"], "info": ["a"]}
 # A value of each, as a command line has it, as TOML has it, and as `Options` holds it.
 VALUES = {
     "format": ("stolen", '"stolen"', "stolen"),
@@ -113,11 +117,12 @@ def test_commands_understand_a_value_as_options_do(command, door):
         text, switch = VALUES[name][0], f"--{name.replace('_', '-')}"
         for one in [text] if isinstance(text, str) else text:
             words += [switch] if OPTIONS[name].kind is FLAG else [switch, one]
-    context = made.make_context(command, [*words, "a", "b", *(["-o", "c"] if command == "build" else [])])
+    more = MORE.get(command, ["a", "b"])
+    context = made.make_context(command, [*words, *more])
     assert {name: context.params[name] for name in options_of(door)} == {
         name: VALUES[name][2] for name in options_of(door)
     }
-    context = made.make_context(command, ["a", "b", *(["-o", "c"] if command == "build" else [])])
+    context = made.make_context(command, [*more])
     assert all(context.params[name] is None for name in options_of(door))
 
 
@@ -168,6 +173,20 @@ def test_what_is_given_in_other_words():
     assert pickle.loads(pickle.dumps(some)) == some
     assert dataclasses.replace(some) == some
     assert Options.of({"skip": 1, "paths": "x"}) == Options(skip=1)
+
+
+def test_the_page_says_which_door_takes_what():
+    page = Path(__file__).parents[2] / "docs" / "feeds.md"
+    if not page.exists():
+        pytest.skip("the sources are away: an installed build is being tested")
+    doors, said = ("load", "info", "apply", "list"), {}
+    for line in page.read_text().partition("| option | ")[2].splitlines()[2:]:
+        if not line.startswith("|"):
+            break
+        names, *cells = line.strip("|").split("|")
+        taken = {door for door, cell in zip(doors, cells, strict=True) if cell.strip().startswith("yes")}
+        said |= dict.fromkeys(re.findall("`([a-z_]+)`", names), taken)
+    assert said == {name: {*option.doors} & {*doors} for name, option in OPTIONS.items()}
 
 
 def test_only_columns_come_several_times():
