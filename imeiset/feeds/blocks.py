@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import FeedLimit
 from .report import FIRST_LINES, PLACEHOLDERS
+from .words import text_of
 
 Keys = NDArray[np.uint64]
 Column = NDArray[Any]
@@ -95,4 +96,4 @@ class Values:
 
     def names(self, column: str) -> list[str]:
         """The values by code."""
-        return [value.decode(errors="replace") for value in self._codes.get(column, {})]
+        return list(map(text_of, self._codes.get(column, {})))

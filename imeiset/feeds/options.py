@@ -22,6 +22,7 @@ from ..irregular import Handling
 from .days import check_format
 from .formats import CHANGES, FORMATS
 from .sources import MAX_BYTES, MAX_RATIO
+from .words import text_of
 
 MAX_LINE = 1 << 20  # bytes
 LostZeros = Literal["keep", "restore", "restore-imeisv"]
@@ -45,8 +46,7 @@ class Where(NamedTuple):
 
 def value_of(value: bytes | str) -> str:
     """A value of a column as values are compared: in lower case, without blanks around."""
-    text = value.decode(errors="replace") if isinstance(value, bytes) else value
-    return text.strip().casefold()
+    return text_of(value).casefold()
 
 
 # ---- kinds of values: what is given, to what `Options` holds ---------------------------------------

@@ -635,3 +635,13 @@ def test_the_command_names_what_does_not_count(tmp_path, monkeypatch, delta, bas
         assert part in words
     delta(f"imei,change_type\n{C},add\n{A}8,remove\n")
     assert len(run(*said[:-2], "--min-size", 0).stdout.splitlines()) == 3
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_changes_in_other_encodings(base, tmp_path, encoding):
+    path = tmp_path / "delta.csv"
+    path.write_bytes(f"imei,aktion\n{C},hinzugefügt\n{A},GELÖSCHT\n".encode(encoding))
+    assert bodies(apply(base, path, change_column="aktion", min_size=0)[0]) == {B, C}
+    values = {"Hinzugefügt": "remove", "gelöscht": "add"}
+    with pytest.raises(errors.FeedConflict, match="additions of what is there: 1, line 3"):
+        apply(base, path, change_column="aktion", change_values=values)
