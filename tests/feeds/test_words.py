@@ -66,9 +66,18 @@ def test_titles():
         assert words.speaks_of_changes(title), title
     for title in ("unblock_date", "removed", "recovered on", "fecha de desbloqueo", "whitelisted"):
         assert words.speaks_of_ends(title), title
-    for (
-        title
-    ) in "brand|model|operator|country|reason|block_date|status_date|listing|roaming_allowed|id".split("|"):
+    for title in [
+        "brand",
+        "model",
+        "operator",
+        "country",
+        "reason",
+        "block_date",
+        "status_date",
+        "listing",
+        "roaming_allowed",
+        "id",
+    ]:
         assert not words.speaks_of_statuses(title), title
         assert not words.speaks_of_changes(title), title
         assert not words.speaks_of_ends(title), title
