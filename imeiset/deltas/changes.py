@@ -25,6 +25,7 @@ from .members import PairSet, size_of
 CHECKS = ("add", "remove", "update", "conflict")
 ADD, REMOVE, UPDATE = range(3)
 _NAMED_MOST = 4  # values that a message shows
+_DENIED = ("no", "not", "non", "un", "de", "longer", "never", "previously", "formerly")  # "not_blocked"
 # What a file without a column of changes holds, by its name.
 _NAMED = {"unblocked": REMOVE, "removed": REMOVE, "blocked": ADD, "added": ADD, "changed": UPDATE}
 
@@ -196,4 +197,4 @@ def _change_of(path: str, change: str | None) -> int | None:
     if change is not None:
         return CHANGES.index(change.encode())
     words = Path(path).name.lower().partition(".")[0].split("_")
-    return _NAMED.get(words[-1]) if len(words) > 1 else None
+    return _NAMED.get(words[-1]) if len(words) > 1 and words[-2] not in _DENIED else None

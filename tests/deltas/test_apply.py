@@ -645,3 +645,11 @@ def test_changes_in_other_encodings(base, tmp_path, encoding):
     values = {"Hinzugefügt": "remove", "gelöscht": "add"}
     with pytest.raises(errors.FeedConflict, match="additions of what is there: 1, line 3"):
         apply(base, path, change_column="aktion", change_values=values)
+
+
+@pytest.mark.parametrize(
+    "name", ["not_blocked", "un_blocked", "no_longer_blocked", "blocked", "x_blocked_2", "x-blocked"]
+)
+def test_names_that_do_not_say_what_changes(base, delta, name):
+    with pytest.raises(errors.FeedConflict, match="a list that does not say what changes"):
+        apply(base, delta(f"imei,x\n{C},1\n", f"{name}.csv"))
