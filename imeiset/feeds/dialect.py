@@ -8,22 +8,25 @@ from datetime import datetime
 from typing import Literal
 
 from .._native.parse import is_valid
-from ..errors import FeedColumn
+from ..errors import FeedColumn, ImeiError
+from ..imei import Imei
 from .formats import CHANGE, DATES, FORMATS, NUMBERS, REASONS, Format, plain, recognise
 from .options import Options
-from .preamble import NOTHING_ABOVE, Preamble, preamble, skipped
-from .sample import Tables, layout_of, tables_of
+from .preamble import NOTHING_ABOVE, Preamble, above
+from .sample import Tables, filled, layout_of, tables_of
 from .titles import (
     NUMBER,
     delimiter_of,
     expect_columns,
     expect_one,
+    heads,
     is_title,
     nearest,
     no_imei,
     numbered,
     titled_so,
 )
+from .words import is_absent
 
 Purpose = Literal["list", "delta", "records"]
 Polarity = Literal["blocklist", "whitelist"]
@@ -75,11 +78,9 @@ def sniff(
     polarity: Polarity = "blocklist",
 ) -> Dialect:
     """The layout of a text that begins like this, and where what is wanted of it stands."""
-    start = skipped(path, text, options.skip or 0)
-    size, blank, comments = preamble(text[start:], _first(options), options.irregular == "keep")
-    above = Preamble(start + size, blank, comments, options.skip or 0)
-    found = _layout_of(path, tables_of(text[above.size :]), options)
-    return asked(path, placed(replace(found, preamble=above)), options)
+    preamble = above(path, text, options)
+    found = _layout_of(path, tables_of(text[preamble.size :]), options)
+    return asked(path, placed(replace(found, preamble=preamble)), options)
 
 
 def placed(found: Dialect) -> Dialect:
@@ -99,19 +100,24 @@ def placed(found: Dialect) -> Dialect:
 
 def asked(path: str, found: Dialect, options: Options) -> Dialect:
     """The layout with the columns that options name. Raises FeedColumn for one that is not there."""
+    columns = tuple(_place_of(path, found, column) for column in options.columns) or found.columns
+    if len(set(columns)) < len(columns):
+        raise FeedColumn(path, "columns of IMEIs, each once", numbered(found.titles, list(columns)))
+    more = {name: _place_of(path, found, column) for name, column in _named(options).items()}
     where = options.where
+    counting = found.counting if where is None else frozenset(value.encode() for value in where.values)
+    return replace(found, columns=columns, places={**found.places, **more}, counting=counting)
+
+
+def _named(options: Options) -> dict[str, str | int]:
+    """The further columns that options name, by what they hold."""
     named = {
         "date": options.date_column,
         "reasons": options.reason_column,
         CHANGE: options.change_column,
-        "listed": where and where.column,
+        "listed": options.where and options.where.column,
     }
-    columns = tuple(_place_of(path, found, column) for column in options.columns) or found.columns
-    if len(set(columns)) < len(columns):
-        raise FeedColumn(path, "columns of IMEIs, each once", numbered(found.titles, list(columns)))
-    more = {name: _place_of(path, found, column) for name, column in named.items() if column is not None}
-    counting = found.counting if where is None else frozenset(value.encode() for value in where.values)
-    return replace(found, columns=columns, places={**found.places, **more}, counting=counting)
+    return {name: column for name, column in named.items() if column is not None}
 
 
 def _place_of(path: str, found: Dialect, column: str | int) -> int:
@@ -157,7 +163,7 @@ def _layout_of(path: str, tables: Tables, options: Options, headed: bool = False
         return _of_format(path, tables, form)
     if column is None and (other := _of_ranges(path, tables)):
         return other
-    found = _sniff(path, tables, column, headed)
+    found = _sniff(path, tables, options, headed)
     if form is None:
         form = FORMATS["table" if found.delimiter else "plain"]
         if found.header:
@@ -201,8 +207,9 @@ def _of_ranges(path: str, tables: Tables) -> Dialect | None:
     return None
 
 
-def _sniff(path: str, tables: Tables, column: str | int | None, headed: bool) -> Dialect:
+def _sniff(path: str, tables: Tables, options: Options, headed: bool) -> Dialect:
     """The layout of a list of IMEIs, whatever its format."""
+    column = _first(options)
     if not isinstance(column, int):
         delimiter = delimiter_of(tables, column)
         first_row = tables[delimiter][0]
@@ -224,9 +231,13 @@ def _sniff(path: str, tables: Tables, column: str | int | None, headed: bool) ->
     if column is not None:
         if not 1 <= column <= width:
             raise FeedColumn(path, f"a column {column}", f"rows of {width}")
+        if headed or heads(rows[0], options.columns):
+            return _titled(separator, column - 1, rows[0])
+    # A delimiter at the end of all rows begins no column, unless it is asked for.
+    wanted = [one for one in (*options.columns, *_named(options).values()) if isinstance(one, int)]
+    width = min(width, max([*map(filled, rows), *wanted, 1]))
+    if column is not None:
         at = column - 1
-        if headed or (len(rows[0]) > at and is_title(rows[0][at])):
-            return _titled(separator, at, rows[0])
     elif width == 1:
         at = 0
         if (title := plain(rows[0][0])) in NUMBERS:  # subscribers would be taken for phones
@@ -244,8 +255,8 @@ def _titled(delimiter: bytes, column: int, titles: list[str]) -> Dialect:
 
 def _only_imeis(path: str, rows: list[list[str]], width: int) -> int:
     """The one column that holds IMEIs beyond doubt. To take subscribers or dates for phones would block
-    whoever has those numbers, so a column beside it that may be the one is an error: a column with a
-    number as long, or without anything in it."""
+    whoever has those numbers, so a column beside it that may be the one is an error: a column with what may
+    be an IMEI, or without anything in it."""
     columns = [[row[i].strip() if i < len(row) else "" for row in rows] for i in range(width)]
     start = len(rows) > 1  # the first row may have titles
     found = [
@@ -256,27 +267,38 @@ def _only_imeis(path: str, rows: list[list[str]], width: int) -> int:
     doubts = [
         i
         for i, cells in enumerate(columns)
-        if i not in found and (any(map(NUMBER.fullmatch, cells)) or not any(cells[start:]))
+        if i not in found and (any(map(_may_be, cells)) or all(map(is_absent, cells[start:])))
     ]
-    if len(found) != 1 or doubts:
-        several = ", ".join(str(i + 1) for i in sorted(found + doubts))
-        got = (
-            f"column{'s' * (len(found + doubts) > 1)} {several} that could"
-            if several
-            else f"none in {width} columns"
-        )
-        raise FeedColumn(path, "a header with 'imei', one column that looks like IMEIs, or --column", got)
-    if len(rows[0]) > found[0] and is_title(rows[0][found[0]]):
-        raise no_imei(path, rows[0])
-    return found[0]
+    titles = rows[0] if len(rows[0]) >= width and heads(rows[0], range(1, width + 1)) else []
+    if len(found) == 1 and not doubts:
+        if len(rows[0]) > found[0] and is_title(rows[0][found[0]]):
+            raise no_imei(path, rows[0])
+        return found[0]
+    if titles and not found:
+        raise no_imei(path, titles)
+    several = sorted(found + doubts)
+    got = f"{numbered(titles, several)} that could" if several else f"none in {width} columns"
+    raise FeedColumn(path, "a header with 'imei', one column that looks like IMEIs, or --column", got)
+
+
+def _may_be(cell: str) -> bool:
+    """Whether a cell is an IMEI in any form, or as long a number."""
+    return NUMBER.fullmatch(cell) is not None or _number_of(cell) != ""
+
+
+def _number_of(cell: str) -> str:
+    """The digits of an IMEI in any form; empty of another text."""
+    try:
+        return str(Imei(cell))
+    except ImeiError:
+        return ""
 
 
 def _is_imei(cell: str) -> bool:
-    """Whether a number is long enough, has the check digit if it has one (that of an IMSI rarely is), and
-    is not a date and time."""
-    if not NUMBER.fullmatch(cell) or not (digits := re.sub("[- ]", "", cell)).isdecimal():
-        return False
-    if len(digits) == 15 and digits[14] != "0" and not is_valid(digits):
+    """Whether an IMEI has the right check digit if it has one (that of an IMSI rarely is), and is not a date
+    and time."""
+    digits = _number_of(cell)
+    if not digits or (len(digits) == 15 and digits[14] != "0" and not is_valid(digits)):
         return False
     try:
         return not 1970 <= datetime.strptime(digits[:14], "%Y%m%d%H%M%S").year < 2100

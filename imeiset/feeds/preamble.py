@@ -2,13 +2,23 @@
 
 import io
 import re
+from collections import Counter
+from itertools import islice
 from typing import NamedTuple
 
 from ..errors import FeedColumn
-from .sample import DELIMITERS, rows_of
-from .titles import NUMBER, is_title, titled_so
+from .formats import FORMATS, plain, recognise
+from .options import Options
+from .sample import DELIMITERS, filled, layout_of, rows_of
+from .titles import DAMAGED, KNOWN, NUMBER, digits_in, heads, is_numeric, is_title, titled_so
 
 _FOR_EXCEL = re.compile(rb'"?sep=.?"?\s*', re.I)
+_BLANKS = b" \t\r\n"
+_LINES = 20  # among which the header is looked for
+_DATE = re.compile(  # 2024-11-29, 29.11.24, 10:15:00
+    r"(?<!\d)(?:\d{4}([-/.])\d\d?\1\d\d?|\d\d?([-/.])\d\d?\2(?:\d{4}|\d\d)|\d\d?:\d\d(?::\d\d)?)(?!\d)"
+)
+_DAY = re.compile(r"(?<!\d)(?:19|20)\d{6}(?!\d)")
 _IRREGULAR = re.compile(rb"[0-9A-Fa-f*#]{1,16}[ \t\r]*\n?")
 
 
@@ -42,7 +52,7 @@ def preamble(
             last = line
         elif not size and _FOR_EXCEL.fullmatch(line):
             comments += 1
-        elif not line.strip(b" \t\r\n"):
+        elif not line.strip(_BLANKS):
             blank += 1
             last = b""
         else:
@@ -62,9 +72,8 @@ def _is_row(line: bytes, below: bytes, column: str | int | None, irregular: bool
         return not any(delimiter.encode() in below for delimiter in DELIMITERS)
     for delimiter in DELIMITERS if below else "":
         [cells, *_], [others, *_] = rows_of(line, delimiter), rows_of(below, delimiter)
-        titled = titled_so(others, column) or titled_so(others, None)
-        if isinstance(column, int):
-            titled = [i for i, cell in enumerate(others) if i == column - 1 and is_title(cell)]
+        by_number = isinstance(column, int) and heads(others, [column])
+        titled = by_number or titled_so(others, column) or titled_so(others, None)
         if len(cells) == len(others) > 1 and not titled and any(map(NUMBER.fullmatch, cells)):
             return True
     return False
@@ -81,6 +90,21 @@ def _heads(line: bytes, below: bytes, column: str | int | None) -> bool:
     return False
 
 
+def above(path: str, text: bytes | bytearray, options: Options) -> Preamble:
+    """What is above the header or the first row of a text that begins like this.
+
+    Lines that are skipped; then blank lines and comments. Where nothing is said of skipping, also lines above
+    a header that cannot be rows. Raises FeedColumn where they may be.
+    """
+    start, column = skipped(path, text, options.skip or 0), options.columns[0] if options.columns else None
+    size, blank, comments = preamble(text[start:], column, options.irregular == "keep")
+    found = Preamble(start + size, blank, comments, options.skip or 0)
+    if options.skip is None:
+        more = _above_header(path, text[found.size :], blank + comments, options)
+        found = Preamble(*map(sum, zip(found, more, strict=True)))
+    return found
+
+
 def skipped(path: str, text: bytes | bytearray, lines: int) -> int:
     """The bytes of the first lines of a text."""
     start = 0
@@ -88,3 +112,105 @@ def skipped(path: str, text: bytes | bytearray, lines: int) -> int:
         if not (start := text.find(b"\n", start) + 1):
             raise FeedColumn(path, f"rows below {lines:,} lines that are skipped", "fewer lines")
     return start
+
+
+# ---- a header below other lines ------------------------------------------------------------------
+
+
+class _Header(NamedTuple):
+    """A line that may be the header: its number from 0, where it starts, and its cells. known: its title of
+    the identity is a known one, or the one asked for."""
+
+    number: int
+    start: int
+    titles: list[str]
+    delimiter: str
+    known: bool
+
+
+def _above_header(path: str, text: bytes | bytearray, before: int, options: Options) -> Preamble:
+    """What is above the header, if that is one of the first lines. before: the lines above the text."""
+    lines, headers, start = list(islice(io.BytesIO(text), _LINES)), [], 0
+    for number, line in enumerate(lines):
+        if not _says_nothing(line) and (header := _header(text, number, start, options)):
+            headers.append(header)
+        start += len(line)
+    header = next((one for one in headers if one.known), headers[0] if headers else None)
+    if header is None or not header.number:
+        return NOTHING_ABOVE
+    others = {at: line for at, line in enumerate(lines[: header.number]) if not _says_nothing(line)}
+    if doubts := [at for at, line in others.items() if not _is_prose(line, header)]:
+        if len(header.titles) == 1 or any(_reaches(lines[at], header, options) for at in doubts):
+            return NOTHING_ABOVE  # it is read as a row, as those above it
+        expected = f"the header in the first line, or --skip {before + header.number} for the lines above it"
+        got = f"one in line {before + header.number + 1}, and what may be a row above it"
+        raise FeedColumn(path, f"{expected} (--skip 0 if they are rows)", got, line=before + doubts[0] + 1)
+    blank = sum(not line.strip(_BLANKS) for line in lines[: header.number])
+    return Preamble(header.start, blank, header.number - blank - len(others), len(others))
+
+
+def _says_nothing(line: bytes) -> bool:
+    """Whether a line is blank, or a comment."""
+    return not line.strip(_BLANKS) or line.startswith(b"#")
+
+
+def _header(text: bytes | bytearray, number: int, start: int, options: Options) -> _Header | None:
+    """The line at this place as a header. None if it does not name the identity, or has fewer cells than the
+    rows below; or if it is not the first, and no cell below that title is like an identity."""
+    end = text.find(b"\n", start) + 1 or len(text)
+    tables = [(rows_of(text[start:end], delimiter)[0], delimiter) for delimiter in DELIMITERS]
+    for titles, delimiter in sorted(tables, key=lambda one: -len(one[0])):
+        place, known = _named(titles, options)
+        if place is None:
+            continue
+        below = {one: rows_of(text[start:], one)[1:] for one in DELIMITERS}
+        if rows := below[delimiter]:
+            widths = map(filled, rows if len(titles) > 1 else layout_of(below)[1])
+            [(width, _)] = Counter(widths).most_common(1)
+            if width > len(titles):
+                continue
+            if number and not any(
+                digits_in(cell) >= DAMAGED for row in rows for cell in row[place : place + 1]
+            ):
+                continue
+        return _Header(number, start, titles, delimiter, known)
+    return None
+
+
+def _named(titles: list[str], options: Options) -> tuple[int | None, bool]:
+    """The column of the identity in a row that names it, and whether by a known title."""
+    column, form = options.columns[0] if options.columns else None, FORMATS.get(options.format or "")
+    if isinstance(column, int):
+        return (column - 1 if heads(titles, options.columns) else None), True
+    if column is None and (form := form if form and form.columns else None):
+        column = form.columns[0]
+    if hits := titled_so(titles, column):
+        return hits[0], column is not None or any(plain(titles[hit]) in KNOWN for hit in hits)
+    if column is None and (form := recognise(titles)) and form.identity != "imei":
+        return [*map(plain, titles)].index(plain(form.columns[0])), True
+    return None, False
+
+
+def _is_prose(line: bytes, header: _Header) -> bool:
+    """Whether a line above a header cannot be a row: it has a letter that no identity has, fewer cells than
+    the header, and no number but dates."""
+    cells = [_dateless(cell) for cell in rows_of(line, header.delimiter)[0]]
+    width = len(header.titles)
+    return not filled(cells) or (
+        (filled(cells) < width or width == 1)
+        and any(map(is_title, cells))
+        and not any(is_numeric(cell) or digits_in(cell) >= DAMAGED or plain(cell) in KNOWN for cell in cells)
+        and line.count(b'"') % 2 == 0  # whole
+    )
+
+
+def _reaches(line: bytes, header: _Header, options: Options) -> bool:
+    """Whether a line has a cell in the column that was asked for by number."""
+    [column, *_] = options.columns or (None,)
+    return isinstance(column, int) and filled(rows_of(line, header.delimiter)[0]) >= column
+
+
+def _dateless(cell: str) -> str:
+    """A cell without dates and times; eight digits are a date beside words only."""
+    cell = _DATE.sub("", cell)
+    return _DAY.sub("", cell) if is_title(_DAY.sub("", cell)) else cell

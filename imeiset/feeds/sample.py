@@ -23,6 +23,11 @@ def rows_of(text: bytes | bytearray, delimiter: str) -> list[list[str]]:
     return list(islice(rows, _SAMPLE_ROWS))
 
 
+def filled(row: list[str]) -> int:
+    """How many cells a row has, without blank ones at its end."""
+    return max((place + 1 for place, cell in enumerate(row) if cell.strip()), default=0)
+
+
 def tables_of(text: bytes | bytearray) -> Tables:
     """The first rows of a text, by delimiter."""
     return {delimiter: rows_of(text, delimiter) for delimiter in DELIMITERS}

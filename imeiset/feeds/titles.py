@@ -2,12 +2,13 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from ..errors import FeedColumn, mask_text
 from .formats import Format, plain
 from .sample import DELIMITERS, Tables
+from .words import is_absent
 
 # Titles that mean the IMEI, lower case and without punctuation. Any other with "imei" in it does, too.
 KNOWN = frozenset(
@@ -38,6 +39,9 @@ NUMBER = re.compile(  # as long as an IMEI, or what Excel made of it
 )
 
 
+DAMAGED = 6  # digits from which on a cell may be an identity, damaged perhaps
+
+
 def titled_so(titles: Sequence[str], column: str | int | None) -> list[int]:
     """The columns with the title asked for, or that speak of IMEIs if none is; a number is not a title."""
     if column is None:
@@ -56,7 +60,7 @@ def _speaking(titles: Sequence[str]) -> list[int]:
 def _speaks(title: str) -> bool:
     """Whether a title that is not a known one speaks of IMEIs."""
     words = _TIME_IN.sub("", re.sub(r"[\W_]+", " ", title.casefold()))
-    return "imei" in words and not _OF_AN_IMEI.search(words) and _digits(title) < 5
+    return "imei" in words and not _OF_AN_IMEI.search(words) and digits_in(title) < 5
 
 
 def delimiter_of(tables: Tables, column: str | None) -> str:
@@ -74,7 +78,8 @@ def delimiter_of(tables: Tables, column: str | None) -> str:
     return max(tables, key=score)
 
 
-def _digits(cell: str) -> int:
+def digits_in(cell: str) -> int:
+    """How many digits a cell has."""
     return len(re.findall(r"\d", cell))
 
 
@@ -85,8 +90,16 @@ def is_numeric(cell: str) -> bool:
 
 def is_title(cell: str) -> bool:
     """Whether a cell has a letter that no identity has, regular or not ('DEADBEEF' may be one), and is no
-    damaged number."""
-    return re.search(r"[^\W\d_A-Fa-f]", cell) is not None and _digits(cell) < 6
+    damaged number, nor a mark of absence."""
+    word = re.search(r"[^\W\d_A-Fa-f]", cell) is not None
+    return word and digits_in(cell) < DAMAGED and not is_absent(cell)
+
+
+def heads(row: Sequence[str], columns: Iterable[str | int]) -> bool:
+    """Whether a row has a title in a column that is asked for by number, and nowhere what may be an IMEI."""
+    cells = [row[one - 1] for one in columns if isinstance(one, int) and one <= len(row)]
+    numbers = any(map(is_numeric, row)) or any(digits_in(cell) >= DAMAGED for cell in cells)
+    return any(map(is_title, cells)) and not numbers
 
 
 def expect_one(path: str, titles: Sequence[str]) -> None:
@@ -127,7 +140,7 @@ def numbered(titles: Sequence[str], places: list[int]) -> str:
 
 def nearest(name: str, first_row: Sequence[str]) -> str:
     """The name in the first row that is closest, or all, without showing data of a file with no header."""
-    titles = {plain(cell): cell.strip() for cell in first_row if plain(cell) and _digits(cell) < 6}
+    titles = {plain(cell): cell.strip() for cell in first_row if plain(cell) and digits_in(cell) < 6}
     if close := get_close_matches(plain(name), titles, 1):
         return f"'{mask_text(titles[close[0]])}' as the nearest"
     return mask_text(f"a first row of {', '.join(map(repr, titles.values()))}") if titles else "no header"

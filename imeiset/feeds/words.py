@@ -101,7 +101,9 @@ _STATES = """
 CODES = YES | NO | _set(_STATES)
 """What says something only together with the other values of its column."""
 
-ABSENT = frozenset(("", "n/a", "na", "#n/a", "null", "nil", "none", "-", "--", ".", "?", "unknown", "0"))
+ABSENT = frozenset(
+    ("", "n/a", "na", "#n/a", "null", "nil", "nan", "none", "-", "--", ".", "?", "unknown", "0")
+)
 """What a cell without a value holds."""
 
 _COLOURS = _set(

@@ -50,7 +50,16 @@ def look(text, column=None):
         (f"{A},{A}\n{A},{A}\n", 2, (b",", 1, False)),
         (f"zzz,x\n{A},x\n", 1, (b",", 0, True)),
         (f"DEADBEEF,x\n{A},x\n", 1, (b",", 0, False)),
-        # nor is a damaged number a title
+        (f"imei-{A},x\n{B} ,x\n{A}F,x\n", None, (b",", 0, False)),
+        (f"{A},x,\n{B},y,\n", None, (b",", 0, False)),
+        (f"{A};;\n{B};;\n", None, (b";", 0, False)),
+        # nor is a damaged number a title, or a cell without a value
+        (f"N/A,x\n{A},x\n", 1, (b",", 0, False)),
+        (f"unknown,{A}\n{A},x\n", 1, (b",", 0, False)),
+        (f"imei,{A}\n{A},x\n", 1, (b",", 0, False)),
+        (f"zzz,{B}\n{A},{C}\n", (1, 2), (b",", 0, False)),
+        (f"zzz,490154\n{A},{C}\n", (1, 2), (b",", 0, False)),
+        (f"zzz,yyy\n{A},{C}\n", (1, 2), (b",", 0, True)),
         (f"imei-{A}\n{C}\n", 1, (b"", 0, False)),
         (f"{A[:-1]}O,x\n{C},x\n", 1, (b",", 0, False)),
         (f"IMEI:{A},x\n{C},x\n", None, (b",", 0, False)),
@@ -94,6 +103,18 @@ def test_found(text, column, expected):
         ("234150999999998,x\n234150999999997,x\n", None, "column 1 that could"),
         (f"{A};x;3,52E+14\n" * 3, None, "columns 1, 3 that could"),
         (f"{A},,x\n{B},,x\n", None, "columns 1, 2 that could"),
+        *[
+            (f"{A},{no},x\n{B},,x\n", None, "columns 1, 2 that could")
+            for no in ["N/A", "null", "None", "-", ".", "unknown", "0"]
+        ],
+        (f"{A},n/a\n{B},N/A\n", None, "columns 1, 2 that could"),
+        (f"{A},x\n{B},imei-{B}\n", None, "columns 1, 2 that could"),
+        (f"{A},x\n{B},{A}F\n", None, "columns 1, 2 that could"),
+        (f"{A},x\n{B},'{B}\n", None, "columns 1, 2 that could"),
+        (f"{A},x\n{B},49015420323751/06\n", None, "columns 1, 2 that could"),
+        (f"device,sim\n{A},{B}\n", None, r"columns 1 \('device'\), 2 \('sim'\) that could"),
+        (f"imei,{A}\n{C},x\n", None, "columns 1, 2 that could"),
+        (f"{A},x,\n{B},y,\n", 4, "a column 4, got rows of 3"),
         (f"{A},x\n{B},x\n{C},234150999999998\n", None, "columns 1, 2 that could"),
     ],
 )
@@ -214,7 +235,7 @@ def test_an_irregular_identity_that_starts_with_a_hash(tmp_path, irregular):
         (f"imei,brand,,\n{A},x,y,\n", None, (2, 4)),
         (f"device,,\n{A},,\n", 1, (1, 3)),
         (f"{A},x,y\n{A},x\n{A},x\n", 1, (2, 2)),
-        (f"{A},x,\n{A},x,\n{A},x\n", 1, (3, 3)),
+        (f"{A},x,\n{A},x,\n{A},x\n", 1, (2, 2)),
     ],
 )
 def test_cells_of_a_row(text, column, expected):
@@ -253,6 +274,17 @@ def test_a_row_may_be_shorter_than_the_header(tmp_path, end):
     assert (len(pairs.keys), list(pairs.report.rejects)) == (1, ["short_row"])
     path.write_text(f"brand,imei,x\nb{end and ','}\nb,{A}{end}\n")
     assert len(load(path).set) == 1
+
+
+def test_what_follows_a_last_delimiter_is_a_column_only_if_it_is_asked_for(tmp_path):
+    path = tmp_path / "feed"
+    path.write_text(f"{A},x,\n" * 100 + f"{B},x\n{C},x,{A}\n")
+    blocked, report = load(path)
+    assert (blocked, list(report.rejects)) == (ImeiSet([A, B]), ["cell_count"])
+    assert load(path, column=(1, 3)).report.identities == 102
+    assert load(path, column=1, where={3: [A]}).set == ImeiSet([C])
+    path.write_text(f"{A},\n# {C}\n{B},\n")
+    assert load(path).set == ImeiSet([A, B])
 
 
 def test_a_text_of_nothing_but_preamble():
