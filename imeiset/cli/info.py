@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @reading_options("info")
 @json_option
 def command(snapshot: str, top: int, as_json: bool, **options: Any) -> None:
-    """Show what a snapshot or a store holds, or what a list would be taken for.
+    """Show what a snapshot, a store or a list holds.
 
     \b
     imeiset info blocked.imei --top 20

@@ -498,7 +498,9 @@ def test_not_a_snapshot(here, command):
     (here / "text").write_text(f"{LISTED}\n" * 100)
     rest = (LISTED,) if command == ("check",) else ()
     fails(*command, "missing", *rest, match="missing: expected a readable file, got No such file")
-    fails(*command, "text", *rest, match="; `imeiset build` makes one of a list")
+    name = "text.imei" if command == ("info",) else "text"  # which shows what a list would be taken for
+    (here / "text").rename(name)
+    fails(*command, name, *rest, match="; `imeiset build` makes one of a list")
     fails(*command, ".", *rest, match="expected a store, got a directory without one")
 
 
