@@ -16,8 +16,9 @@ from imeiset.errors import CheckDigit, ImeiWarning, ParseStatus
 from imeiset.readers import Keys, Statuses, buffers, error_at, materialized, source, split, values
 
 _ROWS = 1 << 14  # rows at a time: keys and statuses stay in cache
-AMBIGUOUS = (ParseStatus.FIFTEEN_DIGITS, ParseStatus.WRONG_TYPE)
-"""The statuses that are an error whatever malformed rows count as: a number may be another phone."""
+AMBIGUOUS = (ParseStatus.FIFTEEN_DIGITS, ParseStatus.OUT_OF_RANGE, ParseStatus.WRONG_TYPE)
+"""The statuses that are an error whatever malformed rows count as: a number that is not a key may be a phone
+all the same. A negative one, which often stands for a missing value, cannot."""
 _ENOUGH = 100  # rows of a column that most being malformed says something of
 
 
@@ -57,7 +58,7 @@ def parse(column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore
     Returns
     -------
     keys : uint64[n]
-        2**64 - 1, which is not a key, where the row is malformed.
+        2**64 - 1, which is not a key, where the row is malformed. Another column has such a row as MISSING.
     status : uint8[n]
         `ParseStatus`, 0 where the row is well formed.
 

@@ -111,6 +111,8 @@ def parse_text(text):
 def parse_integer(number, digits=14):
     if number < 0:
         return NO_KEY, S.NEGATIVE
+    if number == NO_KEY:  # of a row that had none
+        return NO_KEY, S.MISSING
     if number >= 10**digits:
         return NO_KEY, S.FIFTEEN_DIGITS if digits == 14 and number < 10**15 else S.OUT_OF_RANGE
     return from_digits(str(number).zfill(digits))

@@ -604,11 +604,34 @@ def test_many_lists(count, response_type):
 def test_integers_that_are_no_keys():
     register = Register(Policy(malformed=G))
     register.add("stolen", [LISTED], status=B)
-    column = np.array([int(LISTED[:14]), 2**63 - 1, 5])
+    column = np.array([int(LISTED[:14]), -1, 5])
     assert register.check_many(column).tolist() == [B, G, W]
     assert register.check_many(column, lists=True)[1].tolist() == [0, -1, -1]
     with pytest.raises(ImeiError, match="row 1: "):
         Register().check_many(column)
+
+
+@pytest.mark.parametrize("digits", [14, 15])
+@pytest.mark.parametrize("kept", [(), ["62#222222222222"]])
+def test_an_imeisv_as_an_integer_is_an_error_whatever_the_policy_says(kept, digits):
+    """The phone may be listed."""
+    register, members = Register(Policy(malformed=W)), ImeiSet([LISTED, *kept], irregular="keep")
+    register.add("stolen", members, status=B)
+    imeisv = int(LISTED[:14] + "01")
+    for ask in (
+        lambda: register.check_many([5, imeisv], digits=digits),
+        lambda: register.check_many(np.array([5, imeisv]), digits=digits),
+        lambda: register.check_many([5, imeisv], [HOME, HOME], digits=digits),
+        lambda: register.check_many(np.array([5] + [imeisv] * 9), threads=2, digits=digits),
+        lambda: members.contains([5, imeisv], malformed=False, digits=digits),
+        lambda: members.contains(np.array([5, imeisv]), malformed=True, digits=digits),
+    ):
+        with pytest.raises(ImeiError, match="row 1: an integer that is too large"):
+            ask()
+    with pytest.raises(ImeiError, match="an integer that is too large"):
+        register.check(imeisv)
+    with pytest.raises(ImeiError, match="an integer that is too large"):
+        imeisv in members  # noqa: B015
 
 
 @pytest.mark.parametrize("kept", [(), ["62#222222222222"]])

@@ -238,7 +238,8 @@ def test_keys_in_any_array(name, blocked, twin):
         (array([10**14, 5]), ParseStatus.FIFTEEN_DIGITS),
         (array([5, 10**15]), ParseStatus.OUT_OF_RANGE),
         (array([2**63, 5]), ParseStatus.OUT_OF_RANGE),
-        (array([5, 2**64 - 1]), ParseStatus.OUT_OF_RANGE),
+        (array([5, 2**64 - 2]), ParseStatus.OUT_OF_RANGE),
+        (array([5, 2**64 - 1]), ParseStatus.MISSING),
         (array([10**14]).astype(">u8"), ParseStatus.FIFTEEN_DIGITS),
         (np.array([10**14]), ParseStatus.FIFTEEN_DIGITS),
     ],
@@ -469,19 +470,27 @@ def test_malformed_rows(kind, threads, blocked, twin, dirty):
 
 @pytest.mark.parametrize("threads", [1, 2, 5, 10**9])
 @pytest.mark.parametrize("bad", [0, 1, 16_383, 16_384, 19_999, 20_000, 49_999])
-def test_the_first_malformed_row_is_named_wherever_it_is(bad, threads, blocked):
+@pytest.mark.parametrize(
+    ("wrong", "status"),
+    [
+        (10**14, ParseStatus.FIFTEEN_DIGITS),
+        (10**15, ParseStatus.OUT_OF_RANGE),
+        (2**63, ParseStatus.OUT_OF_RANGE),
+    ],
+)
+def test_the_first_malformed_row_is_named_wherever_it_is(bad, threads, wrong, status, blocked):
     keys = np.arange(50_000, dtype=np.uint64) * np.uint64(10**9)
-    keys[bad] = 10**14
+    keys[bad] = wrong
     keys[bad:][7::7] = 2**64 - 1
     for column in (keys, keys.astype(np.int64, copy=False) if bad < 0 else keys[:, None][:, 0]):
         with pytest.raises(ImeiError) as caught:
             blocked.contains(column, threads=threads)
-        assert (caught.value.position, caught.value.status) == (bad, ParseStatus.FIFTEEN_DIGITS)
+        assert (caught.value.position, caught.value.status) == (bad, status)
         for malformed in (False, True):  # is an error all the same: it may be another phone
             with pytest.raises(ImeiError) as caught:
                 blocked.contains(column, threads=threads, malformed=malformed)
-            assert (caught.value.position, caught.value.status) == (bad, ParseStatus.FIFTEEN_DIGITS)
-    keys[bad] = 2**63
+            assert (caught.value.position, caught.value.status) == (bad, status)
+    keys[bad] = 2**64 - 1
     out, counted = (blocked.contains(keys, threads=threads, malformed=each) for each in (False, True))
     assert (counted >= out).all()
     assert counted[bad]

@@ -25,6 +25,9 @@ cdef extern from "Python.h":
     bint PyBool_Check(object)
     bint PyIndex_Check(object)
     long long PyLong_AsLongLongAndOverflow(object, int*) except? -1
+    unsigned long long PyLong_AsUnsignedLongLong(object) noexcept
+    void* PyErr_Occurred()
+    void PyErr_Clear()
 
 cdef extern from "c/digits.h" nogil:
     const uint64_t IMEI_NO_KEY
@@ -109,9 +112,14 @@ cdef uint8_t _integer(object value, int digits, uint8_t bare, uint64_t* key) noe
     if not PyLong_Check(value):  # __index__ may give anything, and an error here would be a status of 0
         return IMEI_WRONG_TYPE
     number = PyLong_AsLongLongAndOverflow(value, &overflow)
-    if overflow:
-        return IMEI_OUT_OF_RANGE if overflow > 0 else IMEI_NEGATIVE
-    if number < 0:
+    if overflow > 0:  # beyond 64 bits it is 2**64 - 1 with an error
+        if PyLong_AsUnsignedLongLong(value) != IMEI_NO_KEY:
+            return IMEI_OUT_OF_RANGE
+        if not PyErr_Occurred():
+            return IMEI_MISSING
+        PyErr_Clear()
+        return IMEI_OUT_OF_RANGE
+    if overflow or number < 0:
         return IMEI_NEGATIVE
     return imei_integer(<uint64_t>number, digits, bare, key)
 

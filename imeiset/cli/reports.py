@@ -110,16 +110,16 @@ def _rows(report: "LoadReport") -> Iterator[_Row]:
         ("dates", report.dates_not_understood, "not understood"),
     ):
         if suspects.count:
-            yield _Row(name, suspects.count, f"{note}: {_places(suspects)}", named=True)
+            yield _Row(name, suspects.count, f"{note}: {places_of(suspects)}", named=True)
     yield _Row("duplicates", report.duplicates)
     yield _Row("rejected", report.rejected, named=report.rejected > 0)
     for entry in sorted(report.rejects.values(), key=lambda entry: -entry.count):
-        yield _Row(f"  {entry.text}", entry.count, _places(entry), named=True)
+        yield _Row(f"  {entry.text}", entry.count, places_of(entry), named=True)
     if report.partly:
         yield _Row("  partly", report.partly, "rejected rows whose other IMEIs are in the result", named=True)
 
 
-def _places(rows: "Suspects | Rejects") -> str:
+def places_of(rows: "Suspects | Rejects") -> str:
     """The first lines, by source."""
     lines: dict[str, list[str]] = {}
     for source, line in rows.first:

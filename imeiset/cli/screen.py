@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 @click.command("screen")
 @click.argument("snapshot", type=FILE, metavar="SNAPSHOT|STORE")
 @click.argument("inputs", type=FILE, metavar="INPUT...", nargs=-1, required=True, callback=stdin_once)
-@reading_options("screen", leave=("lost_zeros", "skip"))
+@reading_options("screen")
+@click.option(
+    "--digits",
+    type=click.Choice(["14", "15"]),
+    default="14",
+    help="What integers in Parquet are: keys of 14 digits, or numbers of 15 with the check digit.",
+)
 @click.option(
     "-o",
     "--output",
@@ -36,6 +42,7 @@ def command(
     output: str | None,
     only: str | None,
     as_json: bool,
+    digits: str,
     **options: Any,
 ) -> None:
     """Say of every record of files whether its IMEI is listed.
@@ -62,6 +69,7 @@ def command(
             inputs,
             snapshot,
             **given(options, "screen"),
+            digits=int(digits),
             output=output,
             only_hits=only == "hits",
             progress=progress,
@@ -76,7 +84,7 @@ def command(
 
 
 def _table(report: "ScreenReport") -> "Table":
-    from imeiset.cli.reports import facts_table
+    from imeiset.cli.reports import facts_table, places_of
 
     table = facts_table(f"{report.hits:,} hits")
     sources = ", ".join(report.inputs[:3]) + (", ..." if len(report.inputs) > 3 else "")
@@ -90,6 +98,14 @@ def _table(report: "ScreenReport") -> "Table":
         table.add_row(f"  {word}", f"{count:,}", "", style="yellow" if word.startswith("malformed") else "")
     for place, (name, count) in enumerate(report.lists.items() if len(report.lists) > 1 else ()):
         table.add_row("" if place else "hits by list", f"{count:,}", printable(name))
+    for suspects, note in (
+        (report.lost_zeros, "14 digits that are 15 with a zero before them"),
+        (report.lost_zeros_imeisv, "15 digits that may be an IMEISV without its zero"),
+    ):
+        if suspects.count:
+            table.add_row(
+                "lost zeros", f"{suspects.count:,}", f"{note}: {places_of(suspects)}", style="yellow"
+            )
     if report.skipped:
         table.add_row("files skipped", f"{len(report.skipped):,}", printable(", ".join(report.skipped[:3])))
     for place, (tac, count) in enumerate(report.tacs.items()):

@@ -102,7 +102,7 @@ _TEXTS = {
 _EXPECTED = {
     ParseStatus.SEPARATOR: "single '-' or ' ' between digits",
     ParseStatus.NEGATIVE: "a key from 0 to 10**14 - 1",
-    ParseStatus.OUT_OF_RANGE: "a key from 0 to 10**14 - 1",
+    ParseStatus.OUT_OF_RANGE: "a key from 0 to 10**14 - 1, or an IMEISV as text",
     ParseStatus.FIFTEEN_DIGITS: "a key below 10**14, or digits=15 if the integers carry the check digit",
     ParseStatus.WRONG_TYPE: "str, bytes, an integer key or an Imei",
     ParseStatus.CHECK_DIGIT: "the Luhn digit of the first 14 as the 15th",

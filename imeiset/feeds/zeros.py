@@ -10,21 +10,29 @@ _MANY = 10  # suspects; a tenth of genuine rows of 14 digits are suspect by chan
 
 
 def expect_zeros(
-    path: str, forms: Sequence[int], short: Suspects, imeisv: Suspects, handling: LostZeros | None
+    path: str,
+    forms: Sequence[int],
+    short: Suspects,
+    imeisv: Suspects,
+    handling: LostZeros | None,
+    *,
+    restoring: str = "--lost-zeros restore",
 ) -> None:
     """Raise FeedLostZeros if so many rows of a source are suspect that it must be said what they are.
 
     forms: its rows of 14, 15 and 16 digits. short: of 14 digits, those that are an IMEI with a zero before
     them. imeisv: of 15, those with a wrong check digit, which may be an IMEISV without its zero. handling:
-    what the caller said they are.
+    what the caller said they are. restoring: the option that gives those of IMEIs back.
     """
     of_14, of_15, of_16 = forms
     if handling is not None:
         return
-    expected = "numbers with their zeros: --lost-zeros {} gives them back, keep takes rows as they are"
+    expected = "numbers with their zeros: {} gives them back, --lost-zeros keep takes rows as they are"
     if short.count >= _MANY and 2 * short.count >= of_14:
         got = f"{short.count:,} of {of_14:,} rows of 14 digits that are an IMEI with a zero before them"
-        raise FeedLostZeros(path, expected.format("restore"), got, line=short.first[0][1])
+        raise FeedLostZeros(path, expected.format(restoring), got, line=short.first[0][1])
     if of_16 > of_15 and imeisv.count >= _MANY and 2 * imeisv.count >= of_15:
         got = f"{imeisv.count:,} of {of_15:,} rows of 15 digits with a wrong check digit, among IMEISVs"
-        raise FeedLostZeros(path, expected.format("restore-imeisv"), got, line=imeisv.first[0][1])
+        raise FeedLostZeros(
+            path, expected.format("--lost-zeros restore-imeisv"), got, line=imeisv.first[0][1]
+        )

@@ -70,6 +70,7 @@ class TableScreen:
         self._words = self._pa.array([tally.words.get(code, "") for code in range(256)])
         self._writer: Any = None
         self._schema: Any = None  # of the first file
+        self._integers = False  # whether a column of IMEIs of the file at hand is of such
         self._titles: Any = None  # of its columns of IMEIs, if there are several
         self._written: Any = None  # of the output
 
@@ -81,6 +82,7 @@ class TableScreen:
     def read(self, path: str) -> Generator[int, None, None]:
         """Screen a file; yields about the bytes of it that were read."""
         file = FileTally(self._tally, path, self._options.lost_zeros)
+        self._integers = False
         try:
             batches = self._parquet(path) if is_table(path) else self._text(path)
             with closing(batches), closing(in_order(partial(self._screen, path), batches)) as screened:
@@ -89,7 +91,7 @@ class TableScreen:
                     if self._output:
                         self._write(rows, found)
                     yield position
-            file.end(header=True)
+            file.end(header=True, integers=self._integers)
         except (self._pa.ArrowException, UnicodeDecodeError) as error:  # a title may be no UTF-8
             said = re.sub("(columns, got [0-9]+):.*", r"\1", str(error), flags=re.S)  # not the row
             raise FeedEncoding(path, "a file that pyarrow reads", mask_text(said)) from error
@@ -100,6 +102,14 @@ class TableScreen:
         with file:
             names = file.schema_arrow.names
             places, size, rows = _places(path, names, self._options), size_of(path) or 0, 0
+            self._integers = not all(is_text(file.schema_arrow.types[place]) for place in places)
+            if (
+                self._integers
+                and self._digits == 14
+                and self._options.lost_zeros in ("restore", "restore-imeisv")
+            ):
+                expected = "a column of texts, to restore zeros, or --digits 15 for integers"
+                raise FeedColumn(path, expected, "integers")
             self._start(path, file.schema_arrow, places)
             wanted = [names[place] for place in places]
             alone = not self._output and all(names.count(name) == 1 for name in wanted)
@@ -179,12 +189,14 @@ class TableScreen:
             value = readers.values(column, digits=self._digits)
         except TypeError as error:
             raise FeedColumn(path, "a column of texts, or of integers", str(error)) from error
-        refused = np.flatnonzero(status == ParseStatus.FIFTEEN_DIGITS)
+        refused = np.flatnonzero(np.isin(status, columns.AMBIGUOUS))
         if refused.size:
             row = int(refused[0])
-            expected = "integers of 14 digits; --digits 15 reads such as have the check digit"
-            raise FeedColumn(path, expected, f"'{mask(value(row))}'", line=line(row))
-        return Cells(keys, status, value)
+            why = ParseStatus(int(status[row]))
+            with_check_digit = "integers of 14 digits; --digits 15 reads such as have the check digit"
+            expected = with_check_digit if why == ParseStatus.FIFTEEN_DIGITS else why.expected
+            raise FeedColumn(path, expected, f"'{mask(value(row))}', {why.text}", line=line(row))
+        return Cells.of_integers(column, keys, status, value, self._digits)
 
     def _start(self, path: str, schema: Any, places: tuple[int, ...]) -> None:
         """Begin the output with the columns of the first file; the others must have the same."""

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import readers
+from .. import columns, readers
 from .._native import records
 from ..errors import FeedEmpty, FeedRejects, ParseStatus
 from ..feeds.options import LostZeros
-from ..feeds.report import RowFlaw, Suspects
+from ..feeds.report import FIRST_LINES, RowFlaw, Suspects
 from ..feeds.zeros import expect_zeros
 from ..sets import ImeiSet
 from .screener import Codes, Lists, Screener
@@ -128,6 +128,24 @@ class Cells(NamedTuple):
         if missing is not None:
             found.status[missing] = ParseStatus.MISSING
         return found
+
+    @classmethod
+    def of_integers(
+        cls,
+        column: object,
+        keys: readers.Keys,
+        status: readers.Statuses,
+        value: Callable[[int], object],
+        digits: int,
+    ) -> "Cells":
+        """Those of a column of integers, already parsed. Keys of 14 digits may be IMEIs that lost a zero."""
+        if digits == 15:
+            return cls(keys, status, value)
+        _, exact = columns.parse(column, digits=15, check_digit="require")
+        whole = (status == 0) & (keys >= 10**13)
+        short = np.flatnonzero(whole & (exact == 0))
+        first: list[int] = short[:FIRST_LINES].tolist()
+        return cls(keys, status, value, (int(np.count_nonzero(whole)), 0, 0), ((len(short), first), (0, [])))
 
     @classmethod
     def _of_spans(
@@ -291,7 +309,7 @@ class FileTally:
         for suspects, more in zip(self._lost, found.lost, strict=True):
             suspects.add(more.count, self._path, [line for _, line in more.first])
 
-    def end(self, header: bool) -> None:
+    def end(self, header: bool, *, integers: bool = False) -> None:
         """Raise the kind of FeedError that says why the file may not be screened as it is."""
         rows = int(self._codes.sum())
         if not rows and not header:
@@ -302,7 +320,8 @@ class FileTally:
                 for code in np.flatnonzero(self._codes).tolist()
             )
             raise FeedRejects(self._path, "IMEIs", f"none in {rows:,} rows: {said}")
-        expect_zeros(self._path, self._digits.tolist(), *self._lost, self._zeros)
+        restoring = "--digits 15" if integers else "--lost-zeros restore"
+        expect_zeros(self._path, self._digits.tolist(), *self._lost, self._zeros, restoring=restoring)
         _, imeis, imeisvs = self._digits.tolist()
         self._name(0)
         if self._zeros == "restore-imeisv" or imeisvs > imeis:  # other wrong check digits are no such sign

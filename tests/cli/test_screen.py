@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import dirty
+import oracle
 import pytest
 from click.testing import CliRunner
 
@@ -49,7 +50,8 @@ def test_report(here):
     assert table[0] == "4 hits"
     assert table[1].startswith("rows 8 calls.csv, ")
     assert table[2:] == [
-        "listed 4", "malformed: empty 2", "not listed 1", "malformed: not digit 1", "hits by TAC 4 49015420"
+        "listed 4", "malformed: empty 2", "not listed 1", "malformed: not digit 1",
+        "lost zeros 1 14 digits that are 15 with a zero before them: calls.csv: 5", "hits by TAC 4 49015420",
     ]  # fmt: skip
     report = json.loads(run("register.imei", "calls.csv", "--json").stdout)
     assert report["hits"] == 4
@@ -119,3 +121,23 @@ def test_an_output_is_for_its_owner(here):
     finally:
         os.umask(before)
     assert Path("out.csv").stat().st_mode & 0o777 == 0o600
+
+
+def test_lost_zeros_and_digits(here):
+    lost = [f"1234567{n:06}{oracle.luhn_digit(f'01234567{n:06}')}" for n in range(12)]
+    ImeiSet(["0" + text for text in lost]).save("zeros.imei")
+    Path("zeros.csv").write_text("\n".join(["imei,n", *(f"{text},1" for text in lost)]))
+    assert "--lost-zeros restore" in run("zeros.imei", "zeros.csv", code=2).stderr
+    assert run("zeros.imei", "zeros.csv", "--lost-zeros", "restore").stdout.lstrip().startswith("12 hits")
+    assert "lost zeros 12" in " ".join(
+        run("zeros.imei", "zeros.csv", "--lost-zeros", "keep", code=1).stdout.split()
+    )
+    Path("above.csv").write_text("a licence, in words\n\nn,imei\n1,490154203237518\n")
+    assert run("list.imei", "above.csv", "--skip", "2").stdout.lstrip().startswith("1 hits")
+    pa = pytest.importorskip("pyarrow")
+    pytest.importorskip("nanoarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    pq.write_table(pa.table({"imei": list(map(int, lost))}), "zeros.parquet")
+    assert "--digits 15" in run("zeros.imei", "zeros.parquet", code=2).stderr
+    assert run("zeros.imei", "zeros.parquet", "--digits", "15").stdout.lstrip().startswith("12 hits")
+    run("zeros.imei", "zeros.parquet", "--digits", "16", code=2)

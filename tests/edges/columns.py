@@ -8,7 +8,6 @@ import numpy as np
 import imeiset
 from edges.asking import FAR, asked, by_words, digits_of, far, named_in, told
 from imeiset.errors import FeedColumn, FeedRejects, ImeiError
-from imeiset.errors import ParseStatus as S
 
 
 def contained(make):
@@ -157,8 +156,8 @@ def screen_parquet(form, key):
             except FeedRejects as error:  # the only row is not an IMEI: its word, as if it had been written
                 return f"malformed: {named_in(error).name.lower().replace('_', ' ')}"
             except FeedColumn as error:
-                if "--digits 15" in str(error):
-                    raise ImeiError(S.FIFTEEN_DIGITS) from error
+                if (status := named_in(error)) is not None:
+                    raise ImeiError(status) from error
                 raise TypeError(str(error)) from error
             return parquet.read_table(out)["status"][-1].as_py()
 

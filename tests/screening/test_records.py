@@ -1,5 +1,7 @@
 """The identities of records: as lists take them, each at its place."""
 
+import csv
+
 import identities
 import numpy as np
 import oracle
@@ -7,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imeiset import EquipmentStatus, ImeiSet, Policy, Register, screen
 from imeiset._native.records import read
+from imeiset.errors import FeedColumn, FeedLostZeros, FeedRejects
 from imeiset.errors import ParseStatus as S
 
 LISTED = 352099001761481
@@ -132,3 +136,220 @@ def test_nothing_outside_the_text_is_read():
             found(b"123", spans)
     assert found(b"", [(0, 0)] * 2) == ([oracle.NO_KEY] * 2, [S.EMPTY] * 2, (0, 0, 0), (0, []), (0, []))
     assert found(b"123", []) == ([], [], (0, 0, 0), (0, []), (0, []))
+
+
+# ---- files ----
+
+
+def check_digit(body):
+    return str(oracle.luhn_digit(body))
+
+
+SHORT = [f"1234567{n:06}" for n in range(40)]  # 13 digits of bodies whose zero is lost
+LOST = [body + check_digit("0" + body) for body in SHORT]
+WHOLE = ["0" + text for text in LOST]
+IMEISVS = [text[:14] + "01" for text in WHOLE]
+BLOCKED = ImeiSet(WHOLE)
+
+
+@pytest.fixture(params=["csv", "parquet", "csv to parquet"])
+def said(request, tmp_path):
+    """What is said of a column, in a file of that kind; and the report."""
+    kind = request.param
+    if kind != "csv":
+        pa = pytest.importorskip("pyarrow")
+        pq = pytest.importorskip("pyarrow.parquet")
+        pytest.importorskip("nanoarrow")
+
+    def ask(columns, listed=BLOCKED, **options):
+        source = tmp_path / ("in.parquet" if kind == "parquet" else "in.csv")
+        out = tmp_path / ("out.csv" if kind == "csv" else "out.parquet")
+        if kind == "parquet":
+            pq.write_table(pa.table(columns), source)
+        else:
+            with source.open("w", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerows([columns, *zip(*columns.values(), strict=True)])
+        report = screen(source, listed, output=out, **options)
+        if kind == "csv":
+            with out.open(newline="") as file:
+                found = list(csv.DictReader(file))
+        else:
+            found = pq.read_table(out).to_pylist()
+        assert screen(source, listed, **options).words == report.words
+        return [(row["status"], row.get("status_column")) for row in found], report
+
+    return ask
+
+
+@pytest.mark.parametrize(("suspects", "others", "refused"), [(9, 0, 0), (10, 10, 1), (10, 11, 0)])
+def test_lost_zeros(said, suspects, others, refused):
+    bodies = [f"3520990017{n:04}" for n in range(1000, 1300)]
+    bodies = [body for body in bodies if not lost_zero(body)][:others]
+    column = {"imei": [*LOST[:suspects], *bodies, WHOLE[0], "x"], "n": ["1"] * (suspects + others + 2)}
+    if refused:
+        pattern = rf"line \d: .*--lost-zeros restore.*keep.*{suspects} of {suspects + others} rows of 14"
+        with pytest.raises(FeedLostZeros, match=pattern):
+            said(column)
+    else:
+        words, report = said(column)
+        assert [word for word, _ in words[:suspects]] == ["not listed"] * suspects
+        assert report.lost_zeros.count == suspects
+    words, report = said(column, lost_zeros="keep")
+    tail = ["not listed"] * (suspects + others) + ["listed", "malformed: not digit"]
+    assert [word for word, _ in words] == tail
+    words, report = said(column, lost_zeros="restore")
+    wrong = ["malformed: check digit"] * others
+    assert [word for word, _ in words] == ["listed"] * suspects + wrong + ["listed", "malformed: not digit"]
+    assert (report.hits, report.lost_zeros.count) == (suspects + 1, suspects)
+
+
+@pytest.mark.parametrize("policy", [EquipmentStatus.WHITELISTED, EquipmentStatus.GREYLISTED])
+def test_what_may_not_have_its_zero_back_is_nobody(said, policy):
+    """Neither the phone of 14 digits, nor that of 15: it has the word of malformed rows."""
+    body = "35209900176148"
+    register = Register(Policy(malformed=policy))
+    register.add("stolen", [body], status=EquipmentStatus.BLACKLISTED)
+    column = {"imei": [body, "352099001761481"]}
+    words, _ = said(column, register, lost_zeros="restore")
+    assert [word for word, _ in words] == [policy.name.lower(), "blacklisted"]
+    kept = ImeiSet([body, "62#2"], irregular="keep")
+    words, _ = said(column, kept, lost_zeros="restore")
+    assert [word for word, _ in words] == ["malformed: check digit", "listed"]
+
+
+def test_imeisvs_that_lost_a_zero(said):
+    short = [text[1:] for text in IMEISVS if oracle.from_digits(text[1:])[1] == S.CHECK_DIGIT][:20]
+    column = {"imei": [*short, *(f"3520990017{n:04}01" for n in range(30))]}
+    with pytest.raises(FeedLostZeros, match=r"--lost-zeros restore-imeisv.* 20 of 20 rows of 15 digits"):
+        said(column)
+    assert said(column, lost_zeros="keep")[1].hits == 0
+    words, report = said(column, lost_zeros="restore-imeisv")
+    assert [word for word, _ in words] == ["listed"] * 20 + ["not listed"] * 30
+    assert report.lost_zeros_imeisv.count == 20
+
+
+def test_each_file_has_its_own_zeros(tmp_path):
+    """Many rows of another file hide nothing."""
+    (tmp_path / "1.csv").write_text("imei\n" + "".join(f"3520990017{n:04}\n" for n in range(2000)))
+    (tmp_path / "2.csv").write_text("imei\n" + "\n".join(LOST[:10]))
+    with pytest.raises(FeedLostZeros, match=r"2\.csv, line 2"):
+        screen(tmp_path, BLOCKED)
+
+
+def test_several_columns(said):
+    """The worst answer is that of the record, and its column is named."""
+    a, b, other = WHOLE[0], WHOLE[1], "352099001761499"
+    register = Register(Policy(response_type=2))
+    register.add("stolen", [a], status=EquipmentStatus.BLACKLISTED)
+    register.add("watched", [b], status=EquipmentStatus.GREYLISTED)
+    rows = [
+        (other, a, "blacklisted", "imei2"), (a, other, "blacklisted", "imei1"),
+        (b, a, "blacklisted", "imei2"),
+        (a, b, "blacklisted", "imei1"), (b, other, "greylisted", "imei1"), ("x", b, "greylisted", "imei2"),
+        (a, "x", "blacklisted", "imei1"), (other, "x", "malformed: not digit", "imei2"),
+        ("", a, "blacklisted", "imei2"), (other, "", "unknown", "imei1"), ("", other, "unknown", "imei2"),
+        ("", "x", "malformed: not digit", "imei2"), ("", "", "malformed: empty", "imei1"),
+    ]  # fmt: skip
+    columns = {"n": ["1"] * len(rows), "imei1": [row[0] for row in rows], "imei2": [row[1] for row in rows]}
+    with pytest.raises(FeedColumn, match="--column"):
+        said(columns, register)
+    words, report = said(columns, register, column=["imei1", "imei2"])
+    assert words == [row[2:] for row in rows]
+    assert report.rows == len(rows)
+    assert report.lists == {"stolen": 6, "watched": 2}
+    turned, _ = said(columns, register, column=["imei2", 2])
+    assert [word for word, _ in turned] == [row[2] for row in rows]
+    words, _ = said(columns, register, column="imei2")
+    assert [column for _, column in words] == [None] * len(rows)
+
+
+def test_columns_are_named_once_and_are_there(said):
+    columns = {"imei1": WHOLE[:1], "imei2": WHOLE[1:2]}
+    for wrong in (["imei1", 1], ["imei1", "imei3"], ["imei1", 3]):
+        with pytest.raises(FeedColumn):
+            said(columns, column=wrong)
+    with pytest.raises(ValueError, match="at most 8, got 9"):
+        said(columns, column=list(range(1, 10)))
+
+
+def test_files_without_an_imei(said):
+    for values in (["352099001761481.0"] * 3, ["", " "], ["262011234567890123"]):
+        columns = {"imei": values, "n": ["1"] * len(values)}
+        with pytest.raises(FeedRejects, match=f"expected IMEIs, got none in {len(values)} rows: "):
+            said(columns)
+        for status in (EquipmentStatus.WHITELISTED, EquipmentStatus.BLACKLISTED):
+            with pytest.raises(FeedRejects):  # what malformed rows count as is no reason to answer
+                said(columns, Register(Policy(malformed=status)))
+    kept = ImeiSet(["62#2"], irregular="keep")
+    assert said({"imei": ["62#2", "x"], "n": ["1", "1"]}, kept)[1].hits == 1
+    assert said({"imei": [], "n": []})[1].rows == 0
+
+
+def test_rows_that_begin_with_a_hash(tmp_path):
+    (tmp_path / "in.csv").write_text(f"no,imei\n#1,{WHOLE[0]}\n# a comment\n#2,{WHOLE[1]}\n")
+    report = screen(tmp_path / "in.csv", BLOCKED, output=tmp_path / "out.csv")
+    assert (report.rows, report.hits) == (2, 2)
+    assert (tmp_path / "out.csv").read_text().splitlines()[1:] == [
+        f"#1,{WHOLE[0]},listed",
+        f"#2,{WHOLE[1]},listed",
+    ]
+
+
+def test_lines_above_the_header(tmp_path):
+    text = f"Report of today\nnot for resale; a,b\nn,imei\n1,{WHOLE[0]}\n"
+    (tmp_path / "in.csv").write_text(text)
+    report = screen(tmp_path / "in.csv", BLOCKED, skip=2, output=tmp_path / "out.csv")
+    assert (report.rows, report.hits) == (1, 1)
+    assert (tmp_path / "out.csv").read_text() == f"n,imei,status\n1,{WHOLE[0]},listed\n"
+
+
+# ---- integers of tables ----
+
+
+@pytest.fixture
+def integers(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    pytest.importorskip("nanoarrow")
+
+    def ask(values, kind="int64", listed=BLOCKED, **options):
+        column = pa.array(values, pa.uint64() if kind == "uint64" else pa.int64())
+        column = column.dictionary_encode() if kind == "dictionary" else column
+        pq.write_table(pa.table({"imei": column}), tmp_path / "in.parquet")
+        screen(tmp_path / "in.parquet", listed, output=tmp_path / "out.parquet", **options)
+        report = screen(tmp_path / "in.parquet", listed, **options)
+        return pq.read_table(tmp_path / "out.parquet")["status"].to_pylist(), report
+
+    return ask
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint64", "dictionary"])
+def test_integers(integers, kind):
+    keys, numbers = [int(text[:14]) for text in WHOLE], [int(text) for text in WHOLE]
+    assert set(integers(keys, kind)[0]) == {"listed"}
+    assert set(integers(numbers, kind, digits=15)[0]) == {"listed"}
+    for policy in (None, EquipmentStatus.WHITELISTED):
+        register = Register(Policy(malformed=policy))
+        register.add("stolen", BLOCKED, status=EquipmentStatus.BLACKLISTED)
+        for listed in (BLOCKED, register):
+            with pytest.raises(FeedColumn, match=r"line 2: .*--digits 15"):
+                integers([5, LISTED, 7], kind, listed)
+            for digits in (14, 15):
+                with pytest.raises(FeedColumn, match=r"line 3: .*IMEISV as text"):
+                    integers([5, 7, LISTED * 10], kind, listed, digits=digits)
+    assert integers([keys[0], None], kind)[0] == ["listed", "malformed: missing"]
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint64", "dictionary"])
+def test_integers_that_lost_a_zero(integers, kind):
+    numbers = [int(text) for text in WHOLE]
+    with pytest.raises(FeedLostZeros, match=r"line 1: .*--digits 15.* 40 of 40 rows of 14 digits"):
+        integers(numbers, kind)
+    words, report = integers(numbers, kind, lost_zeros="keep")
+    assert (set(words), report.lost_zeros.count) == ({"not listed"}, 40)
+    with pytest.raises(FeedColumn, match="--digits 15 for integers"):
+        integers(numbers, kind, lost_zeros="restore")
+    assert set(integers(numbers, kind, lost_zeros="restore", digits=15)[0]) == {"listed"}
+    words, report = integers(numbers[:9], kind)
+    assert report.lost_zeros.count == 9

@@ -205,16 +205,17 @@ static void imei_write_tacs(size_t n, const uint64_t *keys, uint8_t *texts) {
     }
 }
 
-/* The key and status of an integer of the given number of digits: 14, or 15 with the check digit. */
+/* The key and status of an integer of the given number of digits: 14, or 15 with the check digit. IMEI_NO_KEY is what
+ * a row without a key had in the keys of another column. */
 static inline uint8_t imei_integer(uint64_t value, int digits, uint8_t bare, uint64_t *key) {
     *key = IMEI_NO_KEY;
+    if (UNLIKELY(value >= IMEI_FIFTEEN)) return value == IMEI_NO_KEY ? IMEI_MISSING : IMEI_OUT_OF_RANGE;
     if (digits == 15) {
-        if (value >= IMEI_FIFTEEN) return IMEI_OUT_OF_RANGE;
         unsigned digit = (unsigned)(value % 10);
         *key = value / 10;
         return check_status(10 - imei_check_digit(*key) + digit, digit);
     }
-    if (value >= IMEI_KEYS) return value < IMEI_FIFTEEN ? IMEI_FIFTEEN_DIGITS : IMEI_OUT_OF_RANGE;
+    if (value >= IMEI_KEYS) return IMEI_FIFTEEN_DIGITS;
     *key = value;
     return bare;
 }
