@@ -15,6 +15,7 @@ from .options import Options
 from .preamble import NOTHING_ABOVE, Preamble, above
 from .sample import Tables, filled, layout_of, tables_of
 from .titles import (
+    KNOWN,
     NUMBER,
     delimiter_of,
     expect_columns,
@@ -188,7 +189,7 @@ def _of_format(path: str, tables: Tables, form: Format) -> Dialect:
         separator, rows = layout_of(tables)  # without a header
         if len(rows[0]) >= form.identities:
             last = 1 if form.identities == 2 else None
-            width = len(rows[0])
+            width = min(len(rows[0]), max(form.identities, *map(filled, rows)))
             return Dialect(separator, (0,), False, fewest=width, most=width, last=last, format=form)
     expect_columns(path, form, titles, form.columns)
     names = [plain(title) for title in titles]
@@ -202,7 +203,11 @@ def _of_ranges(path: str, tables: Tables) -> Dialect | None:
     for delimiter in sorted(tables, key=lambda d: -len(tables[d][0])):
         titles = tables[delimiter][0]
         form = recognise(titles)
-        if form and form.identity != "imei" and not titled_so(titles, None):
+        speaking = titled_so(titles, None)
+        if form and form.identity != "imei" and not any(plain(titles[place]) in KNOWN for place in speaking):
+            if speaking:
+                expected = f"a {form.name} list without IMEIs, --format {form.name}, or --column"
+                raise FeedColumn(path, expected, numbered(titles, speaking))
             return _of_format(path, {delimiter: tables[delimiter]}, form)
     return None
 

@@ -139,7 +139,9 @@ def _above_header(path: str, text: bytes | bytearray, before: int, options: Opti
     if header is None or not header.number:
         return NOTHING_ABOVE
     others = {at: line for at, line in enumerate(lines[: header.number]) if not _says_nothing(line)}
-    if doubts := [at for at, line in others.items() if not _is_prose(line, header)]:
+    if doubts := [
+        at for at, line in others.items() if not _is_prose(line, header, options.irregular == "keep")
+    ]:
         if len(header.titles) == 1 or any(_reaches(lines[at], header, options) for at in doubts):
             return NOTHING_ABOVE  # it is read as a row, as those above it
         expected = f"the header in the first line, or --skip {before + header.number} for the lines above it"
@@ -157,7 +159,7 @@ def _says_nothing(line: bytes) -> bool:
 def _header(text: bytes | bytearray, number: int, start: int, options: Options) -> _Header | None:
     """The line at this place as a header. None if it does not name the identity, or has fewer cells than the
     rows below; or if it is not the first, and no cell below that title is like an identity."""
-    end = text.find(b"\n", start) + 1 or len(text)
+    end = (number and text.find(b"\n", start) + 1) or len(text)  # the first may have line ends in its cells
     tables = [(rows_of(text[start:end], delimiter)[0], delimiter) for delimiter in DELIMITERS]
     for titles, delimiter in sorted(tables, key=lambda one: -len(one[0])):
         place, known = _named(titles, options)
@@ -191,17 +193,24 @@ def _named(titles: list[str], options: Options) -> tuple[int | None, bool]:
     return None, False
 
 
-def _is_prose(line: bytes, header: _Header) -> bool:
-    """Whether a line above a header cannot be a row: it has a letter that no identity has, fewer cells than
-    the header, and no number but dates."""
-    cells = [_dateless(cell) for cell in rows_of(line, header.delimiter)[0]]
+def _is_prose(line: bytes, header: _Header, keep: bool) -> bool:
+    """Whether a line above a header cannot be a row: it has fewer cells than the header, words in one of
+    them, and in none what may be an identity, damaged perhaps. keep: also one like '123'."""
+    cells = [_dateless(cell).strip() for cell in rows_of(line, header.delimiter)[0]]
     width = len(header.titles)
     return not filled(cells) or (
         (filled(cells) < width or width == 1)
         and any(map(is_title, cells))
-        and not any(is_numeric(cell) or digits_in(cell) >= DAMAGED or plain(cell) in KNOWN for cell in cells)
+        and not any(_may_identify(cell, keep) or plain(cell) in KNOWN for cell in cells)
         and line.count(b'"') % 2 == 0  # whole
     )
+
+
+def _may_identify(cell: str, keep: bool) -> bool:
+    """Whether a cell may be an identity, regular or not, or a damaged one."""
+    if _IRREGULAR.fullmatch(cell.encode()) and (keep or not cell.isdigit()):
+        return True
+    return is_numeric(cell) or digits_in(cell) >= DAMAGED
 
 
 def _reaches(line: bytes, header: _Header, options: Options) -> bool:

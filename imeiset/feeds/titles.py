@@ -30,9 +30,12 @@ KNOWN = frozenset(
         "pei",
     }
 )
-# But not one that tells something about an IMEI: "imei_status", "imei1 date", "Valid IMEI?".
-_ABOUT = "(?:status(?:es)?|(?:date|count|type|flag|make|model|reason|list)s?|listed|valid|validity)"
-_OF_AN_IMEI = re.compile(rf"\b{_ABOUT} ?imei|imei(?:sv|s)?(?: ?(?:\d+|sv|no|number))* ?{_ABOUT}\b")
+# But not one that tells something else: "imei_status", "date of IMEI1", "Valid IMEI?", "IMEI or IMSI".
+_ABOUT = "(?:status(?:es)?|(?:date|count|type|flag|make|model|reason|list|imsi|msisdn|iccid)s?|listed|valid|validity)"
+_BESIDE = "(?: (?:of|or|and|the))* ?"
+_OF_AN_IMEI = re.compile(
+    rf"\b{_ABOUT}{_BESIDE}imei|imei(?:sv|s)?(?: ?(?:\d+|sv|no|number))*{_BESIDE}{_ABOUT}\b"
+)
 _TIME_IN = re.compile(r"timei(?!(?:s|sv)?\d*\b)")  # "timeinterval"
 NUMBER = re.compile(  # as long as an IMEI, or what Excel made of it
     r"(?:[0-9][- ]?){13,15}[0-9]|[0-9](?:[.,][0-9]+)?[eE]\+?1[3-5]"
@@ -60,7 +63,7 @@ def _speaking(titles: Sequence[str]) -> list[int]:
 def _speaks(title: str) -> bool:
     """Whether a title that is not a known one speaks of IMEIs."""
     words = _TIME_IN.sub("", re.sub(r"[\W_]+", " ", title.casefold()))
-    return "imei" in words and not _OF_AN_IMEI.search(words) and digits_in(title) < 5
+    return digits_in(title) < 5 and "imei" in words and not _OF_AN_IMEI.search(words)
 
 
 def delimiter_of(tables: Tables, column: str | None) -> str:

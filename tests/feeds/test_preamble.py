@@ -109,6 +109,8 @@ def test_where_the_header_is(text, options, expected):
         "20241129",
         "20241129,x",
         "DEAD*BEEF",
+        "x,DEADBEEF",
+        "x,62#2",
         "62#2",
         "no number 490154",
         "4.90154E+14",

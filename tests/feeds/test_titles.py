@@ -21,7 +21,7 @@ ABOUT = (
     "imei_status, imeiStatus, statusimei, imei_statuses, imei1_date, imei_sv_date, imei_count, "
     "count_imei, imei_type, imei_flag, IMEI-Valid?, valid_imei, imei_validity, imei_make, imei_model, "
     "imei_reason, IMEI_List, imei_no_status, time_in, timeInterval, datetimeIssued, imie, servedimsi, Is "
-    "IMEI valid, IMEI (date), iMEl"
+    "IMEI valid, IMEI (date), imei_or_imsi, msisdn/imei, date of the IMEI,  iMEl"
 )
 
 
@@ -82,7 +82,12 @@ def test_a_title_that_does_not_speak_of_imeis(title):
         (["n", "IMEI/MEID"], 1, None),
         (["imei_status", "numero_imei"], 1, None),
         (["IMEI1", "imei_count"], 0, None),
-        (["tac", "imei1"], 1, None),
+        (["tac", "imei"], 1, None),
+        (
+            ["tac", "sample_imei"],
+            1,
+            "a barred-tac list without IMEIs, --format barred-tac, or --column, got column 2",
+        ),
         (
             ["imei1", "imei2"],
             0,
