@@ -21,7 +21,7 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
     _irregular: Identities
 
     @abstractmethod
-    def _as_set(self, other: object) -> Self:
+    def _as_set(self, other: object, digits: int = 14) -> Self:
         """A column as a set, which keeps irregular identities if this one does."""
 
     @property
@@ -107,13 +107,15 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
 
     __ror__, __rand__, __rxor__ = __or__, __and__, __xor__
 
-    def union(self, *others: object) -> Self:
+    def union(self, *others: object, digits: int = 14) -> Self:
         """The IMEIs of this set and of all others.
 
         Parameters
         ----------
         *others
             Sets, or columns that a set can be made of.
+        digits
+            What integers are, as for `contains`.
 
         Returns
         -------
@@ -125,15 +127,17 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
         >>> len(ImeiSet(["490154203237518"]).union(["358091016853555"], {"352099001761481"}))
         3
         """
-        return self._each(others, OR)
+        return self._each(others, OR, digits)
 
-    def intersection(self, *others: object) -> Self:
+    def intersection(self, *others: object, digits: int = 14) -> Self:
         """The IMEIs of this set that are in all others.
 
         Parameters
         ----------
         *others
             Sets, or columns that a set can be made of.
+        digits
+            What integers are, as for `contains`.
 
         Returns
         -------
@@ -145,15 +149,17 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
         >>> list(ImeiSet(["490154203237518", "358091016853555"]).intersection(["358091016853555"]))
         ['358091016853555']
         """
-        return self._each(others, AND)
+        return self._each(others, AND, digits)
 
-    def difference(self, *others: object) -> Self:
+    def difference(self, *others: object, digits: int = 14) -> Self:
         """The IMEIs of this set that are in none of the others.
 
         Parameters
         ----------
         *others
             Sets, or columns that a set can be made of.
+        digits
+            What integers are, as for `contains`.
 
         Returns
         -------
@@ -165,21 +171,23 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
         >>> list(ImeiSet(["490154203237518", "358091016853555"]).difference(["358091016853555"]))
         ['490154203237518']
         """
-        return self._each(others, SUB)
+        return self._each(others, SUB, digits)
 
-    def _each(self, others: tuple[object, ...], op: int) -> Self:
+    def _each(self, others: tuple[object, ...], op: int, digits: int) -> Self:
         found = self
         for other in others:
-            found = found._joined(found._as_set(other), op)
+            found = found._joined(found._as_set(other, digits), op)
         return found
 
-    def symmetric_difference(self, other: object, /) -> Self:
+    def symmetric_difference(self, other: object, /, *, digits: int = 14) -> Self:
         """The IMEIs of one of two sets that are not in both.
 
         Parameters
         ----------
         other
             A set, or a column that a set can be made of.
+        digits
+            What integers are, as for `contains`.
 
         Returns
         -------
@@ -191,7 +199,7 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
         >>> list(ImeiSet(["490154203237518"]).symmetric_difference(["358091016853555"]))
         ['358091016853555', '490154203237518']
         """
-        return self._joined(self._as_set(other), XOR)
+        return self._joined(self._as_set(other, digits), XOR)
 
     def _lacks_text(self, other: Self) -> bool:
         """Is an irregular identity here that is not in the other?"""
@@ -200,13 +208,15 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
         among = irregulars.NONE if other.irregular is None else other.irregular
         return not irregulars.listed(self.irregular, among).all()
 
-    def issubset(self, other: object, /) -> bool:
+    def issubset(self, other: object, /, *, digits: int = 14) -> bool:
         """Whether every IMEI of this set is in the other.
 
         Parameters
         ----------
         other
             A set, or a column that a set can be made of.
+        digits
+            What integers are, as for `contains`.
 
         Returns
         -------
@@ -218,16 +228,18 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
         >>> ImeiSet(["490154203237518"]).issubset(["490154203237518", "358091016853555"])
         True
         """
-        other = self._as_set(other)
+        other = self._as_set(other, digits)
         return len(self) <= len(other) and not self.lacks_any(other) and not self._lacks_text(other)
 
-    def issuperset(self, other: object, /) -> bool:
+    def issuperset(self, other: object, /, *, digits: int = 14) -> bool:
         """Whether every IMEI of the other is in this set.
 
         Parameters
         ----------
         other
             A set, or a column that a set can be made of.
+        digits
+            What integers are, as for `contains`.
 
         Returns
         -------
@@ -239,15 +251,17 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
         >>> ImeiSet(["490154203237518"]).issuperset(["490154203237518", "358091016853555"])
         False
         """
-        return self._as_set(other).issubset(self)
+        return self._as_set(other, digits).issubset(self)
 
-    def isdisjoint(self, other: object, /) -> bool:
+    def isdisjoint(self, other: object, /, *, digits: int = 14) -> bool:
         """Whether no IMEI is in both.
 
         Parameters
         ----------
         other
             A set, or a column that a set can be made of.
+        digits
+            What integers are, as for `contains`.
 
         Returns
         -------
@@ -259,7 +273,7 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
         >>> ImeiSet(["490154203237518"]).isdisjoint(["358091016853555"])
         True
         """
-        other = self._as_set(other)
+        other = self._as_set(other, digits)
         if self.shares_any(other):
             return False
         mine, theirs = self.irregular, other.irregular

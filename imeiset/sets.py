@@ -118,13 +118,13 @@ class ImeiSet(IdentitySet):
         return made if irregular is None else made.keeping(irregulars.table(irregular))
 
     @classmethod
-    def from_ranges(cls, lows: object, highs: object, /) -> Self:
+    def from_ranges(cls, lows: object, highs: object, /, *, digits: int = 14) -> Self:
         """The set of all keys from lows[i] to highs[i], both included. n ranges cost O(n log n).
 
         Parameters
         ----------
-        lows, highs
-            Two columns of keys. Ranges may overlap and may span TACs.
+        lows, highs, digits
+            Two columns of keys, and what integers are. Ranges may overlap and may span TACs.
 
         Returns
         -------
@@ -142,17 +142,17 @@ class ImeiSet(IdentitySet):
         >>> len(ImeiSet.from_ranges([49015420000000], [49015420999999]))
         1000000
         """
-        low, high = columns.keys_of(lows), columns.keys_of(highs)
+        low, high = columns.keys_of(lows, digits=digits), columns.keys_of(highs, digits=digits)
         if low.shape != high.shape:
             raise ValueError(f"expected as many highs as lows, got {len(low)} lows and {len(high)} highs")
         if (wrong := np.flatnonzero(low > high)).size:
             raise ValueError(f"range {wrong[0]}: expected low <= high, got one that ends before it begins")
         return cls.from_runs(*joined_runs(low, high))
 
-    def _as_set(self, other: object) -> Self:
+    def _as_set(self, other: object, digits: int = 14) -> Self:
         if isinstance(other, ImeiSet):
             return other
-        return type(self)(other, irregular="reject" if self.irregular is None else "keep")
+        return type(self)(other, digits=digits, irregular="reject" if self.irregular is None else "keep")
 
     def contains(
         self, column: object, *, threads: int | None = 1, malformed: bool | None = None, digits: int = 14
@@ -166,9 +166,9 @@ class ImeiSet(IdentitySet):
         threads
             How many to use, None for as many as there are cores. The interpreter is free meanwhile.
         malformed
-            None raises for the first malformed entry; False counts malformed entries as out, True as in.
-            An integer of 15 digits raises all the same, unless with digits=15, and so does a float. An
-            `ImeiWarning` says that more than half of at least 100 entries are malformed.
+            None raises for the first malformed entry; False counts such as out, True as in. What may be a
+            phone all the same raises: an integer of more digits, a float. An `ImeiWarning` says that more
+            than half of at least 100 entries are malformed.
         digits
             What integers are: 14, keys; or 15, keys with their check digit.
 

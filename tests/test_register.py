@@ -1193,3 +1193,49 @@ def test_columns_of_every_kind_agree():
     for imeis, imsis in itertools.product(given, [None, [HOME, None], np.array([HOME, ""], "S15")]):
         assert register.check_many(imeis, imsis).tolist() == [B, W]
     assert register.check_many([], []).tolist() == []
+
+
+def test_integers_with_their_check_digit(tmp_path):
+    """Of lists of every kind, and of changes."""
+    lost, zero = 12345678901237, "012345678901237"
+    for numbers in ([lost, int(LISTED)], np.array([lost, int(LISTED)])):
+        register = Register(Policy(response_type=2))
+        register.add("stolen", numbers, status=B, digits=15)
+        register.add_ranges("batch", numbers, numbers, status=G, digits=15)
+        register.lock("leased", numbers, [HOME, HOME], digits=15)
+        register.exempt("paired", numbers, [HOME, HOME], digits=15)
+        expected = Register(Policy(response_type=2))
+        expected.add("stolen", [zero, LISTED], status=B)
+        expected.add_ranges("batch", [zero, LISTED], [zero, LISTED], status=G)
+        expected.lock("leased", [zero, LISTED], [HOME, HOME])
+        expected.exempt("paired", [zero, LISTED], [HOME, HOME])
+        register.save(tmp_path / "given")
+        expected.save(tmp_path / "expected")
+        assert (tmp_path / "given").read_bytes() == (tmp_path / "expected").read_bytes()
+        assert [register.check(imei).status for imei in (zero, LISTED)] == [B, B]
+        assert [register.check(imei, HOME).status for imei in (zero, LISTED)] == [W, W]
+        for add in (
+            lambda register=register, numbers=numbers: register.add("stolen", numbers, status=B),
+            lambda register=register, numbers=numbers: register.exempt("paired", numbers, [HOME, HOME]),
+            lambda register=register, numbers=numbers: register.lock("leased", numbers, [HOME, HOME]),
+            lambda register=register, numbers=numbers: register.add_ranges("a", numbers, numbers, status=B),
+        ):
+            with pytest.raises(ImeiError, match="digits=15"):
+                add()
+        with Store.create(tmp_path / str(type(numbers)), register) as store:
+            before = [one.to_numpy().tolist() for one in store.values()]
+            for rule, column in ((None, numbers), ("range", (numbers, numbers))):
+                store.apply(Delta("stolen", remove=column, rule=rule, digits=15))
+                store.apply(Delta("batch", remove=column, rule=rule, digits=15))
+            store.apply(Delta("leased", remove=(numbers, [HOME, HOME]), digits=15))
+            assert [store.check(imei).status for imei in (zero, LISTED)] == [U, U]
+            store.apply(Delta("stolen", add=numbers, digits=15))
+            store.apply(Delta("batch", add=(numbers, numbers), rule="range", digits=15))
+            assert [one.to_numpy().tolist() for one in store.values()] == before
+            for wrong in (
+                Delta("stolen", add=numbers),
+                Delta("batch", rule="range", add=(numbers, numbers)),
+                Delta("leased", add=(numbers, [HOME, HOME])),
+            ):
+                with pytest.raises(ImeiError, match="digits=15"):
+                    store.apply(wrong)

@@ -1502,3 +1502,32 @@ def test_keys_that_change_while_they_are_read():
     finally:
         stop.set()
         writer.join()
+
+
+def test_integers_with_their_check_digit_in_everything_that_takes_columns():
+    """One number is stored without its leading zero; without `digits` both are wrong or refused."""
+    lost, whole = 12345678901237, 352099001761481
+    texts = ["012345678901237", "352099001761481"]
+    numbers = [lost, whole]
+    listed = ImeiSet(texts)
+    for column in (numbers, tuple(numbers), set(numbers), np.array(numbers), np.array(numbers, np.uint64)):
+        assert ImeiSet(column, digits=15) == listed
+        assert ImeiSet().union(column, digits=15) == listed
+        assert listed.intersection(column, digits=15) == listed
+        assert not listed.difference(column, digits=15)
+        assert not listed.symmetric_difference(column, digits=15)
+        assert listed.issubset(column, digits=15)
+        assert listed.issuperset(column, digits=15)
+        assert not listed.isdisjoint(column, digits=15)
+        for ask in (
+            *(listed.union, listed.intersection, listed.difference, listed.symmetric_difference),
+            *(listed.issubset, listed.issuperset, listed.isdisjoint, ImeiSet, listed.contains),
+        ):
+            with pytest.raises(ImeiError, match="digits=15"):
+                ask(column)
+    keys = ImeiSet.from_ranges([lost], [lost + 20], digits=15)
+    assert len(keys) == 3
+    assert texts[0] in keys
+    for digits in (13, 16, "15", None):
+        with pytest.raises(ValueError, match="expected 14 or 15"):
+            listed.union(numbers, digits=digits)

@@ -22,6 +22,7 @@ import numpy as np
 
 import imeiset
 from imeiset import ImeiError, ImeiSet, ParseStatus, Screener, Store, merge, parse
+from imeiset.columns import AMBIGUOUS
 from imeiset.errors import ExtraMissing
 
 try:
@@ -125,8 +126,9 @@ def build(
         for batch in batches:
             column = batch.column(0)
             keys, status = parse(column, digits=digits)
-            if (wrong := np.flatnonzero(status == ParseStatus.FIFTEEN_DIGITS)).size:
-                raise ImeiError(ParseStatus.FIFTEEN_DIGITS, column[int(wrong[0])].as_py())
+            if (wrong := np.flatnonzero(np.isin(status, AMBIGUOUS))).size:
+                row = int(wrong[0])
+                raise ImeiError(ParseStatus(int(status[row])), column[row].as_py())
             keys = np.where(status, np.uint64(_MALFORMED) + status, keys).astype(np.int64)
             yield pa.RecordBatch.from_arrays([pa.array(keys), pa.array(keys // 10**6)], ["key", "tac"])
 

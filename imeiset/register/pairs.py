@@ -182,9 +182,9 @@ class LayeredPairs:
         return LayeredPairs(Pairs(imeis, starts.astype("<u4", copy=False), imsis))
 
 
-def pair_columns(imeis: object, imsis: object) -> tuple[Keys, Keys]:
+def pair_columns(imeis: object, imsis: object, digits: int = 14) -> tuple[Keys, Keys]:
     """The keys and the IMSI numbers of two columns, as new arrays; raises for the first malformed row."""
-    keys = columns.keys_of(imeis)
+    keys = columns.keys_of(imeis, digits=digits)
     if isinstance(imeis, np.ndarray):  # may be that array
         keys = keys.copy()
     numbers, value = imsi_numbers(imsis, len(keys))

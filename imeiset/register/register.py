@@ -162,18 +162,24 @@ class Register(Checks):
         if reasons is not None or dates is not None:
             places = Places(members, keys)
             said = places.given("reasons", reasons, reasons_text, first=False)
-            since = places.given("dates", dates, date_text, first=True)
-            exact = LayeredSet(members, (said, since))
+            exact = LayeredSet(members, (said, places.given("dates", dates, date_text, first=True)))
         self.add_list(replace(one, exact=exact, irregular=texts))
 
     def add_ranges(
-        self, name: str, lows: object, highs: object, *, status: int, reason: str | None = None
+        self,
+        name: str,
+        lows: object,
+        highs: object,
+        *,
+        status: int,
+        reason: str | None = None,
+        digits: int = 14,
     ) -> None:
         """Add ranges of IMEIs to a list, which is made if there is none of that name.
 
         Parameters
         ----------
-        name, status, reason
+        name, status, reason, digits
             As for `add`.
         lows, highs : columns
             The first and the last IMEI of each range, as for `ImeiSet.from_ranges`.
@@ -187,7 +193,7 @@ class Register(Checks):
         ('range', {'batch': {'range': 100000}})
         """
         one = self._begun(name, status, "imeis", reason)
-        self.add_list(replace(one, range=LayeredSet(ImeiSet.from_ranges(lows, highs))))
+        self.add_list(replace(one, range=LayeredSet(ImeiSet.from_ranges(lows, highs, digits=digits))))
 
     def add_tacs(
         self, name: str, tacs: Iterable[str | bytes], *, status: int, reason: str | None = None
@@ -211,12 +217,14 @@ class Register(Checks):
         one = self._begun(name, status, "imeis", reason)
         self.add_list(replace(one, tac=LayeredSet(tac_set(tacs))))
 
-    def exempt(self, name: str, imeis: object, imsis: object, *, reason: str | None = None) -> None:
+    def exempt(
+        self, name: str, imeis: object, imsis: object, *, reason: str | None = None, digits: int = 14
+    ) -> None:
         """Let (IMEI, IMSI) pairs through: with such an IMSI the IMEI is whitelisted.
 
         Parameters
         ----------
-        name, reason
+        name, reason, digits
             As for `add`; the status is WHITELISTED.
         imeis, imsis : columns
             Of one length. An IMSI is a text of 5 to 15 digits, or 'imsi-' and these. At most 16 bytes a pair.
@@ -234,7 +242,7 @@ class Register(Checks):
         ['WHITELISTED', 'BLACKLISTED']
         """
         one = self._begun(name, EquipmentStatus.WHITELISTED, "exempt", reason)
-        self.add_list(replace(one, pairs=LayeredPairs.of(*pair_columns(imeis, imsis))))
+        self.add_list(replace(one, pairs=LayeredPairs.of(*pair_columns(imeis, imsis, digits))))
 
     def lock(
         self,
@@ -244,12 +252,13 @@ class Register(Checks):
         *,
         status: int = EquipmentStatus.BLACKLISTED,
         reason: str | None = None,
+        digits: int = 14,
     ) -> None:
         """Lock IMEIs to their IMSIs: with any other IMSI, or with none, they get the status of the list.
 
         Parameters
         ----------
-        name, status, reason
+        name, status, reason, digits
             As for `add`.
         imeis, imsis : columns
             As for `exempt`. An IMEI may have several IMSIs.
@@ -262,7 +271,7 @@ class Register(Checks):
         ['WHITELISTED', 'BLACKLISTED']
         """
         one = self._begun(name, status, "lock", reason)
-        self.add_list(replace(one, pairs=LayeredPairs.of(*pair_columns(imeis, imsis))))
+        self.add_list(replace(one, pairs=LayeredPairs.of(*pair_columns(imeis, imsis, digits))))
 
     def add_imsis(
         self, name: str, prefixes: Iterable[str], *, status: int, reason: str | None = None

@@ -55,6 +55,8 @@ class Delta:
         Of what the list holds. None: "pair" or "imsi" for lists of such, "exact" for others.
     reason, date
         Of all exact IMEIs that are added, as `Register.add` takes them.
+    digits
+        14 for integers that are keys, 15 for such as have the check digit.
 
     Notes
     -----
@@ -84,6 +86,7 @@ class Delta:
     rule: ListRule | None = None
     reason: str | None = None
     date: object = None
+    digits: int = field(default=14, repr=False)
 
     def __post_init__(self) -> None:
         for side in ("add", "remove"):  # who applies it again must find the same
@@ -134,7 +137,7 @@ def change_of(delta: Delta, lists: Sequence[List]) -> Change:
     about: dict[str, Any] = {"list": one.name, "rule": rule}
     about["reason"] = reasons_text(delta.reason)
     about["date"] = date_text(delta.date)
-    add, remove = _arrays(rule, delta.add), _arrays(rule, delta.remove)
+    add, remove = (_arrays(rule, given, delta.digits) for given in (delta.add, delta.remove))
     if not RULES[rule].columns:
         about["add"], about["remove"] = sorted(add), sorted(remove)
         return Change(about, (), ())
@@ -142,7 +145,7 @@ def change_of(delta: Delta, lists: Sequence[List]) -> Change:
     return Change(about, tuple(add), tuple(remove))
 
 
-def _arrays(rule: str, given: Any) -> list[Any]:
+def _arrays(rule: str, given: Any, digits: int) -> list[Any]:
     """What is added or removed: arrays in normal form, or texts."""
     two = {"range": "lows and highs", "pair": "IMEIs and IMSIs"}.get(rule)
     if given is None:
@@ -156,11 +159,12 @@ def _arrays(rule: str, given: Any) -> list[Any]:
     if two and not (isinstance(given, list | tuple) and len(given) == 2):
         raise TypeError(f"rule {rule!r}: expected a pair of columns, {two}, got {type(given).__name__}")
     if rule == "exact":
-        return [ImeiSet.from_keys(columns.keys_of(given)).to_numpy()]
+        return [ImeiSet.from_keys(columns.keys_of(given, digits=digits)).to_numpy()]
     if rule in ("range", "tac"):
-        return _ends(tac_set(given) if rule == "tac" else ImeiSet.from_ranges(*given))
+        return _ends(tac_set(given) if rule == "tac" else ImeiSet.from_ranges(*given, digits=digits))
     if rule == "pair":
-        keys, imsis = pair_columns(*given)
+        imeis, imsis = given
+        keys, imsis = pair_columns(imeis, imsis, digits)
         order = np.lexsort((imsis, keys))
         return [keys[order], imsis[order]]
     if rule == "irregular":
