@@ -19,7 +19,7 @@ from ..feeds.options import Options, value_of
 from ..feeds.words import change_of
 from ..register.kinds import ListRule, rule_of
 from ..sets import ImeiSet
-from .conflicts import Misfits, either, expect_none
+from .conflicts import Chosen, Misfits, conflict
 from .members import PairSet, size_of
 
 CHECKS = ("add", "remove", "update", "conflict")
@@ -127,22 +127,33 @@ class Changes:
         Raises FeedConflict for changes that do not fit, and names all of them.
         """
         adds, removes, updates = self.adds, self.removes, self.updates
-        adding, updating = self.rows(ADD, True), self.rows(UPDATE, True)
-        removing = either(self.rows(REMOVE, None), self.rows(UPDATE, False))
-        twice = (adds & removes) | (adds & updates) | (removes & updates)
-        found = {
-            "add": Misfits("additions of what is there", adds & base, (adding,)),
-            "remove": Misfits("removals of what is not there", removes - base, (removing,)),
-            "update": Misfits("updates of what is not there", updates - base, (updating,)),
-            "conflict": Misfits("different changes of one identity", twice, (adding, removing, updating)),
-        }
-        gone = removes & base
-        again = size_of(adds) > 0 == size_of(adds - base) == size_of(gone)
-        wrong = [found[name] for name in CHECKS if name in checks]
-        expect_none(self.path, self.table, wrong, again=again)
+        new, gone, there = adds - base, removes & base, updates & base
+        some = [size_of(one) for one in (new, gone, there)]
+        found = []
+        if "add" in checks and some[0] < size_of(adds):
+            found.append(Misfits("additions of what is there", adds - new, (ADD,)))
+        if "remove" in checks and some[1] < size_of(removes):
+            found.append(Misfits("removals of what is not there", removes - gone, (REMOVE,)))
+        if "update" in checks and some[2] < size_of(updates):
+            found.append(Misfits("updates of what is not there", updates - there, (UPDATE,)))
+        twice = [one & other for one, other in ((adds, removes), (adds, updates), (removes, updates))]
+        if "conflict" in checks and any(map(size_of, twice)):
+            wrong = twice[0] | twice[1] | twice[2]
+            found.append(Misfits("different changes of one identity", wrong, (ADD, REMOVE, UPDATE)))
+        if found:
+            again = size_of(adds) > 0 == some[0] == some[1]
+            raise conflict(self.path, self.table, found, self._saying, again=again)
         if "update" not in checks:
             adds = adds | updates
-        return size_of(adds - base), size_of(gone - adds), size_of(updates & base)
+            new = adds - base
+        return size_of(new), size_of(gone - adds), some[2]
+
+    def _saying(self, change: int) -> Chosen:
+        """The rows that add, remove or update: an update to a status that does not count removes."""
+        if change != REMOVE:
+            return self.rows(change, True)
+        one, other = self.rows(REMOVE, None), self.rows(UPDATE, False)
+        return one[0] | other[0], one[1] | other[1]
 
     def applied_to(self, members: Any, checks: set[str]) -> Any:
         """What a list holds after the changes: without what is removed, and with what is added."""

@@ -1,6 +1,6 @@
 """What of a file of changes does not fit a list: all of it at once, with counts and first lines."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,32 +16,28 @@ Chosen = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 
 
 class Misfits(NamedTuple):
-    """Identities whose changes of one kind do not fit. rows: those of that kind; if several, the ones of each
-    change, of which it takes two to be wrong."""
+    """Identities whose changes do not fit. changes: those of the rows that say it; if several, it takes rows
+    of two of them."""
 
     what: str
     identities: Any
-    rows: tuple[Chosen, ...]
+    changes: tuple[int, ...]
 
 
-def either(one: Chosen, other: Chosen) -> Chosen:
-    """The rows that are in one of both."""
-    return one[0] | other[0], one[1] | other[1]
-
-
-def expect_none(path: str, table: Rows, found: Iterable[Misfits], *, again: bool) -> None:
-    """Raise FeedConflict if there are any. again: the list is what it would be after the changes."""
+def conflict(
+    path: str, table: Rows, found: Iterable[Misfits], saying: Callable[[int], Chosen], *, again: bool
+) -> FeedConflict:
+    """The error that names all of these. saying: gives the rows of a change. again: the list is what it would
+    be after the changes."""
     named = []
-    for what, identities, rows in found:
-        if count := size_of(identities):
-            (*others, line), text = min(_places(table, identities, rows))
-            lines = f"lines {others[0]} and {line}" if others else f"line {line}"
-            first = "" if count == 1 else "first "
-            named.append((line, f"{what}: {count:,}, {first}{lines}, '{mask(text)}'"))
-    if named:
-        got = "; ".join(text for _, text in named)
-        got += " (it looks as if it was applied before)" if again else ""
-        raise FeedConflict(path, "changes of the list as it is", got, line=min(named)[0])
+    for what, identities, changes in found:
+        (*others, line), text = min(_places(table, identities, tuple(map(saying, changes))))
+        lines = f"lines {others[0]} and {line}" if others else f"line {line}"
+        first = "" if (count := size_of(identities)) == 1 else "first "
+        named.append((line, f"{what}: {count:,}, {first}{lines}, '{mask(text)}'"))
+    got = "; ".join(text for _, text in named)
+    got += " (it looks as if it was applied before)" if again else ""
+    return FeedConflict(path, "changes of the list as it is", got, line=min(named)[0])
 
 
 def _places(table: Rows, identities: Any, kinds: tuple[Chosen, ...]) -> Iterator[tuple[list[int], str]]:
