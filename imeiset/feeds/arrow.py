@@ -8,8 +8,9 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import FeedColumn, FeedEncoding, FeedMissing, mask_text
 from .blocks import Block
@@ -18,10 +19,12 @@ from .extras import extra
 from .formats import NUMBERS, plain
 from .reader import Blocks, Reader
 from .sources import is_remote
+from .titles import expect_full
 
 _PARQUET, _ARROW = b"PAR1", b"ARROW1"
 _STREAM = b"\xff\xff\xff\xff"
 _ROWS = 1 << 16
+_FIRST = 100  # rows that are looked at
 _TEXTS = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
 _NUMERIC = ("int", "float", "double", "decimal")
 
@@ -36,8 +39,8 @@ def first_rows(path: str, count: int) -> tuple[tuple[str, ...], list[list[str]]]
     """The titles of a local Parquet or Arrow file, and some rows as texts; None of anything else."""
     if (head := _head(path)) is None:
         return None
-    with _opened(path, head) as (schema, batches):
-        first = next(batches(list(range(len(schema.names)))), None)
+    with _opened(path, head) as table:
+        schema, first = table.schema, table.first
         columns = [] if first is None else list(map(_shown, first.slice(0, count).columns))
         return tuple(schema.names), [list(row) for row in zip(*columns, strict=True)]
 
@@ -55,9 +58,19 @@ def _head(path: str) -> bytes | None:
     return head if stream or head.startswith((_PARQUET, _ARROW)) else None
 
 
+class _Table(NamedTuple):
+    """An open file. first: its first rows, or None. batches: those of some columns. samples: some rows of
+    later parts."""
+
+    schema: Any
+    first: Any
+    batches: Callable[[list[int]], Iterator[Any]]
+    samples: Callable[[], Iterator[Any]]
+
+
 @contextmanager
-def _opened(path: str, head: bytes) -> Iterator[tuple[Any, Callable[[list[int]], Iterator[Any]]]]:
-    """The schema of a file, and a function that gives its batches of these columns."""
+def _opened(path: str, head: bytes) -> Iterator[_Table]:
+    """A file."""
     pa, pq = (
         extra(module, f"{path}: Parquet and Arrow files need pyarrow", "parquet")
         for module in ("pyarrow", "pyarrow.parquet")
@@ -74,15 +87,34 @@ def _opened(path: str, head: bytes) -> Iterator[tuple[Any, Callable[[list[int]],
                     some = parquet.iter_batches(_ROWS, columns=names)
                     return (_sound(batch.select(names)) for batch in some)
 
-                yield schema, of_parquet
+                def some_rows(**of: Any) -> Any:
+                    return next(map(_sound, parquet.iter_batches(_FIRST, **of)), None)
+
+                groups = _doubling(parquet.num_row_groups)
+                yield _Table(
+                    schema,
+                    some_rows(),
+                    of_parquet,
+                    lambda: (some for group in groups if (some := some_rows(row_groups=[group]))),
+                )
         else:
             with pa.memory_map(path) as file:
+                later: list[int] = []
                 if head.startswith(_ARROW):
                     opened = pa.ipc.open_file(file)
                     given = (opened.get_batch(i) for i in range(opened.num_record_batches))
+                    later = _doubling(opened.num_record_batches)
                 else:
-                    given = opened = pa.ipc.open_stream(file)
-                yield opened.schema, lambda places: (_sound(batch.select(places)) for batch in given)
+                    opened = pa.ipc.open_stream(file)
+                    given = iter(opened)
+                first = next(given, None)
+                whole = given if first is None else chain([first], given)
+                yield _Table(
+                    opened.schema,
+                    None if first is None else _sound(first).slice(0, _FIRST),
+                    lambda places: (_sound(batch.select(places)) for batch in whole),
+                    lambda: (_sound(opened.get_batch(i)) for i in later),
+                )
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # a title may be no UTF-8
         if isinstance(error, OSError) and error.errno:
             raise FeedMissing(path, "a readable file", os.strerror(error.errno)) from error
@@ -90,9 +122,33 @@ def _opened(path: str, head: bytes) -> Iterator[tuple[Any, Callable[[list[int]],
 
 
 def _blocks(reader: Reader, path: str, head: bytes, delta: bool) -> Blocks:
-    with _opened(path, head) as (schema, batches):
-        places, layout = _choose(reader, path, schema, delta)
-        yield from _batches(reader, path, batches(places), layout)
+    with _opened(path, head) as table:
+        places, layout = _choose(reader, path, table, delta)
+        yield from _batches(reader, path, table.batches(places), layout)
+        for some in table.samples():
+            if reader.watch:
+                reader.watch.glance(_glance(some))
+
+
+def _doubling(parts: int) -> list[int]:
+    """Some parts of a file after the first: 1, 2, 4, ..."""
+    return [1 << i for i in range(parts.bit_length()) if 1 << i < parts]
+
+
+def _glance(batch: Any) -> bytes:
+    """The first rows of a batch as text; what cannot be text is long."""
+    import pyarrow as pa
+
+    some = batch.slice(0, _FIRST)
+    cells = [one if _is_flat(one.type) else pa.array(["?" * 99] * len(one)) for one in some.columns]
+    return _text(pa.record_batch(cells, some.schema.names))
+
+
+def _is_flat(kind: Any) -> bool:
+    """Whether a type can be written as text."""
+    import pyarrow as pa
+
+    return not (pa.types.is_nested(kind) or pa.types.is_duration(kind) or "interval" in str(kind))
 
 
 def _sound(batch: Any) -> Any:
@@ -101,14 +157,19 @@ def _sound(batch: Any) -> Any:
     return batch
 
 
-def _choose(reader: Reader, path: str, schema: Any, delta: bool) -> tuple[list[int], Dialect]:
-    """The columns to read, and their layout: the IMEIs, the status if it decides, and what else is wanted."""
-    titles = tuple(schema.names)
-    reader.expect_list(path, titles, delta=delta)
+def _choose(reader: Reader, path: str, table: _Table, delta: bool) -> tuple[list[int], Dialect]:
+    """The columns to read, and their layout: the IMEIs, the status if it decides, what else is wanted, and
+    what is watched."""
+    schema, titles = table.schema, tuple(table.schema.names)
+    if not delta:
+        expect_full(path, titles, reader.options)
     dialect = of_table(path, titles, reader.options)
     if (form := dialect.format).identity != "imei":
         raise FeedColumn(path, "a column of IMEIs", f"a {form.name} list, which is read from text only")
-    reader.found(path, dialect)
+    for place in dialect.columns:
+        _expect_text(path, schema, place)
+    dialect = reader.look(path, dialect, delta, b"" if table.first is None else _glance(table.first))
+    dialect = replace(dialect, watched=tuple(at for at in dialect.watched if _is_flat(schema.types[at])))
     used = {name for name in dialect.places if name in reader.wanted}
     if dialect.counting is not None and "listed" in dialect.places:
         used.add("listed")
@@ -126,6 +187,8 @@ def _choose(reader: Reader, path: str, schema: Any, delta: bool) -> tuple[list[i
         places={name: places.index(dialect.places[name]) for name in used},
         watched=tuple(map(places.index, dialect.watched)),
     )
+    if reader.watch:
+        reader.watch.move(places, layout)
     reader.open_rejects(layout, b",".join(map(str.encode, layout.titles)))
     return places, layout
 

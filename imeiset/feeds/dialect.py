@@ -30,7 +30,6 @@ from .titles import (
 from .words import is_absent
 
 Purpose = Literal["list", "delta", "records"]
-Polarity = Literal["blocklist", "whitelist"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,6 @@ def sniff(
     text: bytes | bytearray,
     options: Options,
     purpose: Purpose = "list",
-    polarity: Polarity = "blocklist",
 ) -> Dialect:
     """The layout of a text that begins like this, and where what is wanted of it stands."""
     preamble = above(path, text, options)

@@ -7,7 +7,7 @@ from .words import spellings
 
 Identity = Literal["imei", "tac", "range"]
 Purpose = Literal["list", "delta", "records"]
-Polarity = Literal["blocklist", "greylist", "whitelist"]
+Polarity = Literal["blocklist", "greylist", "whitelist", "removals"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,8 +123,8 @@ class _XzFile:
         return bool(self._data)
 
 
-def unzipped(path: str, archive: zipfile.ZipFile) -> Read:
-    """The text of the only file in a zip archive; those that systems add are not counted.
+def unzipped(path: str, archive: zipfile.ZipFile) -> tuple[str, Read]:
+    """The name and the text of the only file in a zip archive; those that systems add are not counted.
 
     Raises FeedEncoding for an archive of another number of files or one that is encrypted.
     """
@@ -138,7 +138,7 @@ def unzipped(path: str, archive: zipfile.ZipFile) -> Read:
         with sound(path):
             return int(member.readinto(buffer[:_INPUT]))
 
-    return read
+    return members[0].filename, read
 
 
 @contextmanager

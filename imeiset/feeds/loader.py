@@ -15,7 +15,7 @@ from ..errors import CheckDigit, FeedColumn
 from ..sets import ImeiSet
 from . import arrow
 from .blocks import Block
-from .formats import CHANGE
+from .formats import CHANGE, Polarity
 from .options import MAX_LINE, Column, LostZeros, Options, Where
 from .reader import THREADS, Reader, RejectFiles
 from .report import LoadReport
@@ -201,6 +201,7 @@ def read(
     options: Options | None = None,
     delta: bool = False,
     signs: bool = True,
+    polarity: Polarity | None = None,
     progress: Progress | None = None,
     files: RejectFiles | None = None,
 ) -> Rows:
@@ -209,13 +210,14 @@ def read(
     that ends before that column.
 
     options: as for `load`. delta: changes may be read; signs: '+' and '-' before the numbers of a plain list
-    are such. Raises as `load` does. Memory: a row costs 8 bytes and its columns, twice.
+    are such. polarity: what becomes of the phones of the list, which words in other columns may contradict;
+    None: what its format says. Raises as `load` does. Memory: a row costs 8 bytes and its columns, twice.
     """
     options = options or Options()
     names, wanted = _names(paths, None if files else options.rejects), tuple(columns)
     started = time.perf_counter()
     found = Block()
-    with Reader(options, wanted, signs=signs, sources=names, files=files) as reader:
+    with Reader(options, wanted, signs=signs, polarity=polarity, sources=names, files=files) as reader:
         with closing(_blocks(reader, names, progress, delta)) as blocks:
             for block in blocks:
                 _append(found, block, reader)

@@ -18,11 +18,13 @@ from .._native.scan import Scanner
 from ..errors import CHECK_DIGIT_CODES, ParseStatus, mask, mask_text
 from .blocks import DATES_NOTED, Block, Rejected, Values
 from .dialect import Dialect, sniff
-from .formats import CHANGE, Format, plain
+from .formats import Format, Polarity, Purpose
+from .looks import Watch
 from .options import MAX_LINE, Options
-from .report import FIRST_LINES, WRITTEN, LoadReport, Rejects, RowFlaw, Suspects, Unread, reason_of
+from .report import FIRST_LINES, WRITTEN, LoadReport, Rejects, RowFlaw, Suspects, reason_of
 from .rows import WANTED, RowScanner
 from .sources import CHUNK, Source
+from .titles import expect_full
 from .zeros import expect_zeros
 
 MAX_RETURNS = 16  # CRs inside a row; one with more hides rows, which must not be lost as one
@@ -63,9 +65,9 @@ class RejectFiles(ExitStack):
 class Reader:
     """Reads sources one after the other; keeps the report of what was read so far.
 
-    wanted: the columns beside the identity, of `rows.WANTED`. signs: see `read`. sources: all that will be
-    read. files: where rejects are opened; None: they appear when the context ends without an error, or
-    because of rejected rows, which they then have up to there.
+    wanted: the columns beside the identity, of `rows.WANTED`. signs, polarity: see `read`. sources: all
+    that will be read. files: where rejects are opened; None: they appear when the context ends without an
+    error, or because of rejected rows, which they then have up to there.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Reader:
         wanted: tuple[str, ...] = (),
         *,
         signs: bool = True,
+        polarity: Polarity | None = None,
         sources: Iterable[str] = (),
         files: RejectFiles | None = None,
     ) -> None:
@@ -82,7 +85,8 @@ class Reader:
         self.report = LoadReport()
         self.options = options
         self.wanted = wanted
-        self._signs = signs
+        self._signs, self._polarity = signs, polarity
+        self.watch: Watch | None = None  # of the source at hand
         self.accept = np.zeros(256, np.uint8)
         self.accept[list(_POLICIES[options.check_digit])] = 1
         self.values = Values()
@@ -110,7 +114,7 @@ class Reader:
 
         Raises a kind of FeedError.
         """
-        report = self.report
+        report, self.watch = self.report, None
         report.sources.append(path)
         self.values.path = path
         before = replace(report, forms=dict(report.forms), ignored=dict(report.ignored))
@@ -120,12 +124,16 @@ class Reader:
         with closing(blocks):  # with its threads, whatever happens
             for block, position, header in blocks:  # noqa: B007
                 self._account(path, block)
+                if self.watch:
+                    self.watch.see(block.watched)
                 yield block, position
         if report.rows == before.rows and not header:
             raise errors.FeedEmpty(path, "rows", "only comments and blank lines")
         if report.rows > before.rows and report.identities == before.identities:
             self._expect_some(path, before)
         self._expect_zeros(path, before)
+        if self.watch:
+            report.unread += self.watch.unread()
 
     def _expect_some(self, path: str, before: LoadReport) -> None:
         """Raise FeedRejects for a source of whose rows none is taken."""
@@ -183,6 +191,8 @@ class Reader:
 
             def scan(text: memoryview) -> tuple[Block, int]:
                 scanner = idle.get()
+                if self.watch and scanner.dialect is not self.watch.dialect:  # it watches less
+                    scanner = self.scanner(self.watch.dialect)
                 try:
                     return scanner.scan(text, final=False)
                 finally:
@@ -214,7 +224,11 @@ class Reader:
                     for scanner in scanners[1:]:
                         idle.put(scanner)
                     start += used
-                elif len(rest) <= start:
+                    if source.member and not delta:
+                        expect_full(source.member, (), options, within=path)
+                elif self.watch:
+                    self.watch.sample(buffer, start, stop)
+                if len(rest) <= start:
                     start -= len(rest)
                     buffer[start : start + len(rest)] = rest
                     rest = b""
@@ -267,7 +281,8 @@ class Reader:
         report.blank += blank
         report.comments += comments + lines
         report.preamble += lines
-        self.expect_list(path, dialect.titles, delta)
+        if not delta:
+            expect_full(path, dialect.titles, self.options)
         titles = b""
         if dialect.header:
             header = header_of(path, text[used:], dialect, self.options.max_line)
@@ -276,24 +291,16 @@ class Reader:
             report.continued += header.count(b"\n")
             used = min(used + len(header) + 1, len(text))
         self._first_line = text[:used].count(b"\n") + 1
-        self.found(path, dialect)
+        dialect = self.look(path, dialect, delta, text[used:])
         self.open_rejects(dialect, titles)
         return dialect, used
 
-    def found(self, path: str, dialect: Dialect) -> None:
-        """Report the format of a source, and a column of statuses that it does not look at."""
+    def look(self, path: str, dialect: Dialect, delta: bool, text: bytes | bytearray = b"") -> Dialect:
+        """Report the format of a source, and look at its first rows: the layout, with what to watch."""
         self.report.formats.append(dialect.format.name)
-        if dialect.format.statuses is None and dialect.place("status") is not None:
-            self.report.unread.append(Unread(path, "status", [], "statuses"))
-
-    @staticmethod
-    def expect_list(path: str, titles: tuple[str, ...], delta: bool) -> None:
-        """Raise FeedColumn for a delta where a full list is expected."""
-        named = Path(path).name.lower()
-        if not delta and plain(CHANGE) in map(plain, titles):
-            raise errors.FeedColumn(path, "a full list", "a delta, with changes: use `imeiset apply`")
-        if not delta and "_delta_" in named and any(word in named for word in ("_unblocked", "_removed")):
-            raise errors.FeedColumn(path, "a full list", "a delta, by its name: use `imeiset apply`")
+        purpose: Purpose = "delta" if delta else "list"
+        self.watch = Watch(path, dialect, self.options, purpose, self._polarity, self.wanted)
+        return self.watch.first(text)
 
     # ---- accounts --------------------------------------------------------------------
 

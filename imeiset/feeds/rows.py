@@ -18,8 +18,9 @@ from .blocks import DATES_NOTED, NOTED, Block, Column, Keys, Rejected, Values
 from .days import NOT_A_DAY, day_numbers
 from .dialect import Dialect
 from .formats import CHANGE, CHANGES, NUMBERS
-from .options import Options
+from .options import Options, value_of
 from .report import FIRST_LINES, IGNORED, PLACEHOLDERS, RowFlaw
+from .words import change_of
 
 WANTED = ("line", "listed", "status", "reasons", "date", "imsi", "msisdn", CHANGE)
 _RESTORED = {"restore": 14, "restore-imeisv": 15}  # digits of what lost a zero
@@ -80,7 +81,7 @@ class RowScanner:
         signs: bool,
         show: bool,
     ) -> None:
-        self._dialect, self._accept, self._values = dialect, accept, values
+        self.dialect, self._accept, self._values = dialect, accept, values
         self._options, self._show = options, show
         self._keep = options.irregular == "keep" and not options.tbcd
         counts = {"listed"} if dialect.counting is not None else set()
@@ -201,7 +202,7 @@ class RowScanner:
         columns = {name: self._column(name, text, flaws) for name in self.columns}
         if self._filter:
             self._ignore(block, flaws)
-        identity = self._dialect.format.identity
+        identity = self.dialect.format.identity
         if identity == "imei":
             owners, refused, places, reasons = scanner.take(self._accept, self._room())
             taken, others = Taken(self._kept(len(owners)), owners), Refused(refused, places, reasons)
@@ -284,7 +285,7 @@ class RowScanner:
 
     def _counts(self, status: bytes) -> bool:
         """Whether a row of this status counts."""
-        counting, where = self._dialect.counting, self._options.where
+        counting, where = self.dialect.counting, self._options.where
         if self._wide and where is not None:
             return where.counts(status)
         return counting is None or status.lower() in counting
@@ -349,12 +350,21 @@ class RowScanner:
             lines = self._scanner.rows[wrong[:FIRST_LINES], 2]
             block.note(DATES_NOTED, len(wrong), lines.tolist())
             days[days == NOT_A_DAY] = 0
+        if self._watched and CHANGE in columns and not self._signs and len(rows):
+            rows = rows[~self._removing()[rows]]  # what is removed may be said to be
         if not len(rows):
             return
         for column, place in self._watched.items():
             group, values = self._scanner.groups(place)
             counts = np.bincount(group[rows], minlength=len(values)).tolist()
             block.see(column, {value: count for value, count in zip(values, counts, strict=True) if count})
+
+    def _removing(self) -> NDArray[np.bool_]:
+        """Which rows of the batch say that they remove."""
+        given = self._options.change_values
+        group, values = self._scanner.groups(self._places[CHANGE])
+        changes = [given.get(one) if given else change_of(one) for one in map(value_of, values)]
+        return np.array([change == "remove" for change in changes], bool)[group]
 
     def _regularise(
         self, block: Block, text: memoryview, refused: Refused

@@ -142,7 +142,7 @@ class Source:
     path: a file, '-' for stdin, or a URL for fsspec; plain, gzip, zstd, xz or zip, told by the first
     bytes; a workbook is the text of one sheet. chunk: bytes of a chunk. max_bytes: of text; max_ratio: of
     text to its compressed bytes. sheet: the name of a workbook's sheet. `notes`: what somebody should know of
-    how the source was read, complete at its end.
+    how the source was read, complete at its end. `member`: what a zip archive calls it, once there is text.
 
     A chunk is (buffer, start, stop): the text is buffer[start:stop], start is at least HEADROOM, and the
     buffer may be written to until it is given back by `release`, as each must be: there are `held` and
@@ -164,6 +164,7 @@ class Source:
     ) -> None:
         self.path = path
         self.notes: list[str] = []
+        self.member = ""
         self.position = 0  # bytes of the file read so far
         self._max_bytes, self._max_ratio, self._sheet = max_bytes, max_ratio, sheet
         self._free: SimpleQueue[bytearray | None] = SimpleQueue()
@@ -274,7 +275,7 @@ class Source:
             book = Workbook(self.path, archive, self._sheet, limit)
             self.notes, inflate = book.notes, book.text()
         else:
-            inflate = unzipped(self.path, archive)
+            self.member, inflate = unzipped(self.path, archive)
 
         def read(buffer: memoryview) -> int:
             count = inflate(buffer)

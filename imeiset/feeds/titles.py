@@ -4,9 +4,11 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 from ..errors import FeedColumn, mask_text
-from .formats import Format, plain
+from .formats import CHANGE, Format, plain
+from .options import Options
 from .sample import DELIMITERS, Tables
 from .words import is_absent
 
@@ -31,7 +33,10 @@ KNOWN = frozenset(
     }
 )
 # But not one that tells something else: "imei_status", "date of IMEI1", "Valid IMEI?", "IMEI or IMSI".
-_ABOUT = "(?:status(?:es)?|(?:date|count|type|flag|make|model|reason|list|imsi|msisdn|iccid)s?|listed|valid|validity)"
+_ABOUT = (
+    "(?:status(?:es)?|(?:date|count|type|flag|make|model|reason|list|imsi|msisdn|iccid)s?"
+    "|listed|valid|validity)"
+)
 _BESIDE = "(?: (?:of|or|and|the))* ?"
 _OF_AN_IMEI = re.compile(
     rf"\b{_ABOUT}{_BESIDE}imei|imei(?:sv|s)?(?: ?(?:\d+|sv|no|number))*{_BESIDE}{_ABOUT}\b"
@@ -147,3 +152,32 @@ def nearest(name: str, first_row: Sequence[str]) -> str:
     if close := get_close_matches(plain(name), titles, 1):
         return f"'{mask_text(titles[close[0]])}' as the nearest"
     return mask_text(f"a first row of {', '.join(map(repr, titles.values()))}") if titles else "no header"
+
+
+_CHANGES_NAMED = frozenset(
+    (
+        "delta",
+        "deltas",
+        "incremental",
+        "increment",
+        "incr",
+        "diff",
+        "changes",
+        "changed",
+        "unblocked",
+        "removed",
+    )
+)
+
+
+def expect_full(path: str, titles: Sequence[str], options: Options, within: str | None = None) -> None:
+    """Raise FeedColumn for changes where a full list is expected: by a name, that of a file or of what is
+    within an archive, or by a column of changes. What they remove would be loaded."""
+    where = options.where and options.where.column
+    for place, title in enumerate(titles):
+        if plain(title) == plain(CHANGE) and where != place + 1 and plain(str(where)) != plain(title):
+            got = f"a delta, with changes: use `imeiset apply`, or --where {title.strip()}=VALUE,..."
+            raise FeedColumn(path, "a full list", got)
+    if found := _CHANGES_NAMED & {*re.split(r"[-_. ]+", Path(path).name.lower())}:
+        got = f"a delta, by its name ('{min(found)}'): use `imeiset apply`, or rename a full list"
+        raise FeedColumn(within or path, "a full list", got)

@@ -94,11 +94,11 @@ _UNDER_TITLE: dict[str, Meaning] = {word: name for name, words in _TITLED.items(
 YES = _set("1 yes y true t si s oui o ja j sim evet e")
 NO = _set("0 no n false f non nein nao hayir h")
 _STATES = """
-    2 i r a d u b w g m c + - bl wl gl ins del upd alta baja active inactive enabled disabled valid
-    invalid pending approved rejected activo inactivo actif inactif aktiv inaktiv ativo inativo attivo
-    inattivo aktif pasif
+    2 b w g m c bl wl gl alta baja active inactive enabled disabled valid invalid pending approved rejected
+    activo inactivo actif inactif aktiv inaktiv ativo inativo attivo inattivo aktif pasif
 """
-CODES = YES | NO | _set(_STATES)
+CHANGE_CODES = _set("a d u i r + - ins del upd")
+CODES = YES | NO | CHANGE_CODES | _set(_STATES)
 """What says something only together with the other values of its column."""
 
 ABSENT = frozenset(
@@ -128,6 +128,9 @@ _FILLERS = _set(
     la el du des der die das von aus
     """
 )
+_FOUND = _set(
+    "found encontrado encontrada retrouve retrouvee gefunden wiedergefunden ritrovato ritrovata bulundu"
+)
 _NOT = _set("not no non nicht kein keine pas nao degil never")
 _MOST_WORDS = 6
 
@@ -156,18 +159,22 @@ _ENDS = re.compile(
     r"unblock|deblo|deblock|desbloq|entsperr|sblocc|unbar|delist|remov|delet|recover|recuper|withdr|whitelist"
     r"|released|lifted"
 )
+_REMOVALS = re.compile("remov|delet|withdr")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _TOKEN = re.compile(r"[^\W_]+")
 
 
-def text_of(value: bytes | str) -> str:
-    """A cell as text: UTF-8, or else Latin-1, without blanks around it."""
-    if isinstance(value, str):
-        return value.strip()
+def decoded(value: bytes | bytearray) -> str:
+    """A text: UTF-8, or else Latin-1."""
     try:
-        return value.decode().strip()
+        return value.decode()
     except UnicodeDecodeError:
-        return value.decode("latin-1").strip()
+        return value.decode("latin-1")
+
+
+def text_of(value: bytes | str) -> str:
+    """A cell as text, without blanks around it."""
+    return (value if isinstance(value, str) else decoded(value)).strip()
 
 
 def folded(text: str) -> str:
@@ -216,12 +223,17 @@ def _meaning(word: str, titled: bool) -> Meaning | None:
     return _MEANINGS.get(word) or (_UNDER_TITLE.get(word) if titled else None)
 
 
+def is_found(value: str) -> bool:
+    """Whether a value says that a phone was found."""
+    return bool(_FOUND & {*_TOKEN.findall(folded(value))})
+
+
 def are_colours(values: Iterable[str]) -> bool:
     """Whether values are colours of phones, of which black, white and grey say nothing."""
     return any(_COLOURS & {*_TOKEN.findall(folded(value))} for value in values)
 
 
-def is_plain_colour(value: str) -> bool:
+def is_colour(value: str) -> bool:
     """Whether a value is one of the colours by which lists are named."""
     return folded(value.strip()) in _PLAIN_COLOURS
 
@@ -248,9 +260,10 @@ def speaks_of_changes(title: str) -> bool:
     return not _ASIDE & {*words} and bool(_CHANGE_TITLES & {*words, "".join(words)})
 
 
-def speaks_of_ends(title: str) -> bool:
-    """Whether a value under a title says that a row is listed no longer: 'unblock_date', 'removed'."""
-    return _ENDS.search("".join(words_of(title))) is not None
+def speaks_of_ends(title: str, *, blocklist: bool = True) -> bool:
+    """Whether a value under a title says that a row is listed no longer: 'unblock_date', 'removed'. In a list
+    that lets phones through, only removals do."""
+    return (_ENDS if blocklist else _REMOVALS).search("".join(words_of(title))) is not None
 
 
 def says(title: str) -> Meaning | None:

@@ -94,10 +94,10 @@ def test_build_and_its_report(here):
 
 
 def test_build_says_that_it_did_not_look_at_statuses(here):
-    (here / "a.csv").write_text(f"imei,status\n{LISTED},whitelist\n")
+    (here / "a.csv").write_text(f"imei,status\n{LISTED},seen\n")
     found = run("build", "a.csv", "-o", "out.imei")
     table = [" ".join(line.split()) for line in found.stdout.splitlines()]
-    assert "not looked at a.csv: column 'status', like statuses" in table
+    assert "not looked at a.csv: column 'status', like statuses: seen" in table
 
 
 def test_build_from_stdin_with_a_json_report(here):

@@ -137,6 +137,7 @@ def expected(table, columns, options, counting=None):
 def read_blocks(path, dialect, options, patch, sifts):
     patch.setattr(rows, "SIFTS", sifts)
     patch.setattr(reader, "sniff", lambda *_args, **_more: dialect)
+    patch.setattr(Reader, "look", lambda _self, _path, dialect, *_more: dialect)  # watch what the test says
     keys, texts, seen = [], [], Counter()
     try:
         with Reader(options) as source:

@@ -11,7 +11,7 @@ TITLES = ("IMEI 1", "note", "IMEI 2", "State", "gemeldet", "why")
 TABLE = [
     (A, "x", B, "blocked", "01.02.2024", "lost"),
     (C, "x", "", "BLOCKED ", "", ""),
-    ("", "y", C, "clear", "2024-02-01", "found"),
+    ("", "y", C, "pending", "2024-02-01", "broken"),
     ("", "", "", "Gesperrt", "", ""),
     ("123", "", A, "gesperrt", "31.02.2024", "stolen"),
     (B, "", "x", "ẞ", "", ""),
@@ -55,15 +55,15 @@ def test_rows_that_count(source):
     path, named = source
     both = [named("IMEI 1"), named("IMEI 2")]
     for values, members, ignored in (
-        ("blocked", [A, B, C], {"clear": 1, "gesperrt": 2, "ẞ".lower(): 1}),
-        ("Gesperrt", [A], {"clear": 1, "blocked": 2, "ẞ".lower(): 1}),
-        ("ẞ", [B], {"clear": 1, "blocked": 2, "gesperrt": 2}),
+        ("blocked", [A, B, C], {"pending": 1, "gesperrt": 2, "ẞ".lower(): 1}),
+        ("Gesperrt", [A], {"pending": 1, "blocked": 2, "ẞ".lower(): 1}),
+        ("ẞ", [B], {"pending": 1, "blocked": 2, "gesperrt": 2}),
     ):
         blocked, report = load(path, column=both, where=f"{named('State')}={values}")
         assert blocked == ImeiSet(members)
         assert sum(report.ignored.values()) == sum(ignored.values())
         assert report.rows == report.accepted + report.rejected + sum(report.ignored.values())
-    with pytest.raises(FeedRejects, match=r"--where COLUMN.*2 'blocked', 2 'gesperrt', 1 'clear'"):
+    with pytest.raises(FeedRejects, match=r"--where COLUMN.*2 'blocked', 2 'gesperrt', 1 'pending'"):
         load(path, column=both[0], where=f"{named('State')}=white")
 
 
@@ -77,7 +77,7 @@ def test_dates_and_reasons(source):
     )
     table = read(path, ["date", "reasons"], options=options)
     reasons = [table.values["reasons"][code] for code in table.columns["reasons"].tolist()]
-    assert reasons == ["lost", "lost", "", "found", "stolen", ""]
+    assert reasons == ["lost", "lost", "", "broken", "stolen", ""]
     assert table.columns["date"].tolist() == [20240201, 20240201, 0, 0, 0, 0]
     assert table.report.dates_not_understood.count == 2
     assert table.keys.tolist() == [int(imei[:14]) for imei in (A, B, C, C, A, B)]

@@ -66,7 +66,7 @@ def test_titles():
         assert words.speaks_of_changes(title), title
     for title in ("unblock_date", "removed", "recovered on", "fecha de desbloqueo", "whitelisted"):
         assert words.speaks_of_ends(title), title
-    for title in [
+    other = (
         "brand",
         "model",
         "operator",
@@ -74,10 +74,10 @@ def test_titles():
         "reason",
         "block_date",
         "status_date",
-        "listing",
         "roaming_allowed",
         "id",
-    ]:
+    )
+    for title in other:
         assert not words.speaks_of_statuses(title), title
         assert not words.speaks_of_changes(title), title
         assert not words.speaks_of_ends(title), title

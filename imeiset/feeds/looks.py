@@ -1,0 +1,341 @@
+"""The columns of a source that nobody asked for are looked at.
+
+What contradicts the list is an error that says which option settles it. What only looks like it says
+something is named in the report.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from ..errors import FeedColumn, mask_text
+from . import words
+from .days import day_number
+from .dialect import Dialect
+from .formats import CHANGE, DATES, REASONS, Polarity, Purpose, plain
+from .options import Options
+from .report import Unread
+from .sample import rows_of
+from .watched import FEW, SHORT, WatchedColumn, is_imei
+
+_FIRST = 1 << 16  # bytes of the first rows
+_SAMPLE = 1 << 13  # bytes of a sample of later rows
+_GLANCE = 1 << 10
+_UNKNOWN_FEW = 4  # different words, none of them known, of a column that is watched all the same
+_NAMED = 8  # values that are named
+_TBCD_LEAST = 10  # numbers that begin as TBCD does
+_TBCD = re.compile("(?:53|68)[0-9]{12}(?:[0-9]{2})?")  # 35 and 86, the commonest beginnings, in TBCD
+_NUMBER = re.compile("[0-9]{14}(?:[0-9]{2})?")
+_IMEIS = re.compile(r"(?<![0-9])[0-9]{15}(?![0-9])")
+_SERIAL = re.compile("[0-9]{6}")
+_SERIALS = ("snr", "serial", "serialnumber", "serialno", "sn")
+_DAY = re.compile(r"[0-9]{1,2}[-/. ][0-9A-Za-z]{1,3}[-/. ](?:[0-9]{2}){1,2}(?:[T ].*)?")
+_OTHER_NUMBERS = re.compile("imsi|msisdn|iccid|phone|telephone|mobilenumber")
+_QUALIFIED = re.compile("imsi(?:s)?(?:count|status|date|type|flag)")
+
+_ARE: dict[Polarity, str] = {
+    "blocklist": "blocked",
+    "greylist": "greylisted",
+    "whitelist": "let through",
+    "removals": "removed",
+}
+
+
+class Watch:
+    """Looks at the columns of one source that are not read.
+
+    polarity: what becomes of the phones of the list; None: what its format says. wanted: the columns that are
+    read, of `rows.WANTED`. `dialect` has the columns of which `see` is to be told every value.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        dialect: Dialect,
+        options: Options,
+        purpose: Purpose = "list",
+        polarity: Polarity | None = None,
+        wanted: Sequence[str] = (),
+    ) -> None:
+        self.path, self.dialect, self.options, self.purpose = path, dialect, options, purpose
+        self._whole = dialect  # places of columns in it, also where only some of them are scanned
+        lets = dialect.format.name in ("registration", "exceptions")
+        self.polarity: Polarity = polarity or ("whitelist" if lets else "blocklist")
+        read = {*wanted, *(("listed",) if dialect.counting is not None else ())}
+        self.changes = CHANGE in read and CHANGE in dialect.places
+        self._used = {place for name, place in dialect.places.items() if name in read and name != "reasons"}
+        self._used |= {*dialect.columns, *(() if dialect.last is None else (dialect.last,))}
+        self._wanted = wanted
+        self._columns: dict[int, WatchedColumn] = {}
+        self._named: dict[int, Unread] = {}
+        self._parts = 0
+        self._numbers = 0  # of 15 digits in a row
+        self._expect_phones()
+
+    def move(self, places: Sequence[int], dialect: Dialect) -> None:
+        """Of a table, these columns are read from now on, in the order of the layout."""
+        self._columns = {
+            places.index(place): column for place, column in self._columns.items() if place in places
+        }
+        self.dialect = dialect
+
+    # ---- the first rows and samples ----------------------------------------------------------------
+
+    def first(self, text: bytes | bytearray) -> Dialect:
+        """Look at the first rows of a text, and choose the columns to be watched: the layout with these.
+
+        Raises FeedColumn for what cannot be what the list is read as.
+        """
+        rows = self._rows(text)
+        self._numbers = max((sum(map(bool, map(_IMEIS.fullmatch, row))) for row in rows), default=0)
+        self._expect_no_tbcd(rows)
+        for place, cells in self._others(rows):
+            if self.dialect.format.identity == "tac":
+                self._expect_no_serial(place, cells)
+            self._look_for_imeis(place, cells)
+            if column := self._column_of(place, cells):
+                self._columns[place] = column
+            elif self._are_days(place, cells):
+                self._name(place, cells, "dates")
+        self.dialect = replace(self.dialect, watched=tuple(self._columns))
+        self.sample(text, max(_FIRST, len(text) - _SAMPLE), len(text))
+        return self.dialect
+
+    def sample(self, text: bytes | bytearray, start: int, stop: int) -> None:
+        """Look at some rows of the next part of the text, at both ends, for IMEIs elsewhere."""
+        if self._whole.most <= len(self._used | {*self._columns}):
+            return
+        self._parts += 1
+        for at in (start, max(start, stop - _SAMPLE)):
+            if not (begin := text.find(b"\n", at, stop) + 1):
+                continue
+            if self._parts & (
+                self._parts - 1
+            ):  # of most parts, only where there are more numbers than at first
+                some = text[begin : min(stop, begin + _GLANCE)]
+                if len(_IMEIS.findall(words.decoded(some))) <= self._numbers * (some.count(b"\n") + 1):
+                    continue
+            self.glance(text[begin : min(stop, begin + _SAMPLE)])
+
+    def glance(self, text: bytes | bytearray) -> None:
+        """Look at the rows of a text for IMEIs elsewhere."""
+        watched = {column.number - 1 for column in self._columns.values()}
+        for place, cells in self._others(self._rows(text)):
+            if place not in watched:
+                self._look_for_imeis(place, cells)
+
+    def _rows(self, text: bytes | bytearray) -> list[list[str]]:
+        """The first rows of a text. Rows of another number of cells are left out."""
+        text = words.decoded(text[: text.rfind(b"\n", 0, _FIRST) + 1 or _FIRST]).encode()
+        rows = rows_of(text, self._whole.delimiter.decode() or "\n")
+        return [row for row in rows if len(row) <= self._whole.most + 1]
+
+    def _others(self, rows: Sequence[Sequence[str]]) -> list[tuple[int, list[str]]]:
+        """The cells of each column that is not read."""
+        places = [place for place in range(self._whole.most) if place not in self._used]
+        return [(place, [row[place].strip() for row in rows if place < len(row)]) for place in places]
+
+    def _title(self, place: int) -> str | None:
+        titles = self._whole.titles
+        return titles[place].strip() or None if place < len(titles) else None
+
+    def _are_reasons(self, place: int) -> bool:
+        title = self._title(place)
+        known = title is not None and plain(title) in map(plain, REASONS)
+        return known or place == self._whole.places.get("reasons")
+
+    def _column_of(self, place: int, cells: list[str]) -> WatchedColumn | None:
+        """The column, if it is to be watched."""
+        title = self._title(place)
+        found = WatchedColumn(place + 1, title, reasons=self._are_reasons(place))
+        if title is not None:
+            if _OTHER_NUMBERS.search(plain(title)):
+                return None
+            found.says = words.says(title)
+            found.statuses = words.speaks_of_statuses(title)
+            found.changes = words.speaks_of_changes(title)
+            found.ends = words.speaks_of_ends(title, blocklist=self.polarity != "whitelist")
+        values = {cell.casefold() for cell in cells}
+        filled = [value for value in values if not words.is_absent(value)]
+        few = len(values) <= FEW and all(len(value) <= SHORT for value in values)
+        known = any(words.meaning(value) or words.code_of(value) for value in filled)
+        letters = any(any(map(str.isalpha, value)) for value in filled)
+        unknown_few = letters and len(values) <= _UNKNOWN_FEW
+        if (
+            found.titled
+            or not filled
+            or (few and (known or unknown_few) and not self._are_days(place, cells))
+        ):
+            return found
+        return None
+
+    def _are_days(self, place: int, cells: list[str]) -> bool:
+        """Whether a column that is not a known one of dates holds dates."""
+        title = self._title(place)
+        known = title is not None and plain(title) in map(plain, DATES)
+        if known and "date" not in self._wanted:  # of a set, which has none
+            return False
+        filled = [cell for cell in cells if not words.is_absent(cell)]
+        return bool(filled) and all(
+            len(cell) <= SHORT and (day_number(cell.encode()) > 0 or _DAY.fullmatch(cell)) for cell in filled
+        )
+
+    def _look_for_imeis(self, place: int, cells: list[str]) -> None:
+        """Refuse a column of IMEIs that is not read, or name it, if columns were asked for."""
+        filled = [cell for cell in cells if not words.is_absent(cell)]
+        if 2 * sum(map(is_imei, filled)) > len(filled):
+            self._found_imeis(place, filled)
+
+    def _found_imeis(self, place: int, cells: Iterable[str]) -> None:
+        title = self._title(place)
+        if title is not None and _OTHER_NUMBERS.search(plain(title)):
+            return
+        if self.options.columns or self.options.format:
+            self._name(place, cells, "imeis")
+            return
+        one, two = self._quoted(self._whole.column), self._quoted(place)
+        raise FeedColumn(
+            self.path,
+            f"one column of IMEIs; --column {one} reads that alone, --column {one} --column {two} both",
+            f"{self._named_as(place)} with IMEIs too",
+        )
+
+    def _expect_no_tbcd(self, rows: Sequence[Sequence[str]]) -> None:
+        """Raise FeedColumn for numbers that look like TBCD, which would be other phones."""
+        if self.options.tbcd is not None or self.dialect.format.identity != "imei":
+            return
+        cells = [row[place].strip() for place in self.dialect.columns for row in rows if place < len(row)]
+        numbers = [cell for cell in cells if _NUMBER.fullmatch(cell)]
+        swapped = sum(map(bool, map(_TBCD.fullmatch, numbers)))
+        if swapped >= _TBCD_LEAST and 2 * swapped >= len(numbers):
+            got = (
+                f"{swapped} of the first {len(rows)} rows that begin with 53 or 68, as TBCD does (35 and 86)"
+            )
+            expected = "IMEIs: --tbcd reads TBCD, --no-tbcd takes the numbers as they are"
+            raise FeedColumn(self.path, expected, got)
+
+    def _expect_no_serial(self, place: int, cells: list[str]) -> None:
+        """Raise FeedColumn for a list of TACs that names single phones."""
+        title, filled = self._title(place), [cell for cell in cells if cell]
+        aside = title is not None and "date" in plain(title)
+        numbers = bool(filled) and all(map(_SERIAL.fullmatch, filled)) and not aside
+        if numbers or (title is not None and plain(title) in _SERIALS):
+            expected = "a list of TACs, or TAC and serial number (snr) in one column of IMEIs"
+            got = f"{self._named_as(place)} of serial numbers: a TAC alone is a million phones"
+            raise FeedColumn(self.path, expected, got)
+
+    def _expect_phones(self) -> None:
+        """Raise FeedColumn for a list of phones with subscribers, which is about both."""
+        dialect = self.dialect
+        if self.options.imsi == "ignore" or "imsi" in self._wanted or dialect.format.identity != "imei":
+            return
+        for place, title in enumerate(map(plain, dialect.titles)):
+            if "imsi" in title and place not in self._used and not _QUALIFIED.search(title):
+                expected = (
+                    "a list of phones alone: --imsi ignore takes them for any subscriber; lists of kind "
+                    "'exempt' and 'lock' in a register take pairs"
+                )
+                raise FeedColumn(self.path, expected, f"{self._named_as(place)} of subscribers")
+
+    # ---- every value of the watched columns --------------------------------------------------------
+
+    def see(self, watched: Mapping[int, Mapping[bytes, int]]) -> None:
+        """Count values of watched columns. Raises FeedColumn for what contradicts the list."""
+        for place, counts in watched.items():
+            column = self._columns[place]
+            if column.free or not column.add(counts):
+                continue
+            if 2 * column.imeis > column.filled and column.imeis:
+                self._found_imeis(column.number - 1, column.shown.values())
+            if column.free:
+                if not column.titled:
+                    left = tuple(one for one in self.dialect.watched if one != place)
+                    self.dialect = replace(self.dialect, watched=left)
+                continue
+            self._expect_changes_read(column)
+            self._expect_agreement(column)
+
+    def _expect_changes_read(self, column: WatchedColumn) -> None:
+        """Raise FeedColumn for a column of changes that nobody reads."""
+        said = column.meanings()
+        kinds, codes = {*said.values()}, column.codes(said)
+        letters = column.title is None and len(codes) > 1 and codes <= words.CHANGE_CODES
+        both = {"adds", "removes"} <= kinds and column.is_few(said)
+        if self.changes or not (
+            both or letters or (column.changes and (codes or kinds & {"adds", "removes", "updates"}))
+        ):
+            return
+        name = _option(column.name)
+        if self.purpose == "delta":
+            expected = f"--change-column {name}, with --change-values for codes; or {self._where(column)}"
+        else:
+            apply = f"`imeiset apply --change-column {name}`"
+            expected = f"a full list: {apply} takes changes, {self._where(column)} a list"
+        raise FeedColumn(self.path, expected, self._holding(column, [*said]))
+
+    def _expect_agreement(self, column: WatchedColumn) -> None:
+        """Raise FeedColumn for values that say that rows are not what the list is."""
+        if self.polarity == "removals":
+            return
+        wrong = column.against(self.polarity, removes=not self.changes)
+        if wrong or column.is_of_codes():
+            expected = f"rows that are all {_ARE[self.polarity]}: {self._where(column)} says which count"
+            raise FeedColumn(self.path, expected, self._holding(column, wrong))
+
+    # ---- what is named -----------------------------------------------------------------------------
+
+    def unread(self) -> list[Unread]:
+        """The columns that look like they say something, and were not looked at, in order."""
+        for column in self._columns.values():
+            if why := self._why(column):
+                values = sorted(column.shown, key=lambda value: -column.counts[value])
+                self._name(column.number - 1, [column.shown[value] for value in values], why)
+        return [self._named[place] for place in sorted(self._named)]
+
+    def _why(self, column: WatchedColumn) -> str | None:
+        """What a column looks like; None if nothing."""
+        if column.statuses or column.changes:
+            return "changes" if column.changes else "statuses"
+        said = {*column.meanings().values()}
+        if column.reasons or column.free:
+            return None
+        if said & {"adds", "removes", "updates"}:
+            return "changes"
+        codes = column.filled and column.has_only_codes()
+        return "statuses" if said or codes else None
+
+    def _name(self, place: int, values: Iterable[str], why: str) -> None:
+        title, some = self._title(place), list(dict.fromkeys(value for value in values if value))[:_NAMED]
+        shown = [mask_text(value) for value in some]
+        column = place + 1 if title is None else mask_text(title)
+        self._named.setdefault(place, Unread(self.path, column, shown, why))
+
+    # ---- errors ------------------------------------------------------------------------------------
+
+    def _where(self, column: WatchedColumn) -> str:
+        return f"--where {_option(f'{column.name}=VALUE,...')}"
+
+    def _quoted(self, place: int) -> str:
+        """A column as an option names it."""
+        title = self._title(place)
+        return str(place + 1) if title is None else _option(title)
+
+    def _named_as(self, place: int) -> str:
+        title = self._title(place)
+        return f"column {place + 1}" + ("" if title is None else f" ('{mask_text(title)}')")
+
+    def _holding(self, column: WatchedColumn, first: Iterable[str]) -> str:
+        """A column with its values: the first ones of these, then the commonest."""
+        order = [*first, *sorted(column.counts, key=lambda value: -column.counts[value])]
+        some = list(dict.fromkeys(order))
+        named = ", ".join(
+            f"'{mask_text(column.shown[value])}' in {column.counts[value]:,}" for value in some[:_NAMED]
+        )
+        more = ", ..." if len(some) > _NAMED else ""
+        return f"{self._named_as(column.number - 1)} with {named}{more} rows"
+
+
+def _option(text: str | int) -> str:
+    """A text as an argument of a command."""
+    shown = mask_text(str(text))
+    return shown if re.fullmatch(r"[\w.=,-]+", shown) else f"'{shown}'"
