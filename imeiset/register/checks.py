@@ -348,6 +348,10 @@ class Checks(ListMapping, Checker):
         if rows.size:
             imei = readers.values(imeis, digits=digits)
             tables.about.decide_malformed(tables, codes, rows, imei, value, numbers, digits, refused)
+            if imsis is not None and (wrong := np.flatnonzero(status)).size:
+                first = int(wrong[0])
+                why = int(status[first])
+                columns.warn_of_malformed(imeis, len(codes), wrong.size, first, why, digits=digits)
         return _shown(codes, lists)
 
 

@@ -112,8 +112,8 @@ class Screener:
         column
             Any column, see `ImeiSet.contains`.
         malformed
-            What a malformed row is: None raises for the first one, False counts it as out, True as in. An
-            integer of 15 digits raises all the same.
+            What a malformed row is: None raises for the first one, False counts it as out, True as in. What
+            may be a phone all the same raises: an integer of more digits, a float.
         threads
             How many to use; None: all cores, for a column of many rows.
         digits
@@ -130,7 +130,7 @@ class Screener:
 
         Examples
         --------
-            >>> screener = imeiset.Screener(imeiset.ImeiSet(["490154203237518"]))
+        >>> screener = imeiset.Screener(imeiset.ImeiSet(["490154203237518"]))
         >>> screener.contains(["490154203237518", "n/a"], malformed=False).tolist()
         [True, False]
         """
@@ -140,11 +140,14 @@ class Screener:
         if isinstance(self.list, ImeiSet):
             threads = _threads(column, threads)
             return self.list.contains(column, threads=threads, malformed=malformed, digits=digits)
-        codes = self.codes(column, threads=threads, digits=digits)
         first = len(self.words) - len(_MALFORMED)
-        if malformed is None and (bad := np.flatnonzero(codes >= first)).size:
-            row = int(bad[0])
-            raise readers.error_at(column, row, int(codes[row]) - first + 1, digits=digits)
+
+        def expect_good(codes: Codes) -> None:
+            if malformed is None and (bad := np.flatnonzero(codes >= first)).size:
+                row = int(bad[0])
+                raise readers.error_at(column, row, int(codes[row]) - first + 1, digits=digits)
+
+        codes = self._codes(column, threads, digits, expect_good)
         answers: NDArray[np.bool_] = codes == EquipmentStatus.BLACKLISTED
         return answers | (codes >= first) if malformed else answers
 
@@ -164,7 +167,12 @@ class Screener:
         Raises
         ------
         ImeiError
-            For an integer of 15 digits, unless `digits` is 15.
+            For a value that may be a phone all the same, such as an integer of 15 digits, unless `digits` is
+            15.
+
+        Notes
+        -----
+        An `ImeiWarning` says that more than half of at least 100 rows are malformed.
 
         Examples
         --------
@@ -173,9 +181,27 @@ class Screener:
         >>> [screener.words[code] for code in screener.codes(["490154203237518", "n/a"])]
         ['listed', 'malformed: not digit']
         """
-        column = readers.materialized(column)
-        parsed, value = columns.parse(column, digits=digits), readers.values(column, digits=digits)
-        return self.now().decided(*parsed, value, threads=threads)[0]
+        return self._codes(readers.materialized(column), threads, digits)
+
+    def _codes(
+        self, column: object, threads: int | None, digits: int, expect: Callable[[Codes], None] | None = None
+    ) -> Codes:
+        """The codes of a column; expect: called with them before a warning is issued."""
+        keys, status = columns.parse(column, digits=digits)
+        value = readers.values(column, digits=digits)
+        codes, lists = self.now().decided(keys, status, value, threads=threads)
+        if expect:
+            expect(codes)
+        if status.any():  # a text that the list keeps is understood
+            settled = not isinstance(self.list, ImeiSet) and self.list.policy.malformed is not None
+            malformed = lists < 0 if settled else codes >= len(self.words) - len(_MALFORMED)
+            rows = np.flatnonzero(malformed & (status != 0))
+            if rows.size:
+                first = int(rows[0])
+                columns.warn_of_malformed(
+                    column, len(codes), rows.size, first, int(status[first]), digits=digits
+                )
+        return codes
 
     def now(self) -> "Screener":
         """What the list is at this moment, for many calls that are to be answered alike.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import warnings
 from pathlib import Path
 
 import dirty
@@ -13,6 +14,7 @@ from imeiset import (
     EquipmentStatus,
     ImeiError,
     ImeiSet,
+    ImeiWarning,
     ParseStatus,
     Policy,
     Register,
@@ -232,3 +234,73 @@ def test_integers_with_their_check_digit():
         for column in (dirty.FIFTEEN, np.array(dirty.FIFTEEN), np.array(dirty.FIFTEEN, np.uint64)):
             assert Screener(listed).codes(column, digits=15).tolist() == [1, 1, 1, 0]
             assert Screener(listed).contains(column, digits=15).tolist() == [True, True, True, False]
+
+
+def asked(listed):
+    """Every way to ask a list for a column, where malformed rows have an answer."""
+    screener = Screener(listed)
+    yield lambda column: screener.codes(column)
+    yield lambda column: screener.codes(column, threads=3)
+    yield lambda column: screener.contains(column, malformed=False)
+    yield lambda column: screener.contains(column, malformed=True, threads=3)
+    if isinstance(listed, ImeiSet):
+        yield lambda column: listed.contains(column, malformed=False, threads=3)
+    elif listed.policy.malformed is not None:
+        yield lambda column: screener.contains(column)
+        yield lambda column: listed.check_many(column)
+        yield lambda column: listed.check_many(column, threads=3)
+        yield lambda column: listed.check_many(column, ["234150999999999"] * len(column))
+        yield lambda column: listed.check_many(column, ["nonsense"] * len(column), threads=3, lists=True)
+
+
+def settled(malformed):
+    register = Register(Policy(malformed=malformed))
+    register.add("stolen", ImeiSet(dirty.LISTED), status=BLACKLISTED)
+    return register
+
+
+@pytest.mark.parametrize("listed", [ImeiSet(dirty.LISTED), settled(GREYLISTED), settled(None)])
+def test_a_question_that_is_wrong_itself(listed):
+    """Once for a column, whose first wrong row is named and its serial hidden."""
+    wrong = "352099001761481.0"
+    said = r"60 of 110 rows are not IMEIs; the first is row 50: '35209900\*+' \(a character that is not"
+    for ask in asked(listed):
+        column = [dirty.GOOD] * 50 + [wrong] * 60
+        for given in (
+            column,
+            tuple(column),
+            np.array(column),
+            np.array(column, "S"),
+            np.array(column, object),
+        ):
+            with pytest.warns(ImeiWarning, match=said) as caught:
+                answers = ask(given)
+            assert len(caught) == 1
+            assert caught[0].filename == __file__
+            assert len(answers if isinstance(answers, np.ndarray) else answers[0]) == 110
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            ask([dirty.GOOD] * 50 + [wrong] * 50)
+            ask([wrong] * 99)
+            ask([dirty.GOOD] * 1000)
+            ask([])
+
+
+def test_an_error_is_not_a_warning_as_well():
+    for listed in (ImeiSet(dirty.LISTED), settled(None)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(ImeiError, match="row 0"):
+                Screener(listed).contains(["x"] * 200)
+            with pytest.raises(ImeiError, match="row 150: an integer of 15 digits"):
+                Screener(listed).codes(["x"] * 150 + [int(dirty.GOOD)])
+
+
+def test_texts_that_a_list_keeps_are_understood():
+    keeping = ImeiSet(["62#2"], irregular="keep")
+    register = Register(Policy(malformed=GREYLISTED))
+    register.add("odd", keeping, status=BLACKLISTED)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for listed in (keeping, register):
+            assert set(said(Screener(listed), ["62#2"] * 200)) <= {"listed", "blacklisted"}
