@@ -302,7 +302,7 @@ def _held(one: List, rule: str, some: Any) -> Any:
     """Those of some identities that a list has by a rule."""
     members = one.parts.get(rule)
     if rule == "pair":
-        return some if one.pairs is None else some.where(one.pairs.have(*some.columns))
+        return PairSet(NO_PAIRS) if one.pairs is None else some.where(one.pairs.have(*some.columns))
     if rule != "exact":
         return some & _whole(one, rule)
     keys = some.to_numpy()

@@ -331,3 +331,13 @@ def test_what_only_stores_have(delta):
         apply(ImeiSet([A]), delta(f"+{D}\n"), colum=1)
     with pytest.raises(TypeError, match="an ImeiSet or a Store"):
         apply([A], delta(f"+{D}\n"))
+
+
+def test_pairs_for_a_list_without_any(tmp_path, delta):
+    made = Register()
+    made.exempt("pairs", [], [])
+    with Store.create(tmp_path / "empty", made) as store:
+        with pytest.raises(FeedConflict, match="removals of what is not there: 1, line 2"):
+            apply(store, delta(f"imei,imsi,change_type\n{A},{HOME},remove\n"))
+        _, applied = apply(store, delta(f"imei,imsi,change_type\n{A},{HOME},add\n"))
+        assert (applied.added, applied.keys, store.counts()["pairs"]) == (1, 1, {"pair": 1})
