@@ -1,7 +1,6 @@
 """How a text is laid out: its delimiter, its header, and which column holds the IMEIs."""
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,7 +12,7 @@ from ..imei import Imei
 from .formats import CHANGE, DATES, FORMATS, NUMBERS, REASONS, Format, plain, recognise
 from .options import Options
 from .preamble import NOTHING_ABOVE, Preamble, above
-from .sample import Tables, filled, layout_of, tables_of
+from .sample import Tables, filled, layout_of, tables_of, usual
 from .titles import (
     KNOWN,
     NUMBER,
@@ -25,6 +24,7 @@ from .titles import (
     nearest,
     no_imei,
     numbered,
+    of_blocks,
     titled_so,
 )
 from .words import is_absent
@@ -200,9 +200,8 @@ def _of_ranges(path: str, tables: Tables) -> Dialect | None:
     """The layout of a list of TACs or ranges by its header; None of another."""
     for delimiter in sorted(tables, key=lambda d: -len(tables[d][0])):
         titles = tables[delimiter][0]
-        form = recognise(titles)
-        speaking = titled_so(titles, None)
-        if form and form.identity != "imei" and not any(plain(titles[place]) in KNOWN for place in speaking):
+        form, speaking = of_blocks(titles), titled_so(titles, None)
+        if form and not any(plain(titles[place]) in KNOWN for place in speaking):
             if speaking:
                 expected = f"a {form.name} list without IMEIs, --format {form.name}, or --column"
                 raise FeedColumn(path, expected, numbered(titles, speaking))
@@ -230,7 +229,7 @@ def _sniff(path: str, tables: Tables, options: Options, headed: bool) -> Dialect
             raise FeedColumn(path, f"a column named {column!r}", nearest(column, first_row))
 
     separator, rows = layout_of(tables)
-    [(width, _)] = Counter(map(len, rows)).most_common(1)
+    width, _ = usual(map(len, rows))
     if column is not None:
         if not 1 <= column <= width:
             raise FeedColumn(path, f"a column {column}", f"rows of {width}")

@@ -2,15 +2,26 @@
 
 import io
 import re
-from collections import Counter
+from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
 from ..errors import FeedColumn
-from .formats import FORMATS, plain, recognise
+from .formats import FORMATS, plain
 from .options import Options
-from .sample import DELIMITERS, filled, layout_of, rows_of
-from .titles import DAMAGED, KNOWN, NUMBER, digits_in, heads, is_numeric, is_title, titled_so
+from .sample import DELIMITERS, Tables, filled, layout_of, rows_of, tables_of, usual
+from .titles import (
+    DAMAGED,
+    KNOWN,
+    NUMBER,
+    delimiter_of,
+    digits_in,
+    heads,
+    is_numeric,
+    is_title,
+    of_blocks,
+    titled_so,
+)
 
 _FOR_EXCEL = re.compile(rb'"?sep=.?"?\s*', re.I)
 _BLANKS = b" \t\r\n"
@@ -159,36 +170,54 @@ def _says_nothing(line: bytes) -> bool:
 def _header(text: bytes | bytearray, number: int, start: int, options: Options) -> _Header | None:
     """The line at this place as a header. None if it does not name the identity, or has fewer cells than the
     rows below; or if it is not the first, and no cell below that title is like an identity."""
-    end = (number and text.find(b"\n", start) + 1) or len(text)  # the first may have line ends in its cells
-    tables = [(rows_of(text[start:end], delimiter)[0], delimiter) for delimiter in DELIMITERS]
-    for titles, delimiter in sorted(tables, key=lambda one: -len(one[0])):
+    line = text[start : text.find(b"\n", start) + 1 or len(text)]
+    if number and not any(_named(rows_of(line, one)[0], options)[0] is not None for one in DELIMITERS):
+        return None  # for the many lines that are rows
+    tables = tables_of(text[start:])
+    for delimiter, (titles, *rows) in _layouts(tables, options):
         place, known = _named(titles, options)
-        if place is None:
+        alone = len(titles) == 1
+        if place is None or (alone and any(one in titles[0] for one in DELIMITERS)):
             continue
-        below = {one: rows_of(text[start:], one)[1:] for one in DELIMITERS}
-        if rows := below[delimiter]:
-            widths = map(filled, rows if len(titles) > 1 else layout_of(below)[1])
-            [(width, _)] = Counter(widths).most_common(1)
-            if width > len(titles):
+        if rows:
+            others = layout_of({one: below for one, (_, *below) in tables.items()})[1] if alone else rows
+            identities = [cell for row in rows for cell in row[place : place + 1]]
+            if usual(map(filled, others))[0] > len(titles):
                 continue
-            if number and not any(
-                digits_in(cell) >= DAMAGED for row in rows for cell in row[place : place + 1]
-            ):
+            if number and not any(digits_in(cell) >= DAMAGED for cell in identities):
                 continue
         return _Header(number, start, titles, delimiter, known)
     return None
 
 
+def _layouts(tables: Tables, options: Options) -> Iterator[tuple[str, list[list[str]]]]:
+    """The delimiters at which a header is looked for, and the rows: of a column by number, the likeliest."""
+    column = _asked(options)
+    if isinstance(column, int):
+        separator, rows = layout_of(tables)
+        yield separator.decode() or DELIMITERS[0], rows
+        return
+    first = delimiter_of(tables, column)
+    for delimiter in sorted(tables, key=lambda one: (one != first, -len(tables[one][0]))):
+        yield delimiter, tables[delimiter]
+
+
+def _asked(options: Options) -> str | int | None:
+    """The column of the identity that is asked for: the first, or that of the format."""
+    form = FORMATS.get(options.format or "")
+    if not options.columns and form and form.columns:
+        return form.columns[0]
+    return options.columns[0] if options.columns else None
+
+
 def _named(titles: list[str], options: Options) -> tuple[int | None, bool]:
     """The column of the identity in a row that names it, and whether by a known title."""
-    column, form = options.columns[0] if options.columns else None, FORMATS.get(options.format or "")
+    column = _asked(options)
     if isinstance(column, int):
         return (column - 1 if heads(titles, options.columns) else None), True
-    if column is None and (form := form if form and form.columns else None):
-        column = form.columns[0]
     if hits := titled_so(titles, column):
         return hits[0], column is not None or any(plain(titles[hit]) in KNOWN for hit in hits)
-    if column is None and (form := recognise(titles)) and form.identity != "imei":
+    if column is None and (form := of_blocks(titles)):
         return [*map(plain, titles)].index(plain(form.columns[0])), True
     return None, False
 
@@ -196,14 +225,19 @@ def _named(titles: list[str], options: Options) -> tuple[int | None, bool]:
 def _is_prose(line: bytes, header: _Header, keep: bool) -> bool:
     """Whether a line above a header cannot be a row: it has fewer cells than the header, words in one of
     them, and in none what may be an identity, damaged perhaps. keep: also one like '123'."""
-    cells = [_dateless(cell).strip() for cell in rows_of(line, header.delimiter)[0]]
-    width = len(header.titles)
+    cells, width = rows_of(line, header.delimiter)[0], len(header.titles)
+    parts = [_dateless(part).strip() for part in _cut(line)]
     return not filled(cells) or (
         (filled(cells) < width or width == 1)
-        and any(map(is_title, cells))
-        and not any(_may_identify(cell, keep) or plain(cell) in KNOWN for cell in cells)
+        and any(map(is_title, parts))
+        and not any(_may_identify(part, keep) or plain(part) in KNOWN for part in parts)
         and line.count(b'"') % 2 == 0  # whole
     )
+
+
+def _cut(line: bytes) -> list[str]:
+    """What stands in a line between delimiters of any kind."""
+    return re.split(f"[{DELIMITERS}]", line.decode(errors="replace").rstrip("\r\n"))
 
 
 def _may_identify(cell: str, keep: bool) -> bool:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ..errors import FeedColumn, mask_text
-from .formats import CHANGE, Format, plain
+from .formats import CHANGE, Format, plain, recognise
 from .options import Options
 from .sample import DELIMITERS, Tables
 from .words import is_absent
@@ -69,6 +69,12 @@ def _speaks(title: str) -> bool:
     """Whether a title that is not a known one speaks of IMEIs."""
     words = _TIME_IN.sub("", re.sub(r"[\W_]+", " ", title.casefold()))
     return digits_in(title) < 5 and "imei" in words and not _OF_AN_IMEI.search(words)
+
+
+def of_blocks(titles: Sequence[str]) -> Format | None:
+    """The format of a list of TACs or ranges that has these titles; None of another list, or of a row."""
+    form = recognise(list(titles))
+    return form if form and form.identity != "imei" and not any(map(is_numeric, titles)) else None
 
 
 def delimiter_of(tables: Tables, column: str | None) -> str:
