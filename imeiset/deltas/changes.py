@@ -5,6 +5,7 @@ Of IMEIs, ranges and TACs these are sets; of pairs they are `PairSet`, which has
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,16 +51,20 @@ class Changes:
         options: Options,
         progress: Progress | None,
         rule: ListRule | None = None,
-        polarity: Polarity = "blocklist",
+        polarity: Polarity | None = None,
     ) -> "Changes":
         """Read a file. change: what all its rows are. rule: the first one of the list; None for a set, which
-        has no reasons and dates. polarity: what becomes of the phones of the list.
+        has no reasons and dates. polarity: what becomes of the phones of the list; None as in `read`.
         """
         fixed, pairs = _change_of(path, change), rule == "pair"
         more = {"exact": DETAILS, "pair": ("imsi",)}.get(rule or "", ())
         wanted = ("line", "listed", *more, CHANGE)
-        table = read(path, wanted, options=options, delta=True, signs=fixed is None, progress=progress)
+        reading = partial(read, path, wanted, options=options, delta=True, progress=progress)
+        removals = fixed == REMOVE and options.change_column is None  # of which no word is a contradiction
+        table = reading(signs=fixed is None, polarity="removals" if removals else polarity)
         if CHANGE in table.columns:
+            if removals:
+                table = reading(signs=False, polarity=polarity)
             if change is not None:
                 raise FeedConflict(path, "no column change_type beside --change", "one")
             fixed = None  # whatever the name of the file says
@@ -170,14 +175,14 @@ def understood(change: str | None, checks: Iterable[str]) -> set[str]:
     return wanted
 
 
-def _understand(path: str, table: Rows, options: Options, polarity: Polarity) -> None:
+def _understand(path: str, table: Rows, options: Options, polarity: Polarity | None) -> None:
     """Make the codes of values in the column of changes those of changes. Raises FeedColumn for values that
     are not understood, however many rejected rows are allowed: to leave out a removal keeps a phone blocked.
     """
     values, given = table.values[CHANGE], options.change_values
     said: list[str | None]
     if given is None:
-        said = [change_of(value, blocklist=polarity == "blocklist") for value in values]
+        said = [change_of(value, blocklist=polarity in (None, "blocklist")) for value in values]
     else:
         said = [given.get(value_of(value)) for value in values]
     meanings = np.array([-1 if one is None else CHANGES.index(one.encode()) for one in said], np.int32)

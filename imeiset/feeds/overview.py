@@ -97,7 +97,7 @@ def overview(path: str, options: Options) -> Overview:
     first = _of_table(path, options) or _of_text(path, options)
     report, refused = _read(path, options)
     unread = {str(one.column): one.why for one in report.unread}
-    roles = {} if first.dialect is None else _roles(first.dialect)
+    roles = {} if first.dialect is None else _roles(first.dialect, options)
     columns = []
     for place in range(max(map(len, [first.titles, *first.rows]), default=0)):
         title = first.titles[place].strip() or None if place < len(first.titles) else None
@@ -153,7 +153,8 @@ def _of_text(path: str, options: Options) -> _First:
     try:
         dialect = sniff(path, text, options)
         size, lines = dialect.preamble.size, dialect.preamble.lines
-        rows = rows_of(text[size:], dialect.delimiter.decode() or "\n")
+        rows = rows_of(text[size:], dialect.delimiter.decode() or ",")
+        rows = rows if dialect.delimiter else [[",".join(row)] for row in rows]
         delimiter, header = dialect.delimiter, dialect.header
     except FeedColumn:
         dialect, lines = None, options.skip or 0
@@ -181,13 +182,19 @@ def _read(path: str, options: Options) -> tuple[LoadReport, str | None]:
             for _ in reader.read(path, arrow.blocks(reader, path, False) or reader.text_blocks(path, False)):
                 pass
         except _REFUSALS as error:
+            if reader.watch is not None and not reader.report.unread:
+                reader.report.unread += reader.watch.unread()
             return reader.report, str(error)
         return reader.report, None
 
 
-def _roles(dialect: Dialect) -> dict[int, str]:
+def _roles(dialect: Dialect, options: Options) -> dict[int, str]:
     """What columns are taken for, by their places."""
     found = {place: _ROLES[name] for name, place in dialect.places.items() if name in _ROLES}
+    if options.imsi == "ignore" and "imsi" in dialect.places:
+        found[dialect.places["imsi"]] = "IMSI, ignored"
+    if dialect.counting is None and options.where is None:
+        found.pop(dialect.places.get("listed", -1), None)
     if dialect.last is not None:
         found[dialect.last] = _MASKED[-1]
     return {**found, **dict.fromkeys(dialect.columns, _IDENTITIES[dialect.format.identity])}

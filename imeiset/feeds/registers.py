@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -145,7 +145,14 @@ def load_register(
                 max_rows=max_rows,
             )
             started = time.perf_counter()
-            reading = partial(read, one.files, options=options, progress=advance, files=outputs)
+            polarity = polarity_of(one.kind, one.status)
+            about: dict[str, Any] = {
+                "options": options,
+                "polarity": polarity,
+                "progress": advance,
+                "files": outputs,
+            }
+            reading = partial(read, one.files, **about)
             report = _load(register, one, reading, description.path)
             report.seconds = time.perf_counter() - started
             reports.append(ListReport(one.name, one.kind, report))

@@ -1,0 +1,110 @@
+"""What a list of a register does decides which words in its other columns contradict it, also in deltas."""
+
+import pytest
+
+from imeiset import EquipmentStatus, ImeiSet, Register, Store, apply, load_register
+from imeiset.errors import FeedColumn, FeedConflict
+
+A, B, HOME = "352099001761481", "860123450000012", "262011234567890"
+B_, W, G = "BLACKLISTED", "WHITELISTED", "GREYLISTED"
+# Of a kind and a status, the words that contradict it.
+LISTS = [
+    ("imeis", "blacklisted", {W, G}),
+    ("imeis", "whitelisted", {B_, G}),
+    ("imeis", "greylisted", {W}),
+    ("exempt", None, {B_, G}),
+    ("lock", None, {W, G}),
+    ("lock", "greylisted", {W, G}),
+]
+
+
+@pytest.mark.parametrize(("kind", "status", "against"), LISTS)
+@pytest.mark.parametrize("word", [B_, W, G])
+@pytest.mark.parametrize("door", ["description", "delta"])
+def test_words_that_contradict_a_list(tmp_path, kind, status, against, word, door):
+    if status == "greylisted" and word == B_:
+        pytest.skip("which a grey list may say")
+    rows = [("imei", "imsi", "answer", "change_type"), (A, HOME, word, "add"), (B, HOME, word, "add")]
+    if kind == "imeis":
+        rows = [row[:1] + row[2:] for row in rows]
+    path = tmp_path / "list.csv"
+    path.write_text("".join(f"{','.join(row[:-1] if door == 'description' else row)}\n" for row in rows))
+    description = tmp_path / "register.toml"
+    said = "" if status is None else f"status = '{status}'\n"
+    text = f"[[lists]]\nname = 'x'\nkind = '{kind}'\nfiles = ['list.csv']\n{said}"
+    description.write_text(text)
+    if door == "description":
+        if word in against:
+            with pytest.raises(FeedColumn, match="--where answer="):
+                load_register(description)
+            description.write_text(f"{text}where = 'answer={word}'\n")
+        [(_, _, report)] = load_register(description).reports
+        assert report.accepted == 2
+        assert bool(report.unread) == (word not in against)
+        return
+    held = Register()
+    decided = EquipmentStatus[status.upper()] if status else EquipmentStatus.BLACKLISTED
+    {
+        "imeis": lambda: held.add("x", [], status=decided),
+        "exempt": lambda: held.exempt("x", [], []),
+        "lock": lambda: held.lock("x", [], [], **({"status": decided} if status else {})),
+    }[kind]()
+    with Store.create(tmp_path / "store", held) as store:
+        if word in against:
+            with pytest.raises(FeedColumn, match="--where answer="):
+                apply(store, path)
+            assert store.sequence == 0
+            apply(store, path, where=f"answer={word}")
+        else:
+            apply(store, path)
+        assert sum(store.counts()["x"].values()) == 2
+
+
+def test_deltas_of_pairs_for_a_list_without_any(tmp_path):
+    held = Register()
+    held.exempt("x", [], [])
+    path = tmp_path / "delta.csv"
+    with Store.create(tmp_path / "store", held) as store:
+        path.write_text(f"imei,imsi,change_type\n{A},{HOME},remove\n")
+        with pytest.raises(FeedConflict, match="removals of what is not there: 1"):
+            apply(store, path)
+        path.write_text(f"imei,imsi,change_type\n{A},{HOME},add\n")
+        _, report = apply(store, path)
+        assert (report.added, report.keys, store.counts()["x"]) == (1, 1, {"pair": 1})
+
+
+def test_a_set_is_a_blocklist(tmp_path):
+    path = tmp_path / "delta.csv"
+    path.write_text(f"imei,answer,change_type\n{A},{W},add\n")
+    with pytest.raises(FeedColumn, match="--where answer="):
+        apply(ImeiSet([B]), path)
+    # Of a removal, such a word is a reason and no contradiction.
+    path.write_text(f"imei,answer,change_type\n{B},{W},remove\n{A},{B_},add\n")
+    assert [*apply(ImeiSet([B]), path)[0]] == [A]
+    for name, fits in (("x_unblocked.csv", True), ("x_blocked.csv", False)):
+        path = tmp_path / name
+        path.write_text(f"imei,answer\n{B},{W}\n")
+        if fits:
+            assert len(apply(ImeiSet([B]), path, min_size=0)[0]) == 0
+        else:
+            with pytest.raises(FeedColumn, match="--where answer="):
+                apply(ImeiSet(), path)
+    # Whatever its name says, where a column says otherwise.
+    path = tmp_path / "x_unblocked.csv"
+    path.write_text(f"imei,answer,change_type\n{A},{W},add\n")
+    with pytest.raises(FeedColumn, match="--where answer="):
+        apply(ImeiSet([B]), path)
+
+
+@pytest.mark.parametrize("name", ["x_blocked.csv", "x_unblocked.csv", "delta.csv"])
+@pytest.mark.parametrize("options", [{}, {"change": "add"}, {"change": "remove"}])
+@pytest.mark.parametrize("title", ["action", "Operation", "op"])
+def test_a_column_of_changes_that_nobody_names(tmp_path, name, options, title):
+    """Neither the name of the file nor `change` may overrule it."""
+    path = tmp_path / name
+    path.write_text(f"imei,{title}\n{A},D\n{B},A\n")
+    with pytest.raises(FeedColumn, match=f"--change-column {title}"):
+        apply(ImeiSet([A]), path, min_size=0, **options)
+    said = {"change_column": title, "change_values": "D=remove,A=add"}
+    if not options:
+        assert [*apply(ImeiSet([A]), path, min_size=0, **said)[0]] == [B]
