@@ -25,6 +25,7 @@ class Sheet:
     last_end: bool = True
     wrap: str = ""
     options: dict[str, Any] = field(default_factory=dict)
+    dates: dict[str, Any] = field(default_factory=dict)  # options that a set has no use for
     themes: set[str] = field(default_factory=set)
 
     @property

@@ -16,7 +16,6 @@ TABLE = [
 CELLS = [(form, door, right) for form, door, right in TABLE if not isinstance(right, Cannot)]
 # Here a caller, or a policy, says what malformed rows are; some values are an error all the same.
 LENIENT = {"contains", "check_many", "Screener.contains", "Screener.codes", *columns.DOORS}
-OPEN: dict[tuple[str, str], str] = {}
 
 
 def test_the_table_is_large_and_no_cell_is_empty():
@@ -40,12 +39,6 @@ def settled(form, right):
     return found
 
 
-def cell(form, door, right):
-    why = OPEN.get((form.name, door))
-    marks = [pytest.mark.xfail(reason=why, strict=True)] if why else []
-    return pytest.param(form, door, right, id=f"{form.name}-{door}", marks=marks)
-
-
 @pytest.fixture(autouse=True, scope="module")
 def files(tmp_path_factory):
     """Doors that need files make them where pytest clears them away."""
@@ -54,7 +47,9 @@ def files(tmp_path_factory):
         yield
 
 
-@pytest.mark.parametrize(("form", "door", "right"), [cell(*one) for one in CELLS])
+@pytest.mark.parametrize(
+    ("form", "door", "right"), CELLS, ids=[f"{form.name}-{door}" for form, door, _ in CELLS]
+)
 def test_cell(form: Form, door: str, right: object):
     for word in door.split():
         for library in columns.NEEDS.get(word, ()):

@@ -220,8 +220,9 @@ def test_list(case, tmp_path):
     if isinstance(case.right, str):
         with pytest.raises(FeedError) as caught:
             imeiset.load(path, **case.options)
-        assert case.right in str(caught.value)
-        assert not any(whole in str(caught.value) for whole in (A, B, Z))
+        said = str(caught.value).removeprefix(str(path))
+        assert case.right in said
+        assert not any(whole in said for whole in (A, B, Z))
         return
     members, report = imeiset.load(path, **case.options)
     if isinstance(case.right, int):

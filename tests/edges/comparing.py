@@ -1,0 +1,147 @@
+"""A sheet loaded, and held against the oracle: what differs, in words; and the smallest that differs."""
+
+import numpy as np
+
+import imeiset
+from edges.oracle import SAYS, understand
+from imeiset.errors import FeedError, FeedRejects
+from imeiset.feeds import Options, read
+
+
+def options_of(sheet):
+    """The options as `load` takes them."""
+    options = dict(sheet.options)
+    if "where" in options:
+        column, values = options["where"]
+        options["where"] = {column: values}
+    return options
+
+
+def differences(sheet, directory, load=imeiset.load):
+    """What a load of the sheet does otherwise than the oracle; an empty list if nothing."""
+    reading = understand(sheet)
+    path = directory / sheet.name
+    path.write_bytes(sheet.data())
+    try:
+        result = load(path, **options_of(sheet))
+        dates = read(path, ["date"], options=Options.of({**options_of(sheet), **sheet.dates})).report
+    except FeedError as error:
+        expected = reading.refusals | reading.doubts
+        if any(explains(error, why) for why in expected):
+            return []
+        return [f"refused, and for none of {sorted(expected)}: {type(error).__name__}: {error}"]
+    except Exception as error:
+        return [f"{type(error).__name__}: {error}"]
+    finally:
+        path.unlink()
+    if reading.refusals:
+        return [f"read, and has to be refused for {sorted(reading.refusals)}"]
+    return unequal(sheet, reading, result, dates.dates_not_understood.count)
+
+
+def explains(error, why):
+    if why in ("rejected", "none counts"):
+        return isinstance(error, FeedRejects) or "count" in str(error) or "none" in str(error)
+    return any(words in str(error) for words in SAYS[why])
+
+
+def unequal(sheet, reading, result, dates):
+    found = []
+
+    def same(what, got, right):
+        if got != right:
+            found.append(f"{what}: {shown(got)}, and has to be {shown(right)}")
+
+    report = result.report
+    if reading.tacs:
+        same("keys", len(result.set), len(reading.tacs) * 10**6)
+    else:
+        keys = set(np.asarray(result.set.to_numpy()).tolist())
+        same("keys too many", sorted(keys - reading.keys), [])
+        same("keys missing", sorted(reading.keys - keys), [])
+        same("texts", report.texts, len(reading.texts))
+        same("identities", report.identities, reading.identities)
+        same("duplicates", report.duplicates, reading.identities - len(reading.keys) - len(reading.texts))
+        same("forms", sum(report.forms.values()), sum(reading.lengths.values()))
+    same("rows", report.rows, reading.rows)
+    same("accepted", report.accepted, reading.accepted)
+    same("ignored", sum(report.ignored.values()), reading.ignored)
+    same("rejected", report.rejected, reading.rejected)
+    same("partly", report.partly, reading.partly)
+    if sheet.options.get("lost_zeros") not in ("restore", "restore-imeisv"):
+        same("lost zeros", report.lost_zeros.count, reading.lost_zeros)
+        same("lost zeros of IMEISVs", report.lost_zeros_imeisv.count, reading.lost_zeros_imeisv)
+    same("placeholders", sum(one.count for one in report.placeholders.values()), reading.placeholders)
+    written = {name: count for name, count in report.written.items() if count}
+    same("written", written, {name: count for name, count in reading.written.items() if count})
+    same("preamble", report.preamble, reading.preamble)
+    same("dates", dates, reading.dates)
+    lines = report.rows + report.headers + report.blank + report.comments + report.continued
+    same("lines", report.lines, lines)
+    named = {place_of(sheet, one.column) for one in report.unread}
+    same("columns not named", sorted(reading.unread - named), [])
+    same("columns named", sorted(named - reading.unread - reading.may_unread), [])
+    return found
+
+
+def place_of(sheet, column):
+    """The place of a column as a report names it: by its title, or by its number."""
+    if isinstance(column, int):
+        return column - 1
+    if sheet.titles is not None and column in sheet.titles:
+        return sheet.titles.index(column)
+    return int(column) - 1 if str(column).isdigit() else column
+
+
+def shown(value):
+    text = repr(value)
+    return text if len(text) < 300 else text[:300] + "..."
+
+
+def shrunken(sheet, fails):
+    """The smallest sheet found that fails too: fewer rows, fewer columns, plainer bytes, fewer options."""
+    for _ in range(4):
+        before = repr(sheet)
+        for change in plainer(sheet):
+            if fails(smaller := sheet.but(**change)):
+                sheet = smaller
+        sheet = fewer_rows(sheet, fails)
+        sheet = fewer_columns(sheet, fails)
+        if repr(sheet) == before:
+            break
+    return sheet
+
+
+PLAIN = {
+    "wrap": "", "bom": False, "ends": "\n", "marker": False, "last_end": True, "delimiter": ",",
+    "trailing": False, "quoting": "minimal",
+}  # fmt: skip
+
+
+def plainer(sheet):
+    yield from ({name: value} for name, value in PLAIN.items())
+    for name in sheet.options:
+        yield {"options": {other: value for other, value in sheet.options.items() if other != name}}
+
+
+def fewer_rows(sheet, fails):
+    size = len(sheet.rows) // 2
+    while size:
+        at = 0
+        while at < len(sheet.rows):
+            smaller = sheet.but(rows=sheet.rows[:at] + sheet.rows[at + size :])
+            if fails(smaller):
+                sheet = smaller
+            else:
+                at += size
+        size //= 2
+    return sheet
+
+
+def fewer_columns(sheet, fails):
+    for place in range(sheet.width - 1, -1, -1):
+        rows = [row[:place] + row[place + 1 :] if isinstance(row, list) else row for row in sheet.rows]
+        titles = None if sheet.titles is None else sheet.titles[:place] + sheet.titles[place + 1 :]
+        if sheet.width > 1 and fails(smaller := sheet.but(rows=rows, titles=titles)):
+            sheet = smaller
+    return sheet
