@@ -227,7 +227,6 @@ def test_numbers_that_may_be_another_phone_are_errors(bad):
         "1234567890123456",
         "23415099999999x",
         "\uff12\uff13\uff14\uff11\uff15\uff10\uff19\uff19\uff19\uff19\uff19\uff19",
-        23415099999,
     ],
 )
 def test_malformed_imsis(bad):
@@ -256,6 +255,37 @@ def test_malformed_imsis(bad):
                 statuses, lists = register.check_many(column, asked, lists=True, threads=threads)
                 assert statuses.tolist() == [verdict.status for verdict in verdicts] == [B, B, G, G, W]
                 assert lists.tolist() == [0, 1, 3, 3, -1]
+
+
+@pytest.mark.parametrize("policy", [Policy(), Policy(malformed=W), Policy(malformed=B)])
+@pytest.mark.parametrize("bad", [234150999999999, 1010123456789, 0, 234150999999999.0, True, ("262",)])
+def test_an_imsi_that_is_no_text_is_an_error_whatever_the_policy_says(bad, policy):
+    """The pair may be exempt, and the leading zeros of its number lost."""
+    register = Register(policy)
+    register.lock("locked", [LISTED], [HOME])
+    for check in (register.check, copy.copy(register).check):
+        with pytest.raises(ImsiError):
+            check(LISTED, bad)
+    columns = [[HOME, bad]]
+    if isinstance(bad, int) and not isinstance(bad, bool):
+        columns += [np.array([bad, bad]), np.array([HOME, bad], object)]
+    for column in columns:
+        row = 0 if isinstance(column, np.ndarray) and column.dtype != object else 1
+        for threads in (1, 3):
+            with pytest.raises(ImsiError, match=f"row {row}: "):
+                register.check_many([LISTED, LISTED], column, threads=threads)
+    with pytest.raises(ImsiError):
+        register.lock("locked", [LISTED], [bad])
+
+
+def test_nulls_of_pandas_are_no_imsis():
+    pd = pytest.importorskip("pandas")
+    register = Register()
+    register.lock("locked", [LISTED], [HOME])
+    imsis = pd.Series([HOME, None, pd.NA], dtype="string")
+    for column in (imsis.to_numpy(), imsis.tolist(), imsis.astype(object)):
+        assert register.check_many([LISTED] * 3, column).tolist() == [W, B, B]
+    assert register.check(LISTED, pd.NA).status == B
 
 
 @pytest.mark.parametrize("form", ["{}", "imsi-{}", "IMSI-{}", " {}\t", "{}\r\n", " imsi-{} "])

@@ -524,7 +524,8 @@ cdef class Checker:
         ImeiError
             The IMEI is malformed, and the policy does not say what such gets.
         ImsiError
-            The IMSI is, and the same. With a policy for malformed input such an IMSI is not known.
+            The IMSI is, and the same. With a policy for malformed input such a text is not known; a number
+            is an error all the same.
 
         Examples
         --------

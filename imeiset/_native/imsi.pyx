@@ -79,7 +79,12 @@ cdef uint64_t imsi_number(object value) noexcept:
         return text_number(<const uint8_t*>PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value))
     if PyBytes_Check(value):
         return text_number(<const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
-    return 0 if PyFloat_Check(value) and isnan(PyFloat_AS_DOUBLE(value)) else IMSI_BAD
+    if PyFloat_Check(value):
+        return 0 if isnan(PyFloat_AS_DOUBLE(value)) else IMSI_BAD
+    try:  # pandas is not imported for its nulls
+        return 0 if type(value).__name__ in ("NAType", "NaTType") else IMSI_BAD
+    except Exception:  # of the own code of a class of classes
+        return IMSI_BAD
 
 
 def imsis_of(list values not None, uint64_t[::1] out not None):

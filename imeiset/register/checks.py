@@ -112,12 +112,14 @@ class Rules:
         return found if is_key else self.explain(found)
 
     def unread(self, imsi: object, row: int | None = None) -> None:
-        """Raise ImsiError for a malformed IMSI, unless the policy says what malformed input gets.
+        """Raise ImsiError for a malformed IMSI, unless it is a text and the policy says what malformed input
+        gets.
 
         It then counts as not given, and never decides what the phone gets: whoever sends nonsense for an
-        IMSI would choose that status, and get around a list or a lock.
+        IMSI would choose that status, and get around a list or a lock. A number may be one whose leading
+        zeros are lost.
         """
-        if self.policy.malformed is None:
+        if self.policy.malformed is None or not isinstance(imsi, str | bytes):
             raise ImsiError(value=imsi, position=row)
 
     def _malformed(self, imei: object, status: int, prefix: int, row: int | None = None) -> tuple[int, bool]:
@@ -296,7 +298,8 @@ class Checks(ListMapping, Checker):
         Raises
         ------
         ImeiError, ImsiError
-            For the first malformed row, with its position, if the policy does not say what such gets.
+            For the first malformed row, with its position, if the policy does not say what such gets. For
+            IMSIs that are numbers whatever it says.
 
         Notes
         -----
@@ -335,7 +338,9 @@ class Checks(ListMapping, Checker):
             keys, status = columns.parse(imeis, digits=digits)
             asked, value = imsi_numbers(imsis, len(keys))
             if self.policy.malformed is not None:
-                asked[asked == BAD_IMSI] = NO_IMSI
+                for row in (unread := np.flatnonzero(asked == BAD_IMSI)).tolist():
+                    tables.about.unread(value(row), row)
+                asked[unread] = NO_IMSI
             codes, numbers, count = np.empty(len(keys), dtype), asked, parts_for(threads)
             if count == 1:
                 tables.answer(keys, codes, asked)
