@@ -171,17 +171,17 @@ def _header(text: bytes | bytearray, number: int, start: int, options: Options) 
     """The line at this place as a header. None if it does not name the identity, or has fewer cells than the
     rows below; or if it is not the first, and no cell below that title is like an identity."""
     line = text[start : text.find(b"\n", start) + 1 or len(text)]
-    if number and not any(_named(rows_of(line, one)[0], options)[0] is not None for one in DELIMITERS):
+    if number and not any(_named(rows_of(line, one)[0], options)[0] for one in DELIMITERS):
         return None  # for the many lines that are rows
     tables = tables_of(text[start:])
     for delimiter, (titles, *rows) in _layouts(tables, options):
-        place, known = _named(titles, options)
+        places, known = _named(titles, options)
         alone = len(titles) == 1
-        if place is None or (alone and any(one in titles[0] for one in DELIMITERS)):
+        if not places or (alone and any(one in titles[0] for one in DELIMITERS)):
             continue
         if rows:
             others = layout_of({one: below for one, (_, *below) in tables.items()})[1] if alone else rows
-            identities = [cell for row in rows for cell in row[place : place + 1]]
+            identities = [row[place] for row in rows for place in places if place < len(row)]
             if usual(map(filled, others))[0] > len(titles):
                 continue
             if number and not any(digits_in(cell) >= DAMAGED for cell in identities):
@@ -210,16 +210,18 @@ def _asked(options: Options) -> str | int | None:
     return options.columns[0] if options.columns else None
 
 
-def _named(titles: list[str], options: Options) -> tuple[int | None, bool]:
-    """The column of the identity in a row that names it, and whether by a known title."""
+def _named(titles: list[str], options: Options) -> tuple[list[int], bool]:
+    """The columns of identities in a row that names some, and whether by a known title."""
     column = _asked(options)
     if isinstance(column, int):
-        return (column - 1 if heads(titles, options.columns) else None), True
+        return [column - 1] if heads(titles, options.columns) else [], True
     if hits := titled_so(titles, column):
-        return hits[0], column is not None or any(plain(titles[hit]) in KNOWN for hit in hits)
+        for other in options.columns[1:]:
+            hits += titled_so(titles, other)
+        return hits, column is not None or any(plain(titles[hit]) in KNOWN for hit in hits)
     if column is None and (form := of_blocks(titles)):
-        return [*map(plain, titles)].index(plain(form.columns[0])), True
-    return None, False
+        return [place for place, title in enumerate(titles) if plain(title) == plain(form.columns[0])], True
+    return [], False
 
 
 def _is_prose(line: bytes, header: _Header, keep: bool) -> bool:
@@ -227,7 +229,7 @@ def _is_prose(line: bytes, header: _Header, keep: bool) -> bool:
     them, and in none what may be an identity, damaged perhaps. keep: also one like '123'."""
     cells, width = rows_of(line, header.delimiter)[0], len(header.titles)
     parts = [_dateless(part).strip() for part in _cut(line)]
-    return not filled(cells) or (
+    return not filled(_cut(line)) or (
         (filled(cells) < width or width == 1)
         and any(map(is_title, parts))
         and not any(_may_identify(part, keep) or plain(part) in KNOWN for part in parts)
