@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     "--digits",
     type=click.Choice(["14", "15"]),
     default="14",
-    help="What integers in Parquet are: keys of 14 digits, or numbers of 15 with the check digit.",
+    help="What integers in Parquet are: keys of 14 digits, or numbers of 15 with the check digit. Of text: "
+    "--lost-zeros.",
 )
 @click.option(
     "-o",

@@ -58,7 +58,7 @@ class Records:
             first_line=text[:used].count(b"\n") + 1,
             fewest=whole_row(dialect),
             most=dialect.most,
-            needed=places[-1] + 1 if dialect.header else None,
+            needed=places[0] + 1 if dialect.header else None,  # an IMEI that is there is asked about
             shorter=dialect.header,
             identities=self._order,
         )

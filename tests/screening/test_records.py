@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imeiset import EquipmentStatus, ImeiSet, Policy, Register, screen
+from imeiset import EquipmentStatus, ImeiSet, Policy, Register, Screener, screen
 from imeiset._native.records import read
 from imeiset.errors import FeedColumn, FeedLostZeros, FeedRejects
 from imeiset.errors import ParseStatus as S
+from imeiset.screening.tally import MAX_COLUMNS, Tally
 
 LISTED = 352099001761481
 CELLS = [
@@ -262,6 +263,37 @@ def test_several_columns(said):
     assert [word for word, _ in turned] == [row[2] for row in rows]
     words, _ = said(columns, register, column="imei2")
     assert [column for _, column in words] == [None] * len(rows)
+
+
+def test_a_record_that_ends_between_its_imeis(tmp_path):
+    """Those that are there count."""
+    a, other = WHOLE[0], "352099001761499"
+    text = f"n,imei1,x,imei2\n1,{a}\n2,{other}\n3,{other},y\n4,\n5\n6,,,{a}\n"
+    (tmp_path / "in.csv").write_text(text)
+    for output in (None, tmp_path / "out.csv"):
+        report = screen(tmp_path / "in.csv", BLOCKED, column=["imei2", "imei1"], output=output)
+        assert report.hits == 2
+    with (tmp_path / "out.csv").open(newline="") as file:
+        found = list(csv.reader(file))
+    assert found == [
+        ["n", "imei1", "x", "imei2", "status", "status_column"],
+        ["1", a, "", "", "listed", "imei1"], ["2", other, "", "", "not listed", "imei1"],
+        ["3", other, "y", "", "not listed", "imei1"], ["4", "", "", "", "malformed: empty", "imei2"],
+        ["5", "", "", "", "malformed: short row", ""], ["6", "", "", a, "listed", "imei2"],
+    ]  # fmt: skip
+    screen(
+        tmp_path / "in.csv", BLOCKED, column=["imei2", "imei1"], output=tmp_path / "hits.csv", only_hits=True
+    )
+    assert (tmp_path / "hits.csv").read_text().splitlines()[1:] == [
+        f"1,{a},,,listed,imei1",
+        f"6,,,{a},listed,imei2",
+    ]
+
+
+def test_words_and_columns_fit_the_answers():
+    """Of each word and column one byte."""
+    for listed in (BLOCKED, Register()):
+        assert len(Tally(Screener(listed)).words) * MAX_COLUMNS <= 256
 
 
 def test_columns_are_named_once_and_are_there(said):
