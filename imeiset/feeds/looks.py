@@ -261,12 +261,17 @@ class Watch:
         kinds, codes = {*said.values()}, column.codes(said)
         letters = column.title is None and len(codes) > 1 and codes <= words.CHANGE_CODES
         both = {"adds", "removes"} <= kinds and column.is_few(said)
-        if self.changes or not (
+        settled = self.changes and self.options.change_column is not None
+        if settled or not (
             both or letters or (column.changes and (codes or kinds & {"adds", "removes", "updates"}))
         ):
             return
         name = _option(column.name)
-        if self.purpose == "delta":
+        if self.changes:
+            place = self._whole.places[CHANGE]
+            one = _option(self._title(place) or place + 1)
+            expected = f"one column of changes: --change-column {one}, or --change-column {name}"
+        elif self.purpose == "delta":
             expected = f"--change-column {name}, with --change-values for codes; or {self._where(column)}"
         else:
             apply = f"`imeiset apply --change-column {name}`"

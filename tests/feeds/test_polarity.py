@@ -108,3 +108,23 @@ def test_a_column_of_changes_that_nobody_names(tmp_path, name, options, title):
     said = {"change_column": title, "change_values": "D=remove,A=add"}
     if not options:
         assert [*apply(ImeiSet([A]), path, min_size=0, **said)[0]] == [B]
+
+
+@pytest.mark.parametrize(
+    ("title", "value"), [("action", "D"), ("action", "remove"), ("change_type", "remove"), ("op", "0")]
+)
+def test_two_columns_of_changes(tmp_path, title, value):
+    """Which one counts has to be said."""
+    path = tmp_path / "delta.csv"
+    path.write_text(f"imei,change_type,{title}\n{A},add,{value}\n")
+    with pytest.raises(FeedColumn, match=f"--change-column change_type, or --change-column {title}"):
+        apply(ImeiSet([B]), path)
+    pa = pytest.importorskip("pyarrow")
+    names = ["imei", "change_type", title]
+    table = pa.Table.from_arrays([pa.array([cell]) for cell in (A, "add", value)], names=names)
+    pytest.importorskip("pyarrow.parquet").write_table(table, tmp_path / "delta.parquet")
+    with pytest.raises(FeedColumn, match=f"--change-column change_type, or --change-column {title}"):
+        apply(ImeiSet([B]), tmp_path / "delta.parquet")
+    result, report = apply(ImeiSet([B]), path, change_column=2)
+    assert len(result) == 2
+    assert [one.why for one in report.sources[0].unread] == ["changes"]
