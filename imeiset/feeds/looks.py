@@ -127,7 +127,7 @@ class Watch:
     def _rows(self, text: bytes | bytearray) -> list[list[str]]:
         """The first rows of a text. Rows of another number of cells are left out."""
         text = words.decoded(text[: text.rfind(b"\n", 0, _FIRST) + 1 or _FIRST]).encode()
-        rows = rows_of(text, self._whole.delimiter.decode() or "\n")
+        rows = rows_of(text, self._whole.delimiter.decode())
         return [row for row in rows if len(row) <= self._whole.most + 1]
 
     def _others(self, rows: Sequence[Sequence[str]]) -> list[tuple[int, list[str]]]:

@@ -153,8 +153,7 @@ def _of_text(path: str, options: Options) -> _First:
     try:
         dialect = sniff(path, text, options)
         size, lines = dialect.preamble.size, dialect.preamble.lines
-        rows = rows_of(text[size:], dialect.delimiter.decode() or ",")
-        rows = rows if dialect.delimiter else [[",".join(row)] for row in rows]
+        rows = rows_of(text[size:], dialect.delimiter.decode())
         delimiter, header = dialect.delimiter, dialect.header
     except FeedColumn:
         dialect, lines = None, options.skip or 0

@@ -12,7 +12,10 @@ _SAMPLE_ROWS = 100
 
 
 def rows_of(text: bytes | bytearray, delimiter: str) -> list[list[str]]:
-    """The first rows of a text; its first line is not a comment, nor are others with as many cells."""
+    """The first rows of a text; its first line is not a comment, nor are others with as many cells. Without a
+    delimiter a row is one cell."""
+    if not delimiter:
+        return [[",".join(row)] for row in rows_of(text, ",")]
     whole = text[:_SAMPLE]
     if b"\n" in whole:
         whole = whole[: whole.rindex(b"\n")]  # what follows may be half a line
