@@ -43,7 +43,7 @@ class Rules:
         self.lists = tuple(lists)
         self.policy = policy
         self._statuses = tuple(one.status for one in self.lists)
-        self._texts = any(one.irregular for one in self.lists)
+        self.has_texts = any(one.irregular for one in self.lists)
 
     def tables(
         self, coverage: Coverage, touched: Keys | None = None, wide: ImeiSet | None = None
@@ -124,7 +124,7 @@ class Rules:
 
     def _malformed(self, imei: object, status: int, prefix: int, row: int | None = None) -> tuple[int, bool]:
         """The code, or the key to decide by, and whether it is one."""
-        if self._texts and status:
+        if self.has_texts and status:
             form = irregular.normalised(imei)
             if isinstance(form, int):
                 return form, True
@@ -157,14 +157,15 @@ class Rules:
         numbers: Keys | None,
         digits: int,
         refused: bool,
-    ) -> None:
-        """Decide these rows as `check` does. numbers: of the IMSIs of all rows, None where none is known.
+    ) -> NDArray[np.intp]:
+        """Decide these rows as `check` does; returns those that got what the policy says of malformed input.
 
+        numbers: of the IMSIs of all rows, None where none is known.
         refused: one may be ambiguous (`columns.AMBIGUOUS`), which is an error whatever the policy says.
         """
-        if self.policy.malformed is not None and not self._texts and not refused:
+        if self.policy.malformed is not None and not self.has_texts and not refused:
             codes[rows] = self.policy.malformed
-            return
+            return rows
         numbers = np.full(len(rows), NO_IMSI, np.uint64) if numbers is None else numbers[rows]
         prefixes, regular = np.empty(len(rows), np.uint16), np.zeros(len(rows), bool)
         tables.by_prefix(numbers, prefixes)
@@ -184,6 +185,7 @@ class Rules:
         tables.answer(found[regular], again, numbers[regular])
         answers[regular] = again
         codes[rows] = answers
+        return rows[~regular & (found <= 0xFF)]  # without a list
 
 
 @lru_cache(16)
@@ -319,6 +321,8 @@ class Checks(ListMapping, Checker):
         numbers: Keys | None = None
         value: Callable[[int], object] | None = None
         refused = False
+        # Otherwise rows are looked at one by one: irregular ones are not malformed.
+        strict = self.policy.malformed is not None and not tables.about.has_texts
         if imsis is None:
             if threads == 1 and (ready := columns.likely_keys(imeis, digits=digits)) is not None:
                 codes: NDArray[Any] = np.empty(len(ready), dtype)
@@ -331,7 +335,7 @@ class Checks(ListMapping, Checker):
                 threads=threads,
                 malformed=_MALFORMED,
                 digits=digits,
-                strict=self.policy.malformed is not None,
+                strict=strict,
             )
             rows = np.flatnonzero(codes == _MALFORMED)
         else:
@@ -352,10 +356,10 @@ class Checks(ListMapping, Checker):
             refused = bool(np.isin(status[rows], columns.AMBIGUOUS).any())
         if rows.size:
             imei = readers.values(imeis, digits=digits)
-            tables.about.decide_malformed(tables, codes, rows, imei, value, numbers, digits, refused)
-            if imsis is not None and (wrong := np.flatnonzero(status)).size:
+            wrong = tables.about.decide_malformed(tables, codes, rows, imei, value, numbers, digits, refused)
+            if wrong.size and not (imsis is None and strict):
                 first = int(wrong[0])
-                why = int(status[first])
+                why = int(columns.parse([imei(first)], digits=digits)[1][0])
                 columns.warn_of_malformed(imeis, len(codes), wrong.size, first, why, digits=digits)
         return _shown(codes, lists)
 

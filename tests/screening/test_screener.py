@@ -304,3 +304,15 @@ def test_texts_that_a_list_keeps_are_understood():
         warnings.simplefilter("error")
         for listed in (keeping, register):
             assert set(said(Screener(listed), ["62#2"] * 200)) <= {"listed", "blacklisted"}
+        for imsis in (None, [None] * 200):
+            assert set(register.check_many(["62#2"] * 200, imsis).tolist()) == {BLACKLISTED}
+            assert set(register.check_many([f"{dirty.GOOD[:14]}#"] * 200, imsis).tolist()) == {0}
+    for imsis in (None, [None] * 210):
+        for column in (["62#2"] * 100 + ["62#3"] * 110, ["62#2"] * 100 + ["x"] * 110):
+            with pytest.warns(
+                ImeiWarning, match="110 of 210 rows are not IMEIs; the first is row 100"
+            ) as caught:
+                register.check_many(column, imsis)
+            assert len(caught) == 1
+        with pytest.raises(ImeiError, match="row 205: an integer of 15 digits"):
+            register.check_many([*["x"] * 205, int(dirty.GOOD), *["x"] * 4], imsis)
