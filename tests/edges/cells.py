@@ -70,7 +70,8 @@ def cell_of(text, options):
     policy = options.get("check_digit", "ignore")
     found = tbcd_of(text) if options.get("tbcd") else form_of(text)
     if found is None:
-        if options.get("irregular") == "keep" and re.fullmatch("[0-9A-Fa-f*#]{1,16}", text):
+        kept = options.get("irregular") == "keep" and not options.get("tbcd")
+        if kept and re.fullmatch("[0-9A-Fa-f*#]{1,16}", text):
             if re.match("[0-9]{14}", text):
                 return Cell("bad") if policy == "require" else Cell("key", text[:14], "irregular")
             return Cell("text", text=text.upper())

@@ -356,6 +356,8 @@ def titles(maker):
         ["servedIMEI", "servedIMEISV", "calling_imei", "IMEI/MEID", "IMEI1", "numero_imei", "N° IMEI",
          "imei_date", "imeis", "Device IMEI"]
     )  # fmt: skip
+    if sheet.titles == ["imei_date"]:  # nothing would tell it from a row that is not an IMEI
+        sheet.titles = ["imei"]
     if maker.chance(0.3):
         sheet, _ = insert_column(
             maker,

@@ -49,11 +49,21 @@ SUBSCRIBERS = ("imsi", "msisdn", "iccid")
 DELTA_WORDS = {"delta", "incremental", "incr", "diff", "changes"}
 # What the words of a refusal have to have in them: the option that settles it, or what is wrong.
 SAYS = {
-    "where": ("--where",), "column": ("--column",), "imsi": ("--imsi",), "lost zeros": ("--lost-zeros",),
-    "tbcd": ("--tbcd",), "delta": ("imeiset apply", "--change-column"), "delta name": ("rename", "Rename"),
-    "serial": ("snr", "serial", "sn"), "empty": ("",), "rejected": ("reject",), "missing": ("",),
-    "none counts": ("",), "skip": ("",),
-}  # fmt: skip
+    "where": ("--where",),
+    "change": ("--change-column", "--where"),
+    "column": ("--column",),
+    "imsi": ("--imsi",),
+    "lost zeros": ("--lost-zeros",),
+    "tbcd": ("--tbcd",),
+    "delta": ("imeiset apply", "--change-column"),
+    "delta name": ("rename", "Rename"),
+    "serial": ("snr", "serial", "sn"),
+    "empty": ("",),
+    "rejected": ("reject",),
+    "missing": ("",),
+    "none counts": ("",),
+    "skip": ("",),
+}
 
 
 @dataclass
@@ -78,6 +88,7 @@ class Reading:
     lengths: Counter[int] = field(default_factory=Counter)
     unread: set[int] = field(default_factory=set)  # columns that must be named
     may_unread: set[int] = field(default_factory=set)  # and those that may be
+    taken: list[list[str]] = field(default_factory=list)  # the rows of which something is in the set
     refusals: set[str] = field(default_factory=set)
     doubts: set[str] = field(default_factory=set)
 
@@ -278,6 +289,7 @@ def read_rows(sheet, reading, rows, columns, places):
             continue
         found = [cell_of(at(cells, place), sheet.options) for place in columns]
         taken = [cell for cell in found if cell.kind in ("key", "text")]
+        reading.taken += [cells] if taken else []
         if not taken or any(cell.kind == "bad" for cell in found):
             reading.rejected += 1
             reading.partly += bool(taken)
@@ -355,48 +367,42 @@ def look(sheet, reading, plains, rows, place):
         reading.unread.add(place)
     elif any(re.match("[0-9]{1,4}[-./][0-9]{1,2}[-./][0-9]", cell) or is_date(cell) for cell in filled):
         reading.may_unread.add(place)
-    values = {cell.lower() for cell in filled}
     first = {cell.lower() for cell in cells[:100] if cell}
     titled = title in STATUS_TITLES | CHANGE_TITLES
     if not titled and not (len(first) <= 16 and first & WORDS):
         if "status" in title or "state" in title:
             reading.may_unread.add(place)
         return
-    wrong = watched(title, values, sheet.options.get("format") in ("registration", "exceptions"))
-    if wrong is None and not titled and len(values) == 1 and first <= CODES:
+    lets_through = sheet.options.get("format") in ("registration", "exceptions")
+    wrong, perhaps = watched(title, {at(row, place).lower() for row in reading.taken}, lets_through)
+    if not titled and len(first) == 1 and first <= CODES:
         reading.may_unread.add(place)  # one code says nothing
-    elif wrong is None:
+    elif not wrong:
         reading.unread.add(place)
-    elif wrong.startswith("perhaps "):
-        reading.unread.add(place)
-        reading.doubts.add(wrong.removeprefix("perhaps "))
-    else:
-        reading.refusals.add(wrong)
+    # Of rows that are rejected or ignored, words may be seen.
+    others = watched(title, {cell.lower() for cell in filled}, lets_through)
+    reading.refusals |= wrong
+    reading.doubts |= perhaps.union(*others)
 
 
 def watched(title, values, lets_through):
-    """What is wrong with the values of a watched column, if anything is."""
-    changes = values & (ADDS | REMOVES | UPDATES)
+    """What is wrong with the values of a watched column, and what may be."""
     codes = values & CODES
     if title in CHANGE_TITLES:
-        if changes or values & CHANGE_CODES or len(codes) > 1:
-            return "change"
+        if values & (ADDS | REMOVES | UPDATES | CHANGE_CODES) or len(codes) > 1:
+            return {"change"}, set()
         if codes:
-            return "perhaps change"
+            return set(), {"change"}
     if values & ADDS and values & REMOVES:
-        return "change"
-    contradictory = BLOCKS if lets_through else CLEARS | REMOVES | GREY
-    if values & contradictory:
-        return "where"
+        return {"change"}, set()
+    if values & (BLOCKS if lets_through else CLEARS | REMOVES | GREY):
+        return {"where"}, set()
     if title in STATUS_TITLES:
         if len(codes) > 1 or (title in LIKE_BLOCKED and values & NEGATIVE and not lets_through):
-            return "where"
+            return {"where"}, set()
         if title in LIKE_BLOCKED and values & {"n", "f"}:
-            return "perhaps where"
-    return None
-
-
-SAYS["change"] = ("--change-column", "--where")
+            return set(), {"where"}
+    return set(), set()
 
 
 def tac_list(sheet, reading, plains, rows):

@@ -200,20 +200,11 @@ CASES = [
 ]  # fmt: skip
 
 
-WAITING = {"8", "11", "12", "13", "14", "17", "r5", "r6", "r8"}  # other columns are not looked at yet
-
-
-def cases():
-    for one in CASES:
-        marks = [pytest.mark.xfail(reason="not yet")] if one.kind in WAITING else []
-        yield pytest.param(one, id=name_of(one), marks=marks)
-
-
 def name_of(case):
     return f"{case.kind}: {case.text.splitlines()[0]} ({case.right})"
 
 
-@pytest.mark.parametrize("case", list(cases()))
+@pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_list(case, tmp_path):
     path = tmp_path / case.name
     path.write_text(case.text, newline="")
