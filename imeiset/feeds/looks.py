@@ -71,6 +71,8 @@ class Watch:
         self._parts = 0
         self._numbers = 0  # of 15 digits in a row
         self._expect_phones()
+        if lets != (self.polarity == "whitelist") and self.polarity != "removals":
+            self._expect_own_statuses()
 
     def move(self, places: Sequence[int], dialect: Dialect) -> None:
         """Of a table, these columns are read from now on, in the order of the layout."""
@@ -236,6 +238,16 @@ class Watch:
                     "'exempt' and 'lock' in a register take pairs"
                 )
                 raise FeedColumn(self.path, expected, f"{self._named_as(place)} of subscribers")
+
+    def _expect_own_statuses(self) -> None:
+        """Raise FeedColumn for a format whose statuses say the opposite of what the list does."""
+        place = self.dialect.places.get("listed")
+        if self.dialect.counting is None or place is None or self.options.where is not None:
+            return
+        form, where = self.dialect.format.name, _option(self._title(place) or place + 1)
+        expected = f"rows that are all {_ARE[self.polarity]}: --where {where}=VALUE,... says which count"
+        got = f"a list of format {form!r}, whose rows count by statuses that say the opposite"
+        raise FeedColumn(self.path, expected, got)
 
     # ---- every value of the watched columns --------------------------------------------------------
 

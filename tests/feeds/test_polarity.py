@@ -60,6 +60,51 @@ def test_words_that_contradict_a_list(tmp_path, kind, status, against, word, doo
         assert sum(store.counts()["x"].values()) == 2
 
 
+STOLEN = f"imei,reporting_date,status\n{A},20240101,stolen\n{B},,\n"
+REGISTRATION = (
+    "approved_imei,make,model,status,model_number,brand_name,device_type,radio_interface,device_id\n"
+    f"{A},,,whitelist,,,,,\n{B},,,,,,,,\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "word"),
+    [
+        (STOLEN, "blacklisted", None),
+        (STOLEN, "greylisted", None),
+        (STOLEN, "whitelisted", "stolen"),
+        (REGISTRATION, "whitelisted", None),
+        (REGISTRATION, "blacklisted", "whitelist"),
+        (REGISTRATION, "greylisted", "whitelist"),
+    ],
+)
+@pytest.mark.parametrize("form", ["", "format = '{}'\n"])
+def test_formats_whose_statuses_say_the_opposite(tmp_path, text, status, word, form):
+    """The stolen phones of a list must not be let through, and the registered ones not blocked."""
+    (tmp_path / "list.csv").write_text(text)
+    path = tmp_path / "register.toml"
+    form = form.format("stolen" if text is STOLEN else "registration")
+    said = f"[[lists]]\nname = 'x'\nfiles = ['list.csv']\nstatus = '{status}'\n{form}"
+    path.write_text(said)
+    held = Register()
+    held.add("x", [], status=EquipmentStatus[status.upper()])
+    if word is None:
+        assert load_register(path).register.counts()["x"] == {"exact": 2}
+    else:
+        with pytest.raises(FeedColumn, match=r"--where status=VALUE.*statuses that say the opposite"):
+            load_register(path)
+        path.write_text(f"{said}where = 'status={word}'\n")
+        assert load_register(path).register.counts()["x"] == {"exact": 1}
+    with Store.create(tmp_path / "store", held) as store:
+        if word is None:
+            apply(store, tmp_path / "list.csv", change="add")
+            assert store.counts()["x"] == {"exact": 2}
+        else:
+            with pytest.raises(FeedColumn, match=r"--where status=VALUE.*statuses that say the opposite"):
+                apply(store, tmp_path / "list.csv", change="add")
+            assert store.sequence == 0
+
+
 def test_deltas_of_pairs_for_a_list_without_any(tmp_path):
     held = Register()
     held.exempt("x", [], [])
