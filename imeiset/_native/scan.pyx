@@ -134,6 +134,7 @@ simd_follow(_choose)
 
 MAX_ROW = 1 << 30  # bytes
 MAX_PLACES = 16  # columns of identities
+SEEN_FEW = 256  # rows whose values need no table
 BATCH_ROWS = 16384  # rows, cells and keys of a batch stay in the second-level cache
 
 
@@ -310,10 +311,17 @@ cdef class Scanner:
         """For each of the watched columns, its values in rows that `read_keys` accepted since the last call,
         and how many rows have them. To be called before the next chunk."""
         cdef table_seen* seen = &self._shapes.seen
-        cdef int32_t count = seen.count
+        cdef int32_t count = seen.count, i
         found = []
         for place in range(seen.n):
             cells = self._seen_cells[place]
+            if count <= SEEN_FEW:  # as with few values, of which most rows have one
+                few = {}
+                for i in range(count):
+                    value = bytes(self._text[cells[0, i] : cells[1, i]])
+                    few[value] = few.get(value, 0) + self._seen_counts[i]
+                found.append(few)
+                continue
             group, values = self._grouped(cells[0, :count], cells[1, :count])
             counts = np.bincount(group, self._seen_counts[:count], len(values)).astype(np.int64)
             found.append(dict(zip(values, counts.tolist(), strict=True)))

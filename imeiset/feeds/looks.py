@@ -19,14 +19,17 @@ from .sample import rows_of
 from .watched import FEW, SHORT, WatchedColumn, is_imei
 
 _FIRST = 1 << 16  # bytes of the first rows
-_SAMPLE = 1 << 13  # bytes of a sample of later rows
-_GLANCE = 1 << 10
-_UNKNOWN_FEW = 4  # different words, none of them known, of a column that is watched all the same
+_LINES = 101
+_SAMPLE = 1 << 12  # bytes of a sample of later rows
+_GLANCE = 1 << 9
+_UNKNOWN_FEW = 4  # different words, none of them known, of a column without a title that is watched
 _NAMED = 8  # values that are named
 _TBCD_LEAST = 10  # numbers that begin as TBCD does
 _TBCD = re.compile("(?:53|68)[0-9]{12}(?:[0-9]{2})?")  # 35 and 86, the commonest beginnings, in TBCD
 _NUMBER = re.compile("[0-9]{14}(?:[0-9]{2})?")
+_SHORTEST = 15  # characters of an IMEI beyond doubt
 _IMEIS = re.compile(r"(?<![0-9])[0-9]{15}(?![0-9])")
+_LETTER = re.compile(r"[^\W\d_]")
 _SERIAL = re.compile("[0-9]{6}")
 _SERIALS = ("snr", "serial", "serialnumber", "serialno", "sn")
 _DAY = re.compile(r"[0-9]{1,2}[-/. ][0-9A-Za-z]{1,3}[-/. ](?:[0-9]{2}){1,2}(?:[T ].*)?")
@@ -111,9 +114,7 @@ class Watch:
         for at in (start, max(start, stop - _SAMPLE)):
             if not (begin := text.find(b"\n", at, stop) + 1):
                 continue
-            if self._parts & (
-                self._parts - 1
-            ):  # of most parts, only where there are more numbers than at first
+            if self._parts & (self._parts - 1):  # most parts: only where numbers are more than at first
                 some = text[begin : min(stop, begin + _GLANCE)]
                 if len(_IMEIS.findall(words.decoded(some))) <= self._numbers * (some.count(b"\n") + 1):
                     continue
@@ -128,7 +129,12 @@ class Watch:
 
     def _rows(self, text: bytes | bytearray) -> list[list[str]]:
         """The first rows of a text. Rows of another number of cells are left out."""
-        text = words.decoded(text[: text.rfind(b"\n", 0, _FIRST) + 1 or _FIRST]).encode()
+        stop = 0
+        for _ in range(_LINES):
+            if not (end := text.find(b"\n", stop, _FIRST) + 1):
+                break
+            stop = end
+        text = words.decoded(text[: stop or _FIRST]).encode()
         rows = rows_of(text, self._whole.delimiter.decode())
         return [row for row in rows if len(row) <= self._whole.most + 1]
 
@@ -161,8 +167,7 @@ class Watch:
         filled = [value for value in values if not words.is_absent(value)]
         few = len(values) <= FEW and all(len(value) <= SHORT for value in values)
         known = any(words.meaning(value) or words.code_of(value) for value in filled)
-        letters = any(any(map(str.isalpha, value)) for value in filled)
-        unknown_few = letters and len(values) <= _UNKNOWN_FEW
+        unknown_few = title is None and len(values) <= _UNKNOWN_FEW and any(map(_LETTER.search, filled))
         if (
             found.titled
             or not filled
@@ -184,6 +189,8 @@ class Watch:
 
     def _look_for_imeis(self, place: int, cells: list[str]) -> None:
         """Refuse a column of IMEIs that is not read, or name it, if columns were asked for."""
+        if max(map(len, cells), default=0) < _SHORTEST:
+            return
         filled = [cell for cell in cells if not words.is_absent(cell)]
         if 2 * sum(map(is_imei, filled)) > len(filled):
             self._found_imeis(place, filled)
