@@ -205,10 +205,12 @@ def _chunk(array: Any, dictionaries: "_Dictionaries", start: int = 0, stop: int 
             return _chunk(array.child(0), dictionaries, rows.at.start, rows.at.stop)
     if view.dictionary is not None:
         return _DictionaryChunk(*given, dictionaries)
+    # Dates, times and durations are stored as int64, and are not keys.
+    held = "dates or times" if array.schema.format.startswith("t") else view.storage_type
     for kind, storages in _KINDS.items():
-        if view.storage_type in storages:
+        if held in storages:
             return kind(*given)
-    raise TypeError(f"expected {ACCEPTED}, got one of {view.storage_type}")
+    raise TypeError(f"expected {ACCEPTED}, got one of {held}")
 
 
 class _Chunk:

@@ -262,6 +262,9 @@ def test_one_dictionary_is_parsed_once():
 @pytest.mark.parametrize(
     "column",
     [pa.array([1.5]), pa.array([True]), pa.array([1], pa.int32()), pa.array([[GOOD]]),
+     pa.array([1], pa.timestamp("ms")), pa.array([1], pa.timestamp("s", "UTC")), pa.array([1], pa.date64()),
+     pa.array([1], pa.date32()), pa.array([1], pa.time64("us")), pa.array([1], pa.duration("s")),
+     pa.array([1], pa.timestamp("s")).dictionary_encode(), pa.array([1], pa.decimal128(15, 0)),
      pa.table({"a": [GOOD], "b": [1]}),
      pa.StructArray.from_arrays([pa.array([GOOD])], ["a"], mask=pa.array([True]))],
     ids=lambda column: str(getattr(column, "type", "table")),
