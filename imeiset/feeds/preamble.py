@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..errors import FeedColumn
 from .formats import FORMATS, plain
 from .options import Options
-from .sample import DELIMITERS, Tables, filled, layout_of, rows_of, tables_of, usual
+from .sample import DELIMITERS, SAMPLE, Tables, filled, layout_of, rows_of, tables_of, usual
 from .titles import (
     DAMAGED,
     KNOWN,
@@ -29,6 +29,7 @@ _LINES = 20  # among which the header is looked for
 _DATE = re.compile(  # 2024-11-29, 29.11.24, 10:15:00
     r"(?<!\d)(?:\d{4}([-/.])\d\d?\1\d\d?|\d\d?([-/.])\d\d?\2(?:\d{4}|\d\d)|\d\d?:\d\d(?::\d\d)?)(?!\d)"
 )
+_LONG = re.compile(rb"\d{10}")  # no titles, see `titles.is_numeric`
 _DAY = re.compile(r"(?<!\d)(?:19|20)\d{6}(?!\d)")
 _IRREGULAR = re.compile(rb"[0-9A-Fa-f*#]{1,16}[ \t\r]*\n?")
 
@@ -141,12 +142,14 @@ class _Header(NamedTuple):
 
 def _above_header(path: str, text: bytes | bytearray, before: int, options: Options) -> Preamble:
     """What is above the header, if that is one of the first lines. before: the lines above the text."""
-    lines, headers, start = list(islice(io.BytesIO(text), _LINES)), [], 0
+    lines, header, start = list(islice(io.BytesIO(text), _LINES)), None, 0
     for number, line in enumerate(lines):
-        if not _says_nothing(line) and (header := _header(text, number, start, options)):
-            headers.append(header)
+        found = None if _says_nothing(line) else _header(text, number, start, options)
+        if found and (header is None or found.known):
+            header = found
+        if header and header.known:
+            break
         start += len(line)
-    header = next((one for one in headers if one.known), headers[0] if headers else None)
     if header is None or not header.number:
         return NOTHING_ABOVE
     others = {at: line for at, line in enumerate(lines[: header.number]) if not _says_nothing(line)}
@@ -170,10 +173,13 @@ def _says_nothing(line: bytes) -> bool:
 def _header(text: bytes | bytearray, number: int, start: int, options: Options) -> _Header | None:
     """The line at this place as a header. None if it does not name the identity, or has fewer cells than the
     rows below; or if it is not the first, and no cell below that title is like an identity."""
-    line = text[start : text.find(b"\n", start) + 1 or len(text)]
-    if number and not any(_named(rows_of(line, one)[0], options)[0] for one in DELIMITERS):
-        return None  # for the many lines that are rows
-    tables = tables_of(text[start:])
+    if number:  # most lines are rows
+        line = text[start : text.find(b"\n", start) + 1 or len(text)]
+        if not isinstance(_asked(options), str) and _LONG.search(line):
+            return None
+        if not any(_named(rows_of(line, one)[0], options)[0] for one in DELIMITERS):
+            return None
+    tables = tables_of(text[start : start + SAMPLE])
     for delimiter, (titles, *rows) in _layouts(tables, options):
         places, known = _named(titles, options)
         alone = len(titles) == 1

@@ -7,26 +7,37 @@ from itertools import islice
 
 DELIMITERS = ",;\t|"
 Tables = dict[str, list[list[str]]]
-_SAMPLE = 1 << 16  # bytes looked at
+SAMPLE = 1 << 16  # bytes looked at
 _SAMPLE_ROWS = 100
 
 
 def rows_of(text: bytes | bytearray, delimiter: str) -> list[list[str]]:
-    """The first rows of a text; its first line is not a comment, nor are others with as many cells. Without a
-    delimiter a row is one cell."""
-    if not delimiter:
-        return [[",".join(row)] for row in rows_of(text, ",")]
-    whole = text[:_SAMPLE]
+    """The first rows of a text; its first line is not a comment, nor are others with the cells of most.
+    Without a delimiter a row is one cell."""
+    rows = _rows(_lines(text), delimiter or ",")
+    return rows if delimiter else [[",".join(row)] for row in rows]
+
+
+def tables_of(text: bytes | bytearray) -> Tables:
+    """The first rows of a text, by delimiter."""
+    lines = _lines(text)
+    return {delimiter: _rows(lines, delimiter) for delimiter in DELIMITERS}
+
+
+def _lines(text: bytes | bytearray) -> list[str]:
+    whole = text[:SAMPLE]
     if b"\n" in whole:
         whole = whole[: whole.rindex(b"\n")]  # what follows may be half a line
     # A lone CR ends no line for the scanner, but would for the csv module.
-    decoded = whole.decode(errors="replace").replace("\r\n", "\n").replace("\r", " ")
-    first, *others = decoded.split("\n")
-    cut = first.count(delimiter) or -1
-    rest = (line for line in others if not line.startswith("#") or line.count(delimiter) == cut)
-    lines = [f"{line}\n" for line in (first, *rest)]
-    rows = filter(None, csv.reader(lines, delimiter=delimiter))
-    return list(islice(rows, _SAMPLE_ROWS))
+    return whole.decode(errors="replace").replace("\r\n", "\n").replace("\r", " ").split("\n")
+
+
+def _rows(lines: list[str], delimiter: str) -> list[list[str]]:
+    cells = usual(line.count(delimiter) for line in lines[:_SAMPLE_ROWS])[0] or -1
+    given = (
+        f"{line}\n" for line in lines if line[:1] != "#" or line.count(delimiter) == cells or line is lines[0]
+    )
+    return list(islice(filter(None, csv.reader(given, delimiter=delimiter)), _SAMPLE_ROWS))
 
 
 def filled(row: list[str]) -> int:
@@ -37,11 +48,6 @@ def filled(row: list[str]) -> int:
 def usual(widths: Iterable[int]) -> tuple[int, int]:
     """The width that most rows have, and how many; zeros of no rows."""
     return next(iter(Counter(widths).most_common(1)), (0, 0))
-
-
-def tables_of(text: bytes | bytearray) -> Tables:
-    """The first rows of a text, by delimiter."""
-    return {delimiter: rows_of(text, delimiter) for delimiter in DELIMITERS}
 
 
 def layout_of(tables: Tables) -> tuple[bytes, list[list[str]]]:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ..errors import FeedColumn, mask_text
-from .formats import CHANGE, Format, plain, recognise
+from .formats import CHANGE, FORMATS, Format, plain, recognise
 from .options import Options
 from .sample import DELIMITERS, Tables
 from .words import is_absent
@@ -47,6 +47,7 @@ NUMBER = re.compile(  # as long as an IMEI, or what Excel made of it
 )
 
 
+_OF_BLOCKS = {plain(one.columns[0]) for one in FORMATS.values() if one.identity != "imei"}
 DAMAGED = 6  # digits from which on a cell may be an identity, damaged perhaps
 
 
@@ -73,8 +74,10 @@ def _speaks(title: str) -> bool:
 
 def of_blocks(titles: Sequence[str]) -> Format | None:
     """The format of a list of TACs or ranges that has these titles; None of another list, or of a row."""
+    if not _OF_BLOCKS & {*map(plain, titles)} or any(map(is_numeric, titles)):
+        return None
     form = recognise(list(titles))
-    return form if form and form.identity != "imei" and not any(map(is_numeric, titles)) else None
+    return form if form and form.identity != "imei" else None
 
 
 def delimiter_of(tables: Tables, column: str | None) -> str:
