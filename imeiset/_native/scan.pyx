@@ -22,8 +22,9 @@ cdef extern from "c/scan.h" nogil:
     struct scan_dialect:
         uint8_t delimiter
         bint comments, irregular, shorter
-        int32_t max_row, needed, fewest, most, n_wanted, identity, digits
+        int32_t max_row, needed, fewest, most, n_wanted, n_identities, digits
         const int32_t *wanted
+        const int32_t *identities
 
     struct scan_state:
         int32_t position, lines
@@ -148,8 +149,8 @@ cdef class Scanner:
     first_line: the number of the text's first line. fewest, most: the cells of a whole row, other rows being
     flawed; empty cells at its end may be more, and where `shorter`, less than `fewest` will do. needed: those
     without which a row is too short; None: all that are wanted. identities: the places of the identities
-    among the wanted columns, digits: how many one has at least; a quoted cell that hides a row with such a
-    first one is a flaw. restored, tbcd: see taking.h. For `read_keys`, status: the place of that which has to
+    among the wanted columns, digits: how many one has at least; a quoted cell that hides a row with one is
+    a flaw. restored, tbcd: see taking.h. For `read_keys`, status: the place of that which has to
     be one of `counting`, lower case; None: every row counts. watched: places of cells that `seen` counts.
 
     Call `feed` with a chunk, then `batch` until it returns 0. The next chunk begins with the last
@@ -216,7 +217,8 @@ cdef class Scanner:
         self._dialect.most = most
         self._dialect.wanted = &self._wanted[0]
         self._dialect.n_wanted = wanted.size
-        self._dialect.identity = self._wanted[self._identities[0]]
+        self._dialect.identities = &self._identities[0]
+        self._dialect.n_identities = len(identities)
         self._dialect.digits = digits
         self._taking.restored = restored
         self._taking.tbcd = tbcd

@@ -124,6 +124,37 @@ def test_lines_that_a_quoted_cell_cuts(text, flaws, ending):
         assert [flaw for _, flaw, _, _ in rows] == flaws
 
 
+@pytest.mark.parametrize(
+    ("text", "flaws"),
+    [
+        (b'A,A,"lost\n,A,x\n,A,5"', [QUOTE, 0, 0]),  # where one of the identities is blank
+        (b',,"lost\nA,,x\n,,5"', [QUOTE, 0, 0]),
+        (b'"lost,A,\n5",A,x', [QUOTE, 0]),
+        (b'"lost\n5",A,x', [0]),
+        (b'A,"A\nx",A', [0]),
+    ],
+)
+def test_a_quoted_cell_hides_no_row_of_several_identities(text, flaws):
+    text = text.replace(b"A", b"490154203237518")
+    for wanted in ((0, 1), (1, 0)):
+        rows, _, _ = scan(text, b",", (0, 1), fewest=3, most=3, identities=wanted)
+        assert [flaw for _, flaw, _, _ in rows] == flaws
+
+
+@pytest.mark.parametrize(
+    ("text", "flaws"),
+    [
+        (b'A,"lost\nA,x\nA",y', [QUOTE, 0, 0]),
+        (b'A,"lost\nA,x\nA,y"', [QUOTE, 0, 0]),
+        (b'A,"see\nA\nor x",y,z', [0]),  # one cell is no sign of a row
+    ],
+)
+def test_a_quoted_cell_hides_no_short_row(text, flaws):
+    text = text.replace(b"A", b"490154203237518")
+    rows, _, _ = scan(text, b",", (0,), fewest=4, most=4, needed=1, shorter=True)
+    assert [flaw for _, flaw, _, _ in rows] == flaws
+
+
 def test_a_quoted_cell_hides_no_row_of_one_cell_or_of_a_tac():
     assert [row[1] for row in scan(b'"490154203237518\n356938035643809"\n', b"", fewest=1, most=1)[0]] == [
         QUOTE,

@@ -546,12 +546,23 @@ def test_no_row_gives_another_status_than_its_own(tmp_path):
     assert found == [list(row) for row in zip(plain, words, strict=True)]
 
 
+@pytest.mark.parametrize("end", [b"\r\r\n", b"\r\r"])
+@pytest.mark.parametrize("cell", [b"1", b"1,", b"", b"1,,"])
+def test_no_cr_of_a_line_end_cuts_a_row(tmp_path, cell, end):
+    """Readers that take each CR for a line end would find the status in a row of its own."""
+    row = dirty.LISTED[0].encode()
+    (tmp_path / "in.csv").write_bytes(b"imei,x%b%b,%b%b" % (end.ljust(3, b"\n"), row, cell, end))
+    assert screen(tmp_path / "in.csv", LISTED, output=tmp_path / "out.csv").hits == 1
+    want = b"imei,x,status\n%b,%b,listed\n" % (row, cell.rstrip(b","))
+    assert (tmp_path / "out.csv").read_bytes() == want
+
+
 # ---- the kernel ----
 
 
 def annotated(row, flaw, word, delimiter, cells):
     """What `annotate` makes of a row with a word."""
-    row = row.removesuffix(b"\r")
+    row = row.rstrip(b"\r")
     if not cells:
         return row + word
     unclear = flaw == RowFlaw.BROKEN_QUOTE or (flaw and b"\r" in row)

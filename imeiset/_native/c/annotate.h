@@ -61,7 +61,7 @@ ALWAYS_INLINE struct annotate_kept annotate_kept(const uint8_t *text, const stru
                                                  const struct annotate_words *words) {
     const uint8_t *from = text + row->start, delimiter = words->delimiter;
     int32_t length = row->end - row->start, delimiters = 0, quotes = 0;
-    length -= length > 0 && from[length - 1] == '\r'; /* before the line end */
+    while (length > 0 && from[length - 1] == '\r') length--; /* before the line end */
     struct annotate_kept kept = {length, length, 0, -1};
     if (!words->cells) return kept;
     for (int32_t i = 0; i < length; i++) {

@@ -52,7 +52,8 @@ struct scan_dialect {
     int32_t fewest, most;    /* cells of a whole row, not counting empty ones at its end beyond `most` */
     const int32_t *wanted;   /* ascending column numbers from 0 */
     int32_t n_wanted;
-    int32_t identity, digits; /* its column, and how many it has at least */
+    const int32_t *identities; /* places of their columns among the wanted ones */
+    int32_t n_identities, digits; /* how many one has at least */
 };
 
 struct scan_state {
@@ -170,10 +171,18 @@ static inline int32_t scan_line_end(const uint8_t *text, int32_t start, int32_t 
     return newline ? (int32_t)(newline - text) : end;
 }
 
-/* Whether a line looks like a row: has its cells, and as many digits in that of the identity as one has. The
- * latter ends before `close`, where a quote is, or is all of the line. cells: those before `start`. */
+static bool scan_is_identity(const struct scan_dialect *dialect, int32_t column) {
+    for (int32_t i = 0; i < dialect->n_identities; i++)
+        if (dialect->wanted[dialect->identities[i]] == column) return true;
+    return false;
+}
+
+/* Whether a line looks like a row: has its cells, two at least, and in that of an identity as many digits as one has.
+ * The latter ends before `close`, where a quote is, or is all of the line. cells: those before `start`. */
 static bool scan_like_row(const struct scan_dialect *dialect, const uint8_t *text, int32_t start, int32_t end,
                           int32_t close, int32_t cells) {
+    const int32_t two = dialect->needed < 2 ? 2 : dialect->needed;
+    const int32_t fewest = dialect->shorter && two < dialect->fewest ? two : dialect->fewest;
     int32_t digits = 0, filled = cells;
     bool identity = false, blank = true, quoted = false;
     for (int32_t at = start; at <= end; at++) {
@@ -183,23 +192,24 @@ static bool scan_like_row(const struct scan_dialect *dialect, const uint8_t *tex
             if (at > close && text[at] == '"') quoted = !quoted && text[at - 1] == dialect->delimiter;
             continue;
         }
-        if (cells == dialect->identity && (at <= close || (!cells && at == end)))
-            identity = digits >= dialect->digits;
+        if (digits >= dialect->digits && (at <= close || (!cells && at == end)))
+            identity |= scan_is_identity(dialect, cells);
         cells++;
         if (!blank) filled = cells;
         digits = 0;
         blank = true;
     }
-    return identity && cells >= dialect->fewest && filled <= dialect->most;
+    return identity && cells >= fewest && filled <= dialect->most;
 }
 
 /* Whether a quoted cell of several lines, the `column`th of a row, hides another row. open, close: its quotes;
- * end: where the line of the latter ends. Of the lines that it cuts, the first hides one if its identity would
- * come after `open`, the last if it would before `close`. */
+ * end: where the line of the latter ends. Of the lines that it cuts, the first hides one if an identity would
+ * come after `open`, the last if one would before `close`. */
 static bool scan_hides_row(const struct scan_dialect *dialect, const uint8_t *text, int32_t column, int32_t open,
                            int32_t close, int32_t end) {
     int32_t stop = scan_line_end(text, open, close), start = stop + 1;
-    if (dialect->identity > column && scan_like_row(dialect, text, open + 1, stop, close, column)) return true;
+    const uint8_t *next = memchr(text + open, dialect->delimiter, (size_t)(stop - open));
+    if (next && scan_like_row(dialect, text, (int32_t)(next - text) + 1, stop, close, column + 1)) return true;
     for (; start <= close; start = stop + 1) {
         stop = scan_line_end(text, start, close);
         if (scan_like_row(dialect, text, start, stop < close ? stop : end, close, 0)) return true;
