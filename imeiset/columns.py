@@ -154,6 +154,18 @@ def tac_texts(keys: Keys) -> NDArray[np.bytes_]:
     return texts.reshape(-1).view("S8")
 
 
+def unambiguous(
+    column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore"
+) -> tuple[Keys, Statuses]:
+    """As `parse`; raises ImeiError, with its position, for the first row that is AMBIGUOUS."""
+    column = materialized(column)
+    keys, status = parse(column, digits=digits, check_digit=check_digit)
+    if status.any() and (refused := np.flatnonzero(np.isin(status, AMBIGUOUS))).size:
+        row = int(refused[0])
+        raise error_at(column, row, int(status[row]), digits=digits)
+    return keys, status
+
+
 def keys_of(column: object, *, digits: int = 14, check_digit: CheckDigit = "ignore") -> Keys:
     """The keys of a column, as `parse` gives them; raises ImeiError, with its position, for the first
     row that is malformed."""

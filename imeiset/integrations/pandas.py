@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from imeiset import Screener, are_valid, parse
+from imeiset import Screener
+from imeiset.columns import unambiguous
 from imeiset.errors import ExtraMissing
 
 try:
@@ -53,7 +54,7 @@ class ImeiAccessor:
         >>> pd.Series(["490154203237518", "490154203237519"]).imei.is_valid().tolist()
         [True, False]
         """
-        return self._like(are_valid(self._column, digits=digits))
+        return self._like(unambiguous(self._column, digits=digits, check_digit="require")[1] == 0)
 
     @property
     def tac(self) -> "pd.Series[Any]":
@@ -69,7 +70,7 @@ class ImeiAccessor:
         >>> pd.Series(["490154203237518", "n/a"]).imei.tac.tolist()
         ['49015420', nan]
         """
-        keys, status = parse(self._column)
+        keys, status = unambiguous(self._column)
         codes, tacs = pd.factorize(np.where(status == 0, keys // 10**6, 10**8))
         names = [None if tac == 10**8 else f"{tac:08d}" for tac in tacs.tolist()]
         if None in names:

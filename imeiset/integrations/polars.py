@@ -15,7 +15,8 @@ A path is opened where the query runs, and mapped once per process.
 from collections.abc import Callable
 from typing import Any
 
-from imeiset import ImeiError, Screener, are_valid, tacs, to_arrow
+from imeiset import ImeiError, Screener, to_arrow
+from imeiset.columns import tac_texts, unambiguous
 from imeiset.errors import ExtraMissing
 
 try:
@@ -52,7 +53,7 @@ class ImeiExpr:
         >>> frame.select(pl.col("imei").imei.is_valid()).to_series().to_list()
         [True, False]
         """
-        return self._map(lambda s: are_valid(s, digits=digits), pl.Boolean)
+        return self._map(lambda s: unambiguous(s, digits=digits, check_digit="require")[1] == 0, pl.Boolean)
 
     def tac(self, *, digits: int = 14) -> "pl.Expr":
         """The Type Allocation Codes, the first 8 digits.
@@ -73,7 +74,7 @@ class ImeiExpr:
         >>> frame.select(pl.col("imei").imei.tac()).to_series().to_list()
         ['49015420', None]
         """
-        return self._map(lambda s: to_arrow(tacs(s, digits=digits)), pl.String)
+        return self._map(lambda s: to_arrow(tac_texts(unambiguous(s, digits=digits)[0])), pl.String)
 
     def is_in(self, listed: Any, *, malformed: bool | None = None, digits: int = 14) -> "pl.Expr":
         """Which rows are in a set, or blacklisted by a register or a store.

@@ -117,6 +117,8 @@ def test_integers_with_their_check_digit(dtype):
         for expression in (
             *(IMEI.imei.is_in(listed, malformed=malformed) for malformed in (None, False, True)),
             IMEI.imei.status(listed),
+            IMEI.imei.is_valid(),
+            IMEI.imei.tac(),  # that of an IMEI which lost its zero would be another
         ):
             with pytest.raises(pl.exceptions.ComputeError, match="row 1: an integer of 15 digits"):
                 frame.sort("device").select(expression)
