@@ -134,6 +134,8 @@ def _place_of(path: str, found: Dialect, column: str | int) -> int:
 
 def of_table(path: str, titles: Sequence[str], options: Options) -> Dialect:
     """The layout of a table that has titles as a part of its format, by the rules of text."""
+    if options.skip:
+        raise FeedColumn(path, f"text, of which the first {options.skip:,} lines are skipped", "a table")
     found = _layout_of(path, {",": [list(titles)]}, options, headed=True)
     return asked(path, placed(replace(found, delimiter=b",")), options)
 

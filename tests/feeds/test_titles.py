@@ -120,6 +120,14 @@ def test_columns_asked_for(tmp_path, column):
     assert (first == str([A])) == (set(asked) <= {"serial", 2, "n"} and asked != (2, "serial"))
 
 
+def test_a_table_has_no_lines_to_skip(tmp_path):
+    said = list(doors(tmp_path, ["imei", "n"], [A, "x"], skip=1))
+    tables = [said.pop(place) for place in (7, 3, 2)]
+    assert said == [[A]] * 5  # a row without a header
+    assert len(set(tables)) == 1
+    assert "text, of which the first 1 lines are skipped, got a table" in tables[0]
+
+
 def test_the_first_rows_of_a_table(tmp_path):
     pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     table = pa.table({"imei": [A, None, C], "n": [1, 2, 3], "of": [[1], [], None]})
