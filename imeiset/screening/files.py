@@ -38,9 +38,9 @@ def screen(
 
     A malformed row, one with more cells than the header, or one that ends before the IMEI, is not a hit: its
     status says why. In the output, rows keep their order and their bytes; blank lines, comments and lines
-    above the header are left out. The status stands under its title: blank cells are left out or added at
-    the end of a row, cells that are too many stand after it, and a row whose cells cannot be told, for a
-    stray quote or CR, is quoted.
+    above the header are left out. The status stands under its title, `status_2` where the records have a
+    `status`: blank cells are left out or added at the end of a row, cells that are too many stand after it,
+    and a row whose cells cannot be told, for a stray quote or CR, is quoted.
 
     Parameters
     ----------

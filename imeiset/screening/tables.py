@@ -23,7 +23,7 @@ from ..feeds.extras import extra
 from ..feeds.options import Options
 from ..feeds.sources import Source, size_of
 from .tally import Cells, FileTally, Screened, Tally
-from .texts import Records, of_imeis
+from .texts import Records, names_of_columns, of_imeis, titles_of_answers
 
 TABLES = (".parquet", ".pq")
 BATCH = 1 << 17  # rows of a table
@@ -205,10 +205,11 @@ class TableScreen:
         if self._writer is None:
             words = self._words.type
             kind = self._pa.dictionary(self._pa.uint8(), words) if self._to_table else words
-            self._schema, added = schema, [self._pa.field("status", kind)]
+            status, status_column = titles_of_answers(schema.names)
+            self._schema, added = schema, [self._pa.field(status, kind)]
             if len(places) > 1:
-                self._titles = self._pa.array([schema.names[place] for place in places])
-                added.append(self._pa.field("status_column", self._pa.string()))
+                self._titles = self._pa.array(names_of_columns(schema.names, places))
+                added.append(self._pa.field(status_column, self._pa.string()))
             self._written = self._pa.schema([*schema, *added], schema.metadata)
             make = (
                 _module("pyarrow.parquet").ParquetWriter

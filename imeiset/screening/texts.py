@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import chain
@@ -15,6 +15,7 @@ from .._native.scan import Scanner, annotate
 from .._threads import in_order
 from ..errors import FeedColumn, FeedEmpty, FeedEncoding, FeedLimit
 from ..feeds.dialect import Dialect, sniff
+from ..feeds.formats import plain
 from ..feeds.options import MAX_LINE, Options
 from ..feeds.reader import MAX_RETURNS, header_of
 from ..feeds.report import RowFlaw
@@ -137,7 +138,7 @@ class TextScreen:
                 raise FeedColumn(path, "the header of the first file", "another")
             return
         self._header = title, delimiter, len(columns)
-        names = [dialect.titles[place] if dialect.header else str(place + 1) for place in columns]
+        names = names_of_columns(dialect.titles, columns)
         of_column = [_cell(name, delimiter) for name in names] if len(names) > 1 else [b""]
         for answer, (code, word) in enumerate(self._tally.words.items()):
             self._answers[code] = answer * len(columns)
@@ -146,8 +147,8 @@ class TextScreen:
                     name = name if code not in self._tally.flaws or not name else delimiter
                     self._words[answer * len(columns) + place] = delimiter + word.encode() + name + b"\n"
         if self._output and dialect.header:
-            more = delimiter + b"status_column" if len(columns) > 1 else b""
-            self._output.write(title + delimiter + b"status" + more + b"\n")
+            added = titles_of_answers(dialect.titles)[: 1 if len(columns) == 1 else 2]
+            self._output.write(delimiter.join((title, *map(str.encode, added))) + b"\n")
 
     def _screen(self, path: str, dialect: Dialect, batch: Batch) -> tuple[bytes, Screened, int]:
         """The annotated text of a batch, and what was found in it."""
@@ -162,6 +163,25 @@ class TextScreen:
                 answers += found.columns.astype(np.uint8)
             out = annotate(text, rows, answers, self._words, dialect.delimiter, dialect.most)
         return out, found, batch.position
+
+
+def titles_of_answers(titles: Sequence[str]) -> list[str]:
+    """The titles of the status and of its column: with a number where records have such a title, as a status
+    of theirs would pass for the answer."""
+    taken = set(map(plain, titles))
+    wanted = (
+        (word, *(f"{word}_{n}" for n in range(2, len(titles) + 2))) for word in ("status", "status_column")
+    )
+    return [next(one for one in some if plain(one) not in taken) for some in wanted]
+
+
+def names_of_columns(titles: Sequence[str], columns: Sequence[int]) -> list[str]:
+    """What the columns of IMEIs are called: by title, or by number where two have the same, or one that is not
+    UTF-8."""
+    names = [titles[place].strip() for place in columns] if titles else [""]
+    if len({*names}) == len(columns) and all(names) and "\ufffd" not in "".join(names):
+        return names
+    return [str(place + 1) for place in columns]
 
 
 def _cell(name: str, delimiter: bytes) -> bytes:

@@ -546,6 +546,40 @@ def test_no_row_gives_another_status_than_its_own(tmp_path):
     assert found == [list(row) for row in zip(plain, words, strict=True)]
 
 
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
+@pytest.mark.parametrize(
+    ("titles", "added"),
+    [
+        ("imei,status", ["status_2"]),
+        ("imei,Status,STATUS 2", ["status_3"]),
+        ("imei,imei2,status_column", ["status", "status_column_2"]),
+        ("imei,statuses", ["status"]),
+    ],
+)
+def test_no_status_of_records_passes_for_the_answer(tmp_path, name, titles, added):
+    """The output of a screening may be screened again, against another list."""
+    columns = [1, 2] if len(added) > 1 else 1
+    row = ["", dirty.LISTED[0]] if len(added) > 1 else [dirty.LISTED[0]]
+    row += ["not listed"] * (titles.count(",") + 1 - len(row))
+    (tmp_path / "in.csv").write_text(f"{titles}\n{','.join(row)}\n")
+    screen(tmp_path / "in.csv", LISTED, column=columns, output=tmp_path / name)
+    want = dict(zip([*titles.split(","), *added], [*row, "listed", "imei2"], strict=False))
+    if name.endswith(".csv"):
+        with (tmp_path / name).open(newline="") as file:
+            assert list(csv.DictReader(file)) == [want]
+    else:
+        pq = pytest.importorskip("pyarrow.parquet")
+        assert pq.read_table(tmp_path / name).to_pylist() == [want]
+
+
+def test_columns_of_one_title_are_named_by_number(tmp_path):
+    for titles in (b"imei,IMEI", b"imei,imei ", b"imei\xe8,imei\xe9", b"imei,"):
+        (tmp_path / "in.csv").write_bytes(b"%b\n,%b\n" % (titles, dirty.LISTED[0].encode()))
+        screen(tmp_path / "in.csv", LISTED, column=[1, 2], output=tmp_path / "out.csv")
+        want = b"IMEI" if titles == b"imei,IMEI" else b"2"
+        assert (tmp_path / "out.csv").read_bytes().endswith(b",listed,%b\n" % want)
+
+
 @pytest.mark.parametrize("end", [b"\r\r\n", b"\r\r"])
 @pytest.mark.parametrize("cell", [b"1", b"1,", b"", b"1,,"])
 def test_no_cr_of_a_line_end_cuts_a_row(tmp_path, cell, end):
