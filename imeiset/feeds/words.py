@@ -316,11 +316,20 @@ def _spelt(word: str) -> Iterator[bytes]:
 
 def change_of(value: str, *, blocklist: bool = True) -> Literal["add", "remove", "update"] | None:
     """The change that a value says; None if it says none for sure. In a blocklist, words that block add, and
-    those that clear remove."""
-    says = meaning(value, titled=True)
+    those that clear remove. What is said of another list, or denied, is not sure: 'removed from whitelist',
+    'not blocked'."""
+    words = _TOKEN.findall(folded(value))
+    says, each = meaning(value), {_meaning(word, False) for word in words}
+    if says is None and len(words) == 1:  # 'alta', 'del'; but 'cancelled' may be said of a removal
+        says = meaning(value, titled=True)
+        says = says if says in _CHANGES else None
+    changes = each & _CHANGES.keys()
+    elsewhere = changes and each & {"grey", "clears" if blocklist else "blocks"}
+    if says is None or len(changes) > 1 or elsewhere or {"blocks", "clears"} <= each or _NOT & {*words}:
+        return None
     if blocklist and says in _AS_CHANGES:
         return _AS_CHANGES[says]
-    return _CHANGES.get(says) if says else None
+    return _CHANGES.get(says)
 
 
 _CHANGES: dict[Meaning, Literal["add", "remove", "update"]] = {

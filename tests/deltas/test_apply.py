@@ -455,9 +455,31 @@ def test_conflicts_are_those_of_row_by_row(rows, there, what):
         assert other in one
 
 
+NEITHER = (
+    *(
+        "not removed",
+        "not blocked",
+        "pending",
+        "cancelled",
+        "removal cancelled",
+        "lifted",
+        "ended",
+        "revoked",
+    ),
+    *("remove/add", "add - removed", "new status: removed", "unblocked to blocked", "update or delete"),
+    *("removed from greylist", "re-added", "unremove", "request denied to add", "no change"),
+)
+
+
 @pytest.mark.parametrize(
     ("value", "blocks", "clears"),
     [
+        ("removed from blacklist", "remove", None),
+        ("removed from whitelist", None, "remove"),
+        ("added to blacklist", "add", None),
+        ("added to whitelist", None, None),
+        ("Alta", "add", "add"),
+        ("baja", "remove", "remove"),
         ("blocked", "add", None),
         ("Unblocked", "remove", None),
         ("recovered", "remove", None),
@@ -468,7 +490,7 @@ def test_conflicts_are_those_of_row_by_row(rows, there, what):
             (code, None, None)
             for code in ("0", "1", "A", "D", "I", "R", "U", "yes", "true", "active", "-", "x")
         ),
-        *((value, None, None) for value in ("not removed", "pending")),
+        *((value, None, None) for value in NEITHER),
     ],
 )
 def test_words_of_changes(tmp_path, delta, value, blocks, clears):
