@@ -99,6 +99,9 @@ def _table(report: "ScreenReport") -> "Table":
         table.add_row(f"  {word}", f"{count:,}", "", style="yellow" if word.startswith("malformed") else "")
     for place, (name, count) in enumerate(report.lists.items() if len(report.lists) > 1 else ()):
         table.add_row("" if place else "hits by list", f"{count:,}", printable(name))
+    if report.malformed and not any(word.startswith("malformed") for word in report.words):
+        note = "not IMEIs, which got what the policy says of such"
+        table.add_row("malformed", f"{report.malformed:,}", note, style="yellow")
     for suspects, note in (
         (report.lost_zeros, "14 digits that are 15 with a zero before them"),
         (report.lost_zeros_imeisv, "15 digits that may be an IMEISV without its zero"),

@@ -33,6 +33,8 @@ class ScreenReport:
         The files.
     rows, hits : int
         Records, and those that are listed (of a register: black- or greylisted).
+    malformed : int
+        Records whose status is that of something that is not an IMEI, whatever a policy says that such get.
     words : dict of str to int
         Rows by status, malformed ones by reason. Their sum is `rows`.
     lists : dict of str to int
@@ -62,6 +64,7 @@ class ScreenReport:
     inputs: list[str] = field(default_factory=list)
     rows: int = 0
     hits: int = 0
+    malformed: int = 0
     words: dict[str, int] = field(default_factory=dict)
     lists: dict[str, int] = field(default_factory=dict)
     tacs: dict[str, int] = field(default_factory=dict)
@@ -175,6 +178,7 @@ class Screened(NamedTuple):
     columns: NDArray[np.intp] | None  # which of several columns decided
     by_list: NDArray[np.int64]  # hits; the first: by none
     by_tac: NDArray[np.uint64]  # the TACs of hits, and how many each has
+    malformed: int  # rows to which the policy says what such get
     understood: bool  # whether a row has an IMEI, or a text that the list keeps
     digits: tuple[int, ...]
     lost: tuple[Suspects, ...]
@@ -206,6 +210,7 @@ class Tally:
         self._by_list = np.zeros(len(self._lists) + 1, np.int64)
         self._by_tac: list[NDArray[np.uint64]] = []
         self._pending = 0
+        self._settled = 0
         self.lost = (Suspects(), Suspects())
 
     def screened(
@@ -219,6 +224,7 @@ class Tally:
         answers = [self._screener.decided(*cells[:3]) for cells in columns]
         codes, lists, keys, places = self._decided(columns, answers)
         understood = self._understood(columns, answers)
+        settled = self._settled_rows(columns, lists, places, flaws) if self._policy else 0
         if flaws is not None:
             codes = np.where(flaws, flaws, codes).astype(np.uint8)
         hits = self.is_hit[codes]
@@ -231,7 +237,7 @@ class Tally:
                 suspects.add(count, path, list(map(line, rows)))
         digits = tuple(map(sum, zip(*(cells.digits for cells in columns), strict=True)))
         by_code = np.bincount(codes, minlength=256)
-        return Screened(codes, by_code, places, by_list, by_tac, understood, digits, lost)
+        return Screened(codes, by_code, places, by_list, by_tac, settled, understood, digits, lost)
 
     def _decided(
         self, columns: Sequence[Cells], answers: Sequence[tuple[Codes, Lists]]
@@ -250,6 +256,20 @@ class Tally:
         keys = np.stack([cells.keys for cells in columns])[worst, rows]
         return codes, lists, keys, worst
 
+    def _settled_rows(
+        self,
+        columns: Sequence[Cells],
+        lists: Lists,
+        places: NDArray[np.intp] | None,
+        flaws: NDArray[np.int32] | None,
+    ) -> int:
+        """How many rows got what the policy says of malformed ones."""
+        status = columns[0].status
+        if places is not None:
+            status = np.stack([cells.status for cells in columns])[places, np.arange(len(places))]
+        rows = (status != 0) & (lists < 0)
+        return int(np.count_nonzero(rows if flaws is None else rows & (flaws == 0)))
+
     def _understood(self, columns: Sequence[Cells], answers: Sequence[tuple[Codes, Lists]]) -> bool:
         """Whether a row has an IMEI, or a text that the list keeps."""
         if not all(cells.status.all() for cells in columns):
@@ -261,6 +281,7 @@ class Tally:
     def add(self, found: Screened) -> None:
         """Count a batch."""
         self._codes += found.by_code
+        self._settled += found.malformed
         self._by_list += found.by_list
         self._by_tac.append(found.by_tac)
         self._pending += found.by_tac.shape[1]
@@ -285,9 +306,10 @@ class Tally:
         words = {self.words[code]: int(self._codes[code]) for code in np.flatnonzero(self._codes).tolist()}
         hits = int(self._codes[self.is_hit].sum())
         lists = dict(zip(self._lists, self._by_list[1:].tolist(), strict=True))
-        return ScreenReport(
-            files, int(self._codes.sum()), hits, words, lists, tacs, *self.lost, seconds, skipped
-        )
+        named = sum(count for word, count in words.items() if word.startswith("malformed: "))
+        malformed = self._settled + named
+        rows = int(self._codes.sum())
+        return ScreenReport(files, rows, hits, malformed, words, lists, tacs, *self.lost, seconds, skipped)
 
 
 class FileTally:

@@ -10,7 +10,7 @@ import oracle
 import pytest
 from click.testing import CliRunner
 
-from imeiset import ImeiSet, Store
+from imeiset import EquipmentStatus, ImeiSet, Policy, Register, Store
 from imeiset.cli import main
 
 CALLS = "imei,n\n" + "".join(f"{value or ''},{i}\n" for i, value in enumerate(dirty.COLUMN[:8]))
@@ -141,3 +141,14 @@ def test_lost_zeros_and_digits(here):
     assert "--digits 15" in run("zeros.imei", "zeros.parquet", code=2).stderr
     assert run("zeros.imei", "zeros.parquet", "--digits", "15").stdout.lstrip().startswith("12 hits")
     run("zeros.imei", "zeros.parquet", "--digits", "16", code=2)
+
+
+def test_what_a_policy_says_of_malformed_rows_is_not_silent(here):
+    register = Register(Policy(malformed=EquipmentStatus.WHITELISTED))
+    register.add("stolen", ImeiSet(dirty.LISTED), status=EquipmentStatus.BLACKLISTED)
+    register.save("lenient.imei")
+    table = " ".join(run("lenient.imei", "calls.csv").stdout.split())
+    assert "malformed 3 not IMEIs, which got what the policy says of such" in table
+    assert json.loads(run("lenient.imei", "calls.csv", "--json").stdout)["malformed"] == 3
+    assert json.loads(run("list.imei", "calls.csv", "--json").stdout)["malformed"] == 3
+    assert "not IMEIs, which got" not in run("list.imei", "calls.csv").stdout

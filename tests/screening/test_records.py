@@ -219,6 +219,17 @@ def test_what_may_not_have_its_zero_back_is_nobody(said, policy):
     assert [word for word, _ in words] == ["malformed: check digit", "listed"]
 
 
+@pytest.mark.parametrize("policy", [None, EquipmentStatus.WHITELISTED, EquipmentStatus.BLACKLISTED])
+def test_records_without_an_imei_are_counted_whatever_they_get(said, policy):
+    register = Register(Policy(malformed=policy))
+    register.add("stolen", BLOCKED, status=EquipmentStatus.BLACKLISTED)
+    rows = [(WHOLE[0], "x"), ("x", "352099001761499"), ("352099001761481.0", ""), ("", ""), ("x", "x")]
+    columns = {"imei1": [row[0] for row in rows], "imei2": [row[1] for row in rows], "n": ["1"] * 5}
+    for listed in (register, ImeiSet(WHOLE)):
+        assert said(columns, listed, column="imei1")[1].malformed == 4
+    assert said(columns, register, column=["imei1", "imei2"])[1].malformed == 4
+
+
 def test_imeisvs_that_lost_a_zero(said):
     short = [text[1:] for text in IMEISVS if oracle.from_digits(text[1:])[1] == S.CHECK_DIGIT][:20]
     column = {"imei": [*short, *(f"3520990017{n:04}01" for n in range(30))]}
