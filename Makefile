@@ -20,7 +20,7 @@ SOURCES := pyproject.toml setup.py README.md LICENSE \
 CYTHON := $(shell find imeiset -name '*.pyx' -o -name '*.pxd')
 STUBBED := $(shell find imeiset -name '*.pyi' | sed 's/\.pyi$$//; s/\//./g; s/\.__init__$$//')
 
-.PHONY: help demo test lint bench test-long explore torture test-all test-integrations test-spark test-wheel sanitize clean
+.PHONY: help demo test lint bench test-long test-edges explore torture test-all test-integrations test-spark test-wheel sanitize clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
@@ -33,6 +33,9 @@ test: lint ## Lint, types, stubs and tests, on an installed build
 
 test-long: $(VENV)/.installed ## The tests that take minutes
 	$(SAFELY) $(BIN)/pytest -m long
+
+test-edges: $(VENV)/.installed ## Lists that are easily misunderstood: 22,000 files against a slow oracle
+	$(SAFELY) $(BIN)/pytest -s tests/edges
 
 explore: $(VENV)/.installed ## The tests, with examples that are new each time
 	$(SAFELY) HYPOTHESIS_PROFILE=explore $(BIN)/pytest -m "not long"

@@ -3,9 +3,26 @@
 import numpy as np
 
 import imeiset
-from edges.oracle import SAYS, understand
-from imeiset.errors import FeedError, FeedRejects
+from edges.oracle import understand
+from imeiset.errors import FeedColumn, FeedEmpty, FeedError, FeedLostZeros, FeedRejects
 from imeiset.feeds import Options, read
+
+# How a refusal has to speak of its reason: the kind of error, and one of the words.
+SAYS = {
+    "where": (FeedColumn, "--where"),
+    "change": (FeedColumn, "--change-column", "--where"),
+    "column": (FeedColumn, "--column"),
+    "imsi": (FeedColumn, "--imsi ignore"),
+    "lost zeros": (FeedLostZeros, "--lost-zeros restore"),
+    "tbcd": (FeedColumn, "--no-tbcd"),
+    "delta": (FeedColumn, "imeiset apply", "--change-column"),
+    "delta name": (FeedColumn, "rename"),
+    "serial": (FeedColumn, "snr", "serial", "SN"),
+    "missing": (FeedColumn, "got"),
+    "empty": (FeedEmpty, "rows"),
+    "rejected": (FeedRejects, "reject"),
+    "none counts": (FeedRejects, "count"),
+}
 
 
 def options_of(sheet):
@@ -17,14 +34,19 @@ def options_of(sheet):
     return options
 
 
-def differences(sheet, directory, load=imeiset.load):
-    """What a load of the sheet does otherwise than the oracle; an empty list if nothing."""
+def differences(sheet, directory, misread=None):
+    """What a load of the sheet does otherwise than the oracle; an empty list if nothing.
+
+    misread: changes the path and the options on their way, as a fault in the code would.
+    """
     reading = understand(sheet)
-    path = directory / sheet.name
+    path, options = directory / sheet.name, options_of(sheet)
     path.write_bytes(sheet.data())
+    if misread:
+        path, options = misread(path, options)
     try:
-        result = load(path, **options_of(sheet))
-        dates = read(path, ["date"], options=Options.of({**options_of(sheet), **sheet.dates})).report
+        result = imeiset.load(path, **options)
+        dates = read(path, ["date"], options=Options.of({**options, **sheet.dates})).report
     except FeedError as error:
         expected = reading.refusals | reading.doubts
         if any(explains(error, why) for why in expected):
@@ -40,9 +62,8 @@ def differences(sheet, directory, load=imeiset.load):
 
 
 def explains(error, why):
-    if why in ("rejected", "none counts"):
-        return isinstance(error, FeedRejects) or "count" in str(error) or "none" in str(error)
-    return any(words in str(error) for words in SAYS[why])
+    kind, *words = SAYS[why]
+    return isinstance(error, kind) and any(word in str(error) for word in words)
 
 
 def unequal(sheet, reading, result, dates):

@@ -176,7 +176,8 @@ def status_column(maker):
         sheet.rows[late][place] = "Whitelisted"
     if maker.chance(0.4):
         column = maker.pick([title, place + 1])
-        values = maker.pick([[words[0]], [words[0].upper(), " stolen "], ["nowhere"]])
+        word = words[0]
+        values = maker.pick([[word], [word.upper(), " stolen "], [f" {word.title()}", "x"], ["nowhere"]])
         return sheet.but(options={"where": (column, values)})
     if maker.chance(0.1):
         return sheet.but(options={"where": ("not there", ["x"])})

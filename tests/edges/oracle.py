@@ -47,23 +47,6 @@ DATES = {"date", "reportingdate", "blockdate"}
 REASONS = {"reasons", "reason"}
 SUBSCRIBERS = ("imsi", "msisdn", "iccid")
 DELTA_WORDS = {"delta", "incremental", "incr", "diff", "changes"}
-# What the words of a refusal have to have in them: the option that settles it, or what is wrong.
-SAYS = {
-    "where": ("--where",),
-    "change": ("--change-column", "--where"),
-    "column": ("--column",),
-    "imsi": ("--imsi",),
-    "lost zeros": ("--lost-zeros",),
-    "tbcd": ("--tbcd",),
-    "delta": ("imeiset apply", "--change-column"),
-    "delta name": ("rename", "Rename"),
-    "serial": ("snr", "serial", "sn"),
-    "empty": ("",),
-    "rejected": ("reject",),
-    "missing": ("",),
-    "none counts": ("",),
-    "skip": ("",),
-}
 
 
 @dataclass
