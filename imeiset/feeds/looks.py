@@ -33,7 +33,8 @@ _LETTER = re.compile(r"[^\W\d_]")
 _SERIAL = re.compile("[0-9]{6}")
 _SERIALS = ("snr", "serial", "serialnumber", "serialno", "sn")
 _DAY = re.compile(r"[0-9]{1,2}[-/. ][0-9A-Za-z]{1,3}[-/. ](?:[0-9]{2}){1,2}(?:[T ].*)?")
-_OTHER_NUMBERS = re.compile("imsi|msisdn|iccid|phone|telephone|mobilenumber")
+_SUBSCRIBERS = re.compile("imsi|msisdn|iccid")
+_OTHER_NUMBERS = re.compile(f"{_SUBSCRIBERS.pattern}|phone|mobilenumber")
 _QUALIFIED = re.compile("imsi(?:s)?(?:count|status|date|type|flag)")
 
 _ARE: dict[Polarity, str] = {
@@ -157,8 +158,6 @@ class Watch:
         title = self._title(place)
         found = WatchedColumn(place + 1, title, reasons=self._are_reasons(place))
         if title is not None:
-            if _OTHER_NUMBERS.search(plain(title)):
-                return None
             found.says = words.says(title)
             found.statuses = words.speaks_of_statuses(title)
             found.changes = words.speaks_of_changes(title)
@@ -167,7 +166,10 @@ class Watch:
         filled = [value for value in values if not words.is_absent(value)]
         few = len(values) <= FEW and all(len(value) <= SHORT for value in values)
         known = any(words.meaning(value) or words.code_of(value) for value in filled)
-        unknown_few = title is None and len(values) <= _UNKNOWN_FEW and any(map(_LETTER.search, filled))
+        letters = any(map(_LETTER.search, filled))
+        if _is_of_numbers(title) and not (found.titled or letters):
+            return None
+        unknown_few = title is None and letters and len(values) <= _UNKNOWN_FEW
         if (
             found.titled
             or not filled
@@ -197,7 +199,7 @@ class Watch:
 
     def _found_imeis(self, place: int, cells: Iterable[str]) -> None:
         title = self._title(place)
-        if title is not None and _OTHER_NUMBERS.search(plain(title)):
+        if title is not None and _SUBSCRIBERS.search(plain(title)):
             return
         if self.options.columns or self.options.format:
             self._name(place, cells, "imeis")
@@ -357,6 +359,11 @@ class Watch:
         )
         more = ", ..." if len(some) > _NAMED else ""
         return f"{self._named_as(column.number - 1)} with {named}{more} rows"
+
+
+def _is_of_numbers(title: str | None) -> bool:
+    """Whether a column with this title should hold numbers of subscribers, cards or lines."""
+    return title is not None and _OTHER_NUMBERS.search(plain(title)) is not None
 
 
 def _option(text: str | int) -> str:

@@ -123,7 +123,9 @@ class RowScanner:
             watched=list(self._watched.values()),
         )
         one = dialect.format.identity == "imei" and len(dialect.columns) == 1
-        self._sifts = SIFTS and one and not self.columns and not options.tbcd and not self._wide
+        # The quick way through a list of one number a line reads no values.
+        reads = bool(dialect.delimiter) or not self._filter
+        self._sifts = SIFTS and one and reads and not (self.columns or options.tbcd or self._wide)
         self._unlike = 0  # blocks for which sifting does not pay
         self._slab = np.empty(0, np.uint64)  # what is left of memory for keys
         self._size = self._least = BATCH_ROWS * len(dialect.columns)

@@ -29,10 +29,8 @@ _WORDS: dict[Meaning, str] = {
     """,
     "clears": """
         white whitelist whitelisted whitelisting allow allowed allowlist allowlisted clear cleared clean
-        unblock
-        unblocked unblocking deblocked unbar unbarred delist delisted recovered recovery found permit
-        permitted
-        authorised authorized
+        unblock unblocked unblocking deblocked unbar unbarred delist delisted recovered recovery found
+        released reinstated permit permitted authorised authorized
         blanco blanca listablanca permitido permitida autorizado autorizada desbloqueado desbloqueada
         desbloquear
         desbloqueo recuperado recuperada encontrado encontrada liberado liberada libre
@@ -94,7 +92,8 @@ _UNDER_TITLE: dict[str, Meaning] = {word: name for name, words in _TITLED.items(
 YES = _set("1 yes y true t si s oui o ja j sim evet e")
 NO = _set("0 no n false f non nein nao hayir h")
 _STATES = """
-    2 b w g m c bl wl gl alta baja active inactive enabled disabled valid invalid pending approved rejected
+    2 b w g m c bl wl gl ok nok alta baja active inactive enabled disabled valid invalid pending approved
+    rejected
     activo inactivo actif inactif aktiv inaktiv ativo inativo attivo inattivo aktif pasif
 """
 CHANGE_CODES = _set("a d u i r + - ins del upd")
@@ -124,8 +123,8 @@ _PLAIN_COLOURS = _set(
 _FILLERS = _set(
     """
     the a an is in on reported of to from by for as at been has was be now and or list listed liste lista
-    status state imei imeis device phone handset terminal equipment number record entry eir flag code de del
-    la el du des der die das von aus
+    status state imei imeis device phone telephone mobile handset terminal equipment number record entry eir
+    flag code de del la el du des der die das von aus
     """
 )
 _FOUND = _set(
@@ -160,6 +159,7 @@ _ENDS = re.compile(
     r"|released|lifted"
 )
 _REMOVALS = re.compile("remov|delet|withdr")
+_CODE_NUMBER = re.compile(r"\A0?([012])(?:\.0)?\Z")  # "01" and "1.0" are 1
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _TOKEN = re.compile(r"[^\W_]+")
 
@@ -191,8 +191,7 @@ def is_absent(cell: bytes | str) -> bool:
 @lru_cache(1 << 12)
 def code_of(value: str) -> str | None:
     """The code that a value is; None if it is none."""
-    text = folded(value.strip())
-    text = text[:-2] if text in ("0.0", "1.0", "2.0") else text
+    text = _CODE_NUMBER.sub(r"\1", folded(value.strip()))
     return text if text in CODES else None
 
 

@@ -72,6 +72,13 @@ def text(tmp_path):
         ("note", ("not blocked", "blocked"), "blocked", "'not blocked'"),
         ("status", ("active", "inactive"), "active", "'active' in 1, 'inactive' in 1"),
         ("status", ("stolen", "expired"), "stolen", "'expired'"),
+        ("status", ("blocked", "released"), "blocked", "'released'"),
+        ("status", ("OK", "NOK"), "nok", "'OK' in 1, 'NOK' in 1"),
+        ("status", ("00", "01"), "01", "'00' in 1, '01' in 1"),
+        ("phone_status", ("blocked", "unblocked"), "blocked", "'unblocked'"),
+        ("Telephone blocked", ("yes", "no"), "yes", "'no' in 1, 'yes' in 1"),
+        ("msisdn", ("blocked", "unblocked"), "blocked", "'unblocked'"),
+        ("imsi_status", ("blocked", "unblocked"), "blocked", "'unblocked'"),
         ("category", ("greylisted", "greylisted"), "greylisted", "'greylisted' in 2"),
     ],
 )
@@ -322,3 +329,13 @@ def test_the_same_in_a_delta(text):
         read(path, ["change_type"], delta=True)
     path = text(f"imei,remark\n{A},recovered\n")
     assert len(read(path, [], delta=True, polarity="removals").keys) == 1
+
+
+@pytest.mark.parametrize("title", ["phone2", "second phone", "mobile number"])
+def test_imeis_under_titles_of_phones(write, title):
+    """IMEIs are IMEIs there; numbers of subscribers stay nobody's business."""
+    with pytest.raises(errors.FeedColumn, match=r"--column imei --column .* both"):
+        load(write(("imei", title), [(A, B), (C, Z)]))
+    assert len(load(write(("imei", title), [(A, "2348012345678"), (C, "+2348012345679")])).set) == 2
+    _, report = load(write(("imei", title), [(A, "0"), (C, "2348012345679")]))
+    assert report.unread == []

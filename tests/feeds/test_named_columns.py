@@ -67,6 +67,20 @@ def test_rows_that_count(source):
         load(path, column=both[0], where=f"{named('State')}=white")
 
 
+@pytest.mark.parametrize("lines", [1, 5000])
+@pytest.mark.parametrize("header", ["", "imei\n"])
+def test_rows_that_count_of_one_column(tmp_path, header, lines):
+    """The only column may be the one of --where; a list of one number a line is no exception."""
+    path = tmp_path / "list"
+    path.write_text(header + f"{A}\n{B} \n{C}\n" * lines)
+    for column in ("imei", 1) if header else (1,):
+        blocked, report = load(path, where={column: [A, C]})
+        assert blocked == ImeiSet([A, C])
+        assert (report.accepted, sum(report.ignored.values())) == (2 * lines, lines)
+        with pytest.raises(FeedRejects, match="--where COLUMN"):
+            load(path, where={column: "stolen"})
+
+
 def test_dates_and_reasons(source):
     path, named = source
     options = Options(
