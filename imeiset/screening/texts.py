@@ -176,7 +176,7 @@ def titles_of_answers(titles: Sequence[str]) -> list[str]:
 
 
 def names_of_columns(titles: Sequence[str], columns: Sequence[int]) -> list[str]:
-    """What the columns of IMEIs are called: by title, or by number where two have the same, or one that is not
+    """What the columns of IMEIs are called: by title, or by number where two have the same, or one is not
     UTF-8."""
     names = [titles[place].strip() for place in columns] if titles else [""]
     if len({*names}) == len(columns) and all(names) and "\ufffd" not in "".join(names):
