@@ -45,6 +45,11 @@ def first_rows(path: str, count: int) -> tuple[tuple[str, ...], list[list[str]]]
         return tuple(schema.names), [list(row) for row in zip(*columns, strict=True)]
 
 
+def is_parquet(path: str) -> bool:
+    """Whether this is a local Parquet file."""
+    return (_head(path) or b"").startswith(_PARQUET)
+
+
 def _head(path: str) -> bytes | None:
     """The first bytes of a local Parquet or Arrow file; None of anything else."""
     if path == "-" or is_remote(path) or not Path(path).is_file():

@@ -255,7 +255,7 @@ class Options:
     tbcd: bool | None = _option(
         None, "load list apply info", "Cells are TBCD in hex, two digits swapped.", FLAG
     )
-    sheet: str | None = _option(None, "load list apply info", "The sheet of a workbook.")
+    sheet: str | None = _option(None, "load list apply screen info", "The sheet of a workbook.")
     rejects: str | os.PathLike[str] | None = _option(
         None,
         "load apply run",

@@ -39,7 +39,7 @@ _NOT_TEXT = {
     b"\xd0\xcf\x11\xe0": "a workbook with a password, or an old xls one (save it as xlsx or CSV)",
     b"%PDF": "a PDF document",
     b"PAR1": "a Parquet file (it has to be a local file, not a stream)",
-    b"ARROW1": "an Arrow file (it has to be a local file, not a stream)",
+    b"ARROW1": "an Arrow file (a list has to be a local file; write records as Parquet)",
     b"\x89IMEI": "an imeiset snapshot (`imeiset merge` joins such)",
     b"\xff\xfe": "UTF-16 text (convert it to UTF-8)",
     b"\xfe\xff": "UTF-16 text (convert it to UTF-8)",

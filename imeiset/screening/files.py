@@ -15,7 +15,7 @@ from ..errors import FeedEmpty
 from ..feeds.options import Column, LostZeros, Options
 from ..feeds.sources import Paths, names_of, size_of, total_of
 from .screener import Screener
-from .tables import TABLES, TableScreen, is_table
+from .tables import TABLES, TableScreen, holds_table, is_table
 from .tally import MAX_COLUMNS, ScreenReport, Tally
 from .texts import TextScreen
 
@@ -29,6 +29,7 @@ def screen(
     column: Column | Sequence[Column] | None = None,
     lost_zeros: LostZeros | None = None,
     skip: int | None = None,
+    sheet: str | None = None,
     digits: int = 14,
     output: str | os.PathLike[str] | None = None,
     only_hits: bool = False,
@@ -57,6 +58,8 @@ def screen(
         such is an error.
     skip : int, optional
         Lines above the header or the first row. Otherwise they are found.
+    sheet : str, optional
+        The sheet of workbooks. Otherwise the only visible one with cells.
     digits : {14, 15}
         What integers in Parquet are: keys, or numbers with the check digit.
     output : str or os.PathLike, optional
@@ -101,7 +104,7 @@ def screen(
     """
     started = time.perf_counter()
     columns = column if isinstance(column, str | int | None) else tuple(column)
-    options = Options(column=columns, lost_zeros=lost_zeros, skip=skip)
+    options = Options(column=columns, lost_zeros=lost_zeros, skip=skip, sheet=sheet)
     if len(options.columns) > MAX_COLUMNS:
         raise ValueError(f"column: expected at most {MAX_COLUMNS}, got {len(options.columns)}")
     if digits not in (14, 15):
@@ -112,14 +115,14 @@ def screen(
         raise ValueError(f"expected an output beside what is read, got {os.fspath(output)!r}, which is one")
     tally = Tally(Screener(listed))
     to_table = output is not None and is_table(os.fspath(output))
-    tables = to_table or (output is not None and any(map(is_table, files)))
+    tables = to_table or (output is not None and any(map(holds_table, files)))
     total = total_of(files)
     with ExitStack() as stack:
         file = None if output is None else stack.enter_context(publish(output))
         engines: dict[bool, TextScreen | TableScreen] = {}
         done = 0
         for name in files:
-            table = tables or is_table(name)
+            table = tables or holds_table(name)
             if table not in engines:
                 engines[table] = (
                     TableScreen(tally, file, only_hits, options, digits=digits, to_table=to_table)

@@ -17,7 +17,7 @@ from .. import columns, readers
 from .._native.scan import annotate
 from .._threads import in_order
 from ..errors import FeedColumn, FeedEncoding, FeedMissing, ParseStatus, mask, mask_text
-from ..feeds.arrow import is_text
+from ..feeds.arrow import is_parquet, is_text
 from ..feeds.dialect import of_table
 from ..feeds.extras import extra
 from ..feeds.options import Options
@@ -46,6 +46,11 @@ Batches = Generator[Batch, None, None]
 def is_table(path: str) -> bool:
     """Whether a file has to be Parquet, by its name."""
     return Path(path).suffix.lower() in TABLES
+
+
+def holds_table(path: str) -> bool:
+    """Whether a file is Parquet, or has to be."""
+    return is_table(path) or is_parquet(path)
 
 
 _module = partial(extra, what="Parquet files need pyarrow", name="parquet")
@@ -84,7 +89,7 @@ class TableScreen:
         file = FileTally(self._tally, path, self._options.lost_zeros)
         self._integers = False
         try:
-            batches = self._parquet(path) if is_table(path) else self._text(path)
+            batches = self._parquet(path) if holds_table(path) else self._text(path)
             with closing(batches), closing(in_order(partial(self._screen, path), batches)) as screened:
                 for rows, found, position in screened:
                     file.add(found)
@@ -125,7 +130,7 @@ class TableScreen:
                 yield Batch(batch, found, line, size * rows // file.metadata.num_rows)
 
     def _text(self, path: str) -> Batches:
-        with Source(path) as source:
+        with Source(path, sheet=self._options.sheet) as source:
             records = Records(source, self._options)
             dialect = records.dialect
             if not dialect.header:

@@ -100,7 +100,8 @@ class TextScreen:
 
     def __init__(self, tally: Tally, output: BinaryIO | None, only_hits: bool, options: Options) -> None:
         self._tally, self._output, self._only_hits, self._options = tally, output, only_hits, options
-        self._header: tuple[bytes, bytes, int] | None = None  # of the first file, its delimiter and columns
+        # Of the first file, which others must have: the header or its cells, the delimiter, columns of IMEIs.
+        self._header: tuple[bytes | int, bytes, int] | None = None
         self._words = [b""] * 256  # after a row of that answer
         self._answers = np.zeros(256, np.uint8)  # by code: that of the first column
 
@@ -109,7 +110,7 @@ class TextScreen:
 
     def read(self, path: str) -> Generator[int, None, None]:
         """Screen a file; yields the bytes of it that were read."""
-        with Source(path) as source:
+        with Source(path, sheet=self._options.sheet) as source:
             records = Records(source, self._options)
             self._start(path, records.dialect, records.title)
             file = FileTally(self._tally, path, self._options.lost_zeros)
@@ -133,11 +134,12 @@ class TextScreen:
     def _start(self, path: str, dialect: Dialect, title: bytes) -> None:
         """Write the header of the first file; the others must have the same."""
         delimiter, columns = dialect.delimiter or b",", dialect.columns
+        header = title if dialect.header else dialect.most, delimiter, len(columns)
         if self._header is not None:
-            if self._output and self._header != (title, delimiter, len(columns)):
-                raise FeedColumn(path, "the header of the first file", "another")
+            if self._output and self._header != header:
+                raise FeedColumn(path, "the header and columns of the first file, to write both", "others")
             return
-        self._header = title, delimiter, len(columns)
+        self._header = header
         names = names_of_columns(dialect.titles, columns)
         of_column = [_cell(name, delimiter) for name in names] if len(names) > 1 else [b""]
         for answer, (code, word) in enumerate(self._tally.words.items()):

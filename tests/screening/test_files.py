@@ -162,7 +162,7 @@ def test_directories(tmp_path):
     assert [row[3] for row in rows(tmp_path / "out.csv")] == ["status", *WORDS * 3]
     (tmp_path / "in" / "4.csv").write_bytes(b"imei\n490154203237518\n")
     assert screen(tmp_path / "in", LISTED).rows == 3 * len(WORDS) + 1
-    with pytest.raises(FeedColumn, match="expected the header of the first file"):
+    with pytest.raises(FeedColumn, match="expected the header and columns of the first file"):
         screen(tmp_path / "in", LISTED, output=tmp_path / "out.csv")
     assert [name.rpartition("/")[2] for name in report.skipped] == ["README"]
     (tmp_path / "none").mkdir()
@@ -544,6 +544,39 @@ def test_no_row_gives_another_status_than_its_own(tmp_path):
     words = ["listed", "malformed: not digit", "malformed: not digit", "malformed: broken quote"]
     words += ["malformed: carriage return", "not listed"]
     assert found == [list(row) for row in zip(plain, words, strict=True)]
+
+
+def test_files_without_a_header_are_as_wide_as_the_first(tmp_path):
+    """A cell of a wider row would stand where the status does in another."""
+    for name, more in (("a", b""), ("b", b",listed")):
+        (tmp_path / name).write_bytes(
+            b"350000000000006,x%b\n%b,x%b\n" % (more, dirty.LISTED[0].encode(), more)
+        )
+    files = [tmp_path / "a", tmp_path / "b"]
+    assert screen(files, LISTED, column=1).hits == 2
+    with pytest.raises(FeedColumn, match="expected the header and columns of the first file, to write both"):
+        screen(files, LISTED, column=1, output=tmp_path / "out.csv")
+
+
+@pytest.mark.parametrize("name", ["calls.dat", "calls.csv", "calls"])
+def test_parquet_under_another_name(tmp_path, name):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pq.write_table(pa.table({"imei": dirty.LISTED[:2], "n": [1, 2]}), tmp_path / name)
+    for output in (None, tmp_path / "out.csv", tmp_path / "out.parquet"):
+        assert screen(tmp_path / name, LISTED, output=output).words == {"listed": 2}
+
+
+def test_a_sheet_of_a_workbook(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for name, imei in (("old", "350000000000006"), ("new", dirty.LISTED[0])):
+        sheet = book.create_sheet(name)
+        sheet["A1"], sheet["A2"] = "imei", imei
+    book.save(tmp_path / "calls.xlsx")
+    with pytest.raises(FeedColumn, match="or --sheet with its name"):
+        screen(tmp_path / "calls.xlsx", LISTED)
+    assert screen(tmp_path / "calls.xlsx", LISTED, sheet="new").words == {"listed": 1}
+    assert screen(tmp_path / "calls.xlsx", LISTED, sheet="old").words == {"not listed": 1}
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
