@@ -135,7 +135,8 @@ class Watch:
             if not (end := text.find(b"\n", stop, _FIRST) + 1):
                 break
             stop = end
-        text = words.decoded(text[: stop or _FIRST]).encode()
+        lines = words.decoded(text[: stop or _FIRST]).split("\n")
+        text = "\n".join(line for line in lines if not line.startswith("#")).encode()
         rows = rows_of(text, self._whole.delimiter.decode())
         return [row for row in rows if len(row) <= self._whole.most + 1]
 
@@ -157,6 +158,8 @@ class Watch:
         """The column, if it is to be watched."""
         title = self._title(place)
         found = WatchedColumn(place + 1, title, reasons=self._are_reasons(place))
+        if place == self._whole.places.get("status"):
+            found.counting = self._whole.format.statuses
         if title is not None:
             found.says = words.says(title)
             found.statuses = words.speaks_of_statuses(title)
@@ -268,13 +271,12 @@ class Watch:
                 continue
             if 2 * column.imeis > column.filled and column.imeis:
                 self._found_imeis(column.number - 1, column.shown.values())
+            if column.titled or not column.free:
+                self._expect_changes_read(column)
+                self._expect_agreement(column)
             if column.free:
-                if not column.titled:
-                    left = tuple(one for one in self.dialect.watched if one != place)
-                    self.dialect = replace(self.dialect, watched=left)
-                continue
-            self._expect_changes_read(column)
-            self._expect_agreement(column)
+                left = tuple(one for one in self.dialect.watched if one != place)
+                self.dialect = replace(self.dialect, watched=left)
 
     def _expect_changes_read(self, column: WatchedColumn) -> None:
         """Raise FeedColumn for a column of changes that nobody reads."""
@@ -327,7 +329,7 @@ class Watch:
             return None
         if said & {"adds", "removes", "updates"}:
             return "changes"
-        codes = column.filled and column.has_only_codes()
+        codes = len(column.counts) > 1 and column.has_only_codes()
         return "statuses" if said or codes else None
 
     def _name(self, place: int, values: Iterable[str], why: str) -> None:

@@ -290,7 +290,7 @@ class RowScanner:
         counting, where = self.dialect.counting, self._options.where
         if self._wide and where is not None:
             return where.counts(status)
-        return counting is None or status.lower() in counting
+        return counting is None or status.strip().lower() in counting
 
     def _ignore(self, block: Block, flaws: NDArray[np.int32]) -> None:
         """Flaw the rows whose status does not count."""
@@ -306,7 +306,7 @@ class RowScanner:
         group, values = self._scanner.groups(self._places["listed"])
         for at, count in enumerate(np.bincount(group[rows], minlength=len(values)).tolist()):
             if count:
-                name = values[at].lower().decode(errors="replace")
+                name = values[at].strip().lower().decode(errors="replace")
                 block.ignored[name] = block.ignored.get(name, 0) + count
 
     def _take(

@@ -41,7 +41,7 @@ class WatchedColumn:
 
     statuses, changes: of a title of such. ends: a value says that the row is listed no longer. says: what a
     yes means. reasons: it is one of reasons, and not named without a fault. free: it has too many values to
-    say anything.
+    say anything. counting: the values that a format knows, where another column was asked for.
     """
 
     number: int
@@ -56,6 +56,7 @@ class WatchedColumn:
     filled: int = 0
     imeis: int = 0
     free: bool = False
+    counting: frozenset[bytes] | None = None
 
     @property
     def name(self) -> str | int:
@@ -121,6 +122,8 @@ class WatchedColumn:
         wrong = [value for value, meaning in said.items() if meaning in kinds] if self.is_few(said) else []
         if self.reasons:  # what was found may be listed for that
             wrong = [value for value in wrong if not words.is_found(value)]
+        if self.counting is not None:
+            wrong += [value for value in self.counts if value.encode() not in self.counting]
         if self.says:
             bad = self.codes(said) & _CODES_AGAINST.get((self.says, polarity), frozenset())
             wrong += [value for value in self.counts if words.code_of(value) in bad]

@@ -81,7 +81,8 @@ _MEANINGS: dict[str, Meaning] = {word: meaning for meaning, words in _WORDS.item
 # These say something under a title of statuses or changes, and elsewhere nothing: a country, a priority.
 _TITLED: dict[Meaning, str] = {
     "blocks": "bl",
-    "clears": "wl expired lifted revoked cancelled canceled ended vencido caducado expire abgelaufen scaduto",
+    "clears": "wl free "
+    "expired lifted revoked cancelled canceled ended vencido caducado expire abgelaufen scaduto",
     "grey": "gl",
     "adds": "alta ins",
     "removes": "baja del",
@@ -122,9 +123,9 @@ _PLAIN_COLOURS = _set(
 # Words of a value that change nothing of what the others say.
 _FILLERS = _set(
     """
-    the a an is in on reported of to from by for as at been has was be now and or list listed liste lista
-    status state imei imeis device phone telephone mobile handset terminal equipment number record entry eir
-    flag code de del la el du des der die das von aus
+    the a an is in on reported of to from by for as at been has was be now and or
+    list listed liste lista status state imei imeis device phone telephone mobile handset terminal
+    equipment number record entry eir flag code de del la el du des der die das von aus
     """
 )
 _FOUND = _set(

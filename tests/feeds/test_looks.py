@@ -72,6 +72,7 @@ def text(tmp_path):
         ("note", ("not blocked", "blocked"), "blocked", "'not blocked'"),
         ("status", ("active", "inactive"), "active", "'active' in 1, 'inactive' in 1"),
         ("status", ("stolen", "expired"), "stolen", "'expired'"),
+        ("state", ("blocked", "free"), "blocked", "'free'"),
         ("status", ("blocked", "released"), "blocked", "'released'"),
         ("status", ("OK", "NOK"), "nok", "'OK' in 1, 'NOK' in 1"),
         ("status", ("00", "01"), "01", "'00' in 1, '01' in 1"),
@@ -223,6 +224,13 @@ def test_free_text_is_not_watched(text, monkeypatch):
     assert load(text(f"imei,remark\n{later}"), max_line=500).report.rows == 3201
 
 
+def test_many_values_under_a_title_of_statuses(text):
+    rows = "".join(f"{A},case {i}\n" for i in range(3000))
+    assert load(text(f"imei,status\n{rows}")).report.rows == 3000
+    with pytest.raises(errors.FeedColumn, match="'removed' in 1"):
+        load(text(f"imei,status\n{rows}{B},removed\n"))
+
+
 def test_lists_that_let_phones_through(text):
     for word in ("blacklisted", "stolen", "greylisted", "removed"):
         path = text(f"imei,remark\n{A},ok\n{B},{word}\n")
@@ -306,6 +314,33 @@ def test_imeis_in_another_column_of_any_file(write):
         load(path)
     path = write(("imei", "msisdn"), [(A, B), (B, C)])
     assert load(path).report.unread == []
+
+
+def test_blanks_around_statuses(text):
+    """Also those that the scanner leaves."""
+    for columns in ([], ["date"]):
+        for blank in " \t\x0b\x0c":
+            rows = f"{A},,{blank}blacklist{blank}\n{B},,{blank}x{blank}\n"
+            report = read(text(f"imei,reporting_date,status\n{rows}"), columns).report
+            assert (report.accepted, report.ignored) == (1, {"x": 1}), blank
+            path = text(f"imei,list\n{A},{blank}Stolen{blank}\n{B},x\n")
+            assert len(read(path, columns, options=Options(where="list=stolen")).keys) == 1
+
+
+def test_where_of_another_column_than_the_status(text):
+    """What the format would have ignored is not taken in silence."""
+    path = text(
+        f"imei,reporting_date,status,region\n{A},,blacklist,north\n{B},,pending,north\n{C},,x,south\n"
+    )
+    assert load(path).set == ImeiSet([A])
+    with pytest.raises(errors.FeedColumn, match=r"column 3 \('status'\) with 'pending' in 1"):
+        load(path, where="region=north")
+    assert load(path, where="status=blacklist").set == ImeiSet([A])
+
+
+def test_comments_are_not_looked_at(text):
+    path = text(f"blocked_on,imei\n# a comment\n2024/01/31,{A}\n# WHITELISTED,x\n")
+    assert [one.why for one in load(path).report.unread] == ["dates"]
 
 
 def test_known_words_in_known_formats(text):

@@ -95,7 +95,7 @@ def test_changes():
         *("add", "remove", "update", "remove", "add"),
         *(None, None),
     ]
-    assert words.change_of("unblock", blocklist=False) is None
+    assert words.change_of("unblock", blocklist=False) is words.change_of("cancelled") is None
 
 
 def test_known_formats_count_known_words():

@@ -62,8 +62,13 @@ static size_t (*const table_levels[SIMD_LEVELS])(struct table_shapes *shapes, co
 #endif
 };
 
+/* Whether a byte is one of the blanks that are no part of a cell. */
+static inline bool table_blank(uint8_t byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); }
+
 /* Whether a status is one that counts. */
 static inline bool table_counts(const struct table_wanted *wanted, const uint8_t *cell, int32_t length) {
+    while (length && table_blank(cell[length - 1])) length--;
+    while (length && table_blank(cell[0])) cell++, length--;
     for (int32_t i = 0; i < wanted->n_words; i++) {
         const uint8_t *word = wanted->words + wanted->at[i];
         int32_t at = 0;
