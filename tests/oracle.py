@@ -298,7 +298,7 @@ class Equipment:
                 return self.check(form, imsi)
             if form is not None and (found := self.check(form.encode(), imsi))[1] is not None:
                 return found
-        return None if malformed is None else (malformed, None, "default", "")
+        return None if malformed is None else (malformed, None, "malformed", "")
 
     @staticmethod
     def on(one, rule, key):

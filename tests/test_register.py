@@ -196,7 +196,7 @@ def test_malformed_imeis(bad):
         strict.check_many([LISTED, bad])
     with pytest.raises(ImeiError, match="row 1: "):
         strict.check_many([LISTED, bad], [None, None])
-    assert lenient.check(bad) == Verdict(B)
+    assert lenient.check(bad) == Verdict(B, rule="malformed")
     assert lenient.check_many([LISTED, bad]).tolist() == [W, B]
     assert lenient.check_many([LISTED, bad], [HOME, HOME], lists=True)[1].tolist() == [-1, -1]
 
@@ -249,7 +249,7 @@ def test_malformed_imsis(bad):
     imsis = [bad, bad, HOME, HOME, bad]
     for register in (lenient, copy.copy(lenient)):
         verdicts = [register.check(imei, imsi) for imei, imsi in zip(column, imsis, strict=True)]
-        assert [verdict.rule for verdict in verdicts] == ["exact", "pair", "imsi", "imsi", "default"]
+        assert [verdict.rule for verdict in verdicts] == ["exact", "pair", "imsi", "imsi", "malformed"]
         for threads in (1, 3):
             for asked in (imsis, np.array(imsis, object)):
                 statuses, lists = register.check_many(column, asked, lists=True, threads=threads)
@@ -1051,7 +1051,7 @@ def test_a_file_is_the_register(path, mode):
     }
     assert register.check(LISTED) == Verdict(B, "stolen", "exact", ("a", "b"), datetime.date(2024, 2, 29))
     assert register.check(LISTED, "001011").rule == "pair"
-    assert register.check("x") == Verdict(G)
+    assert register.check("x") == Verdict(G, rule="malformed")
     register.add("stolen", ["86012345678901"], status=B)  # an opened register may grow
     assert [register.check(imei).status for imei in (LISTED, "86012345678901")] == [B, B]
 

@@ -123,5 +123,7 @@ def verdict_line(verdict: "Verdict") -> str:
     facts = verdict.to_dict()
     if verdict.rule == "default":
         return f"{facts['status']}, on no list"
+    if verdict.rule == "malformed":
+        return f"{facts['status']}, not an IMEI"
     words = (facts["status"], facts["list"], facts["rule"], facts["date"], "|".join(facts["reasons"]))
     return "  ".join(printable(word) if word else "-" for word in words)

@@ -29,7 +29,7 @@ _No = Literal[False]
 _Yes = Literal[True]
 _MALFORMED = 0xFF  # in the place of a status: not decided yet
 _ROWS = 1 << 12  # of malformed rows at a time
-_RULES: tuple[Any, ...] = (*RULES, "irregular")
+_RULES: tuple[Any, ...] = (*RULES, "irregular", "malformed")
 
 
 class Rules:
@@ -91,7 +91,7 @@ class Rules:
         """What a code says; with the reasons and the date that the list has for a key."""
         status, i = EquipmentStatus(code & 0xFF), (code >> 8 & 0xFF) - 1
         if i < 0:
-            return Verdict(status)
+            return Verdict(status, rule=_RULES[code >> 16] if code >> 16 else "default")
         one, day = self.lists[i], None
         reasons: tuple[str, ...] = (one.reason,) if one.reason else ()
         if key is not None:
@@ -131,7 +131,7 @@ class Rules:
             if form is not None and (code := self._by_text(form, prefix)):
                 return code, False
         if self.policy.malformed is not None and status not in columns.AMBIGUOUS:
-            return self.policy.malformed, False
+            return self.policy.malformed | _RULES.index("malformed") << 16, False
         raise ImeiError(ParseStatus(status), imei, position=row)
 
     def _by_text(self, text: bytes, prefix: int) -> int:

@@ -29,9 +29,9 @@ class EquipmentStatus(IntEnum):
 _W, _B, _G, _U = EquipmentStatus
 STRENGTH = (_B, _G, _W)  # of statuses: one that is before another decides
 
-Rule = Literal["exact", "range", "tac", "pair", "imsi", "irregular", "default"]
+Rule = Literal["exact", "range", "tac", "pair", "imsi", "irregular", "malformed", "default"]
 """What decided: the IMEI itself, a range, a whole TAC, a pair, the IMSI alone, a malformed IMEI that is
-listed as text, or nothing, and then the policy."""
+listed as text, or the policy: what is not an IMEI, or what is on no list."""
 
 
 def status_of(what: str, value: Any) -> EquipmentStatus:
@@ -145,7 +145,8 @@ class Verdict:
     list : str, optional
         The name of the list that decided. None where the policy did.
     rule : str
-        By what the list decided, see `Rule`; 'default' where the policy did.
+        By what the list decided, see `Rule`; 'default' where the policy did, 'malformed' where it did because
+        what was asked about is not an IMEI.
     reasons : tuple of str
         Of the IMEI on that list; where it has none, of the list.
     date : datetime.date, optional

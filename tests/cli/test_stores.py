@@ -189,7 +189,7 @@ def test_check_says_what_decided(register, store):
         found = run("check", path, "--imsi", HOME, STOLEN, code=1)
         assert found.stdout == f"{STOLEN}  whitelisted  pairs  pair  -  -\n"
         assert run("check", path, "--imsi", AWAY, STOLEN, "-q").output == ""
-        nothing = {"list": None, "rule": "default", "reasons": [], "date": None}
+        nothing = {"list": None, "rule": "malformed", "reasons": [], "date": None}
         found = json.loads(run("check", path, "x", "--json").stdout)
         assert found == {"imei": "x", "status": "greylisted", **nothing}
         found = json.loads(run("check", path, STOLEN, "--json").stdout)
@@ -223,11 +223,12 @@ def test_check_of_what_cannot_be_printed(register, given):
     """A policy has a verdict on it, which is told in one line that does nothing to a terminal."""
     for argument in (os.fsdecode(given), "-"):
         found = run("check", register, argument, input=given + b"\n")
-        assert found.stdout.endswith("  greylisted, on no list\n")
+        assert found.stdout.endswith("  greylisted, not an IMEI\n")
         assert found.stdout.isascii()
         assert found.stdout[:-1].isprintable()
         found = run("check", register, "--json", argument, input=given)
-        assert json.loads(found.stdout)["status"] == "greylisted"
+        verdict = json.loads(found.stdout)
+        assert (verdict["status"], verdict["rule"]) == ("greylisted", "malformed")
 
 
 # ---- apply, compact, prune ----
