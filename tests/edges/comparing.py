@@ -1,9 +1,12 @@
 """A sheet loaded, and held against the oracle: what differs, in words; and the smallest that differs."""
 
+from collections import Counter
+
 import numpy as np
 
 import imeiset
-from edges.oracle import understand
+from edges.oracle import understand, understand_records
+from imeiset import ImeiSet
 from imeiset.errors import FeedColumn, FeedEmpty, FeedError, FeedLostZeros, FeedRejects
 from imeiset.feeds import Options, read
 
@@ -20,7 +23,7 @@ SAYS = {
     "serial": (FeedColumn, "snr", "serial", "SN"),
     "missing": (FeedColumn, "got"),
     "empty": (FeedEmpty, "rows"),
-    "rejected": (FeedRejects, "reject"),
+    "rejected": (FeedRejects, "reject", "expected IMEIs"),
     "none counts": (FeedRejects, "count"),
 }
 
@@ -48,10 +51,7 @@ def differences(sheet, directory, misread=None):
         result = imeiset.load(path, **options)
         dates = read(path, ["date"], options=Options.of({**options, **sheet.dates})).report
     except FeedError as error:
-        expected = reading.refusals | reading.doubts
-        if any(explains(error, why) for why in expected):
-            return []
-        return [f"refused, and for none of {sorted(expected)}: {type(error).__name__}: {error}"]
+        return unexpected(error, reading)
     except Exception as error:
         return [f"{type(error).__name__}: {error}"]
     finally:
@@ -59,6 +59,47 @@ def differences(sheet, directory, misread=None):
     if reading.refusals:
         return [f"read, and has to be refused for {sorted(reading.refusals)}"]
     return unequal(sheet, reading, result, dates.dates_not_understood.count)
+
+
+ASKED_OF_RECORDS = {"column", "lost_zeros", "skip"}
+
+
+def record_differences(sheet, directory):
+    """The same of the sheet as records, screened for every other phone in them."""
+    options = {name: value for name, value in sheet.options.items() if name in ASKED_OF_RECORDS}
+    sheet = sheet.but(options=options)
+    reading = understand_records(sheet)
+    listed = set(sorted(reading.keys)[::2])
+    path = directory / "calls.csv"
+    path.write_bytes(sheet.data())
+    try:
+        report = imeiset.screen(path, ImeiSet.from_keys(np.array(sorted(listed), np.uint64)), **options)
+    except FeedError as error:
+        return unexpected(error, reading)
+    finally:
+        path.unlink()
+    if reading.refusals:
+        return [f"screened, and has to be refused for {sorted(reading.refusals)}"]
+    answers = Counter(answer(record, listed) for record in reading.records)
+    words = Counter({word.split(":")[0]: 0 for word in report.words})
+    for word, count in report.words.items():
+        words[word.split(":")[0]] += count
+    return [] if words == answers else [f"words: {dict(words)}, and has to be {dict(answers)}"]
+
+
+def answer(record, listed):
+    """What a record is, by its cells of IMEIs: a hit counts most, then one that is malformed."""
+    if any(cell.kind == "key" and cell.key in listed for cell in record):
+        return "listed"
+    blank = all(cell.kind == "blank" for cell in record)
+    return "malformed" if blank or any(cell.kind == "bad" for cell in record) else "not listed"
+
+
+def unexpected(error, reading):
+    expected = reading.refusals | reading.doubts
+    if any(explains(error, why) for why in expected):
+        return []
+    return [f"refused, and for none of {sorted(expected)}: {type(error).__name__}: {error}"]
 
 
 def explains(error, why):

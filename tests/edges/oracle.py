@@ -8,6 +8,7 @@ a refusal for that reason is right, and so is the reading.
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from edges.cells import BLANKS, cell_of, is_date, is_placeholder, luhn, valid
 
@@ -72,6 +73,7 @@ class Reading:
     unread: set[int] = field(default_factory=set)  # columns that must be named
     may_unread: set[int] = field(default_factory=set)  # and those that may be
     taken: list[list[str]] = field(default_factory=list)  # the rows of which something is in the set
+    records: list[list[Any]] = field(default_factory=list)  # the cells of IMEIs of each row that counts
     refusals: set[str] = field(default_factory=set)
     doubts: set[str] = field(default_factory=set)
 
@@ -90,20 +92,11 @@ def understand(sheet):
     words = set(re.split(r"[_\-. ]", sheet.name.lower()))
     if words & DELTA_WORDS:
         reading.refusals.add("delta name")
-    titles = sheet.titles
-    rows, _comments = split(sheet)
-    if titles is not None and titles[0].startswith("#") and sheet.quoting != "all":
-        if not rows:
-            reading.refusals.add("empty")
-            return reading
-        if all(sheet.line(row).startswith("#") for row in rows):
-            reading.doubts.add("empty")
-    if titles is None and not rows:
-        reading.refusals.add("empty")
+    rows, plains = begun(sheet, reading, irregular=options.get("irregular") == "keep")
+    if "empty" in reading.refusals:
         return reading
     # Lines that are found above the header are comments or blank; those that are skipped are comments.
     reading.preamble = sum(bool(line) or "skip" in options for line in sheet.preamble)
-    plains = [plain(title) for title in titles] if titles is not None else [""] * sheet.width
     if "changetype" in plains:
         reading.refusals.add("delta")
     if "tac" in plains and not any("imei" in title for title in plains) and "column" not in options:
@@ -113,6 +106,9 @@ def understand(sheet):
         return reading
     places = used_columns(sheet, reading, plains, columns)
     read_rows(sheet, reading, rows, columns, places)
+    if sheet.options.get("tbcd") is None:
+        reading.refusals |= turned(rows, columns, "[0-9]{16}")
+        reading.doubts |= turned(rows, columns, "[0-9]{14}|[0-9]{16}")
     for place in range(sheet.width):
         if place not in columns and place not in places.values():
             look(sheet, reading, plains, rows, place)
@@ -127,28 +123,51 @@ def understand(sheet):
     return reading
 
 
-def split(sheet):
-    """The rows, and how many comments: a line '#…' with the cells of a row is one."""
-    rows, comments = [], 0
+def understand_records(sheet):
+    """The `Reading` of a sheet that is screened: its other columns are nobody's business."""
+    reading = Reading()
+    rows, plains = begun(sheet, reading, irregular=True)
+    if "empty" in reading.refusals:
+        return reading
+    if columns := identity_columns(sheet, reading, plains, rows):
+        read_rows(sheet, reading, rows, columns, {})
+        if reading.rows and not reading.accepted:
+            (reading.doubts if reading.partly else reading.refusals).add("rejected")
+    return reading
+
+
+def begun(sheet, reading, irregular):
+    """The rows and the titles, without case, spaces and punctuation."""
+    rows = rows_of(sheet, irregular)
+    if sheet.titles is None:
+        reading.refusals |= set() if rows else {"empty"}
+        return rows, [""] * sheet.width
+    if sheet.titles[0].startswith("#") and sheet.quoting != "all":
+        if not rows:
+            reading.refusals.add("empty")
+        elif all(sheet.line(row).startswith("#") for row in rows):
+            reading.doubts.add("empty")
+    return rows, [plain(title) for title in sheet.titles]
+
+
+def rows_of(sheet, irregular):
+    """The rows, which are lines that are neither blank nor comments. irregular: '#06#35209' is one."""
+    rows = []
     for row in sheet.rows:
-        if row is None:
-            continue
-        line = row if isinstance(row, str) else sheet.line(row)
-        cells = line.split(sheet.delimiter) if isinstance(row, str) else row
-        if not line.startswith("#") or is_row(sheet, cells):
-            rows.append(cells)
-        else:
-            comments += 1
-    return rows, comments
+        if row is not None:
+            line = row if isinstance(row, str) else sheet.line(row)
+            cells = line.split(sheet.delimiter) if isinstance(row, str) else row
+            if not line.startswith("#") or is_row(sheet, cells, irregular):
+                rows.append(cells)
+    return rows
 
 
-def is_row(sheet, cells):
+def is_row(sheet, cells, irregular):
     """Whether a line that begins with '#' is a row."""
     if sheet.width > 1:
         return len(cells) == sheet.width
     text = ",".join(cells).strip(BLANKS)
-    kept = sheet.options.get("irregular") == "keep"
-    return kept and re.fullmatch("[0-9A-Fa-f*#]{1,16}", text) and re.search("[0-9]", text)
+    return irregular and re.fullmatch("[0-9A-Fa-f*#]{1,16}", text) and re.search("[0-9]", text)
 
 
 def at(cells, place):
@@ -253,7 +272,6 @@ def counts(sheet, places, cells):
 
 
 def read_rows(sheet, reading, rows, columns, places):
-    needed = max([*columns, *(places[name] for name in ("where", "stolen") if name in places)])
     must_reach = max([*columns, places.get("where", 0)])
     plains = [plain(title) for title in sheet.titles or []]
     date_place = named(sheet, plains, sheet.dates["date_column"]) if sheet.dates else places.get("date")
@@ -264,13 +282,13 @@ def read_rows(sheet, reading, rows, columns, places):
             cells = cells[:-1]
         if len(cells) > sheet.width or len(cells) <= must_reach:
             reading.rejected += 1
+            reading.records.append([])
             continue
-        if len(cells) <= needed:
-            reading.doubts.add("short")
         if not counts(sheet, places, cells):
             reading.ignored += 1
             continue
         found = [cell_of(at(cells, place), sheet.options) for place in columns]
+        reading.records.append(found)
         taken = [cell for cell in found if cell.kind in ("key", "text")]
         reading.taken += [cells] if taken else []
         if not taken or any(cell.kind == "bad" for cell in found):
@@ -294,9 +312,6 @@ def read_rows(sheet, reading, rows, columns, places):
         reading.written["separators"] += cell.separated
         reading.placeholders += is_placeholder(cell.key)
     lost(sheet, reading, kept)
-    if sheet.options.get("tbcd") is None:
-        reading.refusals |= turned(rows, columns, "[0-9]{16}")
-        reading.doubts |= turned(rows, columns, "[0-9]{14}|[0-9]{16}")
 
 
 def turned(rows, columns, pattern):
