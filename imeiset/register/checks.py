@@ -30,6 +30,7 @@ _Yes = Literal[True]
 _MALFORMED = 0xFF  # in the place of a status: not decided yet
 _ROWS = 1 << 12  # of malformed rows at a time
 _RULES: tuple[Any, ...] = (*RULES, "irregular", "malformed")
+_BY_POLICY = _RULES.index("malformed") << 16
 
 
 class Rules:
@@ -131,7 +132,7 @@ class Rules:
             if form is not None and (code := self._by_text(form, prefix)):
                 return code, False
         if self.policy.malformed is not None and status not in columns.AMBIGUOUS:
-            return self.policy.malformed | _RULES.index("malformed") << 16, False
+            return self.policy.malformed | _BY_POLICY, False
         raise ImeiError(ParseStatus(status), imei, position=row)
 
     def _by_text(self, text: bytes, prefix: int) -> int:
@@ -185,7 +186,7 @@ class Rules:
         tables.answer(found[regular], again, numbers[regular])
         answers[regular] = again
         codes[rows] = answers
-        return rows[~regular & (found <= 0xFF)]  # without a list
+        return rows[~regular & (found >= _BY_POLICY)]
 
 
 @lru_cache(16)
