@@ -56,13 +56,7 @@ def expect_none(found: list[str]) -> None:
         pytest.fail(f"{len(found)} files, of which the first is {first}\n" + "\n".join(found))
 
 
-FAULTY = {"11": "VT and FF around a word"}
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [pytest.param(kind, marks=[pytest.mark.xfail] if kind in FAULTY else []) for kind in KINDS],
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_some_files(kind):
     expect_none(failures(kind, range(SHORT)))
 
