@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from imeiset import irregular
 from imeiset._native import parse as _parse
 from imeiset._threads import in_threads, parts_for
-from imeiset.errors import CheckDigit, ImeiWarning, ParseStatus
+from imeiset.errors import CheckDigit, ImeiWarning, ParseStatus, mask_imsi
 from imeiset.readers import Keys, Statuses, buffers, error_at, materialized, source, split, values
 
 _ROWS = 1 << 14  # rows at a time: keys and statuses stay in cache
@@ -247,11 +247,25 @@ def warn_of_malformed(
 ) -> None:
     """Issue an ImeiWarning if more than half of the rows of a column, at least 100, are malformed. first,
     status: those of the first malformed row."""
-    if rows < _ENOUGH or 2 * malformed <= rows:
-        return
-    error = error_at(column, first, status, digits=digits)
-    shown = f"row {first}: '{error.got}' ({error.status.text})"
-    message = f"{malformed:,} of {rows:,} rows are not IMEIs; the first is {shown}"
+    if _are_most(malformed, rows):
+        error = error_at(column, first, status, digits=digits)
+        shown = f"row {first}: '{error.got}' ({error.status.text})"
+        _warn(f"{malformed:,} of {rows:,} rows are not IMEIs; the first is {shown}")
+
+
+def warn_of_imsis(rows: int, unread: int, first: int, imsi: object) -> None:
+    """The same of IMSIs that count as not given, so that no pair holds: where a policy says what malformed
+    input gets, they are not an error."""
+    if _are_most(unread, rows):
+        shown = f"the first is row {first}: '{mask_imsi(imsi)}'"
+        _warn(f"{unread:,} of {rows:,} IMSIs cannot be read, and count as not given; {shown}")
+
+
+def _are_most(wrong: int, rows: int) -> bool:
+    return rows >= _ENOUGH and 2 * wrong > rows
+
+
+def _warn(message: str) -> None:
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("imeiset."):
         level, frame = level + 1, frame.f_back

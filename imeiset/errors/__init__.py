@@ -190,7 +190,7 @@ class ImeiWarning(UserWarning):
     whether it was read as text.
 
     Issued once for a call, where the answer for malformed rows is settled and more than half of at least 100
-    rows are malformed.
+    rows are malformed; and where that is so of IMSIs, which then count as not given.
 
     Examples
     --------

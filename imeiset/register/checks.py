@@ -346,6 +346,9 @@ class Checks(ListMapping, Checker):
                 for row in (unread := np.flatnonzero(asked == BAD_IMSI)).tolist():
                     tables.about.unread(value(row), row)
                 asked[unread] = NO_IMSI
+                if unread.size:
+                    first = int(unread[0])
+                    columns.warn_of_imsis(len(keys), unread.size, first, value(first))
             codes, numbers, count = np.empty(len(keys), dtype), asked, parts_for(threads)
             if count == 1:
                 tables.answer(keys, codes, asked)

@@ -84,6 +84,17 @@ def test_2_a_column_of_other_things_is_a_warning():
     assert not LISTED.contains(nonsense[:99], malformed=False).any()
 
 
+def test_2_a_column_of_unreadable_imsis_is_a_warning():
+    """Under a policy for malformed input they count as not given: an exempted owner would be blocked."""
+    register = exempting(Policy(malformed=WHITE))
+    for imsis in ([f"{HOME}.0"] * 100, np.array([f"{HOME}.0"] * 100)):
+        with pytest.warns(ImeiWarning, match=r"^100 of 100 IMSIs cannot be read, .*: '26201\*+'$") as caught:
+            assert set(register.check_many([A] * 100, imsis).tolist()) == {BLACK}
+        assert len(caught) == 1
+    for imsis in ([f"{HOME}.0"] * 50 + [HOME] * 50, [None] * 100, ["nai-x"] * 100):
+        register.check_many([A] * 100, imsis)
+
+
 def test_2_records_without_an_imei_are_an_error(write):
     path = write(f"imei,cell\n{A}.0,1\n{B}.0,2\n")
     with pytest.raises(FeedRejects):

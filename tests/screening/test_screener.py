@@ -250,7 +250,10 @@ def asked(listed):
         yield lambda column: listed.check_many(column)
         yield lambda column: listed.check_many(column, threads=3)
         yield lambda column: listed.check_many(column, ["234150999999999"] * len(column))
-        yield lambda column: listed.check_many(column, ["nonsense"] * len(column), threads=3, lists=True)
+        some = ["nonsense", None]  # not most of them, which would be a warning as well
+        yield lambda column: listed.check_many(
+            column, (some * len(column))[: len(column)], threads=3, lists=True
+        )
 
 
 def settled(malformed):
