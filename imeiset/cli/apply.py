@@ -136,5 +136,7 @@ def _say(applied: "ApplyReport", title: str, as_json: bool, **facts: str) -> Non
     rows = sum(source.rows for source in applied.sources)
     changes = f"{applied.added:,} added, {applied.removed:,} removed, {applied.updated:,} updated"
     click.echo(f"{title}\n  {rows:,} rows: {changes}\n  digest {applied.digest}")
+    if applied.still_listed:
+        click.echo(f"  of the removed {applied.still_listed:,} are still listed, by a range or a TAC")
     for source in applied.sources:
         show_named(source)

@@ -11,11 +11,11 @@ import numpy as np
 
 from .. import irregular as irregulars
 from ..errors import FeedConflict, FeedDescription, FeedLimit
-from ..feeds.description import delta_options
+from ..feeds.description import delta_options, polarity_of
 from ..feeds.details import described
+from ..feeds.formats import Polarity
 from ..feeds.loader import Progress
 from ..feeds.options import Options
-from ..feeds.registers import polarity_of
 from ..feeds.report import LoadReport
 from ..feeds.sources import Paths, names_of
 from ..register.kinds import KINDS, ListRule
@@ -42,6 +42,8 @@ class ApplyReport:
         What was read of each.
     added, removed, updated : int
         How many identities were.
+    still_listed : int
+        How many IMEIs were removed that the list has by a range or a TAC all the same.
     keys, texts : int
         How many IMEIs (of ranges those in them, or pairs), and irregular identities, the set or the list has
         now.
@@ -64,6 +66,7 @@ class ApplyReport:
     added: int = 0
     removed: int = 0
     updated: int = 0
+    still_listed: int = 0
     keys: int = 0
     texts: int = 0
     sequence: int | None = None
@@ -205,7 +208,7 @@ def apply(
             if (rule := KINDS[one.kind].rules[0]) not in ("exact", "pair"):
                 expected = f"a list of IMEIs or pairs, not of kind {one.kind!r}"
                 raise FeedConflict(path, expected, repr(one.name))
-            reading = _reading(options, description, one.name, rule)
+            reading, _ = _reading(options, description, one.name, rule)
             polarity = polarity_of(one.kind, one.status)
             changes = Changes.read(path, change, reading, progress, rule, polarity)
             deltas = _deltas(one.name, changes, wanted, keep=reading.irregular == "keep")
@@ -220,12 +223,11 @@ def apply(
         raise TypeError(f"expected an ImeiSet or a Store, got {type(target).__name__}")
     if (sequence, base) != (None, None) or (list is not None and description is None):
         raise ValueError("list, sequence and base: expected with a Store, got an ImeiSet")
-    reading = replace(
-        _reading(options, description, list), irregular="reject" if target.irregular is None else "keep"
-    )
+    reading, let = _reading(options, description, list)
+    reading = replace(reading, irregular="reject" if target.irregular is None else "keep")
     result: ImeiSet = target
     for path in names:
-        changes = Changes.read(path, change, reading, progress)
+        changes = Changes.read(path, change, reading, progress, polarity=let)
         _count(report, changes.check(result, wanted))
         report.sources.append(changes.table.report)
         result = changes.applied_to(result, wanted)
@@ -241,14 +243,15 @@ def _reading(
     description: str | os.PathLike[str] | None = None,
     name: str | None = None,
     rule: ListRule = "exact",
-) -> Options:
-    """How deltas are read: by what is said, otherwise as a description says of a list."""
-    described = {} if description is None else delta_options(description, name, rule)
+) -> tuple[Options, Polarity | None]:
+    """How deltas are read: by what is said, otherwise as a description says of a list; and what that says of
+    the phones of the list."""
+    described, polarity = ({}, None) if description is None else delta_options(description, name, rule)
     for column, about in (("change_column", "change_values"), ("date_column", "date_format")):
         if column in options:  # of another column
             described.pop(about, None)
     try:
-        return Options(**{"max_rejects": 0, **described, **options})
+        return Options(**{"max_rejects": 0, **described, **options}), polarity
     except ValueError as error:
         if description is None:
             raise
@@ -293,6 +296,8 @@ def _check_list(
         _expect_digest(changes.path, changes.applied_to(_whole(one, rule), checks), digest)
     _count(report, counts)
     if rule == "exact":
+        gone = without_irregular(changes.removes - changes.adds)
+        report.still_listed += len((gone & _whole(one, "range")) | (gone & _whole(one, "tac")))
         adds = _texts(changes.adds) | (set() if "update" in checks else _texts(changes.updates))
         report.texts = len((one.irregular - _texts(changes.removes)) | adds)
     report.keys = left - report.texts

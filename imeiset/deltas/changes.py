@@ -26,9 +26,21 @@ from .members import PairSet, size_of
 CHECKS = ("add", "remove", "update", "conflict")
 ADD, REMOVE, UPDATE = range(3)
 _NAMED_MOST = 4  # values that a message shows
-_DENIED = ("no", "not", "non", "un", "de", "longer", "never", "previously", "formerly")  # "not_blocked"
+_DENIED = (
+    "no",
+    "not",
+    "non",
+    "un",
+    "de",
+    "longer",
+    "never",
+    "previously",
+    "formerly",
+    "from",
+)  # "not_blocked"
 # What a file without a column of changes holds, by its name.
 _NAMED = {"unblocked": REMOVE, "removed": REMOVE, "blocked": ADD, "added": ADD, "changed": UPDATE}
+_OF_BLOCKLISTS = ("blocked", "unblocked")
 
 
 @dataclass(slots=True)
@@ -56,12 +68,13 @@ class Changes:
         """Read a file. change: what all its rows are. rule: the first one of the list; None for a set, which
         has no reasons and dates. polarity: what becomes of the phones of the list; None as in `read`.
         """
-        fixed, pairs = _change_of(path, change), rule == "pair"
+        fixed, pairs = _change_of(path, change, polarity), rule == "pair"
         more = {"exact": DETAILS, "pair": ("imsi",)}.get(rule or "", ())
         wanted = ("line", "listed", *more, CHANGE)
         reading = partial(read, path, wanted, options=options, delta=True, progress=progress)
         removals = fixed == REMOVE and options.change_column is None  # of which no word is a contradiction
         table = reading(signs=fixed is None, polarity="removals" if removals else polarity)
+        polarity = polarity or FORMATS[table.report.formats[0]].polarity
         if CHANGE in table.columns:
             if removals:
                 table = reading(signs=False, polarity=polarity)
@@ -69,9 +82,16 @@ class Changes:
                 raise FeedConflict(path, "no column change_type beside --change", "one")
             fixed = None  # whatever the name of the file says
             _understand(path, table, options, polarity)
-        elif table.report.accepted and fixed is None:
-            expected = "a column change_type, --change-column or --change"
-            raise FeedConflict(path, expected, "a list that does not say what changes")
+        elif table.report.accepted and _change_of(path, change, polarity) is None:
+            named = _change_of(path, None) is not None
+            got = (
+                "a name that says it of phones that are blocked only"
+                if named
+                else "a list that does not say it"
+            )
+            raise FeedConflict(
+                path, "a column change_type, --change-column or --change, for what changes", got
+            )
         if more == DETAILS:
             expect_dates(path, table, options)
         [identity] = {FORMATS[name].identity for name in table.report.formats}
@@ -208,9 +228,16 @@ def _understand(path: str, table: Rows, options: Options, polarity: Polarity | N
     raise FeedColumn(path, expected, "; ".join(named), line=firsts[0][0])
 
 
-def _change_of(path: str, change: str | None) -> int | None:
-    """The change of all rows: what is asked for, or what the name of the file says."""
+def _change_of(path: str, change: str | None, polarity: Polarity | None = None) -> int | None:
+    """The change of all rows: what is asked for, or what the name of the file says of such a list."""
     if change is not None:
         return CHANGES.index(change.encode())
-    words = Path(path).name.lower().partition(".")[0].split("_")
-    return _NAMED.get(words[-1]) if len(words) > 1 and words[-2] not in _DENIED else None
+    *others, last = Path(path).name.lower().partition(".")[0].split("_")
+    if (
+        not others
+        or others[-1] in _DENIED
+        or (last in _OF_BLOCKLISTS and polarity not in (None, "blocklist"))
+    ):
+        return None
+    said = {_NAMED.get(word) for word in (*others, last)}
+    return None if {ADD, REMOVE} <= said else _NAMED.get(last)  # "removed_and_added"

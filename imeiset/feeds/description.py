@@ -43,6 +43,7 @@ from ..register.kinds import FILE_KINDS, KINDS, RULES, FileKind, ListRule
 from ..register.lists import List
 from ..register.policy import EquipmentStatus, Policy
 from ..register.register import Register
+from .formats import Polarity
 from .options import DEFAULTS, Options, options_of
 from .sources import Paths, is_remote, names_of
 
@@ -55,6 +56,10 @@ _LIST = ("name", "status", "kind", "reason", "files", "newest", "prefixes", "det
 _RULES: dict[str, tuple[ListRule, ...]] = {
     **dict.fromkeys(("irregular", "imsi", "date_column", "date_format", "reason_column"), ("exact",)),
     **dict.fromkeys(("lost_zeros", "tbcd"), ("exact", "pair")),
+}
+_POLARITIES: dict[EquipmentStatus, Polarity] = {
+    EquipmentStatus.WHITELISTED: "whitelist",
+    EquipmentStatus.GREYLISTED: "greylist",
 }
 _STATUSES = tuple(status.name.lower() for status in EquipmentStatus)
 _WORDS: dict[Any, str] = {
@@ -119,8 +124,18 @@ def read_description(path: str | os.PathLike[str], files: Files | None = None) -
     return replace(described, lists=tuple(lists))
 
 
-def delta_options(path: str | os.PathLike[str], name: str | None, rule: ListRule) -> dict[str, Any]:
-    """The options by which a description has deltas of a list read; its files need not be there.
+def polarity_of(kind: str, status: EquipmentStatus) -> Polarity:
+    """What becomes of the phones of a list of a register: words in its files may contradict that."""
+    if kind == "lock":
+        return "blocklist"  # whatever its status: it says whom a phone is for
+    return _POLARITIES.get(status, "blocklist")
+
+
+def delta_options(
+    path: str | os.PathLike[str], name: str | None, rule: ListRule
+) -> tuple[dict[str, Any], Polarity]:
+    """The options by which a description has deltas of a list read, and what becomes of the phones of the
+    list; its files need not be there.
 
     name: of the list; None if there is but one. rule: by which deltas name equipment. Raises FeedDescription
     if there is no such list, or several of different options.
@@ -137,6 +152,7 @@ def delta_options(path: str | os.PathLike[str], name: str | None, rule: ListRule
     found: list[dict[str, Any]] = []
     for one in described.lists:
         if one.name == name and one.rule == rule:
+            polarity = polarity_of(one.kind, one.status)
             given = {key: getattr(one.options, key) for key in _OPTIONS if key not in _OF_FULL_LISTS}
             given = {key: value for key, value in given.items() if value != DEFAULTS[key]}
             found += [given] if given not in found else []
@@ -144,7 +160,7 @@ def delta_options(path: str | os.PathLike[str], name: str | None, rule: ListRule
     if len(found) != 1:
         expected = f"one table of list {name!r} that says how deltas are read, or several that say the same"
         raise FeedDescription(described.path, expected, f"{len(found)} of {RULES[rule].noun}")
-    return found[0]
+    return found[0], polarity
 
 
 def _understood(path: str | os.PathLike[str]) -> Description:

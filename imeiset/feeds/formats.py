@@ -29,6 +29,11 @@ class Format:
         """How many columns name the identity."""
         return 2 if self.identity == "range" else 1
 
+    @property
+    def polarity(self) -> Polarity:
+        """What becomes of its phones, where nothing else says it."""
+        return "whitelist" if self.name in ("registration", "exceptions") else "blocklist"
+
 
 _REGISTRATION = "make model status model_number brand_name device_type radio_interface device_id"
 _ALL = (

@@ -63,8 +63,7 @@ class Watch:
     ) -> None:
         self.path, self.dialect, self.options, self.purpose = path, dialect, options, purpose
         self._whole = dialect  # places of columns in it, also where only some of them are scanned
-        lets = dialect.format.name in ("registration", "exceptions")
-        self.polarity: Polarity = polarity or ("whitelist" if lets else "blocklist")
+        self.polarity: Polarity = polarity or dialect.format.polarity
         read = {*wanted, *(("listed",) if dialect.counting is not None else ())}
         self.changes = CHANGE in read and CHANGE in dialect.places
         self._used = {place for name, place in dialect.places.items() if name in read and name != "reasons"}
@@ -75,7 +74,8 @@ class Watch:
         self._parts = 0
         self._numbers = 0  # of 15 digits in a row
         self._expect_phones()
-        if lets != (self.polarity == "whitelist") and self.polarity != "removals":
+        lets = "whitelist" in (dialect.format.polarity, self.polarity)
+        if lets and dialect.format.polarity != self.polarity != "removals":
             self._expect_own_statuses()
 
     def move(self, places: Sequence[int], dialect: Dialect) -> None:

@@ -112,6 +112,9 @@ def _column_of(text: str) -> Column:
     return _column(int(text) if text.isascii() and text.isdecimal() else text)
 
 
+_OPERATORS = ("!", "<", ">", "~", ":")  # before a '=', which then says something else
+
+
 def _where(value: Any) -> Where:
     """'COLUMN=VALUE,VALUE', or a mapping of the column to its values, or a `Where`."""
     if isinstance(value, Where):
@@ -120,9 +123,9 @@ def _where(value: Any) -> Where:
         [(column, values)] = value.items()
     else:
         name, equals, text = _text(value).partition("=")
-        if not equals:
-            raise ValueError
         column, values = _column_of(name), text.split(",")
+        if not equals or name.rstrip().endswith(_OPERATORS) or any("=" in one for one in values[1:]):
+            raise ValueError  # another comparison, or another column
     values = [values] if isinstance(values, str) else list(values)
     if not values or not all(isinstance(one, str) for one in values):
         raise ValueError

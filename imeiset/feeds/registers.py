@@ -16,22 +16,25 @@ from ..register.imsis import PREFIX
 from ..register.kinds import FILE_KINDS, RULES, FileKind
 from ..register.layered import LayeredSet
 from ..register.pairs import LayeredPairs
-from ..register.policy import EquipmentStatus
 from ..register.register import Register
 from ..sets import ImeiSet
-from .description import Description, Files, Listing, empty_register, read_description, understood
+from .description import (
+    Description,
+    Files,
+    Listing,
+    empty_register,
+    polarity_of,
+    read_description,
+    understood,
+)
 from .details import DETAILS, described, expect_dates
-from .formats import FORMATS, Polarity
+from .formats import FORMATS
 from .loader import Progress, Rows, read
 from .reader import RejectFiles
 from .report import LoadReport
 from .sources import Source, size_of, total_of
 
 _LONGEST = 1 << 24  # bytes of a list of IMSI prefixes
-_POLARITIES: dict[EquipmentStatus, Polarity] = {
-    EquipmentStatus.WHITELISTED: "whitelist",
-    EquipmentStatus.GREYLISTED: "greylist",
-}
 
 
 class ListReport(NamedTuple):
@@ -158,13 +161,6 @@ def load_register(
             reports.append(ListReport(one.name, one.kind, report))
             done += sum(size_of(name) or 0 for name in one.files)
     return LoadedRegister(register, tuple(reports))
-
-
-def polarity_of(kind: str, status: EquipmentStatus) -> Polarity:
-    """What becomes of the phones of a list of a register: words in its files may contradict that."""
-    if kind == "lock":
-        return "blocklist"  # whatever its status: it says whom a phone is for
-    return _POLARITIES.get(status, "blocklist")
 
 
 def _rejects(one: Listing, path: str | os.PathLike[str] | None) -> Path | None:

@@ -670,8 +670,19 @@ def test_changes_in_other_encodings(base, tmp_path, encoding):
 
 
 @pytest.mark.parametrize(
-    "name", ["not_blocked", "un_blocked", "no_longer_blocked", "blocked", "x_blocked_2", "x-blocked"]
+    "name",
+    [
+        "not_blocked",
+        "un_blocked",
+        "no_longer_blocked",
+        "blocked",
+        "x_blocked_2",
+        "x-blocked",
+        "removed_from_blocked",
+        "x_added_removed",
+        "x_unblocked_and_blocked",
+    ],
 )
 def test_names_that_do_not_say_what_changes(base, delta, name):
-    with pytest.raises(errors.FeedConflict, match="a list that does not say what changes"):
+    with pytest.raises(errors.FeedConflict, match="a list that does not say it"):
         apply(base, delta(f"imei,x\n{C},1\n", f"{name}.csv"))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imeiset import EquipmentStatus, FeedError, ImeiSet, Register, Store, Verdict, apply
+from imeiset import Delta, EquipmentStatus, FeedError, ImeiSet, Register, Store, Verdict, apply
 from imeiset.deltas.changes import CHECKS
 from imeiset.errors import FeedColumn, FeedConflict, FeedLimit, FeedRejects, StoreBase, StoreSequence
 
@@ -341,3 +341,17 @@ def test_pairs_for_a_list_without_any(tmp_path, delta):
             apply(store, delta(f"imei,imsi,change_type\n{A},{HOME},remove\n"))
         _, applied = apply(store, delta(f"imei,imsi,change_type\n{A},{HOME},add\n"))
         assert (applied.added, applied.keys, store.counts()["pairs"]) == (1, 1, {"pair": 1})
+
+
+def test_what_is_removed_and_listed_by_another_rule(store, delta):
+    """It stays blocked, and the report says so."""
+    for rule, what in (("range", ([D], [D])), ("tac", [D[:8]])):
+        store.apply(Delta("stolen", add=[D, E]), Delta("stolen", rule=rule, add=what))
+        path = delta(f"imei,change_type\n{D},remove\n{E},remove\n{C},remove\n{C},add\n")
+        _, applied = apply(store, path, list="stolen", checks=(), min_size=0)
+        assert (applied.removed, applied.still_listed) == (2, 1)
+        assert (store.check(D).rule, store.check(E).list) == (rule, None)
+        store.apply(Delta("stolen", rule=rule, remove=what))
+    store.apply(Delta("stolen", add=[D], rule=None))
+    _, applied = apply(store, delta(f"imei,change_type\n{D},remove\n"), list="stolen", min_size=0)
+    assert (applied.removed, applied.still_listed) == (1, 0)

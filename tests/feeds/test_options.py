@@ -60,7 +60,10 @@ WRONG = {
     "check_digit": ["never", None],
     "irregular": ["drop", None],
     "lost_zeros": ["yes", True],
-    "where": ["status", "=x", "", {}, {"a": "x", "b": "y"}, {"a": []}, {"a": [1]}, 3, {0: "x"}],
+    "where": [
+        *("status", "=x", "", {}, {"a": "x", "b": "y"}, {"a": []}, {"a": [1]}, 3, {0: "x"}),
+        *("a!=b", "a <>=b", "a<=b", "a >= b", "a~=b", "a:=b", "a=b,c=d", "a=b,=c"),
+    ],
     "change_column": [0, "", True, ["a"]],
     "change_values": ["0", "0=drop", "", {}, {"0": "drop"}, "A=add,a=remove", 3, ["0=add"]],
     "date_column": [0, ""],
@@ -162,6 +165,8 @@ def test_what_is_given_in_other_words():
         assert found.counts(b" BLOCKED\t")
         assert found.counts(b"")
         assert not found.counts(b"white")
+    assert Options(where="a=b=c").where == Where("a", frozenset(("b=c",)))
+    assert Options(where={"a!": ["x", "b=c"]}).where == Where("a!", frozenset(("x", "b=c")))
     assert Options(where={"a=b": "x,y"}).where == Where("a=b", frozenset(("x,y",)))
     assert Options(where="été=Bloqué").where.counts("BLOQUÉ".encode())
     assert Options(change_column=1, change_values="a=b=add").change_values == {"a=b": "add"}

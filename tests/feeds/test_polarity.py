@@ -173,3 +173,63 @@ def test_two_columns_of_changes(tmp_path, title, value):
     result, report = apply(ImeiSet([B]), path, change_column=2)
     assert len(result) == 2
     assert [one.why for one in report.sources[0].unread] == ["changes"]
+
+
+@pytest.mark.parametrize(("kind", "status", "against"), LISTS)
+@pytest.mark.parametrize(("word", "change"), [("blocked", "add"), ("unblocked", "remove")])
+@pytest.mark.parametrize("door", ["name", "column"])
+def test_blocking_is_a_change_of_blocklists_only(tmp_path, kind, status, against, word, change, door):
+    held = Register()
+    imeis = [A] if change == "remove" else []
+    if kind == "imeis":
+        held.add("x", imeis, status=EquipmentStatus[status.upper()])
+    else:
+        pairs = {"exempt": held.exempt, "lock": held.lock}[kind]
+        pairs(
+            "x", imeis, [HOME] * len(imeis), **({"status": EquipmentStatus[status.upper()]} if status else {})
+        )
+    imsi = [] if kind == "imeis" else [("imsi", HOME)]
+    cells = [("imei", A), *imsi, *([("action", word)] if door == "column" else [])]
+    path = tmp_path / (f"x_{word}.csv" if door == "name" else "x.csv")
+    path.write_text("".join(f"{','.join(row)}\n" for row in zip(*cells, strict=True)))
+    options = {"change_column": "action"} if door == "column" else {}
+    with Store.create(tmp_path / "store", held) as store:
+        if kind == "lock" or status == "blacklisted":
+            apply(store, path, min_size=0, **options)
+            assert sum(store.counts()["x"].values()) == (change == "add")
+        else:
+            with pytest.raises((FeedColumn, FeedConflict), match="--change"):
+                apply(store, path, min_size=0, **options)
+            assert store.sequence == 0
+            if door == "column":
+                options["change_values"] = {word: change}
+            else:
+                options["change"] = change
+            assert sum(apply(store, path, min_size=0, **options)[0].counts()["x"].values()) == (
+                change == "add"
+            )
+
+
+@pytest.mark.parametrize("word", ["blocked", "unblocked"])
+@pytest.mark.parametrize("door", ["name", "column"])
+@pytest.mark.parametrize("said", ["header", "format", "description"])
+def test_blocking_is_no_change_of_registered_phones(tmp_path, word, door, said):
+    """A set says nothing of itself: its deltas, or a description of its list, do."""
+    base, options = ImeiSet([A]), {"change_column": "action"} if door == "column" else {}
+    titles = ["approved_imei" if said == "header" else "imei", "make", "model", "status"]
+    titles += ["model_number", "brand_name", "device_type", "radio_interface", "device_id"]
+    if said == "format":
+        options["format"] = "exceptions"
+        titles = ["imei", "imsi", "msisdn"]
+        options["imsi"] = "ignore"
+    if said == "description":
+        titles = ["imei"]
+        options["description"] = tmp_path / "register.toml"
+        options["description"].write_text("[[lists]]\nname='x'\nstatus='whitelisted'\nfiles=['x']\n")
+    titles += ["action"] * (door == "column")
+    cells = [B if word == "blocked" else A, *[""] * (len(titles) - 1)]
+    cells[-1] = word if door == "column" else cells[-1]
+    path = tmp_path / (f"x_{word}.csv" if door == "name" else "x.csv")
+    path.write_text(f"{','.join(titles)}\n{','.join(cells)}\n")
+    with pytest.raises((FeedColumn, FeedConflict), match="--change"):
+        apply(base, path, min_size=0, **options)
