@@ -14,6 +14,7 @@ import pytest
 
 from edges.comparing import differences, record_differences, shrunken
 from edges.generator import KINDS, draw
+from edges.tables import table_differences
 
 SHORT, LONG = 14, 1000  # files of each kind
 LEAST = 200  # of each kind in the long test
@@ -59,6 +60,18 @@ def expect_none(found: list[str]) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_some_files(kind):
     expect_none(failures(kind, range(SHORT)))
+
+
+@pytest.mark.parametrize(("suffix", "library"), [("parquet", "pyarrow"), ("xlsx", "openpyxl")])
+def test_other_tables(suffix, library, tmp_path):
+    pytest.importorskip(library)
+    for kind in KINDS:
+        if kind == "14":  # lists of TACs are read from text only
+            continue
+        for seed in range(SHORT):
+            sheet = draw(seed, kind)
+            if sheet.titles is not None:
+                assert not table_differences(sheet, tmp_path, suffix), (kind, seed)
 
 
 @pytest.mark.long
