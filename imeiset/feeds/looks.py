@@ -27,6 +27,8 @@ _NAMED = 8  # values that are named
 _TBCD_LEAST = 10  # numbers that begin as TBCD does
 _TBCD = re.compile("(?:53|68)[0-9]{12}(?:[0-9]{2})?")  # 35 and 86, the commonest beginnings, in TBCD
 _NUMBER = re.compile("[0-9]{14}(?:[0-9]{2})?")
+_IMEISV = re.compile("[0-9](?:[- ]?[0-9]){15}")
+_COUNTED = re.compile("[0-9][- ]([0-9]{15})|([0-9]{2})[- ][0-9]{14}")  # the number of a row, and an IMEI
 _SHORTEST = 15  # characters of an IMEI beyond doubt
 _IMEIS = re.compile(r"(?<![0-9])[0-9]{15}(?![0-9])")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -95,6 +97,8 @@ class Watch:
         rows = self._rows(text)
         self._numbers = max((sum(map(bool, map(_IMEIS.fullmatch, row))) for row in rows), default=0)
         self._expect_no_tbcd(rows)
+        if self.dialect.format.identity == "imei":
+            expect_uncounted(self.path, rows, self.dialect.columns)
         for place, cells in self._others(rows):
             if self.dialect.format.identity == "tac":
                 self._expect_no_serial(place, cells)
@@ -135,8 +139,9 @@ class Watch:
             if not (end := text.find(b"\n", stop, _FIRST) + 1):
                 break
             stop = end
-        lines = words.decoded(text[: stop or _FIRST]).split("\n")
-        text = "\n".join(line for line in lines if not line.startswith("#")).encode()
+        lines = text[: stop or _FIRST].split(b"\n")
+        uncommented = [line for line in lines if not line.startswith(b"#")]
+        text = b"\n".join(uncommented if any(uncommented) else lines)  # '#1,490154203237518' is a row
         rows = rows_of(text, self._whole.delimiter.decode())
         return [row for row in rows if len(row) <= self._whole.most + 1]
 
@@ -361,6 +366,22 @@ class Watch:
         )
         more = ", ..." if len(some) > _NAMED else ""
         return f"{self._named_as(column.number - 1)} with {named}{more} rows"
+
+
+def expect_uncounted(path: str, rows: Sequence[Sequence[str]], columns: Iterable[int]) -> None:
+    """Raise FeedColumn for cells of the number of a row and an IMEI ('1 490154203237518'), which would be
+    IMEISVs of other phones."""
+    cells = [row[place].strip() for place in columns for row in rows if place < len(row)]
+    longest = [cell for cell in cells if len(cell) > 16 and _IMEISV.fullmatch(cell)]
+    found = [counted for cell in longest if (counted := _COUNTED.fullmatch(cell))]
+    ones = sum(is_imei(counted[1] or "") for counted in found)
+    twos = [int(counted[2]) for counted in found if counted[2]]
+    twos = twos if len(twos) > 1 and twos == [*range(twos[0], twos[0] + len(twos))] else []
+    if longest and 2 * (ones + len(twos)) >= len(longest):
+        got = f"numbers of rows before IMEIs, in {ones + len(twos)} of the first {len(rows)} rows"
+        raise FeedColumn(
+            path, "IMEIs alone in their column: put a delimiter between, or leave out what is before", got
+        )
 
 
 def _is_of_numbers(title: str | None) -> bool:

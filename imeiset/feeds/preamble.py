@@ -22,6 +22,7 @@ from .titles import (
     of_blocks,
     titled_so,
 )
+from .words import decoded
 
 _FOR_EXCEL = re.compile(rb'"?sep=.?"?\s*', re.I)
 _BLANKS = b" \t\r\n"
@@ -245,7 +246,7 @@ def _is_prose(line: bytes, header: _Header, keep: bool) -> bool:
 
 def _cut(line: bytes) -> list[str]:
     """What stands in a line between delimiters of any kind."""
-    return re.split(f"[{DELIMITERS}]", line.decode(errors="replace").rstrip("\r\n"))
+    return re.split(f"[{DELIMITERS}]", decoded(line).rstrip("\r\n"))
 
 
 def _may_identify(cell: str, keep: bool) -> bool:

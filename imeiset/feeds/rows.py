@@ -20,7 +20,7 @@ from .dialect import Dialect
 from .formats import CHANGE, CHANGES, NUMBERS
 from .options import Options, value_of
 from .report import FIRST_LINES, IGNORED, PLACEHOLDERS, RowFlaw
-from .words import change_of
+from .words import change_of, decoded
 
 WANTED = ("line", "listed", "status", "reasons", "date", "imsi", "msisdn", CHANGE)
 _RESTORED = {"restore": 14, "restore-imeisv": 15}  # digits of what lost a zero
@@ -306,7 +306,7 @@ class RowScanner:
         group, values = self._scanner.groups(self._places["listed"])
         for at, count in enumerate(np.bincount(group[rows], minlength=len(values)).tolist()):
             if count:
-                name = values[at].strip().lower().decode(errors="replace")
+                name = decoded(values[at].strip().lower())
                 block.ignored[name] = block.ignored.get(name, 0) + count
 
     def _take(

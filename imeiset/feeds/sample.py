@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
 
+from .words import decoded
+
 DELIMITERS = ",;\t|"
 Tables = dict[str, list[list[str]]]
 SAMPLE = 1 << 16  # bytes looked at
@@ -29,7 +31,11 @@ def _lines(text: bytes | bytearray) -> list[str]:
     if b"\n" in whole:
         whole = whole[: whole.rindex(b"\n")]  # what follows may be half a line
     # A lone CR ends no line for the scanner, but would for the csv module.
-    return whole.decode(errors="replace").replace("\r\n", "\n").replace("\r", " ").split("\n")
+    try:
+        lines = whole.decode()
+    except UnicodeDecodeError:  # one line that is Latin-1 says nothing of the others
+        lines = "\n".join(map(decoded, whole.split(b"\n")))
+    return lines.replace("\r\n", "\n").replace("\r", " ").split("\n")
 
 
 def _rows(lines: list[str], delimiter: str) -> list[list[str]]:

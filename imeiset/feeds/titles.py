@@ -163,19 +163,9 @@ def nearest(name: str, first_row: Sequence[str]) -> str:
     return mask_text(f"a first row of {', '.join(map(repr, titles.values()))}") if titles else "no header"
 
 
-_CHANGES_NAMED = frozenset(
-    (
-        "delta",
-        "deltas",
-        "incremental",
-        "increment",
-        "incr",
-        "diff",
-        "changes",
-        "changed",
-        "unblocked",
-        "removed",
-    )
+_CHANGES_NAMED = re.compile(
+    "deltas?|incremental|increment|incr|diff|changes|changed|unblock(?:ed)?|removed|removals|deleted|deletions"
+    "|delisted"
 )
 
 
@@ -187,6 +177,6 @@ def expect_full(path: str, titles: Sequence[str], options: Options, within: str 
         if plain(title) == plain(CHANGE) and where != place + 1 and plain(str(where)) != plain(title):
             got = f"a delta, with changes: use `imeiset apply`, or --where {title.strip()}=VALUE,..."
             raise FeedColumn(path, "a full list", got)
-    if found := _CHANGES_NAMED & {*re.split(r"[-_. ]+", Path(path).name.lower())}:
+    if found := [*filter(_CHANGES_NAMED.fullmatch, re.split(r"[-_. ]+", Path(path).name.lower()))]:
         got = f"a delta, by its name ('{min(found)}'): use `imeiset apply`, or rename a full list"
         raise FeedColumn(within or path, "a full list", got)

@@ -16,10 +16,12 @@ from .._threads import in_order
 from ..errors import FeedColumn, FeedEmpty, FeedEncoding, FeedLimit
 from ..feeds.dialect import Dialect, sniff
 from ..feeds.formats import plain
+from ..feeds.looks import expect_uncounted
 from ..feeds.options import MAX_LINE, Options
 from ..feeds.reader import MAX_RETURNS, header_of
 from ..feeds.report import RowFlaw
 from ..feeds.rows import whole_row
+from ..feeds.sample import rows_of
 from ..feeds.sources import Source
 from .tally import Cells, FileTally, Screened, Tally
 
@@ -140,7 +142,7 @@ class TextScreen:
                 raise FeedColumn(path, "the header and columns of the first file, to write both", "others")
             return
         self._header = header
-        names = names_of_columns(dialect.titles, columns)
+        names = names_of_columns(dialect.titles if _is_utf8(title) else (), columns)
         of_column = [_cell(name, delimiter) for name in names] if len(names) > 1 else [b""]
         for answer, (code, word) in enumerate(self._tally.words.items()):
             self._answers[code] = answer * len(columns)
@@ -178,12 +180,19 @@ def titles_of_answers(titles: Sequence[str]) -> list[str]:
 
 
 def names_of_columns(titles: Sequence[str], columns: Sequence[int]) -> list[str]:
-    """What the columns of IMEIs are called: by title, or by number where two have the same, or one is not
-    UTF-8."""
+    """What the columns of IMEIs are called: by title, or by number where two have the same."""
     names = [titles[place].strip() for place in columns] if titles else [""]
-    if len({*names}) == len(columns) and all(names) and "\ufffd" not in "".join(names):
+    if len({*names}) == len(columns) and all(names):
         return names
     return [str(place + 1) for place in columns]
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _cell(name: str, delimiter: bytes) -> bytes:
@@ -206,6 +215,7 @@ def _begin(path: str, text: bytes, options: Options) -> tuple[Dialect, bytes, in
     """The layout of a text that begins like this, its header, and the bytes before its first row of data."""
     dialect = of_imeis(path, sniff(path, text, options, "records"))
     used = dialect.preamble.size
+    expect_uncounted(path, rows_of(text[used:], dialect.delimiter.decode()), dialect.columns)
     if not dialect.header:
         return dialect, b"", used
     header = header_of(path, text[used:], dialect)

@@ -7,7 +7,7 @@ import zipfile
 import oracle
 import pytest
 
-from imeiset import ImeiSet, errors, load
+from imeiset import ImeiSet, errors, load, screen
 from imeiset.feeds import Options, reader
 from imeiset.feeds.loader import read
 
@@ -117,7 +117,15 @@ def test_changes_are_no_list(write, title, values):
 
 @pytest.mark.parametrize(
     "name",
-    ["x_DELTA_1.csv", "daily_INCREMENTAL_20240101.csv", "imei-diff.csv", "x.changes.csv", "x_unblocked.csv"],
+    [
+        "x_DELTA_1.csv",
+        "daily_INCREMENTAL_20240101.csv",
+        "imei-diff.csv",
+        "x.changes.csv",
+        "x_unblocked.csv",
+        "x deleted.csv",
+        "removals_2.csv",
+    ],
 )
 def test_deltas_by_name(text, tmp_path, name):
     with pytest.raises(errors.FeedColumn, match=r"a delta, by its name .*apply.* or rename"):
@@ -374,3 +382,35 @@ def test_imeis_under_titles_of_phones(write, title):
     assert len(load(write(("imei", title), [(A, "2348012345678"), (C, "+2348012345679")])).set) == 2
     _, report = load(write(("imei", title), [(A, "0"), (C, "2348012345679")]))
     assert report.unread == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_titles_of_either_encoding(text, encoding):
+    """One row of the other encoding spoils no title."""
+    other = f"{C};caf\u00e9;1\n".encode("latin-1" if encoding == "utf-8" else "utf-8")
+    data = f"Num\u00e9ro IMEI;note;\u00c9tat\n{A};x;1\n{B};y;0\n".encode(encoding) + other
+    for above in (b"", "Terminaux vol\u00e9s\n\n".encode(encoding)):
+        path = text(above + data)
+        with pytest.raises(errors.FeedColumn, match=r"--where \u00c9tat=VALUE.*'1' in 2, '0' in 1 rows"):
+            load(path)
+        assert load(path, where="\u00e9tat=1", column="num\u00e9ro imei").set == ImeiSet([A, C])
+
+
+def test_rows_that_begin_with_a_hash_are_looked_at(text):
+    with pytest.raises(errors.FeedColumn, match="--where note=VALUE"):
+        load(text(f"no,imei,note\n#1,{A},stolen\n#2,{B},whitelisted\n"))
+
+
+@pytest.mark.parametrize("first", [1, 10])
+@pytest.mark.parametrize("between", " -")
+def test_numbers_of_rows_in_the_cells(text, write, first, between):
+    """They would be IMEISVs of other phones: '1 3520990...'."""
+    cells = [f"{first + row}{between}{imei[: 16 - len(str(first))]}" for row, imei in enumerate((A, B, C))]
+    rows = "".join(cell + "\n" for cell in cells)
+    for path in (text(rows), text("imei\n" + rows), write(("x", "imei"), [("x", cell) for cell in cells])):
+        with pytest.raises(errors.FeedColumn, match=r"3 of the first . rows"):
+            load(path)
+    with pytest.raises(errors.FeedColumn, match="numbers of rows before IMEIs"):
+        screen(text(rows), ImeiSet([A]))
+    forms = f"{A[:2]} {A[2:14]}01\n{A[:8]}-{A[8:14]}-01\n{A} 1\n"
+    assert load(text(forms)).set == ImeiSet([A])
