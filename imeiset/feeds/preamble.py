@@ -80,16 +80,28 @@ def preamble(
 
 def _is_row(line: bytes, below: bytes, column: str | int | None, irregular: bool) -> bool:
     """Whether a line that starts with '#' is a row: an irregular identity, where these are kept, alone as the
-    row below; or it has a number like an IMEI, and as many cells as the row below, which has no titles."""
-    if irregular and _IRREGULAR.fullmatch(line) and re.search(rb"\d", line):
+    row below; or it has one, or a number like an IMEI, and as many cells as that row, which has no titles."""
+    if irregular and _is_irregular(line):
         return not any(delimiter.encode() in below for delimiter in DELIMITERS)
     for delimiter in DELIMITERS if below else "":
         [cells, *_], [others, *_] = rows_of(line, delimiter), rows_of(below, delimiter)
         by_number = isinstance(column, int) and heads(others, [column])
         titled = by_number or titled_so(others, column) or titled_so(others, None)
-        if len(cells) == len(others) > 1 and not titled and any(map(NUMBER.fullmatch, cells)):
+        if (
+            len(cells) == len(others) > 1
+            and not titled
+            and any(_is_identity(one, irregular) for one in cells)
+        ):
             return True
     return False
+
+
+def _is_identity(cell: str, irregular: bool) -> bool:
+    return NUMBER.fullmatch(cell) is not None or (irregular and _is_irregular(cell.encode()))
+
+
+def _is_irregular(text: bytes) -> bool:
+    return _IRREGULAR.fullmatch(text) is not None and re.search(rb"\d", text) is not None
 
 
 def _heads(line: bytes, below: bytes, column: str | int | None) -> bool:

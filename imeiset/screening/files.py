@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,8 @@ def screen(
     if output is not None and os.path.realpath(output) in map(os.path.realpath, read):
         raise ValueError(f"expected an output beside what is read, got {os.fspath(output)!r}, which is one")
     tally = Tally(Screener(listed))
+    if tally.keeps_texts:  # a first line '#62' may be one of them
+        options = replace(options, irregular="keep")
     to_table = output is not None and is_table(os.fspath(output))
     tables = to_table or (output is not None and any(map(holds_table, files)))
     total = total_of(files)

@@ -195,6 +195,12 @@ class Tally:
     def __init__(self, screener: Screener) -> None:
         self._screener = screener.now()
         self._lists = self._screener.lists
+        held = self._screener.list
+        self.keeps_texts = (  # identities that are no IMEIs
+            held.irregular is not None
+            if isinstance(held, ImeiSet)
+            else any(one.irregular for one in held.lists)
+        )
         self.words = dict(enumerate(screener.words))
         self._malformed = len(screener.words) - max(ParseStatus)  # the first code of a malformed row
         self._policy = not isinstance(screener.list, ImeiSet) and screener.list.policy.malformed is not None

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imeiset import EquipmentStatus, FeedError, ImeiSet, Register, Store, screen
+from imeiset import EquipmentStatus, FeedError, ImeiSet, Register, Store, load, screen
 from imeiset._native.scan import annotate
 from imeiset.errors import (
     FeedColumn,
@@ -544,6 +544,24 @@ def test_no_row_gives_another_status_than_its_own(tmp_path):
     words = ["listed", "malformed: not digit", "malformed: not digit", "malformed: broken quote"]
     words += ["malformed: carriage return", "not listed"]
     assert found == [list(row) for row in zip(plain, words, strict=True)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"#62\n{dirty.LISTED[0]}\n", f"#62,x\n123,y\n{dirty.LISTED[0]},z\n", f"#62,x\n{dirty.LISTED[0]},y\n"],
+)
+def test_a_first_row_that_begins_with_a_hash(tmp_path, text):
+    """What a list keeps as a text may stand in the first line of records without a header."""
+    (tmp_path / "list").write_text(f"{dirty.LISTED[0]}\n#62\n123\n")
+    (tmp_path / "in.csv").write_text(text)
+    kept = load(tmp_path / "list", irregular="keep")[0]
+    register = Register()
+    register.add("stolen", kept, status=EquipmentStatus.BLACKLISTED)
+    for listed in (kept, register):
+        report = screen(tmp_path / "in.csv", listed, column=1, output=tmp_path / "out.csv")
+        assert report.hits == report.rows == text.count("\n")
+        assert (tmp_path / "out.csv").read_text().startswith("#62,")
+    assert len(load(tmp_path / "in.csv", column=1, irregular="keep")[0].irregular) == text.count("\n") - 1
 
 
 def test_files_without_a_header_are_as_wide_as_the_first(tmp_path):
