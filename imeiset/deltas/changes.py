@@ -92,6 +92,12 @@ class Changes:
             raise FeedConflict(
                 path, "a column change_type, --change-column or --change, for what changes", got
             )
+        elif change is None and (
+            others := [one for one in table.members if _change_of(one, None) not in (None, fixed)]
+        ):
+            raise FeedConflict(
+                path, "an archive that is named as what is in it, or --change", repr(others[0])
+            )
         if more == DETAILS:
             expect_dates(path, table, options)
         [identity] = {FORMATS[name].identity for name in table.report.formats}

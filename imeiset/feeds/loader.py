@@ -59,7 +59,8 @@ class Rows:
     rows, by name: 'line' int64, 'listed' bool (whether the status counts), 'date' int32 as YYYYMMDD, 'imsi'
     (the number of its digits after a 1: leading zeros matter) and 'msisdn' uint64, 0 for none; 'status',
     'reasons' and 'change_type' are int32 codes, whose names are in `values`. A column that no source had is
-    missing; where only some had it, the rows of others have what stands for none.
+    missing; where only some had it, the rows of others have what stands for none. members: what zip archives
+    among the sources call the file within.
     """
 
     keys: NDArray[np.uint64]
@@ -69,6 +70,7 @@ class Rows:
     text_columns: dict[str, NDArray[Any]]
     values: dict[str, list[str]]
     report: LoadReport
+    members: Sequence[str] = ()
 
 
 def load(
@@ -237,6 +239,7 @@ def read(
         {name: _joined(found.text_columns[name], dtype_of(name)) for name in present},
         values,
         report,
+        reader.members,
     )
 
 

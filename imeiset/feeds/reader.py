@@ -95,6 +95,7 @@ class Reader:
         self._output: BinaryIO | None = None
         self._first_line = 1
         self._short, self._wrong = Suspects(), Suspects()  # of the source at hand
+        self.members: list[str] = []  # what is within archives
 
     def __enter__(self) -> "Reader":
         if self.options.rejects is not None:  # so that what cannot be written fails first
@@ -224,8 +225,10 @@ class Reader:
                     for scanner in scanners[1:]:
                         idle.put(scanner)
                     start += used
-                    if source.member and not delta:
-                        expect_full(source.member, (), options, within=path)
+                    if source.member:
+                        self.members.append(source.member)
+                        if not delta:
+                            expect_full(source.member, (), options, within=path)
                 elif self.watch:
                     self.watch.sample(buffer, start, stop)
                 if len(rest) <= start:

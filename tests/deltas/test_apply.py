@@ -1,6 +1,7 @@
 """Deltas: applied whole or not at all, checked, and the inverse of diff."""
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -686,3 +687,19 @@ def test_changes_in_other_encodings(base, tmp_path, encoding):
 def test_names_that_do_not_say_what_changes(base, delta, name):
     with pytest.raises(errors.FeedConflict, match="a list that does not say it"):
         apply(base, delta(f"imei,x\n{C},1\n", f"{name}.csv"))
+
+
+@pytest.mark.parametrize("name", ["x_blocked", "x_unblocked", "x_changed"])
+@pytest.mark.parametrize("member", ["x_blocked.csv", "day/x_unblocked.csv", "x.csv", "x_blocked_1.csv"])
+def test_names_within_archives(tmp_path, name, member):
+    """A removal must not be an addition because somebody renamed the archive."""
+    path = tmp_path / f"{name}.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(member, f"imei\n{C}\n")
+    base = ImeiSet() if name == "x_blocked" else ImeiSet([C])
+    if f"{name}.csv" == member.removeprefix("day/") or member in ("x.csv", "x_blocked_1.csv"):
+        assert bodies(apply(base, path, min_size=0)[0]) == (set() if name == "x_unblocked" else {C})
+        return
+    with pytest.raises(errors.FeedConflict, match="named as what is in it, or --change"):
+        apply(base, path, min_size=0)
+    assert bodies(apply(ImeiSet(), path, change="add")[0]) == {C}
