@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from imeiset import irregular
 from imeiset._native import parse as _parse
 from imeiset._threads import in_threads, parts_for
-from imeiset.errors import CheckDigit, ImeiWarning, ParseStatus, mask_imsi
+from imeiset.errors import CheckDigit, ImeiWarning, ParseStatus, expect_ordered, mask_imsi
 from imeiset.readers import Keys, Statuses, buffers, error_at, materialized, source, split, values
 
 _ROWS = 1 << 14  # rows at a time: keys and statuses stay in cache
@@ -173,6 +173,16 @@ def keys_of(column: object, *, digits: int = 14, check_digit: CheckDigit = "igno
     keys, status = parse(column, digits=digits, check_digit=check_digit)
     _expect_good(column, status, digits)
     return keys
+
+
+def ends_of(lows: object, highs: object, *, digits: int = 14) -> tuple[Keys, Keys]:
+    """The keys of two columns that go together: the first and the last of ranges."""
+    expect_ordered("lows", lows)
+    expect_ordered("highs", highs)
+    low, high = keys_of(lows, digits=digits), keys_of(highs, digits=digits)
+    if len(low) != len(high):
+        raise ValueError(f"expected as many highs as lows, got {len(low)} lows and {len(high)} highs")
+    return low, high
 
 
 def keys_and_irregular(

@@ -142,9 +142,7 @@ class ImeiSet(IdentitySet):
         >>> len(ImeiSet.from_ranges([49015420000000], [49015420999999]))
         1000000
         """
-        low, high = columns.keys_of(lows, digits=digits), columns.keys_of(highs, digits=digits)
-        if low.shape != high.shape:
-            raise ValueError(f"expected as many highs as lows, got {len(low)} lows and {len(high)} highs")
+        low, high = columns.ends_of(lows, highs, digits=digits)
         if (wrong := np.flatnonzero(low > high)).size:
             raise ValueError(f"range {wrong[0]}: expected low <= high, got one that ends before it begins")
         return cls.from_runs(*joined_runs(low, high))

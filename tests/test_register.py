@@ -1269,3 +1269,50 @@ def test_integers_with_their_check_digit(tmp_path):
             ):
                 with pytest.raises(ImeiError, match="digits=15"):
                     store.apply(wrong)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda register, some: register.add("l", some, status=B, reasons=["a", "b"]),
+        lambda register, some: register.add("l", some, status=B, dates=["20240229", None]),
+        lambda register, some: register.add("l", [LISTED, OTHER], status=B, reasons=some),
+        lambda register, some: register.add("l", [LISTED, OTHER], status=B, dates=some),
+        lambda register, some: register.exempt("l", some, [HOME, AWAY]),
+        lambda register, some: register.lock("l", [LISTED, OTHER], some),
+        lambda register, some: register.add_ranges("l", some, [LISTED, OTHER], status=B),
+        lambda register, some: register.add_ranges("l", [LISTED, OTHER], some, status=B),
+        lambda register, some: register.check_many(some, [HOME, AWAY]),
+        lambda register, some: register.check_many([LISTED, OTHER], some),
+    ],
+)
+@pytest.mark.parametrize(
+    "some", [{LISTED, OTHER}, frozenset([LISTED, OTHER]), {LISTED: 1, OTHER: 2}], ids=type
+)
+def test_columns_that_go_together_have_an_order(ask, some):
+    """A set has its rows in any order: an IMEI would get the reason, or the subscriber, of another."""
+    with pytest.raises(
+        TypeError, match=r"expected a column whose rows are in the order of|expected a list or"
+    ):
+        ask(Register(), some)
+
+
+def test_nulls_of_reasons_and_dates():
+    pd = pytest.importorskip("pandas")
+    pa = pytest.importorskip("pyarrow")
+    day = datetime.date(2024, 2, 29)
+    dates = [
+        pd.Series(pd.to_datetime([day, None])), [day, pd.NaT], [day, pd.NA], [day, float("nan")],
+        pa.array([day, None]), pa.chunked_array([[day], pa.array([None], pa.date32())]),
+    ]  # fmt: skip
+    reasons = [pd.Series(["a", pd.NA], dtype="string"), ["a", pd.NA], pa.array(["a", None]), ["a", None]]
+    for column in dates:
+        register = Register()
+        register.add("l", [LISTED, OTHER], status=B, dates=column)
+        assert [register.check(imei).date for imei in (LISTED, OTHER)] == [day, None]
+    for column in reasons:
+        register = Register()
+        register.add("l", [LISTED, OTHER], status=B, reasons=column)
+        assert [register.check(imei).reasons for imei in (LISTED, OTHER)] == [("a",), ()]
+    register.add_tacs("models", pa.array(["86012345"]), status=B)
+    assert register.counts()["models"] == {"tac": 10**6}

@@ -7,6 +7,7 @@ attributes are then empty. Pickled and copied, it keeps them.
 
 import errno
 import os
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Literal
 
@@ -117,6 +118,14 @@ def expect_several(name: str, values: object) -> None:
     """Raise TypeError for one text where several values are expected: its characters are none of them."""
     if isinstance(values, str | bytes):
         raise TypeError(f"{name}: expected a list of them, got one {type(values).__name__}")
+
+
+def expect_ordered(name: str, column: object) -> None:
+    """Raise TypeError for a column that others go with row by row, if its rows are in no order: those of a
+    set. Of a mapping, the keys would be taken for what it says of them."""
+    if isinstance(column, set | frozenset | Mapping):
+        expected = "a column whose rows are in the order of the others"
+        raise TypeError(f"{name}: expected {expected}, got {type(column).__name__}")
 
 
 class ImeisetError(Exception):

@@ -13,7 +13,7 @@ from imeiset import columns, irregular, readers
 from imeiset._native.checks import RULES, Checker, CheckTables, Level
 from imeiset._native.imsi import BAD_IMSI, NO_IMSI
 from imeiset._threads import in_threads, parts_for
-from imeiset.errors import ImeiError, ImsiError, ParseStatus
+from imeiset.errors import ImeiError, ImsiError, ParseStatus, expect_ordered
 from imeiset.readers import Keys
 from imeiset.register import kinds
 from imeiset.register.coverage import Coverage
@@ -317,6 +317,8 @@ class Checks(ListMapping, Checker):
         [1, 0]
         """
         tables = self._tables()
+        if imsis is not None:
+            expect_ordered("imeis", imeis)
         imeis = readers.materialized(imeis)
         dtype: Any = np.uint16 if lists else np.uint8
         numbers: Keys | None = None

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset._native.codes import mark_codes, splice_codes
-from imeiset.errors import SnapshotBounds, expect_several, mask
+from imeiset.errors import SnapshotBounds, expect_ordered, expect_several, mask
 from imeiset.readers import Keys
 from imeiset.sets import ImeiSet
 
@@ -142,6 +142,12 @@ class Places:
             self.order = twice[np.argsort(self.at[twice], kind="stable")]
             self.starts = np.flatnonzero(np.diff(self.at[self.order], prepend=-1))
 
+    @classmethod
+    def beside(cls, column: object, members: ImeiSet, keys: Keys | None) -> Self:
+        """Of a column that a caller gives, with others that go with it row by row."""
+        expect_ordered("imeis", column)
+        return cls(members, keys)
+
     def column(self, texts: Sequence[str], codes: NDArray[Any], *, first: bool) -> Column | None:
         """The texts with these numbers, one for each row. first: of an IMEI that comes twice the first text
         counts, in order; otherwise all count, as reasons do."""
@@ -169,6 +175,7 @@ class Places:
         if values is None:
             return None
         expect_several(what, values)
+        expect_ordered(what, values)
         texts = {"": 0}
 
         def code(value: object) -> int:
@@ -207,14 +214,22 @@ def _pieces(values: Iterable[object]) -> Iterator[list[object]]:
         for start in range(0, len(values), _ROWS):
             yield values[start : start + _ROWS].tolist()
         return
+    if hasattr(values, "to_pylist"):  # of Arrow, whose items are not Python's
+        values = values.to_pylist()
     left = iter(values)
     while some := list(islice(left, _ROWS)):
         yield some
 
 
+def _is_null(value: object) -> bool:
+    """Whether there is nothing: NaN and the nulls of pandas, too, which is not imported for them."""
+    nan = isinstance(value, float) and value != value
+    return value is None or nan or type(value).__name__ in ("NAType", "NaTType")
+
+
 def reasons_text(value: object) -> str:
     """Reasons in normal form: in order, joined by '|'."""
-    if value is None or (isinstance(value, float) and value != value):
+    if _is_null(value):
         return ""
     parts = value.split("|") if isinstance(value, str) else value
     if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
@@ -226,7 +241,7 @@ def date_text(value: object) -> str:
     """A date as ISO 8601 has it, '' for none."""
     if isinstance(value, np.datetime64):
         value = value.astype("datetime64[D]").item()
-    if value is None or value == "" or (isinstance(value, float) and value != value):
+    if _is_null(value) or value == "":
         return ""
     if isinstance(value, str) and (len(value), value.count("-")) in ((8, 0), (10, 2)):
         with suppress(ValueError):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from imeiset import readers
 from imeiset._native.imsi import BAD_IMSI, imsis_of, imsis_of_rows
-from imeiset.errors import expect_several, mask_imsi
+from imeiset.errors import expect_ordered, expect_several, mask_imsi
 from imeiset.readers import Keys
 
 _ROWS = 1 << 16  # of Python objects at a time
@@ -19,6 +19,7 @@ PREFIX = re.compile(r"[ \t-\r]*(?:imsi-)?([0-9]{1,15})[ \t-\r]*", re.I | re.A)  
 
 def imsi_numbers(imsis: object, rows: int) -> tuple[Keys, Callable[[int], object]]:
     """The numbers of a column of IMSIs, and what gives the text in a row."""
+    expect_ordered("imsis", imsis)
     column = readers.materialized(imsis)
     value: Callable[[int], object]
     if isinstance(column, list | tuple):

@@ -168,7 +168,7 @@ def tac_set(tacs: Iterable[str | bytes]) -> ImeiSet:
     """All IMEIs of Type Allocation Codes, texts of 8 digits."""
     expect_several("TACs", tacs)
     numbers = []
-    for row, tac in enumerate(tacs):
+    for row, tac in enumerate(tacs.to_pylist() if hasattr(tacs, "to_pylist") else tacs):
         if not (isinstance(tac, str | bytes) and len(tac) == 8 and tac.isascii() and tac.isdigit()):
             raise ValueError(f"TAC {row}: expected 8 digits, as str, got '{mask(tac)}'")
         numbers.append(int(tac))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from imeiset import columns
 from imeiset._native.imsi import BAD_IMSI, NO_IMSI
 from imeiset._native.pairs import Pairing, are_ascending, merge_pairs, sort_pairs, starts_of
-from imeiset.errors import ImsiError
+from imeiset.errors import ImsiError, expect_ordered
 from imeiset.readers import Keys
 from imeiset.register.details import fitting, places_of
 from imeiset.register.imsis import imsi_numbers
@@ -184,6 +184,7 @@ class LayeredPairs:
 
 def pair_columns(imeis: object, imsis: object, digits: int = 14) -> tuple[Keys, Keys]:
     """The keys and the IMSI numbers of two columns, as new arrays; raises for the first malformed row."""
+    expect_ordered("imeis", imeis)
     keys = columns.keys_of(imeis, digits=digits)
     if isinstance(imeis, np.ndarray):  # may be that array
         keys = keys.copy()

@@ -160,7 +160,7 @@ class Register(Checks):
             members = ImeiSet.from_keys(keys)
         exact = LayeredSet(members)
         if reasons is not None or dates is not None:
-            places = Places(members, keys)
+            places = Places.beside(imeis, members, keys)
             said = places.given("reasons", reasons, reasons_text, first=False)
             exact = LayeredSet(members, (said, places.given("dates", dates, date_text, first=True)))
         self.add_list(replace(one, exact=exact, irregular=texts))
