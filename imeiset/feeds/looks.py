@@ -37,6 +37,8 @@ _SERIALS = ("snr", "serial", "serialnumber", "serialno", "sn")
 _DAY = re.compile(r"[0-9]{1,2}[-/. ][0-9A-Za-z]{1,3}[-/. ](?:[0-9]{2}){1,2}(?:[T ].*)?")
 _SUBSCRIBERS = re.compile("imsi|msisdn|iccid")
 _OTHER_NUMBERS = re.compile(f"{_SUBSCRIBERS.pattern}|phone|mobilenumber")
+_SUBSCRIBERS_TOO = re.compile("imsi|^supi")
+_SUPI = re.compile("(?:imsi|nai|gci|gli)-", re.IGNORECASE)
 _QUALIFIED = re.compile("imsi(?:s)?(?:count|status|date|type|flag)")
 
 _ARE: dict[Polarity, str] = {
@@ -75,7 +77,7 @@ class Watch:
         self._named: dict[int, Unread] = {}
         self._parts = 0
         self._numbers = 0  # of 15 digits in a row
-        self._expect_phones()
+        self._expect_phones(())
         lets = "whitelist" in (dialect.format.polarity, self.polarity)
         if lets and dialect.format.polarity != self.polarity != "removals":
             self._expect_own_statuses()
@@ -96,6 +98,7 @@ class Watch:
         """
         rows = self._rows(text)
         self._numbers = max((sum(map(bool, map(_IMEIS.fullmatch, row))) for row in rows), default=0)
+        self._expect_phones(rows)
         self._expect_no_tbcd(rows)
         if self.dialect.format.identity == "imei":
             expect_uncounted(self.path, rows, self.dialect.columns)
@@ -243,15 +246,20 @@ class Watch:
             got = f"{self._named_as(place)} of serial numbers: a TAC alone is a million phones"
             raise FeedColumn(self.path, expected, got)
 
-    def _expect_phones(self) -> None:
-        """Raise FeedColumn for a list of phones with subscribers, which is about both."""
-        dialect = self.dialect
-        if self.options.imsi == "ignore" or "imsi" in self._wanted or dialect.format.identity != "imei":
+    def _expect_phones(self, rows: Sequence[Sequence[str]]) -> None:
+        """Raise FeedColumn for a list of phones with subscribers, which is about both, and for a second
+        subscriber in the rows of a list of pairs."""
+        pairs, there = "imsi" in self._wanted, "imsi" in self.dialect.places
+        if self.options.imsi == "ignore" or self.dialect.format.identity != "imei" or (pairs and not there):
             return
-        for place, title in enumerate(map(plain, dialect.titles)):
-            if "imsi" in title and place not in self._used and not _QUALIFIED.search(title):
+        for place, cells in self._others(rows):
+            title, filled = plain(self._title(place) or ""), [*filter(None, cells)]
+            named = _SUBSCRIBERS_TOO.search(title) and not _QUALIFIED.search(title)
+            if named or (filled and all(map(_SUPI.match, filled))):
                 expected = (
-                    "a list of phones alone: --imsi ignore takes them for any subscriber; lists of kind "
+                    "one column of IMSIs: a row for each pair"
+                    if pairs
+                    else "a list of phones alone: --imsi ignore takes them for any subscriber; lists of kind "
                     "'exempt' and 'lock' in a register take pairs"
                 )
                 raise FeedColumn(self.path, expected, f"{self._named_as(place)} of subscribers")

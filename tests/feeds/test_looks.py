@@ -254,6 +254,23 @@ def test_lists_that_let_phones_through(text):
     assert len(read(text(f"imei,reason\n{A},stolen\n"), [], polarity="greylist").keys) == 1
 
 
+@pytest.mark.parametrize("title", ["SUPI", "subscriber", "imsi 2"])
+def test_subscribers_of_5g(write, title):
+    path = write(("imei", title), [(A, "imsi-262011234567890"), (B, "nai-user@example.org"), (C, "")])
+    with pytest.raises(errors.FeedColumn, match=r"--imsi ignore.*column 2"):
+        load(path)
+    assert load(path, imsi="ignore").set == ImeiSet([A, B, C])
+
+
+@pytest.mark.parametrize("title", ["imsi", "IMSI 2", "supi"])
+def test_a_second_subscriber_is_not_lost(text, title):
+    """A list of pairs reads one subscriber of a row."""
+    path = text(f"imei,imsi,{title}\n{A},262011234567890,262021234567890\n")
+    with pytest.raises(errors.FeedColumn, match=r"a row for each pair, got column 3"):
+        read(path, ["imsi"])
+    assert len(read(path, ["imsi"], options=Options(imsi="ignore")).keys) == 1
+
+
 def test_imsis_are_refused_until_somebody_says_what_they_mean(write):
     path = write(("imei", "subscriber_imsi"), [(A, "262011234567890"), (B, "")])
     with pytest.raises(errors.FeedColumn, match=r"--imsi ignore.*'exempt' and 'lock'.*column 2"):
