@@ -13,6 +13,7 @@ NO_DAY, NOT_A_DAY = 0, -1
 _DIRECTIVES = "YymdbBHMSfzpIjaAZ%"
 _EPOCH = date(1899, 12, 30)
 _ISO = re.compile(rb"(\d{4})([-/.]?)(\d\d)\2(\d\d)(?:[T ].*)?", re.S)
+_TOGETHER = re.compile("%[A-Za-z]%[A-Za-z]")
 _SERIAL = re.compile(rb"\d{1,7}(?:\.\d*)?")
 
 
@@ -51,11 +52,14 @@ def _number(text: bytes, date_format: str | None) -> int:
                 return NOT_A_DAY
             day = date(int(found[1]), int(found[3]), int(found[4]))
         elif date_format == EXCEL:
-            if not _SERIAL.fullmatch(text):
+            if not _SERIAL.fullmatch(text) or float(text) < 1:  # 0 is an empty cell that became a number
                 return NOT_A_DAY
             day = _EPOCH + timedelta(int(float(text)))
         else:
-            day = datetime.strptime(text.decode(), date_format).date()
+            moment = datetime.strptime(text.decode(), date_format)
+            if _TOGETHER.search(date_format) and len(moment.strftime(date_format)) != len(text):
+                return NOT_A_DAY  # 2026111 may be one of two days
+            day = moment.date()
     except (ValueError, OverflowError):
         return NOT_A_DAY
     return day.year * 10_000 + day.month * 100 + day.day

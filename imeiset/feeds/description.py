@@ -187,6 +187,11 @@ def _understood(path: str | os.PathLike[str]) -> Description:
         title = table.get("name")
         where = f"list {number}" + (f", {title!r}" if isinstance(title, str) else "")
         lists.append(_listing(_TomlTable(name, where, table, _LIST), Path(name).parent))
+    reasons: dict[str, str] = {}
+    for number, one in enumerate(lists, 1):
+        if one.reason and reasons.setdefault(one.name, one.reason) != one.reason:
+            where = f"in list {number}, {one.name!r} the 'reason' of that list before, or another list"
+            raise FeedDescription(name, where, mask_text(repr(one.reason)))
     with understood(name):
         empty_register(Description(name, policy, tuple(lists)))
     return Description(name, policy, tuple(lists))

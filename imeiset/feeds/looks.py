@@ -106,6 +106,8 @@ class Watch:
             if self.dialect.format.identity == "tac":
                 self._expect_no_serial(place, cells)
             self._look_for_imeis(place, cells)
+            if "reasons" in self._wanted and self._may_be_reasons(place, cells):
+                self._name(place, cells, "reasons")
             if column := self._column_of(place, cells):
                 self._columns[place] = column
             elif self._are_days(place, cells):
@@ -161,6 +163,12 @@ class Watch:
         title = self._title(place)
         known = title is not None and plain(title) in map(plain, REASONS)
         return known or place == self._whole.places.get("reasons")
+
+    def _may_be_reasons(self, place: int, cells: list[str]) -> bool:
+        """Whether a column has reasons, by its title, and is not the one that is read."""
+        title = self._title(place)
+        filled = not all(map(words.is_absent, cells))
+        return filled and place != self._whole.places.get("reasons") and words.speaks_of_reasons(title or "")
 
     def _column_of(self, place: int, cells: list[str]) -> WatchedColumn | None:
         """The column, if it is to be watched."""

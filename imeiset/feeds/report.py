@@ -78,7 +78,7 @@ class Unread:
     """A column that looks like it says something, and was not looked at.
 
     column: its title, or its number from 1. values: some of its values. why: what it looks like, 'statuses',
-    'changes', 'dates' or 'imeis'.
+    'changes', 'dates', 'imeis' or 'reasons'.
     """
 
     source: str
@@ -103,8 +103,8 @@ class LoadReport:
     sources, formats : list of str
         The files, and what they were read as.
     unread : list of Unread
-        Columns that look like statuses, changes, dates or IMEIs, and were not looked at: source, column,
-        some values, why.
+        Columns that look like statuses, changes, dates or IMEIs, or where reasons are kept like these, and
+        were not looked at: source, column, some values, why.
     notes : list of tuple of str and str
         What else somebody should know of a source: which sheet of a workbook was read, what of it is hidden.
     bytes : int

@@ -155,6 +155,9 @@ _ASIDE = _set(
     comment remarks
     """
 )
+_REASON_TITLES = _set(
+    "reason reasons cause causes motivo motivos motif motifs raison grund grunde razon causa causas neden sebep"
+)
 _ENDS = re.compile(
     r"unblock|deblo|deblock|desbloq|entsperr|sblocc|unbar|delist|remov|delet|recover|recuper|withdr|whitelist"
     r"|released|lifted"
@@ -258,6 +261,11 @@ def speaks_of_changes(title: str) -> bool:
     """Whether the values under a title say what becomes of rows."""
     words = words_of(title)
     return not _ASIDE & {*words} and bool(_CHANGE_TITLES & {*words, "".join(words)})
+
+
+def speaks_of_reasons(title: str) -> bool:
+    """Whether a title says that there are reasons under it."""
+    return bool(_REASON_TITLES & {*words_of(title)})
 
 
 def speaks_of_ends(title: str, *, blocklist: bool = True) -> bool:

@@ -43,6 +43,16 @@ CASES = {
         {"date_format": "excel"},
         [("46327", DAY), ("46327.99", DAY), ("2026-11-01", None), ("20261101", None), ("-1", None)],
     ),
+    "no day of excel": (
+        "date",
+        {"date_format": "excel"},
+        [("0", None), ("0.5", None), ("1", datetime.date(1899, 12, 31))],
+    ),
+    "together": (
+        "date",
+        {"date_format": "%d%m%Y"},
+        [("01112026", DAY), ("1112026", None), ("0111202", None)],
+    ),
 }
 
 
@@ -120,3 +130,21 @@ def test_a_format_without_a_column_of_dates(tmp_path):
         with pytest.raises(FeedColumn, match="--date-column says where"):
             apply(store, delta, date_format="%d.%m.%Y")
         assert store.sequence == 0
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("title", ["block_reason", "Motivo", "reason", "Grund der Sperre", "cause"])
+def test_reasons_that_are_not_read(tmp_path, kind, title):
+    """They are named, where a register keeps reasons, and read where they are asked for."""
+    other = "reasons" if title == "reason" else "make"
+    path = write(tmp_path, kind, ("imei", title, other), [(IMEIS[0], "fraud", ""), (IMEIS[1], "", "x")])
+    description = tmp_path / "register.toml"
+    for said, named in (("", True), (f"reason_column = '{title}'", False), ("details = 'ignore'", False)):
+        text = f"[[lists]]\nname='x'\nstatus='blacklisted'\nfiles=['{path.name}']\n{said}\n"
+        description.write_text(text)
+        register, [(_, _, report)] = load_register(description)
+        wanted = [(title, ["fraud"], "reasons")] if named else []
+        if said.startswith("reason") and title == "reason":
+            wanted = [("reasons", ["x"], "reasons")]
+        assert [(one.column, one.values, one.why) for one in report.unread] == wanted
+        assert register.check(IMEIS[0]).reasons == (("fraud",) if said.startswith("reason") else ())

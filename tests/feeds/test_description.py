@@ -185,6 +185,10 @@ def test_it_is_the_register_that_the_calls_make(describe, tmp_path):
             "in policy as 'malformed' one of whitelisted, blacklisted, greylisted, unk",
         ),
         (('name = "models"', 'name = "stolen"'), "list 'stolen': expected BLACKLISTED, 'imeis' as before"),
+        (
+            ('files = "ranges.csv"', 'files = "ranges.csv"\nreason = "lost"'),
+            "in list 2, 'stolen' the 'reason' of that list before, or another list, got 'lost'",
+        ),
         (('name = "models"', 'name = ""'), "name: expected 1 to 100 printable characters"),
         (('files = ["tacs.csv"]', ""), "in list 3, 'models' 'files', got none"),
         (('files = ["tacs.csv"]', "files = [1]"), "in list 3, 'models' texts as 'files', got [1]"),
