@@ -59,11 +59,15 @@ def command(
     Exit code: 0 if a record is a hit, 1 if none is, 2 after an error.
     """
     from imeiset import screen
-    from imeiset.screening.files import files_of
+    from imeiset.screening.files import expect_format, files_of
 
     if only and not output:
         raise click.UsageError("--only needs -o")
     if output:
+        try:
+            expect_format(output)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
         check_outputs((snapshot, *files_of(inputs)[0]), output, None)
     with progress_bar() as progress:
         result = screen(

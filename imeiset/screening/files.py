@@ -20,7 +20,8 @@ from .tables import TABLES, TableScreen, holds_table, is_table
 from .tally import MAX_COLUMNS, ScreenReport, Tally
 from .texts import TextScreen
 
-TEXTS = (".csv", ".tsv", ".txt", ".gz", ".zst", ".zstd", ".xz", ".zip", ".xlsx", ".xlsm")
+PACKED = (".gz", ".zst", ".zstd", ".xz", ".zip", ".xlsx", ".xlsm")  # which are read, and not written
+TEXTS = (".csv", ".tsv", ".txt", *PACKED)
 
 
 def screen(
@@ -85,7 +86,7 @@ def screen(
     OSError
         If the output cannot be written.
     ValueError
-        If the output is an input, or the list.
+        If the output is an input, or the list, or has the name of a compressed file or of a workbook.
 
     Notes
     -----
@@ -114,6 +115,8 @@ def screen(
     read = [*files, os.fspath(listed)] if isinstance(listed, str | os.PathLike) else files
     if output is not None and os.path.realpath(output) in map(os.path.realpath, read):
         raise ValueError(f"expected an output beside what is read, got {os.fspath(output)!r}, which is one")
+    if output is not None:
+        expect_format(output)
     tally = Tally(Screener(listed))
     if tally.keeps_texts:  # a first line '#62' may be one of them
         options = replace(options, irregular="keep")
@@ -139,6 +142,12 @@ def screen(
                         progress(done + position, total)
             done += size_of(name) or 0
     return tally.report(files, skipped, time.perf_counter() - started)
+
+
+def expect_format(output: str | os.PathLike[str]) -> None:
+    """Raise ValueError for an output whose name says a format that is not written."""
+    if (suffix := Path(output).suffix.lower()) in PACKED:
+        raise ValueError(f"expected an output of CSV or Parquet, got a name that ends in {suffix}")
 
 
 def files_of(inputs: Paths) -> tuple[list[str], list[str]]:

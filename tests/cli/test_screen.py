@@ -103,6 +103,13 @@ def test_an_output_that_is_one_of_the_inputs(here):
     assert Path("calls/1.csv").read_text() == CALLS
 
 
+def test_an_output_is_never_compressed(here):
+    for name in ("hits.csv.gz", "hits.xlsx"):
+        found = run("list.imei", "calls.csv", "-o", name, code=2)
+        assert "expected an output of CSV or Parquet, got a name that ends in" in found.stderr
+        assert not Path(name).exists()
+
+
 def test_no_output_replaces_a_file_of_a_store(here):
     Store.create("eir", dirty.register()).close()
     before = {path: path.read_bytes() for path in Path("eir").iterdir()}

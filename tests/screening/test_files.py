@@ -564,6 +564,14 @@ def test_a_first_row_that_begins_with_a_hash(tmp_path, text):
     assert len(load(tmp_path / "in.csv", column=1, irregular="keep")[0].irregular) == text.count("\n") - 1
 
 
+@pytest.mark.parametrize("name", ["out.csv.gz", "out.ZST", "out.xlsx", "out.zip"])
+def test_an_output_is_what_its_name_says(tmp_path, name):
+    (tmp_path / "in.csv").write_bytes(table())
+    with pytest.raises(ValueError, match="expected an output of CSV or Parquet, got a name that ends in"):
+        screen(tmp_path / "in.csv", LISTED, output=tmp_path / name)
+    assert [file.name for file in tmp_path.iterdir()] == ["in.csv"]
+
+
 def test_files_without_a_header_are_as_wide_as_the_first(tmp_path):
     """A cell of a wider row would stand where the status does in another."""
     for name, more in (("a", b""), ("b", b",listed")):
