@@ -105,7 +105,7 @@ test-spark: ## The Spark integration on a local cluster of two workers, if Java 
 		build/venv-spark-$$age/bin/python $(PIP) $(BUILDERS); \
 		if [ $$age = oldest ]; then build/venv-spark-$$age/bin/python $(PIP) $(OLDEST) "numpy<2"; fi; \
 		build/venv-spark-$$age/bin/python $(PIP) --no-build-isolation '.[test,spark]'; \
-		$(SAFELY) build/venv-spark-$$age/bin/pytest -m long tests/integrations/test_spark.py; \
+		$(SAFELY) build/venv-spark-$$age/bin/pytest -m long tests/integrations/test_spark.py tests/edges/test_spark.py; \
 	done
 test-spark: EXTRAS := arrow,spark
 

@@ -28,17 +28,6 @@ def test_the_table_is_large_and_no_cell_is_empty():
     assert {door for _, door, _ in CELLS} == set(DOORS)
 
 
-def settled(form, right):
-    """Where the table leaves open which fault is named, `parse` says which, for all doors."""
-    if right == "malformed":
-        right = tuple(S)[1:]
-    if not isinstance(right, tuple):
-        return right
-    found = objects.parse(form, 0)
-    assert found in right
-    return found
-
-
 @pytest.fixture(autouse=True, scope="module")
 def files(tmp_path_factory):
     """Doors that need files make them where pytest clears them away."""
@@ -54,7 +43,7 @@ def test_cell(form: Form, door: str, right: object):
     for word in door.split():
         for library in columns.NEEDS.get(word, ()):
             pytest.importorskip(library)
-    right = settled(form, right)
+    right = objects.settled(form, right)
     if isinstance(right, Always) and door not in LENIENT:
         right = right.status
     key = right if isinstance(right, int) and not isinstance(right, S) else 77777777777777
