@@ -32,6 +32,7 @@ class Rejected:
 # taken with a wrong check digit, placeholders. Beside these, dates.
 NOTED = ("lost_zeros", "wrong", *PLACEHOLDERS)
 DATES_NOTED = "dates"
+RANGES_NOTED = "ranges"  # whose both ends have 14 digits
 Noted = tuple[int, list[int]]
 """How many rows, and the lines of the first, from the block's first."""
 

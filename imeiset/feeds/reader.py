@@ -16,7 +16,7 @@ from .. import errors
 from .._files import publish
 from .._native.scan import Scanner
 from ..errors import CHECK_DIGIT_CODES, ParseStatus, mask, mask_text
-from .blocks import DATES_NOTED, Block, Rejected, Values
+from .blocks import DATES_NOTED, RANGES_NOTED, Block, Rejected, Values
 from .dialect import Dialect, sniff
 from .formats import Format, Polarity, Purpose
 from .looks import Watch
@@ -94,7 +94,7 @@ class Reader:
         self._outputs: dict[bytes, BinaryIO] = {}  # of rejects, by their header
         self._output: BinaryIO | None = None
         self._first_line = 1
-        self._short, self._wrong = Suspects(), Suspects()  # of the source at hand
+        self._short, self._wrong, self._ranges = Suspects(), Suspects(), Suspects()  # of the source at hand
         self.members: list[str] = []  # what is within archives
 
     def __enter__(self) -> "Reader":
@@ -119,7 +119,7 @@ class Reader:
         report.sources.append(path)
         self.values.path = path
         before = replace(report, forms=dict(report.forms), ignored=dict(report.ignored))
-        self._short, self._wrong = Suspects(), Suspects()
+        self._short, self._wrong, self._ranges = Suspects(), Suspects(), Suspects()
         self._first_line = 1
         header = False
         with closing(blocks):  # with its threads, whatever happens
@@ -156,6 +156,7 @@ class Reader:
         """Count the numbers of a source that lost a zero; raise FeedLostZeros for many."""
         report, handling = self.report, self.options.lost_zeros
         forms = [count - before.forms[digits] for digits, count in report.forms.items()]
+        forms[0] += self._ranges.count
         expect_zeros(path, forms, self._short, self._wrong, handling)
         found = {"lost_zeros": self._short}
         if handling == "restore-imeisv" or forms[2] > forms[1]:
@@ -346,6 +347,7 @@ class Reader:
         report = self.report
         named = {
             "lost_zeros": self._short,
+            RANGES_NOTED: self._ranges,
             "wrong": self._wrong,
             DATES_NOTED: report.dates_not_understood,
             **report.placeholders,

@@ -14,13 +14,14 @@ from .. import irregular as irregulars
 from .._native.imsi import BAD_IMSI, NO_IMSI, imsis_of
 from .._native.scan import BATCH_ROWS, Scanner, placeholders
 from ..errors import ParseStatus
-from .blocks import DATES_NOTED, NOTED, Block, Column, Keys, Rejected, Values
+from .blocks import DATES_NOTED, NOTED, RANGES_NOTED, Block, Column, Keys, Rejected, Values
 from .days import NOT_A_DAY, day_numbers
 from .dialect import Dialect
 from .formats import CHANGE, CHANGES, NUMBERS
 from .options import Options, value_of
 from .report import FIRST_LINES, IGNORED, PLACEHOLDERS, RowFlaw
 from .words import change_of, decoded
+from .zeros import lost_zeros
 
 WANTED = ("line", "listed", "status", "reasons", "date", "imsi", "msisdn", CHANGE)
 _RESTORED = {"restore": 14, "restore-imeisv": 15}  # digits of what lost a zero
@@ -87,6 +88,7 @@ class RowScanner:
         counts = {"listed"} if dialect.counting is not None else set()
         places = {name: dialect.places[name] for name in {*wanted, *counts} if name in dialect.places}
         self.columns = tuple(name for name in wanted if name == "line" or name in places)
+        self._restored = _RESTORED.get(options.lost_zeros or "", 0)
         self._wide = options.where is not None and not all(map(_is_narrow, options.where.values))
         self._filter = "listed" in places and ("listed" not in wanted or options.where is not None)
         plain = dialect.delimiter == b"" and not dialect.header and options.change_column is None
@@ -116,7 +118,7 @@ class RowScanner:
             shorter=dialect.header,
             identities=self._identities.tolist(),
             digits=8 if dialect.format.identity == "tac" else 14,
-            restored=_RESTORED.get(options.lost_zeros or "", 0),
+            restored=self._restored,
             tbcd=bool(options.tbcd),
             status=self._places["listed"] if self._filter else None,
             counting=dialect.counting or (),
@@ -209,11 +211,11 @@ class RowScanner:
             owners, refused, places, reasons = scanner.take(self._accept, self._room())
             taken, others = Taken(self._kept(len(owners)), owners), Refused(refused, places, reasons)
         else:
-            taken, others = self._range(identity, flaws)
+            taken, others = self._range(block, identity, flaws)
         block.accepted += len(flaws) - len(np.unique(others.rows))
         self._take(block, text, taken, others, columns)
 
-    def _range(self, identity: str, flaws: NDArray[np.int32]) -> tuple[Taken, Refused]:
+    def _range(self, block: Block, identity: str, flaws: NDArray[np.int32]) -> tuple[Taken, Refused]:
         """The first and last keys of every accepted row, and the other rows."""
         scanner, rows = self._scanner, len(flaws)
         status: NDArray[Any]
@@ -225,11 +227,21 @@ class RowScanner:
         else:
             assert self._last is not None
             keys, highs, codes = self._lows[:rows], self._highs[:rows], self._status[:rows]
-            scanner.parse(self._identity, keys, codes)
-            status = np.where(self._accept[codes], 0, codes).astype(np.int64)
-            scanner.parse(self._last, highs, codes)
-            status = np.where((status == 0) & (self._accept[codes] == 0), codes, status)
+            status, bare, suspect = np.zeros(rows, np.int64), flaws == 0, flaws == 0
+            for place, ends in ((self._identity, keys), (self._last, highs)):
+                scanner.parse(place, ends, codes)
+                digits, right = np.diff(scanner.cells[place], axis=0)[0], lost_zeros(ends)
+                restored = digits == self._restored
+                ends[restored] //= np.uint64(10)
+                wrong = restored & ~right & (self._restored == 14)
+                codes[wrong & self._accept[codes].astype(bool)] = ParseStatus.CHECK_DIGIT
+                status = np.where((status == 0) & (wrong | (self._accept[codes] == 0)), codes, status)
+                bare &= (digits == 14) & (status == 0)
+                suspect &= bare & right
             status[(status == 0) & (highs < keys)] = RowFlaw.RANGE
+            for kind, some in ((RANGES_NOTED, bare), ("lost_zeros", suspect)):
+                lines = scanner.rows[some, 2]
+                block.note(kind, len(lines), lines[:FIRST_LINES].tolist())
         status = np.where(flaws != 0, flaws, status).astype(np.int64)
         good, rejected = status == 0, np.flatnonzero(status)
         taken = Taken(keys[good], np.flatnonzero(good), highs[good])

@@ -2,11 +2,24 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import FeedLostZeros
 from .options import LostZeros
 from .report import Suspects
 
 _MANY = 10  # suspects; a tenth of genuine rows of 14 digits are suspect by chance
+
+
+def lost_zeros(keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Whether numbers of 14 digits are IMEIs with a zero before them: their last digit is the check digit."""
+    total = keys % np.uint64(10)
+    for place in range(1, 14):  # from the right; every other digit is doubled, from the first on
+        digits = keys // np.uint64(10**place) % np.uint64(10) * np.uint64(1 + place % 2)
+        total += digits // np.uint64(10) + digits % np.uint64(10)
+    right: NDArray[np.bool_] = total % np.uint64(10) == 0
+    return right
 
 
 def expect_zeros(

@@ -95,3 +95,37 @@ def test_what_is_written_otherwise_lost_nothing(tmp_path):
         loaded = load(path, lost_zeros=handling)
         assert loaded.set == ImeiSet([text[1:] for text in LOST])
         assert loaded.report.lost_zeros.count == 0
+
+
+def ranges(tmp_path, rows):
+    path = tmp_path / "ranges"
+    path.write_text("from,to\n" + "".join(f"{low},{high}\n" for low, high in rows))
+    return path
+
+
+def test_ranges(tmp_path):
+    """Their ends lose zeros, too: the phones of other ranges would be listed."""
+    whole = [*zip(LOST[::2], LOST[1::2], strict=True)]
+    lost = [(low[1:], high[1:]) for low, high in whole]
+    wanted = load(ranges(tmp_path, whole)).set
+    assert len(wanted) == 2 * len(whole)
+    with pytest.raises(FeedLostZeros, match="30 of 30 rows of 14 digits"):
+        load(ranges(tmp_path, lost))
+    restored, report = load(ranges(tmp_path, lost), lost_zeros="restore")
+    assert (restored, report.lost_zeros.count) == (wanted, 30)
+    kept, report = load(ranges(tmp_path, lost), lost_zeros="keep")
+    assert (kept & wanted, report.lost_zeros.count) == (ImeiSet(), 30)
+    bare = [(body(2 * n), body(2 * n + 1)) for n in range(40)]
+    found, report = load(ranges(tmp_path, [*lost[:9], *bare]))
+    assert report.lost_zeros.count == 9
+    found, report = load(ranges(tmp_path, [*lost, *bare]), lost_zeros="restore")
+    assert (found, report.rejects["check_digit"].count) == (wanted, 40)
+
+
+def test_ranges_of_imeisvs(tmp_path):
+    whole = ranges(tmp_path, zip(IMEISVS[::2], IMEISVS[1::2], strict=True))
+    wanted = load(whole).set
+    lost = ranges(
+        tmp_path, [(low[1:], high[1:]) for low, high in zip(IMEISVS[::2], IMEISVS[1::2], strict=True)]
+    )
+    assert load(lost, lost_zeros="restore-imeisv").set == wanted
