@@ -5,7 +5,7 @@ makes the `Sheet` of a seed and a kind, with other dirt beside it.
 """
 
 from edges.cells import luhn
-from edges.maker import MAKES, NEUTRAL_TITLES, TACS, Maker
+from edges.maker import MAKES, NEUTRAL_TITLES, TACS, Maker, turned
 from edges.oracle import ADDS, BLOCKS, CLEARS, GREY, REMOVES
 from edges.sheet import Sheet
 
@@ -93,20 +93,33 @@ def hashes(maker):
     return sheet
 
 
+STOLEN = [
+    ["BLACKLISTED"], ["blacklist", ""], ["Blocked", "WHITELISTED"], ["WHITELISTED"], ["stolen", "found", ""],
+]  # fmt: skip
+REGISTERED = [["WHITELISTED"], ["whitelist", ""], ["Allowed", "BLACKLISTED"], ["blacklist"]]
+REGISTRATION = [
+    "approved_imei", "make", "model", "status", "model_number", "brand_name", "device_type",
+    "radio_interface", "device_id",
+]  # fmt: skip
+
+
 def statuses_of_formats(maker):
-    words = maker.pick(
-        [
-            ["BLACKLISTED"],
-            ["blacklist", ""],
-            ["Blocked", "WHITELISTED"],
-            ["WHITELISTED"],
-            ["stolen", "found", ""],
-        ]
-    )
     sheet, _ = base(maker, columns=0)
-    sheet.titles[0] = "imei"
-    rows = [[row[0], "2024" + maker.pick(["0102", "1131"]), maker.pick(words)] for row in sheet.rows]
-    return sheet.but(rows=rows, titles=["imei", "reporting_date", "status"])
+    if maker.chance(0.6):
+        words = maker.pick(STOLEN)
+        rows = [[row[0], maker.pick(["20240102", "20241131"]), maker.pick(words)] for row in sheet.rows]
+        return sheet.but(rows=rows, titles=["imei", "reporting_date", "status"])
+    words, titles = maker.pick(REGISTERED), maker.random.sample(REGISTRATION, len(REGISTRATION))
+    values = {"status": lambda: maker.pick(words), "make": lambda: maker.pick(MAKES)}
+    rows = [
+        [row[0] if title == "approved_imei" else values.get(title, lambda: "x")() for title in titles]
+        for row in sheet.rows
+    ]
+    sheet = sheet.but(rows=rows, titles=titles)
+    if maker.chance(0.3):
+        words = maker.pick([BLOCKS, CLEARS, ["case 12"]])
+        sheet, _ = insert_column(maker, sheet, "flag", lambda n: maker.pick(words))
+    return sheet
 
 
 def blanks_around(maker):
@@ -369,12 +382,6 @@ def titles(maker):
     if maker.chance(0.2):
         sheet.options["column"] = maker.pick([at + 1, "imei", "IMEI 1", 17])
     return sheet
-
-
-def turned(text):
-    """Digits as TBCD in hexadecimal."""
-    padded = text + "F" * (16 - len(text) if len(text) > 14 else 0)
-    return "".join(padded[at + 1] + padded[at] for at in range(0, len(padded), 2))
 
 
 def tbcd_and_others(maker):

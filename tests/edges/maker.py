@@ -10,6 +10,12 @@ MAKES = ["Nokia", "Samsung", "Apple", "Xiaomi", "Motorola"]
 NEUTRAL_TITLES = ["make", "model", "operator", "place", "note", "case_number", "cell", "msisdn", "remark"]
 
 
+def turned(text):
+    """Digits as TBCD in hexadecimal."""
+    padded = text + "F" * (16 - len(text) if len(text) > 14 else 0)
+    return "".join(padded[at + 1] + padded[at] for at in range(0, len(padded), 2))
+
+
 class Maker:
     """The dice, and texts of identities."""
 

@@ -43,6 +43,11 @@ IMEI_TITLES = {
     "deviceimei", "servedimei", "servedimeisv", "pei",
 }  # fmt: skip
 NOT_OF_IMEIS = ("status", "date", "count", "type", "flag", "valid", "make", "model", "reason", "list")
+FORMATS = {
+    "stolen": {"imei", "reportingdate", "status"},
+    "registration": {"approvedimei", "make", "model", "status", "modelnumber", "brandname"},
+}
+COUNTING = {"stolen": BLOCKS, "registration": CLEARS}
 SERIALS = {"snr", "serial", "serialnumber", "sn"}
 DATES = {"date", "reportingdate", "blockdate"}
 REASONS = {"reasons", "reason"}
@@ -246,8 +251,9 @@ def used_columns(sheet, reading, plains, columns):
             reading.refusals.add("missing")
         else:
             places["where"] = place
-    if {"reportingdate", "status"} <= set(plains) and "imei" in plains and "where" not in places:
-        places["stolen"] = plains.index("status")
+    for format, titles in FORMATS.items():
+        if titles <= set(plains) and "where" not in places:
+            places[format] = plains.index("status")
     for name, titles in (("date", DATES), ("reasons", REASONS)):
         found = [place for place, title in enumerate(plains) if title in titles and place not in columns]
         if len(found) == 1:
@@ -266,8 +272,9 @@ def counts(sheet, places, cells):
     if "where" in places:
         wanted = {value.strip(BLANKS).lower() for value in sheet.options["where"][1]}
         return at(cells, places["where"]).lower() in wanted
-    if "stolen" in places:
-        return at(cells, places["stolen"]).lower() in BLOCKS | {""}
+    for format, words in COUNTING.items():
+        if format in places:
+            return at(cells, places[format]).lower() in words | {""}
     return True
 
 
@@ -371,7 +378,7 @@ def look(sheet, reading, plains, rows, place):
         if "status" in title or "state" in title:
             reading.may_unread.add(place)
         return
-    lets_through = sheet.options.get("format") in ("registration", "exceptions")
+    lets_through = FORMATS["registration"] <= set(plains)
     wrong, perhaps = watched(title, {at(row, place).lower() for row in reading.taken}, lets_through)
     if not titled and len(first) == 1 and first <= CODES:
         reading.may_unread.add(place)  # one code says nothing
