@@ -156,7 +156,10 @@ _ASIDE = _set(
     """
 )
 _REASON_TITLES = _set(
-    "reason reasons cause causes motivo motivos motif motifs raison grund grunde razon causa causas neden sebep"
+    """
+    reason reasons cause causes motivo motivos motif motifs raison grund grunde razon causa causas neden
+    sebep
+    """
 )
 _ENDS = re.compile(
     r"unblock|deblo|deblock|desbloq|entsperr|sblocc|unbar|delist|remov|delet|recover|recuper|withdr|whitelist"
