@@ -64,9 +64,9 @@ class Delta:
     rule           `add` and `remove`
     =============  ==================================================================
     ``exact``      a column of IMEIs, or an ImeiSet
-    ``range``      (lows, highs), or an ImeiSet
+    ``range``      (lows, highs): a tuple of two lists or arrays; or an ImeiSet
     ``tac``        texts of 8 digits, or an ImeiSet of whole TACs
-    ``pair``       (imeis, imsis): columns as long
+    ``pair``       (imeis, imsis): the same
     ``irregular``  texts that are not IMEIs
     ``imsi``       texts of 1 to 15 digits that IMSIs begin with
     =============  ==================================================================
@@ -97,7 +97,10 @@ def _kept(given: Any) -> Any:
     """What can be read but once, in a form that can be read again; in a pair of columns, too."""
     if isinstance(given, Iterator) or (speaks(given) and not hasattr(given, "__len__")):  # or an Arrow stream
         return materialized(given)
-    return type(given)(map(_kept, given)) if type(given) in (list, tuple) and len(given) == 2 else given
+    if type(given) in (list, tuple) and len(given) == 2:
+        both = tuple(map(_kept, given))
+        return given if both[0] is given[0] and both[1] is given[1] else both
+    return given
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,6 +161,9 @@ def _arrays(rule: str, given: Any, digits: int) -> list[Any]:
         return list(given.of_imeis(given.imeis.to_numpy()))
     if two and not (isinstance(given, list | tuple) and len(given) == 2):
         raise TypeError(f"rule {rule!r}: expected a pair of columns, {two}, got {type(given).__name__}")
+    if two and _may_be_rows(given):
+        expected = f"a tuple of two lists or arrays, {two}"
+        raise TypeError(f"rule {rule!r}: expected {expected}, got what may be two rows instead")
     if rule == "exact":
         return [ImeiSet.from_keys(columns.keys_of(given, digits=digits)).to_numpy()]
     if rule in ("range", "tac"):
@@ -170,6 +176,11 @@ def _arrays(rule: str, given: Any, digits: int) -> list[Any]:
     if rule == "irregular":
         return [text.decode() for text in irregular.table(given).tolist()]
     return [str(number)[1:] for number in prefix_numbers(given)]
+
+
+def _may_be_rows(two: "list[Any] | tuple[Any, Any]") -> bool:
+    """Whether two columns may be two rows, which would be read across: (low, low) and (high, high)."""
+    return any(isinstance(row, list | tuple if isinstance(two, list) else tuple) and row for row in two)
 
 
 def _ends(members: ImeiSet, *, whole: bool = False) -> list[Keys]:

@@ -352,6 +352,11 @@ def test_a_bad_delta_changes_nothing(store, directory, delta, match):
         Delta("stolen", add=[1], reason=5),
         Delta("batches", add=5, rule="range"),
         Delta("batches", add=[[1]], rule="range"),
+        Delta("batches", add=[(1, 5), (7, 9)], rule="range"),  # rows: as columns, 1 to 7 and 5 to 9
+        Delta("batches", add=[[1, 5], [7, 9]], rule="range"),
+        Delta("batches", remove=((1, 5), (7, 9)), rule="range"),
+        Delta("pairs", add=[(PHONE, HOME), (OTHER, HOME)]),
+        Delta("pairs", remove=zip([PHONE, OTHER], [HOME, HOME], strict=True)),
         Delta("pairs", add=[PHONE]),
         [Delta("stolen", add=[1])],
         "stolen",
