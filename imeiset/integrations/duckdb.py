@@ -22,6 +22,7 @@ import numpy as np
 from imeiset import Screener
 from imeiset._threads import in_order
 from imeiset.errors import ExtraMissing
+from imeiset.screening.texts import titles_of_answers
 
 try:
     import duckdb
@@ -98,6 +99,8 @@ def screen(
 ) -> "pa.RecordBatchReader":
     """The rows of a relation and their `status`, or only those that are hits.
 
+    It is `status_2` where the relation has a `status` of its own.
+
     Parameters
     ----------
     relation
@@ -127,7 +130,8 @@ def screen(
     screener = Screener(listed).now()
     batches = pa.RecordBatchReader.from_stream(relation)
     words = pa.array(screener.words)
-    schema = batches.schema.append(pa.field("status", pa.dictionary(pa.uint8(), words.type)))
+    title = titles_of_answers(batches.schema.names)[0]
+    schema = batches.schema.append(pa.field(title, pa.dictionary(pa.uint8(), words.type)))
 
     def screened(batch: Any) -> Any:
         codes = screener.codes(batch.column(column), digits=digits)

@@ -24,6 +24,7 @@ import imeiset
 from imeiset import ImeiError, ImeiSet, ParseStatus, Screener, Store, merge, parse
 from imeiset.columns import AMBIGUOUS
 from imeiset.errors import ExtraMissing
+from imeiset.screening.texts import titles_of_answers
 
 try:
     import pyarrow as pa
@@ -48,6 +49,7 @@ def screen(
     digits: int = 14,
 ) -> "DataFrame":
     """The rows of a frame and a `status` column: what the list says of each, malformed ones included.
+    It is `status_2` where the frame has a `status` of its own.
 
     snapshot: the path of a set, a register or a store, see `Screener`. It is sent to every executor with
     `addFile`, a store as the snapshot of its newest state, or with shared=True lies on a path that all of
@@ -57,15 +59,16 @@ def screen(
     listed = imeiset.open(snapshot)  # says now what is wrong with it
     path = os.path.realpath(snapshot)
     name = None if shared else _send(frame, path, listed)
+    title = titles_of_answers(frame.columns)[0]
 
     def screened(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
         screener = Screener(path if name is None else SparkFiles.get(name)).now()
         words = pa.array(screener.words)
         for batch in batches:
             status = words.take(pa.array(screener.codes(batch[column], threads=None, digits=digits)))
-            yield pa.RecordBatch.from_arrays([*batch.columns, status], [*batch.schema.names, "status"])
+            yield pa.RecordBatch.from_arrays([*batch.columns, status], [*batch.schema.names, title])
 
-    schema = StructType([*frame.schema.fields]).add("status", StringType())
+    schema = StructType([*frame.schema.fields]).add(title, StringType())
     return frame.mapInArrow(screened, schema)
 
 

@@ -59,6 +59,14 @@ def test_reader(con, listed, words):
     assert hits.read_all().num_rows == 0
 
 
+def test_a_status_of_the_rows_is_not_the_answer(con):
+    rows = con.sql(f"SELECT '{dirty.GOOD}' AS device, 'active' AS Status, 1 AS status_2")
+    screened = screen(rows, "device", ImeiSet([dirty.GOOD]))
+    assert screened.schema.names == ["device", "Status", "status_2", "status_3"]
+    found = con.cursor().sql("SELECT status, status_3 FROM screened").fetchall()
+    assert found == [("active", "listed")]
+
+
 @pytest.mark.filterwarnings("ignore::imeiset.ImeiWarning")  # most rows are dirty on purpose
 def test_a_list_on_disk(con, tmp_path):
     ImeiSet(dirty.LISTED).save(tmp_path / "list.imei")

@@ -72,6 +72,14 @@ def test_screen(spark, calls, tmp_path, shared):
         screen(calls, "imei", tmp_path / "nowhere.imei")
 
 
+def test_a_status_of_the_rows_is_not_the_answer(spark, tmp_path):
+    ImeiSet([dirty.GOOD]).save(tmp_path / "list.imei")
+    rows = spark.createDataFrame([(dirty.GOOD, "active")], "imei string, Status string")
+    found = screen(rows, "imei", tmp_path / "list.imei")
+    assert found.columns == ["imei", "Status", "status_2"]
+    assert [row.status_2 for row in found.collect()] == ["listed"]
+
+
 def test_registers(spark, calls, tmp_path):
     dirty.register().save(tmp_path / "register.imei")
     rows = sorted(screen(calls, "imei", tmp_path / "register.imei").collect())
