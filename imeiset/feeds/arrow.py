@@ -136,8 +136,8 @@ def _blocks(reader: Reader, path: str, head: bytes, delta: bool) -> Blocks:
 
 
 def _doubling(parts: int) -> list[int]:
-    """Some parts of a file after the first: 1, 2, 4, ..."""
-    return [1 << i for i in range(parts.bit_length()) if 1 << i < parts]
+    """Some parts of a file after the first: 1, 2, 4, ..., and the last."""
+    return sorted({1 << i for i in range(parts.bit_length()) if 1 << i < parts} | {*range(1, parts)[-1:]})
 
 
 def _glance(batch: Any) -> bytes:

@@ -258,7 +258,7 @@ class Watch:
         """Raise FeedColumn for a list of phones with subscribers, which is about both, and for a second
         subscriber in the rows of a list of pairs."""
         pairs, there = "imsi" in self._wanted, "imsi" in self.dialect.places
-        if self.options.imsi == "ignore" or self.dialect.format.identity != "imei" or (pairs and not there):
+        if self.options.imsi == "ignore" or (pairs and not there):
             return
         for place, cells in self._others(rows):
             title, filled = plain(self._title(place) or ""), [*filter(None, cells)]

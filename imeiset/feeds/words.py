@@ -138,7 +138,7 @@ _STATUS_TITLES = _set(
     """
     status statuses state estado estatus statut etat stato zustand durum situacao situacion list lists
     liste lista listtype colour color couleur farbe cor colore renk flag flags response result resultado
-    verdict decision
+    verdict decision active inactive activo actif aktiv ativo attivo aktif enabled disabled valid
     """
 )
 _CHANGE_TITLES = _set(

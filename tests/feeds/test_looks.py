@@ -73,6 +73,8 @@ def text(tmp_path):
         ("status", ("active", "inactive"), "active", "'active' in 1, 'inactive' in 1"),
         ("status", ("stolen", "expired"), "stolen", "'expired'"),
         ("state", ("blocked", "free"), "blocked", "'free'"),
+        ("is_active", ("1", "0"), "1", "'1' in 1, '0' in 1"),
+        ("Aktiv", ("ja", "nein"), "ja", "'ja' in 1, 'nein' in 1"),
         ("status", ("blocked", "released"), "blocked", "'released'"),
         ("status", ("OK", "NOK"), "nok", "'OK' in 1, 'NOK' in 1"),
         ("status", ("00", "01"), "01", "'00' in 1, '01' in 1"),
@@ -339,6 +341,30 @@ def test_imeis_in_another_column_of_any_file(write):
         load(path)
     path = write(("imei", "msisdn"), [(A, B), (B, C)])
     assert load(path).report.unread == []
+
+
+@pytest.mark.parametrize("groups", [2, 4, 6])
+def test_imeis_in_the_last_part_of_a_table(tmp_path, groups):
+    pa = pytest.importorskip("pyarrow")
+    rows = 40
+    cells = [f"note {row}" for row in range(rows * (groups - 1))] + [B] * rows
+    table = pa.table({"imei": [A] * len(cells), "x": cells})
+    parquet, arrow = tmp_path / "list.parquet", tmp_path / "list.arrow"
+    pytest.importorskip("pyarrow.parquet").write_table(table, parquet, row_group_size=rows)
+    with pa.OSFile(str(arrow), "wb") as file, pa.ipc.new_file(file, table.schema) as into:
+        into.write_table(table, max_chunksize=rows)
+    for path in (parquet, arrow):
+        with pytest.raises(errors.FeedColumn, match="--column imei --column x both"):
+            load(path)
+
+
+@pytest.mark.parametrize("titles", ["tac,imsi", "from,to,imsi"])
+def test_subscribers_of_many_phones(text, titles):
+    ends = A[:8] if titles.startswith("tac") else f"{A[:14]},{A[:14]}"
+    path = text(f"{titles}\n{ends},262011234567890\n")
+    with pytest.raises(errors.FeedColumn, match="--imsi ignore"):
+        load(path)
+    assert len(load(path, imsi="ignore").set)
 
 
 def test_blanks_around_statuses(text):
