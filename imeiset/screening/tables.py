@@ -17,7 +17,7 @@ from .. import columns, readers
 from .._native.scan import annotate
 from .._threads import in_order
 from ..errors import FeedColumn, FeedEncoding, FeedMissing, ParseStatus, mask, mask_text
-from ..feeds.arrow import is_parquet, is_text
+from ..feeds.arrow import is_parquet, is_text, parquet_batches
 from ..feeds.dialect import of_table
 from ..feeds.extras import extra
 from ..feeds.options import Options
@@ -99,11 +99,14 @@ class TableScreen:
             file.end(header=True, integers=self._integers)
         except (self._pa.ArrowException, UnicodeDecodeError) as error:  # a title may be no UTF-8
             said = re.sub("(columns, got [0-9]+):.*", r"\1", str(error), flags=re.S)  # not the row
-            raise FeedEncoding(path, "a file that pyarrow reads", mask_text(said)) from error
+            expected = "a file that pyarrow reads"
+            if self._output and not self._to_table:
+                expected += ", and writes as CSV (or an output of Parquet)"
+            raise FeedEncoding(path, expected, mask_text(said)) from error
 
     def _parquet(self, path: str) -> Batches:
         with _reading(path):
-            file = _module("pyarrow.parquet").ParquetFile(path)
+            file = _module("pyarrow.parquet").ParquetFile(path, page_checksum_verification=True)
         with file:
             names = file.schema_arrow.names
             places, size, rows = _places(path, names, self._options), size_of(path) or 0, 0
@@ -118,7 +121,7 @@ class TableScreen:
             self._start(path, file.schema_arrow, places)
             wanted = [names[place] for place in places]
             alone = not self._output and all(names.count(name) == 1 for name in wanted)
-            batches = file.iter_batches(BATCH, columns=wanted if alone else None)
+            batches = parquet_batches(path, file, BATCH, wanted if alone else None)
             while True:
                 with _reading(path):
                     batch = next(batches, None)
@@ -127,7 +130,7 @@ class TableScreen:
                 line = partial(operator.add, rows + 1)
                 rows += batch.num_rows
                 found = tuple(map(batch.schema.get_field_index, wanted)) if alone else places
-                yield Batch(batch, found, line, size * rows // file.metadata.num_rows)
+                yield Batch(batch, found, line, size * rows // max(file.metadata.num_rows, 1))
 
     def _text(self, path: str) -> Batches:
         with Source(path, sheet=self._options.sheet) as source:

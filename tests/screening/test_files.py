@@ -592,6 +592,26 @@ def test_parquet_under_another_name(tmp_path, name):
         assert screen(tmp_path / name, LISTED, output=output).words == {"listed": 2}
 
 
+def test_no_row_of_a_damaged_parquet_file_is_lost(tmp_path):
+    """pyarrow takes some damage for the end of a file, and reads no row."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    whole, damaged = tmp_path / "whole.parquet", tmp_path / "damaged.parquet"
+    pq.write_table(pa.table({"imei": dirty.LISTED[:2], "n": [1, 2]}), whole, write_page_checksum=True)
+    text, lost = whole.read_bytes(), 0
+    for at in range(4, len(text) - 8):
+        damaged.write_bytes(text[:at] + bytes([text[at] ^ 0x02]) + text[at + 1 :])
+        for read in (lambda: screen(damaged, LISTED), lambda: load(damaged)[1]):
+            try:
+                assert read().rows == 2
+            except FeedError as error:
+                lost += "a whole Parquet file, of" in str(error)
+    assert lost
+    calls = pa.table({"imei": dirty.LISTED[:2], "cells": [[1], [2, 3]]})
+    pq.write_table(calls, whole)
+    with pytest.raises(FeedEncoding, match="writes as CSV"):
+        screen(whole, LISTED, output=tmp_path / "out.csv")
+
+
 def test_a_sheet_of_a_workbook(tmp_path):
     openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()
