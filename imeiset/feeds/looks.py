@@ -78,6 +78,7 @@ class Watch:
         self._parts = 0
         self._numbers = 0  # of 15 digits in a row
         self._expect_phones(())
+        self._expect_identities()
         lets = "whitelist" in (dialect.format.polarity, self.polarity)
         if lets and dialect.format.polarity != self.polarity != "removals":
             self._expect_own_statuses()
@@ -271,6 +272,19 @@ class Watch:
                     "'exempt' and 'lock' in a register take pairs"
                 )
                 raise FeedColumn(self.path, expected, f"{self._named_as(place)} of subscribers")
+
+    def _expect_identities(self) -> None:
+        """Raise FeedColumn for a column of IMEIs that was asked for by number, and has a title of
+        subscribers or cards: the columns of this file may be in another order."""
+        titles = [*map(plain, self.dialect.titles)]
+        for place in self.dialect.columns:
+            title = titles[place] if place < len(titles) else ""
+            named = _SUBSCRIBERS.search(title) and "imei" not in title
+            if named and place + 1 in self.options.columns and titles.count(title) == 1:
+                expected = (
+                    f"a column of IMEIs: --column {_option(self._title(place) or '')} takes it all the same"
+                )
+                raise FeedColumn(self.path, expected, f"{self._named_as(place)} of subscribers or cards")
 
     def _expect_own_statuses(self) -> None:
         """Raise FeedColumn for a format whose statuses say the opposite of what the list does."""

@@ -233,3 +233,22 @@ def test_blocking_is_no_change_of_registered_phones(tmp_path, word, door, said):
     path.write_text(f"{','.join(titles)}\n{','.join(cells)}\n")
     with pytest.raises((FeedColumn, FeedConflict), match="--change"):
         apply(base, path, min_size=0, **options)
+
+
+@pytest.mark.parametrize("title", ["imsi", "MSISDN 1", "iccid", "IMSI number"])
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_number_that_means_a_column_of_subscribers(tmp_path, title, kind):
+    """The columns of a delta may be in another order than those of the list that a description is for."""
+    path = tmp_path / f"delta.{kind}"
+    rows = [("op", "imei", title), ("D", A, HOME)]
+    if kind == "csv":
+        path.write_text("".join(f"{','.join(row)}\n" for row in rows))
+    else:
+        pa = pytest.importorskip("pyarrow")
+        table = pa.table({name: [cell] for name, cell in zip(*rows, strict=True)})
+        pytest.importorskip("pyarrow.parquet").write_table(table, path)
+    said = {"change_column": "op", "change_values": "D=remove", "imsi": "ignore", "min_size": 0}
+    with pytest.raises(FeedColumn, match=f"column 3 \\('{title}'\\) of subscribers or cards"):
+        apply(ImeiSet([A, HOME]), path, column=3, **said)
+    assert [one[:14] for one in apply(ImeiSet([A, HOME]), path, column=2, **said)[0]] == [HOME[:14]]
+    assert [*apply(ImeiSet([A, HOME]), path, column=title, **said)[0]] == [A]
