@@ -233,7 +233,8 @@ def _named(titles: list[str], options: Options) -> tuple[list[int], bool]:
     """The columns of identities in a row that names some, and whether by a known title."""
     column = _asked(options)
     if isinstance(column, int):
-        return [column - 1] if heads(titles, options.columns) else [], True
+        numbers = [one - 1 for one in options.columns if isinstance(one, int)]
+        return numbers if heads(titles, options.columns) else [], True
     if hits := titled_so(titles, column):
         for other in options.columns[1:]:
             hits += titled_so(titles, other)

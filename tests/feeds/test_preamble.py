@@ -68,6 +68,7 @@ def test_lines_that_cannot_be_rows(tmp_path, above, end):
         (f"Report\nimei2;imei\n;{A}\n", {}, "one column of IMEIs"),
         (f"Report\nno,device\n1,{A}\n", {"column": 2}, 1),
         (f"Report\ndevice,no\n{A},1\n", {"column": 1}, 1),
+        (f"Report\ndevice,other\n,{A}\n", {"column": (1, 2)}, 1),
         ("Report\ntac,brand\n49015420,x\n", {}, 1),
         ("Report\nfrom,to\n49015420000000,49015420999999\n", {}, 1),
         (f"Report\nApproved_IMEI,make,model,status\n{A},x,y,\n", {}, 1),
