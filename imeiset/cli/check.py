@@ -62,16 +62,13 @@ def command(
     if imsi is not None and (isinstance(listed, ImeiSet) or not is_imsi(imsi)):
         why = "a set knows no subscribers" if isinstance(listed, ImeiSet) else "expected 5 to 15 digits"
         raise click.UsageError(f"--imsi: {why}")
-    batches = (
-        _lines() if imeis == ("-",) else iter([[imei.encode(errors="surrogateescape") for imei in imeis]])
-    )
+    texts = [imei.encode(errors="surrogateescape") for imei in imeis]
+    batches = _lines() if imeis == ("-",) else iter([([*range(1, len(texts) + 1)], texts)])
     found = malformed = False
-    row = 0
-    for batch in batches:
+    for rows, batch in batches:
         answers = _members(listed, batch) if isinstance(listed, ImeiSet) else _verdicts(listed, batch, imsi)
         out = []
-        for text, (status, hit, answer) in zip(batch, answers, strict=True):
-            row += 1
+        for row, text, (status, hit, answer) in zip(rows, batch, answers, strict=True):
             found = found or hit
             if status:
                 malformed = True
@@ -121,20 +118,22 @@ def _verdicts(register: "Register | Store", batch: list[bytes], imsi: str | None
             yield 0, verdict.status in hits, verdict
 
 
-def _lines() -> Iterator[list[bytes]]:
-    """The lines of stdin that are not blank, as they come."""
+def _lines() -> Iterator[tuple[list[int], list[bytes]]]:
+    """The lines of stdin that are not blank, and their numbers from 1, as they come."""
     from imeiset.feeds.sources import BOM, stdin_reader
 
     read, buffer = stdin_reader(), memoryview(bytearray(_BLOCK))
-    rest = b""
-    first = True
+    rest, done = b"", 0
     while count := read(buffer):
-        *lines, rest = (rest + buffer[:count]).split(b"\n")
-        if first and lines:
-            lines[0] = lines[0].removeprefix(BOM)
-            first = False
+        rest += buffer[:count]
+        *lines, rest = (rest if done else rest.removeprefix(BOM)).split(b"\n")
         if len(rest) > _BLOCK:
             raise FeedLimit("-", f"lines of at most {_BLOCK} bytes", "a longer one")
-        yield [line.strip() for line in lines if line.strip()]
-    rest = (rest.removeprefix(BOM) if first else rest).strip()
-    yield [rest] if rest else []
+        yield _not_blank(lines, done)
+        done += len(lines)
+    yield _not_blank([rest if done else rest.removeprefix(BOM)], done)
+
+
+def _not_blank(lines: list[bytes], before: int) -> tuple[list[int], list[bytes]]:
+    some = [(number, text) for number, line in enumerate(lines, before + 1) if (text := line.strip())]
+    return [number for number, _ in some], [text for _, text in some]

@@ -428,6 +428,11 @@ def test_check_of_nothing_finds_nothing(snapshot):
     assert run("check", snapshot, "-", code=1, input="").output == ""
 
 
+def test_check_numbers_lines_with_the_blank_ones(snapshot):
+    found = run("check", snapshot, "-", code=2, input=f"\n\n{LISTED}\n \nx\n")
+    assert "row 5: " in found.stderr
+
+
 def test_check_of_an_endless_line(snapshot):
     found = run("check", snapshot, "-", code=2, input="9" * 3_000_000)
     assert "lines of at most" in found.stderr
