@@ -151,6 +151,8 @@ class TextScreen:
                     name = name if code not in self._tally.flaws or not name else delimiter
                     self._words[answer * len(columns) + place] = delimiter + word.encode() + name + b"\n"
         if self._output and dialect.header:
+            if not dialect.delimiter and b"," in title and not title.startswith(b'"'):
+                title = b'"%b"' % title.replace(b'"', b'""')  # it is one cell, as the rows are
             added = titles_of_answers(dialect.titles)[: 1 if len(columns) == 1 else 2]
             self._output.write(delimiter.join((title, *map(str.encode, added))) + b"\n")
 

@@ -651,6 +651,14 @@ def test_no_status_of_records_passes_for_the_answer(tmp_path, name, titles, adde
         assert pq.read_table(tmp_path / name).to_pylist() == [want]
 
 
+def test_a_title_of_one_cell_stays_one(tmp_path):
+    for title, want in ((b"List, x", b'"List, x"'), (b'"List, x"', b'"List, x"'), (b"List; x", b"List; x")):
+        (tmp_path / "in.csv").write_bytes(b"%b\n%b\n" % (title, dirty.LISTED[0].encode()))
+        screen(tmp_path / "in.csv", LISTED, column=1, output=tmp_path / "out.csv")
+        expected = b"%b,status\n%b,listed\n" % (want, dirty.LISTED[0].encode())
+        assert (tmp_path / "out.csv").read_bytes() == expected
+
+
 def test_columns_of_one_title_are_named_by_number(tmp_path):
     for titles in (b"imei,IMEI", b"imei,imei ", b"imei\xe8,imei\xe9", b"imei,"):
         (tmp_path / "in.csv").write_bytes(b"%b\n,%b\n" % (titles, dirty.LISTED[0].encode()))
