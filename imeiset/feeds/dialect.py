@@ -219,7 +219,7 @@ def _sniff(path: str, tables: Tables, options: Options, headed: bool) -> Dialect
         first_row = tables[delimiter][0]
         hits = titled_so(first_row, column)
         if len(hits) == 1:
-            return _titled(delimiter.encode() if len(first_row) > 1 else b"", hits[0], first_row)
+            return _titled(_delimiter_of(tables, delimiter), hits[0], first_row)
         if column is None:
             expect_one(path, first_row)
             if headed:
@@ -249,6 +249,14 @@ def _sniff(path: str, tables: Tables, options: Options, headed: bool) -> Dialect
     else:
         at = _only_imeis(path, rows, width)
     return Dialect(separator, (at,), header=False, fewest=width, most=width)
+
+
+def _delimiter_of(tables: Tables, delimiter: str) -> bytes:
+    """The delimiter below a header that is cut at this one; of one title, what follows every number."""
+    if len(tables[delimiter][0]) > 1:
+        return delimiter.encode()
+    separator, rows = layout_of({one: below for one, (_, *below) in tables.items()})
+    return separator if max(map(filled, rows), default=0) == 1 else b""
 
 
 def _titled(delimiter: bytes, column: int, titles: list[str]) -> Dialect:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import FeedColumn, mask_text
 from .formats import CHANGE, FORMATS, Format, plain, recognise
 from .options import Options
-from .sample import DELIMITERS, Tables
+from .sample import DELIMITERS, Tables, filled
 from .words import is_absent
 
 # Titles that mean the IMEI, lower case and without punctuation. Any other with "imei" in it does, too.
@@ -89,7 +89,8 @@ def delimiter_of(tables: Tables, column: str | None) -> str:
         hits = [first_row[place] for place in titled_so(first_row, column)]
         whole = [title for title in hits if not any(other in title for other in DELIMITERS)]
         known = any(column is not None or plain(title) in KNOWN for title in whole)
-        alike = sum(len(row) == len(first_row) for row in below) / len(below) if below else 1
+        cells = len(first_row)  # delimiters may follow at the end of a row
+        alike = sum(filled(row) <= cells <= len(row) for row in below) / len(below) if below else 1
         return known, bool(hits), bool(whole and alike), alike if hits else 0, len(first_row)
 
     return max(tables, key=score)

@@ -137,3 +137,19 @@ def test_the_first_rows_of_a_table(tmp_path):
     assert first_rows(str(tmp_path / "a"), 2) == (("imei", "n", "of"), [])
     (tmp_path / "a").write_text("imei\n")
     assert first_rows(str(tmp_path / "a"), 2) is None
+
+
+@pytest.mark.parametrize("delimiter", list(",;\t|"))
+@pytest.mark.parametrize(
+    "header", ["imei", "IMEI number", "Code IMEI", "Numero IMEI{0}model", "x{0}Code IMEI{0}y"]
+)
+@pytest.mark.parametrize("above", ["", "Total: 2\n"])
+def test_delimiters_at_the_end_of_rows(tmp_path, header, delimiter, above):
+    """A header that lacks them is one all the same."""
+    before, _, after = header.partition("IMEI" if "IMEI" in header else "imei")
+    left, right = (delimiter * part.count("{0}") for part in (before, after))
+    rows = "".join(f"{left}{imei}{right}{delimiter}\n" for imei in (A, B))
+    path = tmp_path / "list"
+    path.write_text(above + header.format(delimiter) + "\n" + rows)
+    found, report = load(path)
+    assert (found, report.rejected, report.preamble) == (ImeiSet([A, B]), 0, int(bool(above)))
