@@ -616,6 +616,7 @@ def test_values_that_are_no_text():
     missing = [None, float("nan"), np.float64("nan"), NAType()]
     odd = [kind(number) for kind in (Odd, OddKey) for number in ("490154203237518", None, 1.5, Index())]
     wrong = [1.0, True, np.True_, [], object(), Broken(), bytearray(b"490154203237518"), *odd]
+    wrong += [np.timedelta64(5), np.timedelta64(5, "s"), np.datetime64(5, "s")]
     values = [*missing, *wrong, Keyed(), 2**70, -(2**70)]
     codes = ["MISSING"] * 4 + ["WRONG_TYPE"] * len(wrong) + ["FIFTEEN_DIGITS", "OUT_OF_RANGE", "NEGATIVE"]
     assert by_objects([*values, Index()]) == [

@@ -1,6 +1,8 @@
 """What a message shows of an IMEI, an IMSI or any text of a file. Nothing else masks."""
 
+import operator
 import re
+from contextlib import suppress
 from itertools import count
 from numbers import Integral
 
@@ -20,10 +22,11 @@ def mask(value: object) -> str:
     ('49015420*******', '49015420*******')
     """
     if isinstance(value, Integral) and not isinstance(value, bool):
-        value = int(value)
-        if abs(value) >= 10**_LONGEST:
-            return f"an integer of more than {_LONGEST} digits"
-        value = f"{value:014d}"
+        with suppress(TypeError):  # durations of NumPy are of that class, and are not integers
+            value = operator.index(value)
+            if abs(value) >= 10**_LONGEST:
+                return f"an integer of more than {_LONGEST} digits"
+            value = f"{value:014d}"
     return _hide(value, _SHOWN)
 
 
