@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset._native import parse as _parse
-from imeiset.errors import ExtraMissing, ParseStatus
+from imeiset.errors import ExtraMissing, ParseStatus, mask_text
 
 _Keys = NDArray[np.uint64]
 _Statuses = NDArray[np.uint8]
@@ -142,11 +142,7 @@ class ArrowColumn:
             if hasattr(column, "validate"):
                 column.validate()
         try:
-            if hasattr(column, "__arrow_c_array__"):
-                arrays = [na.c_array(column)]
-            else:
-                with na.c_array_stream(column) as stream:
-                    arrays = list(stream)
+            arrays = _arrays(na, column)
             dictionaries: _Dictionaries = {}
             chunks = [_chunk(array, dictionaries) for array in arrays]
         except RuntimeError as error:  # nanoarrow's
@@ -185,6 +181,19 @@ class ArrowColumn:
                 return chunk.value(row)
             row -= chunk.length
         raise IndexError(f"row: expected one of {len(self)}")
+
+
+def _arrays(na: Any, column: Any) -> list[Any]:
+    """The arrays of a column. A library that cannot make them of what it holds (texts and integers in one
+    column, say) may show a value, and a number hidden in its place says as much."""
+    try:
+        if hasattr(column, "__arrow_c_array__"):
+            return [na.c_array(column)]
+        with na.c_array_stream(column) as stream:
+            return list(stream)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"expected {ACCEPTED}, got one that cannot be read: {mask_text(str(error))}") from None
 
 
 def _chunk(array: Any, dictionaries: "_Dictionaries", start: int = 0, stop: int | None = None) -> "_Chunk":

@@ -86,3 +86,14 @@ def test_columns_of_other_numbers_are_refused(dtype):
     for ask in (lambda: series.imei.isin(blocked, malformed=False), lambda: series.imei.status(blocked)):
         with pytest.raises(TypeError, match="expected"):
             ask()
+
+
+@pytest.mark.parametrize(
+    "series",
+    [pd.Series([dirty.GOOD, 5], dtype="category"), pd.Series(pd.arrays.SparseArray([int(dirty.GOOD)]))],
+)
+def test_columns_that_pandas_cannot_hand_over(series):
+    """What it says of them may hold an IMEI, of which the serial is hidden."""
+    with pytest.raises((TypeError, ValueError), match=r"expected an Arrow column .*, got one that") as caught:
+        series.imei.isin(ImeiSet(dirty.LISTED), malformed=False)
+    assert dirty.GOOD not in str(caught.value)
