@@ -163,9 +163,9 @@ _REASON_TITLES = _set(
 )
 _ENDS = re.compile(
     r"unblock|deblo|deblock|desbloq|entsperr|sblocc|unbar|delist|remov|delet|recover|recuper|withdr|whitelist"
-    r"|released|lifted"
+    r"|released|lifted|expired|revoked|cancell?ed"
 )
-_REMOVALS = re.compile("remov|delet|withdr")
+_REMOVALS = re.compile("remov|delet|withdr|expired|revoked|cancell?ed")
 _CODE_NUMBER = re.compile(r"\A0?([012])(?:\.0)?\Z")  # "01" and "1.0" are 1
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _TOKEN = re.compile(r"[^\W_]+")

@@ -68,6 +68,7 @@ def text(tmp_path):
         ("remark", ("", "removed from list"), "", "'removed from list'"),
         ("reason", ("stolen", "recovered"), "stolen", "'recovered'"),
         ("unblock_date", ("", "2024-02-29"), "", "'2024-02-29'"),
+        ("expired", ("N", "Y"), "n", "'Y'"),
         ("deleted", ("0", "1"), "0", "'1' in 1, '0' in 1"),
         ("note", ("not blocked", "blocked"), "blocked", "'not blocked'"),
         ("status", ("active", "inactive"), "active", "'active' in 1, 'inactive' in 1"),

@@ -64,7 +64,16 @@ def test_titles():
         assert words.speaks_of_statuses(title), title
     for title in ("Operation", "action", "op", "change", "tipo de operación"):
         assert words.speaks_of_changes(title), title
-    for title in ("unblock_date", "removed", "recovered on", "fecha de desbloqueo", "whitelisted"):
+    for title in (
+        "unblock_date",
+        "removed",
+        "recovered on",
+        "fecha de desbloqueo",
+        "whitelisted",
+        "expired",
+        "is_revoked",
+        "Canceled",
+    ):
         assert words.speaks_of_ends(title), title
     other = (
         "brand",
