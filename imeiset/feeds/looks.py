@@ -106,6 +106,7 @@ class Watch:
         for place, cells in self._others(rows):
             if self.dialect.format.identity == "tac":
                 self._expect_no_serial(place, cells)
+                self._expect_no_phones(place, rows)
             self._look_for_imeis(place, cells)
             if "reasons" in self._wanted and self._may_be_reasons(place, cells):
                 self._name(place, cells, "reasons")
@@ -254,6 +255,25 @@ class Watch:
             expected = "a list of TACs, or TAC and serial number (snr) in one column of IMEIs"
             got = f"{self._named_as(place)} of serial numbers: a TAC alone is a million phones"
             raise FeedColumn(self.path, expected, got)
+
+    def _expect_no_phones(self, place: int, rows: Sequence[Sequence[str]]) -> None:
+        """Raise FeedColumn for a list of TACs with the IMEIs, in any form, of which these are."""
+        at, whole = self.dialect.column, [row for row in rows if place < len(row)]
+        phones = [
+            row[place]
+            for row in whole
+            if (digits := re.sub("[^0-9]", "", row[place])).startswith(row[at].strip()) and len(digits) >= 14
+        ]
+        if not phones or 2 * len(phones) <= len(whole):
+            return
+        if self.options.format:
+            self._name(place, phones, "imeis")
+            return
+        column, form = self._quoted(place), self.dialect.format.name
+        expected = (
+            f"a list of TACs alone; --column {column} reads the phones, --format {form} all of their TACs"
+        )
+        raise FeedColumn(self.path, expected, f"{self._named_as(place)} of phones with these TACs")
 
     def _expect_phones(self, rows: Sequence[Sequence[str]]) -> None:
         """Raise FeedColumn for a list of phones with subscribers, which is about both, and for a second

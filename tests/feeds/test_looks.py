@@ -359,6 +359,21 @@ def test_imeis_in_the_last_part_of_a_table(tmp_path, groups):
             load(path)
 
 
+@pytest.mark.parametrize("form", ["{}", "{:.14}", "{:.14}01", "imei-{}", "{:.8}-{:.6}"])
+def test_phones_beside_their_tacs(text, form):
+    """A table of phones is no list of TACs: each would block a million."""
+    rows = [(form.format(imei, imei[8:]), imei[:8]) for imei in (A, B, C)]
+    for titles in ("device,tac", "tac,device"):
+        cells = [row if titles == "device,tac" else row[::-1] for row in rows]
+        path = text(titles + "\n" + "".join(",".join(row) + "\n" for row in cells))
+        with pytest.raises(errors.FeedColumn, match=r"--column .*device"):
+            load(path)
+        assert load(path, column="device").set == ImeiSet([A, B, C])
+        tacs, report = load(path, format="barred-tac")
+        assert len(tacs) == 3_000_000
+        assert [unread.why for unread in report.unread] == ["imeis"]
+
+
 @pytest.mark.parametrize("titles", ["tac,imsi", "from,to,imsi"])
 def test_subscribers_of_many_phones(text, titles):
     ends = A[:8] if titles.startswith("tac") else f"{A[:14]},{A[:14]}"
