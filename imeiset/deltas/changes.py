@@ -3,6 +3,7 @@
 Of IMEIs, ranges and TACs these are sets; of pairs they are `PairSet`, which has the same operators.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from ..feeds.details import DETAILS, expect_dates
 from ..feeds.formats import CHANGE, CHANGES, FORMATS, Polarity
 from ..feeds.loader import Progress, Rows, read
 from ..feeds.options import Options, value_of
-from ..feeds.words import change_of
+from ..feeds.words import change_of, speaks_of_ends
 from ..register.kinds import ListRule, rule_of
 from ..sets import ImeiSet
 from .conflicts import Chosen, Misfits, conflict
@@ -26,21 +27,16 @@ from .members import PairSet, size_of
 CHECKS = ("add", "remove", "update", "conflict")
 ADD, REMOVE, UPDATE = range(3)
 _NAMED_MOST = 4  # values that a message shows
-_DENIED = (
-    "no",
-    "not",
-    "non",
-    "un",
-    "de",
-    "longer",
-    "never",
-    "previously",
-    "formerly",
-    "from",
-)  # "not_blocked"
+_DENIED = ("no", "not", "non", "un", "de", "ex", "yet", "longer", "nolonger", "never", "formerly", "from")
 # What a file without a column of changes holds, by its name.
 _NAMED = {"unblocked": REMOVE, "removed": REMOVE, "blocked": ADD, "added": ADD, "changed": UPDATE}
 _OF_BLOCKLISTS = ("blocked", "unblocked")
+# What is said of another list: "whitelist_added".
+_ELSEWHERE: dict[Polarity, re.Pattern[str]] = {
+    "blocklist": re.compile("whitelist|allowlist|gr[ae]ylist"),
+    "greylist": re.compile("whitelist|allowlist|blacklist|blocklist|denylist"),
+    "whitelist": re.compile("gr[ae]ylist|blacklist|blocklist|denylist"),
+}
 
 
 @dataclass(slots=True)
@@ -238,12 +234,15 @@ def _change_of(path: str, change: str | None, polarity: Polarity | None = None) 
     """The change of all rows: what is asked for, or what the name of the file says of such a list."""
     if change is not None:
         return CHANGES.index(change.encode())
-    *others, last = Path(path).name.lower().partition(".")[0].split("_")
-    if (
+    name, blocklist = Path(path).name.lower(), polarity in (None, "blocklist")
+    *others, last = name.partition(".")[0].split("_")
+    found, said = _NAMED.get(last), {_NAMED.get(word) for word in re.split("[^a-z]+", name)}
+    unsure = (
         not others
         or others[-1] in _DENIED
-        or (last in _OF_BLOCKLISTS and polarity not in (None, "blocklist"))
-    ):
-        return None
-    said = {_NAMED.get(word) for word in (*others, last)}
-    return None if {ADD, REMOVE} <= said else _NAMED.get(last)  # "removed_and_added"
+        or {ADD, REMOVE} <= said  # "removed_and_added", "blocked.removed"
+        or (last in _OF_BLOCKLISTS and not blocklist)
+        or (found == ADD and speaks_of_ends(" ".join(others), blocklist=blocklist))  # "unblock_blocked"
+        or _ELSEWHERE[polarity or "blocklist"].search("".join(others))
+    )
+    return None if unsure else found

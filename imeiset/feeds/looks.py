@@ -348,6 +348,8 @@ class Watch:
         if self.changes:
             place = self._whole.places[CHANGE]
             one = _option(self._title(place) or place + 1)
+            if one == name:
+                one, name = str(place + 1), str(column.number)
             expected = f"one column of changes: --change-column {one}, or --change-column {name}"
         elif self.purpose == "delta":
             expected = f"--change-column {name}, with --change-values for codes; or {self._where(column)}"

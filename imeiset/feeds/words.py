@@ -145,6 +145,7 @@ _CHANGE_TITLES = _set(
     """
     action actions accion acao aktion azione islem operation operations operacion operacao operazione op
     oper change changes changetype cambio changement mutation command cmd movimiento movement crud
+    event events evento evenement ereignis olay transaction
     """
 )
 # With one of these, a title speaks of when, who or why.

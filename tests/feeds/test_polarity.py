@@ -143,7 +143,7 @@ def test_a_set_is_a_blocklist(tmp_path):
 
 @pytest.mark.parametrize("name", ["x_blocked.csv", "x_unblocked.csv", "delta.csv"])
 @pytest.mark.parametrize("options", [{}, {"change": "add"}, {"change": "remove"}])
-@pytest.mark.parametrize("title", ["action", "Operation", "op"])
+@pytest.mark.parametrize("title", ["action", "Operation", "op", "event"])
 def test_a_column_of_changes_that_nobody_names(tmp_path, name, options, title):
     """Neither the name of the file nor `change` may overrule it."""
     path = tmp_path / name
@@ -156,19 +156,22 @@ def test_a_column_of_changes_that_nobody_names(tmp_path, name, options, title):
 
 
 @pytest.mark.parametrize(
-    ("title", "value"), [("action", "D"), ("action", "remove"), ("change_type", "remove"), ("op", "0")]
+    ("title", "value"),
+    [("action", "D"), ("action", "remove"), ("change_type", "remove"), ("op", "0"), ("event", "D")],
 )
 def test_two_columns_of_changes(tmp_path, title, value):
     """Which one counts has to be said."""
     path = tmp_path / "delta.csv"
     path.write_text(f"imei,change_type,{title}\n{A},add,{value}\n")
-    with pytest.raises(FeedColumn, match=f"--change-column change_type, or --change-column {title}"):
+    both = ("2", "3") if title == "change_type" else ("change_type", title)
+    named = "--change-column {}, or --change-column {}".format(*both)
+    with pytest.raises(FeedColumn, match=named):
         apply(ImeiSet([B]), path)
     pa = pytest.importorskip("pyarrow")
     names = ["imei", "change_type", title]
     table = pa.Table.from_arrays([pa.array([cell]) for cell in (A, "add", value)], names=names)
     pytest.importorskip("pyarrow.parquet").write_table(table, tmp_path / "delta.parquet")
-    with pytest.raises(FeedColumn, match=f"--change-column change_type, or --change-column {title}"):
+    with pytest.raises(FeedColumn, match=named):
         apply(ImeiSet([B]), tmp_path / "delta.parquet")
     result, report = apply(ImeiSet([B]), path, change_column=2)
     assert len(result) == 2
