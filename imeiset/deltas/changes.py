@@ -27,7 +27,10 @@ from .members import PairSet, size_of
 CHECKS = ("add", "remove", "update", "conflict")
 ADD, REMOVE, UPDATE = range(3)
 _NAMED_MOST = 4  # values that a message shows
-_DENIED = ("no", "not", "non", "un", "de", "ex", "yet", "longer", "nolonger", "never", "formerly", "from")
+_DENIED = (
+    *("no", "not", "non", "un", "de", "ex", "yet", "longer", "nolonger", "never"),
+    *("previously", "formerly", "from"),  # "removed_from_blocked"
+)
 # What a file without a column of changes holds, by its name.
 _NAMED = {"unblocked": REMOVE, "removed": REMOVE, "blocked": ADD, "added": ADD, "changed": UPDATE}
 _OF_BLOCKLISTS = ("blocked", "unblocked")

@@ -687,6 +687,7 @@ def test_changes_in_other_encodings(base, tmp_path, encoding):
         "remove_blocked",
         "ex_blocked",
         "not_yet_blocked",
+        "previously_blocked",
         "whitelist_added",
         "white_list_removed",
         "greylist_changed",
