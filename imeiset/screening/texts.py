@@ -21,7 +21,7 @@ from ..feeds.options import MAX_LINE, Options
 from ..feeds.reader import MAX_RETURNS, header_of
 from ..feeds.report import RowFlaw
 from ..feeds.rows import whole_row
-from ..feeds.sample import rows_of
+from ..feeds.sample import SAMPLE, rows_of
 from ..feeds.sources import Source
 from .tally import Cells, FileTally, Screened, Tally
 
@@ -217,7 +217,7 @@ def _begin(path: str, text: bytes, options: Options) -> tuple[Dialect, bytes, in
     """The layout of a text that begins like this, its header, and the bytes before its first row of data."""
     dialect = of_imeis(path, sniff(path, text, options, "records"))
     used = dialect.preamble.size
-    expect_uncounted(path, rows_of(text[used:], dialect.delimiter.decode()), dialect.columns)
+    expect_uncounted(path, rows_of(text[used : used + SAMPLE], dialect.delimiter.decode()), dialect.columns)
     if not dialect.header:
         return dialect, b"", used
     header = header_of(path, text[used:], dialect)
