@@ -1316,3 +1316,14 @@ def test_nulls_of_reasons_and_dates():
         assert [register.check(imei).reasons for imei in (LISTED, OTHER)] == [("a",), ()]
     register.add_tacs("models", pa.array(["86012345"]), status=B)
     assert register.counts()["models"] == {"tac": 10**6}
+
+
+def test_a_set_of_phones_has_no_subscribers():
+    """Its texts have as many digits as IMSIs."""
+    phones, register = ImeiSet(["352099001761481"]), Register()
+    with pytest.raises(TypeError, match="prefixes: expected texts of subscribers, got ImeiSet"):
+        register.add_imsis("guests", phones, status=EquipmentStatus.BLACKLISTED)
+    with pytest.raises(TypeError, match="imsis: expected texts of subscribers, got ImeiSet"):
+        register.exempt("pairs", [*phones], phones)
+    with pytest.raises(TypeError, match="imsis: expected texts of subscribers, got ImeiSet"):
+        register.check_many([*phones], phones)

@@ -12,6 +12,7 @@ from imeiset import readers
 from imeiset._native.imsi import BAD_IMSI, imsis_of, imsis_of_rows
 from imeiset.errors import expect_ordered, expect_several, mask_imsi
 from imeiset.readers import Keys
+from imeiset.sets import ImeiSet
 
 _ROWS = 1 << 16  # of Python objects at a time
 PREFIX = re.compile(r"[ \t-\r]*(?:imsi-)?([0-9]{1,15})[ \t-\r]*", re.I | re.A)  # group 1: its digits
@@ -20,6 +21,7 @@ PREFIX = re.compile(r"[ \t-\r]*(?:imsi-)?([0-9]{1,15})[ \t-\r]*", re.I | re.A)  
 def imsi_numbers(imsis: object, rows: int) -> tuple[Keys, Callable[[int], object]]:
     """The numbers of a column of IMSIs, and what gives the text in a row."""
     expect_ordered("imsis", imsis)
+    _expect_no_phones("imsis", imsis)
     column = readers.materialized(imsis)
     value: Callable[[int], object]
     if isinstance(column, list | tuple):
@@ -51,12 +53,19 @@ def imsi_numbers(imsis: object, rows: int) -> tuple[Keys, Callable[[int], object
 def prefix_numbers(prefixes: Iterable[str]) -> frozenset[int]:
     """IMSI prefixes, texts of 1 to 15 digits, as numbers: those of their digits after a 1."""
     expect_several("prefixes", prefixes)
+    _expect_no_phones("prefixes", prefixes)
     numbers = set()
     for row, prefix in enumerate(prefixes):
         if not (isinstance(prefix, str) and (found := PREFIX.fullmatch(prefix))):
             raise ValueError(f"prefix {row}: expected 1 to 15 digits, as str, got '{mask_imsi(prefix)}'")
         numbers.add(int("1" + found[1]))
     return frozenset(numbers)
+
+
+def _expect_no_phones(name: str, given: object) -> None:
+    """Raise TypeError for a set of IMEIs, whose texts have as many digits as IMSIs."""
+    if isinstance(given, ImeiSet):
+        raise TypeError(f"{name}: expected texts of subscribers, got {type(given).__name__}")
 
 
 def is_imsi(text: str) -> bool:
