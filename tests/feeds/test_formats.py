@@ -524,7 +524,13 @@ def test_a_damaged_file(parquet, codec):
     """Whatever byte is wrong, it is read or told to be damaged."""
     path = parquet(IMEIS, ("status", ["", "x"]), compression=codec)
     whole = path.read_bytes()
-    told = errors.FeedEncoding, errors.FeedColumn, errors.FeedRejects, errors.FeedEmpty
+    told = (
+        errors.FeedEncoding,
+        errors.FeedColumn,
+        errors.FeedRejects,
+        errors.FeedEmpty,
+        errors.FeedTruncated,
+    )
     for at in range(4, len(whole), 3):
         damaged = bytearray(whole)
         damaged[at] = 0xFC
