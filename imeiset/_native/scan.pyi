@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 BATCH_ROWS: int
 MAX_PLACES: int
 MAX_ROW: int
+SEEN_FEW: int
 
 @final
 class Scanner:
