@@ -120,6 +120,8 @@ class WatchedColumn:
         if polarity == "greylist" and "grey" in said.values():
             kinds |= {"blocks"}
         wrong = [value for value, meaning in said.items() if meaning in kinds] if self.is_few(said) else []
+        if polarity == "whitelist" and self.titled:  # a permission ended
+            wrong += [value for value in said if words.is_over(value)]
         if self.reasons:  # what was found may be listed for that
             wrong = [value for value in wrong if not words.is_found(value)]
         if self.counting is not None:

@@ -79,10 +79,10 @@ def _set(words: str) -> frozenset[str]:
 _MEANINGS: dict[str, Meaning] = {word: meaning for meaning, words in _WORDS.items() for word in words.split()}
 
 # These say something under a title of statuses or changes, and elsewhere nothing: a country, a priority.
+_OVER = "expired lifted revoked cancelled canceled ended vencido caducado expire abgelaufen scaduto"
 _TITLED: dict[Meaning, str] = {
     "blocks": "bl",
-    "clears": "wl free "
-    "expired lifted revoked cancelled canceled ended vencido caducado expire abgelaufen scaduto",
+    "clears": f"wl free {_OVER}",
     "grey": "gl",
     "adds": "alta ins",
     "removes": "baja del",
@@ -131,6 +131,7 @@ _FILLERS = _set(
 _FOUND = _set(
     "found encontrado encontrada retrouve retrouvee gefunden wiedergefunden ritrovato ritrovata bulundu"
 )
+_ENDED = _set(_OVER)
 _NOT = _set("not no non nicht kein keine pas nao degil never")
 _MOST_WORDS = 6
 
@@ -139,6 +140,7 @@ _STATUS_TITLES = _set(
     status statuses state estado estatus statut etat stato zustand durum situacao situacion list lists
     liste lista listtype colour color couleur farbe cor colore renk flag flags response result resultado
     verdict decision active inactive activo actif aktiv ativo attivo aktif enabled disabled valid
+    approved
     """
 )
 _CHANGE_TITLES = _set(
@@ -233,6 +235,11 @@ def _meaning(word: str, titled: bool) -> Meaning | None:
 def is_found(value: str) -> bool:
     """Whether a value says that a phone was found."""
     return bool(_FOUND & {*_TOKEN.findall(folded(value))})
+
+
+def is_over(value: str) -> bool:
+    """Whether a value says that something ended, be it a block or a permission."""
+    return bool(_ENDED & {*_TOKEN.findall(folded(value))})
 
 
 def are_colours(values: Iterable[str]) -> bool:

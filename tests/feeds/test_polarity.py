@@ -255,3 +255,24 @@ def test_a_number_that_means_a_column_of_subscribers(tmp_path, title, kind):
         apply(ImeiSet([A, HOME]), path, column=3, **said)
     assert [one[:14] for one in apply(ImeiSet([A, HOME]), path, column=2, **said)[0]] == [HOME[:14]]
     assert [*apply(ImeiSet([A, HOME]), path, column=title, **said)[0]] == [A]
+
+
+@pytest.mark.parametrize("value", ["expired", "Revoked", "cancelled", "caducado"])
+def test_permissions_that_ended(tmp_path, value):
+    """Such a phone is let through no longer."""
+    (tmp_path / "list.csv").write_text(f"imei,status\n{A},approved\n{B},{value}\n")
+    path = tmp_path / "register.toml"
+    for status in ("whitelisted", "blacklisted"):
+        path.write_text(f"[[lists]]\nname = 'x'\nstatus = '{status}'\nfiles = ['list.csv']\n")
+        with pytest.raises(FeedColumn, match="--where status="):
+            load_register(path)
+
+
+@pytest.mark.parametrize("status", ["whitelisted", "blacklisted"])
+@pytest.mark.parametrize("title", ["active", "is_active", "Valid", "enabled", "approved"])
+def test_flags(tmp_path, status, title):
+    (tmp_path / "list.csv").write_text(f"imei,{title}\n{A},yes\n{B},no\n")
+    path = tmp_path / "register.toml"
+    path.write_text(f"[[lists]]\nname = 'x'\nstatus = '{status}'\nfiles = ['list.csv']\n")
+    with pytest.raises(FeedColumn, match=f"--where {title}="):
+        load_register(path)
