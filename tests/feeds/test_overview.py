@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from imeiset import ImeiSet, load
 from imeiset.cli import main
-from imeiset.errors import FeedEmpty, FeedEncoding, FeedError, FeedMissing, FeedTruncated
+from imeiset.errors import ExtraMissing, FeedEmpty, FeedEncoding, FeedError, FeedMissing, FeedTruncated
 from imeiset.feeds import Options
 from imeiset.feeds.overview import overview
 
@@ -128,7 +128,7 @@ def test_why_a_list_is_refused_and_what_settles_it(write, text, remedy):
         (gzip.compress(STOLEN.encode() * 999)[:-9], FeedTruncated),
         (b"\xff\xfei\0m\0", FeedEncoding),
         (b"PK\x03\x04 and no archive", FeedError),
-        (b"PAR1 and no table", FeedError),
+        (b"PAR1 and no table", (FeedError, ExtraMissing)),
         (b"\xd0\xcf\x11\xe0", FeedEncoding),
         (b"\0" * 99, FeedEncoding),
         (b"# a comment\n", FeedEmpty),
