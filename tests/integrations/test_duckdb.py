@@ -63,7 +63,8 @@ def test_a_status_of_the_rows_is_not_the_answer(con):
     rows = con.sql(f"SELECT '{dirty.GOOD}' AS device, 'active' AS Status, 1 AS status_2")
     screened = screen(rows, "device", ImeiSet([dirty.GOOD]))
     assert screened.schema.names == ["device", "Status", "status_2", "status_3"]
-    found = con.cursor().sql("SELECT status, status_3 FROM screened").fetchall()
+    cursor = con.cursor()  # which old versions close with its last name
+    found = cursor.sql("SELECT status, status_3 FROM screened").fetchall()
     assert found == [("active", "listed")]
 
 
