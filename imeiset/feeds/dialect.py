@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
 
 from .._native.parse import is_valid
 from ..errors import FeedColumn, ImeiError, mask_text
@@ -33,7 +32,6 @@ from .words import is_absent
 
 _TITLES = 20  # lines among which a title may be
 _OF_OTHERS = re.compile("imsi|msisdn|iccid|^supi")
-Purpose = Literal["list", "delta", "records"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +72,7 @@ class Dialect:
         return None
 
 
-def sniff(
-    path: str,
-    text: bytes | bytearray,
-    options: Options,
-    purpose: Purpose = "list",
-) -> Dialect:
+def sniff(path: str, text: bytes | bytearray, options: Options) -> Dialect:
     """The layout of a text that begins like this, and where what is wanted of it stands."""
     preamble = above(path, text, options)
     found = _layout_of(path, tables_of(text[preamble.size :]), options)
@@ -144,11 +137,6 @@ def of_table(path: str, titles: Sequence[str], options: Options) -> Dialect:
     return asked(path, placed(replace(found, delimiter=b",")), options)
 
 
-def _first(options: Options) -> str | int | None:
-    """The first column of IMEIs that was asked for."""
-    return options.columns[0] if options.columns else None
-
-
 def _layout_of(path: str, tables: Tables, options: Options, headed: bool = False) -> Dialect:
     """The layout of a text, from its first rows without preamble, and its format. headed: the first is a
     header, whatever is in it.
@@ -161,7 +149,7 @@ def _layout_of(path: str, tables: Tables, options: Options, headed: bool = False
     first row is a header only if it names the column, or has a title instead of an IMEI in the numbered one:
     no first row of data is lost. Raises FeedColumn if there is no such column, or more than one.
     """
-    column, form = _first(options), FORMATS[options.format] if options.format else None
+    column, form = options.first_column, FORMATS[options.format] if options.format else None
     if not tables[","]:
         return Dialect(b"", (0,), header=False, format=form or FORMATS["plain"])
     if form and form.columns and column is None:
@@ -217,7 +205,7 @@ def _of_ranges(path: str, tables: Tables) -> Dialect | None:
 
 def _sniff(path: str, tables: Tables, options: Options, headed: bool) -> Dialect:
     """The layout of a list of IMEIs, whatever its format."""
-    column = _first(options)
+    column = options.first_column
     if not isinstance(column, int):
         delimiter = delimiter_of(tables, column)
         first_row = tables[delimiter][0]

@@ -6,7 +6,7 @@ from typing import Literal
 from .words import spellings
 
 Identity = Literal["imei", "tac", "range"]
-Purpose = Literal["list", "delta", "records"]
+Purpose = Literal["list", "delta"]
 Polarity = Literal["blocklist", "greylist", "whitelist", "removals"]
 
 

@@ -77,11 +77,6 @@ class Watch:
         self._named: dict[int, Unread] = {}
         self._parts = 0
         self._numbers = 0  # of 15 digits in a row
-        self._expect_phones(())
-        self._expect_identities()
-        lets = "whitelist" in (dialect.format.polarity, self.polarity)
-        if lets and dialect.format.polarity != self.polarity != "removals":
-            self._expect_own_statuses()
 
     def move(self, places: Sequence[int], dialect: Dialect) -> None:
         """Of a table, these columns are read from now on, in the order of the layout."""
@@ -100,6 +95,8 @@ class Watch:
         rows = self._rows(text)
         self._numbers = max((sum(map(bool, map(_IMEIS.fullmatch, row))) for row in rows), default=0)
         self._expect_phones(rows)
+        self._expect_identities()
+        self._expect_own_statuses()
         self._expect_no_tbcd(rows)
         if self.dialect.format.identity == "imei":
             expect_uncounted(self.path, rows, self.dialect.columns)
@@ -308,8 +305,10 @@ class Watch:
 
     def _expect_own_statuses(self) -> None:
         """Raise FeedColumn for a format whose statuses say the opposite of what the list does."""
-        place = self.dialect.places.get("listed")
+        place, says = self.dialect.places.get("listed"), self.dialect.format.polarity
         if self.dialect.counting is None or place is None or self.options.where is not None:
+            return
+        if "whitelist" not in (says, self.polarity) or says == self.polarity or self.polarity == "removals":
             return
         form, where = self.dialect.format.name, _option(self._title(place) or place + 1)
         expected = f"rows that are all {_ARE[self.polarity]}: --where {where}=VALUE,... says which count"

@@ -301,6 +301,11 @@ class Options:
             return ()
         return self.column if isinstance(self.column, tuple) else (self.column,)
 
+    @property
+    def first_column(self) -> Column | None:
+        """The first of them; None if they are to be found."""
+        return self.columns[0] if self.columns else None
+
 
 OPTIONS: dict[str, Option] = {one.name: one.metadata["option"] for one in fields(Options)}
 DEFAULTS: dict[str, Any] = {one.name: one.default for one in fields(Options)}

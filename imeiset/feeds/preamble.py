@@ -121,7 +121,7 @@ def above(path: str, text: bytes | bytearray, options: Options) -> Preamble:
     Lines that are skipped; then blank lines and comments. Where nothing is said of skipping, also lines above
     a header that cannot be rows. Raises FeedColumn where they may be.
     """
-    start, column = skipped(path, text, options.skip or 0), options.columns[0] if options.columns else None
+    start, column = skipped(path, text, options.skip or 0), options.first_column
     size, blank, comments = preamble(text[start:], column, options.irregular == "keep")
     found = Preamble(start + size, blank, comments, options.skip or 0)
     if options.skip is None:
@@ -226,7 +226,7 @@ def _asked(options: Options) -> str | int | None:
     form = FORMATS.get(options.format or "")
     if not options.columns and form and form.columns:
         return form.columns[0]
-    return options.columns[0] if options.columns else None
+    return options.first_column
 
 
 def _named(titles: list[str], options: Options) -> tuple[list[int], bool]:

@@ -280,7 +280,7 @@ class Reader:
     def _begin(self, path: str, text: bytearray, delta: bool) -> tuple[Dialect, int]:
         """The layout of a text that begins like this, and the bytes before the first row of data."""
         report = self.report
-        dialect = sniff(path, text, self.options, "delta" if delta else "list")
+        dialect = sniff(path, text, self.options)
         used, blank, comments, lines = dialect.preamble
         report.blank += blank
         report.comments += comments + lines

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -149,13 +149,9 @@ def load_register(
             )
             started = time.perf_counter()
             polarity = polarity_of(one.kind, one.status)
-            about: dict[str, Any] = {
-                "options": options,
-                "polarity": polarity,
-                "progress": advance,
-                "files": outputs,
-            }
-            reading = partial(read, one.files, **about)
+            reading = partial(
+                read, one.files, options=options, polarity=polarity, progress=advance, files=outputs
+            )
             report = _load(register, one, reading, description.path)
             report.seconds = time.perf_counter() - started
             reports.append(ListReport(one.name, one.kind, report))

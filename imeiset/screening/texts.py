@@ -215,7 +215,7 @@ def _expect_ends(path: str, scanner: Scanner) -> None:
 
 def _begin(path: str, text: bytes, options: Options) -> tuple[Dialect, bytes, int]:
     """The layout of a text that begins like this, its header, and the bytes before its first row of data."""
-    dialect = of_imeis(path, sniff(path, text, options, "records"))
+    dialect = of_imeis(path, sniff(path, text, options))
     used = dialect.preamble.size
     expect_uncounted(path, rows_of(text[used : used + SAMPLE], dialect.delimiter.decode()), dialect.columns)
     if not dialect.header:
