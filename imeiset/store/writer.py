@@ -1,0 +1,210 @@
+"""The one writer of a store: its lock, and changes that are on the disk before anybody hears of them."""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from operator import index
+from pathlib import Path
+
+from imeiset import errors
+from imeiset.store import journal as _journal
+from imeiset.store.changes import Delta, change_of, packed
+from imeiset.store.directory import UNPUBLISHED, Lock, base_path, is_serving
+from imeiset.store.journal import Position, Record
+from imeiset.store.reader import Reader
+from imeiset.store.state import changed, publish_generation
+
+
+class Writer(Reader):
+    """What a store is to the process that changes it, see `Store`."""
+
+    _doubt: str | None = None  # why nobody knows whether the last change was made
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keep all others from changing the store while a block runs: what it sees is what it changes.
+
+        Yields
+        ------
+        None
+
+        Raises
+        ------
+        StoreLocked, StoreReplaced, StoreInDoubt
+            See `apply`.
+
+        RuntimeError
+            For `compact`, `replace` and `prune` inside.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from imeiset import Delta, EquipmentStatus, Register, Store
+        >>> register = Register()
+        >>> register.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED)
+        >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, register) as store:
+        ...     with store.writing():
+        ...         if "490154203237518" in store["stolen"]:
+        ...             number = store.apply(Delta("stolen", remove=["490154203237518"]))
+        ...     len(store["stolen"])
+        0
+        """
+        with self._mutex:
+            self._expect_ours(self._become_writer())
+            before, self._block = self._block, threading.get_ident()
+            try:
+                yield
+            finally:
+                self._block = before
+
+    def apply(self, *deltas: Delta, sequence: int | None = None, base: str | None = None) -> int:
+        """Make changes, all of them or none. They are on the disk when this returns.
+
+        Parameters
+        ----------
+        *deltas
+            Applied one after another; readers see all of them at once.
+        sequence
+            The number that the change must get. What was applied before under its number is not applied
+            again. None: the next one.
+        base
+            The `state_id` of the state that the deltas are for. None: any.
+
+        Returns
+        -------
+        int
+            The number of the change.
+
+        Raises
+        ------
+        ImeiError, ImsiError, ValueError
+            A delta is wrong.
+        StoreSequence
+            Numbers are missing before `sequence`, or it was given to another change.
+        StoreBase
+            The store is in another state than `base`.
+        StoreLocked
+            Another process writes.
+        StoreReplaced
+            The files of this writer were replaced. Nothing was written.
+        StoreInDoubt
+            The disk failed, or files were replaced at this moment: open the store again to see whether the
+            change was made.
+        OSError
+            The disk is full. Nothing was written.
+
+        Notes
+        -----
+        Costs O(changes since the base) and a sync. Changes are in order by their numbers, not their times.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from imeiset import Delta, Register, Store
+        >>> register = Register()
+        >>> register.exempt("testers", ["490154203237518"], ["001010123456789"])
+        >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, register) as store:
+        ...     number = store.apply(Delta("testers", remove=(["490154203237518"], ["001010123456789"])))
+        ...     number, store.apply(sequence=2)
+        (1, 2)
+        """
+        with self._mutex:
+            lock = self._become_writer()
+            state = self._state
+            changes = [change_of(delta, state.lists) for delta in deltas]
+            payload = packed(changes)
+            following = state.position.sequence + 1
+            number = following if sequence is None else index(sequence)
+            if number < 1:
+                raise ValueError(f"sequence: expected 1 or more, got {number}")
+            if number != following or base not in (None, self.state_id):
+                self._expect_ours(lock)  # before anything is said of the state
+                if number < following:  # it was applied before: if the journal still has it, it must be this
+                    for old in self._journal.records(self._journal.start):
+                        if old.position.sequence == number and old.payload != payload:
+                            expected = f"change {number} as it was applied"
+                            raise errors.StoreSequence(self._directory, expected, "another")
+                    return number
+                if number > following:
+                    raise errors.StoreSequence(self._directory, f"change {following}", f"{number}")
+                expected = f"a delta for state {self.state_id}"
+                raise errors.StoreBase(self._directory, expected, f"one for {base}")
+            record, position = _journal.after(state.position, time.time_ns(), payload)
+            after = changed(state, changes, position)  # all that may be wrong with them, before the disk
+            self._expect_ours(lock)
+            try:
+                self._journal.append(record, state.position.end)
+                if lost := self._lost(lock, position):
+                    self._doubt = f"another {lost} when change {number} was written"
+                    raise errors.StoreInDoubt(self._directory, "a change in this store", self._doubt)
+                self._journal.commit(position.end)
+                self._state = after
+                self._use(after.tables)
+            except OSError as error:
+                if self._journal.nbytes > state.position.end:
+                    self._doubt = f"{error.strerror} while change {number} was written"
+                    raise errors.StoreInDoubt(self._directory, "a change on the disk", self._doubt) from error
+                raise OSError(error.errno, error.strerror, str(self._journal.path)) from error
+            except BaseException as error:  # of a signal: readers may have the change already
+                self._doubt = self._doubt or f"{type(error).__name__} while change {number} was written"
+                raise
+            return number
+
+    def _move_on(self, lock: Lock, base: Path, position: Position, changes: Iterable[Record]) -> None:
+        """Publish the next generation and serve it."""
+        number, check = self.generation + 1, lambda: self._expect_ours(lock)
+        try:
+            publish_generation(self._directory, number, base, position, changes, check)
+            self.refresh()
+        except BaseException:  # the manifest may name the next generation: no change may go to this one
+            self._let_go()
+            raise
+
+    def _hold(self) -> Lock:
+        """The lock once more: nobody else writes, after `close` too, until it is closed."""
+        with self._mutex:
+            return self._expect_ours(self._become_writer()).again()
+
+    def _become_writer(self) -> Lock:
+        if self._doubt:
+            raise errors.StoreInDoubt(self._directory, "a store that was reopened since", self._doubt)
+        if self._pinned is not None:
+            raise errors.StoreError(self._directory, "the newest generation", f"generation {self._pinned}")
+        if self._lock is not None:
+            return self._lock
+        try:
+            self._lock = lock = Lock.take(self._directory)
+            for path in self._directory.glob(f"{UNPUBLISHED}*"):  # of a writer that died
+                path.unlink(missing_ok=True)
+            self.refresh()
+            state, journal = self._state, self._journal
+            if journal.nbytes != state.position.end or journal.committed != state.position.end:
+                _journal.create(journal.path, state.generation, journal.start, journal.records(journal.start))
+                self.refresh()
+            return lock
+        except BaseException:
+            self._let_go()
+            raise
+
+    def _lost(self, lock: Lock, position: Position) -> str:
+        """Which of its files is not the one that this writer took, or has others' bytes; "" for none.
+
+        Who opens the store next would not find there what this process writes.
+        """
+        if not lock.is_at(lock.path):
+            return "lock"
+        if not self._journal.ends_at(position):
+            return "journal"
+        if not is_serving(self._directory, self.generation):
+            return "manifest"
+        return "" if self._state.file.is_at(base_path(self._directory, self.generation)) else "base"
+
+    def _expect_ours(self, lock: Lock, lost: str = "") -> Lock:
+        """Before anything is written."""
+        if lost := lost or self._lost(lock, self._state.position):
+            self._let_go()
+            expected = "the lock, journal, manifest and base that this writer took"
+            got = f"another {lost}, or none. Nothing was written; the next change reads what is there first"
+            raise errors.StoreReplaced(self._directory, expected, got)
+        return lock
