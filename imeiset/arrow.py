@@ -6,7 +6,7 @@ and in the kernels: no offset, view or index leads outside them.
 
 import ctypes
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -32,14 +32,14 @@ def speaks(column: object) -> bool:
     return given and not isinstance(getattr(column, "dtype", None), np.dtype)
 
 
-def to_arrow(values: NDArray[Any], /, *, valid: NDArray[np.bool_] | None = None) -> Any:
+def to_arrow(values: Any, /, *, valid: NDArray[np.bool_] | None = None) -> Any:
     """A NumPy array of results as one of Arrow, for pyarrow, polars, pandas, DuckDB and others to read.
 
     Parameters
     ----------
     values
         Numbers, truth values or texts (S): what `parse`, `tacs`, `are_valid`, `ImeiSet.contains`,
-        `ImeiSet.positions` and `Register.check_many` return. Empty texts are null.
+        `ImeiSet.positions` and `Register.check_many` return, its columns of texts too. Empty texts are null.
     valid
         Which rows are not null; None for all of them.
 
@@ -67,6 +67,8 @@ def to_arrow(values: NDArray[Any], /, *, valid: NDArray[np.bool_] | None = None)
     [True, None, False]
     """
     na = _nanoarrow()
+    if hasattr(values, "__arrow_c_array__") and valid is None:
+        return na.Array(values)
     values = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
     if values.ndim != 1:
         raise ValueError(f"expected an array of one dimension, got {values.ndim}")
@@ -99,6 +101,44 @@ def to_arrow(values: NDArray[Any], /, *, valid: NDArray[np.bool_] | None = None)
     nulls = 0 if valid is None else len(valid) - int(np.count_nonzero(valid))
     mask = _packed(valid) if valid is not None and nulls else None
     return na.Array(na.c_array_from_buffers(of_type, len(values), [mask, *buffers], null_count=nulls))
+
+
+def dictionary(words: Sequence[str], codes: NDArray[np.int32]) -> Any:
+    """Texts by their numbers, -1 for null, as a nanoarrow.Array of dictionary<int32, utf8>.
+
+    nanoarrow makes such arrays with an empty dictionary; another is moved into its place, as the C data
+    interface describes it.
+    """
+    na = _nanoarrow()
+    from nanoarrow.c_array import CArrayBuilder
+
+    valid = codes >= 0
+    nulls = len(codes) - int(np.count_nonzero(valid))
+    builder = CArrayBuilder.allocate()
+    builder.init_from_schema(na.c_schema(na.dictionary(na.int32(), na.string())))
+    if nulls:
+        builder.set_buffer(0, na.c_buffer(_packed(valid)))
+    builder.set_buffer(1, na.c_buffer(np.ascontiguousarray(codes, np.int32)))
+    builder.set_length(len(codes))
+    builder.set_null_count(nulls)
+    array, values = builder.finish(), na.c_array(list(words), na.string())
+    empty, full = (_ArrowArray.from_address(one._addr()) for one in (array.dictionary, values))
+    ctypes.CFUNCTYPE(None, ctypes.c_void_p)(empty.release)(ctypes.addressof(empty))
+    ctypes.memmove(ctypes.addressof(empty), ctypes.addressof(full), ctypes.sizeof(_ArrowArray))
+    full.release = None
+    return na.Array(array)
+
+
+class _ArrowArray(ctypes.Structure):
+    """As the C data interface has it."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("length", "null_count", "offset", "n_buffers", "n_children")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("buffers", "children", "dictionary", "release", "private_data")
+        ),
+    ]
 
 
 def _packed(flags: NDArray[np.bool_]) -> _Statuses:

@@ -215,7 +215,7 @@ _Row = tuple[int, int]  # of a column, and its status
 def ask(
     column: object,
     kernel: Kernel,
-    dtype: type,
+    dtype: Any,
     *,
     threads: int | None = 1,
     malformed: int | None = None,
@@ -284,7 +284,7 @@ def _warn(message: str) -> None:
 
 def _ask_part(
     kernel: Kernel,
-    dtype: type,
+    dtype: Any,
     malformed: int | None,
     digits: int,
     listed: irregular.Identities | None,

@@ -997,7 +997,7 @@ def test_native_arguments():
     def check_tables(**changes):
         arrays = {"prefixes": np.zeros(0, np.uint64), "codes": np.zeros(0, np.uint16), "outcomes": bytes(8)}
         given = {"order": [], "levels": {}, "pairings": [], "lists": 0, "detailed": 0, **arrays, **changes}
-        return CheckTables(ImeiSet(), explain=lambda *_: None, malformed=None, unread=None, **given)
+        return CheckTables(ImeiSet(), told=lambda *_: None, malformed=None, unread=None, **given)
 
     tables = Register()._tables()
     for call in (

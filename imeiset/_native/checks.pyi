@@ -33,7 +33,7 @@ class CheckTables:
         outcomes: bytes,
         lists: int,
         detailed: int,
-        explain: Callable[[int, int | None], Any],
+        told: Callable[[int, int | None], Any],
         malformed: Callable[[object, int, int], Any],
         unread: Callable[[object], object],
         about: Any = None,
@@ -45,9 +45,9 @@ class CheckTables:
     @property
     def about(self) -> Any: ...
     def by_prefix(self, imsis: _Keys, out: NDArray[np.uint16]) -> None: ...
-    def answer(
-        self, keys: _Keys, out: NDArray[np.uint8] | NDArray[np.uint16], imsis: _Keys | None = None
-    ) -> bool: ...
+    def read(self, imei: object, imsi: object) -> tuple[int, int, int]: ...
+    def claims(self, key: int | None, imsi: int) -> list[int]: ...
+    def answer(self, keys: _Keys, out: NDArray[np.unsignedinteger], imsis: _Keys | None = None) -> bool: ...
 
 @disjoint_base
 class Checker:

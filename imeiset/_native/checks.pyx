@@ -101,7 +101,7 @@ cdef struct rows:  # that some rule may say something about, from one block or s
     uint64_t key[WAITING]
     uint64_t imsi[WAITING]
     uint8_t may[WAITING]         # LISTED and RANGED
-    uint16_t code[WAITING]
+    uint32_t code[WAITING]
     uint32_t left[WAITING]       # those that no rule has decided, ascending
     uint32_t asked[WAITING]      # those that one rule is asked about
     uint64_t asked_key[WAITING]
@@ -127,14 +127,14 @@ cdef class CheckTables:
     there are ranges, or None. touched: a filter of the keys that changed since both were made, or None; wide:
     an index of the ranges and TACs that did, or None.
 
-    explain(code, key) is asked for a verdict, once for each code; for each key where the list has details.
+    told(code, key) is asked for a verdict, once for each code; for each key where the list has details.
     malformed(imei, status, code) is asked about an IMEI that is none (status says why): for a verdict, or the
     key to decide by. code: what the IMSI says. unread(imsi) is told of an IMSI that is none: it raises, or
     the IMSI counts as not given. about: whatever else the caller wants to find here.
     """
 
     cdef readonly object about
-    cdef object unlisted, explain, malformed, unread
+    cdef object unlisted, told, malformed, unread
     cdef tuple kept
     cdef const void* in_known
     cdef const void* in_wide  # NULL where there is none
@@ -162,7 +162,7 @@ cdef class CheckTables:
 
     def __cinit__(self, known, *, order, dict levels, pairings, const uint64_t[::1] prefixes not None,
                   const uint16_t[::1] codes not None, bytes outcomes, Py_ssize_t lists, uint64_t detailed,
-                  explain, malformed, unread, about=None, spans=None, int shift=0, touched=None, wide=None):
+                  told, malformed, unread, about=None, spans=None, int shift=0, touched=None, wide=None):
         cdef int seen, more, status
         pairings = tuple(pairings)
         if not 0 <= shift < 64:
@@ -171,7 +171,7 @@ cdef class CheckTables:
             raise ValueError(f"expected at most {LISTS - 1} lists of pairs, got {len(pairings)}")
         expect_rows("codes", prefixes.shape[0], codes.shape[0])
         self.kept = (known, wide, levels, pairings)
-        self.explain, self.malformed, self.unread, self.about = explain, malformed, unread, about
+        self.told, self.malformed, self.unread, self.about = told, malformed, unread, about
         self.in_known = index_pointer(known)
         self.in_wide = index_pointer(wide) if wide is not None else NULL
         if touched is not None and len(touched):
@@ -206,7 +206,7 @@ cdef class CheckTables:
                         self.matters[seen] |= 1 << status
         self.lists, self.detailed = lists, detailed
         self.verdicts = [None] * (RULE_COUNT * self.lists * 4)
-        self.unlisted = explain(self.outcome[0], None)
+        self.unlisted = told(self.outcome[0], None)
 
     # ---- one key ----
 
@@ -289,12 +289,67 @@ cdef class CheckTables:
         if code == 0:
             return self.unlisted
         if code >> 16 == BY_EXACT and self.detailed >> number & 1:
-            return self.explain(code, key)
+            return self.told(code, key)
         slot = (<Py_ssize_t>(code >> 16) * self.lists + number) * 4 + (code & 3)
         found = self.verdicts[slot]
         if found is None:
-            found = self.verdicts[slot] = self.explain(code, None)
+            found = self.verdicts[slot] = self.told(code, None)
         return found
+
+    # ---- all that lists say ----
+
+    def read(self, imei, imsi):
+        """The key, why there is none (a ParseStatus, 0 where there is), and the number of the IMSI."""
+        cdef uint64_t key = 0, subscriber = imsi_number(imsi) if imsi is not None else 0
+        cdef uint8_t status = parse_object(imei, &key)
+        if subscriber == IMSI_BAD:
+            self.unread(imsi)
+            subscriber = 0
+        return key, status, subscriber
+
+    def claims(self, key, uint64_t imsi):
+        """The codes of all that lists say of a key, those that are asked first before the others; what a
+        list says by one rule once. None for a key: what they say of the IMSI alone."""
+        cdef uint64_t number = 0 if key is None else key
+        cdef int step, rule, may = 0 if key is None else self.concerns(number)
+        cdef list found = []
+        for step in range(self.steps):
+            rule = self.order[step]
+            if rule == BY_IMSI:
+                self.claims_by_prefix(imsi, found)
+            elif rule == BY_PAIR:
+                if may & LISTED:
+                    self.claims_by_pair(number, imsi, found)
+            elif may & LISTED or may and rule == BY_RANGE:
+                self.claims_by_level(rule, number, found)
+        return found
+
+    cdef int claims_by_prefix(self, uint64_t imsi, list found) except -1:
+        cdef int digits = 0
+        while digits < 16 and imsi >= _POWERS[digits]:
+            digits += 1
+        while digits > 1 and self.by_imsi and imsi != IMSI_BAD:  # the 1 in front is no digit of the IMSI
+            code = self.prefix_code(imsi)
+            if code and code not in found:
+                found.append(code)
+            digits -= 1
+            imsi //= 10
+        return 0
+
+    cdef int claims_by_pair(self, uint64_t key, uint64_t imsi, list found) except -1:
+        cdef int i
+        for i in range(self.pairing_count):
+            if (<Pairing>self.pairing[i]).find(key, imsi) == self.pairing_says[i]:
+                found.append(self.pairing_code[i] | <uint32_t>BY_PAIR << 16)
+        return 0
+
+    cdef int claims_by_level(self, int rule, uint64_t key, list found) except -1:
+        cdef Level level = <Level>self.level[rule]
+        cdef int i
+        for i in range(level.count):
+            if layers_has(level.set[i], key):
+                found.append(level.status[i] | (level.number[i] + 1) << 8 | rule << 16)
+        return 0
 
     # ---- many keys ----
 
@@ -306,7 +361,7 @@ cdef class CheckTables:
             out[i] = self.prefix_code(imsis[i])
 
     def answer(self, const uint64_t[::1] keys not None, out not None, imsis=None):
-        """The codes of keys, without their rules: uint16, or uint8 for the statuses alone.
+        """The codes of keys: uint32, uint16 for those without their rules, uint8 for the statuses alone.
 
         imsis: their numbers, or None where they are not known. Returns whether all keys are below 10**14;
         the code of another means nothing. The interpreter is free meanwhile, and asked for once: in a busy
@@ -314,10 +369,11 @@ cdef class CheckTables:
         """
         cdef const uint64_t[::1] numbers
         cdef const uint64_t* subscribers = NULL
-        cdef uint8_t[::1] narrow
-        cdef uint16_t[::1] wide
+        cdef uint8_t[::1] statuses
+        cdef uint16_t[::1] narrow
+        cdef uint32_t[::1] codes
         cdef size_t block, start, here, i, n = keys.shape[0]
-        cdef bint is_narrow = out.dtype.itemsize == 1
+        cdef int width = out.dtype.itemsize
         cdef uint64_t wrong = 0
         cdef rows* work
         expect_rows("out", keys.shape[0], len(out))
@@ -327,10 +383,12 @@ cdef class CheckTables:
             subscribers = &numbers[0] if n else NULL
         if n == 0:
             return True
-        if is_narrow:
+        if width == 1:
+            statuses = out
+        elif width == 2:
             narrow = out
         else:
-            wide = out
+            codes = out
         work = <rows*>PyMem_RawMalloc(sizeof(rows))
         if work == NULL:
             raise MemoryError
@@ -339,11 +397,14 @@ cdef class CheckTables:
             for block in range((n + BLOCK - 1) // BLOCK):
                 start = block * BLOCK
                 here = min(<size_t>BLOCK, n - start)
-                if is_narrow:
-                    memset(&narrow[start], self.outcome[0], here)
+                if width == 1:
+                    memset(&statuses[start], self.outcome[0], here)
+                elif width == 2:
+                    for i in range(here):
+                        narrow[start + i] = self.outcome[0]
                 else:
                     for i in range(here):
-                        wide[start + i] = self.outcome[0]
+                        codes[start + i] = self.outcome[0]
                 for i in range(here):
                     work.block[i] = keys[start + i]
                     wrong |= work.block[i] | (KEYS - 1 - work.block[i])  # the top bit: beyond the last key
@@ -351,12 +412,15 @@ cdef class CheckTables:
                                start, work)
                 if work.count > WAITING - BLOCK or start + here == n:  # together: their lookups overlap
                     self.decide_rows(subscribers != NULL, work)
-                    if is_narrow:
+                    if width == 1:
                         for i in range(work.count):  # a status is the low byte
-                            narrow[work.row[i]] = <uint8_t>work.code[i]
+                            statuses[work.row[i]] = <uint8_t>work.code[i]
+                    elif width == 2:
+                        for i in range(work.count):
+                            narrow[work.row[i]] = <uint16_t>work.code[i]
                     else:
                         for i in range(work.count):
-                            wide[work.row[i]] = work.code[i]
+                            codes[work.row[i]] = work.code[i]
                     work.count = 0
         PyMem_RawFree(work)
         return wrong >> 63 == 0
@@ -394,7 +458,7 @@ cdef class CheckTables:
         work.count = count
 
     cdef void decide_rows(self, bint imsis, rows* work) noexcept nogil:
-        """The codes of the rows, without their rules: `decide` for many. imsis: whether they have any."""
+        """The codes of the rows: `decide` for many. imsis: whether they have any."""
         cdef size_t i, left = work.count
         cdef int step, rule
         for i in range(left):
@@ -409,7 +473,7 @@ cdef class CheckTables:
             elif rule == BY_PAIR and self.pairing_count:
                 left = self.ask_pairs(imsis, left, work)
             elif rule >= BY_EXACT:
-                left = self.ask_level(<Level>self.level[rule],
+                left = self.ask_level(<Level>self.level[rule], rule,
                                       LISTED | RANGED if rule == BY_RANGE else LISTED, left, work)
 
     cdef size_t ask_prefixes(self, size_t left, rows* work) noexcept nogil:
@@ -455,10 +519,10 @@ cdef class CheckTables:
             for j in range(n):
                 i = work.asked[j]
                 if work.found[j] == self.pairing_says[list] and work.code[i] >> 8 == 0:
-                    work.code[i] = self.pairing_code[list]
+                    work.code[i] = self.pairing_code[list] | <uint32_t>BY_PAIR << 16
         return self.undecided(left, work)
 
-    cdef size_t ask_level(self, Level level, int may, size_t left, rows* work) noexcept nogil:
+    cdef size_t ask_level(self, Level level, int rule, int may, size_t left, rows* work) noexcept nogil:
         cdef size_t j, k, waits, n = self.gather(may, left, work)
         cdef uint8_t status, had, hit
         cdef int i
@@ -479,7 +543,8 @@ cdef class CheckTables:
                 work.seen[j] = had | hit << status
         for j in range(n):
             if work.seen[j]:
-                work.code[work.asked[j]] = self.outcome[work.seen[j]] | <uint16_t>(work.first[j] + 1) << 8
+                work.code[work.asked[j]] = (self.outcome[work.seen[j]] | <uint32_t>(work.first[j] + 1) << 8
+                                            | <uint32_t>rule << 16)
         return self.undecided(left, work)
 
 

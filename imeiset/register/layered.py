@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imeiset._native.layered import Layered
-from imeiset.register.details import Details, merged
+from imeiset.readers import Keys
+from imeiset.register.details import Details, damaged, fitting, merged
 from imeiset.sets import ImeiSet
 
 NOTHING: ImeiSet = ImeiSet()
@@ -99,16 +101,41 @@ class LayeredSet:
         new, old = (self.added, self.added_columns), (self.base, self.columns)
         return LayeredSet(base, merged(base, new, old, changed))
 
-    def details(self, key: int) -> tuple[str, str]:
+    @property
+    def layers(self) -> tuple[tuple[ImeiSet, Details], ...]:
+        """Sets and their columns, the newest first: the first that has a member has its details."""
+        return (self.added, self.added_columns), (self.base, self.columns)
+
+    def details(self, key: int) -> tuple[str, ...]:
         """The reasons and the date of a member, '' where there is none."""
         keys, at = np.array([key], np.uint64), np.empty(1, np.int64)
-        for members, columns in ((self.added, self.added_columns), (self.base, self.columns)):
+        for members, columns in self.layers:
             if len(members):
                 members.positions_of_keys(keys, at)
                 if (place := int(at[0])) >= 0:
-                    reasons, date = (column.text(place) if column else "" for column in columns)
-                    return reasons, date
-        return "", ""
+                    return tuple([column.text(place) if column else "" for column in columns])
+        return ("",) * len(self.columns)
+
+    def said(self, keys: Keys) -> tuple[list[list[str]], list[NDArray[np.int64]]]:
+        """The details of members, a column each: the texts, of which the first is '', and their numbers."""
+        texts: list[list[str]] = [[""] for _ in self.columns]
+        codes = [np.zeros(len(keys), np.int64) for _ in self.columns]
+        left = np.arange(len(keys))
+        for members, columns in self.layers:
+            at = np.empty(len(left), np.int64)
+            members.positions_of_keys(keys[left], at)
+            here = at >= 0
+            rows, places = left[here], at[here]
+            for column, known, into in zip(columns, texts, codes, strict=True):
+                if column is not None and len(rows):
+                    with fitting("reasons and dates"):
+                        some = column.codes[places].astype(np.int64)
+                    if int(some.max()) > len(column.values):
+                        raise damaged("reasons and dates", f"code {int(some.max())}")
+                    into[rows] = np.where(some, some + (len(known) - 1), 0)
+                    known += column.values
+            left = left[~here]
+        return texts, codes
 
 
 def followed(changes: tuple[ImeiSet, ImeiSet], more: tuple[ImeiSet, ImeiSet]) -> tuple[ImeiSet, ImeiSet]:

@@ -1,0 +1,236 @@
+"""Lists and a policy, worked out for checks."""
+
+import datetime
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imeiset import columns, irregular
+from imeiset._native.checks import RULES, CheckTables, Level
+from imeiset._native.imsi import BAD_IMSI, NO_IMSI
+from imeiset.errors import ImeiError, ImsiError, ParseStatus
+from imeiset.readers import Keys
+from imeiset.register import kinds
+from imeiset.register.claims import Claim, day
+from imeiset.register.coverage import Coverage
+from imeiset.register.lists import List
+from imeiset.register.policy import STRENGTH, EquipmentStatus, Policy, Rule, Verdict
+from imeiset.sets import ImeiSet
+
+_ROWS = 1 << 12  # of malformed rows at a time
+_RULES: tuple[Any, ...] = (*RULES, "irregular", "malformed")
+_IRREGULAR, _BY_POLICY = (_RULES.index(rule) << 16 for rule in ("irregular", "malformed"))
+_Details = tuple[tuple[str, ...], datetime.date | None, datetime.date | None]
+
+
+class Rules:
+    """Lists and a policy, worked out for checks. Frozen.
+
+    What a rule says is a code: the status, from bit 8 on one more than the number of the list, from bit 16 on
+    the rule.
+    """
+
+    def __init__(self, lists: Sequence[List], policy: Policy) -> None:
+        self.lists = tuple(lists)
+        self.policy = policy
+        self._statuses = tuple(one.status for one in self.lists)
+        self._by_strength = sorted(range(len(lists)), key=lambda i: STRENGTH.index(self._statuses[i]))
+        self.has_texts = any(one.irregular for one in self.lists)
+
+    def tables(
+        self, coverage: Coverage, touched: Keys | None = None, wide: ImeiSet | None = None
+    ) -> CheckTables:
+        """What checks read; see `CheckTables` for the arguments."""
+        lists = self.lists
+        levels = {
+            rule: Level(
+                [
+                    (part.part, self._statuses[i], i)
+                    for i in self._by_strength
+                    if (part := getattr(lists[i], rule))
+                ]
+            )
+            for rule in kinds.LEVELS
+        }
+        paired = [(i, one.kind, one.pairs) for i, one in enumerate(lists) if one.pairs is not None]
+        paired.sort(key=lambda entry: entry[1])  # 'exempt' before 'lock'
+        prefixes = sorted((prefix, i) for i, one in enumerate(lists) for prefix in one.prefixes)
+        fields = {rule: kinds.RULES[rule].field for rule in self.policy.precedence}
+        return CheckTables(
+            coverage.imeis,
+            order=[rule for rule, held in fields.items() if any(getattr(one, held) for one in lists)],
+            levels=levels,
+            pairings=[(pairs.pairing, kind == "lock", self._code(i)) for i, kind, pairs in paired],
+            prefixes=np.array([prefix for prefix, _ in prefixes], np.uint64),
+            codes=np.array([self._code(i) for _, i in prefixes], np.uint16),
+            outcomes=_outcomes(self.policy),
+            lists=len(lists),
+            detailed=sum(1 << i for i, one in enumerate(lists) if one.exact and one.exact.has_details),
+            told=self.told,
+            malformed=self.malformed,
+            unread=self.unread,
+            about=self,
+            spans=coverage.spans,
+            shift=coverage.shift,
+            touched=touched,
+            wide=wide,
+        )
+
+    def _code(self, i: int) -> int:
+        """What a list says alone, without the rule."""
+        return self._statuses[i] | (i + 1) << 8
+
+    # ---- one ----
+
+    def told(self, code: int, key: int | None = None) -> Verdict:
+        """What a code says; with the reasons and the date that the list has for a key."""
+        status, i = EquipmentStatus(code & 0xFF), (code >> 8 & 0xFF) - 1
+        if i < 0:
+            return Verdict(status, rule=self.rule(code))
+        reasons, date, _ = self._details(self.lists[i], key)
+        return Verdict(status, self.lists[i].name, self.rule(code), reasons, date)
+
+    def rule(self, code: int) -> Rule:
+        """The word for the rule of a code."""
+        return cast(Rule, _RULES[code >> 16] if code >> 8 else "default")
+
+    @staticmethod
+    def _details(one: List, key: int | None) -> _Details:
+        """The reasons, the date and the last day that a list has for a key; None: for what else it has."""
+        details, *days = one.exact.details(key) if key is not None and one.exact is not None else ("", "", "")
+        reasons = details.split("|") if details else [one.reason] if one.reason else []
+        date, until = [*map(day, days), None][:2]
+        return tuple(reasons), date, until
+
+    def claims(
+        self, tables: CheckTables, key: int, status: int, subscriber: int, imei: object
+    ) -> tuple[Claim, ...]:
+        """All that lists say of an IMEI; status: why it is none, 0 where it is."""
+        codes, by_list = tables.claims(None if status else key, subscriber), True
+        if status:
+            found, is_key = self._malformed(imei, status, codes[0] if codes else 0)
+            if is_key:
+                status, key, codes = 0, found, tables.claims(found, subscriber)
+            else:
+                by_list = found < _BY_POLICY
+                form = irregular.normalised(imei) if self.has_texts else None
+                codes = self._of_text(form, codes) if isinstance(form, bytes) else codes
+        claims = []
+        for at, code in enumerate(codes):
+            one, rule = self.lists[(code >> 8 & 0xFF) - 1], self.rule(code)
+            details = self._details(one, key if rule == "exact" else None)
+            claims.append(
+                Claim(one.name, getattr(one, "owner", ""), one.status, rule, *details, by_list and not at)
+            )
+        return tuple(claims)
+
+    def malformed(self, imei: object, status: int, prefix: int) -> Verdict | int:
+        """The verdict on an IMEI that is none; status says why. prefix: the code that the IMSI gives alone.
+
+        A key instead where a text begins with one.
+        """
+        found, is_key = self._malformed(imei, status, prefix)
+        return found if is_key else self.told(found)
+
+    def unread(self, imsi: object, row: int | None = None) -> None:
+        """Raise ImsiError for a malformed IMSI, unless it is a text and the policy says what malformed input
+        gets.
+
+        It then counts as not given, and never decides what the phone gets: whoever sends nonsense for an
+        IMSI would choose that status, and get around a list or a lock. A number may be one whose leading
+        zeros are lost.
+        """
+        if self.policy.malformed is None or not isinstance(imsi, str | bytes):
+            raise ImsiError(value=imsi, position=row)
+
+    def _malformed(self, imei: object, status: int, prefix: int, row: int | None = None) -> tuple[int, bool]:
+        """The code, or the key to decide by, and whether it is one."""
+        if self.has_texts and status:
+            form = irregular.normalised(imei)
+            if isinstance(form, int):
+                return form, True
+            if form is not None and (codes := self._of_text(form, [prefix] if prefix else [])):
+                return self._decided(codes), False
+        if self.policy.malformed is not None and status not in columns.AMBIGUOUS:
+            return self.policy.malformed | _BY_POLICY, False
+        raise ImeiError(ParseStatus(status), imei, position=row)
+
+    def _of_text(self, text: bytes, prefixes: list[int]) -> list[int]:
+        """The codes of all that lists say of an irregular identity, those that are asked first before the
+        others. prefixes: of what they say of the IMSI alone."""
+        on = [i for i in self._by_strength if text in self.lists[i].irregular]
+        texts = [self._code(i) | _IRREGULAR for i in on]
+        said = {"imsi": prefixes, "exact": texts}
+        return [code for rule in self.policy.precedence for code in said.get(rule, ())]
+
+    def _decided(self, codes: list[int]) -> int:
+        """The code that decides of those of an irregular identity."""
+        if codes[0] < _IRREGULAR:
+            return codes[0]
+        outcome = self.policy.outcome([code & 0xFF for code in codes if code >= _IRREGULAR])[0]
+        return codes[0] & ~0xFF | outcome
+
+    # ---- many ----
+
+    def keyed(self, tables: CheckTables) -> Callable[[Keys, NDArray[Any]], None]:
+        """Answers keys by their codes, and keeps both."""
+
+        def answer(keys: Keys, rows: NDArray[Any]) -> None:
+            codes = np.empty(len(keys), np.uint32)
+            tables.answer(keys, codes)
+            rows["key"], rows["code"] = keys, codes
+
+        return answer
+
+    def decide_malformed(
+        self,
+        tables: CheckTables,
+        codes: NDArray[Any],
+        rows: NDArray[np.intp],
+        imei: Callable[[int], object],
+        imsi: Callable[[int], object] | None,
+        numbers: Keys | None,
+        digits: int,
+        refused: bool,
+        keys: Keys | None = None,
+    ) -> NDArray[np.intp]:
+        """Decide these rows as `check` does; returns those that got what the policy says of malformed input.
+
+        numbers: of the IMSIs of all rows, None where none is known.
+        refused: one may be ambiguous (`columns.AMBIGUOUS`), which is an error whatever the policy says. keys:
+        of all rows, to be completed where a text begins with one; None where nobody asks.
+        """
+        if self.policy.malformed is not None and not self.has_texts and not refused:
+            codes[rows] = np.uint32(self.policy.malformed | _BY_POLICY).astype(codes.dtype)
+            return rows
+        numbers = np.full(len(rows), NO_IMSI, np.uint64) if numbers is None else numbers[rows]
+        prefixes, regular = np.empty(len(rows), np.uint16), np.zeros(len(rows), bool)
+        tables.by_prefix(numbers, prefixes)
+        found = np.empty(len(rows), np.uint64)
+        for start in range(0, len(rows), _ROWS):
+            some = slice(start, start + _ROWS)
+            values = [imei(row) for row in rows[some].tolist()]
+            asked = (rows[some], columns.parse(values, digits=digits)[1], numbers[some], prefixes[some])
+            for at, (value, row, status, number, prefix) in enumerate(
+                zip(values, *(column.tolist() for column in asked), strict=True), start
+            ):
+                if number == BAD_IMSI and imsi is not None:
+                    self.unread(imsi(row), row)
+                found[at], regular[at] = self._malformed(value, status, prefix, row)
+        answers = found.astype(codes.dtype)  # of lists, without the rule; of statuses alone, without the list
+        again = answers[regular]
+        tables.answer(found[regular], again, numbers[regular])
+        answers[regular] = again
+        if keys is not None:
+            keys[rows[regular]] = found[regular]
+        codes[rows] = answers
+        return rows[~regular & (found >= _BY_POLICY)]
+
+
+@lru_cache(16)
+def _outcomes(policy: Policy) -> bytes:
+    """The status for lists of these statuses, a bit each."""
+    return bytes(policy.outcome([s for s in STRENGTH if on >> s & 1])[0] for on in range(8))
