@@ -11,4 +11,5 @@ def read(
     status: NDArray[np.uint8],
     restored: int = 0,
     delimiter: bytes | None = None,
+    tbcd: bool = False,
 ) -> tuple[tuple[int, int, int], tuple[int, list[int]], tuple[int, list[int]]]: ...

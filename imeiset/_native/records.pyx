@@ -22,6 +22,7 @@ cdef extern from "c/records.h" nogil:
         uint8_t bare, delimiter, restored
         scan_tally tally
     bint imei_is_soft(uint8_t) noexcept
+    void record_take_tbcd(scan_taking*, const uint8_t*, int64_t, int64_t, uint64_t*, uint8_t*) noexcept
     void record_take(scan_taking*, const uint8_t*, int64_t, int64_t, bint, int32_t, uint64_t*,
                      uint8_t*) noexcept
     int32_t record_others(const uint8_t*, int32_t) noexcept
@@ -33,11 +34,12 @@ ctypedef fused offset_t:
 
 def read(const uint8_t[::1] text not None, const offset_t[::1] starts not None,
          const offset_t[::1] ends not None, uint64_t[::1] keys not None, uint8_t[::1] status not None,
-         int restored=0, delimiter=None):
+         int restored=0, delimiter=None, bint tbcd=False):
     """The keys and statuses of texts text[starts[i]:ends[i]], whatever their check digits.
 
     restored: numbers of so many digits, 14 or 15, get back the zero that they lost; 0: none do. Such of 14
     with a wrong check digit then are malformed. delimiter: of a text whose cells these are, b"" for none.
+    tbcd: they are TBCD in hexadecimal, and none lost a zero.
 
     Returns how many texts have 14, 15 and 16 digits; and of those that may have lost a zero, or got it back,
     as IMEIs and as IMEISVs, how many there are, and the rows of the first. Raises ValueError for a span
@@ -59,6 +61,11 @@ def read(const uint8_t[::1] text not None, const offset_t[::1] starts not None,
     taking.accept, taking.bare, taking.restored = accept, IMEI_NO_CHECK_DIGIT, restored
     taking.delimiter = ord(delimiter or b"\n") if cells else c"\n"
     base = &text[0]
+    if tbcd:
+        with nogil:
+            for i in range(n):
+                record_take_tbcd(&taking, base, starts[i], ends[i] - starts[i], &keys[i], &status[i])
+        return tuple(taking.tally.forms), (0, []), (0, [])
     with nogil:
         for first in range(0, n, 255):
             stop = min(first + 255, n)

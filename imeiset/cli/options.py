@@ -16,6 +16,7 @@ from imeiset.feeds.options import (
     WHOLE,
     Doors,
     Option,
+    column_of,
     options_of,
 )
 
@@ -90,14 +91,10 @@ def _read(option: Option) -> Callable[[click.Context, click.Parameter, Any], Any
             return None
         try:
             if option.kind in (COLUMN, COLUMNS):
-                value = [_number_or_title(one) for one in ([value] if isinstance(value, str) else value)]
+                value = [column_of(one) for one in ([value] if isinstance(value, str) else value)]
                 value = value if option.kind is COLUMNS else value[0]
             return option.read(value)
         except ValueError as error:
             raise click.BadParameter(f"expected {error}, got {value!r}") from None
 
     return callback
-
-
-def _number_or_title(text: str) -> str | int:
-    return int(text) if text.isascii() and text.isdecimal() else text

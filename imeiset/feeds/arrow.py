@@ -41,7 +41,7 @@ def first_rows(path: str, count: int) -> tuple[tuple[str, ...], list[list[str]]]
         return None
     with _opened(path, head) as table:
         schema, first = table.schema, table.first
-        columns = [] if first is None else list(map(_shown, first.slice(0, count).columns))
+        columns = [] if first is None else list(map(shown, first.slice(0, count).columns))
         return tuple(schema.names), [list(row) for row in zip(*columns, strict=True)]
 
 
@@ -269,7 +269,7 @@ def _as_text(column: Any) -> Any:
     return pc.fill_null(column.cast(pa.large_string()), "")
 
 
-def _shown(column: Any) -> list[str]:
+def shown(column: Any) -> list[str]:
     """The texts of a column of anything."""
     import pyarrow as pa
 

@@ -28,10 +28,9 @@ from .titles import (
     of_blocks,
     titled_so,
 )
-from .words import is_absent
+from .words import is_absent, speaks_of_subscribers
 
 _TITLES = 20  # lines among which a title may be
-_OF_OTHERS = re.compile("imsi|msisdn|iccid|^supi")
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,9 +235,10 @@ def _sniff(path: str, tables: Tables, options: Options, headed: bool) -> Dialect
         at = column - 1
     elif width == 1:
         at = 0
-        for title in (plain(row[0]) for row in rows[:_TITLES] if digits_in(row[0]) < DAMAGED):
-            if _OF_OTHERS.search(title) and "imei" not in title:  # subscribers would be taken for phones
-                got = f"one with the title '{mask_text(title)}'"
+        for title in (row[0] for row in rows[:_TITLES] if digits_in(row[0]) < DAMAGED):
+            # Subscribers would be taken for phones.
+            if speaks_of_subscribers(title) and "imei" not in plain(title):
+                got = f"one with the title '{mask_text(plain(title))}'"
                 raise FeedColumn(path, "a list of IMEIs, or --column", got)
     else:
         at = _only_imeis(path, rows, width)

@@ -13,9 +13,11 @@ from . import words
 from .days import day_number
 from .dialect import Dialect
 from .formats import CHANGE, DATES, REASONS, Polarity, Purpose, plain
+from .identities import cells_of, expect_identities
 from .options import Options
 from .report import Unread
 from .sample import rows_of
+from .titles import quoted
 from .watched import FEW, SHORT, WatchedColumn, is_imei
 
 _FIRST = 1 << 16  # bytes of the first rows
@@ -24,21 +26,16 @@ _SAMPLE = 1 << 12  # bytes of a sample of later rows
 _GLANCE = 1 << 9
 _UNKNOWN_FEW = 4  # different words, none of them known, of a column without a title that is watched
 _NAMED = 8  # values that are named
-_TBCD_LEAST = 10  # numbers that begin as TBCD does
-_TBCD = re.compile("(?:53|68)[0-9]{12}(?:[0-9]{2})?")  # 35 and 86, the commonest beginnings, in TBCD
-_NUMBER = re.compile("[0-9]{14}(?:[0-9]{2})?")
-_IMEISV = re.compile("[0-9](?:[- ]?[0-9]){15}")
-_COUNTED = re.compile("[0-9][- ]([0-9]{15})|([0-9]{2})[- ][0-9]{14}")  # the number of a row, and an IMEI
 _SHORTEST = 15  # characters of an IMEI beyond doubt
 _IMEIS = re.compile(r"(?<![0-9])[0-9]{15}(?![0-9])")
 _LETTER = re.compile(r"[^\W\d_]")
 _SERIAL = re.compile("[0-9]{6}")
 _SERIALS = ("snr", "serial", "serialnumber", "serialno", "sn")
 _DAY = re.compile(r"[0-9]{1,2}[-/. ][0-9A-Za-z]{1,3}[-/. ](?:[0-9]{2}){1,2}(?:[T ].*)?")
-_SUBSCRIBERS = re.compile("imsi|msisdn|iccid")
-_OTHER_NUMBERS = re.compile(f"{_SUBSCRIBERS.pattern}|phone|mobilenumber")
-_SUBSCRIBERS_TOO = re.compile("imsi|^supi")
+_LINES_TOO = re.compile("phone|mobilenumber")
+_IMSIS = re.compile("imsi|^supi")
 _SUPI = re.compile("(?:imsi|nai|gci|gli)-", re.IGNORECASE)
+_IMSI = re.compile(f"[0-9]{{14,15}}$|{_SUPI.pattern}", re.IGNORECASE)
 _QUALIFIED = re.compile("imsi(?:s)?(?:count|status|date|type|flag)")
 
 _ARE: dict[Polarity, str] = {
@@ -95,11 +92,9 @@ class Watch:
         rows = self._rows(text)
         self._numbers = max((sum(map(bool, map(_IMEIS.fullmatch, row))) for row in rows), default=0)
         self._expect_phones(rows)
-        self._expect_identities()
+        self._expect_no_subscribers()
         self._expect_own_statuses()
-        self._expect_no_tbcd(rows)
-        if self.dialect.format.identity == "imei":
-            expect_uncounted(self.path, rows, self.dialect.columns)
+        expect_identities(self.path, cells_of(rows, self.dialect), self.dialect, self.options)
         for place, cells in self._others(rows):
             if self.dialect.format.identity == "tac":
                 self._expect_no_serial(place, cells)
@@ -217,7 +212,7 @@ class Watch:
 
     def _found_imeis(self, place: int, cells: Iterable[str]) -> None:
         title = self._title(place)
-        if title is not None and _SUBSCRIBERS.search(plain(title)):
+        if title is not None and words.speaks_of_subscribers(title):
             return
         if self.options.columns or self.options.format:
             self._name(place, cells, "imeis")
@@ -228,20 +223,6 @@ class Watch:
             f"one column of IMEIs; --column {one} reads that alone, --column {one} --column {two} both",
             f"{self._named_as(place)} with IMEIs too",
         )
-
-    def _expect_no_tbcd(self, rows: Sequence[Sequence[str]]) -> None:
-        """Raise FeedColumn for numbers that look like TBCD, which would be other phones."""
-        if self.options.tbcd is not None or self.dialect.format.identity != "imei":
-            return
-        cells = [row[place].strip() for place in self.dialect.columns for row in rows if place < len(row)]
-        numbers = [cell for cell in cells if _NUMBER.fullmatch(cell)]
-        swapped = sum(map(bool, map(_TBCD.fullmatch, numbers)))
-        if swapped >= _TBCD_LEAST and 2 * swapped >= len(numbers):
-            got = (
-                f"{swapped} of the first {len(rows)} rows that begin with 53 or 68, as TBCD does (35 and 86)"
-            )
-            expected = "IMEIs: --tbcd reads TBCD, --no-tbcd takes the numbers as they are"
-            raise FeedColumn(self.path, expected, got)
 
     def _expect_no_serial(self, place: int, cells: list[str]) -> None:
         """Raise FeedColumn for a list of TACs that names single phones."""
@@ -279,9 +260,11 @@ class Watch:
         if self.options.imsi == "ignore" or (pairs and not there):
             return
         for place, cells in self._others(rows):
-            title, filled = plain(self._title(place) or ""), [*filter(None, cells)]
-            named = _SUBSCRIBERS_TOO.search(title) and not _QUALIFIED.search(title)
-            if named or (filled and all(map(_SUPI.match, filled))):
+            title, filled = self._title(place) or "", [*filter(None, cells)]
+            named = _IMSIS.search(plain(title)) and not _QUALIFIED.search(plain(title))
+            # Under 'sim' they may be cards, or telephone numbers.
+            form = _IMSI if words.is_of_subscribers(title) else _SUPI
+            if named or (filled and all(map(form.match, filled))):
                 expected = (
                     "one column of IMSIs: a row for each pair"
                     if pairs
@@ -290,16 +273,16 @@ class Watch:
                 )
                 raise FeedColumn(self.path, expected, f"{self._named_as(place)} of subscribers")
 
-    def _expect_identities(self) -> None:
+    def _expect_no_subscribers(self) -> None:
         """Raise FeedColumn for a column of IMEIs that was asked for by number, and has a title of
         subscribers or cards: the columns of this file may be in another order."""
         titles = [*map(plain, self.dialect.titles)]
         for place in self.dialect.columns:
-            title = titles[place] if place < len(titles) else ""
-            named = _SUBSCRIBERS.search(title) and "imei" not in title
-            if named and place + 1 in self.options.columns and titles.count(title) == 1:
+            title = self._title(place) or ""
+            named = words.speaks_of_subscribers(title) and "imei" not in plain(title)
+            if named and place + 1 in self.options.columns and titles.count(plain(title)) == 1:
                 expected = (
-                    f"a column of IMEIs: --column {_option(self._title(place) or '')} takes it all the same"
+                    f"a column of IMEIs: --column {quoted(self._title(place) or '')} takes it all the same"
                 )
                 raise FeedColumn(self.path, expected, f"{self._named_as(place)} of subscribers or cards")
 
@@ -310,7 +293,7 @@ class Watch:
             return
         if "whitelist" not in (says, self.polarity) or says == self.polarity or self.polarity == "removals":
             return
-        form, where = self.dialect.format.name, _option(self._title(place) or place + 1)
+        form, where = self.dialect.format.name, quoted(self._title(place) or place + 1)
         expected = f"rows that are all {_ARE[self.polarity]}: --where {where}=VALUE,... says which count"
         got = f"a list of format {form!r}, whose rows count by statuses that say the opposite"
         raise FeedColumn(self.path, expected, got)
@@ -343,10 +326,10 @@ class Watch:
             both or letters or (column.changes and (codes or kinds & {"adds", "removes", "updates"}))
         ):
             return
-        name = _option(column.name)
+        name = quoted(column.name)
         if self.changes:
             place = self._whole.places[CHANGE]
-            one = _option(self._title(place) or place + 1)
+            one = quoted(self._title(place) or place + 1)
             if one == name:
                 one, name = str(place + 1), str(column.number)
             expected = f"one column of changes: --change-column {one}, or --change-column {name}"
@@ -397,12 +380,12 @@ class Watch:
     # ---- errors ------------------------------------------------------------------------------------
 
     def _where(self, column: WatchedColumn) -> str:
-        return f"--where {_option(f'{column.name}=VALUE,...')}"
+        return f"--where {quoted(f'{column.name}=VALUE,...')}"
 
     def _quoted(self, place: int) -> str:
         """A column as an option names it."""
         title = self._title(place)
-        return str(place + 1) if title is None else _option(title)
+        return str(place + 1) if title is None else quoted(title)
 
     def _named_as(self, place: int) -> str:
         title = self._title(place)
@@ -419,28 +402,8 @@ class Watch:
         return f"{self._named_as(column.number - 1)} with {named}{more} rows"
 
 
-def expect_uncounted(path: str, rows: Sequence[Sequence[str]], columns: Iterable[int]) -> None:
-    """Raise FeedColumn for cells of the number of a row and an IMEI ('1 490154203237518'), which would be
-    IMEISVs of other phones."""
-    cells = [row[place].strip() for place in columns for row in rows if place < len(row)]
-    longest = [cell for cell in cells if len(cell) > 16 and _IMEISV.fullmatch(cell)]
-    found = [counted for cell in longest if (counted := _COUNTED.fullmatch(cell))]
-    ones = sum(is_imei(counted[1] or "") for counted in found)
-    twos = [int(counted[2]) for counted in found if counted[2]]
-    twos = twos if len(twos) > 1 and twos == [*range(twos[0], twos[0] + len(twos))] else []
-    if longest and 2 * (ones + len(twos)) >= len(longest):
-        got = f"numbers of rows before IMEIs, in {ones + len(twos)} of the first {len(rows)} rows"
-        raise FeedColumn(
-            path, "IMEIs alone in their column: put a delimiter between, or leave out what is before", got
-        )
-
-
 def _is_of_numbers(title: str | None) -> bool:
     """Whether a column with this title should hold numbers of subscribers, cards or lines."""
-    return title is not None and _OTHER_NUMBERS.search(plain(title)) is not None
-
-
-def _option(text: str | int) -> str:
-    """A text as an argument of a command."""
-    shown = mask_text(str(text))
-    return shown if re.fullmatch(r"[\w.=,-]+", shown) else f"'{shown}'"
+    if title is None:
+        return False
+    return words.speaks_of_subscribers(title) or _LINES_TOO.search(plain(title)) is not None

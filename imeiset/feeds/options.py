@@ -106,10 +106,10 @@ def _columns(value: Any) -> Column | tuple[Column, ...]:
     return columns if len(columns) > 1 else columns[0]
 
 
-def _column_of(text: str) -> Column:
+def column_of(text: str) -> Column:
     """A column as commands name it: digits are a number."""
     text = text.strip()
-    return _column(int(text) if text.isascii() and text.isdecimal() else text)
+    return int(text) if text.isascii() and text.isdecimal() else text
 
 
 _OPERATORS = ("!", "<", ">", "~", ":")  # before a '=', which then says something else
@@ -123,7 +123,7 @@ def _where(value: Any) -> Where:
         [(column, values)] = value.items()
     else:
         name, equals, text = _text(value).partition("=")
-        column, values = _column_of(name), text.split(",")
+        column, values = column_of(name), text.split(",")
         if not equals or name.rstrip().endswith(_OPERATORS) or any("=" in one for one in values[1:]):
             raise ValueError  # another comparison, or another column
     values = [values] if isinstance(values, str) else list(values)
@@ -256,7 +256,7 @@ class Options:
         None, "load list apply screen info", "Lines above the header, or the first row.", WHOLE, least=0
     )
     tbcd: bool | None = _option(
-        None, "load list apply info", "Cells are TBCD in hex, two digits swapped.", FLAG
+        None, "load list apply screen info", "Cells are TBCD in hex, two digits swapped.", FLAG
     )
     sheet: str | None = _option(None, "load list apply screen info", "The sheet of a workbook.")
     rejects: str | os.PathLike[str] | None = _option(

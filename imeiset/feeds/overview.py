@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..errors import FeedColumn, FeedLimit, FeedLostZeros, FeedRejects, mask, mask_imsi, mask_text
 from . import arrow
 from .dialect import Dialect, of_table, sniff
-from .formats import CHANGE, plain
+from .formats import CHANGE
 from .inflate import GZIP, XZ, ZIP, ZSTD
 from .options import Options
 from .preamble import preamble, skipped
@@ -19,6 +19,7 @@ from .report import LoadReport
 from .sample import layout_of, rows_of, tables_of
 from .sources import Source, is_remote
 from .titles import is_numeric, is_title
+from .words import speaks_of_subscribers
 
 _ROWS = 100  # looked at
 _SHOWN = 3  # rows, and cells of a column
@@ -203,7 +204,7 @@ def _shown(cell: str, role: str, title: str | None) -> str:
     """A cell as it may be shown."""
     if role in _MASKED:
         return mask(cell)
-    if any(word in plain(title or "") for word in ("imsi", "msisdn")):
+    if title is not None and speaks_of_subscribers(title):
         return mask_imsi(cell)
     return mask_text(cell)
 

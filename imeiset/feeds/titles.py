@@ -132,8 +132,13 @@ def _options(titles: Sequence[str], places: list[int]) -> str:
     """The options that ask for these columns, by title where that is enough."""
     names = [plain(title) for title in titles]
     once = all(names.count(names[place]) == 1 for place in places)
-    shown = [shlex.quote(mask_text(titles[i].strip())) if once else str(i + 1) for i in places]
-    return " ".join(f"--column {one}" for one in shown)
+    return " ".join(f"--column {quoted(titles[i].strip() if once else i + 1)}" for i in places)
+
+
+def quoted(argument: str | int) -> str:
+    """A title or a number as an argument of a command, masked."""
+    shown = mask_text(str(argument))
+    return shown if re.fullmatch(r"[\w.=,-]+", shown) else shlex.quote(shown)
 
 
 def expect_columns(path: str, form: Format, titles: Sequence[str], columns: Sequence[str]) -> None:
@@ -176,7 +181,8 @@ def expect_full(path: str, titles: Sequence[str], options: Options, within: str 
     where = options.where and options.where.column
     for place, title in enumerate(titles):
         if plain(title) == plain(CHANGE) and where != place + 1 and plain(str(where)) != plain(title):
-            got = f"a delta, with changes: use `imeiset apply`, or --where {title.strip()}=VALUE,..."
+            rows = quoted(f"{title.strip()}=VALUE,...")
+            got = f"a delta, with changes: use `imeiset apply`, or --where {rows}"
             raise FeedColumn(path, "a full list", got)
     if found := [*filter(_CHANGES_NAMED.fullmatch, re.split(r"[-_. ]+", Path(path).name.lower()))]:
         got = f"a delta, by its name ('{min(found)}'): use `imeiset apply`, or rename a full list"

@@ -128,6 +128,14 @@ _FILLERS = _set(
     equipment number record entry eir flag code de del la el du des der die das von aus
     """
 )
+_SUBSCRIBERS = re.compile("imsi|msisdn|iccid|^supi")
+_SUBSCRIBER_TITLES = _set(
+    "sim usim subscriber subscribers abonado abonados abonne abonnes teilnehmer abbonato assinante abone"
+)
+_NUMBER_TITLES = _set(  # beside these
+    "id ids no nr num number numbers numero numeros nummer numara code identity identifier card cards serial"
+    " de del du da do la el le of the"
+)
 _FOUND = _set(
     "found encontrado encontrada retrouve retrouvee gefunden wiedergefunden ritrovato ritrovata bulundu"
 )
@@ -277,6 +285,17 @@ def speaks_of_changes(title: str) -> bool:
 def speaks_of_reasons(title: str) -> bool:
     """Whether a title says that there are reasons under it."""
     return bool(_REASON_TITLES & {*words_of(title)})
+
+
+def speaks_of_subscribers(title: str) -> bool:
+    """Whether numbers under a title are those of subscribers, cards or lines."""
+    return is_of_subscribers(title) or _SUBSCRIBERS.search("".join(words_of(title))) is not None
+
+
+def is_of_subscribers(title: str) -> bool:
+    """Whether numbers under a title are those of subscribers, of whatever kind: 'sim', 'subscriber'."""
+    words = words_of(title)
+    return bool(_SUBSCRIBER_TITLES & {*words}) and {*words} <= _SUBSCRIBER_TITLES | _NUMBER_TITLES
 
 
 def speaks_of_ends(title: str, *, blocklist: bool = True) -> bool:

@@ -31,6 +31,7 @@ def screen(
     column: Column | Sequence[Column] | None = None,
     lost_zeros: LostZeros | None = None,
     skip: int | None = None,
+    tbcd: bool | None = None,
     sheet: str | None = None,
     digits: int = 14,
     output: str | os.PathLike[str] | None = None,
@@ -60,6 +61,9 @@ def screen(
         such is an error.
     skip : int, optional
         Lines above the header or the first row. Otherwise they are found.
+    tbcd : bool, optional
+        Whether IMEIs are TBCD in hex, two digits swapped. Otherwise they are not, and a file in which they
+        look like it is an error.
     sheet : str, optional
         The sheet of workbooks. Otherwise the only visible one with cells.
     digits : {14, 15}
@@ -106,7 +110,7 @@ def screen(
     """
     started = time.perf_counter()
     columns = column if isinstance(column, str | int | None) else tuple(column)
-    options = Options(column=columns, lost_zeros=lost_zeros, skip=skip, sheet=sheet)
+    options = Options(column=columns, lost_zeros=lost_zeros, skip=skip, tbcd=tbcd, sheet=sheet)
     if len(options.columns) > MAX_COLUMNS:
         raise ValueError(f"column: expected at most {MAX_COLUMNS}, got {len(options.columns)}")
     if digits not in (14, 15):

@@ -17,9 +17,10 @@ from .. import columns, readers
 from .._native.scan import annotate
 from .._threads import in_order
 from ..errors import FeedColumn, FeedEncoding, FeedMissing, ParseStatus, mask, mask_text
-from ..feeds.arrow import is_parquet, is_text, parquet_batches
-from ..feeds.dialect import of_table
+from ..feeds.arrow import is_parquet, is_text, parquet_batches, shown
+from ..feeds.dialect import Dialect, of_table
 from ..feeds.extras import extra
+from ..feeds.identities import expect_identities
 from ..feeds.options import Options
 from ..feeds.sources import Source, size_of
 from .tally import Cells, FileTally, Screened, Tally
@@ -27,6 +28,7 @@ from .texts import Records, names_of_columns, of_imeis, titles_of_answers
 
 TABLES = (".parquet", ".pq")
 BATCH = 1 << 17  # rows of a table
+_FIRST = 100  # rows that are looked at
 _ENDS = [b"\n"] * 256  # after a row, whatever its code
 
 
@@ -109,15 +111,11 @@ class TableScreen:
             file = _module("pyarrow.parquet").ParquetFile(path, page_checksum_verification=True)
         with file:
             names = file.schema_arrow.names
-            places, size, rows = _places(path, names, self._options), size_of(path) or 0, 0
+            dialect = of_imeis(path, of_table(path, names, self._options))
+            places, size, rows = dialect.columns, size_of(path) or 0, 0
             self._integers = not all(is_text(file.schema_arrow.types[place]) for place in places)
-            if (
-                self._integers
-                and self._digits == 14
-                and self._options.lost_zeros in ("restore", "restore-imeisv")
-            ):
-                expected = "a column of texts, to restore zeros, or --digits 15 for integers"
-                raise FeedColumn(path, expected, "integers")
+            if self._integers:
+                self._expect_readable(path)
             self._start(path, file.schema_arrow, places)
             wanted = [names[place] for place in places]
             alone = not self._output and all(names.count(name) == 1 for name in wanted)
@@ -128,9 +126,25 @@ class TableScreen:
                 if batch is None:
                     return
                 line = partial(operator.add, rows + 1)
-                rows += batch.num_rows
                 found = tuple(map(batch.schema.get_field_index, wanted)) if alone else places
+                if not rows:
+                    self._expect_identities(path, batch, found, dialect)
+                rows += batch.num_rows
                 yield Batch(batch, found, line, size * rows // max(file.metadata.num_rows, 1))
+
+    def _expect_readable(self, path: str) -> None:
+        """Raise FeedColumn for options that a column of integers cannot be read by."""
+        if self._options.tbcd:
+            raise FeedColumn(path, "a column of texts, to read TBCD", "integers")
+        if self._digits == 14 and self._options.lost_zeros in ("restore", "restore-imeisv"):
+            expected = "a column of texts, to restore zeros, or --digits 15 for integers"
+            raise FeedColumn(path, expected, "integers")
+
+    def _expect_identities(self, path: str, batch: Any, places: tuple[int, ...], dialect: Dialect) -> None:
+        """Raise FeedColumn if texts of the first batch look like something else than IMEIs."""
+        columns = (batch.column(place).slice(0, _FIRST) for place in places)
+        cells = [cell.strip() for one in columns if is_text(one.type) for cell in shown(one)]
+        expect_identities(path, cells, dialect, self._options)
 
     def _text(self, path: str) -> Batches:
         with Source(path, sheet=self._options.sheet) as source:
@@ -190,7 +204,7 @@ class TableScreen:
             missing = texts.is_null().to_numpy(zero_copy_only=False) if texts.null_count else None
             _, offsets, text = texts.buffers()
             ends = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
-            return Cells.of_arrow(text or b"", ends, missing, self._options.lost_zeros)
+            return Cells.of_arrow(text or b"", ends, missing, self._options)
         try:
             column = readers.materialized(column)
             keys, status = columns.parse(column, digits=self._digits)
@@ -253,8 +267,3 @@ def _reading(path: str) -> Iterator[None]:
         if error.errno:
             raise FeedMissing(path, "a readable file", os.strerror(error.errno)) from error
         raise FeedEncoding(path, "a file that pyarrow reads", mask_text(str(error))) from error
-
-
-def _places(path: str, names: list[str], options: Options) -> tuple[int, ...]:
-    """Which of the columns have the IMEIs."""
-    return of_imeis(path, of_table(path, names, options)).columns

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .. import columns, readers
 from .._native import records
 from ..errors import FeedEmpty, FeedRejects, ParseStatus
-from ..feeds.options import LostZeros
+from ..feeds.options import LostZeros, Options
 from ..feeds.report import FIRST_LINES, RowFlaw, Suspects
 from ..feeds.zeros import expect_zeros
 from ..sets import ImeiSet
@@ -105,13 +105,13 @@ class Cells(NamedTuple):
         cells: NDArray[np.int32],
         flaws: NDArray[np.int32] | None,
         delimiter: bytes,
-        zeros: LostZeros | None,
+        options: Options,
     ) -> "Cells":
         """Those of a delimited text that lie between starts and ends; rows with a flaw have none."""
         starts, ends = cells
         if flaws is not None:
             ends = np.where(flaws, starts, ends)
-        return cls._of_spans(text, starts, ends, zeros, delimiter)
+        return cls._of_spans(text, starts, ends, options, delimiter)
 
     @classmethod
     def of_arrow(
@@ -119,7 +119,7 @@ class Cells(NamedTuple):
         text: Any,
         offsets: NDArray[np.int64],
         missing: NDArray[np.bool_] | None,
-        zeros: LostZeros | None,
+        options: Options,
     ) -> "Cells":
         """Those of an Arrow column."""
         first = int(offsets[0])  # of a slice of a large column, only its bytes
@@ -127,7 +127,7 @@ class Cells(NamedTuple):
         starts, ends = offsets[:-1] - first, offsets[1:] - first
         if missing is not None:
             ends = np.where(missing, starts, ends)
-        found = cls._of_spans(text, starts, ends, zeros, None)
+        found = cls._of_spans(text, starts, ends, options, None)
         if missing is not None:
             found.status[missing] = ParseStatus.MISSING
         return found
@@ -156,15 +156,16 @@ class Cells(NamedTuple):
         text: Any,
         starts: NDArray[Any],
         ends: NDArray[Any],
-        zeros: LostZeros | None,
+        options: Options,
         delimiter: bytes | None,
     ) -> "Cells":
         keys, status = readers.buffers(len(starts))
-        found = records.read(text, starts, ends, keys, status, _RESTORED.get(zeros, 0), delimiter)
+        restored, tbcd = _RESTORED.get(options.lost_zeros, 0), bool(options.tbcd)
+        found = records.read(text, starts, ends, keys, status, restored, delimiter, tbcd)
 
         def value(row: int) -> bytes | None:
-            # Without its zero, a number that may not have it back would be another phone.
-            gone = status[row] in (ParseStatus.MISSING, ParseStatus.CHECK_DIGIT)
+            # Without its zero, a number that may not have it back would be another phone; so would TBCD.
+            gone = tbcd or status[row] in (ParseStatus.MISSING, ParseStatus.CHECK_DIGIT)
             return None if gone else bytes(text[starts[row] : ends[row]])
 
         return cls(keys, status, value, found[0], found[1:])

@@ -16,7 +16,7 @@ from .._threads import in_order
 from ..errors import FeedColumn, FeedEmpty, FeedEncoding, FeedLimit
 from ..feeds.dialect import Dialect, sniff
 from ..feeds.formats import plain
-from ..feeds.looks import expect_uncounted
+from ..feeds.identities import cells_of, expect_identities
 from ..feeds.options import MAX_LINE, Options
 from ..feeds.reader import MAX_RETURNS, header_of
 from ..feeds.report import RowFlaw
@@ -159,7 +159,7 @@ class TextScreen:
     def _screen(self, path: str, dialect: Dialect, batch: Batch) -> tuple[bytes, Screened, int]:
         """The annotated text of a batch, and what was found in it."""
         text, rows = batch.text, batch.rows
-        more = batch.flaws, dialect.delimiter, self._options.lost_zeros
+        more = batch.flaws, dialect.delimiter, self._options
         columns = [Cells.of_text(text, cells, *more) for cells in batch.cells]
         found = self._tally.screened(columns, path, batch.line, batch.flaws)
         out = b""
@@ -217,7 +217,8 @@ def _begin(path: str, text: bytes, options: Options) -> tuple[Dialect, bytes, in
     """The layout of a text that begins like this, its header, and the bytes before its first row of data."""
     dialect = of_imeis(path, sniff(path, text, options))
     used = dialect.preamble.size
-    expect_uncounted(path, rows_of(text[used : used + SAMPLE], dialect.delimiter.decode()), dialect.columns)
+    rows = rows_of(text[used : used + SAMPLE], dialect.delimiter.decode())[int(dialect.header) :]
+    expect_identities(path, cells_of(rows, dialect), dialect, options)
     if not dialect.header:
         return dialect, b"", used
     header = header_of(path, text[used:], dialect)

@@ -67,7 +67,7 @@ def differences_from(reading, sheet, path, options, unlike=()):
     return [one for one in found if one.split(":")[0] not in unlike]
 
 
-ASKED_OF_RECORDS = {"column", "lost_zeros", "skip"}
+ASKED_OF_RECORDS = {"column", "lost_zeros", "skip", "tbcd"}
 
 
 def record_differences(sheet, directory):

@@ -111,9 +111,7 @@ def understand(sheet):
         return reading
     places = used_columns(sheet, reading, plains, columns)
     read_rows(sheet, reading, rows, columns, places)
-    if sheet.options.get("tbcd") is None:
-        reading.refusals |= turned(rows, columns, "[0-9]{16}")
-        reading.doubts |= turned(rows, columns, "[0-9]{14}|[0-9]{16}")
+    look_for_tbcd(sheet, reading, rows, columns)
     for place in range(sheet.width):
         if place not in columns and place not in places.values():
             look(sheet, reading, plains, rows, place)
@@ -136,6 +134,7 @@ def understand_records(sheet):
         return reading
     if columns := identity_columns(sheet, reading, plains, rows):
         read_rows(sheet, reading, rows, columns, {})
+        look_for_tbcd(sheet, reading, rows, columns)
         if reading.rows and not reading.accepted:
             (reading.doubts if reading.partly else reading.refusals).add("rejected")
     return reading
@@ -319,6 +318,12 @@ def read_rows(sheet, reading, rows, columns, places):
         reading.written["separators"] += cell.separated
         reading.placeholders += is_placeholder(cell.key)
     lost(sheet, reading, kept)
+
+
+def look_for_tbcd(sheet, reading, rows, columns):
+    if sheet.options.get("tbcd") is None:
+        reading.refusals |= turned(rows, columns, "[0-9]{16}")
+        reading.doubts |= turned(rows, columns, "[0-9]{14}|[0-9]{16}")
 
 
 def turned(rows, columns, pattern):

@@ -4,6 +4,22 @@
 
 #include "taking.h"
 
+/* Of a row of TBCD in hexadecimal: take it, and count its digits. */
+static inline void record_take_tbcd(struct scan_taking *taking, const uint8_t *text, int64_t start, int64_t length,
+                                    uint64_t *key, uint8_t *status) {
+    uint8_t form;
+    unsigned digits;
+    while (length && imei_is_blank(text[start + length - 1])) length--;
+    while (length && imei_is_blank(text[start])) start++, length--;
+    *status = take_tbcd(text + start, (size_t)length, taking->bare, key, &form, &digits);
+    if (taking->accept[*status]) {
+        taking->tally.forms[digits - 14]++;
+        *status = IMEI_OK;
+    } else {
+        *key = IMEI_NO_KEY;
+    }
+}
+
 /* Of a row that was parsed exactly: settle the check digit, and count and note what lists do. cells: quoted ones keep
  * the quotes that are doubled in them. Notes have rows for lines. */
 static inline void record_take(struct scan_taking *taking, const uint8_t *text, int64_t start, int64_t length,
