@@ -770,11 +770,11 @@ def test_reasons_of_lists_that_changed_are_merged(before, changes, often):
         return imeis, Column.of(values, codes)
 
     imeis, column = members(before)
-    found, twin = LayeredSet(imeis, (column, None)), dict(before)
+    found, twin = LayeredSet(imeis, (column, None, None)), dict(before)
     for add, remove in changes:
         imeis, column = members(add)
         found = found.changed_by(
-            imeis, ImeiSet.from_keys(np.array(sorted(remove), np.uint64)), (column, None)
+            imeis, ImeiSet.from_keys(np.array(sorted(remove), np.uint64)), (column, None, None)
         )
         twin = {key: text for key, text in twin.items() if key not in remove} | add
         found = found.flattened() if often else found
@@ -791,10 +791,12 @@ def test_reasons_of_lists_that_changed_are_merged(before, changes, often):
 def test_many_reasons_take_wider_codes():
     """More texts than a byte can number, in what is added, and less again."""
     keys = np.arange(10**6, dtype=np.uint64)
-    few = LayeredSet(ImeiSet.from_keys(keys), (Column.of(["", "x"], np.ones(len(keys), np.uint8)), None))
+    few = LayeredSet(
+        ImeiSet.from_keys(keys), (Column.of(["", "x"], np.ones(len(keys), np.uint8)), None, None)
+    )
     texts = ["", *(f"{n:03}" for n in range(300))]
     new = ImeiSet.from_keys(keys[1:301] * 1000)
-    many = few.changed_by(new, NOTHING, (Column.of(texts, np.arange(1, 301)), None)).flattened()
+    many = few.changed_by(new, NOTHING, (Column.of(texts, np.arange(1, 301)), None, None)).flattened()
     assert (few.columns[0].codes.dtype, many.columns[0].codes.dtype) == (np.uint8, np.uint16)
     assert [many.details(key)[0] for key in (0, 5, 1000, 2000, 300_000)] == ["x", "x", "000", "001", "299"]
     again = many.changed_by(NOTHING, new).flattened()
@@ -1124,7 +1126,7 @@ def test_descriptions_that_lie(path):
 
 def test_other_layouts(path):
     parts = sections(path)
-    for layout, remedy in ((1, "build it anew"), (2, "build it anew"), (4, "update imeiset")):
+    for layout, remedy in ((1, "build it anew"), (2, "build it anew"), (5, "update imeiset")):
         about = json.loads(parts["register"]) | {"layout": layout}
         rewritten(path, {**parts, "register": json.dumps(about).encode()})
         with pytest.raises(SnapshotVersion, match=remedy):

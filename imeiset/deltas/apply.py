@@ -361,16 +361,18 @@ def _deltas(name: str, changes: Changes, checks: set[str], *, keep: bool) -> lis
     rows = changes.rows(ADD, True)[0] | changes.rows(UPDATE, True)[0]
     if len(twice):
         rows &= ~twice.contains(changes.table.keys)
-    members, reasons, dates = described(changes.table, rows)
-    keys, codes = members.to_numpy(), np.zeros((2, len(members)), np.int64)
-    for row, column in enumerate((reasons, dates)):
+    members, details = described(changes.table, rows)
+    keys, codes = members.to_numpy(), np.zeros((len(details), len(members)), np.int64)
+    for row, column in enumerate(details):
         if column is not None:
             codes[row] = column.codes
     kinds, place = np.unique(codes, axis=1, return_inverse=True)
     found.append(Delta(name, remove=removes))
-    for number, (reason, date) in enumerate(kinds.T.tolist()):
+    for number, kind in enumerate(kinds.T.tolist()):
         some = ImeiSet.from_keys(keys[place.ravel() == number])
-        said = reasons.values[reason - 1] if reasons and reason else None
-        day = dates.values[date - 1] if dates and date else None
-        found.append(Delta(name, some, reason=said, date=day))
+        columns = zip(("reason", "date", "until"), details, kind, strict=True)
+        said: dict[str, Any] = {
+            key: column.values[code - 1] for key, column, code in columns if column and code
+        }
+        found.append(Delta(name, some, **said))
     return found

@@ -11,8 +11,9 @@
     status = "blacklisted"      # whitelisted, blacklisted or greylisted
     files = ["stolen-*.csv.gz"] # beside the description, or anywhere; whatever `load` reads
     newest = true               # of the files that the pattern matches, only the last by name; or "time"
-    kind = "imeis"              # or ranges, tacs, exempt, lock, imsis
+    kind = "imeis"              # or ranges, tacs, block, exempt, lock, imsis
     reason = "stolen"           # of what has none in its feed
+    owner = "op-a"              # who alone changes the list in a store; anybody, if it is left out
     details = "keep"            # or ignore: reasons and dates of feeds
     format = "stolen"           # these as for `load`, by the same names: see `feeds.options`
     column = ["IMEI1", "IMEI2"]
@@ -21,9 +22,9 @@
     change_column = "action"    # with change_values: of deltas, for `imeiset apply --description`
     change_values = { A = "add", D = "remove" }
 
-A list may come in several tables, of different kinds or options. Lists of kind exempt have no status, those
-of kind lock are blacklisted unless they say otherwise. IMSI prefixes, one a line, stand in files or in the
-description: prefixes = ["26299"].
+A list may come in several tables, of different kinds or options; one of them says the reason and the owner.
+Lists of kind exempt have no status, those of kinds block and lock are blacklisted unless they say otherwise.
+IMSI prefixes, one a line, stand in files or in the description: prefixes = ["26299"].
 """
 
 import os
@@ -51,7 +52,7 @@ _POLICY = ("response_type", "unlisted", "malformed", "precedence")
 _OPTIONS = options_of("list")
 # A delta may have other lines above it. What a list leaves out may be a removal, in its deltas.
 _OF_FULL_LISTS = ("where", "skip", "max_rejects")
-_LIST = ("name", "status", "kind", "reason", "files", "newest", "prefixes", "details", *_OPTIONS)
+_LIST = ("name", "status", "kind", "reason", "owner", "files", "newest", "prefixes", "details", *_OPTIONS)
 # The rules of lists that an option is for, if it is not for all that hold equipment.
 _RULES: dict[str, tuple[ListRule, ...]] = {
     **dict.fromkeys(("irregular", "imsi", "date_column", "date_format", "reason_column"), ("exact",)),
@@ -80,6 +81,7 @@ class Listing:
     kind: FileKind
     status: EquipmentStatus
     reason: str | None = None
+    owner: str | None = None
     files: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
     details: bool = True
@@ -93,7 +95,9 @@ class Listing:
 
     def holding(self, **held: Any) -> List:
         """The list of a register, with this in it."""
-        return List(self.name, self.status, FILE_KINDS[self.kind][0], self.reason or "", **held)
+        return List(
+            self.name, self.status, FILE_KINDS[self.kind][0], self.reason or "", self.owner or "", **held
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +191,14 @@ def _understood(path: str | os.PathLike[str]) -> Description:
         title = table.get("name")
         where = f"list {number}" + (f", {title!r}" if isinstance(title, str) else "")
         lists.append(_listing(_TomlTable(name, where, table, _LIST), Path(name).parent))
-    reasons: dict[str, str] = {}
+    said: dict[tuple[str, str], str] = {}
     for number, one in enumerate(lists, 1):
-        if one.reason and reasons.setdefault(one.name, one.reason) != one.reason:
-            where = f"in list {number}, {one.name!r} the 'reason' of that list before, or another list"
-            raise FeedDescription(name, where, mask_text(repr(one.reason)))
+        for key in ("reason", "owner"):  # of the list, whichever of its tables says it
+            text = getattr(one, key)
+            if text and said.setdefault((one.name, key), text) != text:
+                where = f"in list {number}, {one.name!r} the {key!r} of that list before, or another list"
+                raise FeedDescription(name, where, mask_text(repr(text)))
+    lists = [replace(one, owner=said.get((one.name, "owner"))) for one in lists]
     with understood(name):
         empty_register(Description(name, policy, tuple(lists)))
     return Description(name, policy, tuple(lists))
@@ -307,8 +314,8 @@ def _listing(table: _TomlTable, folder: Path) -> Listing:
     details = table.one_of("details", ("keep", "ignore"), "keep") == "keep"
     if not details and (unused := table.first("date_column", "date_format", "reason_column")):
         raise table.error(f"no {unused!r} beside details = 'ignore'", "one")
-    reason = table.get("reason", str)
-    return Listing(name, kind, status, reason, files, prefixes, details, given, newest)
+    reason, owner = table.get("reason", str), table.get("owner", str)
+    return Listing(name, kind, status, reason, owner, files, prefixes, details, given, newest)
 
 
 def _options(table: "_TomlTable", kind: FileKind) -> Options:

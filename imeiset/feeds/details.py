@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FeedColumn
-from ..register.details import Column, Places, reasons_text
+from ..register.details import NO_DETAILS, Details, Places, reasons_text
 from ..sets import ImeiSet
 from .formats import DATES
 from .loader import Rows
@@ -26,13 +26,12 @@ def expect_dates(path: str, table: Rows, options: Options) -> None:
         raise FeedColumn(path, expected, f"no column {' or '.join(map(repr, DATES))}")
 
 
-def described(
-    table: Rows, rows: NDArray[np.bool_] | None = None
-) -> tuple[ImeiSet, Column | None, Column | None]:
-    """The IMEIs of a table, or of some of its rows, and their reasons and dates in key order; None for a
-    column that says nothing.
+def described(table: Rows, rows: NDArray[np.bool_] | None = None) -> tuple[ImeiSet, Details]:
+    """The IMEIs of a table, or of some of its rows, and their details in key order; None for a column that
+    says nothing.
 
-    An IMEI that comes twice has all its reasons, and its first date. What is not a date is none.
+    An IMEI that comes twice has all its reasons, its first date, and its last until if all rows have one.
+    What is not a date is none.
     """
     keys = table.keys if rows is None else table.keys[rows]
     members = ImeiSet.from_parts([keys], threads=THREADS)
@@ -42,14 +41,16 @@ def described(
         if name in table.columns
     }
     if not given or not len(keys):
-        return members, None, None
-    places, reasons, dates = Places(members, keys, THREADS), None, None
+        return members, NO_DETAILS
+    places, reasons, dates, untils = Places(members, keys, THREADS), None, None, None
     if "reasons" in given:
         names = [reasons_text(name) for name in table.values["reasons"]]
-        reasons = places.column(names, given["reasons"], first=False)
+        reasons = places.column(names, given["reasons"], "all")
     if "date" in given:
-        dates = places.column(*_dates(given["date"]), first=True)
-    return members, reasons, dates
+        dates = places.column(*_dates(given["date"]), "first")
+    if "until" in given:
+        untils = places.column(*_dates(given["until"]), "last")
+    return members, (reasons, dates, untils)
 
 
 def _dates(numbers: NDArray[Any]) -> tuple[list[str], NDArray[np.intp]]:

@@ -185,8 +185,8 @@ def _load(register: Register, one: Listing, reading: Callable[..., Rows], path: 
         register.add_list(one.holding(**{one.rule: LayeredSet(members)}))
         report.keys, report.digest = len(members), members.digest()
         return report
-    members, reasons, dates = described(table)
-    exact = LayeredSet(members, (reasons, dates))
+    members, details = described(table)
+    exact = LayeredSet(members, details)
     register.add_list(one.holding(exact=exact, irregular=frozenset(table.texts.tolist())))
     report.keys = len(members)
     report.duplicates = report.accepted - report.keys - report.texts
@@ -238,7 +238,7 @@ def _load_prefixes(register: Register, one: Listing) -> LoadReport:
                 )
             prefixes.append(prefix[1])
             report.accepted += 1
-    register.add_imsis(one.name, prefixes, status=one.status, reason=one.reason)
+    register.add_imsis(one.name, prefixes, status=one.status, reason=one.reason, owner=one.owner)
     report.keys = len(set(prefixes))
     report.duplicates = len(prefixes) - report.keys
     return report

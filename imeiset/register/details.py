@@ -1,11 +1,11 @@
-"""What a list says about each of its IMEIs: reasons and dates, as columns of codes beside a set."""
+"""What a list says about each of its IMEIs: reasons, dates and untils, as columns of codes beside a set."""
 
 import datetime
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from imeiset.sets import ImeiSet
 
 _ROWS = 1 << 16  # of Python objects at a time
 _DATE = 10  # characters of the longest
+
+OfSeveral = Literal["all", "first", "last"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,8 +78,9 @@ def code_type(values: int) -> np.dtype[Any]:
     return np.dtype(np.min_scalar_type(values)).newbyteorder("<")
 
 
-Details = tuple[Column | None, Column | None]
-"""Reasons and dates, None where no IMEI has some."""
+Details = tuple[Column | None, Column | None, Column | None]
+"""Reasons, dates and untils, None where no IMEI has some. An until is the last day on which one counts."""
+NO_DETAILS: Details = (None, None, None)
 
 _Side = tuple[ImeiSet, Column | None]
 
@@ -88,8 +91,8 @@ def merged(
     """The details of a set, of the sets that it was made of: those of the new one count where both have an
     IMEI. changed: the IMEIs of the new one, and those of the old one that went. O(members), copied."""
     both = zip(new[1], old[1], strict=True)
-    reasons, dates = (_merged(members, (new[0], n), (old[0], o), changed) for n, o in both)
-    return reasons, dates
+    reasons, dates, untils = (_merged(members, (new[0], n), (old[0], o), changed) for n, o in both)
+    return reasons, dates, untils
 
 
 @fitting("reasons and dates")
@@ -113,6 +116,30 @@ def _merged(members: ImeiSet, new: _Side, old: _Side, changed: ImeiSet) -> Colum
     if splice_codes(before, after, end, none, none, codes, row, done)[1] != len(members):
         raise ValueError(f"codes: expected {len(members)}, one for each IMEI, got fewer")
     return Column.of(texts, codes)
+
+
+@fitting("untils")
+def latest(mine: _Side, other: _Side) -> Column | None:
+    """The untils of the IMEIs of one set, where another set may have them too: the later counts, and none
+    where one has none. So nobody goes before everybody lets go."""
+    (members, column), (others, theirs) = mine, other
+    if column is None:
+        return None
+    known = sorted({*column.values, *(theirs.values if theirs else ())})
+    never = len(known) + 1  # later than any
+    rank = {text: place for place, text in enumerate(known, 1)}
+    mine_of, theirs_of = (
+        np.array([never, *(rank[text] for text in one.values)] if one else [never], np.int32)
+        for one in (column, theirs)
+    )
+    found, start = np.empty(len(members), np.int32), 0
+    for keys in members.chunks():
+        some, at = slice(start, start + len(keys)), np.empty(len(keys), np.int64)
+        others.positions_of_keys(keys, at)
+        codes = theirs.codes[at] if theirs else np.zeros(len(keys), np.intp)
+        found[some] = np.maximum(mine_of[column.codes[some]], np.where(at < 0, 0, theirs_of[codes]))
+        start = some.stop
+    return Column.of(("", *known), found % never)
 
 
 def places_of(
@@ -148,9 +175,9 @@ class Places:
         expect_ordered("imeis", column)
         return cls(members, keys)
 
-    def column(self, texts: Sequence[str], codes: NDArray[Any], *, first: bool) -> Column | None:
-        """The texts with these numbers, one for each row. first: of an IMEI that comes twice the first text
-        counts, in order; otherwise all count, as reasons do."""
+    def column(self, texts: Sequence[str], codes: NDArray[Any], of_several: OfSeveral) -> Column | None:
+        """The texts with these numbers, one for each row; '' is none. of_several: what counts of an IMEI that
+        comes twice: all texts, as of reasons; the first in order; or the last, and none if a row has none."""
         known = sorted({"", *texts})
         values = {text: number for number, text in enumerate(known)}
         codes = np.array([values[text] for text in texts], np.int32)[codes]
@@ -160,37 +187,73 @@ class Places:
             codes = codes[self.order]
             most = np.maximum.reduceat(codes, self.starts)
             least = np.minimum.reduceat(np.where(codes, codes, len(known)), self.starts) % len(known)
+            if of_several == "last":
+                least = np.where(np.minimum.reduceat(codes, self.starts) > 0, most, 0)
             ends = np.append(self.starts[1:], len(codes))
-            for group in () if first else np.flatnonzero(least != most).tolist():
+            for group in np.flatnonzero(least != most).tolist() if of_several == "all" else ():
                 some = np.unique(codes[self.starts[group] : ends[group]]).tolist()
                 text = reasons_text("|".join(known[code] for code in some))
                 least[group] = values.setdefault(text, len(values))
             found[self.at[self.order[self.starts]]] = least
         return Column.of(values, found)
 
-    def given(
-        self, what: str, values: Iterable[object] | None, form: Callable[[object], str], *, first: bool
-    ) -> Column | None:
-        """The same of any column that a caller gives. form: the normal form of a value, made once of each."""
-        if values is None:
-            return None
-        expect_several(what, values)
-        expect_ordered(what, values)
-        texts = {"": 0}
+    def details(
+        self,
+        reasons: Iterable[object] | None,
+        dates: Iterable[object] | None,
+        untils: Iterable[object] | None,
+    ) -> Details:
+        """The columns that a caller gives, any of which may be None."""
+        rows = len(self.at)
+        said = coded("reasons", reasons, reasons_text, rows)
+        begun = coded("dates", dates, date_text, rows)
+        ended = coded("until", untils, until_text, rows)
+        expect_in_order(begun, ended)
+        return self.column(*said, "all"), self.column(*begun, "first"), self.column(*ended, "last")
 
-        def code(value: object) -> int:
-            return texts.setdefault(form(value), len(texts))
 
-        seen, pieces = _CodeOf(code), [np.empty(0, np.int32)]
-        for some in _pieces(values):
-            try:
-                pieces.append(np.fromiter(map(seen.__getitem__, some), np.int32, len(some)))
-            except TypeError:  # lists, which have no hash; or what is not a text
-                pieces.append(np.array([code(value) for value in some], np.int32))
-        codes = np.concatenate(pieces)
-        if len(codes) != len(self.at):
-            raise ValueError(f"{what}: expected {len(self.at)}, one for each IMEI, got {len(codes)}")
-        return self.column(list(texts), codes, first=first)
+class Coded(NamedTuple):
+    """A column of texts, one for each row, as the number of each; '' is none."""
+
+    texts: Sequence[str]
+    codes: NDArray[Any]
+
+
+def coded(what: str, values: Iterable[object] | None, form: Callable[[object], str], rows: int) -> Coded:
+    """Any column that a caller gives, of so many rows; None is one of none. form: the normal form of a value,
+    made once of each."""
+    if values is None:
+        return Coded([""], np.zeros(rows, np.int32))
+    expect_several(what, values)
+    expect_ordered(what, values)
+    texts = {"": 0}
+
+    def code(value: object) -> int:
+        return texts.setdefault(form(value), len(texts))
+
+    seen, pieces = _CodeOf(code), [np.empty(0, np.int32)]
+    for some in _pieces(values):
+        try:
+            pieces.append(np.fromiter(map(seen.__getitem__, some), np.int32, len(some)))
+        except TypeError:  # lists, which have no hash; or what is not a text
+            pieces.append(np.array([code(value) for value in some], np.int32))
+    codes = np.concatenate(pieces)
+    if len(codes) != rows:
+        raise ValueError(f"{what}: expected {rows}, one for each IMEI, got {len(codes)}")
+    return Coded(list(texts), codes)
+
+
+def expect_in_order(dates: Coded, untils: Coded) -> None:
+    """Raise ValueError for the first row whose until is before its date."""
+    if len(untils.texts) == 1 or len(dates.texts) == 1:
+        return
+    place = {text: number for number, text in enumerate(sorted({*dates.texts, *untils.texts}))}  # "" is 0
+    begin, end = (np.array([place[text] for text in one.texts])[one.codes] for one in (dates, untils))
+    wrong = np.flatnonzero((end > 0) & (end < begin))
+    if wrong.size:
+        row = int(wrong[0])
+        date, until = (one.texts[one.codes[row]] for one in (dates, untils))
+        raise ValueError(f"row {row}: until: expected {date}, its date, or a later day, got {until}")
 
 
 class _CodeOf(dict[object, int]):
@@ -237,7 +300,7 @@ def reasons_text(value: object) -> str:
     return "|".join(sorted({part.strip() for part in parts} - {""}))
 
 
-def date_text(value: object) -> str:
+def date_text(value: object, what: str = "dates") -> str:
     """A date as ISO 8601 has it, '' for none."""
     if isinstance(value, np.datetime64):
         value = value.astype("datetime64[D]").item()
@@ -248,8 +311,13 @@ def date_text(value: object) -> str:
             value = datetime.date.fromisoformat(value)
     if not isinstance(value, datetime.date):
         got = repr(value) if len(str(value)) <= _DATE else f"'{mask(value)}'"  # it may be an IMEI
-        raise ValueError(f"dates: expected a date, '20240229', '2024-02-29' or None, got {got}")
+        raise ValueError(f"{what}: expected a date, '20240229', '2024-02-29' or None, got {got}")
     return datetime.date(value.year, value.month, value.day).isoformat()
+
+
+def until_text(value: object) -> str:
+    """The same of an until."""
+    return date_text(value, "until")
 
 
 def is_date(text: str) -> bool:

@@ -7,7 +7,7 @@ and rules and the numbers of columns are persisted in registers and journals: th
 from dataclasses import dataclass
 from typing import Literal
 
-from imeiset.register.policy import EquipmentStatus
+from imeiset.register.policy import EquipmentStatus, Rule
 
 ListRule = Literal["exact", "range", "tac", "irregular", "pair", "imsi"]
 Identity = Literal["imei", "range", "tac"]
@@ -39,27 +39,32 @@ LEVELS: tuple[ListRule, ...] = ("exact", "range", "tac")
 @dataclass(frozen=True, slots=True)
 class KindFacts:
     """One kind of list. rules: those by which it may hold something, first the one of changes that name none;
-    status: of a list that does not say it, and if fixed the only one."""
+    status: of a list that does not say it, and if fixed the only one; says: the rule of its verdicts, if that
+    has another name than the rule by which it holds what decides."""
 
     rules: tuple[ListRule, ...]
     status: EquipmentStatus | None = None
     fixed: bool = False
+    says: Rule | None = None
 
 
 KINDS: dict[str, KindFacts] = {
     "imeis": KindFacts(("exact", "range", "tac", "irregular")),
+    "block": KindFacts(("pair",), EquipmentStatus.BLACKLISTED, says="block"),
     "exempt": KindFacts(("pair",), EquipmentStatus.WHITELISTED, fixed=True),
     "lock": KindFacts(("pair",), EquipmentStatus.BLACKLISTED),
     "imsis": KindFacts(("imsi",)),
 }
+"""Of lists of pairs, those of the first kind are asked first."""
 
-FileKind = Literal["imeis", "ranges", "tacs", "exempt", "lock", "imsis"]
+FileKind = Literal["imeis", "ranges", "tacs", "block", "exempt", "lock", "imsis"]
 """What a description calls the files of a list: its kind, or for ranges and TACs their rule."""
 
 FILE_KINDS: dict[FileKind, tuple[str, ListRule]] = {
     "imeis": ("imeis", "exact"),
     "ranges": ("imeis", "range"),
     "tacs": ("imeis", "tac"),
+    "block": ("block", "pair"),
     "exempt": ("exempt", "pair"),
     "lock": ("lock", "pair"),
     "imsis": ("imsis", "imsi"),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from imeiset._native.layered import Layered
 from imeiset.readers import Keys
-from imeiset.register.details import Details, damaged, fitting, merged
+from imeiset.register.details import NO_DETAILS, Details, damaged, fitting, latest, merged
 from imeiset.sets import ImeiSet
 
 NOTHING: ImeiSet = ImeiSet()
@@ -46,13 +46,13 @@ def packed(members: ImeiSet) -> ImeiSet:
 
 @dataclass(frozen=True, eq=False)
 class LayeredSet:
-    """A frozen set, what was added to it and removed from it since, and its columns: reasons and dates."""
+    """A frozen set, what was added to it and removed from it since, and what it says: see `Details`."""
 
     base: ImeiSet
-    columns: Details = (None, None)
+    columns: Details = NO_DETAILS
     added: ImeiSet = NOTHING
     removed: ImeiSet = NOTHING
-    added_columns: Details = (None, None)
+    added_columns: Details = NO_DETAILS
 
     def __repr__(self) -> str:
         return f"<LayeredSet of {self.count():,} IMEIs>"
@@ -67,7 +67,7 @@ class LayeredSet:
 
     @property
     def has_details(self) -> bool:
-        """Whether some IMEI has a reason or a date."""
+        """Whether some IMEI has a reason, a date or an until."""
         return any([*self.columns, *self.added_columns])
 
     @property
@@ -80,16 +80,18 @@ class LayeredSet:
         gone, again = _shared(self.base, self.removed), _shared(self.base, self.added)
         return len(self.base) - gone + len(self.added) - again
 
-    def changed_by(self, add: ImeiSet, remove: ImeiSet, columns: Details = (None, None)) -> "LayeredSet":
+    def changed_by(self, add: ImeiSet, remove: ImeiSet, columns: Details = NO_DETAILS) -> "LayeredSet":
         """Without `remove`, then with `add`, which has these columns. O(changes so far)."""
         added, removed = followed((self.added, self.removed), (add, remove))
         details = merged(added, (add, columns), (self.added, self.added_columns), union([remove, add]))
         return LayeredSet(self.base, self.columns, added, removed, details)
 
     def united(self, more: "LayeredSet") -> "LayeredSet":
-        """With all IMEIs of another, which is flat; its reasons and dates count where both have some."""
+        """With all IMEIs of another, which is flat; its reasons and dates count where both have some, and the
+        later until."""
         old, base = self.flattened(), union([self.flattened().base, more.base])
-        details = merged(base, (more.base, more.columns), (old.base, old.columns), more.base)
+        columns = (*more.columns[:2], latest((more.base, more.columns[2]), (old.base, old.columns[2])))
+        details = merged(base, (more.base, columns), (old.base, old.columns), more.base)
         return LayeredSet(base, details)
 
     def flattened(self) -> "LayeredSet":
@@ -107,7 +109,7 @@ class LayeredSet:
         return (self.added, self.added_columns), (self.base, self.columns)
 
     def details(self, key: int) -> tuple[str, ...]:
-        """The reasons and the date of a member, '' where there is none."""
+        """The reasons, the date and the until of a member, '' where there is none."""
         keys, at = np.array([key], np.uint64), np.empty(1, np.int64)
         for members, columns in self.layers:
             if len(members):

@@ -1,7 +1,7 @@
 """A register in a snapshot of kind 'register': the grammar of its sections, their writer and reader.
 
     register      JSON in UTF-8, keys sorted, without spaces:
-                  {"layout": 3, "policy": P, "lists": [L, ...], "known": N, "shift": S}
+                  {"layout": 3 or 4, "policy": P, "lists": [L, ...], "known": N, "shift": S}
     P          := {"response_type": 1 to 3, "unlisted": status or null, "malformed": status or null,
                   "precedence": [rule, ...]}; a status is its number
     L          := {"name": text, "status": number, "kind": text, "reason": text}, and of what it holds
@@ -9,16 +9,24 @@
                   "r": [text, ...], "d": [text, ...] the reasons and dates of the exact IMEIs, sorted
                   "pairs": N                         the set of their IMEIs
                   "prefixes": [digits, ...]          of IMSIs, sorted
+                  and in layout 4, where there is some
+                  "owner": text
+                  "u": [text, ...]                   the untils of the exact IMEIs, sorted
+                  "untils": N                        how many pairs have one
     N          := the number of a set, from 0 in the order in which they are written
     N.0 to N.8    the sections of set N, as `_native.payload.SECTIONS` orders them
-    N.r, N.d      for each exact IMEI in order the code of its reasons and of its date: 0 for none, i for text
+    N.r, N.d, N.u for each exact IMEI in order the code of its reasons, date and until: 0 for none, i for text
                   i - 1; of 1, 2 or 4 bytes, as the number of texts needs
     N.s, N.m      uint32 starts and uint64 IMSIs of the pairs: see `Pairs`
+    N.uk, N.um    uint64 keys and IMSIs of the pairs that have an until, and
+    N.ud          int32 days since 1970-01-01: see `Untils`
     spans         uint64: the filter of ranges with stretches of 2**S keys, see `Coverage`
     xI            the irregular identities of list I, sorted, one a line
 
 Sets are numbered list by list: exact, range, tac, pairs. The last is the union of all, "known", unless one of
 the sets is that union. Numbers are little-endian. The same lists and policy give the same bytes.
+
+Layout 4 is written where a list has an owner, an until or kind "block", and layout 3 otherwise.
 """
 
 import json
@@ -34,12 +42,14 @@ from imeiset import irregular, snapshot
 from imeiset.errors import SnapshotBounds, SnapshotVersion
 from imeiset.register.coverage import Coverage
 from imeiset.register.details import Column, code_type, is_date
+from imeiset.register.dumps import dump
 from imeiset.register.imsis import prefix_numbers
 from imeiset.register.kinds import LEVELS
 from imeiset.register.layered import NOTHING, LayeredSet, anew, packed
 from imeiset.register.lists import List, check_prefixes
 from imeiset.register.pairs import LayeredPairs, Pairs
 from imeiset.register.policy import Policy
+from imeiset.register.untils import NO_UNTILS, Untils
 from imeiset.sets import ImeiSet
 
 if TYPE_CHECKING:
@@ -50,7 +60,9 @@ KIND = "register"  # of a snapshot that holds one
 MAX_LISTS = 32  # what fits the sections of a snapshot, all parts counted
 _DESCRIPTION = "register"
 _SECTIONS = tuple(name for name, _ in NOTHING.sections())
-_LAYOUT = 3  # of these; another number is another format
+_LAYOUTS = (3, 4)  # another number is another format
+_COLUMNS = "rdu"  # the letters of `Details`
+_UNTILS = (("uk", "<u8"), ("um", "<u8"), ("ud", "<i4"))  # the arrays of `Untils`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,14 +104,19 @@ class Contents:
         for number, one in enumerate(self.lists):
             about: dict[str, Any] = {"name": one.name, "status": int(one.status), "kind": one.kind}
             about["reason"] = one.reason
+            about |= {"owner": one.owner} if one.owner else {}
             for rule, part in ((rule, one.parts[rule]) for rule in LEVELS if rule in one.parts):
-                kept = {name: column for name, column in zip("rd", part.columns, strict=True) if column}
+                kept = {name: column for name, column in zip(_COLUMNS, part.columns, strict=True) if column}
                 about[rule] = put(part.base, *((name, column.codes) for name, column in kept.items()))
                 for name, column in kept.items():
                     about[name] = column.values
             if one.pairs is not None:
                 pairs = one.pairs.base
-                about["pairs"] = put(pairs.imeis, ("s", pairs.starts), ("m", pairs.imsis))
+                beside = [("s", pairs.starts), ("m", pairs.imsis)]
+                if count := len(pairs.untils.keys):
+                    about["untils"] = count
+                    beside += zip((name for name, _ in _UNTILS), pairs.untils, strict=True)
+                about["pairs"] = put(pairs.imeis, *beside)
             if one.prefixes:
                 about["prefixes"] = sorted(str(prefix)[1:] for prefix in one.prefixes)
             if one.irregular:
@@ -109,7 +126,12 @@ class Contents:
         about = {"known": next(same, None), "shift": self.coverage.shift}
         if about["known"] is None:
             about["known"] = put(self.coverage.imeis)
-        description = {"layout": _LAYOUT, "policy": asdict(self.policy), "lists": described, **about}
+        description = {
+            "layout": _layout_of(self.lists),
+            "policy": asdict(self.policy),
+            "lists": described,
+            **about,
+        }
         sections.append(("spans", self.coverage.spans.data))
         return [(_DESCRIPTION, dump(description)), *sections]
 
@@ -136,9 +158,9 @@ class Contents:
             for part in (one.parts[rule] for rule in LEVELS if rule in one.parts):
                 for column in part.columns:
                     if column and not column.is_sound():
-                        yield f"reasons and dates of list {one.name!r} that are its texts"
-                for date in part.columns[1].values if part.columns[1] else ():
-                    if not is_date(date):
+                        yield f"reasons, dates and untils of list {one.name!r} that are its texts"
+                for column in part.columns[1:]:
+                    if column and not all(map(is_date, column.values)):
                         yield f"dates in list {one.name!r}"
             if any(irregular.normalised(text) != text for text in one.irregular):
                 yield f"irregular identities in list {one.name!r}"
@@ -146,12 +168,22 @@ class Contents:
                 yield f"pairs in order in list {one.name!r}"
 
 
+def _layout_of(lists: Iterable[List]) -> int:
+    """The lowest layout that holds all of flat lists."""
+    for one in lists:
+        untils = (one.exact and one.exact.columns[2]) or (one.pairs and len(one.pairs.base.untils.keys))
+        if one.owner or untils or one.kind == "block":
+            return 4
+    return 3
+
+
 def _read(sections: Mapping[str, bytes | memoryview], path: str) -> tuple[tuple[List, ...], Policy, Coverage]:
     """Raises whatever comes of sections that are something else."""
     about = json.loads(bytes(sections[_DESCRIPTION]))
-    if about["layout"] != _LAYOUT:
+    if about["layout"] not in _LAYOUTS:
         remedy = "build it anew" if about["layout"] in (1, 2) else "update imeiset"
-        raise SnapshotVersion(path, f"register layout {_LAYOUT}", f"{about['layout']}: {remedy}")
+        expected = " or ".join(map(str, _LAYOUTS))
+        raise SnapshotVersion(path, f"register layout {expected}", f"{about['layout']}: {remedy}")
     sets: dict[int, ImeiSet] = {}
 
     def get(n: int) -> ImeiSet:
@@ -170,14 +202,14 @@ def _read(sections: Mapping[str, bytes | memoryview], path: str) -> tuple[tuple[
         if rule not in one:
             return None
         base, found = get(one[rule]), []
-        for name in "rd":
+        for name in _COLUMNS:
             values = one.get(name, []) if rule == "exact" else []
             if type(values) is not list or not all(isinstance(value, str) for value in values):
                 raise ValueError(f"values of {name!r}: expected texts, got others")
             codes = f"{one[rule]}.{name}"
             dtype = code_type(len(values))
             found.append(Column(tuple(values), array(codes, dtype, len(base))) if values else None)
-        return LayeredSet(base, (found[0], found[1]))
+        return LayeredSet(base, (found[0], found[1], found[2]))
 
     lists = []
     for number, one in enumerate(about["lists"]):
@@ -187,16 +219,22 @@ def _read(sections: Mapping[str, bytes | memoryview], path: str) -> tuple[tuple[
         if "pairs" in one:
             imeis, n = get(one["pairs"]), one["pairs"]
             starts = array(f"{n}.s", "<u4", len(imeis) + 1)
-            pairs = LayeredPairs(Pairs(imeis, starts, array(f"{n}.m", "<u8", None)))
+            untils, count = NO_UNTILS, one.get("untils", 0)
+            if count:
+                untils = Untils(*(array(f"{n}.{name}", dtype, count) for name, dtype in _UNTILS))
+            pairs = LayeredPairs(Pairs(imeis, starts, array(f"{n}.m", "<u8", None), untils))
         texts = bytes(sections.get(f"x{number}", b"")).split()
         held: dict[str, Any] = {rule: members(one, rule) for rule in LEVELS}
         held |= {"irregular": frozenset(texts), "pairs": pairs}
         held["prefixes"] = prefix_numbers(one.get("prefixes", ()))
+        held["owner"] = one.get("owner", "")
         lists.append(List(one["name"], one["status"], one["kind"], one["reason"], **held))
     if len({one.name for one in lists}) < len(lists) or len(lists) > MAX_LISTS:
         raise ValueError(f"expected at most {MAX_LISTS} lists of different names, got others")
     for one in lists:
         check_prefixes(one, lists)
+    if about["layout"] != (layout := _layout_of(lists)):
+        raise ValueError(f"layout: expected {layout} for what the lists hold, got {about['layout']}")
     shift = about["shift"]
     if type(shift) is not int or not 0 <= shift < 64:
         raise ValueError(f"shift: expected 0 to 63, got {shift!r}")
@@ -215,8 +253,3 @@ def _rebuilds(members: ImeiSet, made: Callable[[ImeiSet], ImeiSet]) -> bool:
         return False
     pairs = zip(members.sections(), again.sections(), strict=True)
     return all(got == expected for (_, got), (_, expected) in pairs)
-
-
-def dump(value: object) -> bytes:
-    """JSON, the same bytes for the same value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,5 +1,6 @@
 """One list of a register: its status, and what it holds, by rule."""
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -8,21 +9,27 @@ from typing import Any
 import numpy as np
 
 from imeiset.errors import expect_several, mask, mask_imsi, mask_text
+from imeiset.register.dumps import dump
 from imeiset.register.kinds import KINDS, LEVELS, RULES
 from imeiset.register.layered import NOTHING, LayeredSet, packed
-from imeiset.register.pairs import LayeredPairs
+from imeiset.register.pairs import NO_PAIRS, LayeredPairs
 from imeiset.register.policy import EquipmentStatus, status_of
 from imeiset.sets import ImeiSet
+
+_OWNER = 100  # characters
+_ROWS = 1 << 20  # of codes at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class List:
-    """One list of a register, frozen: see `imeiset.register.kinds` for its kinds and rules."""
+    """One list of a register, frozen: see `imeiset.register.kinds` for its kinds and rules. owner: who alone
+    changes it in a store; '' for a list that anybody changes."""
 
     name: str
     status: EquipmentStatus
     kind: str = "imeis"
     reason: str = ""
+    owner: str = ""
     exact: LayeredSet | None = None
     range: LayeredSet | None = None
     tac: LayeredSet | None = None
@@ -39,6 +46,7 @@ class List:
             raise ValueError(f"name: expected 1 to 100 printable characters, got {got}")
         if self.kind not in KINDS:
             raise ValueError(f"kind: expected one of {', '.join(KINDS)}, got {self.kind!r}")
+        expect_owner(self.owner)
 
     @property
     def parts(self) -> dict[str, Any]:
@@ -60,7 +68,9 @@ class List:
         return f"<List {self}>"
 
     def united(self, more: "List") -> "List":
-        """With all that another list holds, too; its reasons and dates count where both have some."""
+        """With all that another list holds, too; its reasons and dates count where both have some, and the
+        later until. Raises ValueError for a list of another owner."""
+        expect_same_owner(self, more)
         mine, held = self.parts, dict[str, Any]()
         for rule, part in more.flattened().parts.items():
             held[RULES[rule].field] = mine[rule].united(part) if rule in mine else part
@@ -84,10 +94,76 @@ class List:
             held["range"] = LayeredSet(packed(held["range"].base))
         return replace(self, **held)
 
+    def digest(self) -> bytes:
+        """The SHA-256 of all that it holds: the same for the same contents, however they came about.
+
+        O(members). Hashed are the length of a text as 8 bytes, that text, and numbers, all little-endian:
+
+            text     JSON in UTF-8, keys sorted, without spaces:
+                     {"name": text, "status": number, "kind": text, "reason": text, "owner": text,
+                      "exact": S, "range": S, "tac": S, "details": [[text, ...], [text, ...], [text, ...]],
+                      "irregular": [text, ...], "prefixes": [digits, ...],
+                      "pairs": S, "pair_count": number, "until_count": number}
+            S        the hexadecimal `ImeiSet.digest` of the set, for pairs that of their IMEIs; that of the
+                     empty set where there is nothing
+            details  the reasons, the dates and the untils of exact IMEIs, each in order
+            numbers  for reasons, then dates, then untils, if there are any: 4 bytes for each exact IMEI in
+                     order, 0 for none, i for text i - 1
+                     for each IMEI that has pairs, in order: 4 bytes, the number of pairs before its own; at
+                     the end the number of all; then 8 bytes for the IMSI of each pair: that of a 1 and its
+                     digits
+                     the pairs that have an until, in order: 8 bytes for each key, 8 for each IMSI, and 4 for
+                     each day, since 1970-01-01
+        """
+        flat = self.flattened()
+        parts = {rule: getattr(flat, rule) or LayeredSet(NOTHING) for rule in LEVELS}
+        pairs = flat.pairs.base if flat.pairs else NO_PAIRS
+        columns = parts["exact"].columns
+        about: dict[str, Any] = {name: getattr(flat, name) for name in ("name", "kind", "reason", "owner")}
+        about |= {rule: part.base.digest() for rule, part in parts.items()}
+        about |= {
+            "status": int(flat.status),
+            "details": [list(column.values) if column else [] for column in columns],
+            "irregular": sorted(text.decode() for text in flat.irregular),
+            "prefixes": sorted(str(prefix)[1:] for prefix in flat.prefixes),
+            "pairs": pairs.imeis.digest(),
+            "pair_count": len(pairs),
+            "until_count": len(pairs.untils.keys),
+        }
+        text = dump(about)
+        whole = hashlib.sha256(len(text).to_bytes(8, "little") + text)
+        for column in filter(None, columns):
+            for at in range(0, len(column.codes), _ROWS):
+                whole.update(column.codes[at : at + _ROWS].astype("<u4").data)
+        starts, imsis, (keys, subscribers, days) = pairs.starts, pairs.imsis, pairs.untils
+        for array, dtype in (
+            (starts, "<u4"),
+            (imsis, "<u8"),
+            (keys, "<u8"),
+            (subscribers, "<u8"),
+            (days, "<i4"),
+        ):
+            whole.update(np.ascontiguousarray(array, dtype).data)
+        return whole.digest()
+
     def sets(self) -> list[ImeiSet]:
         """The IMEIs that its flat parts say something about, but those of ranges."""
         bases = {rule: part.base for rule, part in self.parts.items() if rule != "range"}
         return [base.imeis if rule == "pair" else base for rule, base in bases.items()]
+
+
+def expect_owner(owner: object) -> None:
+    """Raise ValueError for what is not the name of an owner; '' is nobody."""
+    if not (isinstance(owner, str) and len(owner) <= _OWNER and owner.isprintable()):
+        got = mask_text(repr(owner))
+        raise ValueError(f"owner: expected at most {_OWNER} printable characters, got {got}")
+
+
+def expect_same_owner(one: List, more: List) -> None:
+    """Raise ValueError for two lists that are not one owner's."""
+    if one.owner != more.owner:
+        before, got = (repr(owner) if owner else "nobody" for owner in (one.owner, more.owner))
+        raise ValueError(f"list {one.name!r}: expected owner {before} as before, got {got}")
 
 
 class ListMapping(Mapping[str, ImeiSet]):

@@ -1,7 +1,7 @@
 """(IMEI, IMSI) pairs: which IMEI goes with which subscribers."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,7 @@ from imeiset.readers import Keys
 from imeiset.register.details import fitting, places_of
 from imeiset.register.imsis import imsi_numbers
 from imeiset.register.layered import NOTHING, union
+from imeiset.register.untils import NO_DAY, NO_UNTILS, Days, Untils
 from imeiset.sets import ImeiSet
 
 _THIS_PAIR = 2  # of what `Pairing.have` says
@@ -25,19 +26,22 @@ _THIS_PAIR = 2  # of what `Pairing.have` says
 class Pairs:
     """(IMEI, IMSI) pairs: the IMSIs of the IMEI at position i are imsis[starts[i]:starts[i + 1]], ascending.
 
-    12 bytes a pair, and the set of the IMEIs.
+    12 bytes a pair, and the set of the IMEIs; 20 more for a pair that has an until.
     """
 
     imeis: ImeiSet
     starts: NDArray[np.uint32] = field(repr=False)
     imsis: NDArray[np.uint64] = field(repr=False)
+    untils: Untils = field(default=NO_UNTILS, repr=False)
 
     @classmethod
-    def of(cls, keys: Keys, imsis: Keys, *, fresh: bool = False) -> "Pairs":
+    def of(cls, keys: Keys, imsis: Keys, days: Days | None = None, *, fresh: bool = False) -> "Pairs":
         """Of two columns, in any order, repeats allowed; one pass for each byte in which they differ.
 
-        fresh: nobody else needs the arrays, which are sorted in place and kept.
+        days: until when each is listed, see `Untils.of`. fresh: nobody else needs the arrays, which are
+        sorted in place and kept.
         """
+        untils = NO_UNTILS if days is None else Untils.of(keys, imsis, days)
         if len(keys) >= 1 << 32:
             raise OverflowError(f"expected fewer than 2**32 pairs, got {len(keys)}")
         ascending = are_ascending(keys, imsis)
@@ -48,7 +52,8 @@ class Pairs:
             keys, imsis = _cut(keys, n), _cut(imsis, n)
         starts = np.empty(len(keys) + 1, np.uint32)
         n = starts_of(keys, starts)
-        return cls(ImeiSet.from_keys(keys[:n]), _cut(starts, n + 1).astype("<u4", copy=False), imsis)
+        starts = _cut(starts, n + 1).astype("<u4", copy=False)
+        return cls(ImeiSet.from_keys(keys[:n]), starts, imsis, untils)
 
     def __len__(self) -> int:
         return len(self.imsis)
@@ -57,7 +62,9 @@ class Pairs:
         """Whether every IMEI has pairs, in order, of IMSIs as they may be. Reads everything."""
         if self.starts[0] or self.starts[-1] != len(self) or (self.starts[1:] <= self.starts[:-1]).any():
             return False
-        if not are_imsis(self.imsis):
+        if not are_imsis(self.imsis) or not self.untils.is_sound():
+            return False
+        if not self.have(*self.untils[:2]).all():
             return False
         return all(are_ascending(*self.of_imeis(keys)) for keys in self.imeis.chunks())
 
@@ -71,6 +78,10 @@ class Pairs:
         found = np.empty(len(keys), np.uint8)
         Pairing(self.arrays).have(keys, imsis, found)
         return np.equal(found, _THIS_PAIR)
+
+    def until_days(self, keys: Keys, imsis: Keys) -> Days:
+        """Until when pairs are listed: days since 1970-01-01, NO_DAY where there is none, or no such pair."""
+        return self.untils.find(keys, imsis)
 
     def of_imeis(self, keys: Keys) -> tuple[Keys, Keys]:
         """The pairs of some IMEIs, flat: keys, each once for every pair, and IMSIs."""
@@ -107,9 +118,9 @@ class LayeredPairs:
     now: Pairs = field(default=NO_PAIRS)
 
     @classmethod
-    def of(cls, keys: Keys, imsis: Keys) -> "LayeredPairs":
+    def of(cls, keys: Keys, imsis: Keys, days: Days | None = None) -> "LayeredPairs":
         """As `Pairs.of` makes them of arrays that nobody else needs."""
-        return cls(Pairs.of(keys, imsis, fresh=True))
+        return cls(Pairs.of(keys, imsis, days, fresh=True))
 
     @property
     def changed(self) -> bool:
@@ -146,26 +157,44 @@ class LayeredPairs:
             found[rows] = pairs.have(keys[rows], imsis[rows])
         return found
 
-    def changed_by(self, add: tuple[Keys, Keys], remove: tuple[Keys, Keys]) -> "LayeredPairs":
-        """Without the pairs of `remove`, then with those of `add`."""
+    def of_imeis(self, keys: Keys) -> tuple[Keys, Keys]:
+        """The same of all pairs of now: those of IMEIs whose pairs have changed come last."""
+        found = [pairs.of_imeis(keys[rows]) for rows, pairs in self._split(keys)]
+        imeis, imsis = (np.concatenate(side) for side in zip(*found, strict=True))
+        return imeis, imsis
+
+    def until_days(self, keys: Keys, imsis: Keys) -> Days:
+        """Until when pairs are listed: days since 1970-01-01, NO_DAY where there is none, or no such pair."""
+        found = np.full(len(keys), NO_DAY, np.int32)
+        for rows, pairs in self._split(keys):
+            found[rows] = pairs.until_days(keys[rows], imsis[rows])
+        return found
+
+    def changed_by(
+        self, add: tuple[Keys, Keys], remove: tuple[Keys, Keys], days: Days | None = None
+    ) -> "LayeredPairs":
+        """Without the pairs of `remove`, then with those of `add`, which are listed until these days."""
         touched = ImeiSet.from_keys(np.concatenate([add[0], remove[0]]))
         others = self.now.of_imeis((self.touched - touched).to_numpy())
         keys = touched.to_numpy()
-        kept: list[tuple[Keys, Keys]] = [others]
-        gone = Pairs.of(*remove)
+        kept: list[tuple[Keys, Keys, Days]] = [(*others, self.now.until_days(*others))]
+        gone = Pairs.of(np.concatenate([add[0], remove[0]]), np.concatenate([add[1], remove[1]]), fresh=True)
         for rows, pairs in self._split(keys):
             old = pairs.of_imeis(keys[rows])
             stay = ~gone.have(*old)
-            kept.append((old[0][stay], old[1][stay]))
-        kept.append(add)
+            left = old[0][stay], old[1][stay]
+            kept.append((*left, pairs.until_days(*left)))
+        kept.append((*add, np.full(len(add[0]), NO_DAY, np.int32) if days is None else days))
         now = Pairs.of(*(np.concatenate(side) for side in zip(*kept, strict=True)), fresh=True)
         return LayeredPairs(self.base, union([self.touched, touched]), now)
 
     def united(self, more: "LayeredPairs") -> "LayeredPairs":
-        """With all pairs of another, too. O(pairs)."""
-        sides = (one.flattened().base for one in (self, more))
-        columns = (one.of_imeis(one.imeis.to_numpy()) for one in sides)
-        return LayeredPairs.of(*map(np.concatenate, zip(*columns, strict=True)))
+        """With all pairs of another, too; of a pair of both the later until counts. O(pairs)."""
+        one, other = (side.flattened().base for side in (self, more))
+        columns = (some.of_imeis(some.imeis.to_numpy()) for some in (one, other))
+        keys, imsis = (np.concatenate(side) for side in zip(*columns, strict=True))
+        both = Pairs.of(keys, imsis, fresh=True)
+        return LayeredPairs(replace(both, untils=_latest(one, other)))
 
     def flattened(self) -> "LayeredPairs":
         """The same with nothing changed since: a new base. O(pairs)."""
@@ -179,7 +208,22 @@ class LayeredPairs:
         starts, imsis = np.empty(len(imeis) + 1, np.uint32), np.empty(count, np.uint64)
         with fitting("pairs"):
             merge_pairs(base.arrays[1:], now.arrays[1:], *places, starts, imsis)
-        return LayeredPairs(Pairs(imeis, starts.astype("<u4", copy=False), imsis))
+        untils = base.untils
+        left = np.zeros(len(untils.keys), np.uint8)
+        self.touched.contains_keys(untils.keys, left)
+        untils = untils.where(left == 0).with_others(now.untils)
+        return LayeredPairs(Pairs(imeis, starts.astype("<u4", copy=False), imsis, untils))
+
+
+def _latest(one: Pairs, other: Pairs) -> Untils:
+    """The untils of the pairs of both: the later, and none of a pair that either has without one."""
+    rows = []
+    for mine, theirs in ((one, other), (other, one)):
+        keys, imsis, _ = mine.untils
+        there = theirs.have(keys, imsis)
+        again = keys[there], imsis[there]
+        rows += [mine.untils, Untils(*again, theirs.until_days(*again))]
+    return Untils.of(*(np.concatenate(side) for side in zip(*rows, strict=True)))
 
 
 def pair_columns(imeis: object, imsis: object, digits: int = 14) -> tuple[Keys, Keys]:

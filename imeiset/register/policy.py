@@ -29,9 +29,10 @@ class EquipmentStatus(IntEnum):
 _W, _B, _G, _U = EquipmentStatus
 STRENGTH = (_B, _G, _W)  # of statuses: one that is before another decides
 
-Rule = Literal["exact", "range", "tac", "pair", "imsi", "irregular", "malformed", "default"]
-"""What decided: the IMEI itself, a range, a whole TAC, a pair, the IMSI alone, a malformed IMEI that is
-listed as text, or the policy: what is not an IMEI, or what is on no list."""
+Rule = Literal["exact", "range", "tac", "pair", "block", "imsi", "irregular", "malformed", "default"]
+"""What decided: the IMEI itself, a range, a whole TAC, a pair that is let through or locked, a pair that is
+blocked, the IMSI alone, a malformed IMEI that is listed as text, or the policy: what is not an IMEI, or what
+is on no list."""
 
 
 def status_of(what: str, value: Any) -> EquipmentStatus:

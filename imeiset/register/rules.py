@@ -56,7 +56,9 @@ class Rules:
             for rule in kinds.LEVELS
         }
         paired = [(i, one.kind, one.pairs) for i, one in enumerate(lists) if one.pairs is not None]
-        paired.sort(key=lambda entry: entry[1])  # 'exempt' before 'lock'
+        order = {kind: place for place, kind in enumerate(kinds.KINDS)}
+        rank = {i: place for place, i in enumerate(self._by_strength)}
+        paired.sort(key=lambda entry: (order[entry[1]], rank[entry[0]] if entry[1] == "block" else 0))
         prefixes = sorted((prefix, i) for i, one in enumerate(lists) for prefix in one.prefixes)
         fields = {rule: kinds.RULES[rule].field for rule in self.policy.precedence}
         return CheckTables(
@@ -95,7 +97,9 @@ class Rules:
 
     def rule(self, code: int) -> Rule:
         """The word for the rule of a code."""
-        return cast(Rule, _RULES[code >> 16] if code >> 8 else "default")
+        number = (code >> 8 & 0xFF) - 1
+        said = kinds.KINDS[self.lists[number].kind].says if number >= 0 else None
+        return cast(Rule, said or (_RULES[code >> 16] if code >> 8 else "default"))
 
     @staticmethod
     def _details(one: List, key: int | None) -> _Details:

@@ -33,9 +33,9 @@ from imeiset.arrow import speaks
 from imeiset.errors import StoreDamaged, mask_text
 from imeiset.readers import Keys, materialized
 from imeiset.register.details import date_text, reasons_text
+from imeiset.register.dumps import dump
 from imeiset.register.imsis import prefix_numbers
 from imeiset.register.kinds import KINDS, RULES, ListRule
-from imeiset.register.layout import dump
 from imeiset.register.lists import List, tac_set
 from imeiset.register.pairs import Pairs, are_imsis, pair_columns
 from imeiset.sets import ImeiSet

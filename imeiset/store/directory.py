@@ -22,7 +22,7 @@ import xxhash
 
 from imeiset._files import Opened
 from imeiset.errors import StoreDamaged, StoreLocked, StoreMissing, mask_text
-from imeiset.register.layout import dump
+from imeiset.register.dumps import dump
 
 MANIFEST, _LOCK = "current", "lock"
 UNPUBLISHED = ".imeiset-base-"  # how the name of a base begins that is being written

@@ -97,12 +97,12 @@ def _net(changes: Sequence[Change]) -> tuple[ImeiSet, ImeiSet, Any]:
     (keys,), side = _last(changes)
     added = side % 2 == 1
     columns = []
-    for name in ("reason", "date"):
-        texts = [change.about[name] for change in changes]
+    for name in ("reason", "date", "until"):
+        texts = [change.about.get(name, "") for change in changes]
         values = {text: code for code, text in enumerate(["", *sorted({*texts} - {""})])}
         codes = np.array([values[text] for text in texts])[side[added] // 2]
         columns.append(Column.of(values, codes))
-    return ImeiSet.from_keys(keys[added]), ImeiSet.from_keys(keys[~added]), columns
+    return ImeiSet.from_keys(keys[added]), ImeiSet.from_keys(keys[~added]), tuple(columns)
 
 
 def _net_pairs(changes: Sequence[Change]) -> tuple[Any, Any]:

@@ -207,7 +207,7 @@ def test_it_is_the_register_that_the_calls_make(describe, tmp_path):
         (('files = ["tacs.csv"]', 'files = ["tacs.csv"]\nimsi = "ignore"'), "of kind 'imeis' only"),
         (
             ('files = ["tacs.csv"]', 'files = ["tacs.csv"]\ntbcd = true'),
-            "of kind 'imeis' or 'exempt' or 'lock'",
+            "of kind 'imeis' or 'block' or 'exempt' or 'lock'",
         ),
         (('files = ["tacs.csv"]', 'files = ["tacs.csv"]\ntbcd = 1'), "true or false as 'tbcd', got 1"),
         (('files = ["tacs.csv"]', 'files = ["tacs.csv"]\nwhere = "status"'), "COLUMN=VALUE,VALUE as 'where'"),

@@ -62,7 +62,7 @@ def test_equals_a_dict(folder, given, span, columns):
         patch.setattr(details, "_SPAN", span)
         table = read(path, DETAILS)
         for chosen in (None, table.keys % 2 == 0):
-            members, *found = described(table, chosen)
+            members, found = described(table, chosen)
             some = [row for row in given if chosen is None or row[0] % 2 == 0]
             expected = naive(some)
             assert members.to_numpy().tolist() == sorted(expected)

@@ -1,0 +1,92 @@
+"""Until when pairs are listed: of those few that have a last day."""
+
+import datetime
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imeiset._native.pairs import are_ascending
+from imeiset.readers import Keys
+from imeiset.register.details import coded, until_text
+
+Days = NDArray[np.int32]
+"""Days since 1970-01-01, NO_DAY where there is none."""
+
+NO_DAY = -(2**31)
+_EPOCH = datetime.date(1970, 1, 1).toordinal()
+FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # of the years 1 and 9999
+
+
+class Untils(NamedTuple):
+    """The pairs that have a last day, ascending by key and IMSI, and these days."""
+
+    keys: Keys
+    imsis: Keys
+    days: Days
+
+    @classmethod
+    def of(cls, keys: Keys, imsis: Keys, days: Days) -> "Untils":
+        """Of pairs in any order. Of one that comes twice the latest day counts, and none where a row has
+        none: so nobody goes before everybody lets go."""
+        ends = days != NO_DAY
+        if not ends.any():
+            return NO_UNTILS
+        rows = np.flatnonzero(ends)
+        rows = rows[np.lexsort((days[rows], imsis[rows], keys[rows]))]
+        last = np.append((keys[rows[1:]] != keys[rows[:-1]]) | (imsis[rows[1:]] != imsis[rows[:-1]]), True)
+        rows = rows[last]
+        found = cls(keys[rows].astype("<u8"), imsis[rows].astype("<u8"), days[rows].astype("<i4"))
+        if ends.all():
+            return found
+        stay, at = np.ones(len(rows), bool), found._places(keys[~ends], imsis[~ends])
+        stay[at[at >= 0]] = False
+        return found.where(stay)
+
+    def where(self, chosen: NDArray[np.bool_]) -> "Untils":
+        """Some of them."""
+        return self if chosen.all() else Untils(self.keys[chosen], self.imsis[chosen], self.days[chosen])
+
+    def with_others(self, others: "Untils") -> "Untils":
+        """With those of other pairs, too."""
+        if not len(others.keys):
+            return self
+        keys, imsis = (np.concatenate([self[side], others[side]]) for side in (0, 1))
+        return Untils.of(keys, imsis, np.concatenate([self.days, others.days]))
+
+    def find(self, keys: Keys, imsis: Keys) -> Days:
+        """The last days of pairs, NO_DAY for those that have none."""
+        at = self._places(keys, imsis)
+        found = np.full(len(keys), NO_DAY, np.int32)
+        found[at >= 0] = self.days[at[at >= 0]]
+        return found
+
+    def _places(self, keys: Keys, imsis: Keys) -> NDArray[np.int64]:
+        """Where pairs are, -1 for those that are not here. Bisects the pairs of each key."""
+        low, end = (np.searchsorted(self.keys, keys, side) for side in ("left", "right"))
+        past, last = end, max(len(self.keys) - 1, 0)
+        while (open_ := low < end).any():
+            middle = (low + end) // 2
+            less = open_ & (self.imsis[middle.clip(0, last)] < imsis)
+            low, end = np.where(less, middle + 1, low), np.where(open_ & ~less, middle, end)
+        found = low < past
+        found[found] = self.imsis[low[found]] == imsis[found]
+        return np.where(found, low, -1)
+
+    def is_sound(self) -> bool:
+        """Whether they are in order, and their days those of a calendar."""
+        within = ((self.days >= FIRST_DAY) & (self.days <= LAST_DAY)).all()
+        return bool(within) and are_ascending(self.keys, self.imsis)
+
+
+NO_UNTILS = Untils(np.empty(0, "<u8"), np.empty(0, "<u8"), np.empty(0, "<i4"))
+
+
+def given_days(values: Iterable[object] | None, rows: int) -> Days | None:
+    """A column of untils that a caller gives, None for none."""
+    if values is None:
+        return None
+    texts, codes = coded("until", values, until_text, rows)
+    days = [datetime.date.fromisoformat(text).toordinal() - _EPOCH if text else NO_DAY for text in texts]
+    return np.take(np.array(days, np.int32), codes)
