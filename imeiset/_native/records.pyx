@@ -25,7 +25,7 @@ cdef extern from "c/records.h" nogil:
     void record_take_tbcd(scan_taking*, const uint8_t*, int64_t, int64_t, uint64_t*, uint8_t*) noexcept
     void record_take(scan_taking*, const uint8_t*, int64_t, int64_t, bint, int32_t, uint64_t*,
                      uint8_t*) noexcept
-    int32_t record_others(const uint8_t*, int32_t) noexcept
+    bint record_take_all(scan_taking*, uint8_t*, int32_t, int32_t) noexcept
 
 ctypedef fused offset_t:
     int32_t
@@ -49,7 +49,8 @@ def read(const uint8_t[::1] text not None, const offset_t[::1] starts not None,
     cdef uint8_t accept[256]
     cdef const uint8_t* base
     cdef bint cells = delimiter is not None
-    cdef Py_ssize_t i, first, stop, others, n = starts.shape[0]
+    cdef int32_t odd
+    cdef Py_ssize_t i, first, stop, n = starts.shape[0]
     if text.shape[0] > 0x7FFFFFFF:
         raise ValueError(f"expected a text below 2**31 bytes, got {text.shape[0]}")
     spans(text, starts, ends, keys, status, exact=True)
@@ -71,12 +72,15 @@ def read(const uint8_t[::1] text not None, const offset_t[::1] starts not None,
             stop = min(first + 255, n)
             # IMEI_OK: 15 digits with the right check digit. Only the zero of an IMEISV makes it another.
             if restored != 15:
-                others = record_others(&status[first], <int32_t>(stop - first))
-                taking.tally.forms[1] += stop - first - others
-                if not others:
+                odd = 0
+                for i in range(first, stop):
+                    odd += ends[i] - starts[i] != 15
+                if record_take_all(&taking, &status[first], <int32_t>(stop - first), odd):
                     continue
             for i in range(first, stop):
-                if status[i] != IMEI_OK or restored == 15:
+                if status[i] == IMEI_OK and restored != 15:
+                    taking.tally.forms[1] += 1
+                else:
                     record_take(&taking, base, starts[i], ends[i] - starts[i], cells, <int32_t>i, &keys[i],
                                 &status[i])
     return tuple(taking.tally.forms), _noted(&taking.tally.noted[NOTED_LOST_ZERO]), \

@@ -94,8 +94,9 @@ cdef extern from "c/table.h" nogil:
         const int32_t *places
         int32_t *cells
         int64_t *counts
+    enum: TABLE_SHAPES
     struct table_shape:
-        int32_t bytes
+        int32_t bytes, seen
     struct table_shapes:
         table_shape *known
         int64_t learned
@@ -171,6 +172,7 @@ cdef class Scanner:
     cdef const uint8_t[::1] _text
     cdef uint64_t[::1] _marks
     cdef object _rows, _cells, _reasons
+    cdef list _known  # for each shape, the watched cells of its rows
     cdef int32_t[:, ::1] _row_view
     cdef int32_t[:, :, ::1] _cell_view
     cdef uint8_t[::1] _reason_view
@@ -223,20 +225,22 @@ cdef class Scanner:
         self._taking.restored = restored
         self._taking.tbcd = tbcd
         self._taking.delimiter = self._dialect.delimiter
-        self._rows = np.zeros((BATCH_ROWS, 4), np.int32)
-        self._cells = np.zeros((wanted.size, 2, BATCH_ROWS), np.int32)
+        self._rows = np.empty((BATCH_ROWS, 4), np.int32)
+        self._cells = np.empty((wanted.size, 2, BATCH_ROWS), np.int32)
         self._row_view = self._rows
         self._cell_view = self._cells
-        self._reasons = np.zeros(BATCH_ROWS, np.uint8)
+        self._reasons = np.empty(BATCH_ROWS, np.uint8)
         self._reason_view = self._reasons
-        self._parsed = np.zeros(BATCH_ROWS * len(identities), np.uint64)
-        self._parsed_status = np.zeros(BATCH_ROWS * len(identities), np.uint8)
+        self._parsed = np.empty(BATCH_ROWS * len(identities), np.uint64)
+        self._parsed_status = np.empty(BATCH_ROWS * len(identities), np.uint8)
         cdef table_seen* seen = &self._shapes.seen
         seen.n, seen.room = len(watched), BATCH_ROWS if watched else 1
-        self._seen_cells = np.zeros((max(len(watched), 1), 2, seen.room), np.int32)
+        self._known = [()] * TABLE_SHAPES
+        self._seen_cells = np.empty((max(len(watched), 1), 2, seen.room), np.int32)
         self._seen_counts = np.zeros(seen.room, np.int64)
         seen.places = &self._watched[0] if watched else NULL
         seen.cells, seen.counts = &self._seen_cells[0, 0, 0], &self._seen_counts[0]
+        table_forget(&self._shapes)
         self._marks = np.zeros(0, np.uint64)
         self._text = b""
         self._final = True
@@ -313,20 +317,29 @@ cdef class Scanner:
         """For each of the watched columns, its values in rows that `read_keys` accepted since the last call,
         and how many rows have them. To be called before the next chunk."""
         cdef table_seen* seen = &self._shapes.seen
-        cdef int32_t count = seen.count, i
+        cdef int32_t count = seen.count, first = TABLE_SHAPES, i
+        cdef table_shape* shape
         found = []
         for place in range(seen.n):
+            counted = {}
+            for i in range(first):
+                if self._seen_counts[i]:
+                    _count(counted, self._known[i][place], self._seen_counts[i])
             cells = self._seen_cells[place]
-            if count <= SEEN_FEW:  # as with few values, of which most rows have one
-                few = {}
-                for i in range(count):
-                    value = bytes(self._text[cells[0, i] : cells[1, i]])
-                    few[value] = few.get(value, 0) + self._seen_counts[i]
-                found.append(few)
-                continue
-            group, values = self._grouped(cells[0, :count], cells[1, :count])
-            counts = np.bincount(group, self._seen_counts[:count], len(values)).astype(np.int64)
-            found.append(dict(zip(values, counts.tolist(), strict=True)))
+            if count - first <= SEEN_FEW:  # as with few values, of which most rows have one
+                for i in range(first, count):
+                    _count(counted, bytes(self._text[cells[0, i] : cells[1, i]]), self._seen_counts[i])
+            else:
+                group, values = self._grouped(cells[0, first:count], cells[1, first:count])
+                counts = np.bincount(group, self._seen_counts[first:count], len(values)).astype(np.int64)
+                for value, number in zip(values, counts.tolist(), strict=True):
+                    _count(counted, value, number)
+            found.append(counted)
+        for i in range(first):
+            shape = &self._shapes.known[i]
+            if shape.bytes and shape.seen >= first:
+                self._known[i] = tuple([bytes(self._text[one[0, shape.seen] : one[1, shape.seen]])
+                                        for one in self._seen_cells[: seen.n]])
         table_forget(&self._shapes)
         return found
 
@@ -497,6 +510,10 @@ cdef class Scanner:
         self._state.blank = self._state.comments = self._state.continued = 0
         memset(tally, 0, sizeof(self._taking.tally))
         return found
+
+
+cdef _count(dict counted, bytes value, int64_t number):
+    counted[value] = counted.get(value, 0) + number
 
 
 def placeholders(const uint64_t[::1] keys not None, /):

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 
 from .._native.parse import is_valid
 from ..errors import FeedColumn, ImeiError, mask_text
@@ -11,7 +12,7 @@ from ..imei import Imei
 from .formats import CHANGE, DATES, FORMATS, NUMBERS, REASONS, Format, plain, recognise
 from .options import Options
 from .preamble import NOTHING_ABOVE, Preamble, above
-from .sample import Tables, filled, layout_of, tables_of, usual
+from .sample import SAMPLE, Tables, filled, layout_of, tables_of, usual
 from .titles import (
     DAMAGED,
     KNOWN,
@@ -71,10 +72,11 @@ class Dialect:
         return None
 
 
-def sniff(path: str, text: bytes | bytearray, options: Options) -> Dialect:
+def sniff(path: str, text: bytes, options: Options) -> Dialect:
     """The layout of a text that begins like this, and where what is wanted of it stands."""
-    preamble = above(path, text, options)
-    found = _layout_of(path, tables_of(text[preamble.size :]), options)
+    tables = cache(lambda start: tables_of(text[start : start + SAMPLE]))
+    preamble = above(path, text, options, tables)
+    found = _layout_of(path, tables(preamble.size), options)
     return asked(path, placed(replace(found, preamble=preamble)), options)
 
 

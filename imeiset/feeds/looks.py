@@ -16,18 +16,18 @@ from .formats import CHANGE, DATES, REASONS, Polarity, Purpose, plain
 from .identities import cells_of, expect_identities
 from .options import Options
 from .report import Unread
-from .sample import rows_of
+from .sample import SAMPLE, SAMPLE_ROWS, first_lines, rows_of
 from .titles import quoted
 from .watched import FEW, SHORT, WatchedColumn, is_imei
 
-_FIRST = 1 << 16  # bytes of the first rows
-_LINES = 101
 _SAMPLE = 1 << 12  # bytes of a sample of later rows
 _GLANCE = 1 << 9
 _UNKNOWN_FEW = 4  # different words, none of them known, of a column without a title that is watched
 _NAMED = 8  # values that are named
 _SHORTEST = 15  # characters of an IMEI beyond doubt
-_IMEIS = re.compile(r"(?<![0-9])[0-9]{15}(?![0-9])")
+_IMEI = re.compile("[0-9]{15}")
+_IMEIS = re.compile(rb"(?<![0-9])[0-9]{15}(?![0-9])")
+_SHAPES = bytes.maketrans(b"123456789", b"0" * 9)  # lines of one shape have cells of the same lengths
 _LETTER = re.compile(r"[^\W\d_]")
 _SERIAL = re.compile("[0-9]{6}")
 _SERIALS = ("snr", "serial", "serialnumber", "serialno", "sn")
@@ -74,6 +74,7 @@ class Watch:
         self._named: dict[int, Unread] = {}
         self._parts = 0
         self._numbers = 0  # of 15 digits in a row
+        self._short: set[bytes] = set()  # shapes of lines in which no other cell is as long as an IMEI
 
     def move(self, places: Sequence[int], dialect: Dialect) -> None:
         """Of a table, these columns are read from now on, in the order of the layout."""
@@ -81,16 +82,17 @@ class Watch:
             places.index(place): column for place, column in self._columns.items() if place in places
         }
         self.dialect = dialect
+        self._short = set()
 
     # ---- the first rows and samples ----------------------------------------------------------------
 
-    def first(self, text: bytes | bytearray) -> Dialect:
+    def first(self, text: bytes, start: int = 0) -> Dialect:
         """Look at the first rows of a text, and choose the columns to be watched: the layout with these.
 
         Raises FeedColumn for what cannot be what the list is read as.
         """
-        rows = self._rows(text)
-        self._numbers = max((sum(map(bool, map(_IMEIS.fullmatch, row))) for row in rows), default=0)
+        rows = self._rows(first_lines(text[start : start + SAMPLE]))
+        self._numbers = max((sum(map(bool, map(_IMEI.fullmatch, row))) for row in rows), default=0)
         self._expect_phones(rows)
         self._expect_no_subscribers()
         self._expect_own_statuses()
@@ -107,7 +109,7 @@ class Watch:
             elif self._are_days(place, cells):
                 self._name(place, cells, "dates")
         self.dialect = replace(self.dialect, watched=tuple(self._columns))
-        self.sample(text, max(_FIRST, len(text) - _SAMPLE), len(text))
+        self.sample(text, max(start + SAMPLE, len(text) - _SAMPLE), len(text))
         return self.dialect
 
     def sample(self, text: bytes | bytearray, start: int, stop: int) -> None:
@@ -120,28 +122,30 @@ class Watch:
                 continue
             if self._parts & (self._parts - 1):  # most parts: only where numbers are more than at first
                 some = text[begin : min(stop, begin + _GLANCE)]
-                if len(_IMEIS.findall(words.decoded(some))) <= self._numbers * (some.count(b"\n") + 1):
+                if len(_IMEIS.findall(some)) <= self._numbers * (some.count(b"\n") + 1):
                     continue
             self.glance(text[begin : min(stop, begin + _SAMPLE)])
 
     def glance(self, text: bytes | bytearray) -> None:
         """Look at the rows of a text for IMEIs elsewhere."""
+        lines = first_lines(text)[:SAMPLE_ROWS]
+        shapes = {line.translate(_SHAPES) for line in lines}
+        if shapes <= self._short:
+            return
         watched = {column.number - 1 for column in self._columns.values()}
-        for place, cells in self._others(self._rows(text)):
+        longest = 0
+        for place, cells in self._others(self._rows(lines)):
             if place not in watched:
+                longest = max(longest, *map(len, cells), 0)
                 self._look_for_imeis(place, cells)
+        if longest < _SHORTEST and not any(mark in line for line in lines for mark in b'#"'):
+            self._short = shapes
 
-    def _rows(self, text: bytes | bytearray) -> list[list[str]]:
-        """The first rows of a text. Rows of another number of cells are left out."""
-        stop = 0
-        for _ in range(_LINES):
-            if not (end := text.find(b"\n", stop, _FIRST) + 1):
-                break
-            stop = end
-        lines = text[: stop or _FIRST].split(b"\n")
+    def _rows(self, lines: Sequence[bytes]) -> list[list[str]]:
+        """The rows in these lines. Rows of another number of cells are left out."""
         uncommented = [line for line in lines if not line.startswith(b"#")]
         text = b"\n".join(uncommented if any(uncommented) else lines)  # '#1,490154203237518' is a row
-        rows = rows_of(text, self._whole.delimiter.decode())
+        rows = rows_of(text + b"\n", self._whole.delimiter.decode())
         return [row for row in rows if len(row) <= self._whole.most + 1]
 
     def _others(self, rows: Sequence[Sequence[str]]) -> list[tuple[int, list[str]]]:

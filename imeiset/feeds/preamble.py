@@ -2,14 +2,14 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
 from ..errors import FeedColumn
 from .formats import FORMATS, plain
 from .options import Options
-from .sample import DELIMITERS, SAMPLE, Tables, filled, layout_of, rows_of, tables_of, usual
+from .sample import DELIMITERS, Tables, filled, layout_of, rows_of, usual
 from .titles import (
     DAMAGED,
     KNOWN,
@@ -115,17 +115,17 @@ def _heads(line: bytes, below: bytes, column: str | int | None) -> bool:
     return False
 
 
-def above(path: str, text: bytes | bytearray, options: Options) -> Preamble:
+def above(path: str, text: bytes, options: Options, tables: Callable[[int], Tables]) -> Preamble:
     """What is above the header or the first row of a text that begins like this.
 
     Lines that are skipped; then blank lines and comments. Where nothing is said of skipping, also lines above
-    a header that cannot be rows. Raises FeedColumn where they may be.
+    a header that cannot be rows. Raises FeedColumn where they may be. tables: the rows from a byte on.
     """
     start, column = skipped(path, text, options.skip or 0), options.first_column
     size, blank, comments = preamble(text[start:], column, options.irregular == "keep")
     found = Preamble(start + size, blank, comments, options.skip or 0)
     if options.skip is None:
-        more = _above_header(path, text[found.size :], blank + comments, options)
+        more = _above_header(path, text, found.size, blank + comments, options, tables)
         found = Preamble(*map(sum, zip(found, more, strict=True)))
     return found
 
@@ -153,11 +153,13 @@ class _Header(NamedTuple):
     known: bool
 
 
-def _above_header(path: str, text: bytes | bytearray, before: int, options: Options) -> Preamble:
-    """What is above the header, if that is one of the first lines. before: the lines above the text."""
-    lines, header, start = list(islice(io.BytesIO(text), _LINES)), None, 0
+def _above_header(
+    path: str, text: bytes, first: int, before: int, options: Options, tables: Callable[[int], Tables]
+) -> Preamble:
+    """What is above the header, if that is one of the first lines from a byte on. before: the lines above."""
+    lines, header, start = list(islice(io.BytesIO(text[first:]), _LINES)), None, first
     for number, line in enumerate(lines):
-        found = None if _says_nothing(line) else _header(text, number, start, options)
+        found = None if _says_nothing(line) else _header(line, number, start, options, tables)
         if found and (header is None or found.known):
             header = found
         if header and header.known:
@@ -175,7 +177,7 @@ def _above_header(path: str, text: bytes | bytearray, before: int, options: Opti
         got = f"one in line {before + header.number + 1}, and what may be a row above it"
         raise FeedColumn(path, f"{expected} (--skip 0 if they are rows)", got, line=before + doubts[0] + 1)
     blank = sum(not line.strip(_BLANKS) for line in lines[: header.number])
-    return Preamble(header.start, blank, header.number - blank - len(others), len(others))
+    return Preamble(header.start - first, blank, header.number - blank - len(others), len(others))
 
 
 def _says_nothing(line: bytes) -> bool:
@@ -183,23 +185,24 @@ def _says_nothing(line: bytes) -> bool:
     return not line.strip(_BLANKS) or line.startswith(b"#")
 
 
-def _header(text: bytes | bytearray, number: int, start: int, options: Options) -> _Header | None:
+def _header(
+    line: bytes, number: int, start: int, options: Options, tables: Callable[[int], Tables]
+) -> _Header | None:
     """The line at this place as a header. None if it does not name the identity, or has fewer cells than the
     rows below; or if it is not the first, and no cell below that title is like an identity."""
     if number:  # most lines are rows
-        line = text[start : text.find(b"\n", start) + 1 or len(text)]
         if not isinstance(_asked(options), str) and _LONG.search(line):
             return None
         if not any(_named(rows_of(line, one)[0], options)[0] for one in DELIMITERS):
             return None
-    tables = tables_of(text[start : start + SAMPLE])
-    for delimiter, (titles, *rows) in _layouts(tables, options):
+    below = tables(start)
+    for delimiter, (titles, *rows) in _layouts(below, options):
         places, known = _named(titles, options)
         alone = len(titles) == 1
         if not places or (alone and any(one in titles[0] for one in DELIMITERS)):
             continue
         if rows:
-            others = layout_of({one: below for one, (_, *below) in tables.items()})[1] if alone else rows
+            others = layout_of({one: more for one, (_, *more) in below.items()})[1] if alone else rows
             identities = [row[place] for row in rows for place in places if place < len(row)]
             if usual(map(filled, others))[0] > len(titles):
                 continue

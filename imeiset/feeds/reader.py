@@ -23,6 +23,7 @@ from .looks import Watch
 from .options import MAX_LINE, Options
 from .report import FIRST_LINES, WRITTEN, LoadReport, Rejects, RowFlaw, Suspects, reason_of
 from .rows import WANTED, RowScanner
+from .sample import SAMPLE
 from .sources import CHUNK, Source
 from .titles import expect_full
 from .zeros import expect_zeros
@@ -216,7 +217,7 @@ class Reader:
                 last = buffer[stop - 1]
                 whole = stop == len(buffer)
                 if not scanners:
-                    dialect, used = self._begin(path, buffer[start:stop], delta)
+                    dialect, used = self._begin(path, bytes(memoryview(buffer)[start:stop]), delta)
                     header = dialect.header
                     if used == stop - start and whole:
                         raise errors.FeedLimit(
@@ -277,7 +278,7 @@ class Reader:
             show=options.rejects is not None or options.max_rejects is not None,
         )
 
-    def _begin(self, path: str, text: bytearray, delta: bool) -> tuple[Dialect, int]:
+    def _begin(self, path: str, text: bytes, delta: bool) -> tuple[Dialect, int]:
         """The layout of a text that begins like this, and the bytes before the first row of data."""
         report = self.report
         dialect = sniff(path, text, self.options)
@@ -289,22 +290,23 @@ class Reader:
             expect_full(path, dialect.titles, self.options)
         titles = b""
         if dialect.header:
-            header = header_of(path, text[used:], dialect, self.options.max_line)
+            header = header_of(path, text, used, dialect, self.options.max_line)
             titles = header.rstrip(b"\r").lstrip(b"#")
             report.headers += 1
             report.continued += header.count(b"\n")
             used = min(used + len(header) + 1, len(text))
-        self._first_line = text[:used].count(b"\n") + 1
-        dialect = self.look(path, dialect, delta, text[used:])
+        self._first_line = text.count(b"\n", 0, used) + 1
+        dialect = self.look(path, dialect, delta, text, used)
         self.open_rejects(dialect, titles)
         return dialect, used
 
-    def look(self, path: str, dialect: Dialect, delta: bool, text: bytes | bytearray = b"") -> Dialect:
-        """Report the format of a source, and look at its first rows: the layout, with what to watch."""
+    def look(self, path: str, dialect: Dialect, delta: bool, text: bytes = b"", start: int = 0) -> Dialect:
+        """Report the format of a source, and look at its first rows, which start there: the layout, with what
+        to watch."""
         self.report.formats.append(dialect.format.name)
         purpose: Purpose = "delta" if delta else "list"
         self.watch = Watch(path, dialect, self.options, purpose, self._polarity, self.wanted)
-        return self.watch.first(text)
+        return self.watch.first(text, start)
 
     # ---- accounts --------------------------------------------------------------------
 
@@ -401,14 +403,17 @@ class Reader:
         self._output = self._outputs[header]
 
 
-def header_of(path: str, text: bytes | bytearray, dialect: Dialect, max_line: int = MAX_LINE) -> bytes:
-    """The header that a text begins with. Raises FeedLimit for one that is too long."""
+def header_of(path: str, text: bytes, start: int, dialect: Dialect, max_line: int = MAX_LINE) -> bytes:
+    """The header of a text, which starts there. Raises FeedLimit for one that is too long."""
     scanner = Scanner(dialect.delimiter, (0,), max_row=max_line)
-    scanner.feed(text, final=True)
-    scanner.batch()
+    for stop in (start + SAMPLE, len(text)):  # most are short
+        some = text[start:stop]
+        scanner.feed(some, final=stop >= len(text))
+        if scanner.batch():
+            break
     if scanner.rows[0, 3] == RowFlaw.LONG_ROW:
         raise errors.FeedLimit(path, f"a header of at most {max_line} bytes", "a longer one")
-    return bytes(text[: int(scanner.rows[0, 1])])
+    return some[: int(scanner.rows[0, 1])]
 
 
 def _quoted(text: bytes) -> bytes:

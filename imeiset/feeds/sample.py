@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from .words import decoded
@@ -10,7 +10,13 @@ from .words import decoded
 DELIMITERS = ",;\t|"
 Tables = dict[str, list[list[str]]]
 SAMPLE = 1 << 16  # bytes looked at
-_SAMPLE_ROWS = 100
+SAMPLE_ROWS = 100
+
+
+def first_lines(text: bytes | bytearray) -> list[bytes]:
+    """The first lines of a text that are whole, or what there is of one."""
+    lines = bytes(text[:SAMPLE]).split(b"\n", SAMPLE_ROWS + 1)
+    return lines[:-1] or lines
 
 
 def rows_of(text: bytes | bytearray, delimiter: str) -> list[list[str]]:
@@ -39,16 +45,24 @@ def _lines(text: bytes | bytearray) -> list[str]:
 
 
 def _rows(lines: list[str], delimiter: str) -> list[list[str]]:
-    cells = usual(line.count(delimiter) for line in lines[:_SAMPLE_ROWS])[0] or -1
-    given = (
-        f"{line}\n" for line in lines if line[:1] != "#" or line.count(delimiter) == cells or line is lines[0]
-    )
-    return list(islice(filter(None, csv.reader(given, delimiter=delimiter)), _SAMPLE_ROWS))
+    def given() -> Iterator[str]:
+        cells = 0
+        for line in lines:
+            if line[:1] == "#" and line is not lines[0]:
+                cells = cells or usual(one.count(delimiter) for one in lines[:SAMPLE_ROWS])[0] or -1
+                if line.count(delimiter) != cells:
+                    continue
+            yield f"{line}\n"
+
+    return list(islice(filter(None, csv.reader(given(), delimiter=delimiter)), SAMPLE_ROWS))
 
 
 def filled(row: list[str]) -> int:
     """How many cells a row has, without blank ones at its end."""
-    return max((place + 1 for place, cell in enumerate(row) if cell.strip()), default=0)
+    count = len(row)
+    while count and not row[count - 1].strip():
+        count -= 1
+    return count
 
 
 def usual(widths: Iterable[int]) -> tuple[int, int]:

@@ -169,8 +169,9 @@ class Source:
         self._max_bytes, self._max_ratio, self._sheet = max_bytes, max_ratio, sheet
         self._free: SimpleQueue[bytearray | None] = SimpleQueue()
         self._full: SimpleQueue[tuple[bytearray, int, int] | BaseException | None] = SimpleQueue()
+        self._room = HEADROOM + chunk
         for _ in range(_BUFFERS + held):
-            self._free.put(bytearray(HEADROOM + chunk))
+            self._free.put(bytearray())  # made when first needed: most files are short
         self._is_file = size_of(path) is not None
         # A daemon: nothing can interrupt the opening of a FIFO, or a remote file that does not come.
         self._thread = threading.Thread(target=self._work, name=f"read {path}", daemon=True)
@@ -239,9 +240,10 @@ class Source:
         inflate: Read | None = None
         first, total = True, 0
         while (buffer := self._free.get()) is not None:
+            buffer = buffer or bytearray(self._room)
             start, stop = HEADROOM, _fill(buffer, inflate or read)
             if first:
-                head = bytes(buffer[start:stop])
+                head = bytes(memoryview(buffer)[start:stop])
                 inflate = self._unzipped(file) if head.startswith(ZIP) else inflated(self.path, read, head)
                 if inflate:
                     stop = _fill(buffer, inflate)

@@ -89,9 +89,10 @@ def delimiter_of(tables: Tables, column: str | None) -> str:
         hits = [first_row[place] for place in titled_so(first_row, column)]
         whole = [title for title in hits if not any(other in title for other in DELIMITERS)]
         known = any(column is not None or plain(title) in KNOWN for title in whole)
-        cells = len(first_row)  # delimiters may follow at the end of a row
-        alike = sum(filled(row) <= cells <= len(row) for row in below) / len(below) if below else 1
-        return known, bool(hits), bool(whole and alike), alike if hits else 0, len(first_row)
+        cells, alike = len(first_row), 0.0
+        if hits:  # delimiters may follow at the end of a row
+            alike = sum(filled(row) <= cells <= len(row) for row in below) / len(below) if below else 1
+        return known, bool(hits), bool(whole and alike), alike, cells
 
     return max(tables, key=score)
 

@@ -18,6 +18,8 @@ from ..sets import ImeiSet
 from .screener import Codes, Lists, Screener
 
 _BLANK = (ParseStatus.EMPTY, ParseStatus.MISSING)
+_NONE = np.empty(0, np.intp)
+_FEW = 4  # codes
 TOP = 10  # TACs reported
 MAX_COLUMNS = 8  # of IMEIs: with the words, 256 answers
 _RESTORED: dict[LostZeros | None, int] = {"restore": 14, "restore-imeisv": 15}
@@ -234,7 +236,8 @@ class Tally:
         settled = self._settled_rows(columns, lists, places, flaws) if self._policy else 0
         if flaws is not None:
             codes = np.where(flaws, flaws, codes).astype(np.uint8)
-        hits = self.is_hit[codes]
+        by_code = _counted(codes)
+        hits = np.flatnonzero(self.is_hit[codes]) if by_code[self.is_hit].any() else _NONE
         tacs = keys[hits] // np.uint64(10**6)
         by_tac = np.array(np.unique(tacs[tacs < 10**8], return_counts=True), np.uint64)  # a text has none
         by_list = np.bincount(lists[hits] + 1, minlength=len(self._by_list))
@@ -243,7 +246,6 @@ class Tally:
             for suspects, (count, rows) in zip(lost, cells.lost, strict=True):
                 suspects.add(count, path, list(map(line, rows)))
         digits = tuple(map(sum, zip(*(cells.digits for cells in columns), strict=True)))
-        by_code = np.bincount(codes, minlength=256)
         return Screened(codes, by_code, places, by_list, by_tac, settled, understood, digits, lost)
 
     def _decided(
@@ -317,6 +319,16 @@ class Tally:
         malformed = self._settled + named
         rows = int(self._codes.sum())
         return ScreenReport(files, rows, hits, malformed, words, lists, tacs, *self.lost, seconds, skipped)
+
+
+def _counted(codes: Codes) -> NDArray[np.int64]:
+    """How many rows each code has: few codes are counted one by one, without a copy of all as indices."""
+    last = int(codes.max(initial=0))
+    if last > _FEW:
+        return np.bincount(codes, minlength=256)
+    counts = np.zeros(256, np.int64)
+    counts[: last + 1] = [np.count_nonzero(codes == code) for code in range(last + 1)]
+    return counts
 
 
 class FileTally:

@@ -221,7 +221,7 @@ def _begin(path: str, text: bytes, options: Options) -> tuple[Dialect, bytes, in
     expect_identities(path, cells_of(rows, dialect), dialect, options)
     if not dialect.header:
         return dialect, b"", used
-    header = header_of(path, text[used:], dialect)
+    header = header_of(path, text, used, dialect)
     return dialect, header.rstrip(b"\r"), min(used + len(header) + 1, len(text))
 
 

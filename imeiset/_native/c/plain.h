@@ -12,23 +12,6 @@
 
 #define PLAIN_LINE 18 /* bytes: the longest, with its end */
 
-/* Count eight rows by their statuses; false, and nothing is counted, if one is not accepted. line: the first. */
-static inline bool plain_count8(const uint8_t codes[8], struct scan_taking *taking, int32_t line) {
-    const uint8_t *accept = taking->accept;
-    int64_t *statuses = taking->tally.status;
-    uint64_t eight;
-    memcpy(&eight, codes, 8);
-    unsigned refused = !accept[IMEI_OK];
-    for (int k = 0; eight && k < 8; k++) refused |= !accept[codes[k]];
-    if (refused) return false;
-    if (!eight) statuses[IMEI_OK] += 8;
-    for (int k = 0; eight && k < 8; k++) statuses[codes[k]]++;
-    if (UNLIKELY(scan_zero_bytes(eight ^ IMEI_CHECK_DIGIT * SCAN_LOW)))
-        for (int k = 0; k < 8; k++)
-            if (codes[k] == IMEI_CHECK_DIGIT) note(&taking->tally, NOTED_WRONG, line + k);
-    return true;
-}
-
 /* Count one row of so many digits. */
 ALWAYS_INLINE void plain_count(const uint8_t *digits, unsigned count, uint8_t code, uint64_t key,
                                struct scan_tally *tally, int32_t line) {
@@ -40,6 +23,36 @@ ALWAYS_INLINE void plain_count(const uint8_t *digits, unsigned count, uint8_t co
 }
 
 #if SIMD_X86
+/* Count eight rows by their statuses, which are not all IMEI_OK. */
+TARGET_AVX2 NOINLINE bool plain_count_mixed8(uint64_t eight, struct scan_taking *taking, int32_t line) {
+    static const uint8_t kinds[] = {IMEI_OK, IMEI_CHECK_DIGIT, IMEI_CHECK_DIGIT_SPARE, IMEI_NO_CHECK_DIGIT};
+    struct noted_rows *noted = &taking->tally.noted[NOTED_WRONG];
+    uint64_t rows[4], refused = 0;
+    for (int i = 0; i < 4; i++) {
+        rows[i] = scan_zero_bytes(eight ^ kinds[i] * SCAN_LOW);
+        refused |= taking->accept[kinds[i]] ? 0 : rows[i];
+    }
+    if (refused) return false;
+    for (int i = 0; i < 4; i++) taking->tally.status[kinds[i]] += __builtin_popcountll(rows[i]);
+    if (noted->count >= NOTED_LINES) {
+        noted->count += __builtin_popcountll(rows[1]);
+        return true;
+    }
+    for (uint64_t wrong = rows[1]; wrong; wrong &= wrong - 1)
+        note(&taking->tally, NOTED_WRONG, line + __builtin_ctzll(wrong) / 8);
+    return true;
+}
+
+/* Count eight rows by their statuses, which are those of group8_avx2; false, and nothing is counted, if one is not
+ * accepted. line: the first. */
+TARGET_AVX2 ALWAYS_INLINE bool plain_count8(const uint8_t codes[8], struct scan_taking *taking, int32_t line) {
+    uint64_t eight;
+    memcpy(&eight, codes, 8);
+    if (eight || !taking->accept[IMEI_OK]) return plain_count_mixed8(eight, taking, line);
+    taking->tally.status[IMEI_OK] += 8;
+    return true;
+}
+
 /* Whether one of eight keys may be a placeholder, see may_be_placeholder. */
 TARGET_AVX2 ALWAYS_INLINE bool plain_placeholders8(const uint64_t *keys) {
     const __m256 four = _mm256_castsi256_ps(_mm256_loadu_si256((const __m256i *)keys));

@@ -42,11 +42,19 @@ static inline void record_take(struct scan_taking *taking, const uint8_t *text, 
         *key = IMEI_NO_KEY;
 }
 
-/* How many of at most 255 rows are not IMEI_OK: this vectorises. */
-static inline int32_t record_others(const uint8_t *status, int32_t n) {
-    uint8_t others = 0;
-    for (int32_t i = 0; i < n; i++) others += status[i] != IMEI_OK;
-    return others;
+/* Take at most 255 rows if all have a check digit, and fill their cells where it is wrong: this vectorises. */
+static inline bool record_take_all(struct scan_taking *taking, uint8_t *status, int32_t n, int32_t odd) {
+    struct noted_rows *noted = &taking->tally.noted[NOTED_WRONG];
+    uint8_t others = 0, wrong = 0;
+    for (int32_t i = 0; i < n; i++) {
+        others += status[i] != IMEI_OK && status[i] != IMEI_CHECK_DIGIT && status[i] != IMEI_CHECK_DIGIT_SPARE;
+        wrong += status[i] == IMEI_CHECK_DIGIT;
+    }
+    if (others || (wrong && (odd || noted->count < NOTED_LINES))) return false;
+    noted->count += wrong;
+    taking->tally.forms[1] += n;
+    memset(status, IMEI_OK, (size_t)n);
+    return true;
 }
 
 #endif

@@ -26,7 +26,8 @@ struct table_shape {
     int32_t seen;               /* the row that was looked at, among those seen */
 };
 
-/* The watched cells of accepted rows: those of rows that were looked at, and how many rows have the same. */
+/* The watched cells of accepted rows: those of rows that were looked at, and how many rows have the same. The first
+ * are those of the shapes that were known before, each in its place. */
 struct table_seen {
     int32_t n, room, count;
     const int32_t *places; /* n, among the wanted */
@@ -114,10 +115,13 @@ static struct table_shape *table_learn(struct table_shapes *shapes, const uint8_
     return shape;
 }
 
-/* Forget the rows that were seen, and the shapes that count them. */
+/* Forget the rows that were seen, and count those of each shape anew. */
 static void table_forget(struct table_shapes *shapes) {
-    shapes->seen.count = 0;
-    for (int32_t i = 0; shapes->seen.n && i < TABLE_SHAPES; i++) shapes->known[i].bytes = 0;
+    for (int32_t i = 0; shapes->seen.n && i < TABLE_SHAPES; i++) {
+        shapes->known[i].seen = i;
+        shapes->seen.counts[i] = 0;
+    }
+    shapes->seen.count = shapes->seen.n ? TABLE_SHAPES : 0;
 }
 
 /* The next rows, from state->position on: the keys of accepted rows, at most `capacity`, and the first
