@@ -265,6 +265,10 @@ class Equipment:
                     _, status, name = max(hits)
                     return status, name, "imsi", ""
             if rule == "pair":
+                for status in (B, G, W):
+                    for name, one in self.lists.items():
+                        if (one["kind"], one["status"]) == ("block", status) and (key, imsi) in one["pairs"]:
+                            return status, name, "block", ""
                 for kind in ("exempt", "lock"):
                     for name, one in self.lists.items():
                         mine = {subscriber for imei, subscriber in one["pairs"] if imei == key}

@@ -513,11 +513,13 @@ def registers(draw):
         register.add_tacs(name, [f"{tac:08}" for tac in mine["tac"]], status=status)
         mine["texts"] = draw(st.sets(st.sampled_from([b"DEAD", b"62#1", b"123"])))
         register.add(name, ImeiSet.from_keys([], irregular=mine["texts"]), status=status)
-    for n, kind in enumerate(draw(st.lists(st.sampled_from(["exempt", "lock"]), max_size=3))):
+    for n, kind in enumerate(draw(st.lists(st.sampled_from(["block", "exempt", "lock"]), max_size=4))):
         name = f"pairs {n}"
-        mine = twin.list(name, W if kind == "exempt" else B, kind)
+        status = W if kind == "exempt" else draw(st.sampled_from([W, B, G]))
+        mine = twin.list(name, status, kind)
         mine["pairs"] = set(draw(st.lists(st.tuples(KEYS, IMSIS.filter(bool)), max_size=5)))
-        getattr(register, kind)(name, [key for key, _ in mine["pairs"]], [imsi for _, imsi in mine["pairs"]])
+        columns = [[pair[side] for pair in mine["pairs"]] for side in (0, 1)]
+        getattr(register, kind)(name, *columns, **({} if kind == "exempt" else {"status": status}))
     left = draw(st.lists(st.sampled_from(PREFIXES), unique=True, max_size=4))
     for n, prefix in enumerate(left):
         status = (W, B, G)[n % 3]

@@ -86,6 +86,7 @@ def _show_register(register: "Register | Store", name: str, as_json: bool) -> No
             "status": one.status.name.lower(),
             "kind": one.kind,
             "reason": one.reason,
+            "owner": one.owner,
             "counts": one.counts(),
         }
         for one in register.lists
@@ -117,7 +118,8 @@ def _show_register(register: "Register | Store", name: str, as_json: bool) -> No
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for one in lists:
         held = ", ".join(f"{count:,} by {rule}" for rule, count in one["counts"].items()) or "nothing"
-        table.add_row(printable(one["name"]), one["status"], one["kind"], held, printable(one["reason"]))
+        about = (one["name"], one["status"], one["kind"], held, one["reason"], one["owner"])
+        table.add_row(*map(printable, about))
     Console(markup=False, emoji=False, highlight=False).print(table)
 
 

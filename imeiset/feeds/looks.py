@@ -273,7 +273,7 @@ class Watch:
                     "one column of IMSIs: a row for each pair"
                     if pairs
                     else "a list of phones alone: --imsi ignore takes them for any subscriber; lists of kind "
-                    "'exempt' and 'lock' in a register take pairs"
+                    "'block', 'exempt' and 'lock' in a register take pairs"
                 )
                 raise FeedColumn(self.path, expected, f"{self._named_as(place)} of subscribers")
 

@@ -208,8 +208,13 @@ class Places:
         said = coded("reasons", reasons, reasons_text, rows)
         begun = coded("dates", dates, date_text, rows)
         ended = coded("until", untils, until_text, rows)
-        expect_in_order(begun, ended)
-        return self.column(*said, "all"), self.column(*begun, "first"), self.column(*ended, "last")
+        if begun and ended:
+            expect_in_order(begun, ended)
+        return (
+            said and self.column(*said, "all"),
+            begun and self.column(*begun, "first"),
+            ended and self.column(*ended, "last"),
+        )
 
 
 class Coded(NamedTuple):
@@ -219,11 +224,13 @@ class Coded(NamedTuple):
     codes: NDArray[Any]
 
 
-def coded(what: str, values: Iterable[object] | None, form: Callable[[object], str], rows: int) -> Coded:
-    """Any column that a caller gives, of so many rows; None is one of none. form: the normal form of a value,
-    made once of each."""
+def coded(
+    what: str, values: Iterable[object] | None, form: Callable[[object], str], rows: int
+) -> Coded | None:
+    """A column that a caller gives, of so many rows; None for none. form: the normal form of a value, made
+    once of each."""
     if values is None:
-        return Coded([""], np.zeros(rows, np.int32))
+        return None
     expect_several(what, values)
     expect_ordered(what, values)
     texts = {"": 0}
@@ -245,8 +252,6 @@ def coded(what: str, values: Iterable[object] | None, form: Callable[[object], s
 
 def expect_in_order(dates: Coded, untils: Coded) -> None:
     """Raise ValueError for the first row whose until is before its date."""
-    if len(untils.texts) == 1 or len(dates.texts) == 1:
-        return
     place = {text: number for number, text in enumerate(sorted({*dates.texts, *untils.texts}))}  # "" is 0
     begin, end = (np.array([place[text] for text in one.texts])[one.codes] for one in (dates, untils))
     wrong = np.flatnonzero((end > 0) & (end < begin))

@@ -58,7 +58,8 @@ class Policy:
         What an input gets that is not an IMEI; a malformed IMSI then counts as not given. None raises.
     precedence : tuple of str
         The rules 'imsi', 'pair', 'exact', 'range' and 'tac', the strongest first. The first rule by which any
-        list says something decides: all lists count that say something by it, and no others.
+        list says something decides: all lists count that say something by it, and no others. By 'pair' the
+        first list does, of kind 'block' before 'exempt' before 'lock'.
 
     Raises
     ------

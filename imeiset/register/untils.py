@@ -1,8 +1,8 @@
 """Until when pairs are listed: of those few that have a last day."""
 
 import datetime
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,8 +85,11 @@ NO_UNTILS = Untils(np.empty(0, "<u8"), np.empty(0, "<u8"), np.empty(0, "<i4"))
 
 def given_days(values: Iterable[object] | None, rows: int) -> Days | None:
     """A column of untils that a caller gives, None for none."""
-    if values is None:
-        return None
-    texts, codes = coded("until", values, until_text, rows)
+    given = coded("until", values, until_text, rows)
+    return None if given is None else days_of(*given)
+
+
+def days_of(texts: Sequence[str], codes: NDArray[Any]) -> Days:
+    """The days of rows, by the numbers of their dates; '' is none."""
     days = [datetime.date.fromisoformat(text).toordinal() - _EPOCH if text else NO_DAY for text in texts]
     return np.take(np.array(days, np.int32), codes)
