@@ -114,6 +114,9 @@ def _table(report: "ScreenReport") -> "Table":
             table.add_row(
                 "lost zeros", f"{suspects.count:,}", f"{note}: {places_of(suspects)}", style="yellow"
             )
+    if report.without_imeis:
+        names = printable(", ".join(report.without_imeis[:3]))
+        table.add_row("files without an IMEI", f"{len(report.without_imeis):,}", names, style="yellow")
     if report.skipped:
         table.add_row("files skipped", f"{len(report.skipped):,}", printable(", ".join(report.skipped[:3])))
     for place, (tac, count) in enumerate(report.tacs.items()):

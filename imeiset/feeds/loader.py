@@ -296,3 +296,4 @@ def _blocks(
                     progress(done + position, total)
                 yield block
         done += position
+    reader.zeros.expect_together()

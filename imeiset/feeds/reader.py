@@ -26,7 +26,7 @@ from .rows import WANTED, RowScanner
 from .sample import SAMPLE
 from .sources import CHUNK, Source
 from .titles import expect_full
-from .zeros import expect_zeros
+from .zeros import Zeros
 
 MAX_RETURNS = 16  # CRs inside a row; one with more hides rows, which must not be lost as one
 MAX_STATUSES = 100  # that a report names
@@ -97,6 +97,7 @@ class Reader:
         self._first_line = 1
         self._short, self._wrong, self._ranges = Suspects(), Suspects(), Suspects()  # of the source at hand
         self.members: list[str] = []  # what is within archives
+        self.zeros = Zeros(options.lost_zeros)
 
     def __enter__(self) -> "Reader":
         if self.options.rejects is not None:  # so that what cannot be written fails first
@@ -158,7 +159,7 @@ class Reader:
         report, handling = self.report, self.options.lost_zeros
         forms = [count - before.forms[digits] for digits, count in report.forms.items()]
         forms[0] += self._ranges.count
-        expect_zeros(path, forms, self._short, self._wrong, handling)
+        self.zeros.expect(path, forms, self._short, self._wrong)
         found = {"lost_zeros": self._short}
         if handling == "restore-imeisv" or forms[2] > forms[1]:
             found["lost_zeros_imeisv"] = self._wrong

@@ -83,8 +83,8 @@ def screen(
     Raises
     ------
     FeedError, SnapshotError
-        A kind of it says what is wrong with an input or the list. Nothing is published then. A file in which
-        no row is an IMEI is a `FeedRejects`.
+        A kind of it says what is wrong with an input or the list. Nothing is published then. No row of any
+        file that is an IMEI is a `FeedRejects`.
     ImeisetError
         `ExtraMissing`: Parquet needs pyarrow.
     OSError
@@ -121,7 +121,7 @@ def screen(
         raise ValueError(f"expected an output beside what is read, got {os.fspath(output)!r}, which is one")
     if output is not None:
         expect_format(output)
-    tally = Tally(Screener(listed))
+    tally = Tally(Screener(listed), lost_zeros)
     if tally.keeps_texts:  # a first line '#62' may be one of them
         options = replace(options, irregular="keep")
     to_table = output is not None and is_table(os.fspath(output))
@@ -140,11 +140,15 @@ def screen(
                     else TextScreen(tally, file, only_hits, options)
                 )
                 stack.callback(engines[table].close)
-            with closing(engines[table].read(name)) as positions:
-                for position in positions:
-                    if progress:
-                        progress(done + position, total)
+            try:
+                with closing(engines[table].read(name)) as positions:
+                    for position in positions:
+                        if progress:
+                            progress(done + position, total)
+            except FeedEmpty as error:
+                tally.miss(name, error)
             done += size_of(name) or 0
+        tally.end()
     return tally.report(files, skipped, time.perf_counter() - started)
 
 

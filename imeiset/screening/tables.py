@@ -88,7 +88,7 @@ class TableScreen:
 
     def read(self, path: str) -> Generator[int, None, None]:
         """Screen a file; yields about the bytes of it that were read."""
-        file = FileTally(self._tally, path, self._options.lost_zeros)
+        file = FileTally(self._tally, path)
         self._integers = False
         try:
             batches = self._parquet(path) if holds_table(path) else self._text(path)

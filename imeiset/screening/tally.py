@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from .. import columns, readers
 from .._native import records
-from ..errors import FeedEmpty, FeedRejects, ParseStatus
+from ..errors import FeedEmpty, FeedError, FeedRejects, ParseStatus
 from ..feeds.options import LostZeros, Options
 from ..feeds.report import FIRST_LINES, RowFlaw, Suspects
-from ..feeds.zeros import expect_zeros
+from ..feeds.zeros import Zeros
 from ..sets import ImeiSet
 from .screener import Codes, Lists, Screener
 
@@ -53,6 +53,8 @@ class ScreenReport:
         How long it took.
     skipped : list of str
         Files of a directory whose names are not those of records.
+    without_imeis : list of str
+        Files of several in which no row is an IMEI. Their rows are counted.
 
     Examples
     --------
@@ -74,6 +76,7 @@ class ScreenReport:
     lost_zeros_imeisv: Suspects = field(default_factory=Suspects)
     seconds: float = 0.0
     skipped: list[str] = field(default_factory=list)
+    without_imeis: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:
         """The report as one JSON object.
@@ -195,7 +198,7 @@ class Screened(NamedTuple):
 class Tally:
     """Screens batches of parsed rows by what a list is when this is made, and counts what was found."""
 
-    def __init__(self, screener: Screener) -> None:
+    def __init__(self, screener: Screener, handling: LostZeros | None = None) -> None:
         self._screener = screener.now()
         self._lists = self._screener.lists
         held = self._screener.list
@@ -221,6 +224,9 @@ class Tally:
         self._pending = 0
         self._settled = 0
         self.lost = (Suspects(), Suspects())
+        self.handling, self.zeros = handling, Zeros(handling)
+        self.understood = False  # whether a row of any file has an IMEI
+        self._without: dict[str, FeedError] = {}
 
     def screened(
         self,
@@ -304,6 +310,16 @@ class Tally:
         self._by_tac = [np.array([kept, np.bincount(place, weights=numbers)], np.uint64)]
         self._pending = 0
 
+    def miss(self, path: str, error: FeedError) -> None:
+        """A file has no IMEI, which is an error if none has one."""
+        self._without.setdefault(path, error)
+
+    def end(self) -> None:
+        """Raise the kind of FeedError that says why the files may not be screened as they are."""
+        if self._without and not self.understood:
+            raise next(iter(self._without.values()))
+        self.zeros.expect_together()
+
     def report(self, files: list[str], skipped: list[str], seconds: float) -> ScreenReport:
         """What was counted."""
         tacs: dict[str, int] = {}
@@ -318,7 +334,10 @@ class Tally:
         named = sum(count for word, count in words.items() if word.startswith("malformed: "))
         malformed = self._settled + named
         rows = int(self._codes.sum())
-        return ScreenReport(files, rows, hits, malformed, words, lists, tacs, *self.lost, seconds, skipped)
+        without = [*self._without]
+        return ScreenReport(
+            files, rows, hits, malformed, words, lists, tacs, *self.lost, seconds, skipped, without
+        )
 
 
 def _counted(codes: Codes) -> NDArray[np.int64]:
@@ -334,8 +353,8 @@ def _counted(codes: Codes) -> NDArray[np.int64]:
 class FileTally:
     """What was found in one file, which may have to be refused."""
 
-    def __init__(self, tally: Tally, path: str, zeros: LostZeros | None) -> None:
-        self._tally, self._path, self._zeros = tally, path, zeros
+    def __init__(self, tally: Tally, path: str) -> None:
+        self._tally, self._path = tally, path
         self._codes = np.zeros(256, np.int64)
         self._digits = np.zeros(3, np.int64)
         self._lost = (Suspects(), Suspects())
@@ -360,12 +379,15 @@ class FileTally:
                 f"{self._codes[code]:,} {self._tally.words[code]}"
                 for code in np.flatnonzero(self._codes).tolist()
             )
-            raise FeedRejects(self._path, "IMEIs", f"none in {rows:,} rows: {said}")
+            self._tally.miss(self._path, FeedRejects(self._path, "IMEIs", f"none in {rows:,} rows: {said}"))
+        self._tally.understood |= self._understood
         restoring = "--digits 15" if integers else "--lost-zeros restore"
-        expect_zeros(self._path, self._digits.tolist(), *self._lost, self._zeros, restoring=restoring)
+        self._tally.zeros.expect(self._path, self._digits.tolist(), *self._lost, restoring=restoring)
         _, imeis, imeisvs = self._digits.tolist()
         self._name(0)
-        if self._zeros == "restore-imeisv" or imeisvs > imeis:  # other wrong check digits are no such sign
+        if (
+            self._tally.handling == "restore-imeisv" or imeisvs > imeis
+        ):  # other wrong check digits are no such sign
             self._name(1)
 
     def _name(self, kind: int) -> None:

@@ -114,10 +114,11 @@ class TextScreen:
         """Screen a file; yields the bytes of it that were read."""
         with Source(path, sheet=self._options.sheet) as source:
             records = Records(source, self._options)
-            self._start(path, records.dialect, records.title)
-            file = FileTally(self._tally, path, self._options.lost_zeros)
+            if records.dialect.header:
+                self._start(path, records.dialect, records.title)
+            file = FileTally(self._tally, path)
             screen = partial(self._screen, path, records.dialect)
-            with closing(in_order(screen, self._whole(path, records.batches()))) as screened:
+            with closing(in_order(screen, self._whole(path, records))) as screened:
                 for out, found, position in screened:
                     file.add(found)
                     if self._output:
@@ -126,9 +127,11 @@ class TextScreen:
             file.end(records.dialect.header)
             yield source.position
 
-    def _whole(self, path: str, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def _whole(self, path: str, records: Records) -> Iterator[Batch]:
         """The batches, whose rows can be written."""
-        for batch in batches:
+        for batch in records.batches():
+            if not records.dialect.header:  # a file of comments is like no other
+                self._start(path, records.dialect, b"")
             if self._output and batch.flaws is not None and (batch.flaws == RowFlaw.LONG_ROW).any():
                 raise FeedLimit(path, f"rows of at most {MAX_LINE} bytes", "a longer one")
             yield batch

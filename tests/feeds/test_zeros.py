@@ -129,3 +129,48 @@ def test_ranges_of_imeisvs(tmp_path):
         tmp_path, [(low[1:], high[1:]) for low, high in zip(IMEISVS[::2], IMEISVS[1::2], strict=True)]
     )
     assert load(lost, lost_zeros="restore-imeisv").set == wanted
+
+
+def shared(tmp_path, texts, each, name="part"):
+    """Files of so many texts each."""
+    parts = (texts[at : at + each] for at in range(0, len(texts), each))
+    return [write(tmp_path, part, f"{name}{at:03}") for at, part in enumerate(parts)]
+
+
+@pytest.mark.parametrize(
+    ("suspects", "others", "refused"), [(9, 0, False), (10, 0, True), (10, 10, True), (10, 11, False)]
+)
+@pytest.mark.parametrize("each", [1, 3, 9])
+def test_small_files_are_judged_together(tmp_path, suspects, others, refused, each):
+    texts = [*(text[1:] for text in LOST[:suspects]), *map(body, range(others))]
+    paths = shared(tmp_path, texts, each)
+    if refused:
+        of = f"{suspects} of {suspects + others} rows of 14"
+        pattern = rf"part000, line 2: .*--lost-zeros restore.*{of} .* in \d+ files"
+        with pytest.raises(FeedLostZeros, match=pattern):
+            load(paths)
+    else:
+        assert load(paths).report.lost_zeros.count == suspects
+    assert load(paths, lost_zeros="keep").set == ImeiSet(texts)
+    whole = write(tmp_path, [A], "whole")
+    if others == 0:  # otherwise a file has no IMEIs then
+        assert load([whole, *paths], lost_zeros="restore").set == ImeiSet([A, *LOST[:suspects]])
+
+
+def test_a_file_that_was_judged_says_nothing_of_small_ones(tmp_path):
+    """Of many genuine rows in one file, the others are no less suspect; and the other way round."""
+    genuine = write(tmp_path, map(body, range(20)), "genuine")
+    with pytest.raises(FeedLostZeros, match=r"12 of 12 rows of 14 .* in 4 files"):
+        load([genuine, *shared(tmp_path, [text[1:] for text in LOST[:12]], 3)])
+    by_chance = [LOST[0][1:], *map(body, range(9))]
+    files = [path for n in range(40) for path in shared(tmp_path, by_chance, 1, f"{n}-")]
+    assert load(files).report.lost_zeros.count == 40  # a tenth, as of any rows
+
+
+def test_small_files_of_imeisvs_are_judged_together(tmp_path):
+    short = [text[1:] for text in IMEISVS if text[15] not in (check_digit(text[1:15]), "0")][:12]
+    whole = [f"3520990017614{n:03}" for n in range(48)]
+    paths = [write(tmp_path, [*whole[n * 4 : n * 4 + 4], short[n]], f"part{n:02}") for n in range(12)]
+    with pytest.raises(FeedLostZeros, match=r"restore-imeisv.*12 of 12 rows of 15 digits.* in 12 files"):
+        load(paths)
+    assert load(paths, lost_zeros="restore-imeisv").report.lost_zeros_imeisv.count == 12

@@ -196,7 +196,8 @@ def test_directories_of_compressed_files(tmp_path, packed):
     (here / f"2.{suffix}").write_bytes(pack(b"\xef\xbb\xbf" + table()))
     (here / f"3.CSV.{suffix.upper()}").write_bytes(pack(table()))
     (here / "4.csv").write_bytes(table())
-    report = screen(here, LISTED, output=tmp_path / "out.csv")
+    # The same phone of 14 digits in all of them may have lost a zero.
+    report = screen(here, LISTED, output=tmp_path / "out.csv", lost_zeros="keep")
     assert [row[3] for row in rows(tmp_path / "out.csv")] == ["status", *WORDS * 4]
     assert report.rows == 4 * len(WORDS)
     cut = pack(table(VALUES * 200))[:-30]
