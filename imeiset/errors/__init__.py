@@ -413,6 +413,10 @@ class StoreShrunk(StoreError):
     """A new base in which a list is much smaller. Pass `force=True` if that is right."""
 
 
+class StoreOwner(StoreError):
+    """A change of a list by somebody else than its owner. Set `by`, or `feed`, if it is the owner's."""
+
+
 class StoreInDoubt(StoreError):
     """The disk failed when a change was to be made durable. Reopen the store to see whether it was."""
 

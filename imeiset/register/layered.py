@@ -80,6 +80,12 @@ class LayeredSet:
         gone, again = _shared(self.base, self.removed), _shared(self.base, self.added)
         return len(self.base) - gone + len(self.added) - again
 
+    def have(self, keys: Keys) -> NDArray[np.bool_]:
+        """Which keys are members: bool[n]."""
+        found = np.empty(len(keys), np.uint8)
+        self.part.contains(keys, found)
+        return found.view(np.bool_)
+
     def changed_by(self, add: ImeiSet, remove: ImeiSet, columns: Details = NO_DETAILS) -> "LayeredSet":
         """Without `remove`, then with `add`, which has these columns. O(changes so far)."""
         added, removed = followed((self.added, self.removed), (add, remove))

@@ -135,10 +135,17 @@ class Contents:
         sections.append(("spans", self.coverage.spans.data))
         return [(_DESCRIPTION, dump(description)), *sections]
 
-    def save(self, path: str | os.PathLike[str], *, generation: int = 0) -> None:
-        """See `Register.save`."""
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        generation: int = 0,
+        beside: Iterable[tuple[str, "ReadableBuffer"]] = (),
+    ) -> None:
+        """See `Register.save`. beside: other sections, of a store."""
         count = sum(len(one.exact.base) for one in self.lists if one.exact is not None)
-        snapshot.write(path, KIND, self.sections(), count=count, generation=generation)
+        sections = [*self.sections(), *beside]
+        snapshot.write(path, KIND, sections, count=count, generation=generation)
 
     def expect_sound(self, path: str) -> None:
         """Raise SnapshotBounds if anything is not as its writer makes it. Reads everything."""

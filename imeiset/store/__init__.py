@@ -1,7 +1,7 @@
 """Stores: a directory whose register changes while it serves."""
 
 from imeiset.store.changes import Delta
-from imeiset.store.status import Status
+from imeiset.store.status import FeedStatus, ListStatus, Status
 from imeiset.store.store import Store
 
-__all__ = ["Delta", "Status", "Store"]
+__all__ = ["Delta", "FeedStatus", "ListStatus", "Status", "Store"]

@@ -1,44 +1,22 @@
-"""What changes of the lists of a store are, and how the journal has them: the payload of a record.
+"""What changes of a list of a store, as a caller gives it and as the journal has it: see `payload`."""
 
-    payload  := size text number*
-    size     := 8 bytes: how long the text is
-    text     := JSON in UTF-8, filled up with spaces to a multiple of 8 bytes: [change, ...]
-    change   := {"add": A, "date": D, "list": L, "reason": R, "remove": A, "rule": U}, without spaces
-    number   := 8 bytes
-
-All numbers are little-endian. L is the name of a list and U a rule of its kind; R is reasons with "|" between
-them, D "2024-02-29", and both are "" where there are none. A is how many rows are added or removed. Then come
-the columns of these rows, first of the added, then of the removed, of one change after another:
-
-    exact       keys, ascending, each once
-    range, tac  the first keys of runs, ascending; the last keys
-    pair        keys and IMSIs, ascending by both; an IMSI is the number of a 1 and its digits
-    irregular   none: A is the texts themselves, in order
-    imsi        none: A is the digits of the prefixes, in order
-
-Of one change, the removals come before the additions.
-"""
-
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imeiset import columns, irregular
 from imeiset.arrow import speaks
-from imeiset.errors import StoreDamaged, mask_text
+from imeiset.errors import mask_text
 from imeiset.readers import Keys, materialized
 from imeiset.register.details import date_text, reasons_text
-from imeiset.register.dumps import dump
 from imeiset.register.imsis import prefix_numbers
 from imeiset.register.kinds import KINDS, RULES, ListRule
 from imeiset.register.lists import List, tac_set
-from imeiset.register.pairs import Pairs, are_imsis, pair_columns
+from imeiset.register.pairs import Pairs, pair_columns
 from imeiset.sets import ImeiSet
+from imeiset.store.payload import HELD_RULES, Change, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +35,14 @@ class Delta:
         Of all exact IMEIs that are added, as `Register.add` takes them.
     digits
         14 for integers that are keys, 15 for such as have the check digit.
+    until
+        The last day on which the exact IMEIs or pairs that are added count; `Store.expire` takes them off the
+        list after it. None: they stay.
+    by
+        Who says so: at most 200 characters. A list with an owner takes changes by its owner alone. None: the
+        feed that the delta is applied for.
+    ref
+        What says so, such as a ticket or a file: at most 200 characters.
 
     Notes
     -----
@@ -75,9 +61,9 @@ class Delta:
     --------
     >>> from imeiset import Delta
     >>> Delta("stolen", add=["356938035643809"], remove=["490154203237518"], reason="lost")
-    Delta(list='stolen', rule=None, reason='lost', date=None)
+    Delta(list='stolen', rule=None, reason='lost', date=None, until=None, by=None, ref=None)
     >>> Delta("models", rule="tac", add=["35693803"])
-    Delta(list='models', rule='tac', reason=None, date=None)
+    Delta(list='models', rule='tac', reason=None, date=None, until=None, by=None, ref=None)
     """
 
     list: str
@@ -87,6 +73,9 @@ class Delta:
     reason: str | None = None
     date: object = None
     digits: int = field(default=14, repr=False)
+    until: object = None
+    by: str | None = None
+    ref: str | None = None
 
     def __post_init__(self) -> None:
         for side in ("add", "remove"):  # who applies it again must find the same
@@ -103,15 +92,6 @@ def _kept(given: Any) -> Any:
     return given
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Change:
-    """A delta as the journal has it: arrays, or for irregular identities and prefixes texts."""
-
-    about: dict[str, Any]
-    add: tuple[NDArray[Any], ...]
-    remove: tuple[NDArray[Any], ...]
-
-
 TAC_SIZE = np.uint64(10**6)
 
 
@@ -125,8 +105,8 @@ def named(lists: Sequence[List], name: str | None) -> List:
     )
 
 
-def change_of(delta: Delta, lists: Sequence[List]) -> Change:
-    """A delta, understood."""
+def change_of(delta: Delta, lists: Sequence[List], by: str = "", ref: str = "") -> Change:
+    """A delta, understood. by, ref: who says so, and what, where it does not tell."""
     if not isinstance(delta, Delta):
         raise TypeError(f"expected Deltas, got {type(delta).__name__}")
     one = named(lists, delta.list)
@@ -140,6 +120,13 @@ def change_of(delta: Delta, lists: Sequence[List]) -> Change:
     about: dict[str, Any] = {"list": one.name, "rule": rule}
     about["reason"] = reasons_text(delta.reason)
     about["date"] = date_text(delta.date)
+    until = date_text(delta.until)
+    if until and rule not in HELD_RULES:
+        raise ValueError(f"until: expected with exact IMEIs and pairs only, got with rule {rule!r}")
+    if until and until < about["date"]:
+        raise ValueError(f"until: expected {about['date']}, the date, or later, got {until}")
+    said = {"until": until, "by": text_of("by", delta.by) or by, "ref": text_of("ref", delta.ref) or ref}
+    about |= {name: text for name, text in said.items() if text}
     add, remove = (_arrays(rule, given, delta.digits) for given in (delta.add, delta.remove))
     if not RULES[rule].columns:
         about["add"], about["remove"] = sorted(add), sorted(remove)
@@ -189,41 +176,3 @@ def _ends(members: ImeiSet, *, whole: bool = False) -> list[Keys]:
     if whole and ((lows % TAC_SIZE).any() or ((highs + np.uint64(1)) % TAC_SIZE).any()):
         raise ValueError("rule 'tac': expected a set of whole TACs, got one with parts of a TAC")
     return [lows, highs]
-
-
-def packed(changes: Sequence[Change]) -> bytes:
-    """A payload: what there is as JSON, filled up to 8 bytes, and the arrays one after another."""
-    about = dump([change.about for change in changes])
-    about += b" " * (-len(about) % 8)
-    arrays = [array for change in changes for array in (*change.add, *change.remove)]
-    return b"".join(
-        [len(about).to_bytes(8, "little"), about, *(array.astype("<u8").tobytes() for array in arrays)]
-    )
-
-
-def unpacked(payload: bytes, path: Path) -> list[Change]:
-    try:
-        end = 8 + int.from_bytes(payload[:8], "little")
-        numbers = np.frombuffer(payload[end:], "<u8")
-        changes, at = [], 0
-        for about in json.loads(payload[8:end]):
-            texts = [about[name] for name in ("list", "rule", "reason", "date")]
-            if not all(isinstance(text, str) for text in texts) or date_text(texts[3]) != texts[3]:
-                raise ValueError(f"a change with another list, rule, reason or date than may be: {texts}")
-            sides = []
-            for side in ("add", "remove"):
-                arrays = []
-                for _ in range(RULES[about["rule"]].columns):
-                    if not 0 <= about[side] <= len(numbers) - at:
-                        raise ValueError(f"{about[side]} numbers, of which {len(numbers) - at} are there")
-                    arrays.append(numbers[at : at + about[side]])
-                    at += about[side]
-                if about["rule"] == "pair" and not are_imsis(arrays[1]):
-                    raise ValueError("pairs with numbers that are no IMSIs")
-                sides.append(tuple(arrays))
-            changes.append(Change(about, *sides))
-        if at != len(numbers):
-            raise ValueError(f"{len(numbers)} numbers, of which {at} are used")
-        return changes
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise StoreDamaged(path, "changes", mask_text(str(error))) from None

@@ -4,7 +4,7 @@ Numbers are little-endian, checksums are 64-bit XXH3.
 
     journal   := header record*
     header    := magic       8 bytes: 89 'IMEJ' 0D 0A 1A
-                 version     4: 1
+                 version     4: 2, or 1: see `payload`. Otherwise they are the same
                  padding     4: 0
                  generation  8: of the base that the changes are of
                  sequence    8: the last change that is in the base
@@ -39,7 +39,7 @@ from imeiset._files import Opened, publish
 from imeiset.errors import StoreDamaged, StoreMissing
 
 MAGIC = b"\x89IMEJ\r\n\x1a"
-VERSION = 1
+VERSION = 2
 _HEADER = struct.Struct("<8sIIQQQq")
 _NUMBER = struct.Struct("<Q")
 _COMMITTED = struct.Struct("<QQ")
@@ -103,10 +103,10 @@ class Journal(Opened):
             head = os.pread(self._descriptor, HEADER_SIZE, 0)
             if len(head) < HEADER_SIZE or head[:8] != MAGIC:
                 raise StoreDamaged(path, "a journal", f"{len(head)} bytes that begin {head[:8]!r}")
-            _, version, _, self.generation, sequence, digest, time = _HEADER.unpack(head[: _HEADER.size])
+            _, self.version, _, self.generation, sequence, digest, time = _HEADER.unpack(head[: _HEADER.size])
             (checksum,) = _NUMBER.unpack_from(head, _HEADER.size)
-            if version > VERSION:
-                raise StoreDamaged(path, f"journal version {VERSION}", f"{version}: update imeiset")
+            if not 0 < self.version <= VERSION:
+                raise StoreDamaged(path, f"journal version 1 to {VERSION}", f"{self.version}: update imeiset")
             found = xxhash.xxh3_64_intdigest(head[: _HEADER.size])
             if checksum != found:
                 raise StoreDamaged(path, f"checksum {checksum:016x} of the header", f"{found:016x}")

@@ -1,24 +1,18 @@
 """A store as any number of processes read it: opened, checked, and followed as it changes."""
 
-import datetime
-import math
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
 from imeiset.register.checks import Checks
-from imeiset.register.layout import Contents
 from imeiset.store.directory import Lock
 from imeiset.store.journal import Journal
 from imeiset.store.state import Mode, State, load, refreshed
-from imeiset.store.status import Status
+from imeiset.store.status import Age, FeedStatus, ListStatus, Status
 from imeiset.store.watcher import Watcher
-
-_SKEW = 60  # seconds that clocks may differ by
 
 
 class Reader(Checks):
@@ -230,12 +224,7 @@ class Reader(Checks):
         ...     len(Register.open(f"{folder}/today.imei", mode="memory")["stolen"])
         2
         """
-        self._flattened(self._state).save(path)
-
-    def _flattened(self, state: State) -> Contents:
-        state.file.verify()  # most of it is copied: damage must not get a checksum of its own
-        flat = tuple(one.flattened() for one in state.lists)
-        return Contents(flat, state.base.policy, state.base.coverage.after(state.lists, flat))
+        self._state.flattened().save(path)
 
     def status(self) -> Status:
         """What the store is, and how old.
@@ -258,20 +247,49 @@ class Reader(Checks):
         """
         with self._mutex:
             state, size = self._state, self._journal.nbytes
-        position, age = state.position, time.time() - state.position.time / 1e9
+        position, editions = state.position, state.editions
+        now = Age.of(position.time)
+        named = {name: Age.of(time) for name, time in editions.named.items()}
         return Status(
             generation=state.generation,
             sequence=position.sequence,
-            changed=datetime.datetime.fromtimestamp(position.time / 1e9, datetime.UTC),
-            age=max(age, 0.0) if age > -_SKEW else math.inf,
-            ahead=max(-age, 0.0),
+            changed=now.changed,
+            age=now.age,
+            ahead=now.ahead,
             counts={one.name: one.counts() for one in state.lists},
             journal_records=position.sequence - state.base_position.sequence,
             journal_bytes=size,
             base_bytes=state.file.nbytes,
             state_id=f"{position.digest:016x}",
             fault=self._fault,
+            feeds={
+                name: FeedStatus(feed.number, *Age.of(feed.time)[:2]) for name, feed in editions.feeds.items()
+            },
+            lists={
+                one.name: ListStatus(
+                    one.status,
+                    one.kind,
+                    one.owner,
+                    *(named[one.name][:2] if one.name in named else (None, None)),
+                )
+                for one in state.lists
+            },
         )
+
+    @property
+    def feeds(self) -> dict[str, int]:
+        """How far each feed is: the number of its last change.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from imeiset import Register, Store
+        >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, Register()) as store:
+        ...     number = store.apply(feed="op-a")
+        ...     store.feeds
+        {'op-a': 1}
+        """
+        return {name: feed.number for name, feed in self._state.editions.feeds.items()}
 
     # ---- how it follows the writer ----
 

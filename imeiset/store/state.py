@@ -16,19 +16,21 @@ from imeiset._native.checks import CheckTables, mark
 from imeiset.errors import SnapshotMissing, StoreDamaged, StoreMissing, mask_text
 from imeiset.readers import Keys
 from imeiset.register.checks import Rules
+from imeiset.register.coverage import Coverage
 from imeiset.register.details import Column
 from imeiset.register.imsis import prefix_numbers
-from imeiset.register.kinds import RULES
+from imeiset.register.kinds import KINDS, RULES
 from imeiset.register.layered import NOTHING, LayeredSet, followed, union
-from imeiset.register.layout import KIND, Contents
+from imeiset.register.layout import KIND, MAX_LISTS, Contents
 from imeiset.register.lists import List, check_prefixes
 from imeiset.register.pairs import NO_PAIRS, LayeredPairs
-from imeiset.register.register import Register
+from imeiset.register.untils import NO_DAY
 from imeiset.sets import ImeiSet
 from imeiset.store import journal as _journal
-from imeiset.store.changes import Change, unpacked
 from imeiset.store.directory import MANIFEST, UNPUBLISHED, base_path, journal_path, manifest_text, serving
+from imeiset.store.feeds import Editions
 from imeiset.store.journal import Journal, Position, Record
+from imeiset.store.payload import LIST_RULE, Change, unpacked
 
 Mode = Literal["mmap", "memory"]  # of a base, see `snapshot.open`
 _WORD_KEYS = 4  # keys for each 64-bit word of the filter, at most: 16 bits each
@@ -50,17 +52,33 @@ class State:
     touched: Keys | None = None  # a filter, see `CheckTables`
     keys: int = 0  # in it
     wide: ImeiSet = field(default=NOTHING)
+    editions: Editions = field(default_factory=Editions)
+    relisted: bool = False  # lists were added or dropped since the base
+
+    def flattened(self) -> Contents:
+        """All in one base. O(members)."""
+        self.file.verify()  # most of it is copied: damage must not get a checksum of its own
+        flat = tuple(one.flattened() for one in self.lists)
+        if self.relisted:
+            return Contents(flat, self.base.policy, Coverage.of_lists(flat))
+        return Contents(flat, self.base.policy, self.base.coverage.after(self.lists, flat))
 
 
-def changed(state: State, changes: Iterable[Change], position: Position) -> State:
+def changed(state: State, changes: Iterable[Change], position: Position, editions: Editions) -> State:
     """A state after changes. O(changes so far), however many they come in."""
     lists = {one.name: one for one in state.lists}
     together: dict[tuple[str, str], list[Change]] = {}
     keys: list[Keys] = []
-    wide = [state.wide]
+    wide, relisted = [state.wide], state.relisted
     for change in changes:
         name, rule = change.about["list"], change.about["rule"]
-        if RULES[rule].columns:  # of numbers, each of which its last change decides about
+        if rule == LIST_RULE:
+            for pending in [both for both in together if both[0] == name]:
+                lists[name] = _list_changed(lists[name], pending[1], together.pop(pending), wide)
+            lists, relisted = relisted_by(lists, change), True
+        elif rule not in KINDS[lists[name].kind].rules:
+            raise ValueError(f"list {name!r}: a change by rule {rule!r}, which its kind does not have")
+        elif RULES[rule].columns:  # of numbers, each of which its last change decides about
             together.setdefault((name, rule), []).append(change)
         else:
             lists[name] = _texts_changed(lists[name], rule, change)
@@ -75,8 +93,31 @@ def changed(state: State, changes: Iterable[Change], position: Position) -> Stat
     base = state.base
     tables = Rules(frozen, base.policy).tables(base.coverage, touched, covered if len(covered) else None)
     return replace(
-        state, position=position, lists=frozen, tables=tables, touched=touched, keys=count, wide=covered
+        state,
+        position=position,
+        lists=frozen,
+        tables=tables,
+        touched=touched,
+        keys=count,
+        wide=covered,
+        editions=editions,
+        relisted=relisted,
     )
+
+
+def relisted_by(lists: dict[str, List], change: Change) -> dict[str, List]:
+    """The lists after one was added or dropped. ValueError where it is there already, or is not there."""
+    name, about = change.about["list"], change.about["add"]
+    if (name in lists) != (about is None):
+        raise ValueError(f"list {name!r}: expected {'one that is there' if about is None else 'a new name'}")
+    if about is None:
+        return {other: one for other, one in lists.items() if other != name}
+    if len(lists) >= MAX_LISTS:
+        raise ValueError(f"list {name!r}: expected at most {MAX_LISTS} lists, got one more")
+    one, facts = List(name, **about), KINDS[about["kind"]]
+    if facts.fixed and one.status is not facts.status:
+        raise ValueError(f"status: expected that of kind {one.kind!r}, {facts.status}, got {one.status.name}")
+    return {**lists, name: one}
 
 
 def _last(changes: Sequence[Change]) -> tuple[list[Keys], NDArray[np.int64]]:
@@ -105,13 +146,17 @@ def _net(changes: Sequence[Change]) -> tuple[ImeiSet, ImeiSet, Any]:
     return ImeiSet.from_keys(keys[added]), ImeiSet.from_keys(keys[~added]), tuple(columns)
 
 
-def _net_pairs(changes: Sequence[Change]) -> tuple[Any, Any]:
-    """What changes of pairs come to: added, removed."""
+def _net_pairs(changes: Sequence[Change]) -> tuple[Any, Any, Any]:
+    """What changes of pairs come to: added, removed, and until when each of the added is listed."""
+    ends = [change.about.get("until", "") for change in changes]
+    days = np.array([np.datetime64(end, "D").astype(int) if end else NO_DAY for end in ends], np.int32)
     if len(changes) == 1:
-        return changes[0].add, changes[0].remove
+        add, remove = changes[0].add, changes[0].remove
+        return add, remove, np.repeat(days, len(add[0])) if ends[0] else None
     columns, side = _last(changes)
     added = side % 2 == 1
-    return tuple(column[added] for column in columns), tuple(column[~added] for column in columns)
+    new, gone = (tuple(column[some] for column in columns) for some in (added, ~added))
+    return new, gone, days[side[added] // 2] if any(ends) else None
 
 
 def _net_ranges(changes: Sequence[Change]) -> tuple[ImeiSet, ImeiSet]:
@@ -189,7 +234,8 @@ def load(
                 np.frombuffer(section, np.uint8)[::_PAGE].max(initial=0)
         base, start = Contents.read(file.sections, file.path), journal.start
         tables = Rules(base.lists, base.policy).tables(base.coverage)
-        state = State(wanted, base, file, start, start, base.lists, tables)
+        editions = Editions.read(file.sections, file.path)
+        state = State(wanted, base, file, start, start, base.lists, tables, editions=editions)
         return _followed(state, journal), journal
     raise StoreMissing(directory, "a generation that stays", "one that was pruned each time")
 
@@ -214,20 +260,23 @@ def _followed(state: State, journal: Journal) -> State:
     """A state with all changes after it."""
     changes: list[Change] = []
     last: Record | None = None
-    for last in journal.records(state.position):
-        changes += unpacked(last.payload, journal.path)
+    editions = state.editions
     try:
-        return state if last is None else changed(state, changes, last.position)
+        for last in journal.records(state.position):
+            payload = unpacked(last.payload, journal.path)
+            changes += payload.changes
+            editions = editions.after(payload, last.position.time)
+        return state if last is None else changed(state, changes, last.position, editions)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise StoreDamaged(journal.path, "changes of the lists of its base", mask_text(repr(error))) from None
 
 
 @contextmanager
-def saved(base: Contents | Register, directory: Path, generation: int) -> Iterator[Path]:
+def saved(base: Contents, editions: Editions, directory: Path, generation: int) -> Iterator[Path]:
     """The base of a generation, under a name that is nobody's: to be moved to its own by who still may."""
     path = directory / f"{UNPUBLISHED}{secrets.token_hex(8)}"
     try:
-        base.save(path, generation=generation)
+        base.save(path, generation=generation, beside=editions.sections())
         yield path
     except BaseException:
         with suppress(OSError):
@@ -250,6 +299,7 @@ def publish_generation(
     expect_ours()
     file = snapshot.open(base, kind=KIND)
     Contents.read(file.sections, file.path)  # what cannot be read is not what serves
+    Editions.read(file.sections, file.path)
     start = Position(position.sequence, file.digest, position.time)
     expect_ours()
     base.replace(base_path(directory, generation))

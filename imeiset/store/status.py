@@ -1,7 +1,72 @@
 """What a store is, and how old: itself, its feeds, its lists."""
 
 import datetime
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from imeiset.register.policy import EquipmentStatus
+
+_SKEW = 60  # seconds that clocks may differ by
+
+
+class Age(NamedTuple):
+    """When something was, how many seconds ago, and how many seconds ahead of the clock here."""
+
+    changed: datetime.datetime
+    age: float
+    ahead: float
+
+    @classmethod
+    def of(cls, ns: int) -> "Age":
+        """Of a time in ns since 1970, by the clock of whoever took it."""
+        age = time.time() - ns / 1e9
+        changed = datetime.datetime.fromtimestamp(ns / 1e9, datetime.UTC)
+        return cls(changed, max(age, 0.0) if age > -_SKEW else math.inf, max(-age, 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStatus:
+    """How far a feed is.
+
+    Attributes
+    ----------
+    number : int
+        Of its last change that serves, or of the last that its full list contains.
+    changed : datetime.datetime
+        When that was applied, by the clock of the writer.
+    age : float
+        Seconds since then, as `Status.age`.
+    """
+
+    number: int
+    changed: datetime.datetime
+    age: float
+
+
+@dataclass(frozen=True, slots=True)
+class ListStatus:
+    """What a list is, and how fresh.
+
+    Attributes
+    ----------
+    status : EquipmentStatus
+    kind, owner : str
+        See `Register.add`; no owner is "".
+    changed : datetime.datetime or None
+        When a change last named it, an empty one too, or a full list replaced it. None: not since the store
+        was made.
+    age : float or None
+        Seconds since then, as `Status.age`.
+    """
+
+    status: EquipmentStatus
+    kind: str
+    owner: str
+    changed: datetime.datetime | None
+    age: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +92,12 @@ class Status:
         Tells states apart: the same base and the same changes have the same.
     fault : str or None
         Why the last refresh of the watcher failed, if it did.
+    feeds : dict of str to FeedStatus
+        How far each feed is.
+    lists : dict of str to ListStatus
+        What each list is, and when it was last heard of.
+    compact_due : str or None
+        Why compacting is due, if it is.
     """
 
     generation: int
@@ -40,3 +111,6 @@ class Status:
     base_bytes: int
     state_id: str
     fault: str | None = None
+    feeds: Mapping[str, FeedStatus] = field(default_factory=dict)
+    lists: Mapping[str, ListStatus] = field(default_factory=dict)
+    compact_due: str | None = None

@@ -8,20 +8,24 @@ import os
 import time
 from concurrent.futures import Future
 from dataclasses import replace
+from operator import index
 from pathlib import Path
 from typing import Self
 
 from imeiset import errors
+from imeiset.register.layout import Contents
 from imeiset.register.lists import shrunk
 from imeiset.register.register import Register
 from imeiset.store.background import Background
 from imeiset.store.directory import MANIFEST, Lock, generation_of
+from imeiset.store.feeds import Editions, moved, with_lists_of
 from imeiset.store.journal import Position
+from imeiset.store.keeping import Keeper
+from imeiset.store.payload import MAX_NUMBER, feed_name, text_of
 from imeiset.store.state import publish_generation, saved
-from imeiset.store.writer import Writer
 
 
-class Store(Writer):
+class Store(Keeper):
     """A register in a directory that changes while it serves.
 
     A mapping of the names of its lists to their exact IMEIs, as a `Register` is, and always true. Any number
@@ -96,7 +100,7 @@ class Store(Writer):
                     raise errors.StoreExists(path, "a directory without a store", got)
 
             expect_none()
-            with saved(register, path, 1) as base:
+            with saved(register._now(), Editions(), path, 1) as base:
                 publish_generation(path, 1, base, Position(0, 0, time.time_ns()), (), expect_none)
             return cls(path, "mmap", None, lock)
         except BaseException:
@@ -163,7 +167,7 @@ class Store(Writer):
                         self.refresh()
                     start = self._state
                 with (
-                    saved(self._flattened(start), self._directory, start.generation + 1) as base,
+                    saved(start.flattened(), start.editions, self._directory, start.generation + 1) as base,
                     self._mutex,
                 ):
                     same = self.generation == start.generation and self._journal.holds(start.position)
@@ -172,40 +176,81 @@ class Store(Writer):
         finally:
             held.close()
 
-    def replace(self, register: Register, /, *, shrink: float = 25.0, force: bool = False) -> None:
-        """Let another register serve from now on, as the next generation.
+    def replace(
+        self,
+        register: Register,
+        /,
+        *,
+        feed: str | None = None,
+        through: int | None = None,
+        by: str | None = None,
+        ref: str | None = None,
+        shrink: float = 25.0,
+        force: bool = False,
+    ) -> None:
+        """Let another register serve from now on, as the next generation; or the full lists of one feed.
 
         Parameters
         ----------
         register
-            All lists, as they are to be.
+            All lists, as they are to be; or with `feed` all that the feed has. The policy counts without a
+            feed only.
+        feed
+            Replace the lists that this feed owns, and leave the others. New lists become its own. None: the
+            whole store, whoever owns what; how far feeds are stays as it is.
+        through
+            The number of the last change that the full lists of the feed contain. Changes after it will be
+            applied, again if they were before; those up to it are known to be contained. None: only while
+            the feed has sent no change.
+        by, ref
+            Who says so, and what: see `Delta`. None: the feed, and nothing.
         shrink
             Percent of what a list holds by some rule that may be gone.
         force
-            Whatever is gone.
+            Whatever is gone; and without a feed all feeds begin anew, with change 1.
 
         Raises
         ------
         StoreShrunk
             More is gone, or a list is missing. The old register goes on serving.
+        StoreOwner
+            With a feed: a list that is not the feed's.
+        StoreSequence
+            `through` is missing.
         StoreError, OSError
             See `apply`.
 
         Examples
         --------
         >>> import tempfile
-        >>> from imeiset import Register, Store
+        >>> from imeiset import EquipmentStatus, Register, Store
+        >>> full = Register()
+        >>> full.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED)
         >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, Register()) as store:
-        ...     store.replace(Register())
+        ...     store.replace(full, feed="op-a", through=7)
+        ...     store.lists[0].owner, store.apply(feed="op-a")
+        ('op-a', 8)
         """
         _expect_register(register)
         self._expect_no_block()
+        name, through = feed_name(feed), _expect_through(feed, through)
+        text_of("by", by), text_of("ref", ref)
         with self._compaction, self._mutex:
             lock = self._expect_ours(self._become_writer())
-            if not force and (found := shrunk(self.counts(), register.counts(), 100 - shrink)):
+            state, given, now = self._state, register._now(), time.time_ns()
+            now += now == self._state.position.time  # a journal that begins at another time begins anew
+            contents, editions = given, Editions() if force else state.editions
+            if name:
+                state.file.verify()
+                lists = with_lists_of(name, self._directory, state.lists, given.lists)
+                contents = Contents.of(lists, state.base.policy)
+                editions = moved(self._directory, state.editions, name, through, now)
+            editions = editions.of_lists([one.name for one in given.lists], contents.lists, now)
+            counts = {one.name: one.counts() for one in contents.lists}
+            if not force and (found := shrunk(self.counts(), counts, 100 - shrink)):
                 raise errors.StoreShrunk(self._directory, found[0], f"{found[1]}: force it if that is right")
-            with saved(register, self._directory, self.generation + 1) as base:
-                self._move_on(lock, base, replace(self._state.position, time=time.time_ns()), ())
+            with saved(contents, editions, self._directory, self.generation + 1) as base:
+                self._move_on(lock, base, replace(state.position, time=now), ())
 
     def prune(self, keep: int = 1) -> int:
         """Remove the files of old generations. Readers of one go on: its files live until they move.
@@ -252,3 +297,13 @@ def _expect_register(register: object) -> None:
     """A set would be written as a base that cannot be read."""
     if not isinstance(register, Register):
         raise TypeError(f"expected a Register, got {type(register).__name__}: Register.add takes sets")
+
+
+def _expect_through(feed: str | None, through: int | None) -> int | None:
+    if through is None:
+        return None
+    if feed is None:
+        raise ValueError("through: expected with a feed only")
+    if not 0 <= index(through) <= MAX_NUMBER:
+        raise ValueError(f"through: expected 0 or more, got {through}")
+    return index(through)

@@ -2,16 +2,19 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import index
 from pathlib import Path
 
 from imeiset import errors
 from imeiset.store import journal as _journal
-from imeiset.store.changes import Delta, change_of, packed
+from imeiset.store.changes import Delta, change_of
 from imeiset.store.directory import UNPUBLISHED, Lock, base_path, is_serving
+from imeiset.store.feeds import expect_owner, missing
+from imeiset.store.held import with_held
 from imeiset.store.journal import Position, Record
+from imeiset.store.payload import MAX_NUMBER, Change, Payload, content_digest, feed_name, packed, unpacked
 from imeiset.store.reader import Reader
 from imeiset.store.state import changed, publish_generation
 
@@ -58,30 +61,45 @@ class Writer(Reader):
             finally:
                 self._block = before
 
-    def apply(self, *deltas: Delta, sequence: int | None = None, base: str | None = None) -> int:
+    def apply(
+        self,
+        *deltas: Delta,
+        feed: str | None = None,
+        sequence: int | None = None,
+        after: int | None = None,
+        base: str | None = None,
+    ) -> int:
         """Make changes, all of them or none. They are on the disk when this returns.
 
         Parameters
         ----------
         *deltas
             Applied one after another; readers see all of them at once.
+        feed
+            Who sends the changes and numbers them: 1 to 100 printable characters. None: the numbers are the
+            store's, of which changes of feeds have one each, too.
         sequence
             The number that the change must get. What was applied before under its number is not applied
             again. None: the next one.
+        after
+            The number of the feed's change before this one, where a feed leaves numbers out. None: one less.
         base
             The `state_id` of the state that the deltas are for. None: any.
 
         Returns
         -------
         int
-            The number of the change.
+            The number of the change: the feed's, or without a feed the store's.
 
         Raises
         ------
         ImeiError, ImsiError, ValueError
             A delta is wrong.
         StoreSequence
-            Numbers are missing before `sequence`, or it was given to another change.
+            Numbers are missing before `sequence`, or it was given to another change: one that adds or removes
+            something else. Of a feed, the last 64 changes are compared.
+        StoreOwner
+            A list has another owner than `by` of its delta, which is the feed where it does not tell.
         StoreBase
             The store is in another state than `base`.
         StoreLocked
@@ -106,50 +124,71 @@ class Writer(Reader):
         >>> register.exempt("testers", ["490154203237518"], ["001010123456789"])
         >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, register) as store:
         ...     number = store.apply(Delta("testers", remove=(["490154203237518"], ["001010123456789"])))
-        ...     number, store.apply(sequence=2)
-        (1, 2)
+        ...     number, store.apply(sequence=2), store.apply(feed="op-a")
+        (1, 2, 1)
         """
+        name = feed_name(feed)
         with self._mutex:
-            lock = self._become_writer()
-            state = self._state
-            changes = [change_of(delta, state.lists) for delta in deltas]
-            payload = packed(changes)
-            following = state.position.sequence + 1
-            number = following if sequence is None else index(sequence)
-            if number < 1:
-                raise ValueError(f"sequence: expected 1 or more, got {number}")
-            if number != following or base not in (None, self.state_id):
+            lock, state = self._become_writer(), self._state
+            last = state.editions.number(name) if name else state.position.sequence
+            number, before = _numbers(last, name, sequence, after)
+            known = {one.name for one in state.lists}
+            if number <= last and not known.issuperset(delta.list for delta in deltas):
+                self._expect_ours(lock)
+                return number  # of a list that is gone: whether it was this change cannot be told any more
+            changes = [change_of(delta, state.lists, name) for delta in deltas]
+            if number <= last or before != last or base not in (None, self.state_id):
                 self._expect_ours(lock)  # before anything is said of the state
-                if number < following:  # it was applied before: if the journal still has it, it must be this
-                    for old in self._journal.records(self._journal.start):
-                        if old.position.sequence == number and old.payload != payload:
-                            expected = f"change {number} as it was applied"
-                            raise errors.StoreSequence(self._directory, expected, "another")
-                    return number
-                if number > following:
-                    raise errors.StoreSequence(self._directory, f"change {following}", f"{number}")
+            if number <= last:  # it was applied before: if that is still known, it must be this
+                self._expect_same(name, number, changes)
+                return number
+            if before != last:
+                raise missing(self._directory, state.editions, name, last, number, after)
+            if base not in (None, self.state_id):
                 expected = f"a delta for state {self.state_id}"
                 raise errors.StoreBase(self._directory, expected, f"one for {base}")
-            record, position = _journal.after(state.position, time.time_ns(), payload)
-            after = changed(state, changes, position)  # all that may be wrong with them, before the disk
-            self._expect_ours(lock)
-            try:
-                self._journal.append(record, state.position.end)
-                if lost := self._lost(lock, position):
-                    self._doubt = f"another {lost} when change {number} was written"
-                    raise errors.StoreInDoubt(self._directory, "a change in this store", self._doubt)
-                self._journal.commit(position.end)
-                self._state = after
-                self._use(after.tables)
-            except OSError as error:
-                if self._journal.nbytes > state.position.end:
-                    self._doubt = f"{error.strerror} while change {number} was written"
-                    raise errors.StoreInDoubt(self._directory, "a change on the disk", self._doubt) from error
-                raise OSError(error.errno, error.strerror, str(self._journal.path)) from error
-            except BaseException as error:  # of a signal: readers may have the change already
-                self._doubt = self._doubt or f"{type(error).__name__} while change {number} was written"
-                raise
+            expect_owner(self._directory, changes, state.lists)
+            self._write(lock, changes, name, number)
             return number
+
+    def _expect_same(self, feed: str, number: int, changes: Sequence[Change]) -> None:
+        """Raise StoreSequence if a change that was applied before was another, as far as that is known."""
+        if feed:
+            self._state.editions.feeds[feed].expect_same(self._directory, feed, number, changes)
+            return
+        for old in self._journal.records(self._journal.start):
+            if old.position.sequence == number:
+                payload = unpacked(old.payload, self._journal.path)
+                if content_digest(payload.changes) != content_digest(changes):
+                    expected = f"change {number} as it was applied"
+                    raise errors.StoreSequence(self._directory, expected, "another")
+
+    def _write(self, lock: Lock, changes: Sequence[Change], feed: str = "", number: int | None = None) -> int:
+        """Make changes the next record of the store, and serve it: the number of that. number: the feed's."""
+        state, now = self._state, time.time_ns()
+        payload = Payload(tuple(with_held(changes, state.lists)), feed, number if feed else None)
+        record, position = _journal.after(state.position, now, packed(payload))
+        # All that may be wrong with them, before the disk.
+        after = changed(state, payload.changes, position, state.editions.after(payload, now))
+        self._expect_ours(lock)
+        what = f"change {position.sequence}"
+        try:
+            self._journal.append(record, state.position.end)
+            if lost := self._lost(lock, position):
+                self._doubt = f"another {lost} when {what} was written"
+                raise errors.StoreInDoubt(self._directory, "a change in this store", self._doubt)
+            self._journal.commit(position.end)
+            self._state = after
+            self._use(after.tables)
+        except OSError as error:
+            if self._journal.nbytes > state.position.end:
+                self._doubt = f"{error.strerror} while {what} was written"
+                raise errors.StoreInDoubt(self._directory, "a change on the disk", self._doubt) from error
+            raise OSError(error.errno, error.strerror, str(self._journal.path)) from error
+        except BaseException as error:  # of a signal: readers may have the change already
+            self._doubt = self._doubt or f"{type(error).__name__} while {what} was written"
+            raise
+        return position.sequence
 
     def _move_on(self, lock: Lock, base: Path, position: Position, changes: Iterable[Record]) -> None:
         """Publish the next generation and serve it."""
@@ -179,7 +218,8 @@ class Writer(Reader):
                 path.unlink(missing_ok=True)
             self.refresh()
             state, journal = self._state, self._journal
-            if journal.nbytes != state.position.end or journal.committed != state.position.end:
+            end, old = state.position.end, journal.version < _journal.VERSION
+            if old or journal.nbytes != end or journal.committed != end:
                 _journal.create(journal.path, state.generation, journal.start, journal.records(journal.start))
                 self.refresh()
             return lock
@@ -208,3 +248,17 @@ class Writer(Reader):
             got = f"another {lost}, or none. Nothing was written; the next change reads what is there first"
             raise errors.StoreReplaced(self._directory, expected, got)
         return lock
+
+
+def _numbers(last: int, feed: str, sequence: int | None, after: int | None) -> tuple[int, int]:
+    """The number of a change, and that of the one before it."""
+    number = last + 1 if sequence is None else index(sequence)
+    if not 1 <= number <= MAX_NUMBER:
+        raise ValueError(f"sequence: expected 1 or more, got {number}")
+    if after is None:
+        return number, number - 1
+    if not feed or sequence is None:
+        raise ValueError("after: expected with feed and sequence only")
+    if not 0 <= index(after) < number:
+        raise ValueError(f"after: expected 0 to {number - 1}, got {after}")
+    return number, index(after)

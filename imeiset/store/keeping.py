@@ -1,0 +1,196 @@
+"""How the lists of a store that serves come, go, and let go of what is past."""
+
+import datetime
+
+from imeiset.errors import StoreShrunk
+from imeiset.register.details import date_text, reasons_text
+from imeiset.register.lists import List
+from imeiset.register.policy import EquipmentStatus
+from imeiset.store.changes import change_of, named
+from imeiset.store.expiry import emptied, expect_few, expired
+from imeiset.store.feeds import expect_owner
+from imeiset.store.payload import list_about, list_change, text_of
+from imeiset.store.writer import Writer
+
+
+class Keeper(Writer):
+    """What a store is to those who keep its lists, see `Store`."""
+
+    def add_list(
+        self,
+        name: str,
+        *,
+        status: EquipmentStatus,
+        kind: str = "imeis",
+        owner: str = "",
+        reason: str = "",
+        by: str | None = None,
+        ref: str | None = None,
+    ) -> int:
+        """Add an empty list, after the others. It is one change, with the next number of the store.
+
+        Parameters
+        ----------
+        name, status, kind, reason
+            See `Register.add`; the kind is that of `List`: "imeis", "exempt", "lock", "block" or "imsis".
+        owner
+            Who alone may change it. "" is anybody.
+        by, ref
+            Who says so, and what: see `Delta`.
+
+        Returns
+        -------
+        int
+            The number of the change.
+
+        Raises
+        ------
+        ValueError
+            A list has that name, the store is full, or no list can be so.
+        StoreError, OSError
+            See `apply`.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from imeiset import EquipmentStatus, Register, Store
+        >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, Register()) as store:
+        ...     number = store.add_list("stolen", status=EquipmentStatus.BLACKLISTED, owner="op-a")
+        ...     store.lists
+        (<List stolen (BLACKLISTED): nothing>,)
+        """
+        about = list_about(List(name, status, kind, reasons_text(reason), owner=owner))
+        change = list_change(name, about, text_of("by", by), text_of("ref", ref))
+        with self._mutex:
+            return self._write(self._become_writer(), [change])
+
+    def drop_list(
+        self, name: str, *, by: str | None = None, ref: str | None = None, force: bool = False
+    ) -> int:
+        """Drop a list. It is one change, with the next number of the store.
+
+        Parameters
+        ----------
+        name
+            Of the list.
+        by, ref
+            Who says so, and what: see `Delta`.
+        force
+            Whatever it holds.
+
+        Returns
+        -------
+        int
+            The number of the change.
+
+        Raises
+        ------
+        ValueError
+            No list has that name.
+        StoreShrunk
+            It holds something.
+        StoreOwner, StoreError, OSError
+            See `apply`.
+
+        Notes
+        -----
+        The change has all that the list holds: a history can tell what was on it.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from imeiset import EquipmentStatus, Register, Store
+        >>> register = Register()
+        >>> register.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED)
+        >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, register) as store:
+        ...     number = store.drop_list("stolen", force=True)
+        ...     store.check("490154203237518").status.name
+        'WHITELISTED'
+        """
+        who, what = text_of("by", by), text_of("ref", ref)
+        with self._mutex:
+            lock, lists = self._become_writer(), self._state.lists
+            one = named(lists, name)
+            gone = [change_of(delta, lists, who, what) for delta in emptied(one)]
+            changes = [*gone, list_change(one.name, None, who, what)]
+            expect_owner(self._directory, changes, lists)
+            if gone and not force:
+                held = ", ".join(f"{count:,} by {rule}" for rule, count in one.counts().items())
+                expected = f"list {name!r} empty, before it is dropped"
+                raise StoreShrunk(self._directory, expected, f"{held}: force it if that is right")
+            return self._write(lock, changes)
+
+    def expire(
+        self,
+        today: object,
+        then: str | None = None,
+        *,
+        by: str | None = None,
+        ref: str | None = None,
+        shrink: float = 25.0,
+        force: bool = False,
+    ) -> int | None:
+        """Take off all lists the IMEIs and pairs whose until is past: before today. One change of the store.
+
+        Parameters
+        ----------
+        today
+            A date. The store never looks at the clock for it.
+        then
+            Move what is past of lists of the same kind to this one, with its reasons and today's date, and
+            without an until. What is past there goes. None: it goes everywhere.
+        by, ref
+            Who says so, and what, see `Delta`. Of lists with an owner, the owner says so. None: nobody, and
+            "expired" with the date.
+        shrink
+            Percent of what a list holds by some rule that may go.
+        force
+            Whatever goes.
+
+        Returns
+        -------
+        int or None
+            The number of the change; None where nothing is past, and nothing was written.
+
+        Raises
+        ------
+        ValueError
+            Today is no date, or more than a day before the last change of the store: the clock may be wrong.
+            Or `then` is no list.
+        StoreShrunk
+            More would go. It may be the clock, too.
+        StoreError, OSError
+            See `apply`.
+
+        Notes
+        -----
+        Costs O(members) of lists that have changed since the base.
+
+        Examples
+        --------
+        >>> import datetime, tempfile
+        >>> from imeiset import Delta, EquipmentStatus, Register, Store
+        >>> register = Register()
+        >>> register.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED)
+        >>> today = datetime.date.today()
+        >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, register) as store:
+        ...     number = store.apply(Delta("stolen", add=["356938035643809"], until=today))
+        ...     store.expire(today), store.expire(today + datetime.timedelta(1), force=True)
+        (None, 2)
+        """
+        day = datetime.date.fromisoformat(date_text(today, "today"))
+        who, what = text_of("by", by), text_of("ref", ref) or f"expired {day}"
+        with self._mutex:
+            lock, state = self._become_writer(), self._state
+            last = datetime.datetime.fromtimestamp(state.position.time / 1e9, datetime.UTC).date()
+            if day < last - datetime.timedelta(1):
+                raise ValueError(
+                    f"today: expected {last}, the day of the last change, or later, got {day}: clock?"
+                )
+            target = None if then is None else named(state.lists, then)
+            deltas = list(expired(state.lists, day, target))
+            if not force:
+                expect_few(self._directory, state.lists, deltas, shrink)
+            owners = {one.name: one.owner for one in state.lists}
+            changes = [change_of(delta, state.lists, owners[delta.list] or who, what) for delta in deltas]
+            return self._write(lock, changes) if changes else None
