@@ -7,7 +7,7 @@ from libc.string cimport memset
 
 from imeiset._native.imsi cimport IMSI_BAD, imsi_number
 from imeiset._native.index cimport index_has, index_have, index_pointer
-from imeiset._native.layered cimport Layered, layers, layers_has, layers_have
+from imeiset._native.layered cimport Layered, layers, layers_has, layers_have, layers_room
 from imeiset._native.pairs cimport OTHER_PAIRS, Pairing, THIS_PAIR
 from imeiset._native.parse cimport parse_object
 from imeiset._native.simd cimport simd_follow
@@ -29,6 +29,7 @@ cdef enum:
     LISTS = 64    # of a level, at most
     LISTED = 1    # an IMEI that some list may have: itself, its TAC or its pair
     RANGED = 2    # one that some range may have
+    TOUCHED = 4   # one that some change since the base may be about
 
 cdef filter_kernel _filter_ask
 
@@ -106,13 +107,15 @@ cdef struct rows:  # that some rule may say something about, from one block or s
     uint32_t asked[WAITING]      # those that one rule is asked about
     uint64_t asked_key[WAITING]
     uint64_t asked_imsi[WAITING]
+    uint8_t asked_may[WAITING]
     uint8_t seen[WAITING]        # statuses of the lists that have it, a bit each
     uint8_t first[WAITING]       # the first of these lists
     uint32_t waiting[WAITING]    # those of the asked that the next list is asked about
     uint64_t waiting_key[WAITING]
+    uint8_t waiting_may[WAITING]
     uint8_t found[WAITING]
-    uint8_t spare[WAITING]
     int64_t at[WAITING]
+    layers_room room
 
 
 @cython.final
@@ -143,6 +146,7 @@ cdef class CheckTables:
     cdef filter touched
     cdef filter spans
     cdef bint has_touched, has_spans, by_imsi
+    cdef uint8_t touch  # TOUCHED where something says which keys that are; 0 where all may be
     cdef int order[RULE_COUNT]
     cdef int steps
     cdef void* level[RULE_COUNT]  # the Level of a rule
@@ -177,6 +181,7 @@ cdef class CheckTables:
         if touched is not None and len(touched):
             self.touched_words, self.has_touched = touched, True
             self.touched = filter(&self.touched_words[0], len(touched), 0)
+        self.touch = TOUCHED if self.has_touched or wide is not None else 0
         if spans is not None and len(spans):
             self.spans_words, self.has_spans = spans, True
             self.spans = filter(&self.spans_words[0], len(spans), shift)
@@ -210,15 +215,20 @@ cdef class CheckTables:
 
     # ---- one key ----
 
+    cdef inline bint may_differ(self, int may) noexcept nogil:
+        """Whether some change may be about this key: otherwise the bases alone say everything."""
+        return may & self.touch == self.touch
+
     cdef int concerns(self, uint64_t key) noexcept nogil:
-        """Which rules may say something about this key: LISTED, RANGED, or neither."""
+        """Which rules may say something about this key: LISTED, RANGED, or neither; and TOUCHED."""
         if self.has_spans:
             filter_fetch(&self.spans, key)
-        if index_has(self.in_known, key):
-            return LISTED
-        if self.has_touched and filter_knows(&self.touched, key):
-            return LISTED
+        if self.has_touched:
+            if filter_knows(&self.touched, key):
+                return LISTED | TOUCHED
         if self.in_wide != NULL and index_has(self.in_wide, key):
+            return LISTED | TOUCHED
+        if index_has(self.in_known, key):
             return LISTED
         return RANGED if self.has_spans and filter_knows(&self.spans, key) else 0
 
@@ -234,9 +244,9 @@ cdef class CheckTables:
             if rule == BY_IMSI:
                 code = self.prefix_code(imsi)
             elif rule == BY_PAIR:
-                code = self.pair_code(key, imsi) if may & LISTED else 0
+                code = self.pair_code(key, imsi, may) if may & LISTED else 0
             elif may & LISTED or rule == BY_RANGE:
-                code = self.level_code(<Level>self.level[rule], key)
+                code = self.level_code(<Level>self.level[rule], key, may)
             else:
                 code = 0
             if code:
@@ -267,17 +277,18 @@ cdef class CheckTables:
                 return self.prefix_codes[<Py_ssize_t>(low - &self.prefixes[0])]
         return 0
 
-    cdef uint32_t pair_code(self, uint64_t key, uint64_t imsi) noexcept nogil:
+    cdef uint32_t pair_code(self, uint64_t key, uint64_t imsi, int may) noexcept nogil:
         cdef int i
         for i in range(self.pairing_count):
-            if (<Pairing>self.pairing[i]).find(key, imsi) == self.pairing_says[i]:
+            if (<Pairing>self.pairing[i]).find(key, imsi, self.may_differ(may)) == self.pairing_says[i]:
                 return self.pairing_code[i]
         return 0
 
-    cdef uint32_t level_code(self, Level level, uint64_t key) noexcept nogil:
+    cdef uint32_t level_code(self, Level level, uint64_t key, int may) noexcept nogil:
         cdef int i, seen = 0, first = 0
+        cdef bint differs = self.may_differ(may)
         for i in range(level.count):
-            if self.matters[seen] >> level.status[i] & 1 and layers_has(level.set[i], key):
+            if self.matters[seen] >> level.status[i] & 1 and layers_has(level.set[i], key, differs):
                 first = first if seen else level.number[i]
                 seen |= 1 << level.status[i]
         return self.outcome[seen] | <uint32_t>(first + 1) << 8 if seen else 0
@@ -339,7 +350,7 @@ cdef class CheckTables:
     cdef int claims_by_pair(self, uint64_t key, uint64_t imsi, list found) except -1:
         cdef int i
         for i in range(self.pairing_count):
-            if (<Pairing>self.pairing[i]).find(key, imsi) == self.pairing_says[i]:
+            if (<Pairing>self.pairing[i]).find(key, imsi, True) == self.pairing_says[i]:
                 found.append(self.pairing_code[i] | <uint32_t>BY_PAIR << 16)
         return 0
 
@@ -347,7 +358,7 @@ cdef class CheckTables:
         cdef Level level = <Level>self.level[rule]
         cdef int i
         for i in range(level.count):
-            if layers_has(level.set[i], key):
+            if layers_has(level.set[i], key, True):
                 found.append(level.status[i] | (level.number[i] + 1) << 8 | rule << 16)
         return 0
 
@@ -436,11 +447,11 @@ cdef class CheckTables:
         if self.has_spans:
             _filter_ask(&self.spans, keys, n, RANGED, may)
         if self.has_touched:
-            _filter_ask(&self.touched, keys, n, LISTED, may)
+            _filter_ask(&self.touched, keys, n, LISTED | TOUCHED, may)
         if self.in_wide != NULL:
             index_have(self.in_wide, keys, n, spare)
             for i in range(n):
-                may[i] |= spare[i]
+                may[i] |= spare[i] * (LISTED | TOUCHED)
         if imsis == NULL:
             for j in range(nonzero_rows(may, n, found)):
                 i = found[j]
@@ -496,6 +507,7 @@ cdef class CheckTables:
             work.asked[n] = i
             work.asked_key[n] = work.key[i]
             work.asked_imsi[n] = work.imsi[i]
+            work.asked_may[n] = work.may[i]
             n += work.may[i] & may != 0
         return n
 
@@ -514,8 +526,9 @@ cdef class CheckTables:
         cdef uint32_t i
         cdef int list
         for list in range(self.pairing_count):
-            (<Pairing>self.pairing[list]).find_many(work.asked_key, work.asked_imsi if imsis else NULL, n,
-                                                    work.at, work.found)
+            (<Pairing>self.pairing[list]).find_many(work.asked_key, work.asked_imsi if imsis else NULL,
+                                                    work.asked_may, self.touch, n, work.at,
+                                                    work.found, &work.room)
             for j in range(n):
                 i = work.asked[j]
                 if work.found[j] == self.pairing_says[list] and work.code[i] >> 8 == 0:
@@ -534,8 +547,10 @@ cdef class CheckTables:
             for j in range(n):
                 work.waiting[waits] = j
                 work.waiting_key[waits] = work.asked_key[j]
+                work.waiting_may[waits] = work.asked_may[j]
                 waits += self.matters[work.seen[j]] >> status & 1
-            layers_have(level.set[i], work.waiting_key, waits, work.found, work.spare)
+            layers_have(level.set[i], work.waiting_key, work.waiting_may, self.touch,
+                        waits, work.found, &work.room)
             for k in range(waits):
                 j, hit = work.waiting[k], work.found[k]
                 had = work.seen[j]

@@ -1,13 +1,32 @@
 cimport cython
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memset
 
 from imeiset._native.index cimport index_has, index_have
+from imeiset._native.types cimport BLOCK
 
 
-cdef struct layers:  # an index each
-    const void* base
-    const void* added    # NULL where nothing has changed
+cdef enum:
+    LAYERS = 16       # of a set, at most
+    ROOM = 2 * BLOCK  # keys at a time
+
+
+cdef struct layer:  # an index each, NULL for nothing
+    const void* added
     const void* removed
+
+
+cdef struct layers:
+    const void* base
+    int count
+    layer layer[LAYERS]  # the newest first
+
+
+cdef struct layers_room:  # for the keys that changes may have touched
+    uint32_t row[ROOM + 1]  # one more is written than there are
+    uint64_t key[ROOM + 1]
+    uint8_t added[ROOM]
+    uint8_t removed[ROOM]
 
 
 @cython.final
@@ -16,25 +35,51 @@ cdef class Layered:
     cdef layers layers
 
 
-cdef inline bint layers_has(const layers* set, uint64_t key) noexcept nogil:
-    """Is the key in the set?"""
-    if set.added != NULL and index_has(set.added, key):
-        return True
-    if set.removed != NULL and index_has(set.removed, key):
-        return False
+cdef inline bint layers_has(const layers* set, uint64_t key, bint touched) noexcept nogil:
+    """Is the key in the set? touched: whether some change may be about it."""
+    cdef int i
+    for i in range(set.count if touched else 0):
+        if set.layer[i].added != NULL and index_has(set.layer[i].added, key):
+            return True
+        if set.layer[i].removed != NULL and index_has(set.layer[i].removed, key):
+            return False
     return index_has(set.base, key)
 
 
-cdef inline void layers_have(const layers* set, const uint64_t* keys, size_t n, uint8_t* out,
-                             uint8_t* spare) noexcept nogil:
-    """layers_has for n keys; `spare` has room for n answers."""
+cdef inline size_t rows_where(const uint64_t* keys, const uint8_t* may, uint8_t flag, bint touched,
+                              size_t n, size_t count, layers_room* room) noexcept nogil:
+    """Add those of n keys that some change may be about, or the others, to the `count` in the room; how many
+    are there then. flag: what all of the first have in `may`."""
     cdef size_t i
-    index_have(set.base, keys, n, out)
-    if set.removed != NULL:
-        index_have(set.removed, keys, n, spare)
-        for i in range(n):
-            out[i] &= spare[i] ^ 1
-    if set.added != NULL:
-        index_have(set.added, keys, n, spare)
-        for i in range(n):
-            out[i] |= spare[i]
+    for i in range(n):
+        room.row[count] = <uint32_t>i
+        room.key[count] = keys[i]
+        count += (may[i] & flag == flag) == touched
+    return count
+
+
+cdef inline void layers_have(const layers* set, const uint64_t* keys, const uint8_t* may, uint8_t flag,
+                             size_t n, uint8_t* out, layers_room* room) noexcept nogil:
+    """layers_has for n keys, at most ROOM. may, flag: see rows_where."""
+    cdef size_t i, stay, left = rows_where(keys, may, flag, True, n, 0, room) if set.count else 0
+    cdef int at
+    if left == 0:
+        index_have(set.base, keys, n, out)
+        return
+    for at in range(set.count):
+        memset(room.added, 0, left)
+        memset(room.removed, 0, left)
+        if set.layer[at].added != NULL:
+            index_have(set.layer[at].added, room.key, left, room.added)
+        if set.layer[at].removed != NULL:
+            index_have(set.layer[at].removed, room.key, left, room.removed)
+        stay = 0
+        for i in range(left):
+            out[room.row[i]] = room.added[i]
+            room.row[stay], room.key[stay] = room.row[i], room.key[i]
+            stay += not room.added[i] | room.removed[i]
+        left = stay
+    left = rows_where(keys, may, flag, False, n, left, room)  # these, and what no layer knows, are the base's
+    index_have(set.base, room.key, left, room.added)
+    for i in range(left):
+        out[room.row[i]] = room.added[i]

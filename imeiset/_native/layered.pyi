@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from typing import final
 
 import numpy as np
@@ -8,6 +9,6 @@ from imeiset._native.index import FrozenIndex
 @final
 class Layered:
     def __new__(
-        cls, base: FrozenIndex, added: FrozenIndex | None = None, removed: FrozenIndex | None = None
+        cls, base: FrozenIndex, layers: Iterable[tuple[FrozenIndex | None, FrozenIndex | None]] = ()
     ) -> Layered: ...
     def contains(self, keys: NDArray[np.uint64], out: NDArray[np.uint8]) -> None: ...

@@ -1,8 +1,10 @@
-"""Layered sets: a frozen index, and what changed since."""
+"""Layered sets: a frozen index, and layers of what changed since."""
 
 cimport cython
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport uint8_t, uint64_t
 
+from libc.string cimport memset
 from imeiset._native.index cimport index_pointer
 from imeiset._native.types cimport BLOCK, expect_rows
 
@@ -11,18 +13,33 @@ from imeiset._native.types cimport BLOCK, expect_rows
 cdef class Layered:
     """The keys of a frozen index, without those removed since, and with those added since."""
 
-    def __cinit__(self, base not None, added=None, removed=None):
-        self.kept = (base, added, removed)
+    def __cinit__(self, base not None, layers=()):
+        """layers: of (added, removed), an index each or None for nothing; the newest first."""
+        cdef layer* to
+        layers = tuple(layers)
+        if len(layers) > LAYERS:
+            raise ValueError(f"layers: expected at most {LAYERS}, got {len(layers)}")
+        self.kept = (base, layers)
         self.layers.base = index_pointer(base)
-        self.layers.added = index_pointer(added) if added is not None else NULL
-        self.layers.removed = index_pointer(removed) if removed is not None else NULL
+        for added, removed in layers:
+            to = &self.layers.layer[self.layers.count]
+            to.added = index_pointer(added) if added is not None else NULL
+            to.removed = index_pointer(removed) if removed is not None else NULL
+            self.layers.count += 1
 
     def contains(self, const uint64_t[::1] keys not None, uint8_t[::1] out not None):
         """out[i] = 1 if keys[i] is in the set, else 0."""
         cdef size_t block, start, n = keys.shape[0]
-        cdef uint8_t spare[BLOCK]
+        cdef layers_room* room
+        cdef uint8_t[BLOCK] may
+        memset(may, 0, BLOCK)
         expect_rows("out", keys.shape[0], out.shape[0])
+        room = <layers_room*>PyMem_RawMalloc(sizeof(layers_room))
+        if room == NULL:
+            raise MemoryError
         with nogil:
             for block in range((n + BLOCK - 1) // BLOCK):
                 start = block * BLOCK
-                layers_have(&self.layers, &keys[start], min(<size_t>BLOCK, n - start), &out[start], spare)
+                layers_have(&self.layers, &keys[start], may, 0, min(<size_t>BLOCK, n - start),
+                            &out[start], room)
+        PyMem_RawFree(room)

@@ -1,6 +1,8 @@
 cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from imeiset._native.layered cimport LAYERS, layers_room
+
 
 cdef enum:
     NO_PAIR, OTHER_PAIRS, THIS_PAIR  # what an IMEI and an IMSI are to the pairs of a list
@@ -14,18 +16,20 @@ cdef struct pairs_of:
     uint64_t count          # of IMSIs
 
 
+cdef struct pairs_layer:
+    const void* touched  # the IMEIs whose pairs changed: `now` has all that they have
+    pairs_of now
+
+
 @cython.final
 cdef class Pairing:
     cdef tuple kept
-    cdef const uint32_t[::1] starts
-    cdef const uint32_t[::1] starts_now
-    cdef const uint64_t[::1] imsis
-    cdef const uint64_t[::1] imsis_now
+    cdef list views  # of the arrays
     cdef pairs_of base
-    cdef pairs_of now
-    cdef const void* in_touched  # NULL where nothing has changed
+    cdef int count
+    cdef pairs_layer layer[LAYERS]  # the newest first
 
-    cdef int look(self, pairs_of* to, imeis, const uint32_t[::1] starts, const uint64_t[::1] imsis) except -1
-    cdef int find(self, uint64_t key, uint64_t imsi) noexcept nogil
-    cdef void find_many(self, const uint64_t* keys, const uint64_t* imsis, size_t n, int64_t* at,
-                        uint8_t* found) noexcept nogil
+    cdef int look(self, pairs_of* to, arrays) except -1
+    cdef int find(self, uint64_t key, uint64_t imsi, bint touched) noexcept nogil
+    cdef void find_many(self, const uint64_t* keys, const uint64_t* imsis, const uint8_t* may, uint8_t flag,
+                        size_t n, int64_t* at, uint8_t* found, layers_room* room) noexcept nogil

@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from typing import final
 
 import numpy as np
@@ -10,9 +11,7 @@ _Pairs = tuple[FrozenIndex, NDArray[np.uint32], _Keys]
 
 @final
 class Pairing:
-    def __new__(
-        cls, base: _Pairs, touched: FrozenIndex | None = None, now: _Pairs | None = None
-    ) -> Pairing: ...
+    def __new__(cls, base: _Pairs, layers: Iterable[tuple[FrozenIndex, _Pairs]] = ()) -> Pairing: ...
     def have(self, keys: _Keys, imsis: _Keys, out: NDArray[np.uint8]) -> None: ...
 
 def are_ascending(keys: _Keys, imsis: _Keys) -> bool: ...

@@ -1,10 +1,12 @@
 """Pairs of IMEIs and IMSIs: lookups, and the arrays that hold them."""
 
 cimport cython
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from imeiset._native.index cimport index_has, index_have, index_pointer, index_positions
+from imeiset._native.layered cimport LAYERS, layers_room, rows_where
 from imeiset._native.types cimport BLOCK, expect_rows
 
 from imeiset._native.index import FrozenIndex
@@ -55,20 +57,27 @@ cdef int pairs_have(const pairs_of* p, uint64_t key, uint64_t imsi) noexcept nog
 
 @cython.final
 cdef class Pairing:
-    """The pairs of one list: of a base, and of now for the IMEIs in `touched`."""
+    """The pairs of one list: of a base, and layers of what changed since."""
 
-    def __cinit__(self, base not None, touched=None, now=None):
-        """base, now: of (IMEIs, starts, IMSIs), see `register.pairs.Pairs`."""
-        self.kept = (base, touched, now)
-        imeis, self.starts, self.imsis = base
-        self.look(&self.base, imeis, self.starts, self.imsis)
-        if touched is not None:
-            imeis, self.starts_now, self.imsis_now = now
-            self.look(&self.now, imeis, self.starts_now, self.imsis_now)
-            self.in_touched = index_pointer(touched)
+    def __cinit__(self, base not None, layers=()):
+        """base: of (IMEIs, starts, IMSIs), see `register.pairs.Pairs`. layers: of (IMEIs whose pairs changed,
+        all that they have as a base has them), the newest first."""
+        layers = tuple(layers)
+        if len(layers) > LAYERS:
+            raise ValueError(f"layers: expected at most {LAYERS}, got {len(layers)}")
+        self.kept, self.views = (base, layers), []
+        self.look(&self.base, base)
+        for touched, now in layers:
+            self.layer[self.count].touched = index_pointer(touched)
+            self.look(&self.layer[self.count].now, now)
+            self.count += 1
 
-    cdef int look(self, pairs_of* to, imeis, const uint32_t[::1] starts, const uint64_t[::1] imsis) except -1:
+    cdef int look(self, pairs_of* to, arrays) except -1:
+        cdef const uint32_t[::1] starts
+        cdef const uint64_t[::1] imsis
+        imeis, starts, imsis = arrays
         expect_rows("starts", len(imeis) + 1, starts.shape[0])
+        self.views += [starts, imsis]
         to.imeis, to.starts = index_pointer(imeis), &starts[0]
         to.count = imsis.shape[0]
         to.imsis = &imsis[0] if to.count else NULL
@@ -77,21 +86,29 @@ cdef class Pairing:
             to.imeis = index_pointer(_NOTHING)
         return 0
 
-    cdef int find(self, uint64_t key, uint64_t imsi) noexcept nogil:
-        cdef bint new = self.in_touched != NULL and index_has(self.in_touched, key)
-        return pairs_have(&self.now if new else &self.base, key, imsi)
+    cdef int find(self, uint64_t key, uint64_t imsi, bint touched) noexcept nogil:
+        """What an IMEI and an IMSI are to these pairs. touched: whether some change may be about the IMEI."""
+        cdef int i
+        for i in range(self.count if touched else 0):
+            if index_has(self.layer[i].touched, key):
+                return pairs_have(&self.layer[i].now, key, imsi)
+        return pairs_have(&self.base, key, imsi)
 
-    cdef void find_many(self, const uint64_t* keys, const uint64_t* imsis, size_t n, int64_t* at,
-                        uint8_t* found) noexcept nogil:
-        """found[i] = find(keys[i], imsis[i]); imsis: NULL where they are unknown. at: room for n numbers."""
-        cdef size_t i
+    cdef void find_many(self, const uint64_t* keys, const uint64_t* imsis, const uint8_t* may, uint8_t flag,
+                        size_t n, int64_t* at, uint8_t* found, layers_room* room) noexcept nogil:
+        """found[i] = find(keys[i], imsis[i]) for n keys, at most ROOM. imsis: NULL where they are unknown.
+        may, flag: see rows_where. at: room for n numbers."""
+        cdef size_t i, left = 0
+        cdef int layer
         cdef uint64_t count, imsi
         index_positions(self.base.imeis, keys, n, at)
-        if self.in_touched != NULL:
-            index_have(self.in_touched, keys, n, found)
-            for i in range(n):
-                if found[i]:
-                    at[i] = -2
+        if self.count:
+            left = rows_where(keys, may, flag, True, n, 0, room)
+        for layer in range(self.count - 1, -1, -1):
+            index_have(self.layer[layer].touched, room.key, left, room.added)
+            for i in range(left):
+                if room.added[i]:
+                    at[room.row[i]] = -2 - layer
         for i in range(n):
             if at[i] >= 0:
                 PREFETCH(self.base.starts + at[i])
@@ -100,8 +117,8 @@ cdef class Pairing:
                 PREFETCH(pairs_span(&self.base, at[i], &count))
         for i in range(n):
             imsi = imsis[i] if imsis != NULL else 0
-            if at[i] == -2:
-                found[i] = pairs_have(&self.now, keys[i], imsi)
+            if at[i] <= -2:
+                found[i] = pairs_have(&self.layer[-2 - at[i]].now, keys[i], imsi)
             else:
                 found[i] = pairs_find(&self.base, at[i], imsi)
 
@@ -109,13 +126,21 @@ cdef class Pairing:
              uint8_t[::1] out not None):
         """out[i]: 0 where keys[i] has no pairs, 2 where it has one with imsis[i], else 1."""
         cdef size_t block, start, n = keys.shape[0]
+        cdef layers_room* room
         cdef int64_t at[BLOCK]
+        cdef uint8_t[BLOCK] may
+        memset(may, 0, BLOCK)
         expect_rows("imsis", keys.shape[0], imsis.shape[0])
         expect_rows("out", keys.shape[0], out.shape[0])
+        room = <layers_room*>PyMem_RawMalloc(sizeof(layers_room))
+        if room == NULL:
+            raise MemoryError
         with nogil:
             for block in range((n + BLOCK - 1) // BLOCK):
                 start = block * BLOCK
-                self.find_many(&keys[start], &imsis[start], min(<size_t>BLOCK, n - start), at, &out[start])
+                self.find_many(&keys[start], &imsis[start], may, 0, min(<size_t>BLOCK, n - start), at,
+                               &out[start], room)
+        PyMem_RawFree(room)
 
 
 # ---- the arrays ----

@@ -60,9 +60,12 @@ class Coverage:
         if alone or any(part.changed for part in spans):
             return Coverage.of_lists(flattened)
         parts = [
-            part for one in lists if one.exact is not None for part in (one.exact.added, one.exact.removed)
+            part
+            for one in lists
+            if one.exact is not None
+            for part in (one.exact.changes.added, one.exact.changes.removed)
         ]
-        parts += [one.pairs.touched for one in lists if one.pairs is not None]
+        parts += [one.pairs.changes.touched for one in lists if one.pairs is not None]
         keys = union(parts).to_numpy()
         listed, was = np.zeros(len(keys), bool), np.zeros(len(keys), np.uint8)
         for members in sets:

@@ -5,8 +5,9 @@ who checks against the old one goes on undisturbed.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from imeiset.sets import ImeiSet
 
 NOTHING: ImeiSet = ImeiSet()
 _OR = 0
+_SMALL = 1 << 12  # bytes of the layer in which changes gather
+_STEP = 16  # a layer weighs at most one part of so many of the next
 _RUN_MIN = 2  # keys of a range that is kept as a run
 
 
@@ -45,40 +48,92 @@ def packed(members: ImeiSet) -> ImeiSet:
 
 
 @dataclass(frozen=True, eq=False)
+class Layer:
+    """What changes removed from a set, what they added to it, and the columns of the added."""
+
+    added: ImeiSet = NOTHING
+    removed: ImeiSet = NOTHING
+    columns: Details = NO_DETAILS
+
+    @property
+    def weight(self) -> int:
+        """What merging it costs, in bytes."""
+        return self.added.nbytes + self.removed.nbytes - 2 * NOTHING.nbytes
+
+    def over(self, older: "Layer") -> "Layer":
+        """Both as one: what this one says counts where both say something."""
+        added, removed = followed((older.added, older.removed), (self.added, self.removed))
+        own, before = (self.added, self.columns), (older.added, older.columns)
+        return Layer(added, removed, merged(added, own, before, union([self.removed, self.added])))
+
+
+class Weighed(Protocol):
+    """A layer, of whatever is layered."""
+
+    @property
+    def weight(self) -> int: ...
+
+    def over(self, older: Self) -> Self: ...
+
+
+_Layer = TypeVar("_Layer", bound=Weighed)
+
+
+def stacked(top: _Layer, below: tuple[_Layer, ...]) -> tuple[_Layer, ...]:
+    """Layers with one more on top, the newest first.
+
+    Changes gather in one small layer. When that is full, it goes into the one below if it is more than an
+    sixteenth of it, and that into the next: so a change costs what the small layer does, nearly always, and
+    there are few layers to ask.
+    """
+    if below and below[0].weight < _SMALL:
+        top, below = top.over(below[0]), below[1:]
+    while below and top.weight >= _SMALL and top.weight * _STEP > below[0].weight:
+        top, below = top.over(below[0]), below[1:]
+    return top, *below
+
+
+@dataclass(frozen=True, eq=False)
 class LayeredSet:
-    """A frozen set, what was added to it and removed from it since, and what it says: see `Details`."""
+    """A frozen set, what it says (see `Details`), and layers of changes since, the newest first."""
 
     base: ImeiSet
     columns: Details = NO_DETAILS
-    added: ImeiSet = NOTHING
-    removed: ImeiSet = NOTHING
-    added_columns: Details = NO_DETAILS
+    layers: tuple[Layer, ...] = ()
+    grown: int | None = 0  # how many IMEIs more than in the base; None where nobody counted, for want of time
 
     def __repr__(self) -> str:
         return f"<LayeredSet of {self.count():,} IMEIs>"
 
     def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in vars(self).items() if name != "part"}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @cached_property
     def part(self) -> Layered:
         """What answers lookups."""
-        return Layered(self.base, self.added or None, self.removed or None)
+        return Layered(self.base, [(one.added or None, one.removed or None) for one in self.layers])
+
+    @cached_property
+    def changes(self) -> Layer:
+        """All layers as one. O(changes so far)."""
+        return reduce(Layer.over, self.layers) if self.layers else Layer()
 
     @property
     def has_details(self) -> bool:
         """Whether some IMEI has a reason, a date or an until."""
-        return any([*self.columns, *self.added_columns])
+        return any(any(columns) for _, columns in self.sides)
 
     @property
     def changed(self) -> bool:
         """Whether it differs from its base in any way."""
-        return bool(len(self.added) or len(self.removed))
+        return bool(self.layers)
 
     def count(self) -> int:
-        """How many IMEIs. O(changes)."""
-        gone, again = _shared(self.base, self.removed), _shared(self.base, self.added)
-        return len(self.base) - gone + len(self.added) - again
+        """How many IMEIs. O(changes so far) where long ranges or TACs have changed."""
+        if self.grown is not None:
+            return len(self.base) + self.grown
+        gone, again = (_shared(self.base, some) for some in (self.changes.removed, self.changes.added))
+        return len(self.base) - gone + len(self.changes.added) - again
 
     def have(self, keys: Keys) -> NDArray[np.bool_]:
         """Which keys are members: bool[n]."""
@@ -87,10 +142,28 @@ class LayeredSet:
         return found.view(np.bool_)
 
     def changed_by(self, add: ImeiSet, remove: ImeiSet, columns: Details = NO_DETAILS) -> "LayeredSet":
-        """Without `remove`, then with `add`, which has these columns. O(changes so far)."""
-        added, removed = followed((self.added, self.removed), (add, remove))
-        details = merged(added, (add, columns), (self.added, self.added_columns), union([remove, add]))
-        return LayeredSet(self.base, self.columns, added, removed, details)
+        """Without `remove`, then with `add`, which has these columns. O(changes), nearly always."""
+        if not (len(add) or len(remove)):
+            return self
+        if len(add) and len(remove):
+            remove = remove - add
+        grown = self.grown
+        if grown is not None:
+            grown = (
+                None
+                if _is_wide(add) or _is_wide(remove)
+                else grown + len(add) - self._has(add) - self._has(remove)
+            )
+        return replace(self, layers=stacked(Layer(add, remove, columns), self.layers), grown=grown)
+
+    def _has(self, some: ImeiSet) -> int:
+        """How many of some IMEIs it has. O(IMEIs)."""
+        count = 0
+        for keys in some.chunks():
+            here = np.empty(len(keys), np.uint8)
+            self.part.contains(keys, here)
+            count += int(here.sum())
+        return count
 
     def united(self, more: "LayeredSet") -> "LayeredSet":
         """With all IMEIs of another, which is flat; its reasons and dates count where both have some, and the
@@ -104,20 +177,20 @@ class LayeredSet:
         """The same with nothing changed since: a new base. O(members)."""
         if not self.changed:
             return self
-        left = self.base - self.removed if len(self.removed) else self.base
-        base, changed = union([left, self.added]), union([self.added, self.removed])
-        new, old = (self.added, self.added_columns), (self.base, self.columns)
-        return LayeredSet(base, merged(base, new, old, changed))
+        now = self.changes
+        left = self.base - now.removed if len(now.removed) else self.base
+        base, changed = union([left, now.added]), union([now.added, now.removed])
+        return LayeredSet(base, merged(base, (now.added, now.columns), (self.base, self.columns), changed))
 
     @property
-    def layers(self) -> tuple[tuple[ImeiSet, Details], ...]:
+    def sides(self) -> list[tuple[ImeiSet, Details]]:
         """Sets and their columns, the newest first: the first that has a member has its details."""
-        return (self.added, self.added_columns), (self.base, self.columns)
+        return [(one.added, one.columns) for one in self.layers] + [(self.base, self.columns)]
 
     def details(self, key: int) -> tuple[str, ...]:
         """The reasons, the date and the until of a member, '' where there is none."""
         keys, at = np.array([key], np.uint64), np.empty(1, np.int64)
-        for members, columns in self.layers:
+        for members, columns in self.sides:
             if len(members):
                 members.positions_of_keys(keys, at)
                 if (place := int(at[0])) >= 0:
@@ -129,7 +202,7 @@ class LayeredSet:
         texts: list[list[str]] = [[""] for _ in self.columns]
         codes = [np.zeros(len(keys), np.int64) for _ in self.columns]
         left = np.arange(len(keys))
-        for members, columns in self.layers:
+        for members, columns in self.sides:
             at = np.empty(len(left), np.int64)
             members.positions_of_keys(keys[left], at)
             here = at >= 0
@@ -152,6 +225,11 @@ def followed(changes: tuple[ImeiSet, ImeiSet], more: tuple[ImeiSet, ImeiSet]) ->
     added = union([added - remove if len(remove) else added, add])
     removed = union([removed, remove])
     return added, removed - add if len(add) else removed
+
+
+def _is_wide(members: ImeiSet) -> bool:
+    """Whether it has so many more IMEIs than bytes that it is better not to look at each."""
+    return len(members) > 64 * members.nbytes
 
 
 def _shared(members: ImeiSet, other: ImeiSet) -> int:

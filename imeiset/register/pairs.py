@@ -1,8 +1,8 @@
 """(IMEI, IMSI) pairs: which IMEI goes with which subscribers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from imeiset.errors import ImsiError, expect_ordered
 from imeiset.readers import Keys
 from imeiset.register.details import fitting, places_of
 from imeiset.register.imsis import imsi_numbers
-from imeiset.register.layered import NOTHING, union
+from imeiset.register.layered import NOTHING, stacked, union
 from imeiset.register.untils import NO_DAY, NO_UNTILS, Days, Untils
 from imeiset.sets import ImeiSet
 
@@ -109,13 +109,39 @@ def _cut(array: NDArray[Any], n: int) -> NDArray[Any]:
 NO_PAIRS = Pairs.of(np.empty(0, np.uint64), np.empty(0, np.uint64))
 
 
-@dataclass(frozen=True, eq=False)
-class LayeredPairs:
-    """Frozen pairs, and all pairs of the IMEIs whose pairs have changed since."""
+def _joined(parts: Iterable[tuple[Keys, Keys, Days]]) -> Pairs:
+    """The pairs of several columns, with their untils."""
+    return Pairs.of(*map(np.concatenate, zip(*parts, strict=True)), fresh=True)
 
-    base: Pairs
+
+@dataclass(frozen=True, eq=False)
+class PairLayer:
+    """IMEIs whose pairs changed, and all pairs that they have."""
+
     touched: ImeiSet = NOTHING
     now: Pairs = field(default=NO_PAIRS)
+
+    @property
+    def weight(self) -> int:
+        """What merging it costs, in bytes."""
+        return self.touched.nbytes - NOTHING.nbytes + self.now.imsis.nbytes
+
+    def over(self, older: "PairLayer") -> "PairLayer":
+        """Both as one: what this one says counts where both say something."""
+        kept = []
+        for pairs, imeis in ((older.now, older.touched - self.touched), (self.now, self.touched)):
+            rows = pairs.of_imeis(imeis.to_numpy())
+            kept.append((*rows, pairs.until_days(*rows)))
+        return PairLayer(union([older.touched, self.touched]), _joined(kept))
+
+
+@dataclass(frozen=True, eq=False)
+class LayeredPairs:
+    """Frozen pairs, and layers of what changed since, the newest first."""
+
+    base: Pairs
+    layers: tuple[PairLayer, ...] = ()
+    grown: int = 0  # how many more pairs there are than in the base
 
     @classmethod
     def of(cls, keys: Keys, imsis: Keys, days: Days | None = None) -> "LayeredPairs":
@@ -125,30 +151,34 @@ class LayeredPairs:
     @property
     def changed(self) -> bool:
         """Whether any pair differs from the base."""
-        return len(self.touched) > 0
+        return bool(self.layers)
 
     def count(self) -> int:
-        """How many pairs. O(changes)."""
-        gone = len(self.base.of_imeis(self.touched.to_numpy())[0])
-        return len(self.base) - gone + len(self.now)
+        """How many pairs."""
+        return len(self.base) + self.grown
 
     def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in vars(self).items() if name != "pairing"}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @cached_property
     def pairing(self) -> Pairing:
         """What answers lookups."""
-        return Pairing(self.base.arrays, *((self.touched, self.now.arrays) if self.changed else ()))
+        return Pairing(self.base.arrays, [(one.touched, one.now.arrays) for one in self.layers])
+
+    @cached_property
+    def changes(self) -> PairLayer:
+        """All layers as one. O(changes so far)."""
+        return reduce(PairLayer.over, self.layers) if self.layers else PairLayer()
 
     def _split(self, keys: Keys) -> Iterator[tuple[NDArray[Any], Pairs]]:
-        """The rows of keys that the base answers for, and those that the changes do."""
-        if not self.changed:
-            yield np.arange(len(keys)), self.base
-            return
-        new = np.zeros(len(keys), np.uint8)
-        self.touched.contains_keys(keys, new)
-        yield np.flatnonzero(new == 0), self.base
-        yield np.flatnonzero(new), self.now
+        """The rows of keys that each layer answers for, and those that the base does."""
+        left = np.arange(len(keys))
+        for one in self.layers:
+            new = np.zeros(len(left), np.uint8)
+            one.touched.contains_keys(keys[left], new)
+            yield left[new != 0], one.now
+            left = left[new == 0]
+        yield left, self.base
 
     def have(self, keys: Keys, imsis: Keys) -> NDArray[np.bool_]:
         """Which pairs are here: bool[n]."""
@@ -158,7 +188,7 @@ class LayeredPairs:
         return found
 
     def of_imeis(self, keys: Keys) -> tuple[Keys, Keys]:
-        """The same of all pairs of now: those of IMEIs whose pairs have changed come last."""
+        """The same of all pairs of now, those of the base last."""
         found = [pairs.of_imeis(keys[rows]) for rows, pairs in self._split(keys)]
         imeis, imsis = (np.concatenate(side) for side in zip(*found, strict=True))
         return imeis, imsis
@@ -175,18 +205,19 @@ class LayeredPairs:
     ) -> "LayeredPairs":
         """Without the pairs of `remove`, then with those of `add`, which are listed until these days."""
         touched = ImeiSet.from_keys(np.concatenate([add[0], remove[0]]))
-        others = self.now.of_imeis((self.touched - touched).to_numpy())
-        keys = touched.to_numpy()
-        kept: list[tuple[Keys, Keys, Days]] = [(*others, self.now.until_days(*others))]
+        if not len(touched):
+            return self
+        keys, before = touched.to_numpy(), 0
         gone = Pairs.of(np.concatenate([add[0], remove[0]]), np.concatenate([add[1], remove[1]]), fresh=True)
+        kept = [(*add, np.full(len(add[0]), NO_DAY, np.int32) if days is None else days)]
         for rows, pairs in self._split(keys):
             old = pairs.of_imeis(keys[rows])
-            stay = ~gone.have(*old)
+            stay, before = ~gone.have(*old), before + len(old[0])
             left = old[0][stay], old[1][stay]
             kept.append((*left, pairs.until_days(*left)))
-        kept.append((*add, np.full(len(add[0]), NO_DAY, np.int32) if days is None else days))
-        now = Pairs.of(*(np.concatenate(side) for side in zip(*kept, strict=True)), fresh=True)
-        return LayeredPairs(self.base, union([self.touched, touched]), now)
+        now = _joined(kept)
+        layers = stacked(PairLayer(touched, now), self.layers)
+        return LayeredPairs(self.base, layers, self.grown + len(now) - before)
 
     def united(self, more: "LayeredPairs") -> "LayeredPairs":
         """With all pairs of another, too; of a pair of both the later until counts. O(pairs)."""
@@ -200,17 +231,17 @@ class LayeredPairs:
         """The same with nothing changed since: a new base. O(pairs)."""
         if not self.changed:
             return self
-        base, now, count = self.base, self.now, self.count()
+        base, touched, now, count = self.base, self.changes.touched, self.changes.now, self.count()
         if count >= 1 << 32:
             raise OverflowError(f"expected fewer than 2**32 pairs, got {count}")
-        imeis = union([base.imeis - self.touched, now.imeis])
-        places = places_of(self.touched.to_numpy(), base.imeis, now.imeis)
+        imeis = union([base.imeis - touched, now.imeis])
+        places = places_of(touched.to_numpy(), base.imeis, now.imeis)
         starts, imsis = np.empty(len(imeis) + 1, np.uint32), np.empty(count, np.uint64)
         with fitting("pairs"):
             merge_pairs(base.arrays[1:], now.arrays[1:], *places, starts, imsis)
         untils = base.untils
         left = np.zeros(len(untils.keys), np.uint8)
-        self.touched.contains_keys(untils.keys, left)
+        touched.contains_keys(untils.keys, left)
         untils = untils.where(left == 0).with_others(now.untils)
         return LayeredPairs(Pairs(imeis, starts.astype("<u4", copy=False), imsis, untils))
 

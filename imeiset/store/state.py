@@ -198,10 +198,11 @@ def _touched(state: State, lists: Sequence[List], keys: list[Keys]) -> tuple[Key
     if not count:
         return None, 0
     if state.touched is not None and count <= len(state.touched) * _WORD_KEYS:
-        words = state.touched.copy()
+        words = state.touched  # in place: older states that share it are asked a little more often
     else:  # from all that changed, these too, each once for its list: twice as large as that needs
-        sets = [one for given in lists if given.exact for one in (given.exact.added, given.exact.removed)]
-        sets += [one.pairs.touched for one in lists if one.pairs]
+        parts = [layer for one in lists if one.exact for layer in one.exact.layers]
+        sets = [some for layer in parts for some in (layer.added, layer.removed)]
+        sets += [layer.touched for one in lists if one.pairs for layer in one.pairs.layers]
         count, keys = sum(map(len, sets)), [members.to_numpy() for members in sets]
         words = np.zeros(max(1 << 10, 1 << (count * 2 // _WORD_KEYS).bit_length()), np.uint64)
     for some in keys:

@@ -44,11 +44,13 @@ static inline void filter_fetch(const struct filter *f, uint64_t key) {
     PREFETCH(f->words + filter_word(filter_hash(key >> f->shift), f->count));
 }
 
-/* Add numbers, not keys. */
+/* Add numbers, not keys. Others may ask meanwhile: they see a number or they do not. */
 static void filter_mark(uint64_t *words, uint32_t count, const uint64_t *numbers, size_t n) {
     for (size_t i = 0; i < n; i++) {
         uint32_t hash = filter_hash(numbers[i]), bits = filter_bits(hash);
-        words[filter_word(hash, count)] |= 1ull << (bits >> 26) | 1ull << (bits >> 20 & 63) | 1ull << (bits >> 14 & 63);
+        uint64_t *word = words + filter_word(hash, count);
+        uint64_t marked = *word | 1ull << (bits >> 26) | 1ull << (bits >> 20 & 63) | 1ull << (bits >> 14 & 63);
+        __atomic_store_n(word, marked, __ATOMIC_RELAXED);
     }
 }
 
