@@ -20,12 +20,23 @@ from imeiset.errors import StoreExists
 
 _TEMPORARY = re.compile(r"\.imeiset-[0-9a-f]{16}\.tmp")
 _OF_STORE = re.compile(r"current|lock|base-[0-9]{8,}\.imei|journal-[0-9]{8,}")  # see `store/directory.py`
+_PACKED = (".gz", ".tgz", ".bz2", ".zst", ".zstd", ".xz", ".zip", ".7z")
+_SHEETS = (".xlsx", ".xlsm", ".xltx", ".xltm", ".xls", ".xlsb", ".ods")
 _DESCRIPTORS = "/proc/self/fd"
 _NO_UNNAMED = (
     errno.EOPNOTSUPP,
     errno.EISDIR,
     errno.EINVAL,
 )  # what file systems without them and old kernels say
+
+
+def expect_written(path: str | os.PathLike[str], formats: str = "text") -> None:
+    """Raise ValueError for an output whose name says a format that is not written, and would not be read.
+
+    formats: those that are, in words.
+    """
+    if (suffix := Path(path).suffix.lower()) in _PACKED + _SHEETS:
+        raise ValueError(f"expected an output of {formats}, got a name that ends in {suffix}")
 
 
 @contextmanager

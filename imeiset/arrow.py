@@ -21,6 +21,8 @@ _Keys = NDArray[np.uint64]
 _Statuses = NDArray[np.uint8]
 _How = tuple[int, bool]  # digits and exact, as of `columns.source`
 
+_EXTENSION = b"ARROW:extension:name"
+INTEGERS = ("int64", "uint64")
 ACCEPTED = (
     "an Arrow column of string, binary, their large and view forms, a dictionary of those, int64 or uint64"
 )
@@ -254,8 +256,10 @@ def _chunk(array: Any, dictionaries: "_Dictionaries", start: int = 0, stop: int 
             return _chunk(array.child(0), dictionaries, rows.at.start, rows.at.stop)
     if view.dictionary is not None:
         return _DictionaryChunk(*given, dictionaries)
-    # Dates, times and durations are stored as int64, and are not keys.
+    # Dates, times, durations and what others store as int64 (periods of pandas) are not keys.
     held = "dates or times" if array.schema.format.startswith("t") else view.storage_type
+    if held in INTEGERS and _EXTENSION in (metadata := array.schema.metadata or {}):
+        held = mask_text(bytes(metadata[_EXTENSION]).decode(errors="replace"))
     for kind, storages in _KINDS.items():
         if held in storages:
             return kind(*given)
@@ -412,5 +416,5 @@ _Dictionaries = dict[tuple[Any, ...], tuple[_Chunk, dict[_How, tuple[_Keys, _Sta
 _KINDS: dict[Callable[[Any, Any, int, int], _Chunk], tuple[str, ...]] = {
     _StringChunk: ("string", "large_string", "binary", "large_binary"),
     _ViewChunk: ("string_view", "binary_view"),
-    _IntegerChunk: ("int64", "uint64"),
+    _IntegerChunk: INTEGERS,
 }

@@ -143,6 +143,9 @@ def materialized(column: object) -> object:
             if not hasattr(column, "__array__"):
                 raise
             _arrow.warn_of_slowness()
+            kind = getattr(column, "type", None)  # as `_arrow` has it: periods of pandas are not keys
+            if str(getattr(kind, "storage_type", "")) in _arrow.INTEGERS:
+                raise TypeError(f"expected {_arrow.ACCEPTED}, got one of {kind}") from None
             # pyarrow's own arrays of dictionaries in chunks have another value where one is missing.
             return column.to_pylist() if hasattr(column, "to_pylist") else column
     if isinstance(column, _AS_THEY_ARE) or hasattr(column, "__array__") or not isinstance(column, Iterable):

@@ -288,7 +288,7 @@ class Device(pa.ExtensionType):
 
 def test_extension_types_are_what_they_are_stored_as():
     plain = pa.array(DIRTY)
-    for storage in (plain, plain.dictionary_encode(), pa.array([1, None, 10**14])):
+    for storage in (plain, plain.dictionary_encode()):
         column = pa.ExtensionArray.from_storage(Device(storage.type), storage)
         for one in (column, pa.chunked_array([column]), pa.table({"imei": column})):
             assert rows(one) == expected(storage.to_pylist())
@@ -298,6 +298,39 @@ def test_extension_types_are_what_they_are_stored_as():
     assert rows(of_devices) == expected(["x", GOOD, None])
     with pytest.raises(TypeError, match=r"expected an Arrow column of string, .*, got one of double"):
         parse(pa.ExtensionArray.from_storage(Device(pa.float64()), pa.array([1.5])))
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.uint64()])
+def test_integers_of_another_type_are_no_keys(kind):
+    """Periods of pandas, say, are numbers of months. What they are stored as is there to be asked."""
+    storage = pa.array([1, None, 10**14], kind)
+    column = pa.ExtensionArray.from_storage(Device(kind), storage)
+    of_devices = pa.DictionaryArray.from_arrays(pa.array([1, 0, None]), column)
+    for one in (column, pa.chunked_array([column]), pa.table({"imei": column}), of_devices):
+        for ask in (parse, ImeiSet, ImeiSet([1]).contains, are_valid):
+            with pytest.raises(TypeError, match=r"got one of imeiset\.test-device"):
+                ask(one)
+    assert rows(column.storage) == expected(storage.to_pylist())
+
+
+def test_integers_of_another_type_are_no_keys_without_nanoarrow(without_nanoarrow):
+    column = pa.ExtensionArray.from_storage(Device(pa.int64()), pa.array([1, None, 10**14]))
+    for one in (column, pa.chunked_array([column])):
+        with pytest.warns(RuntimeWarning, match="nanoarrow"), pytest.raises(TypeError, match="got one of"):
+            parse(one)
+        arrow.warn_of_slowness.cache_clear()
+
+
+@pytest.mark.parametrize("of", [list, "index", "array", "series", "category"])
+def test_periods_of_pandas(of):
+    """They are stored as integers, and were keys."""
+    pandas = pytest.importorskip("pandas")
+    periods = pandas.Series(pandas.period_range("2024-01", periods=3, freq="M"))
+    column = {list: list(periods), "index": pandas.PeriodIndex(periods), "array": periods.array,
+              "series": periods, "category": periods.astype("category")}[of]  # fmt: skip
+    for ask in (ImeiSet, ImeiSet(["20240101000000"]).contains):
+        with pytest.raises((TypeError, ImeiError), match=r"period|wrong type"):
+            ask(column)
 
 
 def test_a_stream_that_breaks_off():

@@ -83,7 +83,7 @@ def check_outputs(files: tuple[str, ...], output: str, rejects: str | None) -> N
 @contextmanager
 def output_file(path: str) -> Iterator[BinaryIO]:
     """A file to write, which is there when all is written and for its owner only; '-' is stdout."""
-    from imeiset._files import publish
+    from imeiset._files import expect_written, publish
 
     if path == "-":
         if sys.stdout is None:  # it was closed before the command began
@@ -91,6 +91,10 @@ def output_file(path: str) -> Iterator[BinaryIO]:
         sys.stdout.flush()
         yield sys.stdout.buffer
         return
+    try:
+        expect_written(path)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     with publish(path) as file:
         yield file
 

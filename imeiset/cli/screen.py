@@ -59,13 +59,14 @@ def command(
     Exit code: 0 if a record is a hit, 1 if none is, 2 after an error.
     """
     from imeiset import screen
-    from imeiset.screening.files import expect_format, files_of
+    from imeiset._files import expect_written
+    from imeiset.screening.files import files_of
 
     if only and not output:
         raise click.UsageError("--only needs -o")
     if output:
         try:
-            expect_format(output)
+            expect_written(output, "CSV or Parquet")
         except ValueError as error:
             raise click.UsageError(str(error)) from error
         check_outputs((snapshot, *files_of(inputs)[0]), output, None)

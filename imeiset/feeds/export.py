@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .._files import publish
+from .._files import expect_written, publish
 from .._native.parse import rows_of
 from ..readers import Keys
 from ..sets import ImeiSet
@@ -45,7 +45,8 @@ def export(
     Raises
     ------
     ValueError
-        If `form` is 'roaring' and the set has irregular identities, which Roaring cannot hold.
+        If `form` is 'roaring' and the set has irregular identities, which Roaring cannot hold; or if a path
+        has the name of a compressed file or of a workbook.
 
     Notes
     -----
@@ -60,6 +61,7 @@ def export(
     b'490154203237518\\n'
     """
     if isinstance(file, str | os.PathLike):
+        expect_written(file, "text, Parquet or Roaring")
         with publish(file) as opened:
             export(members, opened, form=form, progress=progress)
     elif form == "roaring":

@@ -368,7 +368,7 @@ class Watch:
         if column.statuses or column.changes:
             return "changes" if column.changes else "statuses"
         said = {*column.meanings().values()}
-        if column.reasons or column.free:
+        if column.free or (column.reasons and said != {"clears"}):
             return None
         if said & {"adds", "removes", "updates"}:
             return "changes"

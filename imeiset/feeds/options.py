@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple, Self, cast
 
+from .._files import expect_written
 from .._native.scan import MAX_ROW
 from ..errors import CheckDigit
 from ..irregular import Handling
@@ -69,7 +70,10 @@ def _text(value: Any) -> str:
 
 
 def _path(value: Any) -> str:
-    return _text(os.fspath(value))
+    expect_written(path := _text(os.fspath(value)))
+    if path.lower().endswith((".parquet", ".pq")):
+        raise ValueError
+    return path
 
 
 def _flag(value: Any) -> bool:
@@ -149,7 +153,7 @@ def _changes(value: Any) -> dict[str, str]:
 
 
 TEXT = Kind(_text, "a text", "NAME")
-PATH = Kind(_path, "a path", "CSV")
+PATH = Kind(_path, "a path of text, which is neither compressed nor a table", "CSV")
 FLAG = Kind(_flag, "true or false", "")
 WHOLE = Kind(_whole, "a number", "N")
 NUMBER = Kind(_number, "a number", "N")

@@ -40,8 +40,9 @@ class WatchedColumn:
     """A column that is watched: what its title says, and its values so far, without case, with counts.
 
     statuses, changes: of a title of such. ends: a value says that the row is listed no longer. says: what a
-    yes means. reasons: it is one of reasons, and not named without a fault. free: it has too many values to
-    say anything. counting: the values that a format knows, where another column was asked for.
+    yes means. reasons: it is one of reasons, and named only if all that it says is that phones were found.
+    free: it has too many values to say anything. counting: the values that a format knows, where another
+    column was asked for.
     """
 
     number: int

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .._files import publish
+from .._files import expect_written, publish
 from ..errors import FeedEmpty
 from ..feeds.options import Column, LostZeros, Options
 from ..feeds.sources import Paths, names_of, size_of, total_of
@@ -20,8 +20,7 @@ from .tables import TABLES, TableScreen, holds_table, is_table
 from .tally import MAX_COLUMNS, ScreenReport, Tally
 from .texts import TextScreen
 
-PACKED = (".gz", ".zst", ".zstd", ".xz", ".zip", ".xlsx", ".xlsm")  # which are read, and not written
-TEXTS = (".csv", ".tsv", ".txt", *PACKED)
+TEXTS = (".csv", ".tsv", ".txt", ".gz", ".zst", ".zstd", ".xz", ".zip", ".xlsx", ".xlsm")
 
 
 def screen(
@@ -120,7 +119,7 @@ def screen(
     if output is not None and os.path.realpath(output) in map(os.path.realpath, read):
         raise ValueError(f"expected an output beside what is read, got {os.fspath(output)!r}, which is one")
     if output is not None:
-        expect_format(output)
+        expect_written(output, "CSV or Parquet")
     tally = Tally(Screener(listed), lost_zeros)
     if tally.keeps_texts:  # a first line '#62' may be one of them
         options = replace(options, irregular="keep")
@@ -150,12 +149,6 @@ def screen(
             done += size_of(name) or 0
         tally.end()
     return tally.report(files, skipped, time.perf_counter() - started)
-
-
-def expect_format(output: str | os.PathLike[str]) -> None:
-    """Raise ValueError for an output whose name says a format that is not written."""
-    if (suffix := Path(output).suffix.lower()) in PACKED:
-        raise ValueError(f"expected an output of CSV or Parquet, got a name that ends in {suffix}")
 
 
 def files_of(inputs: Paths) -> tuple[list[str], list[str]]:

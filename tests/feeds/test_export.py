@@ -5,7 +5,7 @@ import io
 import pytest
 from click.testing import CliRunner
 
-from imeiset import ImeiSet, load
+from imeiset import ImeiSet, apply, load, load_register
 from imeiset.cli import main
 from imeiset.feeds.export import FORMS, export
 
@@ -45,6 +45,44 @@ def test_round_trip_of_irregular_identities(tmp_path, form):
         export(members, out, form="roaring")
     with pytest.raises(ValueError, match="a form of"):
         export(members, out, form="xml")
+
+
+@pytest.mark.parametrize("name", ["list.txt.gz", "list.ZST", "list.xz", "list.zip", "list.xlsx"])
+def test_a_name_of_another_format(tmp_path, monkeypatch, name):
+    """What is written is not compressed: under that name nobody could read it."""
+    monkeypatch.chdir(tmp_path)
+    RUNS.save("set.imei")
+    with pytest.raises(ValueError, match="a name that ends in"):
+        export(RUNS, name)
+    for command in (["export", "set.imei", "-o", name], ["diff", "set.imei", "set.imei", "-o", name]):
+        found = CliRunner().invoke(main, command)
+        assert (found.exit_code, "a name that ends in" in found.stderr) == (2, True)
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", ["rejects.csv.gz", "rejects.ZST", "rejects.xlsx", "rejects.parquet"])
+def test_rejects_are_text(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.csv").write_text("imei\n490154203237518\nx\n")
+    (tmp_path / "more_added.csv").write_text("imei\n356938035643809\nx\n")
+    (tmp_path / "lists.toml").write_text(
+        '[[lists]]\nname = "a"\nstatus = "blacklisted"\nfiles = ["list.csv"]\n'
+    )
+    RUNS.save("set.imei")
+    with pytest.raises(ValueError, match="neither compressed nor a table"):
+        load("list.csv", rejects=name)
+    with pytest.raises(ValueError, match="neither compressed nor a table"):
+        apply(RUNS, ["more_added.csv"], rejects=name, max_rejects=9)
+    with pytest.raises(ValueError, match="neither compressed nor a table"):
+        load_register("lists.toml", rejects=name)
+    for command in (
+        ["build", "list.csv", "-o", "out.imei", "--rejects", name],
+        ["build", "lists.toml", "-o", "out.imei", "--rejects", name],
+        ["apply", "set.imei", "more_added.csv", "-o", "out.imei", "--rejects", name],
+    ):
+        found = CliRunner().invoke(main, command)
+        assert (found.exit_code, "neither compressed nor a table" in found.stderr) == (2, True), found.output
+    assert not (tmp_path / name).exists()
 
 
 def test_command(tmp_path, monkeypatch):

@@ -179,6 +179,8 @@ def test_ordinary_columns_load_in_silence(write, title, cells):
 @pytest.mark.parametrize(
     ("title", "cells", "why", "values"),
     [
+        ("reason", ("found", "found", ""), "statuses", ["found"]),
+        ("reasons", ("returned", "Encontrado", "x"), "statuses", ["returned", "Encontrado", "x"]),
         ("status", ("stolen", "lost", ""), "statuses", ["stolen", "lost"]),
         ("state", ("Texas", "", ""), "statuses", ["Texas"]),
         ("status", ("1", "1", "1"), "statuses", ["1"]),

@@ -565,7 +565,7 @@ def test_a_first_row_that_begins_with_a_hash(tmp_path, text):
     assert len(load(tmp_path / "in.csv", column=1, irregular="keep")[0].irregular) == text.count("\n") - 1
 
 
-@pytest.mark.parametrize("name", ["out.csv.gz", "out.ZST", "out.xlsx", "out.zip"])
+@pytest.mark.parametrize("name", ["out.csv.gz", "out.ZST", "out.xlsx", "out.zip", "out.bz2", "out.ods"])
 def test_an_output_is_what_its_name_says(tmp_path, name):
     (tmp_path / "in.csv").write_bytes(table())
     with pytest.raises(ValueError, match="expected an output of CSV or Parquet, got a name that ends in"):
