@@ -177,6 +177,14 @@ def test_nothing_to_load(feed, text):
         load(feed(text))
 
 
+@pytest.mark.parametrize("length", [10, (1 << 16) - 6, 1 << 16, 1 << 17])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_header_of_any_length(feed, length, quote):
+    title = quote + "x" * length + "\n" * bool(quote) + quote
+    report = load(feed(f"# above\nimei,{title}\n{GOOD},1\n"), column=1).report
+    assert (report.rows, report.headers, report.continued) == (1, 1, bool(quote))
+
+
 @pytest.mark.parametrize("text", ["imei", "imei\n", "\n# x\nimei,date\r\n\r\n"])
 def test_a_header_alone_is_an_empty_list(feed, text):
     blocked, report = load(feed(text))

@@ -330,9 +330,13 @@ def test_imeis_in_another_column(text, monkeypatch, before, absent):
             assert load(path).report.rejects["cell_count"].count == 1
 
 
-def test_imeis_late_in_a_column_of_other_values(text, monkeypatch):
+@pytest.mark.parametrize("value", ["value {}", "202401{:02}", '"a ""b"", {}"', "#{}"])
+@pytest.mark.parametrize("mark", ["", "#"])
+def test_imeis_late_in_a_column_of_other_values(text, monkeypatch, value, mark):
+    """Lines that look like those before them are not looked at again: one of these may not hide an IMEI."""
     monkeypatch.setattr(reader, "CHUNK", 5000)
-    rows = "".join(f"{A},value {i}\n" for i in range(3000)) + "".join(f"{A},{imei()}\n" for _ in range(3000))
+    rows = "".join(f"{A},{value.format(i % 28 + 1)}\n" for i in range(3000))
+    rows += f"{mark}{B},{imei()}\n" * 40 + "".join(f"{A},{imei()}\n" for _ in range(3000))
     for max_line in (500, 1 << 20):
         with pytest.raises(errors.FeedColumn, match="IMEIs too"):
             load(text(f"imei,x\n{rows}"), max_line=max_line)

@@ -3,6 +3,7 @@
 import csv
 import io
 import random
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
@@ -297,6 +298,24 @@ def test_keys_and_tally():
     assert [count for count, _ in noted] == [0] * 5
     assert statuses[[0, 1, 4, 14, 15]].tolist() == [3, 1, 1, 1, 1]
     assert not scanner.tally()[1].any()  # each row once
+
+
+@pytest.mark.parametrize("kinds", [1, 3, 9, 600])
+def test_values_are_seen_in_every_chunk(kinds):
+    """Also of rows like those of a chunk before, and where more are different than are kept in mind."""
+    scanner = Scanner(b",", (0, 1, 2), watched=(1, 2))
+    keys, accept = np.empty(1000, np.uint64), np.ones(256, np.uint8)
+    rng = random.Random(kinds)
+    for rows in (40, 2000, 1, 300):
+        table = [(rng.randrange(10**14), f"v{rng.randrange(kinds)}", rng.choice("ab")) for _ in range(rows)]
+        scanner.feed("".join(f"{key:014},{one},{two}\n" for key, one, two in table).encode(), final=True)
+        got, found = [Counter(), Counter()], []
+        while (taken := scanner.read_keys(accept, keys))[0]:
+            found += keys[: taken[0]].tolist()
+            for column, counts in zip(got, scanner.seen(), strict=True):
+                column.update(counts)
+        assert found == [key for key, _, _ in table]
+        assert got == [Counter(row[place].encode() for row in table) for place in (1, 2)]
 
 
 @pytest.mark.parametrize(

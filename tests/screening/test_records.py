@@ -84,11 +84,25 @@ cells = st.lists(
 )
 
 
-@given(cells, st.integers(0, 700), st.sampled_from([0, 14, 15]), st.sampled_from([np.int32, np.int64]))
+# Right check digits, wrong ones, and those that stand for none; a blank beside one.
+clean = st.lists(
+    st.sampled_from(["352099001761481", "352099001761489", "352099001761480", " 352099001761489"]),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(
+    cells,
+    clean,
+    st.integers(0, 700),
+    st.sampled_from([0, 14, 15]),
+    st.sampled_from([np.int32, np.int64]),
+)
 @settings(deadline=None, max_examples=400)
-def test_cells_equal_the_obvious(cells, clean, restored, dtype):
+def test_cells_equal_the_obvious(cells, clean, count, restored, dtype):
     """Odd ones among clean ones, as they stand in a column of texts."""
-    cells = [*["352099001761481"] * clean, *cells]
+    cells = [*clean * count, *cells]
     text, spans = b"", []
     for cell in map(str.encode, cells):
         spans.append((len(text), len(text) + len(cell)))
