@@ -10,7 +10,7 @@ from imeiset import columns, irregular
 from imeiset.arrow import speaks
 from imeiset.errors import mask_text
 from imeiset.readers import Keys, materialized
-from imeiset.register.details import date_text, reasons_text
+from imeiset.register.details import date_text, reasons_text, until_text
 from imeiset.register.imsis import prefix_numbers
 from imeiset.register.kinds import KINDS, RULES, ListRule
 from imeiset.register.lists import List, tac_set
@@ -120,7 +120,7 @@ def change_of(delta: Delta, lists: Sequence[List], by: str = "", ref: str = "") 
     about: dict[str, Any] = {"list": one.name, "rule": rule}
     about["reason"] = reasons_text(delta.reason)
     about["date"] = date_text(delta.date)
-    until = date_text(delta.until)
+    until = until_text(delta.until)
     if until and rule not in HELD_RULES:
         raise ValueError(f"until: expected with exact IMEIs and pairs only, got with rule {rule!r}")
     if until and until < about["date"]:

@@ -178,7 +178,9 @@ class Keeper(Writer):
         ...     store.expire(today), store.expire(today + datetime.timedelta(1), force=True)
         (None, 2)
         """
-        day = datetime.date.fromisoformat(date_text(today, "today"))
+        if not (text := date_text(today, "today")):
+            raise ValueError("today: expected a date, got none")
+        day = datetime.date.fromisoformat(text)
         who, what = text_of("by", by), text_of("ref", ref) or f"expired {day}"
         with self._mutex:
             lock, state = self._become_writer(), self._state

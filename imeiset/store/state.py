@@ -115,8 +115,9 @@ def relisted_by(lists: dict[str, List], change: Change) -> dict[str, List]:
     if len(lists) >= MAX_LISTS:
         raise ValueError(f"list {name!r}: expected at most {MAX_LISTS} lists, got one more")
     one, facts = List(name, **about), KINDS[about["kind"]]
-    if facts.fixed and one.status is not facts.status:
-        raise ValueError(f"status: expected that of kind {one.kind!r}, {facts.status}, got {one.status.name}")
+    if facts.fixed and facts.status not in (None, one.status):
+        expected = f"the status of every list of kind {one.kind!r}, {facts.status!r}"
+        raise ValueError(f"status: expected {expected}, got {one.status!r}")
     return {**lists, name: one}
 
 
