@@ -237,9 +237,11 @@ class Equipment:
         self.precedence = precedence
         self.lists = {}
 
-    def list(self, name, status, kind="imeis"):
+    def list(self, name, status, kind="imeis", owner="", reason=""):
+        """A list, made if there is none. exact: reasons by key; dates, untils: by key, untils by pair too."""
         empty = {"status": status, "kind": kind, "exact": {}, "range": set(), "tac": set()}
-        return self.lists.setdefault(name, empty | {"pairs": set(), "prefixes": set(), "texts": set()})
+        empty |= {"pairs": set(), "prefixes": set(), "texts": set(), "dates": {}, "untils": {}}
+        return self.lists.setdefault(name, empty | {"owner": owner, "reason": reason})
 
     def combine(self, names):
         """(status, name) of equipment on those lists."""
@@ -265,17 +267,9 @@ class Equipment:
                     _, status, name = max(hits)
                     return status, name, "imsi", ""
             if rule == "pair":
-                for status in (B, G, W):
-                    for name, one in self.lists.items():
-                        if (one["kind"], one["status"]) == ("block", status) and (key, imsi) in one["pairs"]:
-                            return status, name, "block", ""
-                for kind in ("exempt", "lock"):
-                    for name, one in self.lists.items():
-                        mine = {subscriber for imei, subscriber in one["pairs"] if imei == key}
-                        if kind == "exempt" == one["kind"] and imsi in mine:
-                            return W, name, "pair", ""
-                        if kind == "lock" == one["kind"] and mine and imsi not in mine:
-                            return one["status"], name, "pair", ""
+                for name, _ in self.paired(key, imsi):
+                    one = self.lists[name]
+                    return one["status"], name, "block" if one["kind"] == "block" else "pair", ""
             if rule in ("exact", "range", "tac"):
                 names = [name for name, one in self.lists.items() if self.on(one, rule, key)]
                 if names:
@@ -303,6 +297,78 @@ class Equipment:
             if form is not None and (found := self.check(form.encode(), imsi))[1] is not None:
                 return found
         return None if malformed is None else (malformed, None, "malformed", "")
+
+    def paired(self, key, imsi):
+        """(list, its pairs that say so) of lists of pairs that say something, in the order of asking."""
+        found = []
+        for name, one in self.lists.items():
+            mine = {(imei, subscriber) for imei, subscriber in one["pairs"] if imei == key}
+            if one["kind"] == "lock" and mine and (key, imsi) not in mine:
+                found.append((2, 0, name, mine))
+            if one["kind"] == "exempt" and (key, imsi) in mine:
+                found.append((1, 0, name, {(key, imsi)}))
+            if one["kind"] == "block" and (key, imsi) in mine:
+                found.append((0, (B, G, W).index(one["status"]), name, {(key, imsi)}))
+        return [row[2:] for row in sorted(found, key=lambda row: row[:2])]
+
+    def claims(self, key, imsi=None):
+        """(list, rule, what it has) of all lists that say something, those that are asked first before the
+        others; key: None where nothing but the IMSI is asked."""
+        found = []
+        for rule in self.precedence:
+            if rule == "imsi" and imsi:
+                some = [
+                    (-max(len(prefix) for prefix in mine), name)
+                    for name, one in self.lists.items()
+                    if (mine := [prefix for prefix in one["prefixes"] if imsi.startswith(prefix)])
+                ]
+                found += [(name, "imsi", None) for _, name in sorted(some)]
+            if rule == "pair" and key is not None:
+                for name, pairs in self.paired(key, imsi):
+                    found.append((name, "block" if self.lists[name]["kind"] == "block" else "pair", pairs))
+            if rule in ("exact", "range", "tac") and key is not None:
+                names = [name for name, one in self.lists.items() if self.on(one, rule, key)]
+                names.sort(key=lambda name: (B, G, W).index(self.lists[name]["status"]))
+                said = "irregular" if isinstance(key, bytes) else rule
+                found += [(name, said, {key} if said == "exact" else None) for name in names]
+        return found
+
+    def told(self, name, rule, entries):
+        """(reasons, date, until) of a claim."""
+        one = self.lists[name]
+        reasons, date, untils = "", None, []
+        if rule == "exact":
+            [key] = entries
+            reasons, date, untils = one["exact"][key], one["dates"].get(key), [one["untils"].get(key)]
+        elif entries:
+            untils = [one["untils"].get(pair) for pair in entries]
+        return reasons or one["reason"], date, None if not untils or None in untils else max(untils)
+
+    def explain(self, value, imsi=None, malformed=None):
+        """(list, owner, status, rule, reasons, date, until, decided) of each claim; None for an error."""
+        answer = self.answer(value, imsi, malformed)
+        if answer is None:
+            return None
+        key, status = settle(parse_value(value), "ignore")
+        if status:
+            texts = any(one["texts"] for one in self.lists.values())
+            form = normalise(value) if isinstance(value, str) and texts else None
+            key = form.encode() if isinstance(form, str) else form
+        found = []
+        for name, rule, entries in self.claims(key, parse_imsi(imsi)[0]):
+            one = self.lists[name]
+            decided = (name, rule) == answer[1:3]
+            found.append((name, one["owner"], one["status"], rule, *self.told(name, rule, entries), decided))
+        return found
+
+    def details(self, value, imsi=None, malformed=None):
+        """(status, list, rule, reasons, date, until) of a row of a column; None for an error."""
+        claims = self.explain(value, imsi, malformed)
+        if claims is None:
+            return None
+        status, name, rule, _ = self.answer(value, imsi, malformed)
+        [(reasons, date, until)] = [claim[4:7] for claim in claims if claim[7]] or [(None, None, None)]
+        return status, name, rule, reasons or None, date, until
 
     @staticmethod
     def on(one, rule, key):

@@ -243,6 +243,12 @@ cdef class FrozenIndex:
             with nogil:
                 _kernels.positions(&self.ix, &keys[0], n, &out[0])
 
+    def position_of_key(self, uint64_t key, /):
+        """The position of a key, -1 where it is not in the index."""
+        cdef int64_t at = -1
+        _kernels.positions(&self.ix, &key, 1, &at)
+        return at
+
     def ranks(self, const uint64_t[::1] keys not None, int64_t[::1] out not None):
         """out[i] = how many keys of the set are below keys[i]."""
         cdef size_t i, n = keys.shape[0]

@@ -17,6 +17,7 @@ import numpy as np
 from imeiset import Screener
 from imeiset.columns import unambiguous
 from imeiset.errors import ExtraMissing
+from imeiset.register import Words
 
 try:
     import pandas as pd
@@ -126,5 +127,40 @@ class ImeiAccessor:
         codes = screener.codes(self._column, threads=None, digits=digits)
         return self._like(pd.Categorical.from_codes(codes, screener.words))
 
+    def check(self, listed: Any, *, details: bool = False, digits: int = 14) -> Any:
+        """What a set, a register or a store says of every row; with `details` all of it, as a frame.
+
+        Parameters
+        ----------
+        listed, digits
+            As for `isin`.
+        details
+            Also say which list decided, by which rule, and the reasons, the date and the last day it has.
+
+        Returns
+        -------
+        Series of categories, as `status`; or DataFrame
+            With `details`: 'status', 'list', 'rule' and 'reasons', categories; 'date' and 'until',
+            datetime64[s]. Missing where there is none.
+
+        Examples
+        --------
+        >>> register = imeiset.Register()
+        >>> register.add("stolen", ["490154203237518"], status=imeiset.EquipmentStatus.BLACKLISTED)
+        >>> pd.Series(["490154203237518", "n/a"]).imei.check(register, details=True)["list"].tolist()
+        ['stolen', nan]
+        """
+        if not details:
+            return self.status(listed, digits=digits)
+        answers = Screener(listed).details(self._column, threads=None, digits=digits)
+        columns = {name: _shown(column) for name, column in answers.items()}
+        return pd.DataFrame(columns, index=self._series.index)
+
     def _like(self, values: Any) -> "pd.Series[Any]":
         return pd.Series(values, index=self._series.index, name=self._series.name)
+
+
+def _shown(column: Any) -> Any:
+    if isinstance(column, Words):
+        return pd.Categorical.from_codes(column.codes, column.words)
+    return column.astype("datetime64[s]")

@@ -15,9 +15,12 @@ A path is opened where the query runs, and mapped once per process.
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from imeiset import ImeiError, Screener, to_arrow
 from imeiset.columns import tac_texts, unambiguous
 from imeiset.errors import ExtraMissing
+from imeiset.register import Words
 
 try:
     import polars as pl
@@ -138,6 +141,40 @@ class ImeiExpr:
 
         return self._map(said, named.dtype)
 
+    def check(self, listed: Any, *, details: bool = False, digits: int = 14) -> "pl.Expr":
+        """What a set, a register or a store says of every row; with `details` all of it, as a struct.
+
+        Parameters
+        ----------
+        listed, digits
+            As for `is_in`.
+        details
+            Also say which list decided, by which rule, and the reasons, the date and the last day it has.
+
+        Returns
+        -------
+        Expr of Enum, as `status`; or of Struct
+            With `details`: 'status', 'list', 'rule', 'reasons', of String; 'date', 'until', of Date. Null
+            where there is none. `unnest` makes columns of it.
+
+        Examples
+        --------
+        >>> frame = pl.DataFrame({"imei": ["490154203237518", "n/a"]})
+        >>> register = imeiset.Register()
+        >>> register.add("stolen", ["490154203237518"], status=imeiset.EquipmentStatus.BLACKLISTED)
+        >>> answers = frame.select(pl.col("imei").imei.check(register, details=True)).unnest("imei")
+        >>> answers["list"].to_list()
+        ['stolen', None]
+        """
+        if not details:
+            return self.status(listed, digits=digits)
+
+        def said(series: "pl.Series") -> "pl.Series":
+            answers = Screener(listed).details(series, threads=None, digits=digits)
+            return pl.DataFrame({name: _shown(column) for name, column in answers.items()}).to_struct()
+
+        return self._map(said, _DETAILS)
+
     def _map(self, function: Callable[["pl.Series"], Any], dtype: Any) -> "pl.Expr":
         def answer(series: "pl.Series") -> "pl.Series":
             try:
@@ -146,3 +183,19 @@ class ImeiExpr:
                 raise pl.exceptions.ComputeError(str(error)) from None
 
         return self._expression.map_batches(answer, return_dtype=dtype, is_elementwise=True)
+
+
+_DETAILS = pl.Struct(
+    {
+        **dict.fromkeys(("status", "list", "rule", "reasons"), pl.String),
+        **dict.fromkeys(("date", "until"), pl.Date),
+    }
+)
+
+
+def _shown(column: Any) -> "pl.Series":
+    if isinstance(column, Words):
+        return pl.Series([*column.words, None], dtype=pl.String).gather(
+            np.where(column.codes < 0, len(column.words), column.codes)
+        )
+    return pl.Series(column, dtype=pl.Date)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import columns, readers
-from imeiset._native.checks import Checker
+from imeiset._native.checks import Checker, CheckTables
 from imeiset._native.imsi import BAD_IMSI, NO_IMSI
 from imeiset._threads import in_threads, parts_for
 from imeiset.errors import expect_ordered
@@ -23,6 +23,7 @@ _Threads = int | None
 _No = Literal[False]
 _Yes = Literal[True]
 _MALFORMED = 0xFF  # in the place of a status: not decided yet
+_NO_KEYS = np.empty(0, np.uint64)
 _ROW = np.dtype([("key", np.uint64), ("code", np.uint32)])  # of a column, while it is answered
 
 
@@ -225,68 +226,74 @@ class Checks(ListMapping, Checker):
         """
         if lists and details:
             raise TypeError("check_many: expected lists or details, which have the lists, got both")
-        tables = self._tables()
         if imsis is not None:
             expect_ordered("imeis", imeis)
-        imeis = readers.materialized(imeis)
-        dtype: Any = np.uint32 if details else np.uint16 if lists else np.uint8
-        keys: Keys | None = None
-        numbers: Keys | None = None
-        value: Callable[[int], object] | None = None
-        refused = False
-        # Otherwise rows are looked at one by one: irregular ones are not malformed.
-        strict = self.policy.malformed is not None and not tables.about.has_texts
-        if imsis is None:
-            quick = threads == 1 and not details
-            if quick and (ready := columns.likely_keys(imeis, digits=digits)) is not None:
-                codes: NDArray[Any] = np.empty(len(ready), dtype)
-                if tables.answer(ready, codes):
-                    return _shown(codes, lists)
-            codes = columns.ask(
-                imeis,
-                tables.about.keyed(tables) if details else tables.answer,
-                _ROW if details else dtype,
-                threads=threads,
-                malformed=_MALFORMED,
-                digits=digits,
-                strict=strict,
-            )
-            if details:
-                keys, codes = codes["key"], np.ascontiguousarray(codes["code"])
-            rows = np.flatnonzero(codes == _MALFORMED)
-        else:
-            keys, status = columns.parse(imeis, digits=digits)
-            asked, value = imsi_numbers(imsis, len(keys))
-            if self.policy.malformed is not None:
-                for row in (unread := np.flatnonzero(asked == BAD_IMSI)).tolist():
-                    tables.about.unread(value(row), row)
-                asked[unread] = NO_IMSI
-                if unread.size:
-                    first = int(unread[0])
-                    columns.warn_of_imsis(len(keys), unread.size, first, value(first))
-            codes, numbers, count = np.empty(len(keys), dtype), asked, parts_for(threads)
-            if count == 1:
-                tables.answer(keys, codes, asked)
-            else:
-                edges = [len(keys) * part // count for part in range(count + 1)]
-                parts = [slice(*edge) for edge in pairwise(edges)]
-                in_threads(lambda part: tables.answer(keys[part], codes[part], asked[part]), parts)
-            rows = np.flatnonzero((status != 0) | (asked == BAD_IMSI))
-            refused = bool(np.isin(status[rows], columns.AMBIGUOUS).any())
-        if rows.size:
-            imei = readers.values(imeis, digits=digits)
-            wrong = tables.about.decide_malformed(
-                tables, codes, rows, imei, value, numbers, digits, refused, keys
-            )
-            if wrong.size and not (imsis is None and strict):
-                first = int(wrong[0])
-                why = int(columns.parse([imei(first)], digits=digits)[1][0])
-                columns.warn_of_malformed(imeis, len(codes), wrong.size, first, why, digits=digits)
-        return (
-            answered(tables.about.lists, tables.about.rule, codes, cast(Keys, keys))
-            if details
-            else _shown(codes, lists)
+        tables, imeis = self._tables(), readers.materialized(imeis)
+        codes: NDArray[Any]
+        if details:
+            codes, keys, numbers = _codes(tables, imeis, imsis, np.uint32, threads, digits)
+            return answered(tables.about.lists, tables.about.rule, codes, keys, numbers)
+        codes, *_ = _codes(tables, imeis, imsis, np.uint16 if lists else np.uint8, threads, digits)
+        return _shown(codes, lists)
+
+
+def _codes(
+    tables: CheckTables, imeis: Any, imsis: Any, dtype: Any, threads: _Threads, digits: int
+) -> tuple[NDArray[Any], Keys, Keys | None]:
+    """The codes of a column, so wide; its keys, where codes have the rules; and the numbers of its IMSIs."""
+    rules: Rules = tables.about
+    keys: Keys = _NO_KEYS
+    numbers: Keys | None = None
+    value: Callable[[int], object] | None = None
+    refused = False
+    # Otherwise rows are looked at one by one: irregular ones are not malformed.
+    settled = rules.policy.malformed is not None
+    strict = settled and not rules.has_texts
+    if imsis is None:
+        if threads == 1 and (ready := columns.likely_keys(imeis, digits=digits)) is not None:
+            codes: NDArray[Any] = np.empty(len(ready), dtype)
+            if tables.answer(ready, codes):
+                return codes, ready, None
+        keyed = dtype is np.uint32
+        codes = columns.ask(
+            imeis,
+            rules.keyed(tables) if keyed else tables.answer,
+            _ROW if keyed else dtype,
+            threads=threads,
+            malformed=_MALFORMED,
+            digits=digits,
+            strict=strict,
         )
+        if keyed:
+            keys, codes = codes["key"], codes["code"]
+        rows = np.flatnonzero(codes == _MALFORMED)
+    else:
+        keys, status = columns.parse(imeis, digits=digits)
+        asked, value = imsi_numbers(imsis, len(keys))
+        if settled:
+            for row in (unread := np.flatnonzero(asked == BAD_IMSI)).tolist():
+                rules.unread(value(row), row)
+            asked[unread] = NO_IMSI
+            if unread.size:
+                first = int(unread[0])
+                columns.warn_of_imsis(len(keys), unread.size, first, value(first))
+        codes, numbers, count = np.empty(len(keys), dtype), asked, parts_for(threads)
+        if count == 1:
+            tables.answer(keys, codes, asked)
+        else:
+            edges = [len(keys) * part // count for part in range(count + 1)]
+            parts = [slice(*edge) for edge in pairwise(edges)]
+            in_threads(lambda part: tables.answer(keys[part], codes[part], asked[part]), parts)
+        rows = np.flatnonzero((status != 0) | (asked == BAD_IMSI))
+        refused = bool(np.isin(status[rows], columns.AMBIGUOUS).any())
+    if rows.size:
+        imei = readers.values(imeis, digits=digits)
+        wrong = rules.decide_malformed(tables, codes, rows, imei, value, numbers, digits, refused, keys)
+        if wrong.size and not (imsis is None and strict):
+            first = int(wrong[0])
+            why = int(columns.parse([imei(first)], digits=digits)[1][0])
+            columns.warn_of_malformed(imeis, len(codes), wrong.size, first, why, digits=digits)
+    return codes, keys, numbers
 
 
 def _shown(codes: NDArray[Any], lists: bool) -> Any:

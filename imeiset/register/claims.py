@@ -3,19 +3,26 @@
 import datetime
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from functools import lru_cache
+from typing import Any, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import arrow
 from imeiset.readers import Keys
-from imeiset.register.details import damaged
+from imeiset.register.details import damaged, fitting
 from imeiset.register.layered import LayeredSet
 from imeiset.register.lists import List
+from imeiset.register.pairs import LayeredPairs
 from imeiset.register.policy import EquipmentStatus, Rule
+from imeiset.register.untils import NO_DAY
 
 _DAY = "datetime64[D]"
+_NONE = np.datetime64("NaT", "D")
+
+Rows = NDArray[np.intp]
+Days = NDArray[np.datetime64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,67 +166,126 @@ def day(text: str) -> datetime.date | None:
         raise damaged("dates", str(error)) from None
 
 
+def last_days(one: List, keys: Keys, imsis: Keys) -> Days:
+    """Until when pairs are on a list; where it locks, the last of all pairs of the IMEI."""
+    pairs = cast(LayeredPairs, one.pairs)
+    if one.kind != "lock":
+        days = pairs.until_days(keys, imsis)
+    else:
+        imeis, row = np.unique(keys, return_inverse=True)
+        locked = pairs.of_imeis(imeis)
+        at, until = np.searchsorted(imeis, locked[0]), pairs.until_days(*locked)
+        latest = np.full(len(imeis), NO_DAY, np.int32)
+        np.maximum.at(latest, at, until)
+        latest[at[until == NO_DAY]] = NO_DAY
+        days = latest[row]
+    return np.where(days == NO_DAY, _NONE, days.astype(_DAY))
+
+
 # ---- columns ----
 
 
-class _Found:
-    """The texts of one column of an answer, each once, and the rows that have them."""
+class _Texts:
+    """A column of texts that is being made: each text once, and the rows that have it."""
 
-    def __init__(self, rows: int) -> None:
-        self.codes = np.full(rows, -1, np.int32)
-        self.words: dict[str, int] = {}
+    def __init__(self, rows: int, text: str = "") -> None:
+        self.words: dict[str, int] = {text: 0} if text else {}
+        self.codes = np.full(rows, 0 if text else -1, np.int32)
 
-    def put(self, rows: NDArray[np.intp], texts: Sequence[str], codes: NDArray[Any]) -> None:
-        """Rows have the texts of these codes, '' for none."""
-        used = np.flatnonzero(np.bincount(codes, minlength=len(texts))).tolist()
-        place = np.full(len(texts), -1, np.int32)
-        for code in used:
-            if texts[code]:
-                place[code] = self.words.setdefault(texts[code], len(self.words))
-        self.codes[rows] = place[codes]
+    def put(self, rows: Rows, text: str) -> None:
+        """Rows have one text, '' is none."""
+        if text:
+            self.codes[rows] = self.words.setdefault(text, len(self.words))
 
-    def shown(self) -> Words:
+    def put_coded(self, rows: Rows, texts: Sequence[str], codes: NDArray[Any]) -> None:
+        """Rows have the texts of these codes, 0 is none and i is texts[i - 1]."""
+        used, at = np.unique(codes, return_inverse=True)
+        words = [texts[code - 1] for code in used.tolist() if code]
+        places = [self.words.setdefault(text, len(self.words)) for text in words]
+        found = np.array([-1] * (len(used) - len(places)) + places, np.int32)[at]
+        self.codes[rows[found >= 0]] = found[found >= 0]
+
+    def column(self) -> Words:
         return Words(self.words, self.codes)
 
 
 def answered(
     lists: Sequence[List],
-    rule: Callable[[int], str],
+    rule: Callable[[int], Rule],
     codes: NDArray[np.uint32],
     keys: Keys,
+    imsis: Keys | None,
 ) -> dict[str, Any]:
-    """The columns of `check_many` with details. rule: the word for what a code says; keys: of the rows whose
-    IMEI is one."""
-    status = (codes & 0xFF).astype(np.uint8)
-    said, hits = codes >> 8, np.flatnonzero(codes >> 8)
-    found = {name: _Found(len(codes)) for name in ("list", "rule", "reasons")}
-    days = {name: np.full(len(codes), "NaT", _DAY) for name in ("date", "until")}
-    found["rule"].words["default"] = 0
-    found["rule"].codes[:] = 0
-    said = said[hits]
+    """The columns of `check_many` with details, see `register.rules.Rules` for the codes.
+
+    rule: the word for what a code says. keys, imsis: of the rows that have such.
+    """
+    hits = np.flatnonzero(codes > 0xFF)
+    names, rules, reasons = _Texts(len(codes)), _Texts(len(codes), "default"), _Texts(len(codes))
+    date, until = (np.full(len(codes), _NONE) for _ in range(2))
+    said = codes[hits] >> 8
     for code in np.flatnonzero(np.bincount(said)).tolist():
-        rows, i = hits[said == code], (code & 0xFF) - 1
-        none = np.zeros(len(rows), np.int8)
-        found["rule"].put(rows, [rule(code << 8)], none)
+        rows, i, word = hits[said == code], (code & 0xFF) - 1, rule(code << 8)
+        rules.put(rows, word)
         if i < 0:
             continue
         one = lists[i]
-        found["list"].put(rows, [one.name], none)
-        found["reasons"].put(rows, [one.reason], none)
-        if rule(code << 8) == "exact" and one.exact is not None and one.exact.has_details:
-            _put_details(one.exact, one.reason, keys[rows], rows, found["reasons"], days)
-    return {"status": status} | {name: one.shown() for name, one in found.items()} | days
+        names.put(rows, one.name)
+        reasons.put(rows, one.reason)
+        if word == "exact" and one.exact is not None and one.exact.has_details:
+            _put_details(one.exact, keys[rows], rows, reasons, (date, until))
+        elif one.pairs is not None:
+            until[rows] = last_days(one, keys[rows], rows if imsis is None else imsis[rows])
+    return {
+        "status": (codes & 0xFF).astype(np.uint8),
+        "list": names.column(),
+        "rule": rules.column(),
+        "reasons": reasons.column(),
+        "date": date,
+        "until": until,
+    }
 
 
-def _put_details(
-    exact: LayeredSet,
-    reason: str,
-    keys: Keys,
-    rows: NDArray[np.intp],
-    reasons: _Found,
-    days: dict[str, NDArray[Any]],
-) -> None:
-    texts, codes = exact.said(keys)
-    reasons.put(rows, [text or reason for text in texts[0]], codes[0])
-    for name, values, at in zip(days, texts[1:], codes[1:], strict=False):
-        days[name][rows] = np.array([day(text) for text in values], _DAY)[at]
+@fitting("reasons and dates")
+def _put_details(exact: LayeredSet, keys: Keys, rows: Rows, reasons: _Texts, days: tuple[Days, Days]) -> None:
+    """What a list says of rows that it has, into the columns."""
+    for members, (said, *said_days) in exact.sides:
+        if not len(members):
+            continue
+        places = np.empty(len(keys), np.int64)
+        members.positions_of_keys(keys, places)
+        here = places >= 0
+        found, places = rows[here], places[here]
+        if said:
+            reasons.put_coded(found, said.values, said.codes[places])
+        for column, into in zip(said_days, days, strict=True):
+            if column:
+                into[found] = _days_of(column.values)[column.codes[places]]
+        keys, rows = keys[~here], rows[~here]
+
+
+@lru_cache(256)
+def _days_of(texts: tuple[str, ...]) -> Days:
+    """Dates as they are kept; before them none."""
+    return np.array([None, *map(day, texts)], _DAY)
+
+
+def answered_alike(name: str, irregular: NDArray[np.bool_]) -> dict[str, Any]:
+    """The same columns but for the status, of rows that one list has, which says nothing else of them."""
+    none = np.full(len(irregular), -1, np.int32)
+    return {
+        "list": Words((name,), np.zeros(len(irregular), np.int32)),
+        "rule": Words(("exact", "irregular"), irregular.astype(np.int32)),
+        "reasons": Words((), none),
+    } | {column: np.full(len(irregular), _NONE) for column in ("date", "until")}
+
+
+def spread(column: Any, rows: NDArray[np.intp], count: int) -> Any:
+    """A column of so many rows, with a column in these and nothing in the others."""
+    if isinstance(column, Words):
+        codes = np.full(count, -1, np.int32)
+        codes[rows] = column.codes
+        return Words(column.words, codes)
+    days = np.full(count, _NONE)
+    days[rows] = column
+    return days

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from imeiset._native.layered import Layered
 from imeiset.readers import Keys
-from imeiset.register.details import NO_DETAILS, Details, damaged, fitting, latest, merged
+from imeiset.register.details import NO_DETAILS, Details, latest, merged
 from imeiset.sets import ImeiSet
 
 NOTHING: ImeiSet = ImeiSet()
@@ -189,34 +189,11 @@ class LayeredSet:
 
     def details(self, key: int) -> tuple[str, ...]:
         """The reasons, the date and the until of a member, '' where there is none."""
-        keys, at = np.array([key], np.uint64), np.empty(1, np.int64)
         for members, columns in self.sides:
-            if len(members):
-                members.positions_of_keys(keys, at)
-                if (place := int(at[0])) >= 0:
-                    return tuple([column.text(place) if column else "" for column in columns])
+            place = members.position_of_key(key)
+            if place >= 0:
+                return tuple([column.text(place) if column else "" for column in columns])
         return ("",) * len(self.columns)
-
-    def said(self, keys: Keys) -> tuple[list[list[str]], list[NDArray[np.int64]]]:
-        """The details of members, a column each: the texts, of which the first is '', and their numbers."""
-        texts: list[list[str]] = [[""] for _ in self.columns]
-        codes = [np.zeros(len(keys), np.int64) for _ in self.columns]
-        left = np.arange(len(keys))
-        for members, columns in self.sides:
-            at = np.empty(len(left), np.int64)
-            members.positions_of_keys(keys[left], at)
-            here = at >= 0
-            rows, places = left[here], at[here]
-            for column, known, into in zip(columns, texts, codes, strict=True):
-                if column is not None and len(rows):
-                    with fitting("reasons and dates"):
-                        some = column.codes[places].astype(np.int64)
-                    if int(some.max()) > len(column.values):
-                        raise damaged("reasons and dates", f"code {int(some.max())}")
-                    into[rows] = np.where(some, some + (len(known) - 1), 0)
-                    known += column.values
-            left = left[~here]
-        return texts, codes
 
 
 def followed(changes: tuple[ImeiSet, ImeiSet], more: tuple[ImeiSet, ImeiSet]) -> tuple[ImeiSet, ImeiSet]:

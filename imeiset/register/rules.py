@@ -14,7 +14,7 @@ from imeiset._native.imsi import BAD_IMSI, NO_IMSI
 from imeiset.errors import ImeiError, ImsiError, ParseStatus
 from imeiset.readers import Keys
 from imeiset.register import kinds
-from imeiset.register.claims import Claim, day
+from imeiset.register.claims import Claim, day, last_days
 from imeiset.register.coverage import Coverage
 from imeiset.register.lists import List
 from imeiset.register.policy import STRENGTH, EquipmentStatus, Policy, Rule, Verdict
@@ -23,7 +23,7 @@ from imeiset.sets import ImeiSet
 _ROWS = 1 << 12  # of malformed rows at a time
 _RULES: tuple[Any, ...] = (*RULES, "irregular", "malformed")
 _IRREGULAR, _BY_POLICY = (_RULES.index(rule) << 16 for rule in ("irregular", "malformed"))
-_Details = tuple[tuple[str, ...], datetime.date | None, datetime.date | None]
+_Said = tuple[tuple[str, ...], datetime.date | None, datetime.date | None]
 
 
 class Rules:
@@ -92,8 +92,9 @@ class Rules:
         status, i = EquipmentStatus(code & 0xFF), (code >> 8 & 0xFF) - 1
         if i < 0:
             return Verdict(status, rule=self.rule(code))
-        reasons, date, _ = self._details(self.lists[i], key)
-        return Verdict(status, self.lists[i].name, self.rule(code), reasons, date)
+        one, rule = self.lists[i], self.rule(code)
+        reasons, date, _ = self._said(one, key)
+        return Verdict(status, one.name, rule, reasons, date)
 
     def rule(self, code: int) -> Rule:
         """The word for the rule of a code."""
@@ -102,12 +103,13 @@ class Rules:
         return cast(Rule, said or (_RULES[code >> 16] if code >> 8 else "default"))
 
     @staticmethod
-    def _details(one: List, key: int | None) -> _Details:
-        """The reasons, the date and the last day that a list has for a key; None: for what else it has."""
-        details, *days = one.exact.details(key) if key is not None and one.exact is not None else ("", "", "")
-        reasons = details.split("|") if details else [one.reason] if one.reason else []
-        date, until = [*map(day, days), None][:2]
-        return tuple(reasons), date, until
+    def _said(one: List, key: int | None) -> _Said:
+        """The reasons, the date and the until that a list has for a key; None: for all but exact IMEIs."""
+        if key is None or one.exact is None:
+            return (one.reason,) if one.reason else (), None, None
+        reasons, date, until = one.exact.details(key)
+        texts = reasons or one.reason
+        return tuple(texts.split("|")) if reasons else (texts,) if texts else (), day(date), day(until)
 
     def claims(
         self, tables: CheckTables, key: int, status: int, subscriber: int, imei: object
@@ -122,12 +124,16 @@ class Rules:
                 by_list = found < _BY_POLICY
                 form = irregular.normalised(imei) if self.has_texts else None
                 codes = self._of_text(form, codes) if isinstance(form, bytes) else codes
-        claims = []
+        claims, exact, pair = [], _RULES.index("exact"), _RULES.index("pair")
         for at, code in enumerate(codes):
-            one, rule = self.lists[(code >> 8 & 0xFF) - 1], self.rule(code)
-            details = self._details(one, key if rule == "exact" else None)
+            one = self.lists[(code >> 8 & 0xFF) - 1]
+            reasons, date, until = self._said(one, key if code >> 16 == exact else None)
+            if code >> 16 == pair:
+                days = last_days(one, np.array([key], np.uint64), np.array([subscriber], np.uint64))
+                until = days.tolist()[0]
+            decided = by_list and not at
             claims.append(
-                Claim(one.name, getattr(one, "owner", ""), one.status, rule, *details, by_list and not at)
+                Claim(one.name, one.owner, one.status, self.rule(code), reasons, date, until, decided)
             )
         return tuple(claims)
 
@@ -199,13 +205,13 @@ class Rules:
         numbers: Keys | None,
         digits: int,
         refused: bool,
-        keys: Keys | None = None,
+        keys: Keys,
     ) -> NDArray[np.intp]:
         """Decide these rows as `check` does; returns those that got what the policy says of malformed input.
 
         numbers: of the IMSIs of all rows, None where none is known.
         refused: one may be ambiguous (`columns.AMBIGUOUS`), which is an error whatever the policy says. keys:
-        of all rows, to be completed where a text begins with one; None where nobody asks.
+        of all rows, to be completed where a text begins with one; none where nobody asks.
         """
         if self.policy.malformed is not None and not self.has_texts and not refused:
             codes[rows] = np.uint32(self.policy.malformed | _BY_POLICY).astype(codes.dtype)
@@ -228,7 +234,7 @@ class Rules:
         again = answers[regular]
         tables.answer(found[regular], again, numbers[regular])
         answers[regular] = again
-        if keys is not None:
+        if len(keys):
             keys[rows[regular]] = found[regular]
         codes[rows] = answers
         return rows[~regular & (found >= _BY_POLICY)]

@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 from imeiset import columns, opening, readers
 from imeiset.errors import ImeiError, ParseStatus
-from imeiset.register import EquipmentStatus, Register
+from imeiset.register import EquipmentStatus, Register, Words
 from imeiset.register.checks import Checks
+from imeiset.register.claims import answered_alike, spread
 from imeiset.sets import ImeiSet
 from imeiset.store import Store
 
 Codes = NDArray[np.uint8]
 Lists = NDArray[np.int8]
+Rows = NDArray[np.intp]
 
 _MALFORMED = tuple(f"malformed: {status.name.lower().replace('_', ' ')}" for status in ParseStatus if status)
 _MANY = 1 << 16  # rows that are worth more than one thread
@@ -187,9 +189,15 @@ class Screener:
         self, column: object, threads: int | None, digits: int, expect: Callable[[Codes], None] | None = None
     ) -> Codes:
         """The codes of a column; expect: called with them before a warning is issued."""
+        return self.now()._read(column, threads, digits, expect)[0]
+
+    def _read(
+        self, column: object, threads: int | None, digits: int, expect: Callable[[Codes], None] | None = None
+    ) -> tuple[Codes, Lists, readers.Keys, readers.Statuses]:
+        """The codes of a column, the lists that decided, the keys and why there are none."""
         keys, status = columns.parse(column, digits=digits)
         value = readers.values(column, digits=digits)
-        codes, lists = self.now().decided(keys, status, value, threads=threads)
+        codes, lists = self.decided(keys, status, value, threads=threads)
         if expect:
             expect(codes)
         if status.any():  # a text that the list keeps is understood
@@ -201,7 +209,93 @@ class Screener:
                 columns.warn_of_malformed(
                     column, len(codes), rows.size, first, int(status[first]), digits=digits
                 )
-        return codes
+        return codes, lists, keys, status
+
+    def details(self, column: object, *, threads: int | None = 1, digits: int = 14) -> dict[str, Any]:
+        """All that is said of every row, and by what list, as columns.
+
+        Parameters
+        ----------
+        column, threads, digits
+            As for `codes`.
+
+        Returns
+        -------
+        dict
+            'status': texts, of `words`; 'list', 'rule', 'reasons': texts or None; 'date', 'until':
+            datetime64[D] or NaT. As `Register.check_many` with `details` has them, malformed rows included.
+
+        Raises
+        ------
+        ImeiError
+            As `codes` does.
+
+        Examples
+        --------
+        >>> import imeiset
+        >>> register = imeiset.Register()
+        >>> register.add("stolen", ["490154203237518"], status=imeiset.EquipmentStatus.BLACKLISTED)
+        >>> answers = imeiset.Screener(register).details(["490154203237518", "n/a"])
+        >>> list(answers["status"]), list(answers["list"]), list(answers["rule"])
+        (['blacklisted', 'malformed: not digit'], ['stolen', None], ['exact', 'malformed'])
+        """
+        held, column = self.now(), readers.materialized(column)
+        codes, lists, keys, status = held._read(column, threads, digits)
+        said = held.told(keys, status, readers.values(column, digits=digits), lists)
+        return {"status": Words(self.words, codes.astype(np.int32))} | said
+
+    def told(
+        self,
+        keys: readers.Keys,
+        status: readers.Statuses,
+        value: Callable[[int], object],
+        lists: Lists,
+    ) -> dict[str, Any]:
+        """The columns of `details` but for the status, of parsed rows. For a screener that `now` gave.
+
+        Parameters
+        ----------
+        keys, status, value
+            As for `decided`.
+        lists
+            As it returns them.
+
+        Returns
+        -------
+        dict
+            See `details`.
+
+        Examples
+        --------
+        >>> import imeiset
+        >>> screener = imeiset.Screener(imeiset.ImeiSet(["490154203237518"])).now()
+        >>> column = ["490154203237518", "n/a"]
+        >>> asked = *imeiset.parse(column), column.__getitem__
+        >>> list(screener.told(*asked, screener.decided(*asked)[1])["rule"])
+        ['exact', 'malformed']
+        """
+        rows = np.flatnonzero(lists >= 0)
+        found = self._details(keys, status, value, rows)
+        columns = {name: spread(column, rows, len(keys)) for name, column in found.items()}
+        rules = columns["rule"]
+        words = [*dict.fromkeys((*rules.words, "default", "malformed"))]
+        others = np.where(status != 0, words.index("malformed"), words.index("default"))
+        codes = np.where(rules.codes < 0, others, rules.codes).astype(np.int32)
+        return columns | {"rule": Words(words, codes)}
+
+    def _details(
+        self, keys: readers.Keys, status: readers.Statuses, value: Callable[[int], object], listed: Rows
+    ) -> dict[str, Any]:
+        """The columns of rows that are listed."""
+        if isinstance(self.list, ImeiSet):
+            return answered_alike(self.lists[0], status[listed] != 0)
+        column: Any = keys[listed]
+        if (odd := np.flatnonzero(status[listed])).size:  # texts that a list has, and that are not IMEIs
+            column = column.tolist()
+            for at in odd.tolist():
+                column[at] = value(int(listed[at]))
+        answers = self.list.check_many(column, details=True)
+        return {name: answers[name] for name in answers if name != "status"}
 
     def now(self) -> "Screener":
         """What the list is at this moment, for many calls that are to be answered alike.

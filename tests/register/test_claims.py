@@ -1,0 +1,271 @@
+"""The whole answer: every claim on a phone, and the columns of many, as the twin has them."""
+
+import datetime
+
+import numpy as np
+import oracle
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imeiset import Delta, EquipmentStatus, ImeiError, ImeiSet, ImsiError, Policy, Register, Store, to_arrow
+from imeiset.register import Claim, Words
+
+W, B, G, U = EquipmentStatus
+LISTED, OTHER = "490154203237518", "356938035643809"
+HOME, AWAY = "234150999999999", "262011234567890"
+DAY = datetime.date(2026, 2, 28)
+NAMES = ["status", "list", "rule", "reasons", "date", "until"]
+
+KEYS = st.integers(10**13, 10**13 + 20) | st.integers(0, 3) | st.sampled_from([10**14 - 1, 5 * 10**6])
+IMSIS = st.sampled_from([HOME, AWAY, "001011", "01011123"])
+OWN = st.sampled_from(["", "of the list"])
+REASONS = st.sampled_from(["", "lost", "lost|stolen"])
+DATES = st.none() | st.integers(-400, 0).map(lambda days: DAY + datetime.timedelta(days))
+UNTILS = st.none() | st.integers(1, 400).map(lambda days: DAY + datetime.timedelta(days))
+TEXTS = KEYS.map(lambda key: f"{key:014d}")
+ODD = st.sampled_from(["DEAD", "dead", "62#1", "00000000000003#*", "10000000000001#", "x", None])
+VALUES = KEYS | TEXTS | ODD
+WRITTEN = IMSIS | st.sampled_from([None, "", "x", "2341509999999990"])
+QUESTIONS = st.lists(st.tuples(VALUES, WRITTEN), min_size=8, max_size=40)
+STATUSES = st.sampled_from([W, B, G])
+
+
+def keep(mine, key, reasons, date, until):
+    mine["exact"][key] = reasons
+    mine["dates"][key], mine["untils"][key] = date, until
+
+
+def add_pairs(register, name, mine, status):
+    """What a twin has of pairs, to the register."""
+    pairs = list(mine["pairs"])
+    how = {} if mine["kind"] == "exempt" else {"status": status}
+    columns = [key for key, _ in pairs], [imsi for _, imsi in pairs]
+    untils = [mine["untils"].get(pair) for pair in pairs]
+    owner, reason = mine["owner"], mine["reason"]
+    getattr(register, mine["kind"])(name, *columns, until=untils, owner=owner, reason=reason, **how)
+
+
+@st.composite
+def registers(draw, malformed=None):
+    """A register and its twin, and what the policy says of malformed input."""
+    policy = Policy(
+        response_type=draw(st.sampled_from([1, 2, 3])),
+        unlisted=draw(st.sampled_from([None, W, G, U])),
+        malformed=malformed,
+        precedence=tuple(draw(st.permutations(oracle.Equipment.PRECEDENCE))),
+    )
+    register = Register(policy)
+    twin = oracle.Equipment(policy.response_type, policy.unlisted, policy.precedence)
+    for n in range(draw(st.integers(0, 4))):
+        name, status = f"list {n}", draw(STATUSES)
+        about = {"owner": draw(st.sampled_from(["", "op-a"])), "reason": draw(OWN)}
+        mine = twin.list(name, status, **about)
+        for key in draw(st.lists(KEYS, max_size=6)):
+            keep(mine, key, draw(REASONS), draw(DATES), draw(UNTILS))
+        columns = [list(mine[column].values()) for column in ("exact", "dates", "untils")]
+        some = zip(("reasons", "dates", "until"), columns, strict=True)
+        details = {column: values for column, values in some if draw(st.booleans()) or any(values)}
+        register.add(name, list(mine["exact"]), status=status, **details, **about)
+        mine["range"] = {tuple(sorted(draw(st.tuples(KEYS, KEYS)))) for _ in range(draw(st.integers(0, 1)))}
+        lows, highs = [low for low, _ in mine["range"]], [high for _, high in mine["range"]]
+        register.add_ranges(name, lows, highs, status=status)
+        mine["tac"] = set(draw(st.lists(st.sampled_from([10**7, 0, 5]), max_size=1)))
+        register.add_tacs(name, [f"{tac:08}" for tac in mine["tac"]], status=status)
+        mine["texts"] = draw(st.sets(st.sampled_from([b"DEAD", b"62#1"])))
+        register.add(name, ImeiSet.from_keys([], irregular=mine["texts"]), status=status)
+    for n, kind in enumerate(draw(st.lists(st.sampled_from(["block", "exempt", "lock"]), max_size=4))):
+        name, status = f"pairs {n}", W if kind == "exempt" else draw(STATUSES)
+        mine = twin.list(name, status, kind, draw(st.sampled_from(["", "op-b"])), draw(OWN))
+        mine["pairs"] = set(draw(st.lists(st.tuples(KEYS, IMSIS), max_size=5)))
+        mine["untils"] = {pair: draw(UNTILS) for pair in mine["pairs"]}
+        add_pairs(register, name, mine, status)
+    left = draw(
+        st.lists(st.sampled_from(["2", "234", "23415", "262", "0", "001011"]), unique=True, max_size=4)
+    )
+    for n, prefix in enumerate(left):
+        name, status = f"imsis {n % 2}", (W, B)[n % 2]
+        twin.list(name, status, "imsis", reason="home")["prefixes"].add(prefix)
+        register.add_imsis(name, [prefix], status=status, reason="home")
+    return register, twin
+
+
+def expected_claims(twin, *question):
+    said = twin.explain(*question)
+    return (
+        None
+        if said is None
+        else tuple(Claim(*claim[:4], tuple(filter(None, claim[4].split("|"))), *claim[5:]) for claim in said)
+    )
+
+
+def expect_answers(asked, twin, questions, malformed=None):
+    """Claims, verdicts and columns are those of the twin."""
+    for imei, imsi in questions:
+        if twin.explain(imei, imsi, malformed) is None:
+            for ask in (asked.explain, asked.check):
+                with pytest.raises((ImeiError, ImsiError)):
+                    ask(imei, imsi)
+            continue
+        claims, verdict = asked.explain(imei, imsi), asked.check(imei, imsi)
+        assert claims == expected_claims(twin, imei, imsi, malformed)
+        assert sum(claim.decided for claim in claims) == (verdict.list is not None)
+        for claim in claims[:1] if verdict.list else ():
+            assert claim.decided
+            said = claim.list, claim.rule, claim.reasons, claim.date
+            assert said == (verdict.list, verdict.rule, verdict.reasons, verdict.date)
+    imeis, imsis = (list(column) for column in zip(*questions, strict=True))
+    for subscribers in (imsis, None):
+        asks = [(imei, imsi if subscribers else None) for imei, imsi in questions]
+        rows = [twin.details(*ask, malformed) for ask in asks]
+        for threads in (1, 2):
+            if None in rows:
+                with pytest.raises((ImeiError, ImsiError)) as error:
+                    asked.check_many(imeis, subscribers, threads=threads, details=True)
+                assert error.value.position == rows.index(None)
+                good = [row for row, answer in enumerate(rows) if answer is not None]
+                if not good:
+                    continue
+                column = [imeis[row] for row in good]
+                others = [imsis[row] for row in good] if subscribers else None
+                answers = asked.check_many(column, others, threads=threads, details=True)
+                assert list(zip(*map(plain, answers.values()), strict=True)) == [rows[row] for row in good]
+            else:
+                answers = asked.check_many(imeis, subscribers, threads=threads, details=True)
+                assert list(zip(*map(plain, answers.values()), strict=True)) == rows
+                statuses, lists = asked.check_many(imeis, subscribers, threads=threads, lists=True)
+                assert (answers["status"] == statuses).all()
+                assert list(answers["list"]) == [[*twin.lists, None][code] for code in lists.tolist()]
+
+
+def plain(column):
+    """The rows of a column of an answer."""
+    return list(column) if isinstance(column, Words) else column.tolist()
+
+
+@settings(max_examples=60)
+@given(st.data(), st.sampled_from([None, W, B, U]), QUESTIONS)
+def test_answers_are_those_of_the_twin(tmp_path_factory, data, malformed, questions):
+    register, twin = data.draw(registers(malformed))
+    path = tmp_path_factory.getbasetemp() / "claims.imei"
+    register.save(path)
+    for one in (register, register.frozen(), Register.open(path)):
+        expect_answers(one, twin, questions, malformed)
+
+
+@settings(max_examples=30)
+@given(st.data(), QUESTIONS)
+def test_answers_follow_the_changes_of_a_store(tmp_path_factory, data, questions):
+    """Through the layers of changes, in the writer and a reader, and after they are one base."""
+    register, twin = data.draw(registers())
+    path = tmp_path_factory.mktemp("store") / "eir"
+    draw = data.draw
+    with Store.create(path, register) as store, Store.open(path) as reader:
+        for _ in range(draw(st.integers(1, 5)) if twin.lists else 0):
+            deltas = []
+            for _ in range(draw(st.integers(1, 2))):
+                name = draw(st.sampled_from(list(twin.lists)))
+                deltas.append(draw_delta(draw, name, twin.lists[name]))
+            store.apply(*deltas)
+            expect_answers(store, twin, questions)
+            if draw(st.booleans()):
+                reader.refresh()
+                expect_answers(reader, twin, questions)
+        store.compact()
+        reader.refresh()
+        for one in (store, reader):
+            expect_answers(one, twin, questions)
+
+
+def draw_delta(draw, name, mine):
+    """A change of a list, made to the twin as well."""
+    until, by = draw(UNTILS), {"by": mine["owner"]} if mine["owner"] else {}
+    if mine["kind"] == "imsis":
+        return Delta(name, remove=[prefix for prefix in mine["prefixes"] if len(prefix) > 20], **by)
+    if mine["kind"] != "imeis":
+        add, remove = (draw(st.lists(st.tuples(KEYS, IMSIS), max_size=4)) for _ in range(2))
+        mine["pairs"] -= set(remove)
+        mine["pairs"] |= set(add)
+        mine["untils"] |= dict.fromkeys(add, until)
+        sides = [
+            tuple(list(column) for column in zip(*rows, strict=True)) or ([], []) for rows in (add, remove)
+        ]
+        return Delta(name, sides[0], sides[1], rule="pair", until=until, **by)
+    reason, date = draw(REASONS), draw(DATES)
+    add, remove = (draw(st.lists(KEYS, max_size=4)) for _ in range(2))
+    for key in remove:
+        mine["exact"].pop(key, None)
+    for key in add:
+        keep(mine, key, reason, date, until)
+    return Delta(name, add, remove, reason=reason or None, date=date, until=until, **by)
+
+
+def several() -> Register:
+    register = Register()
+    days = ["2025-01-31", None]
+    register.add("stolen", [LISTED, OTHER], status=B, reasons=["theft", ""], dates=days, reason="police")
+    register.add("found", [LISTED], status=G)
+    register.lock("leased", [LISTED], [HOME])
+    register.add_tacs("models", [LISTED[:8]], status=W)
+    return register
+
+
+def test_an_answer_in_words():
+    claims = several().explain(LISTED, AWAY)
+    assert [(claim.list, claim.rule, claim.decided) for claim in claims] == [
+        ("leased", "pair", True),
+        ("stolen", "exact", False),
+        ("found", "exact", False),
+        ("models", "tac", False),
+    ]
+    assert [claim.list for claim in several().explain(LISTED, HOME)] == ["stolen", "found", "models"]
+    assert claims[1] == Claim("stolen", "", B, "exact", ("theft",), datetime.date(2025, 1, 31))
+    assert several().explain(OTHER)[0].reasons == ("police",)
+    assert several().explain("352099001761481") == ()
+    with pytest.raises(ImeiError):
+        several().explain("x")
+    with pytest.raises(ImsiError):
+        several().explain(LISTED, "x")
+
+
+def test_where_the_policy_decides_no_claim_did():
+    register = Register(Policy(malformed=W))
+    register.add_imsis("guests", ["262", "26201"], status=B)
+    assert register.check("x", AWAY).rule == "malformed"
+    assert [(claim.list, claim.decided) for claim in register.explain("x", AWAY)] == [("guests", False)]
+    assert [(claim.list, claim.decided) for claim in register.explain(LISTED, AWAY)] == [("guests", True)]
+
+
+def test_columns_speak_arrow():
+    na = pytest.importorskip("nanoarrow")
+    answers = several().check_many(
+        [LISTED, "352099001761481", OTHER, LISTED], [HOME, HOME, "", AWAY], details=True
+    )
+    assert list(answers) == NAMES
+    shown = {name: to_arrow(column).to_pylist() for name, column in answers.items()}
+    assert shown["list"] == ["stolen", None, "stolen", "leased"]
+    assert shown["rule"] == ["exact", "default", "exact", "pair"]
+    assert shown["reasons"] == ["theft", None, "police", None]
+    assert shown["date"] == [datetime.date(2025, 1, 31), None, None, None]
+    assert shown["until"] == [None] * 4
+    assert str(na.Array(answers["list"]).schema) == "<Schema> dictionary(int32)<string>"
+    none = several().check_many([], details=True)
+    assert {name: to_arrow(column).to_pylist() for name, column in none.items()} == {
+        name: [] for name in NAMES
+    }
+
+
+def test_words():
+    column = Words(["a", "b"], np.array([1, -1, 0, 1], np.int32))
+    assert list(column) == ["b", None, "a", "b"]
+    assert (column[0], column[1], column[-1], len(column), column.words) == ("b", None, "b", 4, ("a", "b"))
+    assert list(column[1:3]) == [None, "a"]
+    assert column.to_numpy().tolist() == list(column)
+    assert list(Words([], np.array([-1], np.int32))) == [None]
+    with pytest.raises(IndexError):
+        column[4]
+
+
+def test_lists_or_details():
+    with pytest.raises(TypeError, match="expected lists or details"):
+        several().check_many([LISTED], lists=True, details=True)
