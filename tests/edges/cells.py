@@ -100,8 +100,9 @@ def is_placeholder(key):
 
 
 def valid(text):
-    text = text.strip(BLANKS)
-    return re.fullmatch("[0-9]{15}", text) is not None and luhn(text[:14]) == text[14]
+    """Whether a cell is an IMEI of 15 digits, in any form, with the right check digit."""
+    digits, *_ = form_of(text.strip(BLANKS)) or ("",)
+    return len(digits) == 15 and luhn(digits[:14]) == digits[14]
 
 
 _DATE = re.compile(r"([0-9]{4})([-/.]?)([0-9]{2})\2([0-9]{2})(?:[T ].*)?")
