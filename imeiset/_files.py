@@ -14,12 +14,13 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from imeiset.errors import StoreExists
 
 _TEMPORARY = re.compile(r"\.imeiset-[0-9a-f]{16}\.tmp")
-_OF_STORE = re.compile(r"current|lock|base-[0-9]{8,}\.imei|journal-[0-9]{8,}")  # see `store/directory.py`
+# See `store/directory.py`.
+_OF_STORE = re.compile(r"current|lock|base-[0-9]{8,}\.imei|(journal|history)-[0-9]{8,}")
 _PACKED = (".gz", ".tgz", ".bz2", ".zst", ".zstd", ".xz", ".zip", ".7z")
 _SHEETS = (".xlsx", ".xlsm", ".xltx", ".xltm", ".xls", ".xlsb", ".ods")
 _DESCRIPTORS = "/proc/self/fd"
@@ -163,6 +164,12 @@ class Opened:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def __del__(self) -> None:
         with suppress(AttributeError):  # interrupted before it had one

@@ -1,7 +1,8 @@
 """Stores: a directory whose register changes while it serves."""
 
 from imeiset.store.changes import Delta
+from imeiset.store.events import Event
 from imeiset.store.status import FeedStatus, ListStatus, Status
 from imeiset.store.store import Store
 
-__all__ = ["Delta", "FeedStatus", "ListStatus", "Status", "Store"]
+__all__ = ["Delta", "Event", "FeedStatus", "ListStatus", "Status", "Store"]

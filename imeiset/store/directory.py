@@ -3,6 +3,7 @@
 current             the manifest: which generation serves
 base-00000001.imei  a register, as `Register.save` writes it
 journal-00000001    the changes since
+history-00000002    the net changes of the register that became base 2, if one replaced another: `history.py`
 lock                held by the writer, with its process number; so is the directory itself, where it can be
 
 manifest  := json " " checksum "\\n"
@@ -36,9 +37,13 @@ def journal_path(directory: Path, generation: int) -> Path:
     return directory / f"journal-{generation:08d}"
 
 
+def history_path(directory: Path, generation: int) -> Path:
+    return directory / f"history-{generation:08d}"
+
+
 def generation_of(path: Path) -> int | None:
     """The generation that a file belongs to."""
-    found = re.fullmatch(r"base-(\d+)\.imei|journal-(\d+)", path.name, re.ASCII)
+    found = re.fullmatch(r"base-(\d+)\.imei|(?:journal|history)-(\d+)", path.name, re.ASCII)
     return int(found[1] or found[2]) if found else None
 
 

@@ -80,14 +80,20 @@ def after(position: Position, time: int, payload: bytes) -> tuple[bytes, Positio
 
 def create(path: Path, generation: int, start: Position, changes: Iterable[Record] = ()) -> None:
     """Publish a journal that begins after a state and has these changes already, numbered on from there."""
+    create_of(path, generation, start, ((change.position.time, change.payload) for change in changes))
+
+
+def create_of(path: Path, generation: int, start: Position, changes: Iterable[tuple[int, bytes]]) -> None:
+    """The same of times and payloads, one of which is in memory at a time."""
     header = _HEADER.pack(MAGIC, VERSION, 0, generation, start.sequence, start.digest, start.time)
-    records, position = [], start
-    for change in changes:
-        record, position = after(position, change.position.time, change.payload)
-        records.append(record)
+    position = Position(start.sequence, start.digest, start.time)
     with publish(path, private=False, of_store=True) as file:
-        file.write(header + _NUMBER.pack(xxhash.xxh3_64_intdigest(header)))
-        file.write(_COMMITTED.pack(position.end, position.end ^ _ALL) + b"".join(records))
+        file.write(header + _NUMBER.pack(xxhash.xxh3_64_intdigest(header)) + _COMMITTED.pack(0, 0))
+        for time, payload in changes:
+            record, position = after(position, time, payload)
+            file.write(record)
+        file.seek(_COMMITTED_AT)
+        file.write(_COMMITTED.pack(position.end, position.end ^ _ALL))
 
 
 class Journal(Opened):

@@ -1,14 +1,17 @@
 """A store as any number of processes read it: opened, checked, and followed as it changes."""
 
+import datetime
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
 from imeiset.register.checks import Checks
 from imeiset.store.directory import Lock
+from imeiset.store.events import Asked, Event, begin_of
+from imeiset.store.history import events, history_of
 from imeiset.store.journal import Journal
 from imeiset.store.state import Mode, State, load, refreshed
 from imeiset.store.status import Age, FeedStatus, ListStatus, Status
@@ -275,6 +278,52 @@ class Reader(Checks):
                 for one in state.lists
             },
         )
+
+    def history(self, imei: object = None, *, since: datetime.date | None = None) -> Iterator[Event]:
+        """What became of a phone, or of all, on the lists here: as far back as the journals are kept.
+
+        Parameters
+        ----------
+        imei
+            As for `check`, or an irregular identity. None: all that changed.
+        since
+            A time, or a day in UTC: everything from the first change at or after it, in the order of changes.
+            None: all. Of a phone, first what was there when the history begins.
+
+        Yields
+        ------
+        Event
+
+        Raises
+        ------
+        ImeiError
+            It is not an IMEI, nor an irregular identity.
+        StoreDamaged
+            Files of the history are missing between others, or not what was written.
+
+        Notes
+        -----
+        One pass over the journals, 1 GB or more a second for one phone. See `prune` for how long they stay.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from imeiset import Delta, EquipmentStatus, Register, Store
+        >>> register = Register()
+        >>> register.add("stolen", [], status=EquipmentStatus.BLACKLISTED)
+        >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, register) as store:
+        ...     number = store.apply(Delta("stolen", add=["490154203237518"], by="police", ref="case 7"))
+        ...     for event in store.history("490154203237518"):
+        ...         print(event.sequence, event.list, event.action, event.by, event.ref)
+        1 stolen added police case 7
+        """
+        asked = Asked.of(imei)
+        with self._mutex:
+            state = self._state
+        if imei is None or since is not None:
+            begin = None if since is None else begin_of(since)
+            return events(self._directory, state.generation, asked, begin)
+        return history_of(self._directory, state.generation, asked, state.lists)
 
     @property
     def feeds(self) -> dict[str, int]:

@@ -17,12 +17,16 @@ from imeiset.register.layout import Contents
 from imeiset.register.lists import shrunk
 from imeiset.register.register import Register
 from imeiset.store.background import Background
-from imeiset.store.directory import MANIFEST, Lock, generation_of
+from imeiset.store.directory import MANIFEST, Lock
 from imeiset.store.feeds import Editions, moved, with_lists_of
+from imeiset.store.history import prunable, record_replace
 from imeiset.store.journal import Position
 from imeiset.store.keeping import Keeper
-from imeiset.store.payload import MAX_NUMBER, feed_name, text_of
+from imeiset.store.payload import MAX_NUMBER, Payload, feed_name, text_of
 from imeiset.store.state import publish_generation, saved
+
+_DAY = 86_400 * 10**9  # ns
+_LONG = 10**6  # days
 
 
 class Store(Keeper):
@@ -250,20 +254,34 @@ class Store(Keeper):
             if not force and (found := shrunk(self.counts(), counts, 100 - shrink)):
                 raise errors.StoreShrunk(self._directory, found[0], f"{found[1]}: force it if that is right")
             with saved(contents, editions, self._directory, self.generation + 1) as base:
+                record_replace(
+                    self._directory,
+                    self.generation + 1,
+                    state.position,
+                    now,
+                    state.lists,
+                    contents.lists,
+                    Payload((), name if through else "", through or None),
+                    by=by or name,
+                    ref=ref or "",
+                )
                 self._move_on(lock, base, replace(state.position, time=now), ())
 
-    def prune(self, keep: int = 1) -> int:
+    def prune(self, keep: int = 1, *, history: float | None = None) -> int:
         """Remove the files of old generations. Readers of one go on: its files live until they move.
 
         Parameters
         ----------
         keep
             How many generations stay, with the one that serves.
+        history
+            Days for which the changes of the others stay for `history`, without their bases: 8 bytes for each
+            IMEI that was added or removed. None: they go with their generation.
 
         Returns
         -------
         int
-            How many generations are gone.
+            Of how many generations something is gone.
 
         Raises
         ------
@@ -275,22 +293,22 @@ class Store(Keeper):
         >>> import tempfile
         >>> from imeiset import Register, Store
         >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, Register()) as store:
-        ...     store.prune()
-        0
+        ...     store.compact()
+        ...     store.prune(history=365), store.prune()
+        (1, 1)
         """
         if keep < 1:
             raise ValueError(f"keep: expected at least 1, got {keep}")
+        if history is not None and not history >= 0:  # NaN neither
+            raise ValueError(f"history: expected days, 0 or more, got {history}")
         self._expect_no_block()
         with self._compaction, self._mutex:
             self._expect_ours(self._become_writer())
-            current = self._state.generation
-            gone = set()
-            for path in sorted(self._directory.iterdir()):
-                number = generation_of(path)
-                if number is not None and number <= current - keep:  # never one that another made meanwhile
-                    path.unlink()
-                    gone.add(number)
-            return len(gone)
+            since = None if history is None else time.time_ns() - int(min(history, _LONG) * _DAY)
+            files = prunable(self._directory, self._state.generation, keep, since)
+            for _, path in files:
+                path.unlink()
+            return len({number for number, _ in files})
 
 
 def _expect_register(register: object) -> None:

@@ -1,0 +1,193 @@
+"""What changed from one state of lists to another, as changes that a journal may have."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imeiset.readers import Keys
+from imeiset.register.details import Column
+from imeiset.register.kinds import ListRule
+from imeiset.register.layered import NOTHING, LayeredSet
+from imeiset.register.lists import List
+from imeiset.register.pairs import NO_PAIRS, LayeredPairs, Pairs
+from imeiset.sets import ImeiSet
+from imeiset.store.payload import HELD_RULES, Change, list_about, list_change
+
+_COLUMNS = ("reason", "date", "until")
+_ROWS = 1 << 20  # of one change, at most, and some thousands
+_DAY = np.dtype("datetime64[D]")
+_NO_KEYS: Keys = np.empty(0, np.uint64)
+_SPANS: tuple[Literal["range"], Literal["tac"]] = ("range", "tac")
+
+
+def net_changes(old: Sequence[List], new: Sequence[List]) -> Iterator[Change]:
+    """What leads from some lists to others. What is added was not there, what is removed was; an IMEI or a
+    pair with other reasons or dates is added once more. O(members), some MB at a time but for pairs."""
+    before, after = ({one.name: one for one in lists} for lists in (old, new))
+    for name in before | after:
+        yield from _of_list(before.get(name), after.get(name))
+
+
+def _of_list(old: List | None, new: List | None) -> Iterator[Change]:
+    if old and new and (old.status, old.kind) != (new.status, new.kind):
+        yield from _of_list(old, None)
+        old = None
+    if new and (old is None or (old.owner, old.reason) != (new.owner, new.reason)):
+        yield list_change(new.name, list_about(new))
+    some = new or old
+    assert some is not None
+    empty = List(some.name, some.status, some.kind)
+    one, other = old or empty, new or empty
+    yield from _of_sets(some.name, one, other)
+    yield from _of_pairs(some.name, _pairs(one.pairs), _pairs(other.pairs))
+    texts = ({text.decode() for text in side.irregular} for side in (one, other))
+    yield from _of_texts(some.name, "irregular", *texts)
+    prefixes = ({str(prefix)[1:] for prefix in side.prefixes} for side in (one, other))
+    yield from _of_texts(some.name, "imsi", *prefixes)
+    if old and not new:
+        yield list_change(old.name, None)
+
+
+def _change(
+    name: str,
+    rule: ListRule,
+    *,
+    add: Any = 0,
+    remove: Any = 0,
+    columns: tuple[Any, Any] = ((), ()),
+    was: bool = False,
+    **about: str,
+) -> Change:
+    """was: whether what is added was there."""
+    about = {"list": name, "rule": rule, "reason": "", "date": "", **about}
+    rows = {"add": add, "remove": remove}
+    held = None
+    if rule in HELD_RULES:
+        held = np.full(add, was, bool), np.ones(remove, bool)
+    return Change(about | rows, *columns, held)
+
+
+def _of_texts(name: str, rule: ListRule, old: set[str], new: set[str]) -> Iterator[Change]:
+    gone, come = sorted(old - new), sorted(new - old)
+    if gone or come:
+        yield _change(name, rule, add=come, remove=gone)
+
+
+def _of_sets(name: str, old: List, new: List) -> Iterator[Change]:
+    for rule in _SPANS:
+        was, now = _flat(getattr(old, rule)).base, _flat(getattr(new, rule)).base
+        gone, come = _ends(was - now), _ends(now - was)
+        if len(gone[0]) or len(come[0]):
+            yield _change(name, rule, add=len(come[0]), remove=len(gone[0]), columns=(come, gone))
+    before, after = _flat(old.exact), _flat(new.exact)
+    for keys in _some(before.base - after.base):
+        yield _change(name, "exact", remove=len(keys), columns=((_NO_KEYS,), (keys,)))
+    for keys in _some(after.base - before.base):
+        yield from _exact(name, keys, after, was=False)
+    if any(one is not other for one, other in zip(before.columns, after.columns, strict=True)):
+        for keys in _some(after.base & before.base):
+            yield from _exact(name, keys[_differ(keys, before, after)], after, was=True)
+
+
+def _ends(members: ImeiSet) -> tuple[Keys, Keys]:
+    """The first and the last members of all runs."""
+    lows, highs = map(np.concatenate, zip(*members.runs(), strict=True))
+    return lows, highs
+
+
+def _some(members: ImeiSet) -> Iterator[Keys]:
+    """All keys, about _ROWS at a time."""
+    held: list[Keys] = []
+    for keys in members.chunks():
+        held.append(keys)
+        if sum(map(len, held)) >= _ROWS:
+            yield np.concatenate(held)
+            held = []
+    if any(map(len, held)):
+        yield np.concatenate(held)
+
+
+def _codes(column: Column | None, at: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.zeros(len(at), np.int64) if column is None else column.codes[at].astype(np.int64)
+
+
+def _places(members: ImeiSet, keys: Keys) -> NDArray[np.int64]:
+    at = np.empty(len(keys), np.int64)
+    members.positions_of_keys(keys, at)
+    return at
+
+
+def _differ(keys: Keys, old: LayeredSet, new: LayeredSet) -> NDArray[np.bool_]:
+    """Which IMEIs, of both sets, have other reasons or dates in the new one."""
+    found = np.zeros(len(keys), bool)
+    before, after = _places(old.base, keys), _places(new.base, keys)
+    for one, other in zip(old.columns, new.columns, strict=True):
+        known = {"": 0} | {text: code for code, text in enumerate(other.values if other else (), 1)}
+        anew = np.array([known.get(text, -1) for text in ("", *(one.values if one else ()))], np.int64)
+        found |= anew[_codes(one, before)] != _codes(other, after)
+    return found
+
+
+def _exact(name: str, keys: Keys, members: LayeredSet, *, was: bool) -> Iterator[Change]:
+    """Additions, a change for each combination of reasons and dates."""
+    at = _places(members.base, keys)
+    texts = [("", *(column.values if column else ())) for column in members.columns]
+    for rows, combination in _groups([_codes(column, at) for column in members.columns]):
+        about = {what: values[code] for what, values, code in zip(_COLUMNS, texts, combination, strict=False)}
+        columns = (keys[rows],), (_NO_KEYS,)
+        yield _change(name, "exact", add=len(rows), columns=columns, was=was, **_told(about))
+
+
+def _groups(codes: Sequence[NDArray[np.int64]]) -> Iterator[tuple[NDArray[np.intp], list[int]]]:
+    """The rows of each combination of codes, ascending, and that combination."""
+    order = np.lexsort(codes[::-1])
+    if not len(order):
+        return
+    ordered = [column[order] for column in codes]
+    differ = np.logical_or.reduce([column[1:] != column[:-1] for column in ordered])
+    for rows in np.split(order, np.flatnonzero(differ) + 1):
+        yield rows, [int(column[rows[0]]) for column in codes]
+
+
+def _told(about: dict[str, str]) -> dict[str, str]:
+    """As a change has it: `until` only where there is one."""
+    return {what: text for what, text in about.items() if text or what != "until"}
+
+
+def _flat(part: LayeredSet | None) -> LayeredSet:
+    return LayeredSet(NOTHING) if part is None else part.flattened()
+
+
+def _pairs(part: LayeredPairs | None) -> Pairs:
+    return NO_PAIRS if part is None else part.flattened().base
+
+
+def _of_pairs(name: str, old: Pairs, new: Pairs) -> Iterator[Change]:
+    before, after = (pairs.of_imeis(pairs.imeis.to_numpy()) for pairs in (old, new))
+    gone, come = ~new.have(*before), ~old.have(*after)
+    if gone.any():
+        removed = before[0][gone], before[1][gone]
+        yield _change(name, "pair", remove=len(removed[0]), columns=((_NO_KEYS, _NO_KEYS), removed))
+    days = new.until_days(*after)
+    other = ~come & (old.until_days(*after) != days)
+    for rows, was in ((np.flatnonzero(come), False), (np.flatnonzero(other), True)):
+        for group, (day,) in _groups([days[rows].astype(np.int64)]):
+            some = np.sort(rows[group])
+            until = {} if day < 0 else {"until": str(np.int64(day).astype(_DAY))}
+            columns = (after[0][some], after[1][some]), (_NO_KEYS, _NO_KEYS)
+            yield _change(name, "pair", add=len(some), columns=columns, was=was, **until)
+
+
+def batches(changes: Iterator[Change]) -> Iterator[list[Change]]:
+    """The changes in lots of about _ROWS rows each, so that one record has a size that memory has; one lot of
+    none where there are none."""
+    some, rows = list[Change](), 0
+    for change in changes:
+        if some and rows >= _ROWS:
+            yield some
+            some, rows = [], 0
+        some.append(change)
+        rows += sum(len(side[0]) for side in (change.add, change.remove) if side)
+    yield some
