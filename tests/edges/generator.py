@@ -222,7 +222,7 @@ def changes(maker):
 
 def subscribers(maker):
     sheet, _ = base(maker)
-    title = maker.pick(["imsi", "IMSI", "imsi_1", "served imsi"])
+    title = maker.pick(["imsi", "IMSI", "imsi_1", "served imsi", "sim", "Subscriber ID"])
     sheet, _ = insert_column(maker, sheet, title, lambda n: "26201" + maker.digits(maker.pick([10, 10, 0])))
     return sheet.but(options=maker.pick([{}, {"imsi": "ignore"}]))
 

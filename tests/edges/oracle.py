@@ -51,7 +51,7 @@ COUNTING = {"stolen": BLOCKS, "registration": CLEARS}
 SERIALS = {"snr", "serial", "serialnumber", "sn"}
 DATES = {"date", "reportingdate", "blockdate"}
 REASONS = {"reasons", "reason"}
-SUBSCRIBERS = ("imsi", "msisdn", "iccid")
+SUBSCRIBERS = ("imsi", "msisdn", "iccid", "sim", "subscriberid")
 DELTA_WORDS = {"delta", "incremental", "incr", "diff", "changes"}
 
 
@@ -109,7 +109,7 @@ def understand(sheet):
     columns = identity_columns(sheet, reading, plains, rows)
     if not columns:
         return reading
-    places = used_columns(sheet, reading, plains, columns)
+    places = used_columns(sheet, reading, plains, columns, rows)
     read_rows(sheet, reading, rows, columns, places)
     look_for_tbcd(sheet, reading, rows, columns)
     for place in range(sheet.width):
@@ -240,7 +240,7 @@ def speaks(title):
     return not any(f"imei{word}" in title or f"{word}imei" in title for word in NOT_OF_IMEIS)
 
 
-def used_columns(sheet, reading, plains, columns):
+def used_columns(sheet, reading, plains, columns, rows):
     """The places of the columns that are read, besides those of IMEIs."""
     places = {}
     options = sheet.options
@@ -258,7 +258,9 @@ def used_columns(sheet, reading, plains, columns):
         if len(found) == 1:
             places[name] = found[0]
     for place, title in enumerate(plains):
-        if "imsi" in title and place not in columns:
+        filled = [cell for row in rows[:100] if (cell := at(row, place))]
+        numbers = bool(filled) and all(re.fullmatch("[0-9]{14,15}", cell) for cell in filled)
+        if ("imsi" in title or (title in ("sim", "subscriberid") and numbers)) and place not in columns:
             if options.get("imsi") == "ignore":
                 places["imsi"] = place
             else:

@@ -141,6 +141,10 @@ CASES = [
     # 13: a phone with a subscriber
     case("13", "imei,imsi,msisdn\n{A},262011234567890,49171\n", "--imsi ignore"),
     case("13", "imei,served_imsi\n{A},262011234567890\n", "--imsi ignore"),
+    case("13", "imei,sim\n{A},262011234567890\n", "--imsi ignore"),
+    case("13", "imei,sim\n{A},8949012345678901234\n", {"A"}),
+    case("13", "sim\n{A}\n", "--column"),
+    case("13", "".join(f"26201{n * 7919:010}\n" for n in range(1, 30)), "--column 1"),
     case("13", "imei,imsi,msisdn\n{A},262011234567890,49171\n", {"A"}, imsi="ignore"),
     # 14: a TAC and a serial number
     case("14", "tac,snr\n35209900,176148\n", "snr"),

@@ -130,6 +130,7 @@ def test_3_records_that_lost_a_zero(write):
         ("By the operator\nimei,cell\n{A},1\n", 1, {"skip": 1}),  # r6
         ("servedIMEI,cell\n{A},1\n", 1, {}),  # r7
         ("calling_imei,cell\n{A}F,1\nimei-{B},2\n", 2, {}),  # r2, r3, r7
+        ("imei,cell\n53029900711684F1,1\n5302990071168410,2\n", 2, {"tbcd": True}),  # r8
     ],
 )
 def test_records(write, text, hits, options):
