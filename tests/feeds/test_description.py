@@ -371,3 +371,29 @@ def test_rejects_that_were_mended_are_a_source_of_their_list(tmp_path):
     assert len(found.register["stolen"]) == 2
     assert (tmp_path / "rejects-stolen.csv").read_text() == "356938035643809\nbad\n"
     assert "bad" in (tmp_path / "rejects-stolen-2.csv").read_text()
+
+
+def test_owners_and_blocked_pairs(describe):
+    """Whichever table of a list says the owner, all of the list is theirs; the blocked pairs come first."""
+    head, stolen, more = TEXT.partition('kind = "ranges"')
+    text = f"{head}{stolen}\nowner = 'op-a'{more}".replace('kind = "lock"', "kind = 'block'\nowner = 'op-b'")
+    register, _ = load_register(describe(text))
+    assert {one.name: one.owner for one in register.lists if one.owner} == {
+        "stolen": "op-a",
+        "locked": "op-b",
+    }
+    assert [register.check(E, imsi).list for imsi in (HOME, None)] == ["locked", "good"]
+    assert register.check(E, HOME) == Verdict(B, "locked", "block")
+    grey, _ = load_register(describe(text.replace("kind = 'block'", "kind = 'block'\nstatus = 'greylisted'")))
+    assert grey.check(E, HOME) == Verdict(G, "locked", "block")
+    for before, after, expected in (
+        (
+            '"lists/more.txt"]',
+            '"lists/more.txt"]\nowner = "op-b"',
+            "in list 2, 'stolen' the 'owner' of that list before",
+        ),
+        ("'op-a'", "5", "in list 2, 'stolen' a text as 'owner'"),
+        ("'op-a'", "'" + "x" * 101 + "'", "owner: expected at most 100 printable characters"),
+    ):
+        with pytest.raises(FeedDescription, match=re.escape(expected)):
+            read_description(describe(text.replace(before, after)))

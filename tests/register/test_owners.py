@@ -361,6 +361,7 @@ def twin_digest(one):
 
     columns = one.exact.columns if one.exact else (None, None, None)
     pairs = one.pairs.base if one.pairs else None
+    paired = pairs.imeis.to_numpy().tolist() if pairs else ()
     text = json.dumps(
         {
             "name": one.name, "status": int(one.status), "kind": one.kind, "reason": one.reason,
@@ -369,7 +370,7 @@ def twin_digest(one):
             "details": [list(column.values) if column else [] for column in columns],
             "irregular": sorted(text.decode() for text in one.irregular),
             "prefixes": sorted(str(prefix)[1:] for prefix in one.prefixes),
-            "pairs": oracle.digest(oracle.Members(pairs.imeis.to_numpy().tolist() if pairs else ()).runs(), []),
+            "pairs": oracle.digest(oracle.Members(paired).runs(), []),
             "pair_count": len(pairs) if pairs else 0,
             "until_count": len(pairs.untils.keys) if pairs else 0,
         },
