@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from imeiset._native.parse import check_digit, is_valid
     from imeiset.arrow import to_arrow
     from imeiset.columns import are_valid, parse, tacs
-    from imeiset.deltas.apply import ApplyReport, apply
+    from imeiset.deltas.apply import apply
     from imeiset.deltas.diff import diff
+    from imeiset.deltas.report import ApplyReport
     from imeiset.errors import (
         FeedError,
         ImeiError,

@@ -119,8 +119,8 @@ def test_registers(here):
     Path("exceptions.csv").write_text(f"imei,imsi\n{LISTED},{HOME}\n")
     Path("delta.csv").write_text("imei,change_type\n352099001761481,add\n")
     Path("in").mkdir()
-    national = "860123450000012,,Bloqueado,31/10/2026,robo\n352099001761499,,Libre,,\n"
-    Path("in/national_1.csv").write_text(f"IMEI1,IMEI2,Estado,Fecha,Motivo\n{national}")
+    national = "860123450000012,,Bloqueado,31/10/2026,,robo\n352099001761499,,Libre,,,\n"
+    Path("in/national_1.csv").write_text(f"IMEI1,IMEI2,Estado,Fecha,Hasta,Motivo\n{national}")
     Path("register.toml").write_text(pages.code("registers.md", "toml"))
     lines = pages.commands("registers.md")
     assert len(lines) == 12

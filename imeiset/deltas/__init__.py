@@ -1,6 +1,7 @@
 """Files of changes: applied to a set or to a list of a store, and written from one set to another."""
 
-from .apply import ApplyReport, apply
+from .apply import apply
 from .diff import diff
+from .report import ApplyReport
 
 __all__ = ["ApplyReport", "apply", "diff"]

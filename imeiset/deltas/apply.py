@@ -1,113 +1,29 @@
 """Files of changes applied to a set or to a list of a store: checked, and all or nothing."""
 
-import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any, TypeVar
 
-import numpy as np
-
-from .. import irregular as irregulars
-from ..errors import FeedConflict, FeedDescription, FeedLimit
+from .._files import publish
+from ..errors import FeedDescription, FeedLimit, ImeisetError
 from ..feeds.description import delta_options, polarity_of
-from ..feeds.details import described
 from ..feeds.formats import Polarity
 from ..feeds.loader import Progress
 from ..feeds.options import Options
-from ..feeds.report import LoadReport
 from ..feeds.sources import Paths, names_of
-from ..register.kinds import KINDS, ListRule
-from ..register.layered import without_irregular
-from ..register.lists import List, shrunk
-from ..register.pairs import NO_PAIRS
+from ..register.kinds import ListRule
 from ..sets import ImeiSet
-from ..store import Delta, Store
+from ..store import Store
 from ..store.changes import named
-from .changes import ADD, CHECKS, UPDATE, Changes, understood
-from .members import PairSet, size_of
+from . import outcomes as results
+from .changes import CHECKS, understood
+from .members import size_of
+from .report import ApplyReport
+from .stored import Numbering, Part, apply_parts, check_digest, read_changes, rule_for, write_refused
 
 MIN_SIZE = 75.0  # percent
 Target = TypeVar("Target", ImeiSet, Store)
-
-
-@dataclass
-class ApplyReport:
-    """What became of deltas.
-
-    Attributes
-    ----------
-    sources : list of LoadReport
-        What was read of each.
-    added, removed, updated : int
-        How many identities were.
-    still_listed : int
-        How many IMEIs were removed that the list has by a range or a TAC all the same.
-    keys, texts : int
-        How many IMEIs (of ranges those in them, or pairs), and irregular identities, the set or the list has
-        now.
-    sequence : int or None
-        The number of the last change of a store.
-    digest : str
-        Of the set or the list after the deltas: the one that `expect_digest` accepts. Of a list of a store it
-        is worked out when it is asked for, which takes about 12 ns for each run of IMEIs.
-
-    Examples
-    --------
-    >>> with open("delta.txt", "w") as file:
-    ...     _ = file.write("+490154203237518\\n-356938035643809\\n")
-    >>> new, report = imeiset.apply(imeiset.ImeiSet(["356938035643809"]), "delta.txt", min_size=0)
-    >>> report.added, report.removed, report.keys
-    (1, 1, 1)
-    """
-
-    sources: list[LoadReport] = field(default_factory=list)
-    added: int = 0
-    removed: int = 0
-    updated: int = 0
-    still_listed: int = 0
-    keys: int = 0
-    texts: int = 0
-    sequence: int | None = None
-    _after: tuple[Any, str] = field(default=(None, ""), repr=False)  # a set; or a list, and the rule
-
-    @cached_property
-    def digest(self) -> str:
-        """The digest of the set or the list after the deltas: the one that `expect_digest` accepts.
-
-        Examples
-        --------
-        >>> with open("delta.txt", "w") as file:
-        ...     _ = file.write("+490154203237518\\n-356938035643809\\n")
-        >>> new, report = imeiset.apply(imeiset.ImeiSet(["356938035643809"]), "delta.txt", min_size=0)
-        >>> report.digest == new.digest()
-        True
-        """
-        after, rule = self._after
-        digest: str = (_whole(after, rule) if isinstance(after, List) else after).digest()
-        return digest
-
-    def to_json(self) -> str:
-        """The report as one JSON object.
-
-        Returns
-        -------
-        str
-            JSON, with `digest`.
-
-        Examples
-        --------
-        >>> with open("delta.txt", "w") as file:
-        ...     _ = file.write("+490154203237518\\n-356938035643809\\n")
-        >>> new, report = imeiset.apply(imeiset.ImeiSet(["356938035643809"]), "delta.txt", min_size=0)
-        >>> import json
-        >>> json.loads(report.to_json())["added"]
-        1
-        """
-        facts = asdict(replace(self, _after=(None, "")))
-        del facts["_after"]
-        return json.dumps({**facts, "digest": self.digest})
 
 
 def apply(
@@ -121,6 +37,11 @@ def apply(
     min_size: float = MIN_SIZE,
     sequence: int | None = None,
     base: str | None = None,
+    feed: str | None = None,
+    after: int | None = None,
+    by: str | None = None,
+    ref: str | None = None,
+    outcomes: str | os.PathLike[str] | None = None,
     description: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     **options: Any,
@@ -149,9 +70,16 @@ def apply(
         That of the result; for a list by what the file changes: its IMEIs, its ranges, its TACs or its pairs.
     min_size
         Percent of what there was that the result must have.
-    sequence, base
-        Of a store, see `Store.apply`: the number of the first file, those after it get the next ones, and the
-        state it is for. What was applied before under its number is not checked again.
+    sequence, base, feed, after
+        Of a store, see `Store.apply`: the number of the first file, those after it get the next ones; the
+        state it is for; the feed whose numbers these are; and the feed's number before the first file's. What
+        was applied before under its number is not checked again.
+    by, ref
+        Of a store, see `Delta`: who makes the changes, and what they go back to. Lists with an owner are
+        changed by their owner only; `by` is the feed if it is not said.
+    outcomes
+        A file for the rows of the delta, each with what became of it in a further column, see
+        docs/feeds.md. If the delta is refused, it says why. Readable by its owner only.
     description
         A TOML file as for `load_register`, whose options of the list are those of its deltas, where
         `options` does not say otherwise. Left out are where, skip and max_rejects: they are about full lists.
@@ -177,6 +105,8 @@ def apply(
         For a result that is too small.
     FeedError, StoreError
         As `load` does, and `Store.apply`. The set, or the list, is as it was then.
+    OSError
+        The outcomes cannot be written. Nothing was applied.
 
     Notes
     -----
@@ -196,49 +126,69 @@ def apply(
     names, wanted = names_of(paths), understood(change, checks)
     if not names:
         raise ValueError("expected at least one file")
-    if options.get("rejects") is not None and len(names) > 1:  # each would replace those of the one before
-        raise ValueError(f"expected one delta where rejects are written, got {len(names)}")
+    told = None if outcomes is None else os.fspath(outcomes)
+    for what, written in (("rejects", options.get("rejects")), ("outcomes", outcomes)):
+        if written is not None and len(names) > 1:  # each would replace those of the one before
+            raise ValueError(f"expected one delta where {what} are written, got {len(names)}")
     report = ApplyReport()
     if isinstance(target, Store):
         for at, path in enumerate(names):
-            number, state = None if sequence is None else sequence + at, None if at else base
-            digest = expect_digest if at == len(names) - 1 else None
+            numbering = Numbering(
+                sequence=None if sequence is None else sequence + at,
+                base=None if at else base,
+                feed=feed,
+                after=None if at else after,
+                by=by,
+            )
             only = target.lists[0].name if len(target.lists) == 1 else None
             one = named(target.lists, only if list is None else list)
-            if (rule := KINDS[one.kind].rules[0]) not in ("exact", "pair"):
-                expected = f"a list of IMEIs or pairs, not of kind {one.kind!r}"
-                raise FeedConflict(path, expected, repr(one.name))
-            reading, _ = _reading(options, description, one.name, rule)
+            rule = rule_for(path, one)
+            reading, _ = reading_of(options, description, one.name, rule)
             polarity = polarity_of(one.kind, one.status)
-            changes = Changes.read(path, change, reading, progress, rule, polarity)
-            deltas = _deltas(one.name, changes, wanted, keep=reading.irregular == "keep")
-            with target.writing():
-                if number is None or number == target.sequence + 1:
-                    _check_list(named(target.lists, one.name), changes, wanted, min_size, digest, report)
-                report.sequence = target.apply(*deltas, sequence=number, base=state)
-                report._after = named(target.lists, one.name), changes.rule
-            report.sources.append(changes.table.report)
+            changes = read_changes(path, change, reading, told, progress, rule, polarity)
+            apply_parts(
+                target,
+                [Part(one.name, changes, reading, told, ref)],
+                wanted,
+                report,
+                min_size=min_size,
+                digest=expect_digest if at == len(names) - 1 else None,
+                numbering=numbering,
+            )
         return target, report
     if not isinstance(target, ImeiSet):
         raise TypeError(f"expected an ImeiSet or a Store, got {type(target).__name__}")
-    if (sequence, base) != (None, None) or (list is not None and description is None):
-        raise ValueError("list, sequence and base: expected with a Store, got an ImeiSet")
-    reading, let = _reading(options, description, list)
+    of_store = (sequence, base, feed, after, by, ref)
+    if any(one is not None for one in of_store) or (list is not None and description is None):
+        expected = "list, sequence, base, feed, after, by and ref"
+        raise ValueError(f"{expected}: expected with a Store, got an ImeiSet")
+    reading, let = reading_of(options, description, list)
     reading = replace(reading, irregular="reject" if target.irregular is None else "keep")
     result: ImeiSet = target
     for path in names:
-        changes = Changes.read(path, change, reading, progress, polarity=let)
-        _count(report, changes.check(result, wanted))
+        changes = read_changes(path, change, reading, told, progress, None, let)
+        before = result
+        try:
+            report.count(changes.check(before, wanted))
+            result = changes.applied_to(before, wanted)
+            if path == names[-1]:
+                expect_size(path, result, target, min_size)
+                check_digest(path, result, expect_digest)
+        except ImeisetError:
+            if told is not None:
+                write_refused(told, changes, reading, changes.identities & before, wanted)
+            raise
         report.sources.append(changes.table.report)
-        result = changes.applied_to(result, wanted)
+        if told is not None:
+            found = results.outcomes_of(changes, changes.identities & before, wanted)
+            with publish(told) as file:
+                results.write(file, changes, reading, found)
     report.keys, report.texts = len(result), size_of(result) - len(result)
-    report._after = result, ""
-    expect_size(names[-1], result, target, min_size)
-    _expect_digest(names[-1], result, expect_digest)
+    report.end(result)
     return result, report
 
 
-def _reading(
+def reading_of(
     options: dict[str, Any],
     description: str | os.PathLike[str] | None = None,
     name: str | None = None,
@@ -264,115 +214,3 @@ def expect_size(path: str, result: ImeiSet, last: ImeiSet, min_size: float) -> N
     if not after * 100 >= before * min_size:  # of NaN too
         expected = f"a result of at least {min_size:g}% of the {before:,} identities before"
         raise FeedLimit(path, expected, f"{after:,}: --force takes it all the same")
-
-
-def _expect_digest(path: str, result: Any, expected: str | None) -> None:
-    if expected is not None and (got := result.digest()) != expected.lower():
-        raise FeedConflict(path, f"a result of digest {expected.lower()}", got)
-
-
-def _count(report: ApplyReport, counts: tuple[int, int, int]) -> None:
-    added, removed, updated = counts
-    report.added += added
-    report.removed += removed
-    report.updated += updated
-
-
-# ---- lists of a store --------------------------------------------------------------------
-
-
-def _check_list(
-    one: List, changes: Changes, checks: set[str], min_size: float, digest: str | None, report: ApplyReport
-) -> None:
-    """Raise if changes do not fit a list as it is now; count what they would change."""
-    rule = changes.rule
-    counts = changes.check(_held(one, rule, changes.identities), checks)
-    before = one.counts()
-    size = before.get(rule, 0) + (before.get("irregular", 0) if rule == "exact" else 0)
-    left = size + counts[0] - counts[1]
-    if found := shrunk({one.name: {rule: size}}, {one.name: {rule: left}}, min_size):
-        raise FeedLimit(changes.path, *found)
-    if digest is not None:
-        _expect_digest(changes.path, changes.applied_to(_whole(one, rule), checks), digest)
-    _count(report, counts)
-    if rule == "exact":
-        gone = without_irregular(changes.removes - changes.adds)
-        report.still_listed += len((gone & _whole(one, "range")) | (gone & _whole(one, "tac")))
-        adds = _texts(changes.adds) | (set() if "update" in checks else _texts(changes.updates))
-        report.texts = len((one.irregular - _texts(changes.removes)) | adds)
-    report.keys = left - report.texts
-
-
-def _held(one: List, rule: str, some: Any) -> Any:
-    """Those of some identities that a list has by a rule."""
-    members = one.parts.get(rule)
-    if rule == "pair":
-        return PairSet(NO_PAIRS) if one.pairs is None else some.where(one.pairs.have(*some.columns))
-    if rule != "exact":
-        return some & _whole(one, rule)
-    keys = some.to_numpy()
-    found = np.zeros(len(keys), np.uint8)
-    if members is not None:
-        members.part.contains(keys, found)
-    texts = (
-        None
-        if some.irregular is None
-        else [text for text in some.irregular.tolist() if text in one.irregular]
-    )
-    return ImeiSet.from_keys(keys[found != 0], irregular=texts)
-
-
-def _whole(one: List, rule: str) -> Any:
-    """What a list holds by a rule; O(list)."""
-    if rule == "pair":
-        return PairSet(NO_PAIRS if one.pairs is None else one.pairs.flattened().base)
-    members = one.parts.get(rule)
-    whole = ImeiSet() if members is None else members.flattened().base
-    if rule == "exact" and one.irregular:
-        return whole.keeping(irregulars.table(sorted(one.irregular)))
-    return whole
-
-
-def _texts(members: ImeiSet) -> set[bytes]:
-    return set() if members.irregular is None else set(members.irregular.tolist())
-
-
-def _deltas(name: str, changes: Changes, checks: set[str], *, keep: bool) -> list[Delta]:
-    """The deltas of a store that make the changes. They depend on nothing else, so that a file that comes
-    again is known again."""
-    adds, removes, updates, rule = changes.adds, changes.removes, changes.updates, changes.rule
-    strict = "update" in checks
-    if not strict:
-        adds = adds | updates
-    if rule == "pair":
-        return [Delta(name, adds.pairs, removes.pairs, "pair")]
-    if rule != "exact":
-        return [Delta(name, adds, removes, rule)]
-    twice = ImeiSet()  # updated, and removed all the same
-    if strict and changes.says:
-        twice = without_irregular(updates & (removes - adds))
-        adds = adds | (updates - removes)
-    found = []
-    if keep:
-        found.append(Delta(name, _texts(adds), _texts(removes), "irregular"))
-    adds, removes = without_irregular(adds), without_irregular(removes)
-    if not changes.says:
-        return [*found, Delta(name, adds, removes)]
-    rows = changes.rows(ADD, True)[0] | changes.rows(UPDATE, True)[0]
-    if len(twice):
-        rows &= ~twice.contains(changes.table.keys)
-    members, details = described(changes.table, rows)
-    keys, codes = members.to_numpy(), np.zeros((len(details), len(members)), np.int64)
-    for row, column in enumerate(details):
-        if column is not None:
-            codes[row] = column.codes
-    kinds, place = np.unique(codes, axis=1, return_inverse=True)
-    found.append(Delta(name, remove=removes))
-    for number, kind in enumerate(kinds.T.tolist()):
-        some = ImeiSet.from_keys(keys[place.ravel() == number])
-        columns = zip(("reason", "date", "until"), details, kind, strict=True)
-        said: dict[str, Any] = {
-            key: column.values[code - 1] for key, column, code in columns if column and code
-        }
-        found.append(Delta(name, some, **said))
-    return found

@@ -68,7 +68,7 @@ class Changes:
         has no reasons and dates. polarity: what becomes of the phones of the list; None as in `read`.
         """
         fixed, pairs = _change_of(path, change, polarity), rule == "pair"
-        more = {"exact": DETAILS, "pair": ("imsi",)}.get(rule or "", ())
+        more = {"exact": DETAILS, "pair": ("imsi", "until")}.get(rule or "", ())
         wanted = ("line", "listed", *more, CHANGE)
         reading = partial(read, path, wanted, options=options, delta=True, progress=progress)
         removals = fixed == REMOVE and options.change_column is None  # of which no word is a contradiction
@@ -97,7 +97,7 @@ class Changes:
             raise FeedConflict(
                 path, "an archive that is named as what is in it, or --change", repr(others[0])
             )
-        if more == DETAILS:
+        if more:
             expect_dates(path, table, options)
         [identity] = {FORMATS[name].identity for name in table.report.formats}
         if pairs and (identity != "imei" or (table.report.accepted and "imsi" not in table.columns)):

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import irregular as irregulars
 from ..readers import Keys
-from ..register.pairs import Pairs
+from ..register.lists import List
+from ..register.pairs import NO_PAIRS, Pairs
+from ..sets import ImeiSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,25 @@ class PairSet:
     def digest(self) -> str:
         """SHA-256 of the IMEIs and then the IMSIs, in order, 8 bytes each."""
         return hashlib.sha256(b"".join(column.astype("<u8").tobytes() for column in self.columns)).hexdigest()
+
+
+def has(one: List, rule: str, keys: Keys) -> NDArray[np.bool_]:
+    """Which IMEIs a list has by a rule of sets."""
+    found, members = np.zeros(len(keys), np.uint8), one.parts.get(rule)
+    if members is not None:
+        members.part.contains(keys, found)
+    return found.view(bool)
+
+
+def whole(one: List, rule: str) -> Any:
+    """What a list holds by a rule; O(list)."""
+    if rule == "pair":
+        return PairSet(NO_PAIRS if one.pairs is None else one.pairs.flattened().base)
+    members = one.parts.get(rule)
+    found = ImeiSet() if members is None else members.flattened().base
+    if rule == "exact" and one.irregular:
+        return found.keeping(irregulars.table(sorted(one.irregular)))
+    return found
 
 
 def size_of(members: Any) -> int:

@@ -56,6 +56,11 @@ def parquet_batches(path: str, file: Any, size: int, columns: list[str] | None =
         raise FeedTruncated(path, f"a whole Parquet file, of {said:,} rows", f"{rows:,}")
 
 
+def is_table(path: str) -> bool:
+    """Whether this is a local Parquet or Arrow file."""
+    return _head(path) is not None
+
+
 def is_parquet(path: str) -> bool:
     """Whether this is a local Parquet file."""
     return (_head(path) or b"").startswith(_PARQUET)

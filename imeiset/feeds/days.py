@@ -63,3 +63,11 @@ def _number(text: bytes, date_format: str | None) -> int:
     except (ValueError, OverflowError):
         return NOT_A_DAY
     return day.year * 10_000 + day.month * 100 + day.day
+
+
+def day_text(number: int) -> str:
+    """A number YYYYMMDD as ISO 8601 has it, '' for what is not a date."""
+    try:
+        return date(number // 10_000, number // 100 % 100, number % 100).isoformat()
+    except ValueError:
+        return ""

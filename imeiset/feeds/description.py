@@ -14,11 +14,11 @@
     kind = "imeis"              # or ranges, tacs, block, exempt, lock, imsis
     reason = "stolen"           # of what has none in its feed
     owner = "op-a"              # who alone changes the list in a store; anybody, if it is left out
-    details = "keep"            # or ignore: reasons and dates of feeds
+    details = "keep"            # or ignore: reasons, dates and last days of feeds
     format = "stolen"           # these as for `load`, by the same names: see `feeds.options`
     column = ["IMEI1", "IMEI2"]
     where = "status=Blocked"    # or { status = ["Blocked", "Lost"] }
-    date_column = "since"       # with date_format, reason_column: what feeds say of a phone
+    date_column = "since"       # with until_column, date_format, reason_column: what feeds say of a phone
     change_column = "action"    # with change_values: of deltas, for `imeiset apply --description`
     change_values = { A = "add", D = "remove" }
 
@@ -55,13 +55,14 @@ _OF_FULL_LISTS = ("where", "skip", "max_rejects")
 _LIST = ("name", "status", "kind", "reason", "owner", "files", "newest", "prefixes", "details", *_OPTIONS)
 # The rules of lists that an option is for, if it is not for all that hold equipment.
 _RULES: dict[str, tuple[ListRule, ...]] = {
-    **dict.fromkeys(("irregular", "imsi", "date_column", "date_format", "reason_column"), ("exact",)),
-    **dict.fromkeys(("lost_zeros", "tbcd"), ("exact", "pair")),
+    **dict.fromkeys(("irregular", "imsi", "date_column", "reason_column"), ("exact",)),
+    **dict.fromkeys(("until_column", "date_format", "lost_zeros", "tbcd"), ("exact", "pair")),
 }
 _POLARITIES: dict[EquipmentStatus, Polarity] = {
     EquipmentStatus.WHITELISTED: "whitelist",
     EquipmentStatus.GREYLISTED: "greylist",
 }
+_DETAILS = ("date_column", "until_column", "date_format", "reason_column")
 _STATUSES = tuple(status.name.lower() for status in EquipmentStatus)
 _WORDS: dict[Any, str] = {
     str: "a text",
@@ -312,7 +313,7 @@ def _listing(table: _TomlTable, folder: Path) -> Listing:
     if newest and (len(files) != 1 or not _is_pattern(files[0], folder)):
         raise table.error("one pattern with '*' as 'files' with 'newest'", mask_text(repr(list(files))))
     details = table.one_of("details", ("keep", "ignore"), "keep") == "keep"
-    if not details and (unused := table.first("date_column", "date_format", "reason_column")):
+    if not details and (unused := table.first(*_DETAILS)):
         raise table.error(f"no {unused!r} beside details = 'ignore'", "one")
     reason, owner = table.get("reason", str), table.get("owner", str)
     return Listing(name, kind, status, reason, owner, files, prefixes, details, given, newest)

@@ -1,6 +1,5 @@
-"""What feeds say about the IMEIs they list, reasons and dates, as the columns of a register."""
+"""What feeds say about what they list, reasons, dates and last days, as the columns of a register."""
 
-import datetime
 from typing import Any
 
 import numpy as np
@@ -8,22 +7,25 @@ from numpy.typing import NDArray
 
 from ..errors import FeedColumn
 from ..register.details import NO_DETAILS, Details, Places, reasons_text
+from ..register.untils import NO_DAY, Days
 from ..sets import ImeiSet
-from .formats import DATES
+from .days import day_text
+from .formats import DATES, UNTILS
 from .loader import Rows
 from .options import Options
 from .reader import THREADS
 
-DETAILS = ("reasons", "date")
+DETAILS = ("reasons", "date", "until")
 _SPAN = 10_000_000  # of dates that are looked up in a table
 _NEVER = 99_999_999
 
 
 def expect_dates(path: str, table: Rows, options: Options) -> None:
     """Raise FeedColumn for a format of dates, and no column of them."""
-    if options.date_format is not None and table.report.accepted and "date" not in table.columns:
-        expected = f"dates in the format {options.date_format!r}: --date-column says where"
-        raise FeedColumn(path, expected, f"no column {' or '.join(map(repr, DATES))}")
+    there = "date" in table.columns or "until" in table.columns
+    if options.date_format is not None and table.report.accepted and not there:
+        expected = f"dates in the format {options.date_format!r}: --until-column or --date-column says where"
+        raise FeedColumn(path, expected, f"no column {' or '.join(map(repr, (*DATES, *UNTILS)))}")
 
 
 def described(table: Rows, rows: NDArray[np.bool_] | None = None) -> tuple[ImeiSet, Details]:
@@ -53,6 +55,13 @@ def described(table: Rows, rows: NDArray[np.bool_] | None = None) -> tuple[ImeiS
     return members, (reasons, dates, untils)
 
 
+def days_of(numbers: NDArray[Any]) -> Days:
+    """Numbers YYYYMMDD as days since 1970-01-01, NO_DAY for 0."""
+    known, at = np.unique(numbers, return_inverse=True)
+    days = [np.datetime64(text).astype(int) if (text := day_text(day)) else NO_DAY for day in known.tolist()]
+    return np.array(days, np.int32)[at]
+
+
 def _dates(numbers: NDArray[Any]) -> tuple[list[str], NDArray[np.intp]]:
     """Dates as texts, and the number of each row's, by the numbers YYYYMMDD of rows."""
     low = int(numbers.min(initial=_NEVER, where=numbers > 0)) - 1
@@ -65,12 +74,4 @@ def _dates(numbers: NDArray[Any]) -> tuple[list[str], NDArray[np.intp]]:
         known = np.where(known > 0, known + low, 0)
     else:
         known, inside = np.unique(numbers, return_inverse=True)
-    return [_day(number) for number in known.tolist()], inside
-
-
-def _day(number: int) -> str:
-    """A number YYYYMMDD as ISO 8601 has it, '' for what is not a date."""
-    try:
-        return datetime.date(number // 10_000, number // 100 % 100, number % 100).isoformat()
-    except ValueError:
-        return ""
+    return [day_text(number) for number in known.tolist()], inside

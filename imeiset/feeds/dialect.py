@@ -9,7 +9,7 @@ from functools import cache
 from .._native.parse import is_valid
 from ..errors import FeedColumn, ImeiError, mask_text
 from ..imei import Imei
-from .formats import CHANGE, DATES, FORMATS, NUMBERS, REASONS, Format, plain, recognise
+from .formats import CHANGE, DATES, FORMATS, NUMBERS, REASONS, UNTILS, Format, plain, recognise
 from .options import Options
 from .preamble import NOTHING_ABOVE, Preamble, above
 from .sample import SAMPLE, Tables, filled, layout_of, tables_of, usual
@@ -88,6 +88,7 @@ def placed(found: Dialect) -> Dialect:
         "status": ("status",),
         "reasons": REASONS,
         "date": DATES,
+        "until": UNTILS,
         **{name: (name,) for name in (*NUMBERS, CHANGE)},
     }
     places = {name: found.place(*some) for name, some in titles.items()}
@@ -110,6 +111,7 @@ def _named(options: Options) -> dict[str, str | int]:
     """The further columns that options name, by what they hold."""
     named = {
         "date": options.date_column,
+        "until": options.until_column,
         "reasons": options.reason_column,
         CHANGE: options.change_column,
         "listed": options.where and options.where.column,

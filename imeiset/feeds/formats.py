@@ -67,6 +67,7 @@ _RECOGNISED = sorted(
 
 # What further columns hold, by title: a date YYYYMMDD, a number of digits, or a text of few values.
 DATES = ("date", "reporting_date", "block_date")
+UNTILS = ("until",)
 REASONS = ("reasons", "reason")
 NUMBERS = {"imsi": (5, 15), "msisdn": (1, 18)}
 CHANGE = "change_type"

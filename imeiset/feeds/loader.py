@@ -24,6 +24,7 @@ from .sources import MAX_BYTES, MAX_RATIO, Paths, names_of, total_of
 
 _CODED = ("status", "reasons", CHANGE)
 _REQUIRED = ("imsi", CHANGE)
+NONE_REJECTED = (np.empty(0, np.int64), np.empty(0, np.uint8))
 Progress = Callable[[int, int | None], None]
 
 
@@ -56,11 +57,11 @@ class Rows:
 
     keys: uint64[n], and of ranges and TACs, highs: the last of each; otherwise None. texts: the irregular
     identities, S16[m], which have rows of their own. columns and text_columns: the columns of the n and m
-    rows, by name: 'line' int64, 'listed' bool (whether the status counts), 'date' int32 as YYYYMMDD, 'imsi'
-    (the number of its digits after a 1: leading zeros matter) and 'msisdn' uint64, 0 for none; 'status',
-    'reasons' and 'change_type' are int32 codes, whose names are in `values`. A column that no source had is
-    missing; where only some had it, the rows of others have what stands for none. members: what zip archives
-    among the sources call the file within.
+    rows, by name: 'line' int64, 'listed' bool (whether the status counts), 'date' and 'until' int32 as
+    YYYYMMDD, 'imsi' (the number of its digits after a 1: leading zeros matter) and 'msisdn' uint64, 0 for
+    none; 'status', 'reasons' and 'change_type' are int32 codes, whose names are in `values`. A column that no
+    source had is missing; where only some had it, the rows of others have what stands for none. members: what
+    zip archives among the sources call the file within. rejected: the lines of rejected rows, and why.
     """
 
     keys: NDArray[np.uint64]
@@ -71,6 +72,7 @@ class Rows:
     values: dict[str, list[str]]
     report: LoadReport
     members: Sequence[str] = ()
+    rejected: tuple[NDArray[np.int64], NDArray[np.uint8]] = NONE_REJECTED
 
 
 def load(
@@ -207,9 +209,9 @@ def read(
     progress: Progress | None = None,
     files: RejectFiles | None = None,
 ) -> Rows:
-    """The rows of sources with further columns, of 'line', 'listed', 'status', 'reasons', 'date', 'imsi',
-    'msisdn' and 'change_type'. With 'imsi' a row that has none is rejected; with either of the last, a row
-    that ends before that column.
+    """The rows of sources with further columns, of 'line', 'listed', 'status', 'reasons', 'date', 'until',
+    'imsi', 'msisdn' and 'change_type'. With 'imsi' a row that has none is rejected; with it or
+    with changes, a row that ends before that column.
 
     options: as for `load`. delta: changes may be read; signs: '+' and '-' before the numbers of a plain list
     are such. polarity: what becomes of the phones of the list, which words in other columns may contradict;
@@ -240,6 +242,7 @@ def read(
         values,
         report,
         reader.members,
+        reader.rejected(),
     )
 
 

@@ -247,6 +247,12 @@ class Options:
     date_column: Column | None = _option(
         None, "list apply info", "The column of the dates, by its title or its number.", COLUMN
     )
+    until_column: Column | None = _option(
+        None,
+        "list apply info",
+        "The column of the last days on which rows count, by its title or its number.",
+        COLUMN,
+    )
     date_format: str | None = _option(
         None, "list apply info", "How dates are written: %d.%m.%Y, or excel. [default: ISO 8601]", DATE
     )

@@ -32,6 +32,7 @@ _IDENTITIES = {"imei": "IMEI", "tac": "TAC", "range": "first IMEI of a range"}
 _ROLES = {
     "listed": "status that counts",
     "date": "date",
+    "until": "last day",
     "reasons": "reasons",
     "imsi": "IMSI",
     CHANGE: "change",
@@ -177,7 +178,7 @@ def _of_text(path: str, options: Options) -> _First:
 
 def _read(path: str, options: Options) -> tuple[LoadReport, str | None]:
     """The report of a list, and why it is refused."""
-    with Reader(options, ("date",)) as reader:
+    with Reader(options, ("date", "until")) as reader:
         try:
             for _ in reader.read(path, arrow.blocks(reader, path, False) or reader.text_blocks(path, False)):
                 pass

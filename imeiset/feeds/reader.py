@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import errors
 from .._files import publish
@@ -97,6 +98,7 @@ class Reader:
         self._first_line = 1
         self._short, self._wrong, self._ranges = Suspects(), Suspects(), Suspects()  # of the source at hand
         self.members: list[str] = []  # what is within archives
+        self._rejected = [(np.empty(0, np.int64), np.empty(0, np.uint8))]
         self.zeros = Zeros(options.lost_zeros)
 
     def __enter__(self) -> "Reader":
@@ -358,12 +360,18 @@ class Reader:
         for kind, (count, lines) in block.noted.items():
             named[kind].add(count, path, [line + self._first_line for line in lines])
 
+    def rejected(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """The lines of all rejected rows so far, and the codes of the reasons."""
+        lines, reasons = zip(*self._rejected, strict=True)
+        return np.concatenate(lines), np.concatenate(reasons)
+
     def _reject(self, path: str, rejected: Rejected) -> None:
         report, limit = self.report, self.options.max_rejects
         lines, reasons = rejected.lines + self._first_line, rejected.reasons
         if (many := np.flatnonzero(rejected.returns > MAX_RETURNS)).size:
             got = f"lines that end in CR, from line {lines[many[0]]} on"
             raise errors.FeedEncoding(path, "lines that end in LF or CRLF", got)
+        self._rejected.append((lines, reasons))
         counts = np.bincount(reasons)
         for code in np.flatnonzero(counts).tolist():
             reason = reason_of(code)

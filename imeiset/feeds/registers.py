@@ -27,7 +27,7 @@ from .description import (
     read_description,
     understood,
 )
-from .details import DETAILS, described, expect_dates
+from .details import DETAILS, days_of, described, expect_dates
 from .formats import FORMATS
 from .loader import Progress, Rows, read
 from .reader import RejectFiles
@@ -207,13 +207,15 @@ def _expect_identity(one: Listing, table: Rows) -> None:
 
 
 def _load_pairs(register: Register, one: Listing, reading: Callable[..., Rows]) -> LoadReport:
-    table = reading(("imsi",))
+    table = reading(("imsi", "until") if one.details else ("imsi",))
     _expect_identity(one, table)
+    expect_dates(one.files[0], table, one.options)
     if "imsi" not in table.columns and table.report.accepted:
         raise FeedColumn(one.files[0], "a header with 'imei' and 'imsi', for pairs", "no column 'imsi'")
     imsis = table.columns.get("imsi", np.empty(0, np.uint64))
+    days = days_of(table.columns["until"]) if "until" in table.columns else None
     before = register.counts()[one.name].get("pair", 0)
-    register.add_list(one.holding(pairs=LayeredPairs.of(table.keys, imsis)))
+    register.add_list(one.holding(pairs=LayeredPairs.of(table.keys, imsis, days)))
     table.report.keys = register.counts()[one.name].get("pair", 0) - before
     table.report.duplicates = table.report.accepted - table.report.keys
     return table.report

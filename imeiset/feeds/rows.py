@@ -23,10 +23,11 @@ from .report import FIRST_LINES, IGNORED, PLACEHOLDERS, RowFlaw
 from .words import change_of, decoded
 from .zeros import lost_zeros
 
-WANTED = ("line", "listed", "status", "reasons", "date", "imsi", "msisdn", CHANGE)
+WANTED = ("line", "listed", "status", "reasons", "date", "until", "imsi", "msisdn", CHANGE)
 _RESTORED = {"restore": 14, "restore-imeisv": 15}  # digits of what lost a zero
 _REQUIRED = ("imsi", CHANGE)  # columns without which a row says nothing
-_DTYPES = {"line": np.int64, "listed": np.bool_, "date": np.int32, "imsi": np.uint64, "msisdn": np.uint64}
+_DTYPES = {"line": np.int64, "listed": np.bool_, "imsi": np.uint64, "msisdn": np.uint64}
+_DAYS = ("date", "until")
 _NUMBER = 2**64 - 1  # no number
 _POWERS = 10 ** np.arange(19, dtype=np.uint64)
 _SERIALS = 1_000_000
@@ -36,7 +37,7 @@ SIFTS = True  # a test compares with what is found without
 
 
 def dtype_of(name: str) -> type[np.generic]:
-    """The dtype of a wanted column: codes are int32."""
+    """The dtype of a wanted column: codes and days are int32."""
     return _DTYPES.get(name, np.int32)
 
 
@@ -253,7 +254,7 @@ class RowScanner:
         if name == "line":
             return scanner.rows[:, 2].astype(np.int64)
         place = self._places[name]
-        if name == "date":
+        if name in _DAYS:
             return self._days(place)
         if name in NUMBERS:
             fewest, most = NUMBERS[name]
@@ -339,7 +340,7 @@ class RowScanner:
             block.accepted += before - len(np.unique(refused.rows))
             keys, owners = np.concatenate([keys, more]), [taken.rows, regular]
         others = _NONE
-        if self._watched or "date" in columns or len(self._identities) > 1:
+        if self._watched or any(name in columns for name in _DAYS) or len(self._identities) > 1:
             others = np.unique(np.concatenate([*owners, odd]))
             self._look(block, others, columns)
         for name, values in columns.items():
@@ -358,12 +359,7 @@ class RowScanner:
 
     def _look(self, block: Block, rows: NDArray[Any], columns: dict[str, Column]) -> None:
         """Look at the dates and the watched cells of rows of the batch that are taken."""
-        if "date" in columns:
-            days = columns["date"]
-            wrong = rows[days[rows] == NOT_A_DAY]
-            lines = self._scanner.rows[wrong[:FIRST_LINES], 2]
-            block.note(DATES_NOTED, len(wrong), lines.tolist())
-            days[days == NOT_A_DAY] = 0
+        self._look_at_days(block, rows, {name: columns[name] for name in _DAYS if name in columns})
         if self._watched and CHANGE in columns and not self._signs and len(rows):
             rows = rows[~self._removing()[rows]]  # what is removed may be said to be
         if not len(rows):
@@ -372,6 +368,18 @@ class RowScanner:
             group, values = self._scanner.groups(place)
             counts = np.bincount(group[rows], minlength=len(values)).tolist()
             block.see(column, {value: count for value, count in zip(values, counts, strict=True) if count})
+
+    def _look_at_days(self, block: Block, rows: NDArray[Any], columns: dict[str, Column]) -> None:
+        """Count the days that are not understood, and make none of them: a phone is not let go for that."""
+        both = [columns[name] for name in _DAYS if name in columns]
+        wrong = [days == NOT_A_DAY for days in both]
+        if len(both) > 1:  # a last day before the first
+            wrong[1] |= (both[1] > 0) & (both[1] < both[0])
+        for days, some in zip(both, wrong, strict=True):
+            named = rows[some[rows]]
+            lines = self._scanner.rows[named[:FIRST_LINES], 2]
+            block.note(DATES_NOTED, len(named), lines.tolist())
+            days[some] = 0
 
     def _removing(self) -> NDArray[np.bool_]:
         """Which rows of the batch say that they remove."""

@@ -176,6 +176,11 @@ _CHANGES_NAMED = re.compile(
 )
 
 
+def words_of_changes(name: str) -> list[str]:
+    """The words in the name of a file that say that it holds changes."""
+    return [*filter(_CHANGES_NAMED.fullmatch, re.split(r"[-_. ]+", name.lower()))]
+
+
 def expect_full(path: str, titles: Sequence[str], options: Options, within: str | None = None) -> None:
     """Raise FeedColumn for changes where a full list is expected: by a name, that of a file or of what is
     within an archive, or by a column of changes. What they remove would be loaded."""
@@ -185,6 +190,6 @@ def expect_full(path: str, titles: Sequence[str], options: Options, within: str 
             rows = quoted(f"{title.strip()}=VALUE,...")
             got = f"a delta, with changes: use `imeiset apply`, or --where {rows}"
             raise FeedColumn(path, "a full list", got)
-    if found := [*filter(_CHANGES_NAMED.fullmatch, re.split(r"[-_. ]+", Path(path).name.lower()))]:
+    if found := words_of_changes(Path(path).name):
         got = f"a delta, by its name ('{min(found)}'): use `imeiset apply`, or rename a full list"
         raise FeedColumn(within or path, "a full list", got)
