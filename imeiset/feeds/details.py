@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..errors import FeedColumn
 from ..register.details import NO_DETAILS, Details, Places, reasons_text
-from ..register.untils import NO_DAY, Days
+from ..register.untils import Days, days_of_texts
 from ..sets import ImeiSet
 from .days import day_text
 from .formats import DATES, UNTILS
@@ -58,8 +58,7 @@ def described(table: Rows, rows: NDArray[np.bool_] | None = None) -> tuple[ImeiS
 def days_of(numbers: NDArray[Any]) -> Days:
     """Numbers YYYYMMDD as days since 1970-01-01, NO_DAY for 0."""
     known, at = np.unique(numbers, return_inverse=True)
-    days = [np.datetime64(text).astype(int) if (text := day_text(day)) else NO_DAY for day in known.tolist()]
-    return np.array(days, np.int32)[at]
+    return days_of_texts([day_text(number) for number in known.tolist()], at)
 
 
 def _dates(numbers: NDArray[Any]) -> tuple[list[str], NDArray[np.intp]]:

@@ -86,10 +86,10 @@ NO_UNTILS = Untils(np.empty(0, "<u8"), np.empty(0, "<u8"), np.empty(0, "<i4"))
 def given_days(values: Iterable[object] | None, rows: int) -> Days | None:
     """A column of untils that a caller gives, None for none."""
     given = coded("until", values, until_text, rows)
-    return None if given is None else days_of(*given)
+    return None if given is None else days_of_texts(*given)
 
 
-def days_of(texts: Sequence[str], codes: NDArray[Any]) -> Days:
+def days_of_texts(texts: Sequence[str], codes: NDArray[Any]) -> Days:
     """The days of rows, by the numbers of their dates; '' is none."""
     days = [datetime.date.fromisoformat(text).toordinal() - _EPOCH if text else NO_DAY for text in texts]
     return np.take(np.array(days, np.int32), codes)
