@@ -51,7 +51,8 @@ COUNTING = {"stolen": BLOCKS, "registration": CLEARS}
 SERIALS = {"snr", "serial", "serialnumber", "sn"}
 DATES = {"date", "reportingdate", "blockdate"}
 REASONS = {"reasons", "reason"}
-SUBSCRIBERS = ("imsi", "msisdn", "iccid", "sim", "subscriberid")
+SUBSCRIBERS = ("imsi", "msisdn", "iccid")
+SUBSCRIBERS_ALONE = {"sim", "subscriberid"}
 DELTA_WORDS = {"delta", "incremental", "incr", "diff", "changes"}
 
 
@@ -198,6 +199,10 @@ def identity_columns(sheet, reading, plains, rows):
         if None in places:
             reading.refusals.add("missing")
             return []
+        for one in asked if isinstance(asked, list | tuple) else [asked]:
+            title = plains[one - 1] if isinstance(one, int) else ""
+            if "imei" not in title and of_subscribers(title) and plains.count(title) == 1:
+                reading.refusals.add("column")  # its title takes it
         return places
     if sheet.titles is not None:
         speaking = [place for place, title in enumerate(plains) if speaks(title)]
@@ -231,6 +236,10 @@ def identity_columns(sheet, reading, plains, rows):
     return good
 
 
+def of_subscribers(title):
+    return title in SUBSCRIBERS_ALONE or any(subscriber in title for subscriber in SUBSCRIBERS)
+
+
 def speaks(title):
     """Whether a title speaks of IMEIs."""
     if title in IMEI_TITLES:
@@ -260,7 +269,7 @@ def used_columns(sheet, reading, plains, columns, rows):
     for place, title in enumerate(plains):
         filled = [cell for row in rows[:100] if (cell := at(row, place))]
         numbers = bool(filled) and all(re.fullmatch("[0-9]{14,15}", cell) for cell in filled)
-        if ("imsi" in title or (title in ("sim", "subscriberid") and numbers)) and place not in columns:
+        if ("imsi" in title or (title in SUBSCRIBERS_ALONE and numbers)) and place not in columns:
             if options.get("imsi") == "ignore":
                 places["imsi"] = place
             else:
@@ -365,7 +374,7 @@ def look(sheet, reading, plains, rows, place):
     title = plains[place]
     cells = [at(row, place) for row in rows if len(row) <= sheet.width]
     filled = [cell for cell in cells if cell]
-    if not any(subscriber in title for subscriber in SUBSCRIBERS) and filled:
+    if not of_subscribers(title) and filled:
         good = sum(valid(cell) for cell in filled[:100])
         if 2 * good > len(filled[:100]):
             if "column" in sheet.options:
