@@ -245,9 +245,7 @@ cdef class FrozenIndex:
 
     def position_of_key(self, uint64_t key, /):
         """The position of a key, -1 where it is not in the index."""
-        cdef int64_t at = -1
-        _kernels.positions(&self.ix, &key, 1, &at)
-        return at
+        return <int64_t>rank_key(&self.ix, key) if contains_key(&self.ix, key) else -1
 
     def ranks(self, const uint64_t[::1] keys not None, int64_t[::1] out not None):
         """out[i] = how many keys of the set are below keys[i]."""

@@ -20,6 +20,7 @@ from imeiset.register.untils import NO_DAY
 
 _DAY = "datetime64[D]"
 _NONE = np.datetime64("NaT", "D")
+_FEW = 1 << 16  # texts that are worth a table
 
 Rows = NDArray[np.intp]
 Days = NDArray[np.datetime64]
@@ -188,9 +189,9 @@ def last_days(one: List, keys: Keys, imsis: Keys) -> Days:
 class _Texts:
     """A column of texts that is being made: each text once, and the rows that have it."""
 
-    def __init__(self, rows: int, text: str = "") -> None:
-        self.words: dict[str, int] = {text: 0} if text else {}
-        self.codes = np.full(rows, 0 if text else -1, np.int32)
+    def __init__(self, codes: NDArray[np.int32]) -> None:
+        self.words: dict[str, int] = {}
+        self.codes = codes  # -1 for none
 
     def put(self, rows: Rows, text: str) -> None:
         """Rows have one text, '' is none."""
@@ -198,12 +199,18 @@ class _Texts:
             self.codes[rows] = self.words.setdefault(text, len(self.words))
 
     def put_coded(self, rows: Rows, texts: Sequence[str], codes: NDArray[Any]) -> None:
-        """Rows have the texts of these codes, 0 is none and i is texts[i - 1]."""
-        used, at = np.unique(codes, return_inverse=True)
-        words = [texts[code - 1] for code in used.tolist() if code]
-        places = [self.words.setdefault(text, len(self.words)) for text in words]
-        found = np.array([-1] * (len(used) - len(places)) + places, np.int32)[at]
-        self.codes[rows[found >= 0]] = found[found >= 0]
+        """Rows have the texts of these codes, 0 is none and i is texts[i - 1]; or what they had."""
+        few = len(texts) < _FEW
+        used = np.flatnonzero(np.bincount(codes)) if few else np.unique(codes)
+        places = [self.words.setdefault(texts[code - 1], len(self.words)) for code in used.tolist() if code]
+        if few:
+            table = np.zeros(len(texts) + 1, np.int32)
+            table[used[used > 0]] = places
+            found = table[codes]
+        else:
+            found = np.array([0] * (len(used) - len(places)) + places, np.int32)[np.searchsorted(used, codes)]
+        some = codes > 0
+        self.codes[rows[some]] = found[some]
 
     def column(self) -> Words:
         return Words(self.words, self.codes)
@@ -221,8 +228,10 @@ def answered(
     rule: the word for what a code says. keys, imsis: of the rows that have such.
     """
     hits = np.flatnonzero(codes > 0xFF)
-    names, rules, reasons = _Texts(len(codes)), _Texts(len(codes), "default"), _Texts(len(codes))
-    date, until = (np.full(len(codes), _NONE) for _ in range(2))
+    # Blocks, which a system gives in large pages: that is much faster.
+    names, rules, reasons = map(_Texts, np.full((3, len(codes)), -1, np.int32))
+    date, until = np.full((2, len(codes)), _NONE)
+    rules.codes[:] = rules.words.setdefault("default", 0)
     said = codes[hits] >> 8
     for code in np.flatnonzero(np.bincount(said)).tolist():
         rows, i, word = hits[said == code], (code & 0xFF) - 1, rule(code << 8)

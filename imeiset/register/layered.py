@@ -182,7 +182,7 @@ class LayeredSet:
         base, changed = union([left, now.added]), union([now.added, now.removed])
         return LayeredSet(base, merged(base, (now.added, now.columns), (self.base, self.columns), changed))
 
-    @property
+    @cached_property
     def sides(self) -> list[tuple[ImeiSet, Details]]:
         """Sets and their columns, the newest first: the first that has a member has its details."""
         return [(one.added, one.columns) for one in self.layers] + [(self.base, self.columns)]

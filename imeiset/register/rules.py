@@ -22,6 +22,7 @@ from imeiset.sets import ImeiSet
 
 _ROWS = 1 << 12  # of malformed rows at a time
 _RULES: tuple[Any, ...] = (*RULES, "irregular", "malformed")
+_BY_EXACT, _BY_PAIR = RULES.index("exact"), RULES.index("pair")
 _IRREGULAR, _BY_POLICY = (_RULES.index(rule) << 16 for rule in ("irregular", "malformed"))
 _Said = tuple[tuple[str, ...], datetime.date | None, datetime.date | None]
 
@@ -124,14 +125,14 @@ class Rules:
                 by_list = found < _BY_POLICY
                 form = irregular.normalised(imei) if self.has_texts else None
                 codes = self._of_text(form, codes) if isinstance(form, bytes) else codes
-        claims, exact, pair = [], _RULES.index("exact"), _RULES.index("pair")
-        for at, code in enumerate(codes):
-            one = self.lists[(code >> 8 & 0xFF) - 1]
-            reasons, date, until = self._said(one, key if code >> 16 == exact else None)
-            if code >> 16 == pair:
+        claims: list[Claim] = []
+        for code in codes:
+            one, rule = self.lists[(code >> 8 & 0xFF) - 1], code >> 16
+            reasons, date, until = self._said(one, key if rule == _BY_EXACT else None)
+            if rule == _BY_PAIR:
                 days = last_days(one, np.array([key], np.uint64), np.array([subscriber], np.uint64))
                 until = days.tolist()[0]
-            decided = by_list and not at
+            decided = by_list and not claims
             claims.append(
                 Claim(one.name, one.owner, one.status, self.rule(code), reasons, date, until, decided)
             )
