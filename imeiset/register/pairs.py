@@ -41,15 +41,19 @@ class Pairs:
         days: until when each is listed, see `Untils.of`. fresh: nobody else needs the arrays, which are
         sorted in place and kept.
         """
-        untils = NO_UNTILS if days is None else Untils.of(keys, imsis, days)
+        rows = len(keys)
         if len(keys) >= 1 << 32:
             raise OverflowError(f"expected fewer than 2**32 pairs, got {len(keys)}")
         ascending = are_ascending(keys, imsis)
+        given = None
+        if days is not None and (days != NO_DAY).any():
+            given = (keys.copy(), imsis if ascending else imsis.copy(), days)
         if not fresh:
             keys, imsis = keys.copy(), imsis if ascending else imsis.copy()
         if not ascending:
             n = sort_pairs(keys, imsis)
             keys, imsis = _cut(keys, n), _cut(imsis, n)
+        untils = NO_UNTILS if given is None else Untils.of(*given, repeats=len(keys) < rows)
         starts = np.empty(len(keys) + 1, np.uint32)
         n = starts_of(keys, starts)
         starts = _cut(starts, n + 1).astype("<u4", copy=False)
@@ -248,13 +252,13 @@ class LayeredPairs:
 
 def _latest(one: Pairs, other: Pairs) -> Untils:
     """The untils of the pairs of both: the later, and none of a pair that either has without one."""
-    rows = []
-    for mine, theirs in ((one, other), (other, one)):
-        keys, imsis, _ = mine.untils
-        there = theirs.have(keys, imsis)
-        again = keys[there], imsis[there]
-        rows += [mine.untils, Untils(*again, theirs.until_days(*again))]
-    return Untils.of(*(np.concatenate(side) for side in zip(*rows, strict=True)))
+    keys, imsis, days = one.untils
+    theirs = other.until_days(keys, imsis)
+    days = np.where(
+        other.have(keys, imsis), np.where(theirs == NO_DAY, NO_DAY, np.maximum(days, theirs)), days
+    )
+    mine = Untils(keys, imsis, days.astype("<i4")).where(days != NO_DAY)
+    return mine.with_others(other.untils.where(~one.have(*other.untils[:2])))
 
 
 def pair_columns(imeis: object, imsis: object, digits: int = 14) -> tuple[Keys, Keys]:

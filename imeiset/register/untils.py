@@ -27,20 +27,22 @@ class Untils(NamedTuple):
     days: Days
 
     @classmethod
-    def of(cls, keys: Keys, imsis: Keys, days: Days) -> "Untils":
+    def of(cls, keys: Keys, imsis: Keys, days: Days, *, repeats: bool = True) -> "Untils":
         """Of pairs in any order. Of one that comes twice the latest day counts, and none where a row has
-        none: so nobody goes before everybody lets go."""
-        ends = days != NO_DAY
-        if not ends.any():
+        none: so nobody goes before everybody lets go. repeats: whether one may come twice."""
+        rows = np.flatnonzero(days != NO_DAY)
+        if not rows.size:
             return NO_UNTILS
-        rows = np.flatnonzero(ends)
-        rows = rows[np.lexsort((days[rows], imsis[rows], keys[rows]))]
-        last = np.append((keys[rows[1:]] != keys[rows[:-1]]) | (imsis[rows[1:]] != imsis[rows[:-1]]), True)
-        rows = rows[last]
+        if not are_ascending(keys[rows], imsis[rows]):
+            rows = rows[np.lexsort((imsis[rows], keys[rows]))]
         found = cls(keys[rows].astype("<u8"), imsis[rows].astype("<u8"), days[rows].astype("<i4"))
-        if ends.all():
+        if not repeats:
             return found
-        stay, at = np.ones(len(rows), bool), found._places(keys[~ends], imsis[~ends])
+        differ = (found.keys[1:] != found.keys[:-1]) | (found.imsis[1:] != found.imsis[:-1])
+        first = np.append(0, np.flatnonzero(differ) + 1)
+        found = cls(found.keys[first], found.imsis[first], np.maximum.reduceat(found.days, first))
+        without, stay = days == NO_DAY, np.ones(len(first), bool)
+        at = found._places(keys[without], imsis[without])
         stay[at[at >= 0]] = False
         return found.where(stay)
 
@@ -49,11 +51,12 @@ class Untils(NamedTuple):
         return self if chosen.all() else Untils(self.keys[chosen], self.imsis[chosen], self.days[chosen])
 
     def with_others(self, others: "Untils") -> "Untils":
-        """With those of other pairs, too."""
+        """With those of other pairs, too. O(both)."""
         if not len(others.keys):
             return self
-        keys, imsis = (np.concatenate([self[side], others[side]]) for side in (0, 1))
-        return Untils.of(keys, imsis, np.concatenate([self.days, others.days]))
+        at = self._below(others.keys, others.imsis)
+        sides: Any = zip(self, others, strict=True)
+        return Untils(*(np.insert(mine, at, theirs) for mine, theirs in sides))
 
     def find(self, keys: Keys, imsis: Keys) -> Days:
         """The last days of pairs, NO_DAY for those that have none."""
@@ -63,16 +66,23 @@ class Untils(NamedTuple):
         return found
 
     def _places(self, keys: Keys, imsis: Keys) -> NDArray[np.int64]:
-        """Where pairs are, -1 for those that are not here. Bisects the pairs of each key."""
+        """Where pairs are, -1 for those that are not here."""
+        found, at = np.full(len(keys), -1, np.int64), self._below(keys, imsis)
+        rows = np.flatnonzero(at < len(self.keys))
+        rows = rows[(self.keys[at[rows]] == keys[rows]) & (self.imsis[at[rows]] == imsis[rows])]
+        found[rows] = at[rows]
+        return found
+
+    def _below(self, keys: Keys, imsis: Keys) -> NDArray[np.int64]:
+        """How many are below each of some pairs. Bisects those of a key."""
         low, end = (np.searchsorted(self.keys, keys, side) for side in ("left", "right"))
-        past, last = end, max(len(self.keys) - 1, 0)
-        while (open_ := low < end).any():
-            middle = (low + end) // 2
-            less = open_ & (self.imsis[middle.clip(0, last)] < imsis)
-            low, end = np.where(less, middle + 1, low), np.where(open_ & ~less, middle, end)
-        found = low < past
-        found[found] = self.imsis[low[found]] == imsis[found]
-        return np.where(found, low, -1)
+        rows = np.flatnonzero(low < end)
+        while rows.size:
+            middle = (low[rows] + end[rows]) // 2
+            less = self.imsis[middle] < imsis[rows]
+            low[rows], end[rows] = np.where(less, middle + 1, low[rows]), np.where(less, end[rows], middle)
+            rows = rows[low[rows] < end[rows]]
+        return low
 
     def is_sound(self) -> bool:
         """Whether they are in order, and their days those of a calendar."""
