@@ -26,11 +26,12 @@ from imeiset import (
     snapshot,
 )
 from imeiset._native import simd
-from imeiset._native.checks import CheckTables, Level, mark
+from imeiset._native.checks import CheckTables, Level, mark, mark_runs, marks_of_runs
 from imeiset._native.codes import mark_codes, splice_codes
 from imeiset._native.imsi import imsis_of, imsis_of_rows
 from imeiset._native.layered import Layered
 from imeiset._native.pairs import Pairing, are_ascending, merge_pairs, sort_pairs, starts_of
+from imeiset._native.prefixes import Prefixes
 from imeiset.errors import (
     SnapshotBounds,
     SnapshotError,
@@ -999,8 +1000,8 @@ def test_native_arguments():
     pairing = Pairing((ImeiSet(), np.zeros(1, np.uint32), np.zeros(0, np.uint64)))
 
     def check_tables(**changes):
-        arrays = {"prefixes": np.zeros(0, np.uint64), "codes": np.zeros(0, np.uint16), "outcomes": bytes(8)}
-        given = {"order": [], "levels": {}, "pairings": [], "lists": 0, "detailed": 0, **arrays, **changes}
+        given = {"order": [], "levels": {}, "pairings": [], "lists": 0, "detailed": 0, **changes}
+        given |= {"prefixes": Prefixes(), "outcomes": bytes(8)}
         return CheckTables(ImeiSet(), told=lambda *_: None, malformed=None, unread=None, **given)
 
     tables = Register()._tables()
@@ -1019,7 +1020,14 @@ def test_native_arguments():
         lambda: tables.answer(keys, np.zeros(1, np.uint8)),
         lambda: tables.by_prefix(keys, np.zeros(1, np.uint16)),
         lambda: check_tables(shift=64),
-        lambda: check_tables(prefixes=keys),
+        lambda: Prefixes([(keys, np.zeros(1, np.uint16))]),
+        lambda: Prefixes([(one, np.zeros(1, np.uint16))] * 17),
+        lambda: Prefixes([], [17]),
+        lambda: Layered(ImeiSet(), [(None, ImeiSet())] * 17),
+        lambda: Pairing(Pairs.of(one, one).arrays, [(ImeiSet(), Pairs.of(one, one).arrays)] * 17),
+        lambda: mark_runs(np.empty(0, np.uint64), keys, keys),
+        lambda: mark_runs(one, keys, one),
+        lambda: marks_of_runs(keys, one),
         lambda: check_tables(pairings=[(pairing, False, 1)] * 64),
     ):
         with pytest.raises(ValueError, match="expected"):

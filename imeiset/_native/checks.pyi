@@ -8,11 +8,14 @@ from typing_extensions import disjoint_base
 from imeiset._native.index import FrozenIndex
 from imeiset._native.layered import Layered
 from imeiset._native.pairs import Pairing
+from imeiset._native.prefixes import Prefixes
 
 _Keys = NDArray[np.uint64]
 
 RULES: tuple[str, ...]
 
+def mark_runs(words: _Keys, lows: _Keys, highs: _Keys) -> None: ...
+def marks_of_runs(lows: _Keys, highs: _Keys) -> int: ...
 def mark(words: _Keys, numbers: _Keys) -> None: ...
 
 @final
@@ -28,8 +31,7 @@ class CheckTables:
         order: Iterable[str],
         levels: dict[Any, Level],
         pairings: Iterable[tuple[Pairing, bool, int]],
-        prefixes: _Keys,
-        codes: NDArray[np.uint16],
+        prefixes: Prefixes,
         outcomes: bytes,
         lists: int,
         detailed: int,
@@ -40,7 +42,7 @@ class CheckTables:
         spans: _Keys | None = None,
         shift: int = 0,
         touched: _Keys | None = None,
-        wide: FrozenIndex | None = None,
+        spread: bool = False,
     ) -> CheckTables: ...
     @property
     def about(self) -> Any: ...

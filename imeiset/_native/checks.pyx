@@ -10,6 +10,7 @@ from imeiset._native.index cimport index_has, index_have, index_pointer
 from imeiset._native.layered cimport Layered, layers, layers_has, layers_have, layers_room
 from imeiset._native.pairs cimport OTHER_PAIRS, Pairing, THIS_PAIR
 from imeiset._native.parse cimport parse_object
+from imeiset._native.prefixes cimport LONGEST, POWERS, Prefixes
 from imeiset._native.simd cimport simd_follow
 from imeiset._native.types cimport BLOCK, KEYS, expect_rows
 
@@ -23,6 +24,11 @@ cdef extern from "c/filter.h" nogil:
     bint filter_knows(const filter*, uint64_t) noexcept
     void filter_fetch(const filter*, uint64_t) noexcept
     void filter_mark(uint64_t*, uint32_t, const uint64_t*, size_t) noexcept
+    bint filter_knows_spread(const filter*, uint64_t) noexcept
+    uint64_t stretch_number(uint64_t) noexcept
+    uint64_t tac_number(uint64_t) noexcept
+    uint64_t spread_count(const uint64_t*, const uint64_t*, size_t) noexcept
+    void filter_mark_spread(uint64_t*, uint32_t, const uint64_t*, const uint64_t*, size_t) noexcept
     size_t nonzero_rows(const uint8_t*, size_t, uint32_t*) noexcept
 
 cdef enum:
@@ -69,11 +75,32 @@ cdef class Level:
 
 def mark(uint64_t[::1] words not None, const uint64_t[::1] numbers not None):
     """Add numbers to a filter, of 1 to 2**32 - 1 words; 4 numbers a word or fewer."""
-    if not 1 <= words.shape[0] < <int64_t>1 << 32:
-        raise ValueError(f"words: expected 1 to 2**32 - 1, got {words.shape[0]}")
+    expect_words(words.shape[0])
     if numbers.shape[0]:
         with nogil:
             filter_mark(&words[0], words.shape[0], &numbers[0], numbers.shape[0])
+
+
+def mark_runs(uint64_t[::1] words not None, const uint64_t[::1] lows not None,
+              const uint64_t[::1] highs not None):
+    """Add runs of keys, both ends of each below 10**14, as `marks_of_runs` numbers."""
+    expect_words(words.shape[0])
+    expect_rows("highs", lows.shape[0], highs.shape[0])
+    if lows.shape[0]:
+        with nogil:
+            filter_mark_spread(&words[0], words.shape[0], &lows[0], &highs[0], lows.shape[0])
+
+
+def marks_of_runs(const uint64_t[::1] lows not None, const uint64_t[::1] highs not None):
+    """How many numbers say where runs are: of stretches that a short one touches, of the TACs of others."""
+    expect_rows("highs", lows.shape[0], highs.shape[0])
+    return spread_count(&lows[0], &highs[0], lows.shape[0]) if lows.shape[0] else 0
+
+
+cdef int expect_words(Py_ssize_t words) except -1:
+    if not 1 <= words < <int64_t>1 << 32:
+        raise ValueError(f"words: expected 1 to 2**32 - 1, got {words}")
+    return 0
 
 
 # ---- one check ---------------------------------------------------------------------
@@ -87,9 +114,6 @@ cdef enum rule_of:  # in the order of RULES
     BY_IMSI, BY_PAIR, BY_EXACT, BY_RANGE, BY_TAC
     RULE_COUNT
 
-cdef uint64_t[17] _POWERS
-_POWERS[:] = [10 ** n for n in range(17)]
-
 
 cdef enum:
     WAITING = 2 * BLOCK
@@ -97,6 +121,7 @@ cdef enum:
 
 cdef struct rows:  # that some rule may say something about, from one block or several
     uint64_t block[BLOCK]        # all keys of one, each read once: another thread may write to them
+    uint64_t number[BLOCK]       # of their stretches or TACs
     size_t count
     size_t row[WAITING]
     uint64_t key[WAITING]
@@ -124,11 +149,10 @@ cdef class CheckTables:
 
     known: the keys that any rule may say something about, but for those in ranges. order: the rules, the
     strongest first. levels: the Level of each rule that has one. pairings: of (Pairing, whether it locks,
-    code of its list). prefixes, codes: IMSI prefixes, ascending, as numbers, and what each says. outcomes:
-    the status for lists of these statuses, a bit each. lists: how many there are. detailed: those whose exact
-    IMEIs have details of their own, a bit each. spans: a filter of the stretches of 2**shift keys in which
-    there are ranges, or None. touched: a filter of the keys that changed since both were made, or None; wide:
-    an index of the ranges and TACs that did, or None.
+    code of its list). prefixes: what IMSI prefixes say. outcomes: the status for lists of these statuses, a
+    bit each. lists: how many there are. detailed: those whose exact IMEIs have details of their own, a bit
+    each. spans: a filter of the stretches of 2**shift keys in which there are ranges, or None. touched: a filter of the keys that changed since both were made, or None;
+    spread: whether there are runs in it, see c/filter.h.
 
     told(code, key) is asked for a verdict, once for each code; for each key where the list has details.
     malformed(imei, status, code) is asked about an IMEI that is none (status says why): for a verdict, or the
@@ -140,12 +164,11 @@ cdef class CheckTables:
     cdef object unlisted, told, malformed, unread
     cdef tuple kept
     cdef const void* in_known
-    cdef const void* in_wide  # NULL where there is none
     cdef const uint64_t[::1] touched_words
     cdef const uint64_t[::1] spans_words
     cdef filter touched
     cdef filter spans
-    cdef bint has_touched, has_spans, by_imsi
+    cdef bint has_touched, has_spread, has_spans, by_imsi
     cdef uint8_t touch  # TOUCHED where something says which keys that are; 0 where all may be
     cdef int order[RULE_COUNT]
     cdef int steps
@@ -154,34 +177,31 @@ cdef class CheckTables:
     cdef uint16_t pairing_code[LISTS]
     cdef uint8_t pairing_says[LISTS]  # what of `Pairing.find` decides
     cdef int pairing_count
-    cdef const uint64_t[::1] prefixes
-    cdef const uint16_t[::1] prefix_codes
-    cdef int lengths[17]  # of prefixes, the longest first
-    cdef int length_count
+    cdef Prefixes prefixes
     cdef uint8_t outcome[8]
     cdef uint8_t matters[8]  # when these are known: statuses of which it matters whether there are others
     cdef list verdicts
     cdef Py_ssize_t lists
     cdef uint64_t detailed
 
-    def __cinit__(self, known, *, order, dict levels, pairings, const uint64_t[::1] prefixes not None,
-                  const uint16_t[::1] codes not None, bytes outcomes, Py_ssize_t lists, uint64_t detailed,
-                  told, malformed, unread, about=None, spans=None, int shift=0, touched=None, wide=None):
+    def __cinit__(self, known, *, order, dict levels, pairings, Prefixes prefixes not None,
+                  bytes outcomes, Py_ssize_t lists, uint64_t detailed,
+                  told, malformed, unread, about=None, spans=None, int shift=0, touched=None,
+                  bint spread=False):
         cdef int seen, more, status
         pairings = tuple(pairings)
         if not 0 <= shift < 64:
             raise ValueError(f"shift: expected 0 to 63, got {shift}")
         if len(pairings) >= LISTS:
             raise ValueError(f"expected at most {LISTS - 1} lists of pairs, got {len(pairings)}")
-        expect_rows("codes", prefixes.shape[0], codes.shape[0])
-        self.kept = (known, wide, levels, pairings)
+        self.kept = (known, levels, pairings)
         self.told, self.malformed, self.unread, self.about = told, malformed, unread, about
         self.in_known = index_pointer(known)
-        self.in_wide = index_pointer(wide) if wide is not None else NULL
         if touched is not None and len(touched):
             self.touched_words, self.has_touched = touched, True
             self.touched = filter(&self.touched_words[0], len(touched), 0)
-        self.touch = TOUCHED if self.has_touched or wide is not None else 0
+        self.has_spread = spread and self.has_touched
+        self.touch = TOUCHED if self.has_touched else 0
         if spans is not None and len(spans):
             self.spans_words, self.has_spans = spans, True
             self.spans = filter(&self.spans_words[0], len(spans), shift)
@@ -195,11 +215,7 @@ cdef class CheckTables:
             self.pairing_says[self.pairing_count] = OTHER_PAIRS if locks else THIS_PAIR
             self.pairing_code[self.pairing_count] = code
             self.pairing_count += 1
-        self.prefixes, self.prefix_codes = prefixes, codes
-        self.by_imsi = prefixes.shape[0] > 0
-        for length in sorted({len(str(prefix)) for prefix in prefixes}, reverse=True):
-            self.lengths[self.length_count] = length
-            self.length_count += 1
+        self.prefixes, self.by_imsi = prefixes, prefixes.count > 0
         self.outcome = outcomes
         for seen in range(8):
             self.matters[seen] = 0
@@ -223,10 +239,9 @@ cdef class CheckTables:
         """Which rules may say something about this key: LISTED, RANGED, or neither; and TOUCHED."""
         if self.has_spans:
             filter_fetch(&self.spans, key)
-        if self.has_touched:
-            if filter_knows(&self.touched, key):
-                return LISTED | TOUCHED
-        if self.in_wide != NULL and index_has(self.in_wide, key):
+        if self.has_touched and filter_knows(&self.touched, key):
+            return LISTED | TOUCHED
+        if self.has_spread and filter_knows_spread(&self.touched, key):
             return LISTED | TOUCHED
         if index_has(self.in_known, key):
             return LISTED
@@ -242,7 +257,7 @@ cdef class CheckTables:
         for step in range(self.steps):
             rule = self.order[step]
             if rule == BY_IMSI:
-                code = self.prefix_code(imsi)
+                code = self.prefixes.code(imsi)
             elif rule == BY_PAIR:
                 code = self.pair_code(key, imsi, may) if may & LISTED else 0
             elif may & LISTED or rule == BY_RANGE:
@@ -251,30 +266,6 @@ cdef class CheckTables:
                 code = 0
             if code:
                 return code | <uint32_t>rule << 16
-        return 0
-
-    cdef uint32_t prefix_code(self, uint64_t imsi) noexcept nogil:
-        """By the longest prefix that a list has."""
-        cdef const uint64_t* low
-        cdef uint64_t head
-        cdef size_t half, n
-        cdef int i, digits = 0
-        if imsi == 0 or imsi == IMSI_BAD or not self.by_imsi:
-            return 0
-        while digits < 16 and imsi >= _POWERS[digits]:
-            digits += 1
-        for i in range(self.length_count):
-            if self.lengths[i] > digits:
-                continue
-            head = imsi // _POWERS[digits - self.lengths[i]]
-            low, n = &self.prefixes[0], self.prefixes.shape[0]
-            while n > 1:
-                half = n // 2
-                if low[half] <= head:
-                    low += half
-                n -= half
-            if low[0] == head:
-                return self.prefix_codes[<Py_ssize_t>(low - &self.prefixes[0])]
         return 0
 
     cdef uint32_t pair_code(self, uint64_t key, uint64_t imsi, int may) noexcept nogil:
@@ -337,10 +328,10 @@ cdef class CheckTables:
 
     cdef int claims_by_prefix(self, uint64_t imsi, list found) except -1:
         cdef int digits = 0
-        while digits < 16 and imsi >= _POWERS[digits]:
+        while digits < LONGEST and imsi >= POWERS[digits]:
             digits += 1
         while digits > 1 and self.by_imsi and imsi != IMSI_BAD:  # the 1 in front is no digit of the IMSI
-            code = self.prefix_code(imsi)
+            code = self.prefixes.code(imsi)
             if code and code not in found:
                 found.append(code)
             digits -= 1
@@ -369,7 +360,7 @@ cdef class CheckTables:
         cdef Py_ssize_t i
         expect_rows("out", imsis.shape[0], out.shape[0])
         for i in range(imsis.shape[0]):
-            out[i] = self.prefix_code(imsis[i])
+            out[i] = self.prefixes.code(imsis[i])
 
     def answer(self, const uint64_t[::1] keys not None, out not None, imsis=None):
         """The codes of keys: uint32, uint16 for those without their rules, uint8 for the statuses alone.
@@ -440,7 +431,6 @@ cdef class CheckTables:
                         rows* work) noexcept nogil:
         """Add the rows of a block that some rule may say something about."""
         cdef uint8_t may[BLOCK]
-        cdef uint8_t spare[BLOCK]
         cdef uint32_t found[BLOCK]
         cdef size_t i, j, count = work.count
         index_have(self.in_known, keys, n, may)
@@ -448,10 +438,13 @@ cdef class CheckTables:
             _filter_ask(&self.spans, keys, n, RANGED, may)
         if self.has_touched:
             _filter_ask(&self.touched, keys, n, LISTED | TOUCHED, may)
-        if self.in_wide != NULL:
-            index_have(self.in_wide, keys, n, spare)
+        if self.has_spread:
             for i in range(n):
-                may[i] |= spare[i] * (LISTED | TOUCHED)
+                work.number[i] = stretch_number(keys[i])
+            _filter_ask(&self.touched, work.number, n, LISTED | TOUCHED, may)
+            for i in range(n):
+                work.number[i] = tac_number(keys[i])
+            _filter_ask(&self.touched, work.number, n, LISTED | TOUCHED, may)
         if imsis == NULL:
             for j in range(nonzero_rows(may, n, found)):
                 i = found[j]
@@ -493,7 +486,7 @@ cdef class CheckTables:
         cdef uint32_t i, code
         for j in range(left):
             i = work.left[j]
-            code = self.prefix_code(work.imsi[i])
+            code = self.prefixes.code(work.imsi[i])
             if code:
                 work.code[i] = code
         return self.undecided(left, work)
@@ -627,7 +620,7 @@ cdef class Checker:
             tables.unread(imsi)
             subscriber = 0
         if status:
-            found = tables.malformed(imei, status, tables.prefix_code(subscriber))
+            found = tables.malformed(imei, status, tables.prefixes.code(subscriber))
             if not isinstance(found, int):
                 return found
             key = found

@@ -1,7 +1,8 @@
 """IMSIs and their prefixes, which are numbers wherever they are compared."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from imeiset.errors import expect_ordered, expect_several, mask_imsi
 from imeiset.readers import Keys
 from imeiset.sets import ImeiSet
 
+_POWERS = np.array([10**n for n in range(16)], np.uint64)
 _ROWS = 1 << 16  # of Python objects at a time
 PREFIX = re.compile(r"[ \t-\r]*(?:imsi-)?([0-9]{1,15})[ \t-\r]*", re.I | re.A)  # group 1: its digits
 
@@ -60,6 +62,35 @@ def prefix_numbers(prefixes: Iterable[str]) -> frozenset[int]:
             raise ValueError(f"prefix {row}: expected 1 to 15 digits, as str, got '{mask_imsi(prefix)}'")
         numbers.add(int("1" + found[1]))
     return frozenset(numbers)
+
+
+@dataclass(frozen=True, eq=False)
+class PrefixLayer:
+    """Prefixes as numbers, ascending, the code of what each says, and how many digits the numbers have. Code
+    0: no list has that prefix any more."""
+
+    numbers: Keys
+    codes: NDArray[np.uint16]
+    lengths: frozenset[int]
+
+    @classmethod
+    def of(cls, codes: Mapping[int, int]) -> "PrefixLayer":
+        """Of the codes by number."""
+        numbers = np.array(sorted(codes), np.uint64)
+        said = np.fromiter((codes[number] for number in numbers.tolist()), np.uint16, len(numbers))
+        digits = np.searchsorted(_POWERS, numbers, "right")
+        return cls(numbers, said, frozenset(np.unique(digits).tolist()))
+
+    @property
+    def weight(self) -> int:
+        """What merging it costs, in bytes."""
+        return self.numbers.nbytes + self.codes.nbytes
+
+    def over(self, older: "PrefixLayer") -> "PrefixLayer":
+        """Both as one: what this one says counts where both say something."""
+        numbers, first = np.unique(np.concatenate([self.numbers, older.numbers]), return_index=True)
+        codes = np.concatenate([self.codes, older.codes])[first]
+        return PrefixLayer(numbers, codes, self.lengths | older.lengths)
 
 
 def _expect_no_phones(name: str, given: object) -> None:

@@ -7,7 +7,6 @@ who checks against the old one goes on undisturbed.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
-from typing import Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +14,11 @@ from numpy.typing import NDArray
 from imeiset._native.layered import Layered
 from imeiset.readers import Keys
 from imeiset.register.details import NO_DETAILS, Details, latest, merged
+from imeiset.register.layers import stacked
 from imeiset.sets import ImeiSet
 
 NOTHING: ImeiSet = ImeiSet()
 _OR = 0
-_SMALL = 1 << 12  # bytes of the layer in which changes gather
-_STEP = 16  # a layer weighs at most one part of so many of the next
 _RUN_MIN = 2  # keys of a range that is kept as a run
 
 
@@ -65,32 +63,6 @@ class Layer:
         added, removed = followed((older.added, older.removed), (self.added, self.removed))
         own, before = (self.added, self.columns), (older.added, older.columns)
         return Layer(added, removed, merged(added, own, before, union([self.removed, self.added])))
-
-
-class Weighed(Protocol):
-    """A layer, of whatever is layered."""
-
-    @property
-    def weight(self) -> int: ...
-
-    def over(self, older: Self) -> Self: ...
-
-
-_Layer = TypeVar("_Layer", bound=Weighed)
-
-
-def stacked(top: _Layer, below: tuple[_Layer, ...]) -> tuple[_Layer, ...]:
-    """Layers with one more on top, the newest first.
-
-    Changes gather in one small layer. When that is full, it goes into the one below if it is more than an
-    sixteenth of it, and that into the next: so a change costs what the small layer does, nearly always, and
-    there are few layers to ask.
-    """
-    if below and below[0].weight < _SMALL:
-        top, below = top.over(below[0]), below[1:]
-    while below and top.weight >= _SMALL and top.weight * _STEP > below[0].weight:
-        top, below = top.over(below[0]), below[1:]
-    return top, *below
 
 
 @dataclass(frozen=True, eq=False)

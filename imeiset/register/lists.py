@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,9 +33,9 @@ class List:
     exact: LayeredSet | None = None
     range: LayeredSet | None = None
     tac: LayeredSet | None = None
-    irregular: frozenset[bytes] = frozenset()
+    irregular: Set[bytes] = frozenset()
     pairs: LayeredPairs | None = None
-    prefixes: frozenset[int] = frozenset()
+    prefixes: Set[int] = frozenset()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "status", status_of("status", self.status))
@@ -92,7 +92,8 @@ class List:
             held[RULES[rule].field] = flat if len(flat.base) else None
         if self.range is not None and self.range.changed and held["range"]:
             held["range"] = LayeredSet(packed(held["range"].base))
-        return replace(self, **held)
+        texts, prefixes = frozenset(self.irregular), frozenset(self.prefixes)
+        return replace(self, irregular=texts, prefixes=prefixes, **held)
 
     def digest(self) -> bytes:
         """The SHA-256 of all that it holds: the same for the same contents, however they came about.

@@ -15,7 +15,8 @@ from imeiset.errors import ImsiError, expect_ordered
 from imeiset.readers import Keys
 from imeiset.register.details import fitting, places_of
 from imeiset.register.imsis import imsi_numbers
-from imeiset.register.layered import NOTHING, stacked, union
+from imeiset.register.layered import NOTHING, union
+from imeiset.register.layers import stacked
 from imeiset.register.untils import NO_DAY, NO_UNTILS, Days, Untils
 from imeiset.sets import ImeiSet
 

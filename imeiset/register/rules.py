@@ -1,7 +1,7 @@
 """Lists and a policy, worked out for checks."""
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from imeiset import columns, irregular
 from imeiset._native.checks import RULES, CheckTables, Level
 from imeiset._native.imsi import BAD_IMSI, NO_IMSI
+from imeiset._native.prefixes import Prefixes
 from imeiset.errors import ImeiError, ImsiError, ParseStatus
 from imeiset.readers import Keys
 from imeiset.register import kinds
 from imeiset.register.claims import Claim, day, last_days
 from imeiset.register.coverage import Coverage
+from imeiset.register.imsis import PrefixLayer
 from imeiset.register.lists import List
 from imeiset.register.policy import STRENGTH, EquipmentStatus, Policy, Rule, Verdict
-from imeiset.sets import ImeiSet
 
 _ROWS = 1 << 12  # of malformed rows at a time
 _RULES: tuple[Any, ...] = (*RULES, "irregular", "malformed")
@@ -42,10 +43,14 @@ class Rules:
         self.has_texts = any(one.irregular for one in self.lists)
 
     def tables(
-        self, coverage: Coverage, touched: Keys | None = None, wide: ImeiSet | None = None
+        self,
+        coverage: Coverage,
+        prefixes: Sequence[PrefixLayer] | None = None,
+        touched: Keys | None = None,
+        spread: bool = False,
     ) -> CheckTables:
-        """What checks read; see `CheckTables` for the arguments."""
-        lists = self.lists
+        """What checks read; see `CheckTables` for the arguments. prefixes: None to make them of the lists."""
+        lists, prefixes = self.lists, [self.prefixes()] if prefixes is None else prefixes
         levels = {
             rule: Level(
                 [
@@ -60,15 +65,16 @@ class Rules:
         order = {kind: place for place, kind in enumerate(kinds.KINDS)}
         rank = {i: place for place, i in enumerate(self._by_strength)}
         paired.sort(key=lambda entry: (order[entry[1]], rank[entry[0]] if entry[1] == "block" else 0))
-        prefixes = sorted((prefix, i) for i, one in enumerate(lists) for prefix in one.prefixes)
         fields = {rule: kinds.RULES[rule].field for rule in self.policy.precedence}
         return CheckTables(
             coverage.imeis,
             order=[rule for rule, held in fields.items() if any(getattr(one, held) for one in lists)],
             levels=levels,
             pairings=[(pairs.pairing, kind == "lock", self._code(i)) for i, kind, pairs in paired],
-            prefixes=np.array([prefix for prefix, _ in prefixes], np.uint64),
-            codes=np.array([self._code(i) for _, i in prefixes], np.uint16),
+            prefixes=Prefixes(
+                [(one.numbers, one.codes) for one in prefixes],
+                {length for one in prefixes for length in one.lengths},
+            ),
             outcomes=_outcomes(self.policy),
             lists=len(lists),
             detailed=sum(1 << i for i, one in enumerate(lists) if one.exact and one.exact.has_details),
@@ -79,8 +85,17 @@ class Rules:
             spans=coverage.spans,
             shift=coverage.shift,
             touched=touched,
-            wide=wide,
+            spread=spread,
         )
+
+    def prefixes(self) -> PrefixLayer:
+        """All IMSI prefixes, and what each says. O(prefixes)."""
+        return PrefixLayer.of({n: self._code(i) for i, one in enumerate(self.lists) for n in one.prefixes})
+
+    def prefixes_of(self, numbers: Iterable[int]) -> PrefixLayer:
+        """Some prefixes, and what each says now."""
+        codes = {n: self._code(i) for i, one in enumerate(self.lists) for n in numbers if n in one.prefixes}
+        return PrefixLayer.of(dict.fromkeys(numbers, 0) | codes)
 
     def _code(self, i: int) -> int:
         """What a list says alone, without the rule."""

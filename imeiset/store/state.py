@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 
 from imeiset import snapshot
 from imeiset._files import publish
-from imeiset._native.checks import CheckTables, mark
+from imeiset._native.checks import CheckTables
 from imeiset.errors import SnapshotMissing, StoreDamaged, StoreMissing, mask_text
 from imeiset.readers import Keys
 from imeiset.register.checks import Rules
 from imeiset.register.coverage import Coverage
 from imeiset.register.details import Column
-from imeiset.register.imsis import prefix_numbers
+from imeiset.register.imsis import PrefixLayer, prefix_numbers
 from imeiset.register.kinds import KINDS, RULES
-from imeiset.register.layered import NOTHING, LayeredSet, followed, union
+from imeiset.register.layered import NOTHING, LayeredSet, followed
+from imeiset.register.layers import LayeredValues, stacked
 from imeiset.register.layout import KIND, MAX_LISTS, Contents
 from imeiset.register.lists import List, check_prefixes
 from imeiset.register.pairs import NO_PAIRS, LayeredPairs
@@ -31,9 +32,9 @@ from imeiset.store.directory import MANIFEST, UNPUBLISHED, base_path, journal_pa
 from imeiset.store.feeds import Editions
 from imeiset.store.journal import Journal, Position, Record
 from imeiset.store.payload import LIST_RULE, Change, unpacked
+from imeiset.store.touched import Runs, Touched
 
 Mode = Literal["mmap", "memory"]  # of a base, see `snapshot.open`
-_WORD_KEYS = 4  # keys for each 64-bit word of the filter, at most: 16 bits each
 _PAGE = 4096  # bytes, or more
 _ATTEMPTS = 100  # to open a generation that is pruned meanwhile
 
@@ -49,9 +50,8 @@ class State:
     position: Position
     lists: tuple[List, ...]
     tables: CheckTables
-    touched: Keys | None = None  # a filter, see `CheckTables`
-    keys: int = 0  # in it
-    wide: ImeiSet = field(default=NOTHING)
+    prefixes: tuple[PrefixLayer, ...]
+    touched: Touched = field(default_factory=Touched)
     editions: Editions = field(default_factory=Editions)
     relisted: bool = False  # lists were added or dropped since the base
 
@@ -65,43 +65,49 @@ class State:
 
 
 def changed(state: State, changes: Iterable[Change], position: Position, editions: Editions) -> State:
-    """A state after changes. O(changes so far), however many they come in."""
+    """A state after changes. O(changes), nearly always: see `register.layers.stacked`."""
     lists = {one.name: one for one in state.lists}
     together: dict[tuple[str, str], list[Change]] = {}
-    keys: list[Keys] = []
-    wide, relisted = [state.wide], state.relisted
+    keys, runs, prefixes = list[Keys](), list[Runs](), set[int]()
+    relists = False
     for change in changes:
         name, rule = change.about["list"], change.about["rule"]
         if rule == LIST_RULE:
             for pending in [both for both in together if both[0] == name]:
-                lists[name] = _list_changed(lists[name], pending[1], together.pop(pending), wide)
-            lists, relisted = relisted_by(lists, change), True
+                lists[name] = _list_changed(lists[name], pending[1], together.pop(pending))
+            lists, relists = relisted_by(lists, change), True
         elif rule not in KINDS[lists[name].kind].rules:
             raise ValueError(f"list {name!r}: a change by rule {rule!r}, which its kind does not have")
         elif RULES[rule].columns:  # of numbers, each of which its last change decides about
             together.setdefault((name, rule), []).append(change)
         else:
             lists[name] = _texts_changed(lists[name], rule, change)
-            check_prefixes(lists[name], lists.values())
-        if rule in ("exact", "pair"):
+        if rule == "imsi":
+            new = prefix_numbers(change.about["add"])
+            check_prefixes(replace(lists[name], prefixes=new), lists.values())
+            prefixes |= new | prefix_numbers(change.about["remove"])
+        elif rule in ("exact", "pair"):
             keys += [change.add[0], change.remove[0]]
+        elif rule in ("range", "tac"):
+            runs += [(change.add[0], change.add[1]), (change.remove[0], change.remove[1])]
     for (name, rule), some in together.items():
-        lists[name] = _list_changed(lists[name], rule, some, wide)
+        lists[name] = _list_changed(lists[name], rule, some)
     frozen = tuple(lists.values())
-    touched, count = _touched(state, frozen, keys)
-    covered = union(wide)
-    base = state.base
-    tables = Rules(frozen, base.policy).tables(base.coverage, touched, covered if len(covered) else None)
+    touched = state.touched.after(keys, runs, frozen)
+    rules, layers = Rules(frozen, state.base.policy), state.prefixes
+    if relists:  # the lists have other numbers now
+        layers = (rules.prefixes(),)
+    elif prefixes:
+        layers = stacked(rules.prefixes_of(prefixes), layers)
     return replace(
         state,
         position=position,
         lists=frozen,
-        tables=tables,
+        tables=rules.tables(state.base.coverage, layers, touched.words, touched.spread),
+        prefixes=layers,
         touched=touched,
-        keys=count,
-        wide=covered,
         editions=editions,
-        relisted=relisted,
+        relisted=state.relisted or relists,
     )
 
 
@@ -170,17 +176,15 @@ def _net_ranges(changes: Sequence[Change]) -> tuple[ImeiSet, ImeiSet]:
     return steps[0]
 
 
-def _list_changed(one: List, rule: str, changes: Sequence[Change], wide: list[ImeiSet]) -> List:
-    """A list after changes by one rule; what ranges they touched goes to `wide`."""
+def _list_changed(one: List, rule: str, changes: Sequence[Change]) -> List:
+    """A list after changes by one rule."""
     if rule == "pair":
         pairs = one.pairs or LayeredPairs(NO_PAIRS)
         return replace(one, pairs=pairs.changed_by(*_net_pairs(changes)))
     members: LayeredSet = getattr(one, rule) or LayeredSet(NOTHING)
     if rule == "exact":
         return replace(one, exact=members.changed_by(*_net(changes)))
-    added, removed = _net_ranges(changes)
-    wide += [added, removed]
-    parts: dict[str, Any] = {rule: members.changed_by(added, removed)}
+    parts: dict[str, Any] = {rule: members.changed_by(*_net_ranges(changes))}
     return replace(one, **parts)
 
 
@@ -188,27 +192,10 @@ def _texts_changed(one: List, rule: str, change: Change) -> List:
     """A list after a change of IMSI prefixes or irregular identities."""
     add, remove = change.about["add"], change.about["remove"]
     if rule == "imsi":
-        return replace(one, prefixes=(one.prefixes - prefix_numbers(remove)) | prefix_numbers(add))
+        numbers = LayeredValues.of(one.prefixes)
+        return replace(one, prefixes=numbers.changed_by(prefix_numbers(add), prefix_numbers(remove)))
     gone, new = ({text.encode() for text in texts} for texts in (remove, add))
-    return replace(one, irregular=(one.irregular - gone) | new)
-
-
-def _touched(state: State, lists: Sequence[List], keys: list[Keys]) -> tuple[Keys | None, int]:
-    """The filter of the changed keys, with these, and how many are in it; a key may count more than once."""
-    count = state.keys + sum(map(len, keys))
-    if not count:
-        return None, 0
-    if state.touched is not None and count <= len(state.touched) * _WORD_KEYS:
-        words = state.touched  # in place: older states that share it are asked a little more often
-    else:  # from all that changed, these too, each once for its list: twice as large as that needs
-        parts = [layer for one in lists if one.exact for layer in one.exact.layers]
-        sets = [some for layer in parts for some in (layer.added, layer.removed)]
-        sets += [layer.touched for one in lists if one.pairs for layer in one.pairs.layers]
-        count, keys = sum(map(len, sets)), [members.to_numpy() for members in sets]
-        words = np.zeros(max(1 << 10, 1 << (count * 2 // _WORD_KEYS).bit_length()), np.uint64)
-    for some in keys:
-        mark(words, some)
-    return words, count
+    return replace(one, irregular=LayeredValues.of(one.irregular).changed_by(new, gone))
 
 
 def load(
@@ -235,9 +222,11 @@ def load(
             for section in file.sections.values():
                 np.frombuffer(section, np.uint8)[::_PAGE].max(initial=0)
         base, start = Contents.read(file.sections, file.path), journal.start
-        tables = Rules(base.lists, base.policy).tables(base.coverage)
+        rules = Rules(base.lists, base.policy)
+        prefixes = (rules.prefixes(),)
+        tables = rules.tables(base.coverage, prefixes)
         editions = Editions.read(file.sections, file.path)
-        state = State(wanted, base, file, start, start, base.lists, tables, editions=editions)
+        state = State(wanted, base, file, start, start, base.lists, tables, prefixes, editions=editions)
         return _followed(state, journal), journal
     raise StoreMissing(directory, "a generation that stays", "one that was pruned each time")
 

@@ -873,16 +873,16 @@ def test_keys_that_come_and_go_count_once(store):
     sizes = set()
     for turn in range(12):
         store.apply(Delta("stolen", **{"remove" if turn % 2 else "add": keys}))
-        sizes.add(len(store._state.touched))
+        sizes.add(len(store._state.touched.words))
         assert (store.check_many(keys) == (W if turn % 2 else B)).all()
         assert store.check(PHONE).status == B
     assert len(sizes) == 1
     for start in range(0, 10_000, 1000):
         store.apply(Delta("stolen", add=keys + np.uint64(start)))
-    assert len(store._state.touched) > sizes.pop()
+    assert len(store._state.touched.words) > sizes.pop()
     assert (store.check_many(np.arange(10**13, 10**13 + 10_000, dtype=np.uint64)) == B).all()
     with Store.open(store._directory) as again:
-        assert again._state.keys == 10_000
+        assert again._state.touched.marks == 10_000
         assert (again.check_many(keys) == B).all()
 
 

@@ -54,6 +54,46 @@ static void filter_mark(uint64_t *words, uint32_t count, const uint64_t *numbers
     }
 }
 
+/* ---- runs of keys -----------------------------------------------------------
+ *
+ * A filter of keys may have runs too, under numbers that no key has: a short one inside a TAC by the stretches that it
+ * touches, any other by its TACs. So few numbers say where a run is, and more keys than it has are looked up. */
+
+#define STRETCH 10               /* bits: 1024 keys */
+#define SHORT_RUN (1u << 16)     /* keys */
+#define TAC_KEYS UINT64_C(1000000)
+
+ALWAYS_INLINE uint64_t stretch_number(uint64_t key) { return key >> STRETCH | UINT64_C(1) << 62; }
+
+ALWAYS_INLINE uint64_t tac_number(uint64_t key) { return key / TAC_KEYS | UINT64_C(1) << 63; }
+
+static inline int filter_knows_spread(const struct filter *f, uint64_t key) {
+    return filter_knows(f, stretch_number(key)) || filter_knows(f, tac_number(key));
+}
+
+/* The first and the last number of a run. */
+static inline uint64_t spread_first(uint64_t low, uint64_t high, uint64_t *last) {
+    int is_short = high - low < SHORT_RUN && low / TAC_KEYS == high / TAC_KEYS;
+    *last = is_short ? stretch_number(high) : tac_number(high);
+    return is_short ? stretch_number(low) : tac_number(low);
+}
+
+static inline uint64_t spread_count(const uint64_t *lows, const uint64_t *highs, size_t n) {
+    uint64_t last, count = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t first = spread_first(lows[i], highs[i], &last);
+        count += last - first + 1;
+    }
+    return count;
+}
+
+static void filter_mark_spread(uint64_t *words, uint32_t count, const uint64_t *lows, const uint64_t *highs, size_t n) {
+    uint64_t last;
+    for (size_t i = 0; i < n; i++)
+        for (uint64_t number = spread_first(lows[i], highs[i], &last); number <= last; number++)
+            filter_mark(words, count, &number, 1);
+}
+
 /* ---- many keys -------------------------------------------------------------- */
 
 #define FILTER_GROUP 64 /* keys whose words are fetched while the words of as many before them are looked at */
