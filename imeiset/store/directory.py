@@ -26,6 +26,7 @@ from imeiset.errors import StoreDamaged, StoreLocked, StoreMissing, mask_text
 from imeiset.register.dumps import dump
 
 MANIFEST, _LOCK = "current", "lock"
+HISTORY = "history-"  # how the names of histories begin
 UNPUBLISHED = ".imeiset-base-"  # how the name of a base begins that is being written
 
 
@@ -38,7 +39,7 @@ def journal_path(directory: Path, generation: int) -> Path:
 
 
 def history_path(directory: Path, generation: int) -> Path:
-    return directory / f"history-{generation:08d}"
+    return directory / f"{HISTORY}{generation:08d}"
 
 
 def generation_of(path: Path) -> int | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from imeiset import errors
 from imeiset.store import journal as _journal
 from imeiset.store.changes import Delta, change_of
-from imeiset.store.directory import UNPUBLISHED, Lock, base_path, is_serving
+from imeiset.store.directory import HISTORY, UNPUBLISHED, Lock, base_path, generation_of, is_serving
 from imeiset.store.feeds import expect_owner, missing
 from imeiset.store.held import with_held
 from imeiset.store.journal import Position, Record
@@ -217,6 +217,9 @@ class Writer(Reader):
             for path in self._directory.glob(f"{UNPUBLISHED}*"):  # of a writer that died
                 path.unlink(missing_ok=True)
             self.refresh()
+            for path in self._directory.glob(f"{HISTORY}*"):  # of a replacement that was never published
+                if (generation_of(path) or 0) > self.generation:
+                    path.unlink(missing_ok=True)
             state, journal = self._state, self._journal
             end, old = state.position.end, journal.version < _journal.VERSION
             if old or journal.nbytes != end or journal.committed != end:

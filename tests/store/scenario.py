@@ -1,5 +1,6 @@
-"""A writer for test_crashes.py: says on stdout what was promised, one line for each step."""
+"""Writers for test_crashes.py: they say on stdout what was promised, one line for each step."""
 
+import datetime
 import os
 import sys
 
@@ -43,10 +44,73 @@ STEPS = [
 ]
 
 
-def main(directory):
+class Feeds:
+    """Feeds, full lists, lists that come and go, what is past; in a store whose journal has version 1."""
+
+    @staticmethod
+    def register():
+        made = Register()
+        made.add("stolen", MEMBERS, status=EquipmentStatus.BLACKLISTED)
+        made.add("a_stolen", [1], status=EquipmentStatus.BLACKLISTED, owner="op-a")
+        return made
+
+    @staticmethod
+    def full():
+        made = Register()
+        made.add("a_stolen", [1, 5], status=EquipmentStatus.BLACKLISTED)
+        return made
+
+    @staticmethod
+    def state(step):
+        """What is listed after so many steps, and how far each feed is."""
+        keys, feeds = {*MEMBERS, 1}, {}
+        if step >= 1:
+            keys, feeds = keys | {2}, {"op-a": 1}
+        if step >= 3:
+            keys, feeds = keys | {3}, {**feeds, "op-b": 20261201}
+        if step >= 4:
+            keys, feeds = (keys - {2}) | {5}, {**feeds, "op-a": 4}
+        if step >= 5:
+            keys -= {3}
+        if step >= 6:
+            keys |= {2}
+            feeds = {**feeds, "op-a": 5}
+        return keys, feeds
+
+    STEPS = (
+        lambda store: store.apply(Delta("a_stolen", add=[2]), feed="op-a", sequence=1),
+        lambda store: (
+            "b" in store or store.add_list("b", status=EquipmentStatus.BLACKLISTED, owner="op-b", ref="new")
+        ),
+        lambda store: store.apply(
+            Delta("b", add=[3], until="2020-01-01"), feed="op-b", sequence=20261201, after=0
+        ),
+        lambda store: store.replace(Feeds.full(), feed="op-a", through=4),
+        lambda store: store.expire(datetime.datetime.now(datetime.UTC).date(), force=True),
+        lambda store: store.apply(Delta("a_stolen", add=[2]), feed="op-a", sequence=5),
+        lambda store: "b" in store and store.drop_list("b", by="op-b", force=True),
+        lambda store: store.compact(),
+    )
+
+
+class Plain:
+    """The state of the one list after so many steps, and no feeds."""
+
+    register = staticmethod(register)
+    STEPS = tuple(STEPS)
+
+    @staticmethod
+    def state(step):
+        return state(step), {}
+
+
+SCENARIOS = {"plain": Plain, "feeds": Feeds}
+
+
+def main(name, directory):
     """Take the steps; where one fails, reopen and take it again."""
     store = Store.open(directory)
-    for number, step in enumerate(STEPS, 1):
+    for number, step in enumerate(SCENARIOS[name].STEPS, 1):
         for _ in range(2):
             try:
                 step(store)
@@ -59,4 +123,4 @@ def main(directory):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

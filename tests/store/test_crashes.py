@@ -11,17 +11,18 @@ import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 import imeiset
 from imeiset import Delta, Store
 from imeiset.errors import StoreDamaged
+from imeiset.store import journal as _journal
 from store import scenario
 
 HERE = Path(__file__).parent
 KEYS = [*scenario.MEMBERS, 1, 2, 3, 5]
-STATES = [scenario.state(step) for step in range(len(scenario.STEPS) + 1)]
 
 
 def listed(store):
@@ -41,15 +42,19 @@ def faults(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory):
-    """A store that was just made, to copy."""
+def fresh(request, tmp_path_factory):
+    """A scenario, and a store that was just made for it, to copy: with feeds of a journal of version 1."""
     directory = tmp_path_factory.mktemp("fresh") / "store"
-    Store.create(directory, scenario.register()).close()
-    return directory
+    play = scenario.SCENARIOS[request.param]
+    with mock.patch.object(_journal, "VERSION", 1 if play is scenario.Feeds else _journal.VERSION):
+        Store.create(directory, play.register()).close()
+    return play, directory
 
 
-def run(directory, library, how, at):
-    """Run the scenario with a fault; what it said, and whether the fault was reached. A reader looks on."""
+def run(play, directory, library, how, at):
+    """Run a scenario with a fault; what it said, and whether the fault was reached. A reader looks on."""
+    states = [play.state(step) for step in range(len(play.STEPS) + 1)]
+    name = next(name for name, one in scenario.SCENARIOS.items() if one is play)
     seen = directory.with_name("seen")
     environment = {
         **os.environ,
@@ -62,7 +67,7 @@ def run(directory, library, how, at):
     }
     reader, step = Store.open(directory), 0
     with subprocess.Popen(
-        [sys.executable, HERE / "scenario.py", directory],
+        [sys.executable, HERE / "scenario.py", name, directory],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -70,8 +75,8 @@ def run(directory, library, how, at):
     ) as process:
         while process.poll() is None:
             reader.refresh()
-            state = listed(reader)
-            step = next((n for n in range(step, len(STATES)) if state == STATES[n]), None)
+            state = listed(reader), reader.feeds
+            step = next((n for n in range(step, len(states)) if state == states[n]), None)
             assert step is not None, (at, "a state that was not committed, or an old one again", state)
             time.sleep(0.002)
         said, wrong = process.stdout.read(), process.stderr.read()
@@ -79,21 +84,28 @@ def run(directory, library, how, at):
     return said.splitlines(), seen.exists()
 
 
-SLOWER = [pytest.param(how, marks=pytest.mark.long) for how in ("short", "after")]
+QUICK = {("plain", "error"), ("plain", "kill"), ("feeds", "kill")}
+FAULTS = [
+    pytest.param(play, how, marks=() if (play, how) in QUICK else pytest.mark.long)
+    for play in scenario.SCENARIOS
+    for how in ("error", "kill", "short", "after")
+]
 
 
-@pytest.mark.parametrize("how", ["error", "kill", *SLOWER])
+@pytest.mark.parametrize(("fresh", "how"), FAULTS, indirect=["fresh"])
 def test_every_call_that_changes_the_store_fails_in_turn(tmp_path, faults, fresh, how):
+    play, made = fresh
+
     def fail(at):
         directory = tmp_path / f"{at}" / "store"
-        shutil.copytree(fresh, directory)
-        said, reached = run(directory, faults, how, at)
+        shutil.copytree(made, directory)
+        said, reached = run(play, directory, faults, how, at)
         done = sum(line.startswith("done") for line in said)
         if not reached or how in ("error", "short"):  # a step that failed goes well when taken again
-            assert done == len(scenario.STEPS), (at, said)
+            assert done == len(play.STEPS), (at, said)
             assert sum(line.startswith("failed") for line in said) <= reached, (at, said)
         for reader in (Store.open(directory), Store.open(directory, mode="memory")):
-            assert listed(reader) in (scenario.state(done), scenario.state(done + 1)), (at, said)
+            assert (listed(reader), reader.feeds) in (play.state(done), play.state(done + 1)), (at, said)
         before = listed(reader)
         writer = Store.open(directory)
         writer.apply(Delta("stolen", add=[1]))

@@ -400,6 +400,25 @@ def test_a_base_with_other_feeds_is_damage(store, directory, text):
         Store.open(directory)
 
 
+def test_the_history_of_a_replacement_that_never_was_is_removed(store, directory):
+    """It died before the manifest named its generation; the next generation is another one."""
+    with (
+        mock.patch("imeiset.store.store.Store._move_on", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        store.replace(lists(a_stolen=[PHONE, 5]), feed="op-a", through=3)
+    store.close()
+    assert (directory / "history-00000002").exists()
+    with Store.open(directory) as other:
+        other.apply(feed="op-a")
+        assert not (directory / "history-00000002").exists()
+        other.replace(lists(a_stolen=[PHONE, 5]), feed="op-a", through=3)
+        assert (directory / "history-00000002").exists(), "that of the one that serves stays"
+        other.close()
+        other.apply()
+        assert (directory / "history-00000002").exists()
+
+
 # ---- all of it, against a model ----
 
 FEEDS = ["op-a", "op-b"]

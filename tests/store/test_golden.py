@@ -1,6 +1,7 @@
-"""What stores wrote is read for ever, and written the same: the files in golden/store-1 are only read.
+"""What stores wrote is read for ever, and written the same: the files in golden/store-* are only read.
 
-They were made by `write` below. A change of them is a change of the format.
+They were made by `write` and `write_second` below, the first when journals had version 1. A change of them is
+a change of the format.
 """
 
 import datetime
@@ -10,9 +11,11 @@ from unittest import mock
 
 import pytest
 
-from imeiset import Delta, EquipmentStatus, Policy, Register, Store, Verdict
+from imeiset import Delta, EquipmentStatus, ImeiSet, Policy, Register, Store, Verdict
+from imeiset.errors import StoreDamaged, StoreLocked, StoreSequence
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "store-1"
+SECOND = GOLDEN.with_name("store-2")
 FILES = ["base-00000001.imei", "current", "journal-00000001"]
 W, B, G, _ = EquipmentStatus
 PHONE, OTHER, THIRD = "490154203237518", "356938035643809", "352099001761481"
@@ -136,3 +139,124 @@ def test_the_first_bytes_of_a_journal_are_those_of_its_grammar():
         int(max(OTHER, THIRD)[:14]),
         int(PHONE[:14]),
     ]
+
+
+# ---- the second version of the journal, and bases that know feeds ----
+
+
+def write_second(directory):
+    """A store with owners, feeds, untils, lists that come and go; compacted, and changed once more."""
+    with mock.patch("time.time_ns", side_effect=range(START, START + 10**9)):
+        made = Register(Policy(response_type=3))
+        made.add("stolen", [PHONE], status=B, owner="op-a", until=["20240101"])
+        made.add("watched", [7], status=G)
+        made.block("blocked", [PHONE], [AWAY], owner="op-b", until=["20231201"])
+        made.exempt("testers", [PHONE], [HOME])
+        with Store.create(directory, made) as store:
+            first = Delta("stolen", add=[OTHER, PHONE], remove=[THIRD], reason="lost", until="20240229")
+            store.apply(first, feed="op-a", sequence=5, after=0)
+            store.apply(
+                Delta("watched", add=[8], remove=[7], by="desk", ref="ticket 7"),
+                Delta("watched", add=[7, 9], remove=[8], date="20231115", until="20231120"),
+                Delta("testers", add=([OTHER], [AWAY]), remove=([THIRD], [HOME]), until="20240101"),
+            )
+            store.add_list(
+                "guests", status=G, kind="imsis", owner="op-b", reason="roaming", by="desk", ref="8"
+            )
+            store.apply(Delta("guests", add=["262"]), feed="op-b")
+            store.add_list("mistake", status=B)
+            store.drop_list("mistake", by="desk")
+            store.expire("20231202", "watched", by="desk", force=True)
+            store.compact()
+            store.apply(Delta("stolen"), feed="op-a", sequence=6)
+            store.drop_list("watched", ref="over", force=True)
+
+
+SECOND_FILES = ["base-00000001.imei", "base-00000002.imei", "current", "journal-00000001", "journal-00000002"]
+
+
+@pytest.mark.parametrize("name", SECOND_FILES)
+def test_the_second_version_is_the_same_bytes(tmp_path, name):
+    write_second(tmp_path / "store")
+    assert (tmp_path / "store" / name).read_bytes() == (SECOND / name).read_bytes()
+
+
+def test_the_second_version_is_read():
+    store = Store.verify(SECOND)
+    assert store.feeds == {"op-a": 6, "op-b": 1}
+    assert [(one.name, one.owner, one.counts()) for one in store.lists] == [
+        ("stolen", "op-a", {"exact": 2}),
+        ("blocked", "op-b", {}),
+        ("testers", "", {"pair": 2}),
+        ("guests", "op-b", {"imsi": 1}),
+    ]
+    assert store.check(OTHER).to_dict()["reasons"] == ["lost"]
+    assert store.check(OTHER, AWAY).list == "guests", "which decides first"
+    assert store.check(PHONE, HOME).list == "testers"
+    assert store.check(THIRD, AWAY).reasons == ("roaming",)
+    before = Store.open(SECOND, generation=1)
+    assert (before.feeds, before.sequence, store.sequence) == ({"op-a": 5, "op-b": 1}, 7, 9)
+    assert before["watched"] == ImeiSet()
+    assert sorted(path.name for path in SECOND.iterdir()) == SECOND_FILES, "reading leaves nothing"
+
+
+def test_the_payload_of_the_second_version_is_that_of_its_grammar():
+    """Spelled out, so that reader and writer cannot change together."""
+    data = (SECOND / "journal-00000001").read_bytes()
+    assert data[8:12] == (2).to_bytes(4, "little")
+    size = int.from_bytes(data[112:120], "little")
+    assert data[120 : 120 + size].rstrip() == (
+        b'{"changes":[{"add":2,"by":"op-a","date":"","list":"stolen","reason":"lost","remove":1,'
+        b'"rule":"exact","until":"2024-02-29"}],"feed":"op-a","number":5}'
+    )
+    at = 120 + size
+    numbers = [int.from_bytes(data[place : place + 8], "little") for place in range(at, at + 40, 8)]
+    added = sorted([int(PHONE[:14]), int(OTHER[:14])])
+    assert numbers[:3] == [*added, int(THIRD[:14])]
+    assert numbers[3:] == [1 << added.index(int(PHONE[:14])), 0], (
+        "the one that was there; not the removed one"
+    )
+    assert at + 40 == 72 + 40 + int.from_bytes(data[72:80], "little")
+
+
+# ---- how a store of the first version moves on ----
+
+
+def test_readers_go_on_while_a_writer_takes_over_the_journal(store):
+    """Its records stay, byte for byte: a reader of the old journal finds its state in the new one."""
+    reader, old = Store.open(store._directory), (GOLDEN / "journal-00000001").read_bytes()
+    assert store.apply(sequence=3, *CHANGES[2]) == 3  # noqa: B026
+    path = store._directory / "journal-00000001"
+    new = path.read_bytes()
+    assert (old[8], new[8]) == (1, 2)
+    assert new[72:] == old[72:], "but for the header"
+    assert not reader.refresh(), "nothing has changed"
+    assert [reader.check(*question) for question, _ in ANSWERS] == [answer for _, answer in ANSWERS]
+    store.apply(Delta("stolen", add=[9], by="me"), feed="op-a")
+    assert reader.refresh()
+    for one in (reader, Store.verify(store._directory)):
+        assert one.check(9).status == B
+        assert (one.feeds, one.sequence) == ({"op-a": 1}, len(CHANGES) + 1)
+    with Store.open(store._directory) as other, pytest.raises(StoreLocked):
+        other.apply()
+
+
+def test_what_was_applied_before_is_known_whichever_version(store):
+    for number, deltas in enumerate(CHANGES, 1):
+        assert store.apply(*deltas, sequence=number) == number
+        with pytest.raises(StoreSequence):
+            store.apply(Delta("good", add=[3]), sequence=number)
+    assert store.sequence == len(CHANGES)
+    assert [store.check(*question) for question, _ in ANSWERS] == [answer for _, answer in ANSWERS]
+
+
+def test_a_version_of_tomorrow_is_refused(store, tmp_path):
+    path = store._directory / "journal-00000001"
+    data = bytearray(path.read_bytes())
+    for version in (0, 3):
+        data[8] = version
+        path.write_bytes(data)
+        with pytest.raises(
+            StoreDamaged, match=f"expected journal version 1 to 2, got {version}: update imeiset"
+        ):
+            Store.open(store._directory)
