@@ -3,7 +3,8 @@
     payload  := size text number* bits*, the numbers and bits of one change after those of another
     size     := 8 bytes: how long the text is
     text     := JSON in UTF-8, filled up with spaces to a multiple of 8 bytes, without other spaces:
-                {"changes": [change, ...], "feed": F, "number": N}, the last two only of a change of a feed
+                {"changes": [change, ...], "feed": F, "number": N}, the last two only of a change of a feed;
+                N is 0 of full lists of a feed that had sent no change yet
     change   := {"add": A, "by": B, "date": D, "list": L, "reason": R, "ref": B, "remove": A, "rule": U,
                 "until": D}
               | {"add": about, "by": B, "list": L, "ref": B, "remove": false, "rule": "list"}   a new list
@@ -208,7 +209,7 @@ def _feed(text: dict[str, Any]) -> tuple[str, int | None]:
     if (
         feed_name(text["feed"]) == ""
         or type(text["number"]) is not int
-        or not 0 < text["number"] <= MAX_NUMBER
+        or not 0 <= text["number"] <= MAX_NUMBER
     ):
         raise ValueError(f"a feed without a name, or number {text['number']!r} of one")
     return text["feed"], text["number"]

@@ -261,7 +261,7 @@ class Store(Keeper):
                     now,
                     state.lists,
                     contents.lists,
-                    Payload((), name if through else "", through or None),
+                    Payload((), name, (through or 0) if name else None),
                     by=by or name,
                     ref=ref or "",
                 )

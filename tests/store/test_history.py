@@ -146,6 +146,18 @@ def test_a_register_that_replaces_another_leaves_its_net_changes(store):
     assert told(store.history(FIRST), "sequence")[-1] == ("lost", "removed", 2)
 
 
+def test_full_lists_of_a_feed_say_which(store):
+    for number, key in [(None, SECOND), (7, THIRD)]:
+        full = Register()
+        full.add("op-a", [key], status=BLACK)
+        store.replace(full, feed="op-a", through=number, shrink=100)
+    assert told((e for e in store.history() if e.rule == "exact"), "feed", "number", "by", "imei") == [
+        ("op-a", "added", "op-a", None, "op-a", text(SECOND)),
+        ("op-a", "removed", "op-a", 7, "op-a", text(SECOND)),
+        ("op-a", "added", "op-a", 7, "op-a", text(THIRD)),
+    ]
+
+
 @pytest.mark.parametrize("background", [False, True])
 def test_compacting_keeps_the_history_and_tells_nothing_twice(store, background):
     for key in range(5):
