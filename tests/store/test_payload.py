@@ -106,7 +106,7 @@ def test_bits_take_whole_words(count):
         pytest.param(one(feed="x" * 101, number=1), id="a long feed"),
         pytest.param(one(feed="a\0b", number=1), id="a feed that cannot be printed"),
         pytest.param(one(feed=5, number=1), id="a number for a feed"),
-        pytest.param(one(feed="op-a", number=0), id="number -1"),
+        pytest.param(one(feed="op-a", number=-1), id="number -1"),
         pytest.param(one(feed="op-a", number=1.0), id="a float for a number"),
         pytest.param(one(feed="op-a", number=True), id="true for a number"),
         pytest.param(one(feed="op-a", number=1 << 63), id="a number too large"),
