@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from imeiset.columns import are_valid, parse, tacs
     from imeiset.deltas.apply import apply
     from imeiset.deltas.diff import diff
+    from imeiset.deltas.feeding import feed
     from imeiset.deltas.report import ApplyReport
     from imeiset.errors import (
         FeedError,
@@ -41,7 +42,7 @@ _MODULES = {
     "imeiset._native.parse": "check_digit is_valid",
     "imeiset.arrow": "to_arrow",
     "imeiset.columns": "are_valid parse tacs",
-    "imeiset.deltas": "ApplyReport apply diff",
+    "imeiset.deltas": "ApplyReport apply diff feed",
     "imeiset.errors": (
         "FeedError ImeiError ImeiWarning ImeisetError ImsiError ParseStatus SnapshotError StoreError"
     ),
@@ -60,8 +61,8 @@ __all__ = [
     "ApplyReport", "Delta", "EquipmentStatus", "FeedError", "Imei", "ImeiError", "ImeiSet", "ImeiWarning",
     "ImeisetError", "ImsiError", "LoadReport", "LoadResult", "LoadedRegister", "ParseStatus", "Policy",
     "Register", "ScreenReport", "Screener", "SnapshotError", "Store", "StoreError", "Verdict", "apply",
-    "are_valid", "check_digit", "diff", "export", "is_valid", "load", "load_register", "merge", "parse",
-    "screen", "tacs", "to_arrow",
+    "are_valid", "check_digit", "diff", "export", "feed", "is_valid", "load", "load_register", "merge",
+    "parse", "screen", "tacs", "to_arrow",
 ]  # fmt: skip
 __version__ = "0.1.0"
 

@@ -20,8 +20,8 @@ from imeiset import __version__
 from imeiset.errors import ImeisetError, SnapshotKind, SnapshotMagic, printable
 
 _COMMANDS = (
-    *("build", "check", "screen", "merge", "info", "verify", "apply", "diff", "export"),  # files
-    *("create", "replace", "compact", "prune", "watch"),  # stores
+    *("build", "check", "explain", "screen", "merge", "info", "verify", "apply", "diff", "export"),  # files
+    *("create", "replace", "feed", "expire", "history", "compact", "prune", "watch"),  # stores
     *("demo", "completion"),
 )
 # What to do, where the error of a library cannot know.

@@ -1,4 +1,4 @@
-"""`imeiset apply`: deltas to a snapshot, or to a list of a store."""
+"""`imeiset apply`: deltas to a snapshot, or to a list of a store; and one phone by hand."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from imeiset.cli import byhand
 from imeiset.cli.files import (
     FILE,
     check_outputs,
@@ -26,16 +27,27 @@ if TYPE_CHECKING:
 
 @click.command("apply")
 @click.argument("base", type=FILE, metavar="BASE|STORE")
-@click.argument("deltas", type=FILE, metavar="DELTA...", nargs=-1, required=True, callback=stdin_once)
+@click.argument("deltas", type=FILE, metavar="[DELTA]...", nargs=-1, callback=stdin_once)
 @click.option("-o", "--output", type=FILE, metavar="OUT", help="The snapshot to write; may be BASE.")
 @click.option("--list", metavar="NAME", help="Of a store or --description: the list, if it has several.")
 @click.option(
     "--sequence", type=click.IntRange(1), metavar="N", help="Of a store: the number the first delta must get."
 )
+@click.option("--feed", metavar="NAME", help="Of a store: the feed whose number --sequence is.")
+@click.option(
+    "--after",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Of a feed that leaves numbers out: the number before --sequence.",
+)
+@byhand.options
+@click.option(
+    "--outcomes", type=FILE, metavar="CSV", help="Write each row to this file with what became of it."
+)
 @click.option(
     "--description", type=FILE, metavar="TOML", help="Read deltas as this description says of the list."
 )
-@reading_options("apply")
+@reading_options("apply", leave=("imsi",))
 @click.option("--change", type=click.Choice(["add", "remove", "update"]), help="What all rows are.")
 @click.option("--allow", multiple=True, type=click.Choice(CHECKS), help="Leave out a check; may be repeated.")
 @click.option("--expect-digest", metavar="HEX", help="Refuse another result.")
@@ -50,7 +62,9 @@ def command(
     \b
     imeiset apply blocked.imei delta.csv -o blocked.imei
     imeiset apply blocked.imei day.csv -o blocked.imei --change-column op --change-values 0=remove,1=add
-    imeiset apply eir 000123.csv --list stolen --sequence 123
+    imeiset apply eir 000123.csv --list stolen --feed op-a --sequence 123 --outcomes answer.csv
+    imeiset apply eir --list stolen --add 490154203237518 --reason lost --by desk --ref "case 7"
+    imeiset apply eir --create-list stolen --status blacklisted --owner op-a
 
     A DELTA says what changes in one of three ways: by a column change_type of add, remove and update, or the
     --change-column; by its name, which ends in _blocked, _unblocked or _changed; or by a '+' or '-' before
@@ -60,14 +74,32 @@ def command(
 
     In a STORE each DELTA is a change of its own, on the disk before the next one is read. Reasons and dates
     are kept. For a list of pairs the DELTA has a column imsi. With --sequence, a DELTA that was applied under
-    its number is not applied again, and one that is out of order is refused.
+    its number is not applied again, and one that is out of order is refused. With --feed, the number is that
+    of the feed, each of which has its own. A list with an owner is changed by its owner only: --by, or the
+    feed.
+
+    Instead of a DELTA, --add and --remove change single phones of a list. A number of 15 digits must have the
+    right check digit there, because people mistype: --check-digit ignore takes any. Lists are made by
+    --create-list and dropped by --drop-list.
+
+    --outcomes writes the rows of the DELTA as they were with one more column: added, already there, removed
+    (and which lists have the phone all the same), not there, updated, or rejected and why. If the DELTA is
+    refused, the column says which rows are wrong.
     """
     from imeiset.feeds import Options
 
     reading = given(options, "apply")
     options = {name: value for name, value in options.items() if name not in options_of("apply")} | reading
     is_store, rejects = Path(base).is_dir(), reading.get("rejects")
-    for name in ("list", "sequence", "irregular"):
+    if byhand.is_asked(options):
+        byhand.change(
+            base, deltas, options | {"imsi": reading.pop("imsi", None), "allow": allow}, reading, as_json
+        )
+        return
+    if not deltas:
+        raise click.UsageError("expected a DELTA; or --add, --remove, --create-list or --drop-list")
+    byhand.leave_out(options)
+    for name in ("list", "sequence", "irregular", "feed", "after", "by", "ref"):
         known = is_store or (name == "list" and options["description"] is not None)
         if options.get(name) is not None and not known:
             raise click.UsageError(f"--{name} needs the directory of a store, got {base!r}")
@@ -75,12 +107,18 @@ def command(
         raise click.UsageError(f"{base!r} is a directory: a store is changed itself, without -o")
     if not is_store and output is None:
         raise click.UsageError("expected -o OUT, the snapshot to write")
-    if rejects is not None and len(deltas) > 1:
-        raise click.UsageError("--rejects: expected one DELTA")
+    if options["after"] is not None and (options["sequence"] is None or options["feed"] is None):
+        raise click.UsageError("--after needs --feed and --sequence")
+    outcomes = options["outcomes"]
+    for name, path in (("rejects", rejects), ("outcomes", outcomes)):
+        if path is not None and len(deltas) > 1:
+            raise click.UsageError(f"--{name}: expected one DELTA")
+        if path is not None:
+            check_outputs((base, *deltas), path, None)
     if output is not None:
         check_outputs(deltas, output, rejects)
-    if rejects is not None:
-        check_outputs((base, *deltas), rejects, None)
+    if outcomes is not None and outcomes in (output, rejects):
+        raise click.UsageError("--outcomes is the same file as another output")
     options |= {
         "checks": {*CHECKS} - {*allow},
         "min_size": 0 if options.pop("force") else options["min_size"],
@@ -104,7 +142,12 @@ def _apply_to_set(
     old = ImeiSet.open(base, checksums=True)
     with progress_bar() as progress:
         result, applied = apply(old, deltas, **options, progress=progress)
-    result.save(output)
+    try:
+        result.save(output)
+    except BaseException:
+        if options["outcomes"] is not None:  # which say that it was done
+            Path(options["outcomes"]).unlink(missing_ok=True)
+        raise
     _say(applied, f"{printable(output)}: {applied.keys:,} IMEIs, {len(old):,} before", as_json)
 
 
@@ -112,18 +155,21 @@ def _apply_to_store(base: str, deltas: tuple[str, ...], as_json: bool, options: 
     from imeiset import Store, apply
 
     name, sequence, expect_digest = options["list"], options["sequence"], options["expect_digest"]
+    feed, after = options["feed"], options["after"]
     with Store.open(base) as store:
         names = [one.name for one in store.lists]
         if name not in names and (name is not None or len(names) != 1):
             raise click.UsageError(f"--list: expected one of {', '.join(names)}, got {name or 'none'}")
         for at, delta in enumerate(deltas):
             before = store.sequence
+            options["after"] = after if at == 0 else None
             options["sequence"] = None if sequence is None else sequence + at
             options["expect_digest"] = expect_digest if at == len(deltas) - 1 else None
             with progress_bar() as progress:
                 _, applied = apply(store, delta, progress=progress, **options)
             again = ", as before" if store.sequence == before else ""
-            title = f"{printable(base)}: change {applied.sequence}{again}, {printable(name or names[0])}"
+            of = "" if feed is None else f" of {printable(feed)}"
+            title = f"{printable(base)}: change {applied.sequence}{of}{again}, {printable(name or names[0])}"
             _say(applied, title, as_json, delta=delta)
 
 

@@ -2,23 +2,32 @@
 
 import click
 
-from imeiset.cli.files import DIRECTORY
+from imeiset.cli.files import DIRECTORY, number
 from imeiset.errors import printable
 
 
 @click.command("prune")
 @click.argument("store", type=DIRECTORY)
 @click.option("--keep", type=click.IntRange(1), required=True, metavar="N", help="How many stay.")
-def command(store: str, keep: int) -> None:
+@click.option(
+    "--history",
+    type=click.FloatRange(0),
+    callback=number,
+    metavar="DAYS",
+    help="How long the changes of the others stay for imeiset history. [default: not at all]",
+)
+def command(store: str, keep: int, history: float | None) -> None:
     """Remove the old generations of a store.
 
     \b
     imeiset prune eir --keep 2
+    imeiset prune eir --keep 2 --history 365
 
-    Readers that still use one go on: its files live until they move.
+    Readers that still use one go on: its files live until they move. With --history, the changes of old
+    generations stay for so many days, without their lists: 8 bytes for each phone that was added or removed.
     """
     from imeiset import Store
 
     with Store.open(store) as opened:
-        gone = opened.prune(keep)
+        gone = opened.prune(keep, history=history)
     click.echo(f"{printable(store)}: {gone} generations removed")

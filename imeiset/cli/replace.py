@@ -19,6 +19,12 @@ from imeiset.cli.registers import load_source, show
 @click.command("replace")
 @click.argument("store", type=DIRECTORY)
 @click.argument("source", type=FILE)
+@click.option("--feed", metavar="NAME", help="Replace the lists of this feed, and leave the others.")
+@click.option(
+    "--through", type=click.IntRange(0), metavar="N", help="Of a feed: its last change that SOURCE contains."
+)
+@click.option("--by", metavar="NAME", help="Who says so. [default: the feed]")
+@click.option("--ref", metavar="TEXT", help="What it goes back to: a case, a file.")
 @min_size_option
 @force_option
 @reading_options("run")
@@ -27,6 +33,10 @@ from imeiset.cli.registers import load_source, show
 def command(
     store: str,
     source: str,
+    feed: str | None,
+    through: int | None,
+    by: str | None,
+    ref: str | None,
     min_size: float,
     force: bool,
     replaced: dict[str, list[str]],
@@ -37,15 +47,25 @@ def command(
 
     \b
     imeiset replace eir register.toml
+    imeiset replace eir op-a.toml --feed op-a --through 120
 
     They become its next generation. SOURCE is the snapshot of a register, or a description FILE.toml as for
     build. Readers go on with the old lists until they refresh. A register in which a list is much smaller is
     refused.
+
+    With --feed, only the lists that this feed owns are replaced. --through says which of its changes they
+    contain: change 121 is applied next, also if it was before. Without a feed, all lists are replaced,
+    whoever owns them, and feeds are as far as they were; with --force they begin anew, with change 1.
     """
     from imeiset import Store
 
     with Store.open(store) as opened:
+        if through is not None and feed is None:
+            raise click.UsageError("--through needs --feed: numbers are those of a feed")
         register, loaded = load_source(source, replaced, options)
         with working("writing"):
-            opened.replace(register, shrink=100 - min_size, force=force)
-        show(loaded, store, as_json, generation=opened.generation, state_id=opened.state_id)
+            opened.replace(
+                register, feed=feed, through=through, by=by, ref=ref, shrink=100 - min_size, force=force
+            )
+        facts = {} if feed is None else {"feed": feed, "number": opened.feeds.get(feed)}
+        show(loaded, store, as_json, generation=opened.generation, **facts, state_id=opened.state_id)

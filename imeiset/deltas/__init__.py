@@ -2,6 +2,7 @@
 
 from .apply import apply
 from .diff import diff
+from .feeding import FeedStep, feed
 from .report import ApplyReport
 
-__all__ = ["ApplyReport", "apply", "diff"]
+__all__ = ["ApplyReport", "FeedStep", "apply", "diff", "feed"]

@@ -19,7 +19,7 @@ from ..store.changes import named
 from . import outcomes as results
 from .changes import CHECKS, understood
 from .members import size_of
-from .report import ApplyReport
+from .report import ApplyReport, counted, ended
 from .stored import Numbering, Part, apply_parts, check_digest, read_changes, rule_for, write_refused
 
 MIN_SIZE = 75.0  # percent
@@ -169,7 +169,7 @@ def apply(
         changes = read_changes(path, change, reading, told, progress, None, let)
         before = result
         try:
-            report.count(changes.check(before, wanted))
+            counted(report, changes.check(before, wanted))
             result = changes.applied_to(before, wanted)
             if path == names[-1]:
                 expect_size(path, result, target, min_size)
@@ -184,7 +184,7 @@ def apply(
             with publish(told) as file:
                 results.write(file, changes, reading, found)
     report.keys, report.texts = len(result), size_of(result) - len(result)
-    report.end(result)
+    ended(report, result)
     return result, report
 
 

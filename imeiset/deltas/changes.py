@@ -235,8 +235,11 @@ def _understand(path: str, table: Rows, options: Options, polarity: Polarity | N
 
 def _change_of(path: str, change: str | None, polarity: Polarity | None = None) -> int | None:
     """The change of all rows: what is asked for, or what the name of the file says of such a list."""
-    if change is not None:
-        return CHANGES.index(change.encode())
+    return change_by_name(path, polarity) if change is None else CHANGES.index(change.encode())
+
+
+def change_by_name(path: str, polarity: Polarity | None = None) -> int | None:
+    """The change of all rows that the name of a file says of such a list; None if it does not."""
     name, blocklist = Path(path).name.lower(), polarity in (None, "blocklist")
     *others, last = name.partition(".")[0].split("_")
     found, said = _NAMED.get(last), {_NAMED.get(word) for word in re.split("[^a-z]+", name)}

@@ -191,7 +191,9 @@ def shown_as(form: str) -> str:
 
 
 def before(number: int, form: str) -> int:
-    """The day or the hour before one."""
+    """The day or the hour before one; of another number, the one before it."""
+    if form not in _STEPS:
+        return number - 1
     return int((datetime.strptime(str(number), form) - _STEPS[form]).strftime(form))
 
 

@@ -66,17 +66,6 @@ class ApplyReport:
         digest: str = (whole(after, rule) if isinstance(after, List) else after).digest()
         return digest
 
-    def count(self, counts: tuple[int, int, int]) -> None:
-        """Count more identities that are added, removed and updated."""
-        added, removed, updated = counts
-        self.added += added
-        self.removed += removed
-        self.updated += updated
-
-    def end(self, after: Any, rule: str = "") -> None:
-        """Keep what the digest is of: a set; or a list, and the rule."""
-        self._after = after, rule
-
     def to_json(self) -> str:
         """The report as one JSON object.
 
@@ -97,3 +86,15 @@ class ApplyReport:
         facts = asdict(replace(self, _after=(None, "")))
         del facts["_after"]
         return json.dumps({**facts, "digest": self.digest})
+
+
+def counted(report: ApplyReport, counts: tuple[int, int, int]) -> None:
+    """Count more identities that are added, removed and updated."""
+    report.added += counts[0]
+    report.removed += counts[1]
+    report.updated += counts[2]
+
+
+def ended(report: ApplyReport, after: Any, rule: str = "") -> None:
+    """Keep what the digest is of: a set; or a list, and the rule."""
+    report._after = after, rule

@@ -23,7 +23,7 @@ from ..store.changes import named
 from . import outcomes as results
 from .changes import ADD, UPDATE, Changes
 from .members import PairSet, has, size_of, whole
-from .report import ApplyReport
+from .report import ApplyReport, counted, ended
 
 
 @dataclass(slots=True)
@@ -129,7 +129,7 @@ def apply_parts(
                     write_refused(part.outcomes, part.changes, part.options, there, checks)
             raise
         last = parts[-1]
-        report.end(named(store.lists, last.name), last.changes.rule)
+        ended(report, named(store.lists, last.name), last.changes.rule)
     report.sources += [part.changes.table.report for part in parts]
 
 
@@ -159,7 +159,7 @@ def _check_list(
         raise FeedLimit(changes.path, *found)
     if digest is not None:
         check_digest(changes.path, changes.applied_to(whole(one, rule), checks), digest)
-    report.count(counts)
+    counted(report, counts)
     if rule == "exact":
         gone = without_irregular(changes.removes - changes.adds)
         report.still_listed += len((gone & whole(one, "range")) | (gone & whole(one, "tac")))

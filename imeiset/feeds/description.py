@@ -129,6 +129,11 @@ def read_description(path: str | os.PathLike[str], files: Files | None = None) -
     return replace(described, lists=tuple(lists))
 
 
+def lists_of(path: str | os.PathLike[str]) -> tuple[Listing, ...]:
+    """The lists of a description, whose files need not be there."""
+    return _understood(path).lists
+
+
 def polarity_of(kind: str, status: EquipmentStatus) -> Polarity:
     """What becomes of the phones of a list of a register: words in its files may contradict that."""
     if kind == "lock":

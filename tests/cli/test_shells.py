@@ -77,6 +77,11 @@ def test_a_reader_that_has_enough_is_no_error(folder, command):
         "export a.imei -o c.txt",
         "create eir2 r.imei",
         "replace eir r.imei",
+        "explain eir 490154203237518",
+        "history eir 490154203237518",
+        "history eir -o -",
+        "expire eir",
+        "apply eir --add 356938035643809",
         "compact eir",
         "prune eir --keep 1",
         "watch eir",
@@ -114,6 +119,8 @@ def test_completions_of_commands_and_options():
 def test_every_path_is_completed(name):
     command = main.get_command(None, name)
     texts = {"imeis", "list", "expect_digest", "imei", "imsi", "replaced"}
+    texts |= {"add", "remove", "reason", "date", "until", "by", "ref", "owner", "feed", "name", "lists"}
+    texts |= {"create_list", "drop_list", "then", "today", "since", "number", "deltas", "full"}
     texts |= {
         name
         for name, option in OPTIONS.items()
@@ -136,6 +143,8 @@ def test_every_path_is_completed(name):
         (("diff", "a.imei", ""), "file"),
         (("compact", "e"), "dir"),
         (("create", "eir", ""), "file"),
+        (("feed", "i"), "dir"),
+        (("history", "eir", "-o", ""), "file"),
     ],
 )
 def test_completions_of_files(words, kind):

@@ -1,0 +1,385 @@
+"""A directory of one feed, full lists and deltas, brought into a store in order: `feed`."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+from ..errors import FeedConflict, FeedError, FeedMissing, StoreSequence, printable
+from ..feeds.description import Description, Listing, lists_of, polarity_of
+from ..feeds.loader import Progress
+from ..feeds.options import Options
+from ..feeds.registers import load_register
+from ..register.kinds import FILE_KINDS, FileKind
+from ..register.lists import List
+from ..store import Store
+from ..store.changes import named
+from .apply import MIN_SIZE, reading_of
+from .changes import CHECKS, change_by_name, understood
+from .naming import Named, before, files_of, form_of, shown
+from .report import ApplyReport
+from .stored import Numbering, Part, apply_parts, read_changes, rule_for
+
+_REMEMBERED = 64  # changes of a feed that a store can tell from others of their number
+_LONGEST_REF = 200  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStep:
+    """What became of one file, or of several that are one change.
+
+    Attributes
+    ----------
+    files : tuple of str
+        Their names.
+    action : str
+        'applied', 'replaced', 'contained' (the store has it), 'left out' (not a list, or not understood) or
+        'waiting' (for what is missing).
+    number : int
+        That of the change, or of the last one in a full list; 0 where there is none.
+    why : str
+        In words, where there is more to say.
+    reports : tuple
+        Of the deltas an `ApplyReport`; of full lists a `ListReport` each.
+
+    Examples
+    --------
+    >>> from imeiset.deltas import FeedStep
+    >>> FeedStep(("delta_7.csv",), "contained", 7).action
+    'contained'
+    """
+
+    files: tuple[str, ...]
+    action: str
+    number: int = 0
+    why: str = ""
+    reports: tuple[Any, ...] = field(default=(), repr=False)
+
+
+Tell = Callable[[FeedStep], None]
+
+
+def feed(
+    directory: str | os.PathLike[str],
+    store: Store,
+    *,
+    feed: str | None = None,
+    description: str | os.PathLike[str] | None = None,
+    number: str | None = None,
+    deltas: str | None = None,
+    full: str | None = None,
+    checks: Iterable[str] = CHECKS,
+    min_size: float = MIN_SIZE,
+    force: bool = False,
+    outcomes: str | os.PathLike[str] | None = None,
+    told: Tell | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> list[FeedStep]:
+    """Bring the files of a feed into a store, in order: what it has not had yet.
+
+    Each file has a number in its name, see `imeiset.deltas.naming`. A delta is applied if it follows what the
+    store has of the feed. A full list contains the changes up to its number; it replaces the feed's lists
+    where the deltas before it are not there. What the store has is not applied again.
+
+    Parameters
+    ----------
+    directory
+        Its files, and not those of directories in it. Those whose names begin with '.' do not count.
+    store
+        The store. Lists of the feed are those that it owns, and those of the description.
+    feed
+        The name of the feed. None: that of the directory.
+    description
+        A TOML file, as for `load_register`: how files are read, list by list, and what a new list is. Which
+        files it names does not matter. None: the lists of the store.
+    number
+        A regular expression with a group for the number in a name, and perhaps one for that before it.
+    deltas, full
+        Patterns of names that are such, as '*_inc_*', whatever words they have.
+    checks, min_size
+        See `apply`.
+    force
+        Take the newest full list, though the store may have it, whatever its size.
+    outcomes
+        A directory. Each delta that is applied or refused goes there with what became of its rows, under its
+        name with '.outcomes.csv' after it.
+    told
+        Called with each step when it is done.
+    progress, **options
+        As for `apply`; options count before those of the description.
+
+    Returns
+    -------
+    list of FeedStep
+        What became of each file.
+
+    Raises
+    ------
+    FeedMissing
+        Changes are missing, and no newer full list is there. What came before is done.
+    FeedConflict
+        Two files have one number, or a file has another content than was applied under its number.
+    FeedError, StoreError
+        As `apply`, `load_register` and `Store.replace` do. What came before is done.
+
+    Notes
+    -----
+    Deltas that the store has are read again, the last 64 of them, to see that they are the same.
+
+    Examples
+    --------
+    >>> import imeiset, pathlib, tempfile
+    >>> from imeiset import EquipmentStatus, Register, Store
+    >>> register = Register()
+    >>> register.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED, owner="op-a")
+    >>> with tempfile.TemporaryDirectory() as folder, Store.create(f"{folder}/eir", register) as store:
+    ...     path = pathlib.Path(folder, "delta_1.csv")
+    ...     _ = path.write_text("imei,change_type\\n356938035643809,add\\n")
+    ...     steps = imeiset.feed(folder, store, feed="op-a")
+    ...     steps[0].action, len(store["stolen"])
+    ('applied', 2)
+    """
+    folder = Path(directory)
+    name = folder.resolve().name if feed is None else feed
+    run = _Run(folder, store, name, description, options, understood(None, checks), min_size, force, progress)
+    run.outcomes = None if outcomes is None else Path(outcomes)
+    if not folder.is_dir():
+        raise FeedMissing(str(folder), "a directory of a feed", "none")
+    files = files_of(folder, run.names, number=number, deltas=deltas, full=full)
+    steps: list[FeedStep] = []
+
+    def tell(step: FeedStep) -> None:
+        steps.append(step)
+        if told:
+            told(step)
+
+    for file in files:
+        if file.why:
+            tell(FeedStep((file.name,), "left out", why=file.why))
+    known = [file for file in files if not file.why]
+    if number is None:
+        run.expect_scale(known)
+    run.follow(known, tell)
+    return steps
+
+
+@dataclass
+class _Run:
+    """One run over a directory."""
+
+    folder: Path
+    store: Store
+    feed: str
+    description: str | os.PathLike[str] | None
+    options: dict[str, Any]
+    checks: set[str]
+    min_size: float
+    force: bool
+    progress: Progress | None
+    outcomes: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.described: tuple[Listing, ...] = () if self.description is None else lists_of(self.description)
+        own = [one.name for one in self.store.lists if one.owner == self.feed]
+        self.names = list(dict.fromkeys([*own, *(one.name for one in self.described)]))
+        if not self.names:
+            owners = ", ".join(sorted({one.owner for one in self.store.lists} - {""})) or "none"
+            expected = f"a feed that owns lists in the store ({owners}), or --description for new ones"
+            raise FeedMissing(str(self.folder), expected, f"feed {self.feed!r}: --feed names another")
+
+    @property
+    def position(self) -> int:
+        """The number up to which the store has the feed."""
+        return self.store.feeds.get(self.feed, 0)
+
+    def expect_scale(self, files: Sequence[Named]) -> None:
+        """Raise FeedConflict for days where the feed had hours, or counters: they would pass for old."""
+        forms = {form_of(file.number) for file in files}
+        if self.position and files and not self.force and form_of(self.position) not in forms:
+            expected = f"numbers like the feed's last, {shown(self.position)}"
+            got = f"{shown(files[-1].number)} ({files[-1].name}): --number says which part of names it is"
+            raise FeedConflict(str(self.folder), expected, got)
+
+    def follow(self, files: Sequence[Named], tell: Tell) -> None:
+        """Go from the number that the store has as far as the files lead. They are in order."""
+        left, lists = _groups(files), {file.list for file in files}
+        wrong = self._contradicted(left)
+        whole = [group for group in left if not group.is_delta and group.lists >= lists]
+        if self.force and whole:
+            left.remove(whole[-1])
+            tell(self._replaced(whole[-1]))
+        while True:
+            last = self.position
+            for group in (one for one in left if one.number <= last):
+                tell(FeedStep(group.names, "contained", group.number))
+            left = [group for group in left if group.number > last]
+            following = [group for group in left if group.after == last]
+            newer = [group for group in left if not group.is_delta and group.lists >= lists]
+            if not following and not newer:
+                break
+            group = following[-1] if following else newer[0]
+            left.remove(group)
+            tell(self._applied(group) if group.is_delta else self._replaced(group))
+        for group in left:
+            tell(FeedStep(group.names, "waiting", group.number))
+        if wrong:
+            raise wrong[0]
+        if left:
+            raise self._missing(left[0], lists)
+
+    def _contradicted(self, groups: Sequence["_Group"]) -> list[StoreSequence]:
+        """What is in the last deltas that the store has, if it is not what was applied."""
+        had = [group for group in groups if group.number <= self.position and group.follows]
+        found = []
+        for group in had[-_REMEMBERED:]:
+            try:
+                self._apply(group, outcomes=False)
+            except StoreSequence as error:
+                found.append(error)
+            except FeedError:
+                pass  # it cannot be read any more, and need not be
+        return found
+
+    def _missing(self, group: "_Group", lists: set[str]) -> FeedMissing:
+        last, of = self.position, f"of feed {self.feed!r}"
+        if not group.is_delta:
+            others = ", ".join(sorted(lists - group.lists))
+            got = f"none, beside {', '.join(group.names)}"
+            return FeedMissing(str(self.folder), f"full lists {shown(group.number)} of {others} too", got)
+        expected = f"the change after {shown(last)} {of}" if last else f"a full list or change 1 {of}"
+        got = f"{', '.join(group.names)}, which comes after {shown(group.after or 0)}"
+        return FeedMissing(str(self.folder), f"{expected}; or a newer full list", got)
+
+    # ---- deltas ------------------------------------------------------------------------------------
+
+    def _applied(self, group: "_Group") -> FeedStep:
+        reports = (self._apply(group),)
+        return FeedStep(group.names, "applied", group.number, reports=reports)
+
+    def _apply(self, group: "_Group", *, outcomes: bool = True) -> ApplyReport:
+        """Apply the files of one change. They may be several: what is blocked, unblocked and changed."""
+        parts, seen = [], dict[tuple[str, int | None], tuple[str, str]]()
+        for file in group.files:
+            one, path = self._list(file.list), os.fspath(file.path)
+            polarity, digest = polarity_of(one.kind, one.status), _digest(file.path)
+            what = file.list, change_by_name(path, polarity)
+            if what in seen:
+                other, same = seen[what]
+                if same == digest:
+                    continue
+                expected = f"one file of list {file.list!r} with the number {shown(group.number)}"
+                raise FeedConflict(str(self.folder), expected, f"{other} and {file.name}, which differ")
+            seen[what] = file.name, digest
+            rule = rule_for(path, one)
+            described = self.description if any(one.name == file.list for one in self.described) else None
+            reading, _ = reading_of(self.options, described, one.name, rule)
+            told = None
+            if self.outcomes is not None and outcomes:
+                told = os.fspath(self.outcomes / f"{file.name}.outcomes.csv")
+            changes = read_changes(path, None, reading, told, self.progress, rule, polarity)
+            parts.append(Part(file.list, changes, reading, told, _ref(file.name, digest)))
+        parts.sort(key=lambda part: not len(part.changes.removes))  # of one list, removals come first
+        report = ApplyReport()
+        numbering = Numbering(sequence=group.number, feed=self.feed, after=group.after)
+        min_size = 0 if self.force else self.min_size
+        apply_parts(self.store, parts, self.checks, report, min_size=min_size, numbering=numbering)
+        return report
+
+    def _list(self, name: str) -> List:
+        """A list of the store, which may be new."""
+        if name not in self.store:
+            [one] = self._described(name)
+            kind = FILE_KINDS[one.kind][0]
+            more = {"owner": self.feed, "reason": one.reason or ""}
+            self.store.add_list(name, status=one.status, kind=kind, by=self.feed, **more)
+        return named(self.store.lists, name)
+
+    # ---- full lists --------------------------------------------------------------------------------
+
+    def _replaced(self, group: "_Group") -> FeedStep:
+        """Put full lists in the place of those of the feed. Lists without files stay as they are."""
+        listings = [replace(self._listing(file), files=(os.fspath(file.path),)) for file in group.files]
+        listings += [one for one in self.described if one.prefixes and one.name not in group.lists]
+        listings = [replace(one, owner=self.feed) for one in listings]
+        path = str(self.folder) if self.description is None else os.fspath(self.description)
+        loaded = load_register(Description(path, self.store.policy, tuple(listings)), progress=self.progress)
+        for one in self.store.lists:
+            if one.owner == self.feed and one.name not in loaded.register:
+                loaded.register.add_list(one.flattened())
+        refs = [_ref(file.name, _digest(file.path), of=len(group.files)) for file in group.files]
+        self.store.replace(
+            loaded.register,
+            feed=self.feed,
+            through=group.number,
+            ref=", ".join(refs)[:_LONGEST_REF],
+            shrink=100 - self.min_size,
+            force=self.force,
+        )
+        return FeedStep(group.names, "replaced", group.number, reports=loaded.reports)
+
+    def _listing(self, file: Named) -> Listing:
+        """How a full list is read."""
+        if found := self._described(file.list):
+            if len(found) == 1:
+                return replace(found[0], options=replace(found[0].options, **self.options))
+            expected = f"one table of list {file.list!r} in the description"
+            raise FeedConflict(str(self.folder), expected, f"{len(found)}: a file is of one kind")
+        one = named(self.store.lists, file.list)
+        kind = cast(FileKind, one.kind)
+        return Listing(one.name, kind, one.status, one.reason, options=Options(**self.options))
+
+    def _described(self, name: str) -> list[Listing]:
+        return [one for one in self.described if one.name == name]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Files of one number: full lists, or deltas from one number to another."""
+
+    files: tuple[Named, ...]
+
+    @property
+    def number(self) -> int:
+        return self.files[0].number
+
+    @property
+    def after(self) -> int | None:
+        return self.files[0].after
+
+    @property
+    def is_delta(self) -> bool:
+        return self.files[0].is_delta
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(file.name for file in self.files)
+
+    @property
+    def lists(self) -> set[str]:
+        return {file.list for file in self.files}
+
+    @property
+    def follows(self) -> bool:
+        """Whether it is the change of its number, and not one of several that lead there."""
+        last = before(self.number, form_of(self.number))
+        return self.is_delta and self.after in (self.number - 1, last)
+
+
+def _groups(files: Iterable[Named]) -> list[_Group]:
+    found: dict[tuple[int, int | None], list[Named]] = {}
+    for file in files:
+        found.setdefault((file.number, file.after), []).append(file)
+    return [_Group(tuple(some)) for some in found.values()]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _ref(name: str, digest: str, of: int = 1) -> str:
+    """What a change goes back to: a file and its SHA-256, shorter where there are several."""
+    return f"{printable(name)[: _LONGEST_REF // of - 80 // of]} sha256:{digest[: 64 // of]}"

@@ -1,0 +1,281 @@
+"""Directories of feeds: full lists and deltas, late, twice, out of order, and missing."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+import imeiset
+from imeiset import EquipmentStatus, Register, Store, check_digit
+from imeiset.errors import FeedConflict, FeedLimit, FeedMissing, StoreSequence, StoreShrunk
+
+BLACK = EquipmentStatus.BLACKLISTED
+
+
+def phone(n):
+    body = f"{86012345000000 + n}"
+    return f"{body}{check_digit(body)}"
+
+
+def full(name, *numbers):
+    Path("in", name).write_text("imei\n" + "".join(f"{phone(n)}\n" for n in numbers))
+
+
+def delta(name, add=(), remove=()):
+    rows = [f"{phone(n)},add\n" for n in add] + [f"{phone(n)},remove\n" for n in remove]
+    Path("in", name).write_text("imei,change_type\n" + "".join(rows))
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    register = Register()
+    register.add("stolen", [], status=BLACK, owner="op-a")
+    register.add("others", [phone(n) for n in range(5)], status=BLACK, owner="op-b")
+    with Store.create("eir", register) as made:
+        yield made
+
+
+def feed(store, **more):
+    return [(step.action, *step.files) for step in imeiset.feed("in", store, feed="op-a", **more)]
+
+
+def on(store, name="stolen"):
+    return [n for n in range(200) if phone(n) in store[name]]
+
+
+def test_full_lists_and_deltas_in_order(store):
+    full("full_010.csv", *range(20))
+    delta("delta_009.csv", add=[99])
+    delta("delta_010.csv", add=[98])
+    delta("delta_011.csv", add=[20])
+    delta("delta_012.csv", add=[21], remove=[0])
+    assert feed(store) == [
+        ("replaced", "full_010.csv"),
+        ("contained", "delta_009.csv"),
+        ("contained", "delta_010.csv"),
+        ("applied", "delta_011.csv"),
+        ("applied", "delta_012.csv"),
+    ]
+    assert on(store) == [*range(1, 22)]
+    assert on(store, "others") == [*range(5)]
+    assert store.feeds == {"op-a": 12}
+    assert [one[0] for one in feed(store)] == ["contained"] * 5
+    full("full_012.csv", *range(1, 22))
+    delta("delta_013.csv", add=[22])
+    assert [one for one in feed(store) if one[0] != "contained"] == [("applied", "delta_013.csv")]
+
+
+def test_deltas_go_before_a_full_list_of_their_number(store):
+    for n in (1, 2, 3):
+        delta(f"delta_{n}.csv", add=[n])
+    full("full_3.csv", 50)
+    assert [one[0] for one in feed(store)] == ["applied"] * 3 + ["contained"]
+    assert on(store) == [1, 2, 3]
+
+
+def test_what_is_missing_stops_unless_a_newer_full_list_closes_it(store):
+    delta("delta_1.csv", add=[1])
+    delta("delta_3.csv", add=[3])
+    delta("delta_4.csv", add=[4])
+    told = []
+    with pytest.raises(
+        FeedMissing, match="the change after 1 of feed 'op-a'; or a newer full list, got delta_3.csv"
+    ):
+        feed(store, told=told.append)
+    assert [step.action for step in told] == ["applied", "waiting", "waiting"]
+    assert (on(store), store.feeds) == ([1], {"op-a": 1})
+    full("full_3.csv", 1, 2, 3)
+    assert [one for one in feed(store) if one[0] != "contained"] == [
+        ("replaced", "full_3.csv"),
+        ("applied", "delta_4.csv"),
+    ]
+    assert (on(store), store.feeds) == ([1, 2, 3, 4], {"op-a": 4})
+    delta("delta_2.csv", add=[2])  # late
+    assert {one[0] for one in feed(store)} == {"contained"}
+
+
+def test_a_feed_without_a_beginning(store):
+    delta("delta_7.csv", add=[7])
+    with pytest.raises(FeedMissing, match="a full list or change 1 of feed 'op-a'"):
+        feed(store)
+
+
+def test_each_full_list_on_the_way_is_taken(store):
+    """So history knows the days between."""
+    for day, n in ((27, 20), (28, 21), (30, 22)):
+        full(f"stolen_202611{day}.csv", *range(n))
+    assert [one[0] for one in feed(store)] == ["replaced"] * 3
+    assert store.feeds == {"op-a": 20261130}
+    assert [event.number for event in store.history(phone(20))] == [20261128]
+
+
+def test_days_and_hours(store):
+    full("full_20261130_22.csv", *range(20))
+    delta("delta_20261130_23.csv", add=[20])
+    delta("delta_20261201_00.csv", add=[21])
+    assert [one[0] for one in feed(store)] == ["replaced", "applied", "applied"]
+    assert store.feeds == {"op-a": 2026120100}
+    for path in Path("in").iterdir():
+        path.unlink()
+    full("full_20261202.csv", 1)
+    with pytest.raises(FeedConflict, match="numbers like the feed's last, 2026-12-01 00 h, got 2026-12-02"):
+        feed(store)
+
+
+def test_as_dirbs_sends_them(store):
+    head = "20261129083035_blacklist"
+    full(f"{head}.csv", *range(20))
+    delta("20261128083035_blacklist_delta_5_7_blocked.csv", add=[70])
+    for base in (5, 7):
+        delta(f"{head}_delta_{base}_9_blocked.csv", add=[30])
+    assert [one[0] for one in feed(store)] == ["replaced"] + ["contained"] * 3
+    last = "20261130083035_blacklist_delta_9_12"
+    Path("in", f"{last}_blocked.csv").write_text(f"imei,block_date,reasons\n{phone(40)},20261130,stolen\n")
+    Path("in", f"{last}_unblocked.csv").write_text(f"imei\n{phone(1)}\n")
+    Path("in", f"{last}_changed.csv").write_text(f"imei,block_date,reasons\n{phone(2)},20261130,lost\n")
+    found = [one for one in feed(store) if one[0] == "applied"]
+    assert found == [("applied", *(f"{last}_{word}.csv" for word in ("blocked", "changed", "unblocked")))]
+    assert store.feeds == {"op-a": 12}
+    assert on(store) == [0, *range(2, 20), 40]
+    assert store.check(phone(2)).reasons == ("lost",)
+
+
+def test_files_of_one_change_are_applied_together_or_not_at_all(store):
+    full("full_1.csv", *range(20))
+    Path("in", "delta_2_blocked.csv").write_text(f"imei\n{phone(30)}\n")
+    Path("in", "delta_2_unblocked.csv").write_text(f"imei\n{phone(150)}\n")
+    with pytest.raises(FeedConflict, match="removals of what is not there: 1"):
+        feed(store)
+    assert store.feeds == {"op-a": 1}
+    Path("in", "delta_2_unblocked.csv").write_text(f"imei\n{phone(30)}\n")
+    with pytest.raises(FeedConflict, match="of the same change"):
+        feed(store)
+    assert on(store) == [*range(20)]
+
+
+def test_the_same_file_twice_and_another_of_its_number(store):
+    delta("delta_1.csv", add=[1])
+    Path("in", "again_delta_1.csv").write_bytes(Path("in", "delta_1.csv").read_bytes())
+    assert feed(store) == [("applied", "again_delta_1.csv", "delta_1.csv")]
+    delta("delta_2.csv", add=[2])
+    delta("x_delta_2.csv", add=[3])
+    with pytest.raises(FeedConflict, match=r"delta_2.csv and x_delta_2.csv, which differ"):
+        feed(store)
+    Path("in", "x_delta_2.csv").unlink()
+    Path("in", "again_delta_1.csv").unlink()
+    Path("in", "delta_1.csv.gz").write_bytes(gzip.compress(Path("in", "delta_1.csv").read_bytes()))
+    Path("in", "delta_1.csv").unlink()
+    assert [one[0] for one in feed(store)] == ["contained", "applied"]
+    delta("delta_1.csv", add=[5])
+    Path("in", "delta_1.csv.gz").unlink()
+    delta("delta_3.csv", add=[9])
+    with pytest.raises(StoreSequence, match="another change under number 1"):
+        feed(store)
+    assert store.feeds == {"op-a": 3}  # it is told at the end
+
+
+def test_force_takes_the_newest_full_list_again(store):
+    full("full_1.csv", *range(20))
+    delta("delta_2.csv", add=[20])
+    feed(store)
+    full("full_1.csv", *range(10))
+    assert {one[0] for one in feed(store)} == {"contained"}
+    assert feed(store, force=True) == [("replaced", "full_1.csv"), ("applied", "delta_2.csv")]
+    assert on(store) == [*range(10), 20]
+
+
+def test_a_list_that_shrinks_is_refused(store):
+    full("full_1.csv", *range(20))
+    feed(store)
+    full("full_2.csv", *range(9))
+    with pytest.raises(StoreShrunk):
+        feed(store)
+    Path("in", "full_2.csv").unlink()
+    delta("delta_2.csv", remove=range(9))
+    with pytest.raises(FeedLimit):
+        feed(store)
+    assert [one[0] for one in feed(store, min_size=50)] == ["contained", "applied"]
+
+
+def test_several_lists_under_one_number(store, tmp_path):
+    Path("op-a.toml").write_text(
+        "[[lists]]\nname='stolen'\nstatus='blacklisted'\ncolumn='Numero'\nfiles=['x']\n"
+        "[[lists]]\nname='exceptions'\nkind='exempt'\nfiles=['y']\n"
+        "[[lists]]\nname='guests'\nkind='imsis'\nstatus='greylisted'\nprefixes=['26299']\n"
+    )
+    Path("in", "stolen_full_1.csv").write_text(
+        "Otro,Numero\n" + "".join(f"x,{phone(n)}\n" for n in range(20))
+    )
+    Path("in", "exceptions_full_2.csv").write_text(f"imei,imsi\n{phone(1)},23415\n")
+    with pytest.raises(FeedMissing, match="full lists 1 of exceptions too"):
+        feed(store, description="op-a.toml")
+    Path("in", "exceptions_full_2.csv").rename("in/exceptions_full_1.csv")
+    assert [one[0] for one in feed(store, description="op-a.toml")] == ["replaced"]
+    assert {one.name: one.owner for one in store.lists} == {
+        "stolen": "op-a", "others": "op-b", "exceptions": "op-a", "guests": "op-a",
+    }  # fmt: skip
+    Path("in", "exceptions_delta_2.csv").write_text(f"imei,imsi,change_type\n{phone(2)},23415,add\n")
+    Path("in", "stolen_delta_2.csv").write_text(f"Numero,change_type\n{phone(30)},add\n")
+    assert [one[0] for one in feed(store, description="op-a.toml")][-1] == "applied"
+    assert store.counts()["exceptions"] == {"pair": 2}
+    assert phone(30) in store["stolen"]
+
+
+def test_lists_without_files_stay(store):
+    store.add_list("by hand", status=BLACK, owner="op-a")
+    store.apply(imeiset.Delta("by hand", add=[phone(100)], by="op-a"))
+    full("stolen_full_1.csv", *range(20))
+    assert feed(store) == [("replaced", "stolen_full_1.csv")]
+    assert on(store, "by hand") == [100]
+
+
+def test_a_new_list_that_begins_with_changes(store):
+    Path("op-a.toml").write_text("[[lists]]\nname='lost'\nstatus='greylisted'\nreason='lost'\nfiles=['x']\n")
+    delta("lost_delta_1.csv", add=[1])
+    assert feed(store, description="op-a.toml") == [("applied", "lost_delta_1.csv")]
+    assert store.check(phone(100)).list is None
+    assert [(one.name, one.owner) for one in store.lists][-1] == ("lost", "op-a")
+
+
+def test_what_is_not_understood_is_named(store):
+    full("full_1.csv", 1)
+    for name in ("blocked_2.csv", "x.csv", "delta_2.csv.part", ".delta_2.csv"):
+        Path("in", name).write_text("")
+    steps = imeiset.feed("in", store, feed="op-a")
+    assert {step.files[0]: step.action for step in steps} == {
+        "blocked_2.csv": "left out", "x.csv": "left out", "delta_2.csv.part": "left out",
+        "full_1.csv": "replaced",
+    }  # fmt: skip
+
+
+def test_a_feed_that_owns_nothing(store):
+    for name in (None, "op-c"):
+        with pytest.raises(FeedMissing, match=r"a feed that owns lists in the store \(op-a, op-b\)"):
+            imeiset.feed("in", store, feed=name)
+    with pytest.raises(FeedMissing, match="nowhere"):
+        imeiset.feed("nowhere", store, feed="op-a")
+
+
+def test_outcomes_of_each_delta(store):
+    Path("out").mkdir()
+    delta("delta_1.csv", add=[1])
+    feed(store, outcomes="out")
+    assert Path("out/delta_1.csv.outcomes.csv").read_text().endswith(",add,added\n")
+    delta("delta_2.csv", add=[1])
+    with pytest.raises(FeedConflict):
+        feed(store, outcomes="out")
+    assert Path("out/delta_2.csv.outcomes.csv").read_text().endswith(",add,refused: already there\n")
+    assert [one[0] for one in feed(store, checks=())] == ["contained", "applied"]
+
+
+def test_history_names_the_file(store):
+    delta("delta_1.csv", add=[7])
+    full("full_2.csv", 7, 8)
+    feed(store)
+    [one] = store.history(phone(7))
+    assert (one.by, one.feed, one.number) == ("op-a", "op-a", 1)
+    assert one.ref.startswith("delta_1.csv sha256:")
+    [two] = store.history(phone(8))
+    assert (two.number, two.ref.split()[0]) == (2, "full_2.csv")

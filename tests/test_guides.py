@@ -1,0 +1,94 @@
+"""The guides of one job each: their commands print what the pages say, and their code runs."""
+
+import gzip
+import re
+import shlex
+from pathlib import Path
+
+import pages
+import pytest
+from click.testing import CliRunner
+
+from imeiset import Delta, EquipmentStatus, ImeiSet, Register, Store
+from imeiset.cli import main
+
+ONE, TWO, THREE, FOUR, FIVE = (
+    *("490154203237518", "356938035643809", "352099001761481", "860123450000012", "352099001761499"),
+)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    return tmp_path
+
+
+def blocks(page):
+    """What a page shows, in order: the language of each block, and its text."""
+    return re.findall(r"^```(\w*)\n(.*?)^```", (pages.DOCS / page).read_text(), re.M | re.S)
+
+
+def plays(text):
+    """The commands of a block, each with what it prints."""
+    for command in re.split(r"^\$ ", text, flags=re.M)[1:]:
+        line, _, output = command.partition("\n")
+        program, *arguments = shlex.split(line)
+        assert program == "imeiset"
+        yield arguments, output
+
+
+def played(text):
+    """Run a block of commands; they have to print what the page says, where it says something."""
+    for arguments, output in plays(text):
+        found = CliRunner().invoke(main, arguments)
+        assert found.exit_code in ((2,) if output.startswith("imeiset: ") else (0, 1)), (
+            arguments,
+            found.output,
+        )
+        if output:
+            assert _plain(found.output) == _plain(output), arguments
+
+
+def _plain(text):
+    """Without times, and blanks at the end."""
+    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "(time)", text)
+    return [line.rstrip() for line in text.splitlines()]
+
+
+def test_a_daily_file_and_hourly_deltas(here):
+    Path("in/op-a").mkdir(parents=True)
+    Path("op-b.csv").write_text(f"imei\n{FIVE}\n")
+    Path("in/op-a/stolen_full_000120.csv").write_text(f"imei\n{ONE}\n{TWO}\n")
+    found = blocks("daily.md")
+    [toml] = [text for language, text in found if language == "toml"]
+    Path("eir.toml").write_text(toml)
+    create, first, second, daily = [text for language, text in found if language == "console"]
+    played(create)
+    Path("in/op-a/stolen_delta_000121.csv").write_text(f"imei,change_type\n{THREE},add\n{ONE},remove\n")
+    text = f"imei,change_type\n{FOUR},add\n"
+    Path("in/op-a/stolen_delta_000122.csv.gz").write_bytes(gzip.compress(text.encode()))
+    played(first)
+    Path("in/op-a/stolen_full_000124.csv").write_text(f"imei\n{TWO}\n{THREE}\n{FOUR}\n")
+    Path("in/op-a/stolen_delta_000125.csv").write_text(f"imei,change_type\n{ONE},add\n")
+    played(second)
+    played(daily)
+    with Store.open("eir") as store:
+        assert store["stolen-a"] == ImeiSet([ONE, TWO, THREE, FOUR])
+        assert store["stolen-b"] == ImeiSet([FIVE])
+    exec(compile(pages.code("daily.md"), "daily.md", "exec"), {})
+
+
+def test_why_is_this_phone_blocked(here):
+    register = Register()
+    register.add("stolen", [], status=EquipmentStatus.BLACKLISTED, owner="op-a")
+    register.add("watch", [], status=EquipmentStatus.GREYLISTED, owner="customs")
+    with Store.create("eir", register) as store:
+        said = {"reason": "stolen", "date": "2026-11-28", "ref": "mail of 28 November"}
+        store.apply(Delta("stolen", add=[ONE], **said), feed="op-a")
+        said = {"reason": "not paid", "until": "2030-01-31", "by": "customs", "ref": "case 7"}
+        store.apply(Delta("watch", add=[ONE], **said))
+    for language, text in blocks("why.md"):
+        if language == "console":
+            played(text)
+    exec(compile(pages.code("why.md"), "why.md", "exec"), {})
