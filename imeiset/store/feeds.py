@@ -52,11 +52,11 @@ class Editions:
 
     def after(self, payload: Payload, time: int) -> "Editions":
         """After one more record. ValueError where its number is not after the last one of its feed."""
-        names = {change.about["list"] for change in payload.changes}
-        gone = {change.about["list"] for change in payload.changes if change.about["remove"] is True}
-        named = {**self.named, **dict.fromkeys(names, time)}
-        named = {name: value for name, value in named.items() if name not in gone} if gone else named
-        feeds = self.feeds
+        named, feeds = dict(self.named), self.feeds
+        for change in payload.changes:
+            named[change.about["list"]] = time
+            if change.about["remove"] is True:  # the list is gone
+                del named[change.about["list"]]
         if payload.feed and payload.number is not None:
             if payload.number <= self.number(payload.feed):
                 got = f"{payload.number} after {self.number(payload.feed)}"

@@ -29,13 +29,20 @@ def with_held(changes: Iterable[Change], lists: Sequence[List]) -> list[Change]:
 def _held(part: Any, changes: Sequence[Change]) -> list[tuple[Bits, Bits]]:
     """Of changes by one rule of one list, for added and removed rows: were they there before each change?"""
     sides = [side for change in changes for side in (change.remove, change.add)]
-    columns = [np.concatenate(column) for column in zip(*sides, strict=True)]
-    there = np.zeros(len(columns[0]), bool) if part is None else part.have(*columns)
-    counts = [len(rows[0]) for rows in sides]
+    found = [_there(part, side) for side in sides]
     if len(changes) > 1:
-        there = _followed(columns, np.repeat(np.arange(len(sides)), counts), there)
-    each = np.split(there, np.cumsum(counts)[:-1])
-    return [(each[at + 1], each[at]) for at in range(0, len(each), 2)]
+        counts = [len(rows) for rows in found]
+        columns = [np.concatenate(column) for column in zip(*sides, strict=True)]
+        there = _followed(columns, np.repeat(np.arange(len(sides)), counts), np.concatenate(found))
+        found = np.split(there, np.cumsum(counts)[:-1])
+    return list(zip(found[1::2], found[::2], strict=True))
+
+
+def _there(part: Any, rows: tuple[Any, ...]) -> Bits:
+    if part is None or not len(rows[0]):
+        return np.zeros(len(rows[0]), np.bool_)
+    there: Bits = part.have(*rows)
+    return there
 
 
 def _followed(columns: Sequence[Any], side: Any, there: Bits) -> Bits:

@@ -33,7 +33,7 @@ changes of the lists themselves. A journal of version 2 may begin with such payl
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from imeiset.errors import StoreDamaged, mask_text
-from imeiset.register.details import date_text, is_date
+from imeiset.register.details import is_date
 from imeiset.register.dumps import dump
 from imeiset.register.kinds import RULES
 from imeiset.register.lists import List
@@ -56,13 +56,17 @@ LIST_RULE = "list"
 MAX_NUMBER = (1 << 63) - 1
 _NAME, _TEXT = 100, 200  # characters of the name of a feed; of by and ref
 _ABOUT = {"kind": str, "owner": str, "reason": str, "status": int}
-_CHANGE = {"add", "date", "list", "reason", "remove", "rule"}
-_LIST_CHANGE = {"add", "list", "remove", "rule"}
 _BY = {"by", "ref"}
+_CHANGE = {"add", "date", "list", "reason", "remove", "rule"}
+_FULL_CHANGE = _CHANGE | _BY | {"until"}
+_LIST_CHANGE = {"add", "list", "remove", "rule"}
+_PAYLOAD = {"changes"}
+_OF_FEED = {"changes", "feed", "number"}
 _SIDES = ("add", "remove")
-_WORD = 8  # bytes
+_WORD, _BITS = 8, 64  # bytes and bits of a number
 
 Bits = NDArray[np.bool_]
+_NO_BITS: Bits = np.empty(0, np.bool_)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,35 +177,41 @@ class _Numbers:
 
     def __init__(self, data: bytes) -> None:
         self._numbers, self._at = np.frombuffer(data, "<u8"), 0
+        self._end = len(self._numbers)
 
     def take(self, count: int) -> NDArray[Any]:
-        left = len(self._numbers) - self._at
-        if type(count) is not int or not 0 <= count <= left:
-            raise ValueError(f"{count} numbers, of which {left} are there")
-        self._at += count
-        return self._numbers[self._at - count : self._at]
+        begin, end = self._at, self._at + count
+        if type(count) is not int or not begin <= end <= self._end:
+            raise ValueError(f"{count} numbers, of which {self._end - begin} are there")
+        self._at = end
+        return self._numbers[begin:end]
+
+    def columns(self, about: dict[str, Any], columns: int) -> tuple[tuple[NDArray[Any], ...], ...]:
+        """Those of the added and of the removed rows."""
+        return tuple(tuple([self.take(about[side]) for _ in range(columns)]) for side in _SIDES)
 
     def bits(self, count: int) -> Bits:
-        words = self.take(-(-count // (8 * _WORD)))
-        bits = np.unpackbits(words.view(np.uint8), bitorder="little").view(np.bool_)
-        if bits[count:].any():
+        if not count:
+            return _NO_BITS
+        words = self.take(-(-count // _BITS))
+        if count % _BITS and int(words[-1]) >> count % _BITS:
             raise ValueError(f"bits after those of {count} rows")
-        return bits[:count]
+        return np.unpackbits(words.view(np.uint8), count=count, bitorder="little").view(np.bool_)
 
     def expect_end(self) -> None:
-        if self._at != len(self._numbers):
-            raise ValueError(f"{len(self._numbers)} numbers, of which {self._at} are used")
+        if self._at != self._end:
+            raise ValueError(f"{self._end} numbers, of which {self._at} are used")
 
 
-def _expect_keys(given: dict[str, Any], needed: set[str], allowed: set[str]) -> None:
-    if not needed <= {*given} <= needed | allowed:
-        expected = f"{', '.join(sorted(needed))} and at most {', '.join(sorted(allowed)) or 'no more'}"
+def _expect_keys(given: dict[str, Any], needed: Set[str], allowed: Set[str]) -> None:
+    if not needed <= given.keys() <= allowed:
+        expected = f"{', '.join(sorted(needed))} of {', '.join(sorted(allowed))}"
         raise ValueError(f"an object with other keys than {expected}: {', '.join(sorted(given))}")
 
 
 def _feed(text: dict[str, Any]) -> tuple[str, int | None]:
     """Whose change it is, and its number there."""
-    _expect_keys(text, {"changes"}, {"feed", "number"})
+    _expect_keys(text, _PAYLOAD, _OF_FEED)
     if ("feed" in text) != ("number" in text) or not isinstance(text["changes"], list):
         raise ValueError("a feed without its number, a number without its feed, or no array of changes")
     if "feed" not in text:
@@ -216,41 +226,47 @@ def _feed(text: dict[str, Any]) -> tuple[str, int | None]:
 
 
 def _change(about: dict[str, Any], numbers: _Numbers, version: int) -> Change:
-    by = {name: about[name] for name in _BY & {*about}} if version > 1 else {}
-    if not all(isinstance(text, str) and text and text_of(name, text) for name, text in by.items()):
-        raise ValueError("by or ref that is no text, or empty")
-    if version > 1 and about["rule"] == LIST_RULE:
-        _expect_list_change(about)
-        return Change(about, (), ())
-    _expect_keys(about, _CHANGE, _BY | {"until"} if version > 1 else set())
     rule = about["rule"]
-    texts = [about[name] for name in ("list", "rule", "reason", "date")]
-    if not all(isinstance(text, str) for text in texts) or date_text(texts[3]) != texts[3]:
+    if version > 1:
+        for name in _BY:
+            if name in about and not (isinstance(about[name], str) and text_of(name, about[name])):
+                raise ValueError(f"{name} that is no text, or empty")
+        if rule == LIST_RULE:
+            _expect_list_change(about)
+            return Change(about, (), ())
+    _expect_keys(about, _CHANGE, _FULL_CHANGE if version > 1 else _CHANGE)
+    texts = about["list"], rule, about["reason"], about["date"]
+    if not all(map(_is_text, texts)) or (texts[3] and not is_date(texts[3])):
         raise ValueError(f"a change with another list, rule, reason or date than may be: {texts}")
-    until = about.get("until", texts[3])
-    if "until" in about and not (rule in HELD_RULES and until and is_date(until) and until >= texts[3]):
-        raise ValueError(f"until {until!r} of rule {rule!r} and date {texts[3]!r}")
+    if "until" in about:
+        until = about["until"]
+        if not (rule in HELD_RULES and until and is_date(until) and until >= texts[3]):
+            raise ValueError(f"until {until!r} of rule {rule!r} and date {texts[3]!r}")
     if not (columns := RULES[rule].columns):
         for side in _SIDES:
-            if not isinstance(about[side], list) or not all(isinstance(text, str) for text in about[side]):
+            if not isinstance(about[side], list) or not all(map(_is_text, about[side])):
                 raise ValueError(f"{side} of rule {rule!r} that is no array of texts")
         return Change(about, (), ())
-    add, remove = (tuple(numbers.take(about[side]) for _ in range(columns)) for side in _SIDES)
-    if rule == "pair" and not all(are_imsis(side[1]) for side in (add, remove)):
+    add, remove = numbers.columns(about, columns)
+    if rule == "pair" and not (are_imsis(add[1]) and are_imsis(remove[1])):
         raise ValueError("pairs with numbers that are no IMSIs")
     if version == 1 or rule not in HELD_RULES:
         return Change(about, add, remove)
     return Change(about, add, remove, (numbers.bits(about["add"]), numbers.bits(about["remove"])))
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
 def _expect_list_change(about: dict[str, Any]) -> None:
-    _expect_keys(about, _LIST_CHANGE, _BY)
+    _expect_keys(about, _LIST_CHANGE, _LIST_CHANGE | _BY)
     new = about["add"]
     if not isinstance(about["list"], str) or type(about["remove"]) is not bool:
         raise ValueError("a list without a name, or removed in another way than true or false")
     if (new is None) != about["remove"]:
         raise ValueError("a list that is both new and gone, or neither")
     if new is not None:
-        _expect_keys(new, {*_ABOUT}, set())
+        _expect_keys(new, _ABOUT.keys(), _ABOUT.keys())
         if any(type(new[name]) is not form for name, form in _ABOUT.items()):
             raise ValueError("a new list of other types than may be")

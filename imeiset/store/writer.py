@@ -133,7 +133,7 @@ class Writer(Reader):
             last = state.editions.number(name) if name else state.position.sequence
             number, before = _numbers(last, name, sequence, after)
             known = {one.name for one in state.lists}
-            if number <= last and not known.issuperset(delta.list for delta in deltas):
+            if number <= last and not known.issuperset(_names(deltas)):
                 self._expect_ours(lock)
                 return number  # of a list that is gone: whether it was this change cannot be told any more
             changes = [change_of(delta, state.lists, name) for delta in deltas]
@@ -251,6 +251,10 @@ class Writer(Reader):
             got = f"another {lost}, or none. Nothing was written; the next change reads what is there first"
             raise errors.StoreReplaced(self._directory, expected, got)
         return lock
+
+
+def _names(deltas: Iterable[object]) -> Iterator[str]:
+    return (delta.list for delta in deltas if isinstance(delta, Delta))
 
 
 def _numbers(last: int, feed: str, sequence: int | None, after: int | None) -> tuple[int, int]:

@@ -153,6 +153,13 @@ def test_base_goes_for_feeds_too(store):
     assert store.apply(feed="op-a", base=store.state_id) == 1
 
 
+def test_only_deltas_are_applied(store):
+    store.apply(feed="op-a")
+    for number in (1, 2):
+        with pytest.raises(TypeError, match="expected Deltas, got str"):
+            store.apply("a_stolen", feed="op-a", sequence=number)
+
+
 @pytest.mark.parametrize("feed", ["", "x" * 101, "a\nb"])
 def test_names_of_feeds(store, feed):
     with pytest.raises(ValueError, match="feed: expected"):
