@@ -151,8 +151,9 @@ cdef class CheckTables:
     strongest first. levels: the Level of each rule that has one. pairings: of (Pairing, whether it locks,
     code of its list). prefixes: what IMSI prefixes say. outcomes: the status for lists of these statuses, a
     bit each. lists: how many there are. detailed: those whose exact IMEIs have details of their own, a bit
-    each. spans: a filter of the stretches of 2**shift keys in which there are ranges, or None. touched: a filter of the keys that changed since both were made, or None;
-    spread: whether there are runs in it, see c/filter.h.
+    each. spans: a filter of the stretches of 2**shift keys in which there are ranges, or None. touched: a
+    filter of the keys that changed since both were made, or None; spread: whether there are runs in it, see
+    c/filter.h.
 
     told(code, key) is asked for a verdict, once for each code; for each key where the list has details.
     malformed(imei, status, code) is asked about an IMEI that is none (status says why): for a verdict, or the

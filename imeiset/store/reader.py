@@ -5,8 +5,9 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, Literal, NoReturn, Self
 
 from imeiset.register.checks import Checks
 from imeiset.store.directory import Lock
@@ -14,7 +15,7 @@ from imeiset.store.events import Asked, Event, begin_of
 from imeiset.store.history import events, history_of
 from imeiset.store.journal import Journal
 from imeiset.store.state import Mode, State, load, refreshed
-from imeiset.store.status import Age, FeedStatus, ListStatus, Status
+from imeiset.store.status import Status, fault_text, status_of
 from imeiset.store.watcher import Watcher
 
 
@@ -29,6 +30,8 @@ class Reader(Checks):
         self._fault: str | None = None
         self._watcher: Watcher | None = None
         self._block: int | None = None  # the thread that is in one of `writing`
+        self._automatic = False  # whether it compacts when that is due
+        self._work: Future[None] | None = None  # that it began so
         self._start_threads()
         self._state, self._journal = self._load(generation)
         self._use(self._state.tables)
@@ -40,7 +43,13 @@ class Reader(Checks):
 
     @classmethod
     def open(
-        cls, directory: str | os.PathLike[str], /, *, mode: Mode = "mmap", generation: int | None = None
+        cls,
+        directory: str | os.PathLike[str],
+        /,
+        *,
+        mode: Mode = "mmap",
+        generation: int | None = None,
+        compact: Literal["auto"] | None = None,
     ) -> Self:
         """Open the store in a directory, in its newest state, to read it; the first change locks it to write.
 
@@ -53,6 +62,9 @@ class Reader(Checks):
         generation
             An older one, with all its changes, as long as its files are kept; it stays as it is. None: the
             one that serves.
+        compact
+            "auto": a change after which compacting is due begins it, in a thread as `compact_in_background`.
+            `close` waits for that. None: when you say so.
 
         Returns
         -------
@@ -76,7 +88,11 @@ class Reader(Checks):
         ...     reader.sequence, reader.refresh(), reader.sequence
         (0, True, 1)
         """
-        return cls(Path(directory), mode, generation)
+        if compact not in (None, "auto"):
+            raise ValueError(f"compact: expected 'auto' or None, got {compact!r}")
+        self = cls(Path(directory), mode, generation)
+        self._automatic = compact is not None
+        return self
 
     @classmethod
     def verify(cls, directory: str | os.PathLike[str], /, *, mode: Mode = "mmap") -> Self:
@@ -132,6 +148,8 @@ class Reader(Checks):
             watcher.stop(wait=self._block != threading.get_ident())
         with self._mutex:
             self._let_go()
+        if self._work is not None and self._block != threading.get_ident():  # which it waits for
+            self._work.exception()
 
     def _expect_no_block(self) -> None:
         """Who compacts waits for blocks: inside one it would be for ever."""
@@ -250,34 +268,9 @@ class Reader(Checks):
         """
         with self._mutex:
             state, size = self._state, self._journal.nbytes
-        position, editions = state.position, state.editions
-        now = Age.of(position.time)
-        named = {name: Age.of(time) for name, time in editions.named.items()}
-        return Status(
-            generation=state.generation,
-            sequence=position.sequence,
-            changed=now.changed,
-            age=now.age,
-            ahead=now.ahead,
-            counts={one.name: one.counts() for one in state.lists},
-            journal_records=position.sequence - state.base_position.sequence,
-            journal_bytes=size,
-            base_bytes=state.file.nbytes,
-            state_id=f"{position.digest:016x}",
-            fault=self._fault,
-            feeds={
-                name: FeedStatus(feed.number, *Age.of(feed.time)[:2]) for name, feed in editions.feeds.items()
-            },
-            lists={
-                one.name: ListStatus(
-                    one.status,
-                    one.kind,
-                    one.owner,
-                    *(named[one.name][:2] if one.name in named else (None, None)),
-                )
-                for one in state.lists
-            },
-        )
+        work = self._work
+        failed = work.exception() if work is not None and work.done() else None
+        return status_of(state, size, self._fault or (fault_text(failed) if failed else None))
 
     def history(self, imei: object = None, *, since: datetime.date | None = None) -> Iterator[Event]:
         """What became of a phone, or of all, on the lists here: as far back as the journals are kept.
@@ -359,7 +352,7 @@ class Reader(Checks):
 
         Notes
         -----
-        Costs 25 us where nothing has changed, and O(changes since the base) where something has.
+        Costs 25 us where nothing has changed, and O(changes since the last refresh) where something has.
 
         Examples
         --------
@@ -423,7 +416,7 @@ class Reader(Checks):
     def _after_fork(self) -> None:
         """In the child: the lock is the parent's, and threads and what they held are gone."""
         self._start_threads()
-        self._watcher = self._lock = None
+        self._watcher = self._lock = self._work = None
 
 
 _OPEN: "weakref.WeakSet[Reader]" = weakref.WeakSet()

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from imeiset.register.policy import EquipmentStatus
+from imeiset.store.state import State
 
+_MEBI = 1 << 20
 _SKEW = 60  # seconds that clocks may differ by
 
 
@@ -91,13 +93,14 @@ class Status:
     state_id : str
         Tells states apart: the same base and the same changes have the same.
     fault : str or None
-        Why the last refresh of the watcher failed, if it did.
+        Why the last refresh of the watcher failed, or the last compaction that `compact="auto"` began.
     feeds : dict of str to FeedStatus
         How far each feed is.
     lists : dict of str to ListStatus
         What each list is, and when it was last heard of.
     compact_due : str or None
-        Why compacting is due, if it is.
+        Why compacting is due, if it is: "200,000 changes pending, 12% of the base". It is when the journal
+        has an eighth of the bytes of the base, but not below 4 MiB, and at 256 MiB in any case.
     """
 
     generation: int
@@ -114,3 +117,46 @@ class Status:
     feeds: Mapping[str, FeedStatus] = field(default_factory=dict)
     lists: Mapping[str, ListStatus] = field(default_factory=dict)
     compact_due: str | None = None
+
+
+def status_of(state: State, size: int, fault: str | None) -> Status:
+    """The status of a state, with a journal of so many bytes."""
+    position, editions = state.position, state.editions
+    now = Age.of(position.time)
+    named = {name: Age.of(time) for name, time in editions.named.items()}
+    never = (None, None)
+    return Status(
+        generation=state.generation,
+        sequence=position.sequence,
+        changed=now.changed,
+        age=now.age,
+        ahead=now.ahead,
+        counts={one.name: one.counts() for one in state.lists},
+        journal_records=position.sequence - state.base_position.sequence,
+        journal_bytes=size,
+        base_bytes=state.file.nbytes,
+        state_id=f"{position.digest:016x}",
+        fault=fault,
+        feeds={
+            name: FeedStatus(feed.number, *Age.of(feed.time)[:2]) for name, feed in editions.feeds.items()
+        },
+        lists={
+            one.name: ListStatus(one.status, one.kind, one.owner, *named.get(one.name, never)[:2])
+            for one in state.lists
+        },
+        compact_due=compact_due(state),
+    )
+
+
+def compact_due(state: State) -> str | None:
+    """Why compacting is due: who opens the store reads all of the journal."""
+    journal, base = state.position.end, state.file.nbytes
+    if journal < min(max(base // 8, 4 * _MEBI), 256 * _MEBI):
+        return None
+    changes = state.position.sequence - state.base_position.sequence
+    return f"{changes:,} changes pending, {journal * 100 // base}% of the base"
+
+
+def fault_text(error: BaseException) -> str:
+    """What is said of an error that nobody caught."""
+    return str(error) or type(error).__name__

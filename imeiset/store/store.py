@@ -24,6 +24,7 @@ from imeiset.store.journal import Position
 from imeiset.store.keeping import Keeper
 from imeiset.store.payload import MAX_NUMBER, Payload, feed_name, text_of
 from imeiset.store.state import publish_generation, saved
+from imeiset.store.status import compact_due
 
 _DAY = 86_400 * 10**9  # ns
 _LONG = 10**6  # days
@@ -59,6 +60,8 @@ class Store(Keeper):
     ...     store.check("356938035643809").reasons
     ('lost',)
     """
+
+    _tried = 0, 0  # the generation and the bytes of its journal when it last began to compact by itself
 
     @classmethod
     def create(cls, directory: str | os.PathLike[str], register: Register, /) -> Self:
@@ -162,6 +165,21 @@ class Store(Keeper):
         """
         held = self._hold()
         return Background(lambda: self._compact(held), "imeiset-compact")
+
+    def _written(self) -> None:
+        """Begin to compact if that is due; once more after a failure when there is an eighth more to do."""
+        state, work = self._state, self._work
+        if not self._automatic or (work is not None and not work.done()):
+            return
+        tried = self._tried[1] if self._tried[0] == state.generation else 0
+        if state.position.end * 8 < tried * 9 or not compact_due(state):
+            return
+        self._tried = state.generation, state.position.end
+        try:
+            self._work = self.compact_in_background()
+        except Exception as error:  # the change was made all the same: the status says what was not
+            self._work = Future()
+            self._work.set_exception(error)
 
     def _compact(self, held: Lock) -> None:
         try:

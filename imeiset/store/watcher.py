@@ -5,6 +5,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from imeiset.store.status import fault_text
+
 
 class Watcher:
     """It ends when it is told to, and with its store."""
@@ -25,7 +27,7 @@ class Watcher:
                 if moved and on_change:
                     on_change(one)
             except Exception as error:  # whatever it is: the old state serves, and the status says why
-                one._fault = str(error) or type(error).__name__
+                one._fault = fault_text(error)
             del one
 
     def stop(self, *, wait: bool) -> None:

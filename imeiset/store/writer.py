@@ -114,7 +114,8 @@ class Writer(Reader):
 
         Notes
         -----
-        Costs O(changes since the base) and a sync. Changes are in order by their numbers, not their times.
+        Costs O(changes) and a sync, however many there were since the base. Changes are in order by their
+        numbers, not their times.
 
         Examples
         --------
@@ -188,7 +189,11 @@ class Writer(Reader):
         except BaseException as error:  # of a signal: readers may have the change already
             self._doubt = self._doubt or f"{type(error).__name__} while {what} was written"
             raise
+        self._written()
         return position.sequence
+
+    def _written(self) -> None:
+        """What a store does by itself after a change."""
 
     def _move_on(self, lock: Lock, base: Path, position: Position, changes: Iterable[Record]) -> None:
         """Publish the next generation and serve it."""
