@@ -72,10 +72,16 @@ class Feeds:
             keys, feeds = (keys - {2}) | {5}, {**feeds, "op-a": 4}
         if step >= 5:
             keys -= {3}
-        if step >= 6:
+        if step >= 6 and step != 8:
             keys |= {2}
             feeds = {**feeds, "op-a": 5}
         return keys, feeds
+
+    @staticmethod
+    def told(step):
+        """What history has of one of the IMEIs after so many steps."""
+        events = {1: ("added", 1), 4: ("removed", 4), 6: ("added", 5), 8: ("removed", 4), 9: ("added", 5)}
+        return [event for at, event in events.items() if at <= step]
 
     STEPS = (
         lambda store: store.apply(Delta("a_stolen", add=[2]), feed="op-a", sequence=1),
@@ -89,7 +95,10 @@ class Feeds:
         lambda store: store.expire(datetime.datetime.now(datetime.UTC).date(), force=True),
         lambda store: store.apply(Delta("a_stolen", add=[2]), feed="op-a", sequence=5),
         lambda store: "b" in store and store.drop_list("b", by="op-b", force=True),
+        lambda store: store.replace(Feeds.full(), feed="op-a", through=4, force=True),
+        lambda store: store.apply(Delta("a_stolen", add=[2]), feed="op-a", sequence=5),
         lambda store: store.compact(),
+        lambda store: store.prune(1, history=10_000),
     )
 
 
@@ -102,6 +111,10 @@ class Plain:
     @staticmethod
     def state(step):
         return state(step), {}
+
+    @staticmethod
+    def told(step):
+        """Its history is gone when it ends."""
 
 
 SCENARIOS = {"plain": Plain, "feeds": Feeds}

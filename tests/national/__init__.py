@@ -1,0 +1,5 @@
+"""A store of several sources against a model of it in plain Python."""
+
+import pytest
+
+pytest.register_assert_rewrite(f"{__name__}.driving")
