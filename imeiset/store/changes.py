@@ -16,7 +16,7 @@ from imeiset.register.kinds import KINDS, RULES, ListRule
 from imeiset.register.lists import List, tac_set
 from imeiset.register.pairs import Pairs, pair_columns
 from imeiset.sets import ImeiSet
-from imeiset.store.payload import HELD_RULES, Change, text_of
+from imeiset.store.payload import HELD_RULES, Change, once, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +157,7 @@ def _arrays(rule: str, given: Any, digits: int) -> list[Any]:
         return _ends(tac_set(given) if rule == "tac" else ImeiSet.from_ranges(*given, digits=digits))
     if rule == "pair":
         imeis, imsis = given
-        keys, imsis = pair_columns(imeis, imsis, digits)
-        order = np.lexsort((imsis, keys))
-        return [keys[order], imsis[order]]
+        return list(once(*pair_columns(imeis, imsis, digits)))
     if rule == "irregular":
         return [text.decode() for text in irregular.table(given).tolist()]
     return [str(number)[1:] for number in prefix_numbers(given)]

@@ -42,6 +42,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from imeiset._native.pairs import are_ascending
 from imeiset.errors import StoreDamaged, mask_text
 from imeiset.register.details import is_date
 from imeiset.register.dumps import dump
@@ -120,6 +121,16 @@ def feed_name(value: object) -> str:
     if value is not None and not name:
         raise ValueError("feed: expected a name, got an empty text: None is for changes without a feed")
     return name
+
+
+def once(keys: NDArray[Any], imsis: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Pairs in order, each once."""
+    if not are_ascending(keys, imsis):
+        order = np.lexsort((imsis, keys))
+        keys, imsis = keys[order], imsis[order]
+        first = np.append(True, (keys[1:] != keys[:-1]) | (imsis[1:] != imsis[:-1]))
+        keys, imsis = keys[first], imsis[first]
+    return keys, imsis
 
 
 def content_digest(changes: Iterable[Change]) -> str:
@@ -250,9 +261,20 @@ def _change(about: dict[str, Any], numbers: _Numbers, version: int) -> Change:
     add, remove = numbers.columns(about, columns)
     if rule == "pair" and not (are_imsis(add[1]) and are_imsis(remove[1])):
         raise ValueError("pairs with numbers that are no IMSIs")
-    if version == 1 or rule not in HELD_RULES:
+    if rule not in HELD_RULES:
         return Change(about, add, remove)
+    if version == 1:  # whose writers took a pair that came twice
+        add, remove = (once(*side) if rule == "pair" else side for side in (add, remove))
+        return Change({**about, "add": len(add[0]), "remove": len(remove[0])}, add, remove)
+    if not (_are_ascending(add) and _are_ascending(remove)):
+        raise ValueError("rows that are not in order, or come twice")
     return Change(about, add, remove, (numbers.bits(about["add"]), numbers.bits(about["remove"])))
+
+
+def _are_ascending(columns: tuple[NDArray[Any], ...]) -> bool:
+    if len(columns) > 1:
+        return are_ascending(*columns)
+    return bool((columns[0][1:] > columns[0][:-1]).all())
 
 
 def _is_text(value: object) -> bool:

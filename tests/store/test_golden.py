@@ -200,6 +200,18 @@ def test_the_second_version_is_read():
     assert sorted(path.name for path in SECOND.iterdir()) == SECOND_FILES, "reading leaves nothing"
 
 
+def test_what_the_second_version_knows_of_feeds_is_known(tmp_path):
+    shutil.copytree(SECOND, tmp_path / "store")
+    first = Delta("stolen", add=[OTHER, PHONE], remove=[THIRD], reason="lost", until="20240229")
+    with Store.open(tmp_path / "store") as store:
+        assert store.apply(first, feed="op-a", sequence=5) == 5
+        assert store.apply(Delta("stolen"), feed="op-a", sequence=6) == 6
+        for number in (5, 6):
+            with pytest.raises(StoreSequence, match=f"another change under number {number}"):
+                store.apply(Delta("stolen", add=[OTHER]), feed="op-a", sequence=number)
+        assert (store.sequence, store.apply(feed="op-a")) == (9, 7)
+
+
 def test_the_payload_of_the_second_version_is_that_of_its_grammar():
     """Spelled out, so that reader and writer cannot change together."""
     data = (SECOND / "journal-00000001").read_bytes()

@@ -51,6 +51,21 @@ def test_the_first_version_has_changes_alone():
     assert content_digest(read.changes) == content_digest(unpacked(one(), PATH).changes)
 
 
+def test_pairs_that_came_twice_in_the_first_version_are_one(tmp_path):
+    """So the same delta is the same change, whoever wrote it first."""
+    change = {**ALL, "list": "testers", "date": "", "rule": "pair"}
+    numbers = [10**13, 10**13, 1262011234567890, 1262011234567890, 5, 1001010123456789]
+    Store.create(tmp_path / "store", made()).close()
+    append(tmp_path / "store", payload([change], *numbers))
+    delta = Delta("testers", add=([10**13] * 2, ["262011234567890"] * 2), remove=([5], ["001010123456789"]))
+    with Store.open(tmp_path / "store") as store:
+        assert store.apply(delta, sequence=1) == 1
+        assert store.apply(delta, sequence=2) == 2
+    first, second = payloads(tmp_path / "store")
+    assert content_digest(first.changes) == content_digest(second.changes)
+    assert [side.tolist() for side in second.changes[0].held] == [[True], [False]]
+
+
 @pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 128, 129])
 def test_bits_take_whole_words(count):
     change = {**ALL, "add": count, "remove": 0}
@@ -100,6 +115,12 @@ def test_bits_take_whole_words(count):
         pytest.param(one({**ALL, "rule": "imsi", "add": "262", "remove": []}), id="texts that are one text"),
         pytest.param(one({**ALL, "rule": "irregular", "add": [5], "remove": []}), id="texts that are none"),
         pytest.param(one({**ALL, "rule": "pair"}, 5, 7, 1, 2, 6, 3, 0, 0), id="IMSIs that are none"),
+        pytest.param(one(ALL, 7, 5, 6, 0, 0), id="keys that go down"),
+        pytest.param(one(ALL, 5, 5, 6, 0, 0), id="a key twice"),
+        pytest.param(one({**ALL, "rule": "pair"}, 5, 5, *[10**6 + 1] * 2, 6, 10**6, 0, 0), id="a pair twice"),
+        pytest.param(
+            one({**ALL, "rule": "pair"}, 5, 5, 10**6 + 1, 10**6, 6, 10**6, 0, 0), id="IMSIs down"
+        ),
         pytest.param(one(feed="op-a"), id="a feed without a number"),
         pytest.param(one(number=1), id="a number without a feed"),
         pytest.param(one(feed="", number=1), id="a feed without a name"),
