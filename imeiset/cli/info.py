@@ -9,7 +9,7 @@ import click
 from imeiset.cli.files import FILE, json_option
 from imeiset.cli.lists import show_list
 from imeiset.cli.options import given, reading_options
-from imeiset.cli.registers import age_text, policy_facts, store_facts
+from imeiset.cli.registers import age_text, freshness, policy_facts, since_text, store_facts
 from imeiset.errors import printable
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def command(snapshot: str, top: int, as_json: bool, **options: Any) -> None:
     imeiset info stolen.csv --where status=Blocked
 
     Of a set: how many IMEIs, its size, and its biggest TACs. Of a register: its policy, its lists and how
-    much each holds. Of a STORE also its generation, its last change and the age of that, its journal, and
-    the id that tells its states apart.
+    much each holds. Of a STORE also its generation, its last change and the age of that, its journal, how
+    far its feeds are, when each list was last named by a change, and the id that tells its states apart.
 
     Of a LIST that is not built yet: how it is written, what each column is taken for, its first rows with
     their numbers masked, what is in all its rows, and why build would refuse it. The options of reading are
@@ -88,6 +88,7 @@ def _show_register(register: "Register | Store", name: str, as_json: bool) -> No
             "reason": one.reason,
             "owner": one.owner,
             "counts": one.counts(),
+            **(freshness(status.lists[one.name]) if status else {}),
         }
         for one in register.lists
     ]
@@ -107,6 +108,10 @@ def _show_register(register: "Register | Store", name: str, as_json: bool) -> No
             f"base of {status.base_bytes:,} bytes, {status.journal_records:,} changes since in a journal of "
             f"{status.journal_bytes:,} bytes"
         )
+        if status.compact_due:
+            click.echo(f"imeiset compact is due: {status.compact_due}")
+        for feed, of in status.feeds.items():
+            click.echo(f"feed {printable(feed)}: change {of.number}, {since_text(of.changed)}")
     else:
         click.echo(f"{printable(name)}: a register of {len(lists)} lists in {facts['bytes']:,} bytes")
     click.echo(f"state {facts['state_id']}")
@@ -119,7 +124,8 @@ def _show_register(register: "Register | Store", name: str, as_json: bool) -> No
     for one in lists:
         held = ", ".join(f"{count:,} by {rule}" for rule, count in one["counts"].items()) or "nothing"
         about = (one["name"], one["status"], one["kind"], held, one["reason"], one["owner"])
-        table.add_row(*map(printable, about))
+        named = since_text(status.lists[one["name"]].changed) if status else ""
+        table.add_row(*map(printable, about), "" if named == "-" else named)
     Console(markup=False, emoji=False, highlight=False).print(table)
 
 

@@ -13,8 +13,10 @@ from imeiset.errors import printable
 from imeiset.feeds.options import options_of
 
 if TYPE_CHECKING:
+    import datetime
+
     from imeiset import LoadedRegister, Policy, Register, Verdict
-    from imeiset.store import Status
+    from imeiset.store import FeedStatus, ListStatus, Status
 
 # Options of build that go with a description, beside those of reading.
 _TOGETHER = ("files", "output", "replaced", "as_json", "against", "min_size", "force")
@@ -112,10 +114,25 @@ def store_facts(status: "Status") -> dict[str, Any]:
     """A state of a store as JSON has it, which has no infinity."""
     names = ("generation", "sequence", "base_bytes", "journal_records", "journal_bytes", "state_id")
     return {name: getattr(status, name) for name in names} | {
-        "changed": status.changed.isoformat(),
-        "age": round(status.age, 6) if math.isfinite(status.age) else None,
+        **freshness(status),
         "ahead": round(status.ahead, 6),
+        "feeds": {name: {"number": one.number, **freshness(one)} for name, one in status.feeds.items()},
+        "compact_due": status.compact_due,
     }
+
+
+def freshness(one: "Status | FeedStatus | ListStatus") -> dict[str, Any]:
+    """When something was last changed, and how many seconds ago; None where nobody knows."""
+    age = one.age is not None and math.isfinite(one.age)
+    return {
+        "changed": one.changed and one.changed.isoformat(),
+        "age": round(one.age, 6) if age and one.age is not None else None,
+    }
+
+
+def since_text(changed: "datetime.datetime | None") -> str:
+    """When a list was last named, in words."""
+    return "-" if changed is None else f"{changed:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def verdict_line(verdict: "Verdict") -> str:

@@ -192,13 +192,14 @@ class _Run:
 
     @property
     def position(self) -> int:
-        """The number up to which the store has the feed."""
-        return self.store.feeds.get(self.feed, 0)
+        """The number up to which the store has the feed; -1 of one that has sent nothing: full lists may have
+        the number 0."""
+        return self.store.feeds.get(self.feed, -1)
 
     def expect_scale(self, files: Sequence[Named]) -> None:
         """Raise FeedConflict for days where the feed had hours, or counters: they would pass for old."""
         forms = {form_of(file.number) for file in files}
-        if self.position and files and not self.force and form_of(self.position) not in forms:
+        if self.position > 0 and files and not self.force and form_of(self.position) not in forms:
             expected = f"numbers like the feed's last, {shown(self.position)}"
             got = f"{shown(files[-1].number)} ({files[-1].name}): --number says which part of names it is"
             raise FeedConflict(str(self.folder), expected, got)
@@ -216,11 +217,15 @@ class _Run:
             for group in (one for one in left if one.number <= last):
                 tell(FeedStep(group.names, "contained", group.number))
             left = [group for group in left if group.number > last]
-            following = [group for group in left if group.after == last]
             newer = [group for group in left if not group.is_delta and group.lists >= lists]
-            if not following and not newer:
+            first = max(last, 0)
+            if newer and newer[0].number <= first:  # of a feed that has sent nothing
+                following = newer[:1]
+            else:
+                following = [group for group in left if group.after == first] or newer[:1]
+            if not following:
                 break
-            group = following[-1] if following else newer[0]
+            group = following[-1]
             left.remove(group)
             tell(self._applied(group) if group.is_delta else self._replaced(group))
         for group in left:
@@ -232,7 +237,8 @@ class _Run:
 
     def _contradicted(self, groups: Sequence["_Group"]) -> list[StoreSequence]:
         """What is in the last deltas that the store has, if it is not what was applied."""
-        had = [group for group in groups if group.number <= self.position and group.follows]
+        lists = {*self.store}
+        had = [one for one in groups if one.number <= self.position and one.follows and one.lists <= lists]
         found = []
         for group in had[-_REMEMBERED:]:
             try:
@@ -249,7 +255,7 @@ class _Run:
             others = ", ".join(sorted(lists - group.lists))
             got = f"none, beside {', '.join(group.names)}"
             return FeedMissing(str(self.folder), f"full lists {shown(group.number)} of {others} too", got)
-        expected = f"the change after {shown(last)} {of}" if last else f"a full list or change 1 {of}"
+        expected = f"the change after {shown(last)} {of}" if last > 0 else f"a full list or change 1 {of}"
         got = f"{', '.join(group.names)}, which comes after {shown(group.after or 0)}"
         return FeedMissing(str(self.folder), f"{expected}; or a newer full list", got)
 
@@ -261,18 +267,12 @@ class _Run:
 
     def _apply(self, group: "_Group", *, outcomes: bool = True) -> ApplyReport:
         """Apply the files of one change. They may be several: what is blocked, unblocked and changed."""
-        parts, seen = [], dict[tuple[str, int | None], tuple[str, str]]()
+        parts, seen = [], _Seen(self.folder)
         for file in group.files:
             one, path = self._list(file.list), os.fspath(file.path)
-            polarity, digest = polarity_of(one.kind, one.status), _digest(file.path)
-            what = file.list, change_by_name(path, polarity)
-            if what in seen:
-                other, same = seen[what]
-                if same == digest:
-                    continue
-                expected = f"one file of list {file.list!r} with the number {shown(group.number)}"
-                raise FeedConflict(str(self.folder), expected, f"{other} and {file.name}, which differ")
-            seen[what] = file.name, digest
+            polarity = polarity_of(one.kind, one.status)
+            if (digest := seen.add(file, change_by_name(path, polarity))) is None:
+                continue
             rule = rule_for(path, one)
             described = self.description if any(one.name == file.list for one in self.described) else None
             reading, _ = reading_of(self.options, described, one.name, rule)
@@ -301,7 +301,9 @@ class _Run:
 
     def _replaced(self, group: "_Group") -> FeedStep:
         """Put full lists in the place of those of the feed. Lists without files stay as they are."""
-        listings = [replace(self._listing(file), files=(os.fspath(file.path),)) for file in group.files]
+        seen = _Seen(self.folder)
+        files = {file: digest for file in group.files if (digest := seen.add(file)) is not None}
+        listings = [replace(self._listing(file), files=(os.fspath(file.path),)) for file in files]
         listings += [one for one in self.described if one.prefixes and one.name not in group.lists]
         listings = [replace(one, owner=self.feed) for one in listings]
         path = str(self.folder) if self.description is None else os.fspath(self.description)
@@ -309,7 +311,7 @@ class _Run:
         for one in self.store.lists:
             if one.owner == self.feed and one.name not in loaded.register:
                 loaded.register.add_list(one.flattened())
-        refs = [_ref(file.name, _digest(file.path), of=len(group.files)) for file in group.files]
+        refs = [_ref(file.name, digest, of=len(files)) for file, digest in files.items()]
         self.store.replace(
             loaded.register,
             feed=self.feed,
@@ -375,9 +377,25 @@ def _groups(files: Iterable[Named]) -> list[_Group]:
     return [_Group(tuple(some)) for some in found.values()]
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+class _Seen:
+    """The files of one number so far."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[tuple[str, int | None], tuple[str, str]] = {}
+
+    def add(self, file: Named, change: int | None = None) -> str | None:
+        """The SHA-256 of one more; None if it is one of them again.
+
+        Raises FeedConflict for two files that say different things of one list under one number.
+        """
+        with file.path.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        other, same = self._files.setdefault((file.list, change), (file.name, digest))
+        if same != digest:
+            expected = f"one file of list {file.list!r} with the number {shown(file.number)}"
+            raise FeedConflict(str(self._folder), expected, f"{other} and {file.name}, which differ")
+        return digest if other == file.name else None
 
 
 def _ref(name: str, digest: str, of: int = 1) -> str:

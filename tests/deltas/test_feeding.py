@@ -81,7 +81,7 @@ def test_what_is_missing_stops_unless_a_newer_full_list_closes_it(store):
     delta("delta_4.csv", add=[4])
     told = []
     with pytest.raises(
-        FeedMissing, match="the change after 1 of feed 'op-a'; or a newer full list, got delta_3.csv"
+        FeedMissing, match=r"the change after 1 of feed 'op-a'; or a newer full list, got delta_3.csv"
     ):
         feed(store, told=told.append)
     assert [step.action for step in told] == ["applied", "waiting", "waiting"]
@@ -279,3 +279,32 @@ def test_history_names_the_file(store):
     assert one.ref.startswith("delta_1.csv sha256:")
     [two] = store.history(phone(8))
     assert (two.number, two.ref.split()[0]) == (2, "full_2.csv")
+
+
+def test_two_full_lists_of_one_number(store):
+    full("full_1.csv", 1, 2)
+    Path("in", "again_full_1.csv").write_bytes(Path("in", "full_1.csv").read_bytes())
+    assert feed(store) == [("replaced", "again_full_1.csv", "full_1.csv")]
+    full("full_2.csv", 1, 2)
+    full("x_full_2.csv", 1, 3)
+    with pytest.raises(FeedConflict, match="which differ"):
+        feed(store)
+    assert on(store) == [1, 2]
+
+
+def test_a_first_full_list_with_the_number_0(store):
+    full("full_0.csv", 1)
+    delta("delta_1.csv", add=[2])
+    assert [one[0] for one in feed(store)] == ["replaced", "applied"]
+    assert (on(store), store.feeds) == ([1, 2], {"op-a": 1})
+
+
+def test_what_is_looked_at_again_makes_no_list(store):
+    """A list that was dropped stays so, whatever the old deltas of it say."""
+    Path("op-a.toml").write_text("[[lists]]\nname='lost'\nstatus='greylisted'\nfiles=['x']\n")
+    delta("lost_delta_1.csv", add=[1])
+    delta("stolen_delta_2.csv", add=[1])
+    feed(store, description="op-a.toml")
+    store.drop_list("lost", by="op-a", force=True)
+    assert [one[0] for one in feed(store, description="op-a.toml")] == ["contained"] * 2
+    assert "lost" not in store

@@ -1,0 +1,102 @@
+"""`imeiset feed` as a user calls it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cli.test_commands import run
+
+from imeiset import EquipmentStatus, Register, Store
+
+ONE, TWO, THREE = "490154203237518", "356938035643809", "352099001761481"
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    register = Register()
+    register.add("stolen", [ONE], status=EquipmentStatus.BLACKLISTED, owner="op-a")
+    Store.create("eir", register).close()
+    Path("op-a").mkdir()
+    Path("op-a/delta_1.csv").write_text(f"imei,change_type\n{TWO},add\n")
+    Path("op-a/readme.txt").write_text("")
+    return "eir"
+
+
+def test_what_became_of_each_file(store):
+    Path("op-a/full_3.csv").write_text(f"{ONE}\n{TWO}\n{THREE}\n")
+    found = run("feed", "op-a", store)
+    assert found.stdout.splitlines() == [
+        "            left out   readme.txt: its name has no number: --number says which",
+        "         1  applied    delta_1.csv: 1 added, 0 removed, 0 updated",
+        "         3  replaced   full_3.csv: stolen 3",
+    ]
+    found = run("feed", "op-a/", "eir/")
+    assert found.stdout.splitlines()[-1] == "eir/: nothing new of op-a"
+    facts = [json.loads(line) for line in run("feed", "op-a", store, "--json").stdout.splitlines()]
+    assert [(one["action"], one["number"]) for one in facts] == [
+        ("left out", 0),
+        ("contained", 1),
+        ("contained", 3),
+    ]
+    facts = [json.loads(line) for line in run("feed", "op-a", store, "--force", "--json").stdout.splitlines()]
+    assert (facts[1]["action"], facts[1]["lists"]) == ("replaced", {"stolen": 3})
+
+
+def test_what_is_missing_is_an_error_after_what_was_done(store):
+    Path("op-a/delta_3.csv").write_text(f"imei,change_type\n{THREE},add\n")
+    found = run("feed", "op-a", store, code=2)
+    assert [line.split()[1] for line in found.stdout.splitlines()[1:]] == ["applied", "waiting"]
+    assert found.stderr == (
+        "imeiset: op-a: expected the change after 1 of feed 'op-a'; or a newer full list, got delta_3.csv, "
+        "which comes after 2\n"
+    )
+    with Store.open(store) as opened:
+        assert opened.feeds == {"op-a": 1}
+
+
+def test_options_of_reading_and_outcomes(store):
+    Path("op-a/delta_1.csv").write_text(f"number;op\n{TWO};1\n{ONE};0\n")
+    Path("out").mkdir()
+    reading = "--column", "number", "--change-column", "op", "--change-values", "1=add,0=remove"
+    found = run("feed", "op-a", store, *reading, "--outcomes", "out", "--json", "--min-size", "0")
+    facts = json.loads(found.stdout.splitlines()[-1])
+    assert (facts["added"], facts["removed"]) == (1, 1)
+    assert Path("out/delta_1.csv.outcomes.csv").read_text() == (
+        f"number;op;outcome\n{TWO};1;added\n{ONE};0;removed\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--outcomes", "nowhere"], "expected a directory, got 'nowhere'"),
+        (["--outcomes", "op-a"], "another directory than DIR"),
+        (["--number", "("], "--number: "),
+        (["--number", "x"], "with a group"),
+        (["--change-values", "1=add"], "change_column with change_values"),
+        (["--feed", "op-x"], "a feed that owns lists in the store (op-a), or --description"),
+        (["--description", "nowhere.toml"], "nowhere.toml"),
+    ],
+)
+def test_what_is_wrong(store, words, why):
+    assert why in run("feed", "op-a", store, *words, code=2).stderr
+    with Store.open(store) as opened:
+        assert opened.sequence == 0
+
+
+def test_a_name_that_settles_nothing(store):
+    assert "nowhere" in run("feed", "nowhere", store, "--feed", "op-a", code=2).stderr
+    assert "nowhere" in run("feed", "op-a", "nowhere", code=2).stderr
+
+
+def test_info_says_how_far_feeds_are_and_when_lists_were_named(store):
+    run("feed", "op-a", store)
+    facts = json.loads(run("info", store, "--json").stdout)
+    assert facts["feeds"]["op-a"]["number"] == 1
+    assert facts["feeds"]["op-a"]["age"] >= 0
+    [one] = facts["lists"]
+    assert (one["owner"], one["changed"] is None, facts["compact_due"]) == ("op-a", False, None)
+    shown = run("info", store).stdout
+    assert "feed op-a: change 1, " in shown
+    assert shown.rstrip().endswith("UTC")
