@@ -75,7 +75,7 @@ def placeholders(keys: NDArray[np.uint64], /) -> NDArray[np.int64]: ...
 def annotate(
     text: ReadableBuffer,
     rows: NDArray[np.int32],
-    codes: NDArray[np.uint8],
+    codes: NDArray[np.uint32],
     words: list[bytes],
     delimiter: bytes = b"",
     cells: int = 0,

@@ -10,7 +10,7 @@ from imeiset._native.parse import spans
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memset
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from imeiset._native.simd cimport simd_follow
 
@@ -118,9 +118,9 @@ cdef extern from "c/annotate.h" nogil:
         int32_t cells
         uint8_t delimiter
         bint plain
-    size_t annotate_size(const uint8_t *text, const scan_row *rows, const uint8_t *codes, size_t n,
+    size_t annotate_size(const uint8_t *text, const scan_row *rows, const uint32_t *codes, size_t n,
                          const annotate_words *words) noexcept
-    void annotate_rows(const uint8_t *text, const scan_row *rows, const uint8_t *codes, size_t n,
+    void annotate_rows(const uint8_t *text, const scan_row *rows, const uint32_t *codes, size_t n,
                        const annotate_words *words, uint8_t *out) noexcept
 
 
@@ -528,12 +528,12 @@ def placeholders(const uint64_t[::1] keys not None, /):
 
 
 def annotate(const uint8_t[::1] text not None, const int32_t[:, ::1] rows not None,
-             const uint8_t[::1] codes not None, list words not None, bytes delimiter not None=b"",
+             const uint32_t[::1] codes not None, list words not None, bytes delimiter not None=b"",
              int32_t cells=0):
     """Rows of a text, as `Scanner.rows` gives them, each without its line end and followed by the word of
     its code; a row whose word is b"" is left out.
 
-    words: bytes for each of the 256 codes, a line end last. cells: how many a row gets before the word, 0:
+    words: bytes for each of the codes, a line end last. cells: how many a row gets before the word, 0:
     as many as it has. Empty ones are added; blank ones beyond them are left out of a row without a flaw, and
     of another all stand after the word; a row whose cells cannot be told becomes one quoted cell. delimiter:
     one byte, or b"" for a text without, whose words begin with a comma. Raises ValueError for a row outside
@@ -543,13 +543,15 @@ def annotate(const uint8_t[::1] text not None, const int32_t[:, ::1] rows not No
     cdef annotate_words given
     cdef int32_t[::1] at = np.cumsum([0, *map(len, words)], dtype=np.int32)
     cdef const uint8_t[::1] joined = b"".join(words) + b"\0"
-    if rows.shape[1] != 4 or codes.shape[0] != rows.shape[0] or at.shape[0] != 257:
-        raise ValueError(f"expected 256 words and codes for {n} rows, got {len(words)}, {len(codes)}")
+    if rows.shape[1] != 4 or codes.shape[0] != rows.shape[0]:
+        raise ValueError(f"expected codes for {n} rows, got {len(codes)}")
     if not n:
         return b""
     for i in range(n):
         if not 0 <= rows[i, 0] <= rows[i, 1] <= text.shape[0]:
             raise ValueError(f"row {i}: expected within {len(text)} bytes, got {rows[i, 0]}:{rows[i, 1]}")
+        if codes[i] >= <size_t>len(words):
+            raise ValueError(f"row {i}: expected a code of {len(words)} words, got {codes[i]}")
     given.words, given.at = &joined[0], &at[0]
     given.cells, given.plain = cells if cells > 0 else 0, not delimiter
     given.delimiter = delimiter[0] if delimiter else c","

@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     help="Write the rows and their status to this file, CSV or Parquet.",
 )
 @click.option("--only", type=click.Choice(["hits"]), help="Write only the rows that are hits.")
+@click.option(
+    "--details",
+    is_flag=True,
+    help="Write what the list says of each hit, too: list, rule, reasons, date, until.",
+)
 @json_option
 @click.pass_context
 def command(
@@ -42,6 +47,7 @@ def command(
     inputs: tuple[str, ...],
     output: str | None,
     only: str | None,
+    details: bool,
     as_json: bool,
     digits: str,
     **options: Any,
@@ -64,6 +70,8 @@ def command(
 
     if only and not output:
         raise click.UsageError("--only needs -o")
+    if details and not output:
+        raise click.UsageError("--details needs -o")
     if output:
         try:
             expect_written(output, "CSV or Parquet")
@@ -78,6 +86,7 @@ def command(
             digits=int(digits),
             output=output,
             only_hits=only == "hits",
+            details=details,
             progress=progress,
         )
     if as_json:
@@ -103,7 +112,9 @@ def _table(report: "ScreenReport") -> "Table":
     for word, count in sorted(report.words.items(), key=lambda entry: -entry[1]):
         table.add_row(f"  {word}", f"{count:,}", "", style="yellow" if word.startswith("malformed") else "")
     for place, (name, count) in enumerate(report.lists.items() if len(report.lists) > 1 else ()):
-        table.add_row("" if place else "hits by list", f"{count:,}", printable(name))
+        on = report.on.get(name, count)
+        note = f"; {on:,} are on it" if on != count else ""
+        table.add_row("" if place else "hits by list", f"{count:,}", printable(name) + note)
     if report.malformed and not any(word.startswith("malformed") for word in report.words):
         note = "not IMEIs, which got what the policy says of such"
         table.add_row("malformed", f"{report.malformed:,}", note, style="yellow")

@@ -32,7 +32,6 @@ ADDED, UPDATED, REMOVED = "added", "updated", "removed"
 THERE, NOT_THERE = "already there", "not there"
 IGNORED, REPEATED, NOT_APPLIED = "ignored", "applied before", "not applied"
 TITLE = "outcome"
-_CODES = 256  # that `annotate` tells apart at a time
 _BLOCKING = (EquipmentStatus.BLACKLISTED, EquipmentStatus.GREYLISTED)
 Codes = NDArray[np.int32]
 
@@ -262,8 +261,7 @@ def write(output: BinaryIO, changes: Changes, options: Options, outcomes: Outcom
             known = lines[place] == at if len(lines) else np.zeros(len(at), bool)
             found = np.where(known, codes[place] if len(codes) else 0, 0).astype(np.int32)
             written += len(rows)
-            for some in _few(found):
-                output.write(_annotated(dialect, text, rows[some], found[some], words))
+            output.write(_annotated(dialect, text, rows, found, words))
     if written != changes.table.report.rows:
         expected = f"a file that stays as it is: {changes.table.report.rows:,} rows"
         raise FeedTruncated(path, expected, f"{written:,} when it was read again")
@@ -333,24 +331,12 @@ def _header(header: bytes, dialect: Dialect) -> bytes:
     return (dialect.delimiter or b",").join((header, title.encode())) + b"\n"
 
 
-def _few(codes: Codes) -> Iterator[slice]:
-    """Parts of a batch, each of few enough words."""
-    if len(codes) < _CODES or len(np.unique(codes)) <= _CODES:
-        yield slice(None)
-        return
-    for start in range(0, len(codes), _CODES):
-        yield slice(start, start + _CODES)
-
-
 def _annotated(
     dialect: Dialect, text: bytes, rows: NDArray[np.int32], codes: Codes, words: Sequence[str]
 ) -> bytes:
     used, places = np.unique(codes, return_inverse=True)
     cells = [_cell(words[code], dialect.delimiter or b",") for code in used.tolist()]
-    cells += [b""] * (_CODES - len(cells))
-    return annotate(
-        text, np.ascontiguousarray(rows), places.astype(np.uint8), cells, dialect.delimiter, dialect.most
-    )
+    return annotate(text, rows, places.astype(np.uint32), cells, dialect.delimiter, dialect.most)
 
 
 def _cell(word: str, delimiter: bytes) -> bytes:

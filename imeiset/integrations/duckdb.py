@@ -22,6 +22,7 @@ import numpy as np
 from imeiset import Screener
 from imeiset._threads import in_order
 from imeiset.errors import ExtraMissing
+from imeiset.screening.details import DAYS, DETAILS, array_of, types_of
 from imeiset.screening.texts import titles_of_answers
 
 try:
@@ -43,6 +44,8 @@ def register(
 
     `name(imei)` is BOOLEAN: whether the IMEI is in the set, or blacklisted by the register.
     `name_status(imei)` is VARCHAR: what the list says of every row, malformed ones included.
+    `name_details(imei)` is a STRUCT: the `status`, the `list` that decided, by which `rule`, and the
+    `reasons`, the `date` and the last day (`until`) that it has; NULL where there is none.
     IMEIs are VARCHAR, or BIGINT and UBIGINT.
 
     Parameters
@@ -66,6 +69,8 @@ def register(
     >>> register(con, "blocked", imeiset.ImeiSet(["490154203237518"]), malformed=False)
     >>> con.sql("SELECT blocked('n/a'), blocked_status('n/a')").fetchall()
     [(False, 'malformed: not digit')]
+    >>> con.sql("SELECT unnest(blocked_details('490154203237518'))").columns
+    ['status', 'list', 'rule', 'reasons', 'date', 'until']
     """
     screener = Screener(listed)
     words = pa.array(screener.words)
@@ -76,9 +81,21 @@ def register(
     def status(*columns: Any) -> Any:
         return words.take(pa.array(screener.codes(_alone(columns), digits=digits)))
 
-    for function, called, returns in ((isin, name, "BOOLEAN"), (status, f"{name}_status", "VARCHAR")):
+    def details(*columns: Any) -> Any:
+        answers = screener.details(_alone(columns), digits=digits)
+        return pa.StructArray.from_arrays([array_of(pa, answers[key]) for key in _NAMES], _NAMES)
+
+    for function, called, returns in (
+        (isin, name, "BOOLEAN"),
+        (status, f"{name}_status", "VARCHAR"),
+        (details, f"{name}_details", _STRUCT),
+    ):
         # Parameters of any type, which are read as they are: DuckDB would cast others to the one it is told.
         connection.create_function(called, function, None, returns, type="arrow", null_handling="special")
+
+
+_NAMES = ("status", *DETAILS)
+_STRUCT = "STRUCT(" + ", ".join(f'"{name}" {"DATE" if name in DAYS else "VARCHAR"}' for name in _NAMES) + ")"
 
 
 def _alone(columns: tuple[Any, ...]) -> Any:
@@ -95,11 +112,12 @@ def screen(
     listed: Any,
     *,
     only_hits: bool = False,
+    details: bool = False,
     digits: int = 14,
 ) -> "pa.RecordBatchReader":
     """The rows of a relation and their `status`, or only those that are hits.
 
-    It is `status_2` where the relation has a `status` of its own.
+    It is `status_2` where the relation has a `status` of its own, and so are other columns that are added.
 
     Parameters
     ----------
@@ -111,6 +129,8 @@ def screen(
         A set, a register, a store, or the path of one, see `imeiset.Screener`.
     only_hits
         Leave out the other rows.
+    details
+        Also add what `name_details` of `register` says.
     digits
         As for `register`.
 
@@ -132,13 +152,20 @@ def screen(
     words = pa.array(screener.words)
     title = titles_of_answers(batches.schema.names)[0]
     schema = batches.schema.append(pa.field(title, pa.dictionary(pa.uint8(), words.type)))
+    if details:
+        for name, kind in zip(titles_of_answers(batches.schema.names, DETAILS), types_of(pa), strict=True):
+            schema = schema.append(pa.field(name, kind))
 
     def screened(batch: Any) -> Any:
-        codes = screener.codes(batch.column(column), digits=digits)
-        if only_hits:
-            rows = np.flatnonzero(np.isin(codes, screener.hits))
-            batch, codes = batch.take(pa.array(rows)), codes[rows]
+        added = []
+        if details:
+            answers = screener.details(batch.column(column), digits=digits)
+            codes = answers["status"].codes.astype(np.uint8)
+            added = [array_of(pa, answers[name]) for name in DETAILS]
+        else:
+            codes = screener.codes(batch.column(column), digits=digits)
         status = pa.DictionaryArray.from_arrays(pa.array(codes), words)
-        return pa.RecordBatch.from_arrays([*batch.columns, status], schema=schema)
+        batch = pa.RecordBatch.from_arrays([*batch.columns, status, *added], schema=schema)
+        return batch.take(pa.array(np.flatnonzero(np.isin(codes, screener.hits)))) if only_hits else batch
 
     return pa.RecordBatchReader.from_batches(schema, in_order(screened, batches))

@@ -24,12 +24,13 @@ import imeiset
 from imeiset import ImeiError, ImeiSet, ParseStatus, Screener, Store, merge, parse
 from imeiset.columns import AMBIGUOUS
 from imeiset.errors import ExtraMissing
+from imeiset.screening.details import DAYS, DETAILS, array_of
 from imeiset.screening.texts import titles_of_answers
 
 try:
     import pyarrow as pa
     from pyspark import SparkFiles, TaskContext
-    from pyspark.sql.types import StringType, StructType
+    from pyspark.sql.types import DateType, StringType, StructType
 except ModuleNotFoundError as error:
     raise ExtraMissing(str(error), "spark", error.name) from None
 
@@ -46,10 +47,14 @@ def screen(
     snapshot: str | os.PathLike[str],
     *,
     shared: bool = False,
+    details: bool = False,
     digits: int = 14,
 ) -> "DataFrame":
     """The rows of a frame and a `status` column: what the list says of each, malformed ones included.
     It is `status_2` where the frame has a `status` of its own.
+
+    details: also add `list`, `rule` and `reasons`, texts, and `date` and `until`, dates: what the list that
+    decided says, null where there is none.
 
     snapshot: the path of a set, a register or a store, see `Screener`. It is sent to every executor with
     `addFile`, a store as the snapshot of its newest state, or with shared=True lies on a path that all of
@@ -59,16 +64,23 @@ def screen(
     listed = imeiset.open(snapshot)  # says now what is wrong with it
     path = os.path.realpath(snapshot)
     name = None if shared else _send(frame, path, listed)
-    title = titles_of_answers(frame.columns)[0]
+    titles = titles_of_answers(frame.columns)[:1]
+    titles += titles_of_answers(frame.columns, DETAILS) if details else []
 
     def screened(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
         screener = Screener(path if name is None else SparkFiles.get(name)).now()
         words = pa.array(screener.words)
         for batch in batches:
-            status = words.take(pa.array(screener.codes(batch[column], threads=None, digits=digits)))
-            yield pa.RecordBatch.from_arrays([*batch.columns, status], [*batch.schema.names, title])
+            if details:
+                answers = screener.details(batch[column], threads=None, digits=digits)
+                added = [array_of(pa, answers[name]) for name in ("status", *DETAILS)]
+            else:
+                added = [words.take(pa.array(screener.codes(batch[column], threads=None, digits=digits)))]
+            yield pa.RecordBatch.from_arrays([*batch.columns, *added], [*batch.schema.names, *titles])
 
-    schema = StructType([*frame.schema.fields]).add(title, StringType())
+    schema = StructType([*frame.schema.fields])
+    for name, title in zip(("status", *DETAILS), titles, strict=False):
+        schema = schema.add(title, DateType() if name in DAYS else StringType())
     return frame.mapInArrow(screened, schema)
 
 

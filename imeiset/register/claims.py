@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import arrow
+from imeiset._native.imsi import NO_IMSI
 from imeiset.readers import Keys
 from imeiset.register.details import damaged, fitting
 from imeiset.register.layered import LayeredSet
@@ -298,3 +299,19 @@ def spread(column: Any, rows: NDArray[np.intp], count: int) -> Any:
     days = np.full(count, _NONE)
     days[rows] = column
     return days
+
+
+def counts_on(lists: Sequence[List], keys: Keys, texts: Sequence[bytes]) -> NDArray[np.int64]:
+    """How many of some IMEIs and irregular identities each list has, where no subscriber is known."""
+    counts = np.zeros(len(lists), np.int64)
+    unknown, found = np.full(len(keys), NO_IMSI, np.uint64), np.empty(len(keys), np.uint8)
+    for i, one in enumerate(lists):
+        here = np.zeros(len(keys), bool)
+        for part in (one.exact, one.range, one.tac):
+            if part is not None:
+                here |= part.have(keys)
+        if one.kind == "lock" and one.pairs is not None:
+            one.pairs.pairing.have(keys, unknown, found)
+            here |= found > 0
+        counts[i] = np.count_nonzero(here) + sum(text in one.irregular for text in texts)
+    return counts

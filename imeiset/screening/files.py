@@ -35,6 +35,7 @@ def screen(
     digits: int = 14,
     output: str | os.PathLike[str] | None = None,
     only_hits: bool = False,
+    details: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> ScreenReport:
     """Screen files of records against a list, all by the state that it has now.
@@ -71,6 +72,9 @@ def screen(
         A file for the rows with their status: CSV or Parquet, as its name says. For its owner only.
     only_hits : bool
         Write only the rows that are hits.
+    details : bool
+        Also write what the list that decided says of each hit, in columns `list`, `rule`, `reasons`, `date`
+        and `until`, titled as the status is where records have such columns.
     progress : callable, optional
         Called with the bytes read so far, and in all if that is known.
 
@@ -89,7 +93,8 @@ def screen(
     OSError
         If the output cannot be written.
     ValueError
-        If the output is an input, or the list, or has the name of a compressed file or of a workbook.
+        If there are details and no output; if the output is an input, or the list, or has the name of a
+        compressed file or of a workbook.
 
     Notes
     -----
@@ -118,9 +123,11 @@ def screen(
     read = [*files, os.fspath(listed)] if isinstance(listed, str | os.PathLike) else files
     if output is not None and os.path.realpath(output) in map(os.path.realpath, read):
         raise ValueError(f"expected an output beside what is read, got {os.fspath(output)!r}, which is one")
+    if details and output is None:
+        raise ValueError("details: expected an output to write them to")
     if output is not None:
         expect_written(output, "CSV or Parquet")
-    tally = Tally(Screener(listed), lost_zeros)
+    tally = Tally(Screener(listed), lost_zeros, details=details)
     if tally.keeps_texts:  # a first line '#62' may be one of them
         options = replace(options, irregular="keep")
     to_table = output is not None and is_table(os.fspath(output))
@@ -134,9 +141,11 @@ def screen(
             table = tables or holds_table(name)
             if table not in engines:
                 engines[table] = (
-                    TableScreen(tally, file, only_hits, options, digits=digits, to_table=to_table)
+                    TableScreen(
+                        tally, file, only_hits, options, digits=digits, to_table=to_table, details=details
+                    )
                     if table
-                    else TextScreen(tally, file, only_hits, options)
+                    else TextScreen(tally, file, only_hits, options, details)
                 )
                 stack.callback(engines[table].close)
             try:

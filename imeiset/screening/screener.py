@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset import columns, opening, readers
+from imeiset import columns, irregular, opening, readers
 from imeiset.errors import ImeiError, ParseStatus
 from imeiset.register import EquipmentStatus, Register, Words
 from imeiset.register.checks import Checks
-from imeiset.register.claims import answered_alike, spread
+from imeiset.register.claims import answered_alike, counts_on, spread
 from imeiset.sets import ImeiSet
 from imeiset.store import Store
 
@@ -245,11 +245,7 @@ class Screener:
         return {"status": Words(self.words, codes.astype(np.int32))} | said
 
     def told(
-        self,
-        keys: readers.Keys,
-        status: readers.Statuses,
-        value: Callable[[int], object],
-        lists: Lists,
+        self, keys: readers.Keys, status: readers.Statuses, value: Callable[[int], object], lists: Lists
     ) -> dict[str, Any]:
         """The columns of `details` but for the status, of parsed rows. For a screener that `now` gave.
 
@@ -282,6 +278,38 @@ class Screener:
         others = np.where(status != 0, words.index("malformed"), words.index("default"))
         codes = np.where(rules.codes < 0, others, rules.codes).astype(np.int32)
         return columns | {"rule": Words(words, codes)}
+
+    def on(
+        self, keys: readers.Keys, status: readers.Statuses, value: Callable[[int], object], lists: Lists
+    ) -> NDArray[np.int64]:
+        """How many of parsed rows each of `lists` has, whichever decided. For a screener that `now` gave.
+
+        Parameters
+        ----------
+        keys, status, value, lists
+            As for `told`.
+
+        Returns
+        -------
+        int64, for each list
+            A list of pairs has those that it locks.
+
+        Examples
+        --------
+        >>> import imeiset
+        >>> screener = imeiset.Screener(imeiset.ImeiSet(["490154203237518"])).now()
+        >>> column = ["490154203237518", "n/a"]
+        >>> asked = *imeiset.parse(column), column.__getitem__
+        >>> screener.on(*asked, screener.decided(*asked)[1]).tolist()
+        [1]
+        """
+        if isinstance(self.list, ImeiSet):
+            return np.array([np.count_nonzero(lists >= 0)])
+        rows = np.flatnonzero((status != 0) & (lists >= 0)).tolist()
+        forms = [irregular.normalised(value(row)) for row in rows]
+        regular = [form for form in forms if isinstance(form, int)]
+        known = np.concatenate([keys[status == 0], np.array(regular, np.uint64)])
+        return counts_on(self.list.lists, known, [form for form in forms if isinstance(form, bytes)])
 
     def _details(
         self, keys: readers.Keys, status: readers.Statuses, value: Callable[[int], object], listed: Rows

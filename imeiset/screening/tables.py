@@ -23,13 +23,14 @@ from ..feeds.extras import extra
 from ..feeds.identities import expect_identities
 from ..feeds.options import Options
 from ..feeds.sources import Source, size_of
+from .details import DETAILS, array_of, types_of
 from .tally import Cells, FileTally, Screened, Tally
 from .texts import Records, names_of_columns, of_imeis, titles_of_answers
 
 TABLES = (".parquet", ".pq")
 BATCH = 1 << 17  # rows of a table
 _FIRST = 100  # rows that are looked at
-_ENDS = [b"\n"] * 256  # after a row, whatever its code
+_ENDS = [b"\n"]  # after every row
 
 
 class Batch(NamedTuple):
@@ -70,6 +71,7 @@ class TableScreen:
         *,
         digits: int,
         to_table: bool,
+        details: bool = False,
     ) -> None:
         self._tally, self._output, self._only_hits, self._to_table = tally, output, only_hits, to_table
         self._options, self._digits = options, digits
@@ -79,6 +81,7 @@ class TableScreen:
         self._schema: Any = None  # of the first file
         self._integers = False  # whether a column of IMEIs of the file at hand is of such
         self._titles: Any = None  # of its columns of IMEIs, if there are several
+        self._details = details
         self._written: Any = None  # of the output
 
     def close(self) -> None:
@@ -167,7 +170,7 @@ class TableScreen:
                     expected = f"rows of {len(names)} cells, to make Parquet of them"
                     got = self._tally.words[int(batch.flaws[row])]
                     raise FeedEncoding(path, expected, got, line=batch.line(row))
-                codes = np.zeros(len(batch.rows), np.uint8)
+                codes = np.zeros(len(batch.rows), np.uint32)
                 rows = annotate(batch.text, batch.rows, codes, _ENDS, dialect.delimiter, dialect.most)
                 yield Batch((rows, names, delimiter), dialect.columns, batch.line, batch.position)
 
@@ -192,7 +195,7 @@ class TableScreen:
         found = self._tally.screened(cells, path, batch.line)
         if self._output and self._only_hits:
             hits = np.flatnonzero(self._tally.is_hit[found.codes])
-            rows, found = rows.take(self._pa.array(hits)), found.some(hits)
+            rows, found = rows.take(self._pa.array(hits)), found.hits(hits)
         return rows, found, batch.position
 
     def _cells(self, path: str, rows: Any, place: int, line: Callable[[int], int]) -> Cells:
@@ -232,6 +235,8 @@ class TableScreen:
             if len(places) > 1:
                 self._titles = self._pa.array(names_of_columns(schema.names, places))
                 added.append(self._pa.field(status_column, self._pa.string()))
+            if self._details:
+                added += map(self._pa.field, titles_of_answers(schema.names, DETAILS), types_of(self._pa))
             self._written = self._pa.schema([*schema, *added], schema.metadata)
             make = (
                 _module("pyarrow.parquet").ParquetWriter
@@ -251,6 +256,8 @@ class TableScreen:
         added = [words if self._to_table else words.cast(self._words.type)]
         if self._titles is not None:
             added.append(self._titles.take(self._pa.array(found.columns)))
+        if found.said:
+            added += [array_of(self._pa, column) for column in found.said.columns(rows.num_rows)]
         self._writer.write_batch(
             self._pa.RecordBatch.from_arrays([*rows.columns, *added], schema=self._written)
         )

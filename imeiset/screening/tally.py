@@ -14,7 +14,9 @@ from ..errors import FeedEmpty, FeedError, FeedRejects, ParseStatus
 from ..feeds.options import LostZeros, Options
 from ..feeds.report import FIRST_LINES, RowFlaw, Suspects
 from ..feeds.zeros import Zeros
+from ..register.claims import spread
 from ..sets import ImeiSet
+from .details import DETAILS
 from .screener import Codes, Lists, Screener
 
 _BLANK = (ParseStatus.EMPTY, ParseStatus.MISSING)
@@ -41,6 +43,8 @@ class ScreenReport:
         Rows by status, malformed ones by reason. Their sum is `rows`.
     lists : dict of str to int
         Hits by the list that decided.
+    on : dict of str to int
+        Hits by each list that has the phone, whichever decided: where no subscriber is known.
     tacs : dict of str to int
         The TACs with the most hits, and how many.
     lost_zeros : Suspects
@@ -71,6 +75,7 @@ class ScreenReport:
     malformed: int = 0
     words: dict[str, int] = field(default_factory=dict)
     lists: dict[str, int] = field(default_factory=dict)
+    on: dict[str, int] = field(default_factory=dict)
     tacs: dict[str, int] = field(default_factory=dict)
     lost_zeros: Suspects = field(default_factory=Suspects)
     lost_zeros_imeisv: Suspects = field(default_factory=Suspects)
@@ -176,6 +181,17 @@ class Cells(NamedTuple):
         return cls(keys, status, value, found[0], found[1:])
 
 
+class Said(NamedTuple):
+    """What lists say of the hits of a batch."""
+
+    rows: NDArray[np.intp]
+    of_hits: dict[str, Any]  # see `Screener.told`
+
+    def columns(self, count: int) -> list[Any]:
+        """The same as columns of so many rows, in the order of DETAILS."""
+        return [spread(self.of_hits[name], self.rows, count) for name in DETAILS]
+
+
 class Screened(NamedTuple):
     """What a batch of rows came to."""
 
@@ -183,22 +199,27 @@ class Screened(NamedTuple):
     by_code: NDArray[np.int64]
     columns: NDArray[np.intp] | None  # which of several columns decided
     by_list: NDArray[np.int64]  # hits; the first: by none
+    on: NDArray[np.int64]  # hits that each list has
     by_tac: NDArray[np.uint64]  # the TACs of hits, and how many each has
     malformed: int  # rows to which the policy says what such get
     understood: bool  # whether a row has an IMEI, or a text that the list keeps
     digits: tuple[int, ...]
     lost: tuple[Suspects, ...]
+    said: Said | None  # None where nobody asked
 
-    def some(self, rows: NDArray[np.intp]) -> "Screened":
-        """With the answers of these rows only."""
+    def hits(self, rows: NDArray[np.intp]) -> "Screened":
+        """With the answers of these rows only, which are the hits."""
         places = None if self.columns is None else self.columns[rows]
-        return self._replace(codes=self.codes[rows], columns=places)
+        said = self.said and self.said._replace(rows=np.arange(len(rows)))
+        return self._replace(codes=self.codes[rows], columns=places, said=said)
 
 
 class Tally:
     """Screens batches of parsed rows by what a list is when this is made, and counts what was found."""
 
-    def __init__(self, screener: Screener, handling: LostZeros | None = None) -> None:
+    def __init__(
+        self, screener: Screener, handling: LostZeros | None = None, *, details: bool = False
+    ) -> None:
         self._screener = screener.now()
         self._lists = self._screener.lists
         held = self._screener.list
@@ -220,6 +241,8 @@ class Tally:
         self._rank[list(screener.hits)] = range(4 + len(screener.hits), 4, -1)
         self._codes = np.zeros(256, np.int64)
         self._by_list = np.zeros(len(self._lists) + 1, np.int64)
+        self._on = np.zeros(len(self._lists), np.int64)
+        self._details = details
         self._by_tac: list[NDArray[np.uint64]] = []
         self._pending = 0
         self._settled = 0
@@ -239,7 +262,11 @@ class Tally:
         answers = [self._screener.decided(*cells[:3]) for cells in columns]
         codes, lists, keys, places = self._decided(columns, answers)
         understood = self._understood(columns, answers)
-        settled = self._settled_rows(columns, lists, places, flaws) if self._policy else 0
+        status = _chosen([cells.status for cells in columns], places)
+        settled = 0
+        if self._policy:  # rows that got what it says of malformed ones
+            rows = (status != 0) & (lists < 0)
+            settled = int(np.count_nonzero(rows if flaws is None else rows & (flaws == 0)))
         if flaws is not None:
             codes = np.where(flaws, flaws, codes).astype(np.uint8)
         by_code = _counted(codes)
@@ -247,12 +274,20 @@ class Tally:
         tacs = keys[hits] // np.uint64(10**6)
         by_tac = np.array(np.unique(tacs[tacs < 10**8], return_counts=True), np.uint64)  # a text has none
         by_list = np.bincount(lists[hits] + 1, minlength=len(self._by_list))
+
+        def value(hit: int) -> object:
+            row = int(hits[hit])
+            return columns[0 if places is None else int(places[row])].value(row)
+
+        asked = keys[hits], status[hits], value, lists[hits]
+        on = self._screener.on(*asked) if len(self._lists) > 1 else by_list[1:]
+        said = Said(hits, self._screener.told(*asked)) if self._details else None
         lost = (Suspects(), Suspects())
         for cells in columns:
             for suspects, (count, rows) in zip(lost, cells.lost, strict=True):
                 suspects.add(count, path, list(map(line, rows)))
         digits = tuple(map(sum, zip(*(cells.digits for cells in columns), strict=True)))
-        return Screened(codes, by_code, places, by_list, by_tac, settled, understood, digits, lost)
+        return Screened(codes, by_code, places, by_list, on, by_tac, settled, understood, digits, lost, said)
 
     def _decided(
         self, columns: Sequence[Cells], answers: Sequence[tuple[Codes, Lists]]
@@ -271,20 +306,6 @@ class Tally:
         keys = np.stack([cells.keys for cells in columns])[worst, rows]
         return codes, lists, keys, worst
 
-    def _settled_rows(
-        self,
-        columns: Sequence[Cells],
-        lists: Lists,
-        places: NDArray[np.intp] | None,
-        flaws: NDArray[np.int32] | None,
-    ) -> int:
-        """How many rows got what the policy says of malformed ones."""
-        status = columns[0].status
-        if places is not None:
-            status = np.stack([cells.status for cells in columns])[places, np.arange(len(places))]
-        rows = (status != 0) & (lists < 0)
-        return int(np.count_nonzero(rows if flaws is None else rows & (flaws == 0)))
-
     def _understood(self, columns: Sequence[Cells], answers: Sequence[tuple[Codes, Lists]]) -> bool:
         """Whether a row has an IMEI, or a text that the list keeps."""
         if not all(cells.status.all() for cells in columns):
@@ -298,6 +319,7 @@ class Tally:
         self._codes += found.by_code
         self._settled += found.malformed
         self._by_list += found.by_list
+        self._on += found.on
         self._by_tac.append(found.by_tac)
         self._pending += found.by_tac.shape[1]
         if self._pending > 1 << 20:
@@ -331,13 +353,19 @@ class Tally:
         words = {self.words[code]: int(self._codes[code]) for code in np.flatnonzero(self._codes).tolist()}
         hits = int(self._codes[self.is_hit].sum())
         lists = dict(zip(self._lists, self._by_list[1:].tolist(), strict=True))
+        on = dict(zip(self._lists, self._on.tolist(), strict=True))
         named = sum(count for word, count in words.items() if word.startswith("malformed: "))
         malformed = self._settled + named
         rows = int(self._codes.sum())
         without = [*self._without]
         return ScreenReport(
-            files, rows, hits, malformed, words, lists, tacs, *self.lost, seconds, skipped, without
+            files, rows, hits, malformed, words, lists, on, tacs, *self.lost, seconds, skipped, without
         )
+
+
+def _chosen(columns: Sequence[NDArray[Any]], places: NDArray[np.intp] | None) -> NDArray[Any]:
+    """Of each row what the column has that decided."""
+    return columns[0] if places is None else np.stack(columns)[places, np.arange(len(places))]
 
 
 def _counted(codes: Codes) -> NDArray[np.int64]:

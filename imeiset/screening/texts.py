@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import chain
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,9 @@ from ..feeds.report import RowFlaw
 from ..feeds.rows import whole_row
 from ..feeds.sample import SAMPLE, rows_of
 from ..feeds.sources import Source
-from .tally import Cells, FileTally, Screened, Tally
+from ..register import Words
+from .details import DETAILS
+from .tally import Cells, FileTally, Said, Screened, Tally
 
 
 class Batch(NamedTuple):
@@ -100,12 +102,15 @@ def _taken(source: Source, chunk: tuple[bytearray, int, int]) -> bytes:
 class TextScreen:
     """Delimited text to the same text: this thread finds the rows, others screen them."""
 
-    def __init__(self, tally: Tally, output: BinaryIO | None, only_hits: bool, options: Options) -> None:
+    def __init__(
+        self, tally: Tally, output: BinaryIO | None, only_hits: bool, options: Options, details: bool = False
+    ) -> None:
+        self._details = details
         self._tally, self._output, self._only_hits, self._options = tally, output, only_hits, options
         # Of the first file, which others must have: the header or its cells, the delimiter, columns of IMEIs.
         self._header: tuple[bytes | int, bytes, int] | None = None
         self._words = [b""] * 256  # after a row of that answer
-        self._answers = np.zeros(256, np.uint8)  # by code: that of the first column
+        self._answers = np.zeros(256, np.uint32)  # by code: that of the first column
 
     def close(self) -> None:
         """Nothing: all is written."""
@@ -147,16 +152,20 @@ class TextScreen:
         self._header = header
         names = names_of_columns(dialect.titles if _is_utf8(title) else (), columns)
         of_column = [_cell(name, delimiter) for name in names] if len(names) > 1 else [b""]
+        none = delimiter * len(DETAILS) if self._details else b""
         for answer, (code, word) in enumerate(self._tally.words.items()):
             self._answers[code] = answer * len(columns)
             for place, name in enumerate(of_column):
                 if self._tally.is_hit[code] or not self._only_hits:
                     name = name if code not in self._tally.flaws or not name else delimiter
-                    self._words[answer * len(columns) + place] = delimiter + word.encode() + name + b"\n"
+                    self._words[answer * len(columns) + place] = (
+                        delimiter + word.encode() + name + none + b"\n"
+                    )
         if self._output and dialect.header:
             if not dialect.delimiter and b"," in title and not title.startswith(b'"'):
                 title = b'"%b"' % title.replace(b'"', b'""')  # it is one cell, as the rows are
             added = titles_of_answers(dialect.titles)[: 1 if len(columns) == 1 else 2]
+            added += titles_of_answers(dialect.titles, DETAILS) if self._details else []
             self._output.write(delimiter.join((title, *map(str.encode, added))) + b"\n")
 
     def _screen(self, path: str, dialect: Dialect, batch: Batch) -> tuple[bytes, Screened, int]:
@@ -169,19 +178,44 @@ class TextScreen:
         if self._output:
             answers = self._answers[found.codes]
             if found.columns is not None:
-                answers += found.columns.astype(np.uint8)
-            out = annotate(text, rows, answers, self._words, dialect.delimiter, dialect.most)
+                answers += found.columns.astype(np.uint32)
+            words = self._words
+            if found.said:
+                words = _with_details(words, answers, found.said, dialect.delimiter or b",")
+            out = annotate(text, rows, answers, words, dialect.delimiter, dialect.most)
         return out, found, batch.position
 
 
-def titles_of_answers(titles: Sequence[str]) -> list[str]:
-    """The titles of the status and of its column: with a number where records have such a title, as a status
-    of theirs would pass for the answer."""
+def _with_details(
+    words: list[bytes], answers: NDArray[np.uint32], said: Said, delimiter: bytes
+) -> list[bytes]:
+    """The words that stand after rows, with those of hits that have details, whose answers are changed."""
+    found, places = list(words), dict[tuple[int, ...], int]()
+    columns = [said.of_hits[name] for name in DETAILS]
+    codes = [column.codes if isinstance(column, Words) else column.astype(np.int64) for column in columns]
+    each = zip(answers[said.rows].tolist(), *(column.tolist() for column in codes), strict=True)
+    empty = len(delimiter) * len(DETAILS) + 1
+    for hit, (row, key) in enumerate(zip(said.rows.tolist(), each, strict=True)):
+        if key not in places:
+            places[key] = len(found)
+            cells = (_cell(_text_of(column[hit]), delimiter) for column in columns)
+            found.append(words[key[0]][:-empty] + b"".join(cells) + b"\n")
+        answers[row] = places[key]
+    return found
+
+
+def _text_of(detail: Any) -> str:
+    return "" if detail is None or detail != detail else str(detail)  # a date that is none is not itself
+
+
+def titles_of_answers(
+    titles: Sequence[str], wanted: Sequence[str] = ("status", "status_column")
+) -> list[str]:
+    """The titles of what is added, the status and its column: with a number where records have such a title,
+    as a status of theirs would pass for the answer."""
     taken = set(map(plain, titles))
-    wanted = (
-        (word, *(f"{word}_{n}" for n in range(2, len(titles) + 2))) for word in ("status", "status_column")
-    )
-    return [next(one for one in some if plain(one) not in taken) for some in wanted]
+    forms = ((word, *(f"{word}_{n}" for n in range(2, len(titles) + 2))) for word in wanted)
+    return [next(one for one in some if plain(one) not in taken) for some in forms]
 
 
 def names_of_columns(titles: Sequence[str], columns: Sequence[int]) -> list[str]:
@@ -202,6 +236,8 @@ def _is_utf8(text: bytes) -> bool:
 
 def _cell(name: str, delimiter: bytes) -> bytes:
     """A further cell of a row."""
+    if not name:
+        return delimiter
     out = io.StringIO()
     csv.writer(out, delimiter=delimiter.decode(), lineterminator="").writerow([name])
     return delimiter + out.getvalue().encode(errors="surrogateescape")

@@ -42,10 +42,11 @@ def test_the_commands_of_the_screening_page_run(here):
         Path(name).write_text("imei,imsi\n" + "".join(f"{value},1\n" for value in dirty.LISTED))
     Path("phones.csv").write_text(f"imei1,imei2\n352099001761499,{dirty.GOOD}\n")
     lines = pages.commands("screen.md")
-    assert len(lines) == 5
+    assert len(lines) == 6
     for line in lines:
         assert CliRunner().invoke(main, line).exit_code == 0, line
     assert Path("hits.csv").read_text().count("listed") == 6
+    assert Path("details.csv").read_text().count("listed,listed,exact") == 6
     run_the_code_of("screen")
     assert Path("hits.csv").read_text().count("listed") == 3
 

@@ -706,22 +706,28 @@ def test_annotate_equals_the_obvious():
     flaws = [0, 0, *RowFlaw]
     for _ in range(3000):
         text = bytes(rng.choices(b'a,,;"\r\n', k=rng.randrange(40)))
-        words = [b"" if rng.random() < 0.3 else b"," + b"w" * rng.randrange(5) + b"\n" for _ in range(256)]
+        several = rng.choice([1, 256, 600])
+        words = [
+            b"" if rng.random() < 0.3 else b"," + b"w" * rng.randrange(5) + b"\n" for _ in range(several)
+        ]
         rows = np.sort(np.array([[rng.randint(0, len(text)) for _ in range(4)] for _ in range(5)], np.int32))
         rows[:, 3] = rng.choices(flaws, k=len(rows))
-        codes = np.array([rng.randrange(256) for _ in rows], np.uint8)
+        codes = np.array([rng.randrange(several) for _ in rows], np.uint32)
         for delimiter, cells in ((b",", 0), (b",", 1), (b",", 3), (b"", 0), (b"", 1)):
             want = b""
             for (start, end, _, flaw), code in zip(rows.tolist(), codes.tolist(), strict=True):
                 if words[code]:
                     want += annotated(text[start:end], flaw, words[code], delimiter, cells)
             assert annotate(text, rows, codes, words, delimiter, cells) == want
-    assert annotate(b"", np.zeros((0, 4), np.int32), np.zeros(0, np.uint8), [b""] * 256) == b""
+    assert annotate(b"", np.zeros((0, 4), np.int32), np.zeros(0, np.uint32), [b""] * 256) == b""
     for row in ([0, 4, 0, 0], [-1, 2, 0, 0], [2, 1, 0, 0]):
         with pytest.raises(ValueError, match="expected within 3 bytes"):
-            annotate(b"abc", np.array([row], np.int32), np.zeros(1, np.uint8), [b"x"] * 256)
-    with pytest.raises(ValueError, match="256 words"):
-        annotate(b"abc", np.zeros((1, 4), np.int32), np.zeros(1, np.uint8), [b"x"])
+            annotate(b"abc", np.array([row], np.int32), np.zeros(1, np.uint32), [b"x"])
+    row = np.zeros((1, 4), np.int32)
+    with pytest.raises(ValueError, match="expected a code of 1 words, got 1"):
+        annotate(b"abc", row, np.ones(1, np.uint32), [b"x"])
+    with pytest.raises(ValueError, match="expected codes for 1 rows, got 2"):
+        annotate(b"abc", row, np.ones(2, np.uint32), [b"x"])
 
 
 def test_blank_lines_alone_to_parquet(tmp_path):

@@ -9,7 +9,7 @@
  * plain: the text has no delimiter; the one given stands before the word alone. */
 struct annotate_words {
     const uint8_t *words;
-    const int32_t *at; /* 257 */
+    const int32_t *at; /* one more than there are words */
     int32_t cells;
     uint8_t delimiter;
     bool plain;
@@ -73,7 +73,7 @@ ALWAYS_INLINE struct annotate_kept annotate_kept(const uint8_t *text, const stru
 }
 
 /* The bytes annotate_rows writes. */
-static size_t annotate_size(const uint8_t *text, const struct scan_row *rows, const uint8_t *codes, size_t n,
+static size_t annotate_size(const uint8_t *text, const struct scan_row *rows, const uint32_t *codes, size_t n,
                             const struct annotate_words *words) {
     size_t size = 0;
     for (size_t i = 0; i < n; i++) {
@@ -98,7 +98,7 @@ static uint8_t *annotate_quoted(const uint8_t *from, int32_t length, uint8_t *ou
 }
 
 /* Every row whose code has a word, and the word. */
-static void annotate_rows(const uint8_t *text, const struct scan_row *rows, const uint8_t *codes, size_t n,
+static void annotate_rows(const uint8_t *text, const struct scan_row *rows, const uint32_t *codes, size_t n,
                           const struct annotate_words *words, uint8_t *out) {
     for (size_t i = 0; i < n; i++) {
         int32_t from = words->at[codes[i]], word = words->at[codes[i] + 1] - from;
