@@ -12,6 +12,7 @@ from imeiset.register.kinds import ListRule
 from imeiset.register.layered import NOTHING, LayeredSet
 from imeiset.register.lists import List
 from imeiset.register.pairs import NO_PAIRS, LayeredPairs, Pairs
+from imeiset.register.untils import NO_DAY
 from imeiset.sets import ImeiSet
 from imeiset.store.payload import HELD_RULES, Change, list_about, list_change
 
@@ -175,7 +176,7 @@ def _of_pairs(name: str, old: Pairs, new: Pairs) -> Iterator[Change]:
     for rows, was in ((np.flatnonzero(come), False), (np.flatnonzero(other), True)):
         for group, (day,) in _groups([days[rows].astype(np.int64)]):
             some = np.sort(rows[group])
-            until = {} if day < 0 else {"until": str(np.int64(day).astype(_DAY))}
+            until = {} if day == NO_DAY else {"until": str(np.int64(day).astype(_DAY))}
             columns = (after[0][some], after[1][some]), (_NO_KEYS, _NO_KEYS)
             yield _change(name, "pair", add=len(some), columns=columns, was=was, **until)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import oracle
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imeiset import Delta, EquipmentStatus, ImeiSet, Register, Store, snapshot
@@ -73,7 +73,7 @@ def untils(register):
 def facts(register):
     """All that is told of the lists."""
     return [
-        (one.name, one.status, one.kind, one.owner, one.reason, one.counts(), one.digest())
+        (one.name, one.status, one.kind, one.owner, one.reason, one.flattened().counts(), one.digest())
         for one in register.lists
     ]
 
@@ -463,6 +463,53 @@ def test_equal_lists_have_equal_digests(before, changes, pairs, more):
         one, exact=LayeredSet(*members(twin)), pairs=LayeredPairs(Pairs.of(*arrays(list(days.items()))))
     )
     assert one.digest() == one.flattened().digest() == anew.digest()
+
+
+SAID = st.tuples(st.sampled_from([None, "lost", "lost|found"]), DAYS, DAYS)
+PAIR = st.tuples(st.integers(0, 3), st.sampled_from([HOME, AWAY]))
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(
+        st.tuples(st.sets(st.integers(0, 6)), st.sets(st.integers(0, 6)), SAID, st.booleans()), max_size=5
+    ),
+    st.lists(st.tuples(st.sets(PAIR), st.sets(PAIR), DAYS), max_size=5),
+)
+def test_a_store_that_changed_has_the_digests_of_a_register_made_anew(tmp_path_factory, changes, pairs):
+    """Applied one by one, together, compacted, opened: what is said later counts."""
+    folder = tmp_path_factory.mktemp("store") / "eir"
+    register = Register()
+    register.add("stolen", [], status=B, owner="op-a")
+    register.block("clones", [], [], owner="op-a")
+    listed, paired, deltas = {}, {}, []
+    for add, remove, (reason, date, until), _ in changes:
+        until = until and max(until, date or until)
+        deltas.append(
+            Delta("stolen", sorted(add), sorted(remove), reason=reason, date=date, until=until, by="op-a")
+        )
+        listed = {key: said for key, said in listed.items() if key not in remove} | dict.fromkeys(
+            add, (reason, date, until)
+        )
+    for add, remove, until in pairs:
+        columns = [tuple([pair[side] for pair in sorted(some)] for side in (0, 1)) for some in (add, remove)]
+        deltas.append(Delta("clones", *columns, until=until, by="op-a"))
+        paired = {pair: day for pair, day in paired.items() if pair not in remove} | dict.fromkeys(add, until)
+    with Store.create(folder, register) as store:
+        half = len(deltas) // 2
+        for delta in deltas[:half]:
+            store.apply(delta)
+        if changes and changes[0][3]:
+            store.compact()
+        store.apply(*deltas[half:])
+        columns = zip(*listed.values(), strict=True) if listed else ((), (), ())
+        reasons, dates, days = map(list, columns)
+        register.add("stolen", list(listed), status=B, reasons=reasons, dates=dates, until=days)
+        register.block("clones", *([pair[side] for pair in paired] for side in (0, 1)), until=paired.values())
+        assert (facts(store), untils(store)) == (facts(register), untils(register))
+        store.compact()
+        assert facts(store) == facts(register)
+    assert facts(Store.verify(folder)) == facts(register)
 
 
 # ---- files

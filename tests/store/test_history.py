@@ -50,6 +50,17 @@ def test_a_phone_of_the_first_base_says_so(store):
     assert not list(store.history())
 
 
+def test_a_full_list_says_until_when_pairs_count(store):
+    """Before 1970, too."""
+    new = register()
+    new.exempt("paired", [SECOND] * 2, [IMSI, OTHER], until=["1969-12-31", "2030-01-31"])
+    store.replace(new, force=True)
+    assert told(store.history(SECOND), "imsi", "until")[1:] == [
+        ("paired", "added", IMSI, datetime.date(1969, 12, 31)),
+        ("paired", "added", OTHER, datetime.date(2030, 1, 31)),
+    ]
+
+
 def test_every_change_with_who_said_so(store):
     store.apply(
         Delta("stolen", add=[SECOND], reason="lost", date="2024-02-29", until="2025-01-31", by="p", ref="7")
