@@ -83,19 +83,24 @@ def outcomes_of(changes: Changes, held: Any, checks: set[str], others: Sequence[
     _reject(found, changes)
     for part in (0, 1):
         rows = _Rows(changes, part)
-        there = rows.held(held)
-        removed = rows.chosen(REMOVE, None) | rows.chosen(UPDATE, False)
-        first = rows.first()
-        gone = removed & rows.held(held, part=True) & first
-        found.add(rows.lines[removed & ~gone], np.full(int((removed & ~gone).sum()), found.code(NOT_THERE)))
-        found.add(rows.lines[gone], _still(found, rows, gone, others))
-        left = there & ~rows.also(removed)  # removals come before additions
-        for change, new, old in ((ADD, ADDED, THERE), (UPDATE, ADDED, UPDATED)):
-            chosen = rows.chosen(change, True)
-            is_there = there if change == UPDATE and "update" in checks else left | (chosen & ~first)
-            codes = np.where(is_there[chosen], found.code(old), found.code(new))
-            found.add(rows.lines[chosen], codes)
+        removed, first = rows.removing(), rows.first()
+        codes = np.full(len(rows.lines), found.code(NOT_THERE))
+        went = removed & rows.held(held, part=True) & first
+        codes[went] = _still(found, rows, went, others)
+        _tell(found, rows, removed, codes)
+        adds, updates = rows.chosen(ADD, True), rows.chosen(UPDATE, True)
+        is_there = rows.held(held - changes.removes) | ~first  # removals come before additions
+        _tell(found, rows, adds, np.where(is_there, found.code(THERE), found.code(ADDED)))
+        codes = np.where(is_there, found.code(UPDATED), found.code(ADDED))
+        if "update" in checks:  # it updates what is there, unless it is removed all the same
+            gone = rows.also(removed) & ~rows.also(adds)
+            codes = np.where(gone, found.code(NOT_THERE), found.code(UPDATED))
+        _tell(found, rows, updates, codes)
     return found
+
+
+def _tell(found: Outcomes, rows: "_Rows", chosen: NDArray[np.bool_], codes: NDArray[Any]) -> None:
+    found.add(rows.lines[chosen], codes[chosen])
 
 
 def refusals_of(changes: Changes, held: Any, checks: set[str]) -> Outcomes:
@@ -108,7 +113,7 @@ def refusals_of(changes: Changes, held: Any, checks: set[str]) -> Outcomes:
         codes = np.full(len(rows.lines), found.code(NOT_APPLIED))
         wrong: Iterable[tuple[str, str, NDArray[np.bool_]]] = (
             ("add", THERE, rows.chosen(ADD, True) & there),
-            ("remove", NOT_THERE, rows.chosen(REMOVE, None) & ~there),
+            ("remove", NOT_THERE, rows.removing() & ~there),
             ("update", NOT_THERE, rows.chosen(UPDATE, True) & ~there),
             ("conflict", "another change of it in this file", rows.contradicted()),
         )
@@ -146,6 +151,10 @@ class _Rows:
         """The rows of a change."""
         return self._changes.rows(change, listed)[self._part]
 
+    def removing(self) -> NDArray[np.bool_]:
+        """The rows that remove, and those that update to a status that does not count."""
+        return self.chosen(REMOVE, None) | self.chosen(UPDATE, False)
+
     def held(self, held: Any, *, part: bool = False) -> NDArray[np.bool_]:
         """Which of them the list has. Of a range it has all, or with `part` some of it."""
         if self._part:
@@ -173,13 +182,13 @@ class _Rows:
         return numbers
 
     def first(self) -> NDArray[np.bool_]:
-        """Which rows are the first, by their lines, that make their change of what they name."""
+        """Which rows are the first, by their lines, that add what they name, or that remove it."""
         kinds = np.zeros(len(self.names), np.int64)
-        for change, listed in ((ADD, True), (REMOVE, None), (UPDATE, True), (UPDATE, False)):
-            kinds[self.chosen(change, listed)] = 1 + (change if listed is not False else REMOVE)
+        kinds[self.removing()] = 1
+        kinds[self.chosen(ADD, False)] = 2  # which add nothing
         order = np.argsort(self.lines, kind="stable")
         found = np.zeros(len(self.names), bool)
-        found[order[np.unique((self._numbers() * 4 + kinds)[order], return_index=True)[1]]] = True
+        found[order[np.unique((self._numbers() * 3 + kinds)[order], return_index=True)[1]]] = True
         return found
 
     def also(self, some: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -190,7 +199,7 @@ class _Rows:
     def contradicted(self) -> NDArray[np.bool_]:
         """Which rows name what a row of another change names."""
         adds, updates = self.chosen(ADD, True), self.chosen(UPDATE, True)
-        removes = self.chosen(REMOVE, None) | self.chosen(UPDATE, False)
+        removes = self.removing()
         found = np.zeros(len(self.names), bool)
         kinds = [(adds, self.also(adds)), (removes, self.also(removes)), (updates, self.also(updates))]
         for at, (some, _) in enumerate(kinds):

@@ -1,9 +1,12 @@
 """Directories of feeds: full lists and deltas, late, twice, out of order, and missing."""
 
 import gzip
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import imeiset
 from imeiset import EquipmentStatus, Register, Store, check_digit
@@ -308,3 +311,54 @@ def test_what_is_looked_at_again_makes_no_list(store):
     store.drop_list("lost", by="op-a", force=True)
     assert [one[0] for one in feed(store, description="op-a.toml")] == ["contained"] * 2
     assert "lost" not in store
+
+
+# ---- against the rules in plain Python -----------------------------------------------------------
+
+LAST = 7
+STATES = st.lists(st.sets(st.integers(0, 6)), min_size=LAST + 1, max_size=LAST + 1)
+ARRIVALS = st.lists(
+    st.lists(st.tuples(st.booleans(), st.integers(1, LAST)), max_size=5), min_size=1, max_size=4
+)
+
+
+def reached(position, deltas, fulls):
+    """How far the files lead from a number of the feed: each change after another, or the next full list."""
+    while True:
+        newer = [n for n in fulls if n > position]
+        if position + 1 in deltas:
+            position += 1
+        elif newer:
+            position = min(newer)
+        else:
+            return position
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(states=STATES, arrivals=ARRIVALS)
+def test_whatever_comes_late_or_not_at_all(tmp_path, monkeypatch, states, arrivals):
+    """The list is that of the number that the store says, which is as far as the files lead."""
+    monkeypatch.chdir(tempfile.mkdtemp(dir=tmp_path))
+    Path("in").mkdir()
+    register = Register()
+    register.add("stolen", [phone(n) for n in states[0]], status=BLACK, owner="op-a")
+    deltas, fulls, position = set[int](), set[int](), 0
+    with Store.create("eir", register) as store:
+        for some in arrivals:
+            for is_full, n in some:
+                if is_full:
+                    full(f"full_{n}.csv", *states[n])
+                    fulls.add(n)
+                else:
+                    delta(f"delta_{n}.csv", states[n] - states[n - 1], states[n - 1] - states[n])
+                    deltas.add(n)
+            position = reached(position, deltas, fulls)
+            waiting = {n for n in deltas | fulls if n > position}
+            try:
+                feed(store, min_size=0)
+            except FeedMissing:
+                assert waiting
+            else:
+                assert not waiting
+            assert store.feeds.get("op-a", 0) == position
+            assert {*on(store)} == states[position]

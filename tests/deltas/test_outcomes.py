@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from imeiset import EquipmentStatus, ImeiSet, Register, Store, apply, check_digit
+from imeiset import Delta, EquipmentStatus, ImeiSet, Register, Store, apply, check_digit
 from imeiset.deltas.changes import Changes
 from imeiset.errors import (
     FeedConflict,
@@ -190,6 +192,54 @@ def test_what_cannot_be_read_twice_is_refused_before_anything_is_done(here, base
     assert not Path("out.csv").exists()
 
 
+# ---- against the rules in plain Python -----------------------------------------------------------
+
+ROWS = st.lists(
+    st.tuples(st.integers(0, 5), st.sampled_from(["add", "remove", "update"])), min_size=1, max_size=9
+)
+SOME_CHECKS = st.sets(st.sampled_from(["add", "remove", "update", "conflict"]))
+
+
+def expected(rows, base, checks):
+    """What becomes of each row: removals come first, then additions and updates, in order."""
+    removed = {n for n, change in rows if change == "remove"}
+    added = {n for n, change in rows if change == "add"}
+    here, left, found = set(base), set(base) - removed, []
+    for n, change in rows:
+        if change == "remove":
+            found.append("removed" if n in here else "not there")
+            here.discard(n)
+        elif change == "update" and "update" in checks:
+            found.append("not there" if n in removed and n not in added else "updated")
+        else:
+            found.append({"add": "already there", "update": "updated"}[change] if n in left else "added")
+            left.add(n)
+    return found
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=ROWS, base=st.sets(st.integers(0, 5)), checks=SOME_CHECKS)
+def test_every_row_says_what_the_rules_say(here, rows, base, checks):
+    Path("d.csv").write_text("imei,change_type\n" + "".join(f"{phone(n)},{change}\n" for n, change in rows))
+    try:
+        result, _ = apply(
+            ImeiSet([phone(n) for n in base]), "d.csv", checks=checks, outcomes="out.csv", min_size=0
+        )
+    except FeedConflict:
+        words = {line.rpartition(",")[2] for line in outcomes()[1:]}
+        assert words - {"not applied"}
+        assert all(word == "not applied" or word.startswith("refused: ") for word in words)
+        return
+    words = [line.rpartition(",")[2] for line in outcomes()[1:]]
+    assert words == expected(rows, base, checks)
+    for n in range(6):  # the last word on a phone that is added or removed is how it is
+        mine = [word for (m, _), word in zip(rows, words, strict=True) if m == n]
+        if any(word in ("added", "already there", "updated") for word in mine):
+            assert phone(n) in result, (n, mine)
+        elif mine:
+            assert phone(n) not in result, (n, mine)
+
+
 # ---- of a store ----------------------------------------------------------------------------------
 
 
@@ -264,3 +314,17 @@ def test_nothing_is_applied_whose_outcomes_cannot_be_written(store):
     with pytest.raises(OSError, match="nowhere"):
         apply(store, "d.csv", list="stolen", by="op-a", outcomes="nowhere/out.csv")
     assert (store.sequence, phone(50) in store["stolen"]) == (0, False)
+
+
+def test_ranges_and_tacs(store):
+    store.apply(Delta("stolen", rule="tac", add=["35693803"], by="op-a"))
+    Path("d.csv").write_text("tac,change_type\n35693804,add\n35693803,add\n35693805,remove\n")
+    apply(store, "d.csv", list="stolen", by="op-a", checks=(), outcomes="out.csv")
+    assert [line.rpartition(",")[2] for line in outcomes()[1:]] == ["added", "already there", "not there"]
+    low, high = "35693803000000", "35693803000009"
+    Path("d.csv").write_text(f"from,to,change_type\n{low},{high},add\n{phone(3)},{phone(3)},remove\n")
+    apply(store, "d.csv", list="stolen", by="op-a", outcomes="out.csv", min_size=0)
+    assert [line.rpartition(",")[2] for line in outcomes()[1:]] == ["added", "removed"]
+    Path("d.csv").write_text(f"from,to,change_type\n{low},{low[:-2]}20,remove\n{low},{low},add\n")
+    apply(store, "d.csv", list="stolen", by="op-a", checks=(), outcomes="out.csv", min_size=0)
+    assert [line.rpartition(",")[2] for line in outcomes()[1:]] == ["removed", "added"]

@@ -118,9 +118,7 @@ def test_bits_take_whole_words(count):
         pytest.param(one(ALL, 7, 5, 6, 0, 0), id="keys that go down"),
         pytest.param(one(ALL, 5, 5, 6, 0, 0), id="a key twice"),
         pytest.param(one({**ALL, "rule": "pair"}, 5, 5, *[10**6 + 1] * 2, 6, 10**6, 0, 0), id="a pair twice"),
-        pytest.param(
-            one({**ALL, "rule": "pair"}, 5, 5, 10**6 + 1, 10**6, 6, 10**6, 0, 0), id="IMSIs down"
-        ),
+        pytest.param(one({**ALL, "rule": "pair"}, 5, 5, 10**6 + 1, 10**6, 6, 10**6, 0, 0), id="IMSIs down"),
         pytest.param(one(feed="op-a"), id="a feed without a number"),
         pytest.param(one(number=1), id="a number without a feed"),
         pytest.param(one(feed="", number=1), id="a feed without a name"),
