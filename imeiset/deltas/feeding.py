@@ -235,15 +235,15 @@ class _Run:
         if left:
             raise self._missing(left[0], lists)
 
-    def _contradicted(self, groups: Sequence["_Group"]) -> list[StoreSequence]:
+    def _contradicted(self, groups: Sequence["_Group"]) -> list[StoreSequence | FeedConflict]:
         """What is in the last deltas that the store has, if it is not what was applied."""
         lists = {*self.store}
         had = [one for one in groups if one.number <= self.position and one.follows and one.lists <= lists]
-        found = []
+        found: list[StoreSequence | FeedConflict] = []
         for group in had[-_REMEMBERED:]:
             try:
                 self._apply(group, outcomes=False)
-            except StoreSequence as error:
+            except (StoreSequence, FeedConflict) as error:
                 found.append(error)
             except FeedError:
                 pass  # it cannot be read any more, and need not be

@@ -313,6 +313,17 @@ def test_what_is_looked_at_again_makes_no_list(store):
     assert "lost" not in store
 
 
+def test_another_file_of_a_number_that_is_there(store):
+    delta("delta_1.csv", add=[1])
+    feed(store)
+    delta("late_delta_1.csv", add=[2])
+    with pytest.raises(FeedConflict, match="delta_1.csv and late_delta_1.csv, which differ"):
+        feed(store)
+    Path("in", "late_delta_1.csv").write_text("never mind")  # what cannot be read is not looked at
+    Path("in", "delta_1.csv").unlink()
+    assert [one[0] for one in feed(store)] == ["contained"]
+
+
 # ---- against the rules in plain Python -----------------------------------------------------------
 
 LAST = 7
