@@ -29,7 +29,7 @@ from imeiset.store.payload import Payload, packed, unpacked
 
 
 def record_replace(
-    directory: Path,
+    path: Path,
     generation: int,
     position: Position,
     time: int,
@@ -40,17 +40,16 @@ def record_replace(
     by: str,
     ref: str,
 ) -> None:
-    """Publish the net changes of a register that replaces a state, for the generation that it becomes.
+    """Write the net changes of a register that replaces a state, for the generation that it becomes.
 
-    position: of that state. time: with which the journal of the generation begins. change: of which feed.
+    path: to be moved to `history_path`. position: of that state. time: with which the journal of the generation
+    begins. change: of which feed.
     """
     start = Position(position.sequence, position.digest, position.time)
     about = {what: text for what, text in (("by", by), ("ref", ref)) if text}
     told = (replace(one, about=one.about | about) for one in net_changes(old, new))
     payloads = (packed(replace(change, changes=tuple(some))) for some in batches(told))
-    _journal.create_of(
-        history_path(directory, generation), generation, start, ((time, one) for one in payloads)
-    )
+    _journal.create_of(path, generation, start, ((time, one) for one in payloads))
 
 
 # ---- read ---------------------------------------------------------------------------

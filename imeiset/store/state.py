@@ -28,7 +28,15 @@ from imeiset.register.pairs import NO_PAIRS, LayeredPairs
 from imeiset.register.untils import NO_DAY
 from imeiset.sets import ImeiSet
 from imeiset.store import journal as _journal
-from imeiset.store.directory import MANIFEST, UNPUBLISHED, base_path, journal_path, manifest_text, serving
+from imeiset.store.directory import (
+    MANIFEST,
+    UNPUBLISHED,
+    base_path,
+    history_path,
+    journal_path,
+    manifest_text,
+    serving,
+)
 from imeiset.store.feeds import Editions
 from imeiset.store.journal import Journal, Position, Record
 from imeiset.store.payload import LIST_RULE, Change, unpacked
@@ -263,16 +271,23 @@ def _followed(state: State, journal: Journal) -> State:
 
 
 @contextmanager
-def saved(base: Contents, editions: Editions, directory: Path, generation: int) -> Iterator[Path]:
-    """The base of a generation, under a name that is nobody's: to be moved to its own by who still may."""
+def unpublished(directory: Path) -> Iterator[Path]:
+    """A name that is nobody's: what is written there is to be moved to its own by who still may."""
     path = directory / f"{UNPUBLISHED}{secrets.token_hex(8)}"
     try:
-        base.save(path, generation=generation, beside=editions.sections())
         yield path
     except BaseException:
         with suppress(OSError):
             path.unlink()
         raise
+
+
+@contextmanager
+def saved(base: Contents, editions: Editions, directory: Path, generation: int) -> Iterator[Path]:
+    """The base of a generation, `unpublished`."""
+    with unpublished(directory) as path:
+        base.save(path, generation=generation, beside=editions.sections())
+        yield path
 
 
 def publish_generation(
@@ -282,10 +297,11 @@ def publish_generation(
     position: Position,
     changes: Iterable[Record],
     expect_ours: Callable[[], object],
+    history: Path | None = None,
 ) -> None:
-    """Base, journal, and last of all the manifest that names them. base: where it is saved; it is moved.
+    """Base, journal, and last of all the manifest that names them.
 
-    expect_ours: raises where this process is not the writer any more.
+    base, history: where they are `unpublished`. expect_ours: raises where this process is not the writer any more.
     """
     expect_ours()
     file = snapshot.open(base, kind=KIND)
@@ -293,6 +309,8 @@ def publish_generation(
     Editions.read(file.sections, file.path)
     start = Position(position.sequence, file.digest, position.time)
     expect_ours()
+    if history is not None:
+        history.replace(history_path(directory, generation))
     base.replace(base_path(directory, generation))
     _journal.create(journal_path(directory, generation), generation, start, changes)
     expect_ours()

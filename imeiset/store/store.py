@@ -23,7 +23,7 @@ from imeiset.store.history import prunable, record_replace
 from imeiset.store.journal import Position
 from imeiset.store.keeping import Keeper
 from imeiset.store.payload import MAX_NUMBER, Payload, feed_name, text_of
-from imeiset.store.state import publish_generation, saved
+from imeiset.store.state import publish_generation, saved, unpublished
 from imeiset.store.status import compact_due
 
 _DAY = 86_400 * 10**9  # ns
@@ -271,10 +271,14 @@ class Store(Keeper):
             counts = {one.name: one.counts() for one in contents.lists}
             if not force and (found := shrunk(self.counts(), counts, 100 - shrink)):
                 raise errors.StoreShrunk(self._directory, found[0], f"{found[1]}: force it if that is right")
-            with saved(contents, editions, self._directory, self.generation + 1) as base:
+            number = self.generation + 1
+            with (
+                saved(contents, editions, self._directory, number) as base,
+                unpublished(self._directory) as told,
+            ):
                 record_replace(
-                    self._directory,
-                    self.generation + 1,
+                    told,
+                    number,
                     state.position,
                     now,
                     state.lists,
@@ -283,7 +287,7 @@ class Store(Keeper):
                     by=by or name,
                     ref=ref or "",
                 )
-                self._move_on(lock, base, replace(state.position, time=now), ())
+                self._move_on(lock, base, replace(state.position, time=now), (), told)
 
     def prune(self, keep: int = 1, *, history: float | None = None) -> int:
         """Remove the files of old generations. Readers of one go on: its files live until they move.

@@ -195,11 +195,18 @@ class Writer(Reader):
     def _written(self) -> None:
         """What a store does by itself after a change."""
 
-    def _move_on(self, lock: Lock, base: Path, position: Position, changes: Iterable[Record]) -> None:
-        """Publish the next generation and serve it."""
+    def _move_on(
+        self,
+        lock: Lock,
+        base: Path,
+        position: Position,
+        changes: Iterable[Record],
+        history: Path | None = None,
+    ) -> None:
+        """Publish the next generation and serve it. base, history: where they are `unpublished`."""
         number, check = self.generation + 1, lambda: self._expect_ours(lock)
         try:
-            publish_generation(self._directory, number, base, position, changes, check)
+            publish_generation(self._directory, number, base, position, changes, check, history)
             self.refresh()
         except BaseException:  # the manifest may name the next generation: no change may go to this one
             self._let_go()

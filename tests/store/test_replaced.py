@@ -4,6 +4,7 @@ A change is acknowledged only where who opens the store next finds it, and no re
 """
 
 import copy
+import datetime
 import json
 import math
 import pickle
@@ -27,6 +28,7 @@ from imeiset.errors import (
 from imeiset.register.layout import Contents
 from imeiset.store import directory as _directory
 from imeiset.store import journal as _journal
+from imeiset.store.state import State
 
 BLACK, WHITE = EquipmentStatus.BLACKLISTED, EquipmentStatus.WHITELISTED
 
@@ -34,6 +36,12 @@ BLACK, WHITE = EquipmentStatus.BLACKLISTED, EquipmentStatus.WHITELISTED
 def register(*keys):
     made = Register()
     made.add("stolen", list(keys) or [5], status=BLACK)
+    return made
+
+
+def full():
+    made = Register()
+    made.add("of a feed", [9], status=BLACK)
     return made
 
 
@@ -46,7 +54,7 @@ def path(tmp_path):
 @pytest.fixture
 def writer(path):
     with Store.open(path) as store:
-        store.apply(Delta("stolen", add=[1]))
+        store.apply(Delta("stolen", add=[1], until="2020-01-01"))
         yield store
 
 
@@ -90,6 +98,12 @@ def lock_removed_and_compacted(path):
         other.apply(Delta("stolen", add=[2]))
         other.compact()
         other.prune(1)
+
+
+def lock_removed_and_replaced(path):
+    (path / "lock").unlink()
+    with another(path) as other:
+        other.replace(register(1, 2, 5))
 
 
 def lock_removed(path):
@@ -161,6 +175,11 @@ DOORS = {
     "replace": lambda store: store.replace(register(9), force=True),
     "compact": lambda store: store.compact(),
     "background": lambda store: store.compact_in_background().result(60),
+    "feed": lambda store: store.apply(Delta("stolen", add=[9]), feed="op-a"),
+    "full list": lambda store: store.replace(full(), feed="op-a", through=3),
+    "add a list": lambda store: store.add_list("new", status=BLACK),
+    "drop a list": lambda store: store.drop_list("stolen", force=True),
+    "expire": lambda store: store.expire(datetime.datetime.now(datetime.UTC).date(), force=True),
     "prune": lambda store: store.prune(1),
 }
 
@@ -231,8 +250,10 @@ def test_files_replaced_while_a_change_is_written_leave_doubt(path, writer, chan
         writer.apply(Delta("stolen", add=[9]))
 
 
-@pytest.mark.parametrize("change", [lock_removed_and_compacted, directory_recreated])
-@pytest.mark.parametrize("how", ["compact", "background", "replace", "closed"])
+@pytest.mark.parametrize(
+    "change", [lock_removed_and_compacted, lock_removed_and_replaced, directory_recreated]
+)
+@pytest.mark.parametrize("how", ["compact", "background", "replace", "full list", "closed"])
 def test_a_generation_is_published_by_its_writer_alone(path, writer, change, how):
     """The files are replaced while the next base is being written: the other base of that name stays."""
     save, bases = Contents.save, {}
@@ -241,7 +262,7 @@ def test_a_generation_is_published_by_its_writer_alone(path, writer, change, how
         patch.stop()  # the other writer's
         save(*arguments, **names)
         change(path)
-        bases.update({file.name: file.read_bytes() for file in path.glob("base-*")})
+        bases.update({file.name: file.read_bytes() for file in path.glob("[bh]*-*")})
 
     held = writer._hold()
     if how == "closed":
@@ -252,22 +273,22 @@ def test_a_generation_is_published_by_its_writer_alone(path, writer, change, how
     patch.start()
     with pytest.raises(StoreReplaced):
         writer._compact(held) if how == "closed" else DOORS[how](writer)
-    assert {file.name: file.read_bytes() for file in path.glob("base-*")} == bases
-    assert listed(path) == ({1, 2, 5} if change is lock_removed_and_compacted else {2, 5})
+    assert {file.name: file.read_bytes() for file in path.glob("[bh]*-*")} == bases, "histories too"
+    assert listed(path) == ({2, 5} if change is directory_recreated else {1, 2, 5})
     assert not list(path.glob(".imeiset-*"))
 
 
 def test_a_compaction_and_a_history_that_was_restored_meanwhile(path, writer):
     """A watcher has moved on to it: the base that is being written is of the other one."""
-    flattened = Store._flattened
+    flattened = State.flattened
 
-    def slow(store, state):
-        found = flattened(store, state)
+    def slow(state):
+        found = flattened(state)
         journal_restored_in_place(path)
-        assert store.refresh()
+        assert writer.refresh()
         return found
 
-    with mock.patch.object(Store, "_flattened", slow), pytest.raises(StoreReplaced):
+    with mock.patch.object(State, "flattened", slow), pytest.raises(StoreReplaced):
         writer.compact()
     assert listed(path) == {2, 5}
 
