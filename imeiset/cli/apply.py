@@ -78,9 +78,9 @@ def command(
     of the feed, each of which has its own. A list with an owner is changed by its owner only: --by, or the
     feed.
 
-    Instead of a DELTA, --add and --remove change single phones of a list. A number of 15 digits must have the
-    right check digit there, because people mistype: --check-digit ignore takes any. Lists are made by
-    --create-list and dropped by --drop-list.
+    Instead of a DELTA, --add and --remove change single phones of a list. These must have 15 digits with the
+    right check digit, because people mistype: --check-digit ignore takes any of 14 or 15 digits. Lists are
+    made by --create-list and dropped by --drop-list.
 
     --outcomes writes the rows of the DELTA as they were with one more column: added, already there, removed
     (and which lists have the phone all the same), not there, updated, or rejected and why. If the DELTA is

@@ -46,7 +46,8 @@ def command(
     What the store has is not applied again. A delta is applied if it follows what the store has. If one is
     missing, the next newer full list replaces the lists of the feed; without one, the command stops and says
     what is missing. Each line says what became of a file: applied, replaced, contained, waiting or left out.
-    A file with another content than was applied under its number is an error.
+    A file with another content than was applied under its number is an error, and so is one with a number in
+    its name that is not understood.
 
     The lists of the feed are those that it owns in the store, or that the description has. If there are
     several, each file has the name of its list in its own.

@@ -23,6 +23,7 @@ from .report import ApplyReport
 from .stored import Numbering, Part, apply_parts, read_changes, rule_for
 
 _REMEMBERED = 64  # changes of a feed that a store can tell from others of their number
+_NAMED_MOST = 4  # files that a message names
 _LONGEST_REF = 200  # characters
 
 
@@ -121,7 +122,8 @@ def feed(
     FeedMissing
         Changes are missing, and no newer full list is there. What came before is done.
     FeedConflict
-        Two files have one number, or a file has another content than was applied under its number.
+        Two files have one number, a file has another content than was applied under its number, or a file
+        with a number in its name is not understood. What is understood is done.
     FeedError, StoreError
         As `apply`, `load_register` and `Store.replace` do. What came before is done.
 
@@ -163,6 +165,10 @@ def feed(
     if number is None:
         run.expect_scale(known)
     run.follow(known, tell)
+    if doubtful := [file for file in files if file.is_doubtful]:
+        got = "; ".join(f"{file.name}: {file.why}" for file in doubtful[:_NAMED_MOST])
+        more = f"; and {len(doubtful) - _NAMED_MOST} more" if len(doubtful) > _NAMED_MOST else ""
+        raise FeedConflict(str(folder), "files whose names say what they are", got + more)
     return steps
 
 

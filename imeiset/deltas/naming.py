@@ -36,6 +36,7 @@ _AFTER_A_WORD = re.compile(
     r"(?![0-9A-Za-z])",
     re.IGNORECASE,
 )
+NOT_A_LIST = "not a list, by its name"
 _FULL = {"full", "complete", "snapshot", "total"}
 _DELTA = {"inc", "added", "additions"}
 _EITHER = {"blocked"}  # a full list of what is blocked, or what was blocked since
@@ -62,6 +63,11 @@ class Named:
         return self.after is not None
 
     @property
+    def is_doubtful(self) -> bool:
+        """Whether it may be a list that is not understood: it has a number, of whatever kind, in its name."""
+        return bool(self.why) and self.why != NOT_A_LIST and re.search("[0-9]", self.name) is not None
+
+    @property
     def name(self) -> str:
         """Without the directory."""
         return self.path.name
@@ -80,7 +86,7 @@ def files_of(
     found = []
     for path in paths:
         if _NOT_LISTS.search(path.name):
-            found.append(Named(path, why="not a list, by its name"))
+            found.append(Named(path, why=NOT_A_LIST))
             continue
         kind = _kind(path.name, deltas, full)
         one = kind if kind in ("delta", "full") else None

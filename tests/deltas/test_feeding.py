@@ -242,15 +242,23 @@ def test_a_new_list_that_begins_with_changes(store):
     assert [(one.name, one.owner) for one in store.lists][-1] == ("lost", "op-a")
 
 
-def test_what_is_not_understood_is_named(store):
+def test_what_is_not_understood_is_named_and_an_error_if_it_may_be_a_list(store):
     full("full_1.csv", 1)
-    for name in ("blocked_2.csv", "x.csv", "delta_2.csv.part", ".delta_2.csv"):
+    for name in ("x.csv", "delta_2.csv.part", ".delta_2.csv"):
         Path("in", name).write_text("")
     steps = imeiset.feed("in", store, feed="op-a")
     assert {step.files[0]: step.action for step in steps} == {
-        "blocked_2.csv": "left out", "x.csv": "left out", "delta_2.csv.part": "left out",
+        "x.csv": "left out",
+        "delta_2.csv.part": "left out",
         "full_1.csv": "replaced",
-    }  # fmt: skip
+    }
+    delta("delta_2.csv", add=[2])
+    for n in range(3, 9):
+        delta(f"blocked_{n}.csv", add=[n])
+    with pytest.raises(FeedConflict, match=r"blocked_3.csv: by its name it may be .* --deltas.*and 2 more"):
+        feed(store)
+    assert on(store) == [1, 2]
+    assert [one[0] for one in feed(store, deltas="blocked_*")][-6:] == ["applied"] * 6
 
 
 def test_a_feed_that_owns_nothing(store):
@@ -317,7 +325,7 @@ def test_another_file_of_a_number_that_is_there(store):
     delta("delta_1.csv", add=[1])
     feed(store)
     delta("late_delta_1.csv", add=[2])
-    with pytest.raises(FeedConflict, match="delta_1.csv and late_delta_1.csv, which differ"):
+    with pytest.raises(FeedConflict, match=r"delta_1.csv and late_delta_1.csv, which differ"):
         feed(store)
     Path("in", "late_delta_1.csv").write_text("never mind")  # what cannot be read is not looked at
     Path("in", "delta_1.csv").unlink()
