@@ -42,8 +42,8 @@ def record_replace(
 ) -> None:
     """Write the net changes of a register that replaces a state, for the generation that it becomes.
 
-    path: to be moved to `history_path`. position: of that state. time: with which the journal of the generation
-    begins. change: of which feed.
+    path: to be moved to `history_path`. position: of that state. time: with which the journal of the
+    generation begins. change: of which feed.
     """
     start = Position(position.sequence, position.digest, position.time)
     about = {what: text for what, text in (("by", by), ("ref", ref)) if text}

@@ -301,7 +301,8 @@ def publish_generation(
 ) -> None:
     """Base, journal, and last of all the manifest that names them.
 
-    base, history: where they are `unpublished`. expect_ours: raises where this process is not the writer any more.
+    base, history: where they are `unpublished`. expect_ours: raises where this process is not the writer any
+    more.
     """
     expect_ours()
     file = snapshot.open(base, kind=KIND)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from imeiset import Delta, EquipmentStatus, Register, Store
 from imeiset.errors import StoreDamaged
 from imeiset.store import journal as _journal
+from imeiset.store.changes import change_of
 from imeiset.store.directory import journal_path
 from imeiset.store.journal import Journal
 from imeiset.store.payload import Payload, content_digest, packed, unpacked
@@ -267,3 +269,58 @@ def test_what_was_there_is_what_a_model_has(tmp_path_factory, records):
                 store.refresh()
     found = [change.held for read in payloads(directory) for change in read.changes]
     assert [[side.tolist() for side in held] for held in found] == expected
+
+
+def first_version(changes):
+    """A payload as writers of the first version made it."""
+    arrays = [array for change in changes for array in (*change.add, *change.remove)]
+    data = payload([change.about for change in changes])
+    return data + b"".join(array.astype("<u8").tobytes() for array in arrays)
+
+
+EXACT = st.builds(
+    lambda add, remove, reason: Delta("stolen", add=sorted(add), remove=sorted(remove), reason=reason),
+    KEYS,
+    KEYS,
+    st.sampled_from([None, "lost", "lost|fraud"]),
+)
+TIES = st.builds(
+    lambda add, remove: Delta(
+        "testers", add=([key for key, _ in add], [imsi for _, imsi in add]), remove=([remove], ["00101"])
+    ),
+    st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["00101", "26201"])), max_size=3),
+    st.integers(0, 2),
+)
+RANGES = st.builds(
+    lambda low, size: Delta("stolen", rule="range", add=([low], [low + size])),
+    st.integers(0, 9),
+    st.integers(0, 5),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(EXACT | TIES | RANGES, max_size=3), max_size=5))
+def test_a_journal_of_the_first_version_says_what_it_said(tmp_path_factory, records):
+    """Read, taken over by a writer, compacted: the lists are those of a store that has the same changes."""
+    home = tmp_path_factory.mktemp("first")
+    register = Register()
+    register.add("stolen", [1, 2], status=B)
+    register.exempt("testers", [1], ["00101"])
+    with mock.patch.object(_journal, "VERSION", 1):
+        Store.create(home / "old", register).close()
+    append(
+        home / "old", *(first_version([change_of(each, register.lists) for each in some]) for some in records)
+    )
+    with Store.create(home / "new", register) as new, Store.open(home / "old") as old:
+        for some in records:
+            new.apply(*some)
+        reader, expected = Store.open(home / "old"), [one.digest() for one in new.lists]
+        assert [one.digest() for one in old.lists] == expected
+        for number, some in enumerate(records, 1):
+            assert old.apply(*some, sequence=number) == number, "known to be the same"
+        old.apply(feed="op")
+        assert reader.refresh()
+        old.compact()
+        for one in (reader, old, Store.verify(home / "old")):
+            assert [each.digest() for each in one.lists] == expected
+            assert (one.sequence, one.feeds) == (len(records) + 1, {"op": 1})
