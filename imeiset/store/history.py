@@ -91,9 +91,13 @@ def records(directory: Path, serving: int) -> Iterator[tuple[Path, Record, int]]
     """All records that are kept, in order, with their files and the number of the store's change: of a
     register that replaced another, of the last before it.
 
-    Raises StoreDamaged where files between others are missing, or are another store's.
+    Raises StoreDamaged where files between others are missing, or are another store's; StoreMissing where the
+    generation that serves was pruned.
     """
     kept = kept_generations(directory, serving)
+    if serving not in kept:
+        got = "none: it was pruned since this state was read, refresh()"
+        raise StoreMissing(directory, f"the journal of generation {serving}", got)
     last: Position | None = None
     for generation in kept:
         with Journal(journal_path(directory, generation)) as journal:

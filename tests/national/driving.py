@@ -153,6 +153,9 @@ def agree_on_state(store, model):
     assert {name: (int(one.status), one.kind, one.owner) for name, one in status.lists.items()} == {
         name: (one.status, one.kind, one.owner) for name, one in model.lists.items()
     }
+    assert {name: one.changed and stamp(one.changed) for name, one in status.lists.items()} == {
+        name: model.named.get(name) for name in model.lists
+    }
     counts = {name: {r: n for r, n in one.counts().items() if n} for name, one in model.lists.items()}
     for name, one in model.lists.items():
         if one.rows.get("tac"):
@@ -160,6 +163,20 @@ def agree_on_state(store, model):
     found = {name: {rule: n for rule, n in one.items() if n} for name, one in status.counts.items()}
     assert found == counts
     assert list(store) == list(model.lists)
+
+
+def agree_on_digests(store, model):
+    """Of all that the lists hold, however they came to hold it."""
+    made = register(model.lists.values(), model.response_type)
+    assert {one.name: one.digest() for one in store.lists} == {one.name: one.digest() for one in made.lists}
+
+
+def forget(store, model, since):
+    """What the store has pruned: nothing that happened since then, and nothing out of the middle."""
+    left = sum(one.rule in HISTORIC for one in store.history())
+    gone = len(model.events) - left
+    assert all(event.time < since for event in model.events[:gone])
+    model.forget(gone)
 
 
 def event(one):

@@ -137,7 +137,12 @@ class Model:
         self.response_type = response_type
         self.feeds, self.sequence, self.time, self.began = {}, 0, time, time
         self.named = {}
-        self.begun = {one.name: one.copied() for one in lists}  # what was there when history began
+        self.begun = {  # what was there when history began
+            (one.name, rule, member): row
+            for one in lists
+            for rule in HISTORIC
+            for member, row in one.rows.get(rule, {}).items()
+        }
         self.events = []
 
     def twin(self):
@@ -145,7 +150,7 @@ class Model:
         other = copy.copy(self)
         other.lists = {name: one.copied() for name, one in self.lists.items()}
         other.feeds = copy.deepcopy(self.feeds)
-        other.named = dict(self.named)
+        other.named, other.begun = dict(self.named), dict(self.begun)
         other.events = list(self.events)
         return other
 
@@ -179,7 +184,7 @@ class Model:
         tried = [replace(one, by=(feed or "") if one.by is None else one.by) for one in changes]
         for one in tried:
             self.allow(one)
-        self.sequence += 1
+        self.sequence, self.time = self.sequence + 1, time
         if feed is not None:
             self.feeds.setdefault(feed, Feed()).took(number, content, time)
         for one in tried:
@@ -204,7 +209,7 @@ class Model:
 
     def change(self, one, number, feed, time):
         rows, self.lists[one.list].index = self.lists[one.list].rows[one.rule], None
-        self.named[one.list] = self.time = time
+        self.named[one.list] = time
         before = {member: member in rows for member in (*one.add, *one.remove)}
         for member in one.remove:
             gone = rows.pop(member, None)
@@ -418,15 +423,22 @@ class Model:
 
         What was there when history began has an event "held" before all others.
         """
-        found = {}
-        for name, one in self.begun.items():
-            for rule in HISTORIC:
-                for member, row in one.rows.get(rule, {}).items():
-                    held = Event(self.began, 0, None, "", name, "", "", "held", rule, member, row)
-                    found[name, rule, member] = [held]
+        found = {
+            about: [Event(self.began, 0, None, "", about[0], "", "", "held", *about[1:], row)]
+            for about, row in self.begun.items()
+        }
         for event in self.events:
             found.setdefault((event.list, event.rule, event.member), []).append(event)
         return found
+
+    def forget(self, count):
+        """The first of all events: history begins after them, with what was there then."""
+        for event in self.events[:count]:
+            about = event.list, event.rule, event.member
+            self.begun.pop(about, None)
+            if event.action != "removed":
+                self.begun[about] = event.row
+        self.events = self.events[count:]
 
 
 def last(rows):

@@ -6,7 +6,7 @@ from unittest import mock
 import pytest
 
 from imeiset import Delta, EquipmentStatus, Register, Store
-from imeiset.errors import StoreDamaged, StoreError
+from imeiset.errors import StoreDamaged, StoreError, StoreMissing
 
 from .month import HOUR, START
 
@@ -164,6 +164,17 @@ def test_what_is_no_file_is_an_error(directory):
         path.rmdir()
         path.write_bytes(data)
     serves(directory)
+
+
+def test_a_reader_of_a_pruned_generation_says_so(directory):
+    with Store.open(directory) as writer, Store.open(directory) as reader:
+        writer.compact()
+        writer.prune(1)
+        for key in (None, KEYS[4]):
+            with pytest.raises(StoreMissing, match=r"pruned since this state was read, refresh\(\)"):
+                list(reader.history(key))
+        reader.refresh()
+        assert [event.action for event in reader.history(KEYS[5])] == ["held"]
 
 
 def test_what_a_writer_left_that_died_is_not_history(directory):

@@ -138,6 +138,9 @@ def look_on(directory, ended, fault):
             assert all(numbers[feed] >= last[feed] for feed in FEEDS), (numbers, last)
             last = numbers
             assert holds(store) == last
+            for feed, number in numbers.items():
+                told = [event.action for event in store.history(first(feed) + number)]
+                assert number == 0 or told in (["added"], ["added", "removed"]), (feed, number, told)
             time.sleep(0.002)
         assert min(last.values()) > 0
     except BaseException:

@@ -265,6 +265,11 @@ class Living(RuleBasedStateMachine):
     def prune(self, keep):
         self.store.prune(keep, history=10_000)
 
+    @rule(keep=st.integers(1, 2), days=st.sampled_from((None, 0, 1, 10)))
+    def prune_history(self, keep, days):
+        self.store.prune(keep, history=days)
+        driving.forget(self.store, self.model, self.now + 1 if days is None else self.now - days * 24 * HOUR)
+
     @rule()
     def reopen(self):
         self.store.close()
@@ -349,6 +354,7 @@ class Living(RuleBasedStateMachine):
     def agrees(store, model):
         driving.agree_on_state(store, model)
         driving.agree(store, model, QUESTIONS)
+        driving.agree_on_digests(store, model)
         driving.agree_on_history(store, model, PHONES)
 
     @invariant()
@@ -369,4 +375,9 @@ class Living(RuleBasedStateMachine):
 
 
 TestLiving = Living.TestCase
-TestLiving.settings = settings(stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
+TestLiving.settings = settings(
+    max_examples=settings.default.max_examples // 3,  # a step takes 50 ms
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
