@@ -233,6 +233,8 @@ def coded(
         return None
     expect_several(what, values)
     expect_ordered(what, values)
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{what}: expected a list, one for each IMEI, got one {type(values).__name__}")
     texts = {"": 0}
 
     def code(value: object) -> int:

@@ -253,6 +253,13 @@ def test_an_until_is_not_before_its_date():
             add([None, None])
         with pytest.raises(TypeError, match="until: expected a list of them, got one str"):
             add("20240101")
+        for day in (datetime.date(2024, 1, 1), np.datetime64("2024-01-01"), 20240101):
+            with pytest.raises(TypeError, match="until: expected a list, one for each IMEI, got one "):
+                add(day)
+        with pytest.raises(
+            TypeError, match="until: expected a column whose rows are in the order of the others"
+        ):
+            add({datetime.date(2024, 1, 1)})
 
 
 COLUMN = st.dictionaries(st.integers(0, 9), st.sampled_from(["", "2024-01-31", "2025-01-31"]), max_size=8)
