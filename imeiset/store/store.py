@@ -43,6 +43,8 @@ class Store(Keeper):
         See `Register`, and `Status`.
     generation, sequence : int
         Of the base and of the last change that serve.
+    feeds : dict of str to int
+        The number of the last change of each feed.
 
     Notes
     -----
