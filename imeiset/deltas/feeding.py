@@ -213,11 +213,11 @@ class _Run:
     def follow(self, files: Sequence[Named], tell: Tell) -> None:
         """Go from the number that the store has as far as the files lead. They are in order."""
         left, lists = _groups(files), {file.list for file in files}
-        wrong = self._contradicted(left)
         whole = [group for group in left if not group.is_delta and group.lists >= lists]
         if self.force and whole:
             left.remove(whole[-1])
             tell(self._replaced(whole[-1]))
+        wrong = self._contradicted(left)  # of what the store has now: force may have gone back
         while True:
             last = self.position
             for group in (one for one in left if one.number <= last):

@@ -19,7 +19,8 @@ from ..register.pairs import NO_PAIRS, Pairs
 from ..register.untils import NO_DAY
 from ..sets import ImeiSet
 from ..store import Delta, Store
-from ..store.changes import named
+from ..store.changes import change_of, named
+from ..store.state import list_after
 from . import outcomes as results
 from .changes import ADD, UPDATE, Changes
 from .members import PairSet, has, size_of, whole
@@ -106,17 +107,19 @@ def apply_parts(
             if fresh:
                 for part in parts:
                     _check_list(lists[part.name], part.changes, checks, min_size, digest, report)
+            deltas = [delta for part in parts for delta in _deltas(part, checks, numbering.by)]
+            told = fresh and any(part.outcomes is not None for part in parts)
+            then = _lists_after(store, deltas) if told and len(parts) > 1 else store.lists
             with ExitStack() as files:
                 for part, there in zip(parts, held, strict=True):
                     if part.outcomes is not None:
                         found = results.unapplied(part.changes, results.REPEATED)
                         if fresh:
                             one = lists[part.name]
-                            others = results.others_of(store.lists, one, part.changes.rule)
+                            others = results.others_of(then, one, part.changes.rule)
                             found = results.outcomes_of(part.changes, there, checks, others)
                         output = files.enter_context(publish(part.outcomes))
                         results.write(output, part.changes, part.options, found)
-                deltas = [delta for part in parts for delta in _deltas(part, checks, numbering.by)]
                 report.sequence = store.apply(
                     *deltas,
                     sequence=numbering.sequence,
@@ -131,6 +134,15 @@ def apply_parts(
         last = parts[-1]
         ended(report, named(store.lists, last.name), last.changes.rule)
     report.sources += [part.changes.table.report for part in parts]
+
+
+def _lists_after(store: Store, deltas: Sequence[Delta]) -> list[List]:
+    """The lists of a store as they will be. O(changes)."""
+    lists = {one.name: one for one in store.lists}
+    for delta in deltas:
+        change = change_of(delta, store.lists)
+        lists[delta.list] = list_after(lists[delta.list], change)
+    return [*lists.values()]
 
 
 def write_refused(outcomes: str, changes: Changes, options: Options, held: Any, checks: set[str]) -> None:

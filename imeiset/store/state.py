@@ -196,6 +196,12 @@ def _list_changed(one: List, rule: str, changes: Sequence[Change]) -> List:
     return replace(one, **parts)
 
 
+def list_after(one: List, change: Change) -> List:
+    """A list after one change of what it holds."""
+    rule = change.about["rule"]
+    return _list_changed(one, rule, [change]) if RULES[rule].columns else _texts_changed(one, rule, change)
+
+
 def _texts_changed(one: List, rule: str, change: Change) -> List:
     """A list after a change of IMSI prefixes or irregular identities."""
     add, remove = change.about["add"], change.about["remove"]

@@ -381,3 +381,37 @@ def test_whatever_comes_late_or_not_at_all(tmp_path, monkeypatch, states, arriva
                 assert not waiting
             assert store.feeds.get("op-a", 0) == position
             assert {*on(store)} == states[position]
+
+
+def test_what_force_goes_back_behind_is_not_compared(store):
+    """An operator that begins anew has other changes under the numbers that were used."""
+    full("full_1.csv", 1, 2)
+    delta("delta_2.csv", add=[3])
+    delta("delta_3.csv", add=[4])
+    feed(store)
+    delta("delta_2.csv", add=[5])
+    with pytest.raises(StoreSequence, match="another change under number 2"):
+        feed(store)
+    assert [one[0] for one in feed(store, force=True)] == ["replaced", "applied", "applied"]
+    assert on(store) == [1, 2, 4, 5]
+    assert [one[0] for one in feed(store)] == ["contained"] * 3
+
+
+def test_outcomes_know_of_all_files_of_a_change(store):
+    """What several files of one number take off several lists is on none of them."""
+    store.add_list("lost", status=BLACK, owner="op-a")
+    for name in ("stolen", "lost"):
+        store.apply(imeiset.Delta(name, add=[phone(11), phone(12)], by="op-a"))
+    delta("stolen_delta_1.csv", remove=[11, 12, 13], add=[14])
+    delta("lost_delta_1.csv", remove=[11], add=[13])
+    Path("out").mkdir()
+    feed(store, outcomes="out", checks=(), min_size=0)
+    rows = {
+        name: dict(
+            row.split(",")[::2]
+            for row in Path("out", f"{name}_delta_1.csv.outcomes.csv").read_text().splitlines()
+        )
+        for name in ("stolen", "lost")
+    }
+    assert rows["lost"][phone(11)] == rows["stolen"][phone(11)] == "removed"
+    assert rows["stolen"][phone(12)] == "removed; still on lost"
