@@ -6,7 +6,7 @@ and in the kernels: no offset, view or index leads outside them.
 
 import ctypes
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -105,7 +105,35 @@ def to_arrow(values: Any, /, *, valid: NDArray[np.bool_] | None = None) -> Any:
     return na.Array(na.c_array_from_buffers(of_type, len(values), [mask, *buffers], null_count=nulls))
 
 
-def dictionary(words: Sequence[str], codes: NDArray[np.int32]) -> Any:
+Texts = tuple[NDArray[np.int32], NDArray[np.uint8]]
+"""Where texts end, after a 0; and all of them in UTF-8."""
+
+
+def text_buffers(texts: Iterable[str]) -> Texts:
+    """Texts as Arrow has them."""
+    encoded = [text.encode() for text in texts]
+    ends = np.zeros(len(encoded) + 1, np.int32)
+    np.cumsum([len(text) for text in encoded], out=ends[1:])
+    return ends, np.frombuffer(b"".join(encoded), np.uint8)
+
+
+def texts(ends: NDArray[np.int32], data: NDArray[np.uint8], *, nulls: bool = True) -> Any:
+    """A column of utf8; nulls: empty texts are null."""
+    na, valid = _nanoarrow(), np.diff(ends) > 0
+    none = len(valid) - int(np.count_nonzero(valid)) if nulls else 0
+    buffers = [_packed(valid) if none else None, ends, data]
+    return na.c_array_from_buffers(na.string(), len(valid), buffers, null_count=none)
+
+
+def record_batch(columns: dict[str, Any], rows: int) -> Any:
+    """Columns of so many rows together, which a record batch is."""
+    na = _nanoarrow()
+    schema = na.struct({name: column.schema for name, column in columns.items()})
+    children = [na.c_array(column) for column in columns.values()]
+    return na.Array(na.c_array_from_buffers(schema, rows, [None], null_count=0, children=children))
+
+
+def dictionary(words: Texts, codes: NDArray[np.int32]) -> Any:
     """Texts by their numbers, -1 for null, as a nanoarrow.Array of dictionary<int32, utf8>.
 
     nanoarrow makes such arrays with an empty dictionary; another is moved into its place, as the C data
@@ -123,7 +151,8 @@ def dictionary(words: Sequence[str], codes: NDArray[np.int32]) -> Any:
     builder.set_buffer(1, na.c_buffer(np.ascontiguousarray(codes, np.int32)))
     builder.set_length(len(codes))
     builder.set_null_count(nulls)
-    array, values = builder.finish(), na.c_array(list(words), na.string())
+    array = builder.finish()
+    values = texts(*words, nulls=False)
     empty, full = (_ArrowArray.from_address(one._addr()) for one in (array.dictionary, values))
     ctypes.CFUNCTYPE(None, ctypes.c_void_p)(empty.release)(ctypes.addressof(empty))
     ctypes.memmove(ctypes.addressof(empty), ctypes.addressof(full), ctypes.sizeof(_ArrowArray))

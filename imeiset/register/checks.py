@@ -1,6 +1,6 @@
 """Checks: of one IMEI, and of columns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any, Literal, cast, overload
 
@@ -13,7 +13,9 @@ from imeiset._native.imsi import BAD_IMSI, NO_IMSI
 from imeiset._threads import in_threads, parts_for
 from imeiset.errors import expect_ordered
 from imeiset.readers import Keys
+from imeiset.register.batches import batches
 from imeiset.register.claims import Claim, answered
+from imeiset.register.entries import ROWS, chosen
 from imeiset.register.imsis import imsi_numbers
 from imeiset.register.lists import List, ListMapping
 from imeiset.register.policy import Policy
@@ -76,6 +78,49 @@ class Checks(ListMapping, Checker):
         """
         rules = self._rules
         return rules.policy.malformed is not None or any(one.irregular for one in rules.lists)
+
+    def entries(self, *, lists: Iterable[str] | None = None, rows: int = ROWS) -> Iterator[Any]:
+        """Everything that the lists hold, as they are now, as Arrow record batches.
+
+        Parameters
+        ----------
+        lists : iterable of str, optional
+            The names of some lists, in this order; None for all.
+        rows : int
+            At most so many in a batch.
+
+        Returns
+        -------
+        iterator of nanoarrow.Array
+            Of the columns list, status, kind, owner, list_reason and rule; imei, of 15 digits, or an
+            irregular identity; high, the last IMEI of a range or of TACs; imsi, or a prefix; reasons, date
+            and until of the IMEI or the pair itself. What does not apply is null. All batches have the same
+            type and the same dictionaries.
+
+        Raises
+        ------
+        KeyError
+            For a name that no list has.
+        ModuleNotFoundError
+            Without nanoarrow.
+
+        Notes
+        -----
+        List by list, rule by rule, and ascending. Memory is some MB. Lists that hold nothing have no rows.
+
+        Examples
+        --------
+        >>> from imeiset import EquipmentStatus, Register
+        >>> register, black = Register(), EquipmentStatus.BLACKLISTED
+        >>> register.add("stolen", ["490154203237518"], status=black, dates=["20240229"])
+        >>> [batch] = register.entries()
+        >>> row = batch.to_pylist()[0]
+        >>> row["list"], row["rule"], row["imei"], row["date"], row["until"]
+        ('stolen', 'exact', '490154203237518', datetime.date(2024, 2, 29), None)
+        """
+        if rows < 1:
+            raise ValueError(f"rows: expected 1 or more, got {rows}")
+        return batches(chosen(self.lists, lists), rows)
 
     def frozen(self) -> "Checks":
         """What it is at this moment, for many calls that are to be answered alike.

@@ -151,10 +151,12 @@ class Words(Sequence[str | None]):
         return texts
 
     def __arrow_c_array__(self, requested_schema: object = None) -> Any:
-        return arrow.dictionary(self.words, self.codes).__arrow_c_array__(requested_schema)
+        return arrow.dictionary(arrow.text_buffers(self.words), self.codes).__arrow_c_array__(
+            requested_schema
+        )
 
     def __arrow_c_schema__(self) -> Any:
-        return arrow.dictionary(self.words, self.codes[:0]).__arrow_c_schema__()
+        return arrow.dictionary(arrow.text_buffers(self.words), self.codes[:0]).__arrow_c_schema__()
 
 
 # ---- one phone ----
