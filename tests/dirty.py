@@ -1,5 +1,7 @@
 """A dirty column, and what a list has to say of it by the oracle."""
 
+import datetime
+
 import oracle
 
 from imeiset import EquipmentStatus, ImeiSet, Policy, Register
@@ -60,3 +62,47 @@ def register():
 def register_words(values=COLUMN):
     """The same as `words`, of the register."""
     return [{"listed": "blacklisted", "not listed": "unknown"}.get(word, word) for word in words(values)]
+
+
+DAY, LAST = datetime.date(2025, 1, 31), datetime.date(2027, 12, 31)
+
+
+def detailed():
+    """A register that says why, since when and until when."""
+    made = Register()
+    reasons, dates = ["theft|fraud", "", ""], [DAY, None, None]
+    untils = [None, LAST, None]
+    made.add(
+        "stolen",
+        LISTED,
+        status=EquipmentStatus.BLACKLISTED,
+        reasons=reasons,
+        dates=dates,
+        until=untils,
+        reason="police",
+    )
+    made.add_tacs("models", [LISTED[1][:8]], status=EquipmentStatus.GREYLISTED)
+    return made
+
+
+SAID = {  # by key: of those that are listed
+    key(LISTED[0]): ("blacklisted", "stolen", "exact", "fraud|theft", DAY, None),
+    key(LISTED[1]): ("blacklisted", "stolen", "exact", "police", None, LAST),
+    key(LISTED[2]): ("blacklisted", "stolen", "exact", "police", None, None),
+}
+
+
+def details(values=COLUMN):
+    """What it says of every value: status, list, rule, reasons, date, until."""
+    rows = []
+    for value, word in zip(values, words(values), strict=True):
+        number = key(value)
+        if number is None:
+            rows.append((word, None, "malformed", None, None, None))
+        elif number in SAID:
+            rows.append(SAID[number])
+        elif number // 10**6 == int(LISTED[1][:8]):
+            rows.append(("greylisted", "models", "tac", None, None, None))
+        else:
+            rows.append(("whitelisted", None, "default", None, None, None))
+    return rows

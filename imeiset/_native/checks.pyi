@@ -13,6 +13,7 @@ from imeiset._native.prefixes import Prefixes
 _Keys = NDArray[np.uint64]
 
 RULES: tuple[str, ...]
+PACKED: int
 
 def mark_runs(words: _Keys, lows: _Keys, highs: _Keys) -> None: ...
 def marks_of_runs(lows: _Keys, highs: _Keys) -> int: ...

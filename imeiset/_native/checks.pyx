@@ -115,8 +115,16 @@ cdef enum rule_of:  # in the order of RULES
     RULE_COUNT
 
 
+PACKED = 48
+"""From which bit on a whole answer has its code, above the key: the status in 2 bits, one more than the number of
+the list in 6, and the rule."""
+
 cdef enum:
     WAITING = 2 * BLOCK
+
+
+cdef inline uint64_t packed(uint64_t key, uint32_t code) noexcept nogil:
+    return key | <uint64_t>(code & 3 | (code >> 8 & 63) << 2 | code >> 16 << 8) << 48
 
 
 cdef struct rows:  # that some rule may say something about, from one block or several
@@ -364,7 +372,8 @@ cdef class CheckTables:
             out[i] = self.prefixes.code(imsis[i])
 
     def answer(self, const uint64_t[::1] keys not None, out not None, imsis=None):
-        """The codes of keys: uint32, uint16 for those without their rules, uint8 for the statuses alone.
+        """The codes of keys: uint64, with the keys (see PACKED); uint16 for those without their rules; or
+        uint8 for the statuses alone.
 
         imsis: their numbers, or None where they are not known. Returns whether all keys are below 10**14;
         the code of another means nothing. The interpreter is free meanwhile, and asked for once: in a busy
@@ -374,7 +383,7 @@ cdef class CheckTables:
         cdef const uint64_t* subscribers = NULL
         cdef uint8_t[::1] statuses
         cdef uint16_t[::1] narrow
-        cdef uint32_t[::1] codes
+        cdef uint64_t[::1] whole
         cdef size_t block, start, here, i, n = keys.shape[0]
         cdef int width = out.dtype.itemsize
         cdef uint64_t wrong = 0
@@ -391,7 +400,7 @@ cdef class CheckTables:
         elif width == 2:
             narrow = out
         else:
-            codes = out
+            whole = out
         work = <rows*>PyMem_RawMalloc(sizeof(rows))
         if work == NULL:
             raise MemoryError
@@ -407,7 +416,7 @@ cdef class CheckTables:
                         narrow[start + i] = self.outcome[0]
                 else:
                     for i in range(here):
-                        codes[start + i] = self.outcome[0]
+                        whole[start + i] = packed(keys[start + i], self.outcome[0])
                 for i in range(here):
                     work.block[i] = keys[start + i]
                     wrong |= work.block[i] | (KEYS - 1 - work.block[i])  # the top bit: beyond the last key
@@ -423,7 +432,7 @@ cdef class CheckTables:
                             narrow[work.row[i]] = <uint16_t>work.code[i]
                     else:
                         for i in range(work.count):
-                            codes[work.row[i]] = work.code[i]
+                            whole[work.row[i]] = packed(work.key[i], work.code[i])
                     work.count = 0
         PyMem_RawFree(work)
         return wrong >> 63 == 0

@@ -79,8 +79,8 @@ def screen(
             yield pa.RecordBatch.from_arrays([*batch.columns, *added], [*batch.schema.names, *titles])
 
     schema = StructType([*frame.schema.fields])
-    for name, title in zip(("status", *DETAILS), titles, strict=False):
-        schema = schema.add(title, DateType() if name in DAYS else StringType())
+    for what, title in zip(("status", *DETAILS), titles, strict=False):
+        schema = schema.add(title, DateType() if what in DAYS else StringType())
     return frame.mapInArrow(screened, schema)
 
 

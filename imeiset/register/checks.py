@@ -25,8 +25,6 @@ _Threads = int | None
 _No = Literal[False]
 _Yes = Literal[True]
 _MALFORMED = 0xFF  # in the place of a status: not decided yet
-_NO_KEYS = np.empty(0, np.uint64)
-_ROW = np.dtype([("key", np.uint64), ("code", np.uint32)])  # of a column, while it is answered
 
 
 class Checks(ListMapping, Checker):
@@ -274,20 +272,18 @@ class Checks(ListMapping, Checker):
         if imsis is not None:
             expect_ordered("imeis", imeis)
         tables, imeis = self._tables(), readers.materialized(imeis)
-        codes: NDArray[Any]
+        dtype: Any = np.uint64 if details else np.uint16 if lists else np.uint8
+        codes, numbers = _codes(tables, imeis, imsis, dtype, threads, digits)
         if details:
-            codes, keys, numbers = _codes(tables, imeis, imsis, np.uint32, threads, digits)
-            return answered(tables.about.lists, tables.about.rule, codes, keys, numbers)
-        codes, *_ = _codes(tables, imeis, imsis, np.uint16 if lists else np.uint8, threads, digits)
+            return answered(tables.about.lists, tables.about.rule, codes, numbers)
         return _shown(codes, lists)
 
 
 def _codes(
     tables: CheckTables, imeis: Any, imsis: Any, dtype: Any, threads: _Threads, digits: int
-) -> tuple[NDArray[Any], Keys, Keys | None]:
-    """The codes of a column, so wide; its keys, where codes have the rules; and the numbers of its IMSIs."""
+) -> tuple[NDArray[Any], Keys | None]:
+    """The codes of a column, as `CheckTables.answer` has them for this type, and the numbers of its IMSIs."""
     rules: Rules = tables.about
-    keys: Keys = _NO_KEYS
     numbers: Keys | None = None
     value: Callable[[int], object] | None = None
     refused = False
@@ -298,20 +294,18 @@ def _codes(
         if threads == 1 and (ready := columns.likely_keys(imeis, digits=digits)) is not None:
             codes: NDArray[Any] = np.empty(len(ready), dtype)
             if tables.answer(ready, codes):
-                return codes, ready, None
-        keyed = dtype is np.uint32
+                return codes, None
+        marked = int(np.iinfo(dtype).max) if dtype is np.uint64 else _MALFORMED
         codes = columns.ask(
             imeis,
-            rules.keyed(tables) if keyed else tables.answer,
-            _ROW if keyed else dtype,
+            tables.answer,
+            dtype,
             threads=threads,
-            malformed=_MALFORMED,
+            malformed=marked,
             digits=digits,
             strict=strict,
         )
-        if keyed:
-            keys, codes = codes["key"], codes["code"]
-        rows = np.flatnonzero(codes == _MALFORMED)
+        rows = np.flatnonzero(codes == marked)
     else:
         keys, status = columns.parse(imeis, digits=digits)
         asked, value = imsi_numbers(imsis, len(keys))
@@ -333,12 +327,12 @@ def _codes(
         refused = bool(np.isin(status[rows], columns.AMBIGUOUS).any())
     if rows.size:
         imei = readers.values(imeis, digits=digits)
-        wrong = rules.decide_malformed(tables, codes, rows, imei, value, numbers, digits, refused, keys)
+        wrong = rules.decide_malformed(tables, codes, rows, imei, value, numbers, digits, refused)
         if wrong.size and not (imsis is None and strict):
             first = int(wrong[0])
             why = int(columns.parse([imei(first)], digits=digits)[1][0])
             columns.warn_of_malformed(imeis, len(codes), wrong.size, first, why, digits=digits)
-    return codes, keys, numbers
+    return codes, numbers
 
 
 def _shown(codes: NDArray[Any], lists: bool) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import arrow
+from imeiset._native.checks import PACKED
 from imeiset._native.imsi import NO_IMSI
 from imeiset.readers import Keys
 from imeiset.register.details import damaged, fitting
@@ -220,36 +221,33 @@ class _Texts:
 
 
 def answered(
-    lists: Sequence[List],
-    rule: Callable[[int], Rule],
-    codes: NDArray[np.uint32],
-    keys: Keys,
-    imsis: Keys | None,
+    lists: Sequence[List], rule: Callable[[int], Rule], rows: Keys, imsis: Keys | None
 ) -> dict[str, Any]:
-    """The columns of `check_many` with details, see `register.rules.Rules` for the codes.
-
-    rule: the word for what a code says. keys, imsis: of the rows that have such.
-    """
-    hits = np.flatnonzero(codes > 0xFF)
+    """The columns of `check_many` with details. rule: the word for what a code says, see
+    `register.rules.Rules`. rows: whole answers, see `PACKED`; imsis: theirs."""
+    codes = (rows >> PACKED).astype(np.uint16)
+    hits = np.flatnonzero(codes > 3)  # by some rule
     # Blocks, which a system gives in large pages: that is much faster.
     names, rules, reasons = map(_Texts, np.full((3, len(codes)), -1, np.int32))
     date, until = np.full((2, len(codes)), _NONE)
     rules.codes[:] = rules.words.setdefault("default", 0)
-    said = codes[hits] >> 8
+    said, keys = codes[hits] >> 2, rows[hits] & np.uint64((1 << PACKED) - 1)
     for code in np.flatnonzero(np.bincount(said)).tolist():
-        rows, i, word = hits[said == code], (code & 0xFF) - 1, rule(code << 8)
-        rules.put(rows, word)
+        some = np.flatnonzero(said == code)
+        here, i, word = hits[some], (code & 63) - 1, rule((code & 63) << 8 | code >> 6 << 16)
+        rules.put(here, word)
         if i < 0:
             continue
         one = lists[i]
-        names.put(rows, one.name)
-        reasons.put(rows, one.reason)
+        names.put(here, one.name)
+        reasons.put(here, one.reason)
         if word == "exact" and one.exact is not None and one.exact.has_details:
-            _put_details(one.exact, keys[rows], rows, reasons, (date, until))
+            _put_details(one.exact, keys[some], here, reasons, (date, until))
         elif one.pairs is not None:
-            until[rows] = last_days(one, keys[rows], rows if imsis is None else imsis[rows])
+            asked = np.zeros(len(here), np.uint64) if imsis is None else imsis[here]
+            until[here] = last_days(one, keys[some], asked)
     return {
-        "status": (codes & 0xFF).astype(np.uint8),
+        "status": (codes & 3).astype(np.uint8),
         "list": names.column(),
         "rule": rules.column(),
         "reasons": reasons.column(),

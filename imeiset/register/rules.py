@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import columns, irregular
-from imeiset._native.checks import RULES, CheckTables, Level
+from imeiset._native.checks import PACKED, RULES, CheckTables, Level
 from imeiset._native.imsi import BAD_IMSI, NO_IMSI
 from imeiset._native.prefixes import Prefixes
 from imeiset.errors import ImeiError, ImsiError, ParseStatus
@@ -201,16 +201,6 @@ class Rules:
 
     # ---- many ----
 
-    def keyed(self, tables: CheckTables) -> Callable[[Keys, NDArray[Any]], None]:
-        """Answers keys by their codes, and keeps both."""
-
-        def answer(keys: Keys, rows: NDArray[Any]) -> None:
-            codes = np.empty(len(keys), np.uint32)
-            tables.answer(keys, codes)
-            rows["key"], rows["code"] = keys, codes
-
-        return answer
-
     def decide_malformed(
         self,
         tables: CheckTables,
@@ -221,16 +211,15 @@ class Rules:
         numbers: Keys | None,
         digits: int,
         refused: bool,
-        keys: Keys,
     ) -> NDArray[np.intp]:
         """Decide these rows as `check` does; returns those that got what the policy says of malformed input.
 
         numbers: of the IMSIs of all rows, None where none is known.
-        refused: one may be ambiguous (`columns.AMBIGUOUS`), which is an error whatever the policy says. keys:
-        of all rows, to be completed where a text begins with one; none where nobody asks.
+        refused: one may be ambiguous (`columns.AMBIGUOUS`), which is an error whatever the policy says.
         """
+        whole = codes.dtype == np.uint64  # with the rules
         if self.policy.malformed is not None and not self.has_texts and not refused:
-            codes[rows] = np.uint32(self.policy.malformed | _BY_POLICY).astype(codes.dtype)
+            codes[rows] = packed(self.policy.malformed | _BY_POLICY) if whole else self.policy.malformed
             return rows
         numbers = np.full(len(rows), NO_IMSI, np.uint64) if numbers is None else numbers[rows]
         prefixes, regular = np.empty(len(rows), np.uint16), np.zeros(len(rows), bool)
@@ -246,14 +235,17 @@ class Rules:
                 if number == BAD_IMSI and imsi is not None:
                     self.unread(imsi(row), row)
                 found[at], regular[at] = self._malformed(value, status, prefix, row)
-        answers = found.astype(codes.dtype)  # of lists, without the rule; of statuses alone, without the list
+        answers = packed(found) if whole else found.astype(codes.dtype)  # statuses alone: without the list
         again = answers[regular]
         tables.answer(found[regular], again, numbers[regular])
         answers[regular] = again
-        if len(keys):
-            keys[rows[regular]] = found[regular]
         codes[rows] = answers
         return rows[~regular & (found >= _BY_POLICY)]
+
+
+def packed(codes: Any) -> Any:
+    """Codes as the whole answers of rows without a key, see `PACKED`."""
+    return (codes & 3 | (codes >> 8 & 63) << 2 | codes >> 16 << 8) << PACKED
 
 
 @lru_cache(16)

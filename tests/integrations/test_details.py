@@ -1,47 +1,12 @@
 """The whole answer in every library: status, list, rule, reasons and dates, as `check_many` has them."""
 
-import datetime
-
 import dirty
 import pytest
 
-from imeiset import EquipmentStatus, ImeiSet, Register, Screener, Store
+from imeiset import ImeiSet, Screener, Store
 
 pytestmark = pytest.mark.filterwarnings("ignore::imeiset.ImeiWarning")  # most rows are dirty on purpose
-W, B, G, U = EquipmentStatus
 NAMES = ["status", "list", "rule", "reasons", "date", "until"]
-DAY, LAST = datetime.date(2025, 1, 31), datetime.date(2027, 12, 31)
-
-
-def register() -> Register:
-    made = Register()
-    reasons, dates = ["theft|fraud", "", ""], [DAY, None, None]
-    untils = [None, LAST, None]
-    made.add("stolen", dirty.LISTED, status=B, reasons=reasons, dates=dates, until=untils, reason="police")
-    made.add_tacs("models", [dirty.LISTED[1][:8]], status=G)
-    return made
-
-
-SAID = {  # by key: of those that are listed
-    dirty.key(dirty.LISTED[0]): ("blacklisted", "stolen", "exact", "fraud|theft", DAY, None),
-    dirty.key(dirty.LISTED[1]): ("blacklisted", "stolen", "exact", "police", None, LAST),
-    dirty.key(dirty.LISTED[2]): ("blacklisted", "stolen", "exact", "police", None, None),
-}
-
-
-def expected(values=dirty.COLUMN):
-    rows = []
-    for value, word in zip(values, dirty.words(values), strict=True):
-        key = dirty.key(value)
-        if key is None:
-            rows.append((word, None, "malformed", None, None, None))
-        elif key in SAID:
-            rows.append(SAID[key])
-        elif key // 10**6 == int(dirty.LISTED[1][:8]):
-            rows.append(("greylisted", "models", "tac", None, None, None))
-        else:
-            rows.append(("whitelisted", None, "default", None, None, None))
-    return rows
 
 
 def of_a_set(values=dirty.COLUMN):
@@ -55,9 +20,9 @@ def listed(request, tmp_path):
     if request.param == "set":
         return ImeiSet(dirty.LISTED), of_a_set()
     if request.param == "register":
-        return register(), expected()
-    Store.create(tmp_path / "eir", register()).close()
-    return tmp_path / "eir", expected()
+        return dirty.detailed(), dirty.details()
+    Store.create(tmp_path / "eir", dirty.detailed()).close()
+    return tmp_path / "eir", dirty.details()
 
 
 def test_columns(listed):

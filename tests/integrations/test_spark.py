@@ -81,13 +81,13 @@ def test_a_status_of_the_rows_is_not_the_answer(spark, tmp_path):
 
 
 def test_details(spark, calls, tmp_path):
-    from test_details import NAMES, expected, register
-
-    register().save(tmp_path / "register.imei")
+    dirty.detailed().save(tmp_path / "register.imei")
     found = screen(calls, "imei", tmp_path / "register.imei", details=True)
-    assert found.columns == ["n", "imei", *NAMES]
+    assert found.columns == ["n", "imei", "status", "list", "rule", "reasons", "date", "until"]
     assert [kind for _, kind in found.dtypes[2:]] == ["string"] * 4 + ["date"] * 2
-    assert [tuple(row)[2:] for row in sorted(found.collect(), key=lambda row: row.n)] == expected() * COPIES
+    assert [
+        tuple(row)[2:] for row in sorted(found.collect(), key=lambda row: row.n)
+    ] == dirty.details() * COPIES
 
 
 def test_registers(spark, calls, tmp_path):

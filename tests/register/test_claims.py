@@ -9,7 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imeiset import Delta, EquipmentStatus, ImeiError, ImeiSet, ImsiError, Policy, Register, Store, to_arrow
+from imeiset.errors import SnapshotBounds
 from imeiset.register import Claim, Words
+from imeiset.register.details import Column
+from imeiset.register.layered import LayeredSet
+from imeiset.register.lists import List
 
 W, B, G, U = EquipmentStatus
 LISTED, OTHER = "490154203237518", "356938035643809"
@@ -264,6 +268,41 @@ def test_words():
     assert list(Words([], np.array([-1], np.int32))) == [None]
     with pytest.raises(IndexError):
         column[4]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        (Column(("theft",), np.array([1, 9], np.uint8)), None, None),
+        (Column(("theft",), np.array([1], np.uint8)), None, None),
+        (None, Column(("2025-01-31",), np.array([1, 9], np.uint8)), None),
+        (None, Column(("2025-01-31", "in May"), np.array([1, 2], np.uint8)), None),
+        (None, None, Column(("9",), np.array([1, 1], np.uint8))),
+    ],
+)
+def test_details_of_a_damaged_file_are_no_answer(columns):
+    register, keys = Register(), [1, 2]
+    exact = LayeredSet(ImeiSet.from_keys(keys), columns)
+    register.add_list(List("stolen", B, exact=exact))
+    for ask in (lambda: register.explain(2), lambda: register.check_many(keys, details=True)):
+        with pytest.raises(SnapshotBounds):
+            ask()
+
+
+def test_untils_of_many_texts_and_pairs():
+    """More texts than are worth a table; IMEIs of a column more than once, with a lock."""
+    keys = np.arange(70_000, dtype=np.uint64)
+    register = Register()
+    register.add("cases", keys, status=B, reasons=[f"case {key}" for key in keys.tolist()])
+    answers = register.check_many(keys[::-7], details=True)["reasons"]
+    assert list(answers) == [f"case {key}" for key in keys[::-7].tolist()]
+    days = [DAY, None, DAY + datetime.timedelta(9), DAY]
+    locks = Register()
+    locks.lock("leased", [1, 1, 2, 2], [HOME, AWAY, HOME, AWAY], until=days)
+    other = ["001010123456789"] * 5
+    found = locks.check_many([2, 1, 2, 3, 1], other, details=True)["until"].tolist()
+    assert found == [days[2], None, days[2], None, None]
+    assert [claim.until for claim in locks.explain(2)] == [days[2]]
 
 
 def test_lists_or_details():
