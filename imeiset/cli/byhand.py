@@ -169,11 +169,11 @@ def _change(store: "Store", given: dict[str, Any], reading: dict[str, Any]) -> d
             number = store.apply(*deltas)
         except ValueError as error:
             raise click.ClickException(str(error)) from None
-        still = sum(_still(store, text, given["imsi"]) for text in removes)
+        still = sum(_still(store, one, text, given["imsi"]) for text in removes)
     counts = {"added": len(adds), "removed": len(removes), "still_listed": still}
     what = f"{printable(one.name)}: {len(adds):,} added, {len(removes):,} removed"
     if still:
-        what += f"; of the removed {still:,} blocked all the same: imeiset explain says why"
+        what += f"; of the removed {still:,} still listed: imeiset explain says where"
     return {"sequence": number, "list": one.name, **counts, "what": what}
 
 
@@ -217,8 +217,11 @@ def _has(one: "List", text: str, imsi: str | None) -> bool:
     return one.pairs is not None and bool(one.pairs.have(*pair_columns([text], [imsi]))[0])
 
 
-def _still(store: "Store", text: str, imsi: str | None) -> bool:
-    """Whether a phone that was removed from a list is blocked or grey all the same."""
+def _still(store: "Store", one: "List", text: str, imsi: str | None) -> bool:
+    """Whether a phone that was removed from a list is on another, or there by another rule, that makes the
+    same of it: a black or a grey list of what was on either."""
     from imeiset import EquipmentStatus
 
-    return store.check(text, imsi).status in (EquipmentStatus.BLACKLISTED, EquipmentStatus.GREYLISTED)
+    blocking = {EquipmentStatus.BLACKLISTED, EquipmentStatus.GREYLISTED}
+    kept = blocking if one.status in blocking else {one.status}
+    return any(claim.status in kept for claim in store.explain(text, imsi))

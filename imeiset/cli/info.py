@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 @click.command("info")
 @click.argument("snapshot", type=FILE, metavar="SNAPSHOT|STORE|LIST")
 @click.option("--top", type=click.IntRange(0), default=10, show_default=True, help="How many TACs to draw.")
+@click.option("--digests", is_flag=True, help="The SHA-256 of all that each list holds; reads all of them.")
 @reading_options("info")
 @json_option
-def command(snapshot: str, top: int, as_json: bool, **options: Any) -> None:
+def command(snapshot: str, top: int, digests: bool, as_json: bool, **options: Any) -> None:
     """Show what a snapshot, a store or a list holds.
 
     \b
     imeiset info blocked.imei --top 20
-    imeiset info eir --json
+    imeiset info eir --json --digests
     imeiset info stolen.csv --where status=Blocked
 
     Of a set: how many IMEIs, its size, and its biggest TACs. Of a register: its policy, its lists and how
@@ -42,6 +43,8 @@ def command(snapshot: str, top: int, as_json: bool, **options: Any) -> None:
 
     reading = given(options, "info")
     if _is_list(snapshot):
+        if digests:
+            raise click.UsageError("--digests is about a snapshot or a store: build prints that of a list")
         show_list(snapshot, reading, as_json)
         return
     if reading:
@@ -49,9 +52,9 @@ def command(snapshot: str, top: int, as_json: bool, **options: Any) -> None:
         raise click.UsageError(f"--{name} is about a list that is not built yet, got {snapshot!r}")
     listed = opened(snapshot)
     if isinstance(listed, ImeiSet):
-        _show_set(listed, snapshot, top, as_json)
+        _show_set(listed, snapshot, top, digests, as_json)
     else:
-        _show_register(listed, snapshot, as_json)
+        _show_register(listed, snapshot, digests, as_json)
 
 
 def _is_list(path: str) -> bool:
@@ -71,7 +74,7 @@ def _is_list(path: str) -> bool:
     return not (path.endswith(".imei") or (head and MAGIC.startswith(head[:5])))
 
 
-def _show_register(register: "Register | Store", name: str, as_json: bool) -> None:
+def _show_register(register: "Register | Store", name: str, digests: bool, as_json: bool) -> None:
     from imeiset import Store, snapshot
 
     status = register.status() if isinstance(register, Store) else None
@@ -89,6 +92,7 @@ def _show_register(register: "Register | Store", name: str, as_json: bool) -> No
             "owner": one.owner,
             "counts": one.counts(),
             **(freshness(status.lists[one.name]) if status else {}),
+            **({"digest": one.digest().hex()} if digests else {}),
         }
         for one in register.lists
     ]
@@ -127,9 +131,11 @@ def _show_register(register: "Register | Store", name: str, as_json: bool) -> No
         named = since_text(status.lists[one["name"]].changed) if status else ""
         table.add_row(*map(printable, about), "" if named == "-" else named)
     Console(markup=False, emoji=False, highlight=False).print(table)
+    for one in lists if digests else ():
+        click.echo(f"{one['digest']}  {printable(one['name'])}")
 
 
-def _show_set(members: "ImeiSet", snapshot: str, top: int, as_json: bool) -> None:
+def _show_set(members: "ImeiSet", snapshot: str, top: int, digests: bool, as_json: bool) -> None:
     tacs, counts, tac_count = members.biggest_tacs(top)
     bars = [(tac.decode(), count) for tac, count in zip(tacs.tolist(), counts.tolist(), strict=True)]
     size = Path(snapshot).stat().st_size
@@ -142,6 +148,7 @@ def _show_set(members: "ImeiSet", snapshot: str, top: int, as_json: bool) -> Non
             "tacs": tac_count,
             "bytes": size,
             "bits_per_imei": round(bits, 3),
+            **({"digest": members.digest()} if digests else {}),
         }
         click.echo(json.dumps({**facts, "biggest_tacs": dict(bars)}))
         return
@@ -161,3 +168,5 @@ def _show_set(members: "ImeiSet", snapshot: str, top: int, as_json: bool) -> Non
     for tac, count in bars:
         table.add_row(tac, f"{count:,}", Bar(bars[0][1], 0, count, width=50))
     console.print(table)
+    if digests:
+        click.echo(members.digest())

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cli.test_commands import run
 
-from imeiset import EquipmentStatus, Register, Store
+from imeiset import EquipmentStatus, ImeiSet, Register, Store
 
 ONE, TWO, THREE = "490154203237518", "356938035643809", "352099001761481"
 
@@ -100,3 +100,18 @@ def test_info_says_how_far_feeds_are_and_when_lists_were_named(store):
     shown = run("info", store).stdout
     assert "feed op-a: change 1, " in shown
     assert shown.rstrip().endswith("UTC")
+
+
+def test_info_gives_the_digests_of_lists(store):
+    Register().save("empty.imei")
+    ImeiSet([ONE]).save("set.imei")
+    with Store.open(store) as opened:
+        digest = opened.lists[0].digest().hex()
+    assert f"{digest}  stolen\n" in run("info", store, "--digests").stdout
+    assert json.loads(run("info", store, "--digests", "--json").stdout)["lists"][0]["digest"] == digest
+    assert "digest" not in run("info", store, "--json").stdout
+    assert run("info", "empty.imei", "--digests").exit_code == 0
+    digest = ImeiSet([ONE]).digest()
+    assert run("info", "set.imei", "--digests").stdout.endswith(f"{digest}\n")
+    assert json.loads(run("info", "set.imei", "--digests", "--json").stdout)["digest"] == digest
+    assert "snapshot or a store" in run("info", "op-a/delta_1.csv", "--digests", code=2).stderr
