@@ -113,8 +113,11 @@ def _integer(value: object, most: int, least: int = -MAX_NUMBER) -> int:
     return value
 
 
-def moved(directory: Path, editions: Editions, feed: str, through: int | None, time: int) -> Editions:
-    """With full lists of a feed that contain its changes up to a number, and none after it."""
+def moved(
+    directory: Path, editions: Editions, feed: str, through: int | None, time: int, *, anew: bool = False
+) -> Editions:
+    """With full lists of a feed that contain its changes up to a number, and none after it. anew: changes of
+    those numbers that come again need not be those that were applied."""
     if through is None:
         if feed not in editions.feeds:
             return editions
@@ -123,7 +126,7 @@ def moved(directory: Path, editions: Editions, feed: str, through: int | None, t
             f"none, and the feed is at change {editions.number(feed)}: without it later changes could be lost"
         )
         raise StoreSequence(directory, expected, got)
-    before = editions.feeds[feed].digests if feed in editions.feeds else ()
+    before = editions.feeds[feed].digests if feed in editions.feeds and not anew else ()
     digests = tuple((number, digest) for number, digest in before if number <= through)
     return replace(editions, feeds={**editions.feeds, feed: Feed(through, time, digests)})
 

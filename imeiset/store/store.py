@@ -231,7 +231,8 @@ class Store(Keeper):
         shrink
             Percent of what a list holds by some rule that may be gone.
         force
-            Whatever is gone; and without a feed all feeds begin anew, with change 1.
+            Whatever is gone. A feed begins anew: changes up to `through` that come again are not compared
+            with those that were applied. Without a feed all feeds do, with change 1.
 
         Raises
         ------
@@ -268,7 +269,7 @@ class Store(Keeper):
                 state.file.verify()
                 lists = with_lists_of(name, self._directory, state.lists, given.lists)
                 contents = Contents.of(lists, state.base.policy)
-                editions = moved(self._directory, state.editions, name, through, now)
+                editions = moved(self._directory, state.editions, name, through, now, anew=force)
             editions = editions.of_lists([one.name for one in given.lists], contents.lists, now)
             counts = {one.name: one.counts() for one in contents.lists}
             if not force and (found := shrunk(self.counts(), counts, 100 - shrink)):

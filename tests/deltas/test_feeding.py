@@ -332,6 +332,25 @@ def test_another_file_of_a_number_that_is_there(store):
     assert [one[0] for one in feed(store)] == ["contained"]
 
 
+def test_an_operator_that_begins_anew(store):
+    """With numbers that were given to other changes."""
+    for n in (1, 2, 3):
+        delta(f"delta_{n}.csv", add=[n])
+    feed(store)
+    for path in Path("in").iterdir():
+        path.unlink()
+    delta("delta_1.csv", add=[50])
+    full("full_1.csv", 50)
+    delta("delta_2.csv", add=[51])
+    assert feed(store, force=True) == [
+        ("replaced", "full_1.csv"),
+        ("contained", "delta_1.csv"),
+        ("applied", "delta_2.csv"),
+    ]
+    assert [one[0] for one in feed(store)] == ["contained"] * 3
+    assert on(store) == [50, 51]
+
+
 # ---- against the rules in plain Python -----------------------------------------------------------
 
 LAST = 7

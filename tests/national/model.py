@@ -272,7 +272,7 @@ class Model:
             self.lists = {name: new.get(name) or kept[name] for name in order if name in new or name in kept}
             if through is not None:
                 at = self.feeds.setdefault(feed, Feed())
-                at.contents = {n: content for n, content in at.contents.items() if n <= through}
+                at.contents = {n: content for n, content in at.contents.items() if n <= through and not force}
                 at.took(through, None, time)
         self.named = {name: at for name, at in self.named.items() if name in self.lists}
         self.named |= dict.fromkeys(new, time)

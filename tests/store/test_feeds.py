@@ -236,6 +236,13 @@ def test_digests_after_the_full_list_are_forgotten(store):
         store.apply(add("a_stolen", THIRD), feed="op-a", sequence=2)
 
 
+def test_a_feed_that_begins_anew_is_not_compared(store):
+    store.apply(add("a_stolen", OTHER), feed="op-a")
+    store.replace(lists(a_stolen=[PHONE]), feed="op-a", through=1, force=True)
+    assert store.apply(add("a_stolen", 7), feed="op-a", sequence=1) == 1
+    assert store.check(7).status == W
+
+
 def test_a_full_list_may_be_newer_than_all_changes(store):
     store.apply(feed="op-a")
     store.replace(lists(a_stolen=[PHONE, OTHER]), feed="op-a", through=9)
