@@ -52,7 +52,11 @@ def options(command: Command) -> Command:
 
 def is_asked(given: dict[str, Any]) -> bool:
     """Whether something is to be done without a file."""
-    return any(given[name] for name in _ALONE)
+    return bool(_asked(given))
+
+
+def _asked(given: dict[str, Any]) -> list[str]:
+    return [name for name in _ALONE if given[name] not in (None, ())]
 
 
 def leave_out(given: dict[str, Any]) -> None:
@@ -68,7 +72,7 @@ def change(
     """Change a store by hand."""
     from imeiset import Store
 
-    asked = [name for name in _ALONE if given[name]]
+    asked = _asked(given)
     if deltas:
         raise click.UsageError(f"{_switch(asked[0])} goes without a DELTA, got {deltas[0]!r}")
     if not Path(base).is_dir():

@@ -132,6 +132,9 @@ def test_lists_come_and_go(store):
     )
     assert found.stdout == "eir: change 1, a new list new (greylisted, owned by op-b)\n"
     fails("apply", store, "--create-list", "new", "--status", "greylisted", match="new")
+    fails("apply", store, "--create-list", "", "--status", "greylisted", match="1 to 100 printable")
+    new = "apply", store, "--create-list", "x", "--status", "greylisted"
+    fails(*new, "--ref", "a\nb", match="ref: expected at most 200 printable")
     run("apply", store, "--create-list", "letgo", "--kind", "exempt")
     run("apply", store, "--list", "new", "--add", GOOD, "--by", "op-b")
     fails("apply", store, "--drop-list", "new", match="op-b")
