@@ -492,19 +492,28 @@ class Feeds(RuleBasedStateMachine):
                     self.at[feed] = number
                     self.sent[feed, number] = what
 
-    @rule(feed=st.sampled_from(FEEDS), members=MEMBERS, through=st.none() | st.integers(0, 5))
-    def replace(self, feed, members, through):
+    @rule(
+        feed=st.sampled_from(FEEDS),
+        members=MEMBERS,
+        through=st.none() | st.integers(0, 5),
+        force=st.booleans(),
+    )
+    def replace(self, feed, members, through, force):
         name = f"{feed[-1]}_stolen"
         full = lists(**{name: sorted(members)})
         if through is None and feed in self.at:
             with pytest.raises(StoreSequence):
-                self.store.replace(full, feed=feed, force=True)
+                self.store.replace(full, feed=feed, force=force, shrink=100)
             return
-        self.store.replace(full, feed=feed, through=through, force=True)
+        self.store.replace(full, feed=feed, through=through, force=force, shrink=100)
         self.members[name] = set(members)
         if through is not None:
             self.at[feed] = through
-            self.sent = {key: what for key, what in self.sent.items() if key[0] != feed or key[1] <= through}
+            self.sent = {
+                key: what
+                for key, what in self.sent.items()
+                if key[0] != feed or (key[1] <= through and not force)
+            }
         self.sent = {key: what for key, what in self.sent.items() if key[0]}  # with the old journal
 
     @rule()
