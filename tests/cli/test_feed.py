@@ -1,12 +1,15 @@
 """`imeiset feed` as a user calls it."""
 
 import json
+import random
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
-from cli.test_commands import run
+from cli.test_commands import ENVIRONMENT, RUN, run
 
-from imeiset import EquipmentStatus, ImeiSet, Register, Store
+from imeiset import EquipmentStatus, ImeiSet, Register, Store, check_digit
 
 ONE, TWO, THREE = "490154203237518", "356938035643809", "352099001761481"
 
@@ -115,3 +118,24 @@ def test_info_gives_the_digests_of_lists(store):
     assert run("info", "set.imei", "--digests").stdout.endswith(f"{digest}\n")
     assert json.loads(run("info", "set.imei", "--digests", "--json").stdout)["digest"] == digest
     assert "snapshot or a store" in run("info", "op-a/delta_1.csv", "--digests", code=2).stderr
+
+
+@pytest.mark.long
+def test_a_run_that_is_killed_goes_on(store):
+    """Wherever it was: what the store has is whole, and the next run does the rest."""
+    phones = [f"{body}{check_digit(body)}" for body in map(str, range(86012345000000, 86012345000050))]
+    Path("op-a/delta_1.csv").unlink()
+    Path("op-a/full_1.csv").write_text(f"{phones[0]}\n")
+    for n, imei in enumerate(phones[1:], 2):
+        Path(f"op-a/delta_{n}.csv").write_text(f"imei,change_type\n{imei},add\n")
+    chance, code = random.Random(7), None
+    while code is None:
+        feed = subprocess.Popen([*RUN, "feed", "op-a", store], env=ENVIRONMENT)
+        try:
+            code = feed.wait(chance.uniform(0.3, 4))
+        except subprocess.TimeoutExpired:
+            feed.send_signal(chance.choice([signal.SIGKILL, signal.SIGTERM]))
+            feed.wait()
+        with Store.open(store) as opened:
+            assert opened["stolen"] == ImeiSet(phones[: opened.feeds.get("op-a", 0)] or [ONE])
+    assert (code, len(opened["stolen"])) == (0, 50)

@@ -1,6 +1,7 @@
 """What became of each row of a file of changes."""
 
 import csv
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -190,6 +191,26 @@ def test_what_cannot_be_read_twice_is_refused_before_anything_is_done(here, base
     with pytest.raises(OSError, match="nowhere"):
         apply(base, "a.csv", outcomes="nowhere/out.csv")
     assert not Path("out.csv").exists()
+
+
+def test_archives_and_workbooks_come_back_as_text(here, base):
+    text = f"imei;change_type\n{phone(30)};add\n{phone(1)};remove\n"
+    with zipfile.ZipFile("d.zip", "w") as archive:
+        archive.writestr("d.csv", text)
+    apply(base, "d.zip", outcomes="out.csv")
+    assert outcomes() == ["imei;change_type;outcome", f"{phone(30)};add;added", f"{phone(1)};remove;removed"]
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in (["imei", "change_type", "note"], [phone(30), "add", 'a, "b"'], [phone(1), "remove", None]):
+        book.active.append(row)
+    book.save("d.xlsx")
+    apply(base, "d.xlsx", outcomes="out.csv")
+    with Path("out.csv").open(newline="") as file:
+        assert [row[2:] for row in csv.reader(file)] == [
+            ["note", "outcome"],
+            ['a, "b"', "added"],
+            ["", "removed"],
+        ]
 
 
 # ---- against the rules in plain Python -----------------------------------------------------------
