@@ -116,8 +116,8 @@ cdef enum rule_of:  # in the order of RULES
 
 
 PACKED = 48
-"""From which bit on a whole answer has its code, above the key: the status in 2 bits, one more than the number of
-the list in 6, and the rule."""
+"""From which bit on a whole answer has its code, above the key: the status in 2 bits, one more than the
+number of the list in 6, and the rule."""
 
 cdef enum:
     WAITING = 2 * BLOCK

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from typing import Any, BinaryIO, NamedTuple
 
@@ -189,23 +189,25 @@ class TextScreen:
 def _with_details(
     words: list[bytes], answers: NDArray[np.uint32], said: Said, delimiter: bytes
 ) -> list[bytes]:
-    """The words that stand after rows, with those of hits that have details, whose answers are changed."""
-    found, places = list(words), dict[tuple[int, ...], int]()
-    columns = [said.of_hits[name] for name in DETAILS]
-    codes = [column.codes if isinstance(column, Words) else column.astype(np.int64) for column in columns]
-    each = zip(answers[said.rows].tolist(), *(column.tolist() for column in codes), strict=True)
+    """The words that stand after rows, with one for each hit, whose answers are changed."""
     empty = len(delimiter) * len(DETAILS) + 1
-    for hit, (row, key) in enumerate(zip(said.rows.tolist(), each, strict=True)):
-        if key not in places:
-            places[key] = len(found)
-            cells = (_cell(_text_of(column[hit]), delimiter) for column in columns)
-            found.append(words[key[0]][:-empty] + b"".join(cells) + b"\n")
-        answers[row] = places[key]
-    return found
+    before = [words[answer][:-empty] for answer in answers[said.rows].tolist()]
+    cells = (_cells_of(said.of_hits[name], delimiter) for name in DETAILS)
+    after = [b"".join(row) + b"\n" for row in zip(before, *cells, strict=True)]
+    answers[said.rows] = np.arange(len(words), len(words) + len(after))
+    return words + after
 
 
-def _text_of(detail: Any) -> str:
-    return "" if detail is None or detail != detail else str(detail)  # a date that is none is not itself
+def _cells_of(column: Any, delimiter: bytes) -> list[bytes]:
+    """The further cells of rows, empty where there is nothing."""
+    codes: NDArray[Any]
+    if isinstance(column, Words):
+        texts, codes = [*column.words, ""], column.codes  # -1 is the last
+    else:
+        days, codes = np.unique(column, return_inverse=True)
+        texts = ["" if np.isnat(day) else str(day) for day in days]
+    cells = [_cell(text, delimiter) for text in texts]
+    return [cells[code] for code in codes.tolist()]
 
 
 def titles_of_answers(
@@ -234,6 +236,7 @@ def _is_utf8(text: bytes) -> bool:
     return True
 
 
+@lru_cache(1 << 14)
 def _cell(name: str, delimiter: bytes) -> bytes:
     """A further cell of a row."""
     if not name:

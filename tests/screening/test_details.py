@@ -113,6 +113,19 @@ def test_hits_are_counted_for_every_list_that_has_the_phone(tmp_path):
     assert alone.lists == alone.on == {"listed": 3}
 
 
+def test_texts_that_begin_with_an_imei_and_what_a_policy_says_of_others(tmp_path):
+    calls, out = tmp_path / "calls.csv", tmp_path / "out.csv"
+    calls.write_text(f"imei\n{LISTED[:14]}#*\n{LISTED}\nx\n{FREE}\n")
+    report = screen(calls, several(malformed=B), output=out, details=True)
+    assert [row[1:4] for row in rows_of(out)[1:]] == [
+        ["blacklisted", "stolen", "exact"],
+        ["blacklisted", "stolen", "exact"],
+        ["blacklisted", "", "malformed"],
+        ["whitelisted", "", ""],
+    ]
+    assert (report.lists["stolen"], report.on["stolen"], report.on["grey, old"], report.hits) == (2, 2, 2, 3)
+
+
 def test_every_list_is_counted_as_it_would_be_alone():
     """By the claims of each phone, which a twin has proven."""
     rng, register = np.random.default_rng(1), Register()
