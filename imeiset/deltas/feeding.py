@@ -122,8 +122,10 @@ def feed(
     FeedMissing
         Changes are missing, and no newer full list is there. What came before is done.
     FeedConflict
-        Two files have one number, a file has another content than was applied under its number, or a file
-        with a number in its name is not understood. What is understood is done.
+        Two files have one number and differ, or a file with a number in its name is not understood. What is
+        understood is done.
+    StoreSequence
+        A file has another content than was applied under its number. Everything else is done.
     FeedError, StoreError
         As `apply`, `load_register` and `Store.replace` do. What came before is done.
 
