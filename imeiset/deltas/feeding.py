@@ -1,5 +1,6 @@
 """A directory of one feed, full lists and deltas, brought into a store in order: `feed`."""
 
+import datetime
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +26,7 @@ from .stored import Numbering, Part, apply_parts, read_changes, rule_for
 _REMEMBERED = 64  # changes of a feed that a store can tell from others of their number
 _NAMED_MOST = 4  # files that a message names
 _LONGEST_REF = 200  # characters
+_EVER = datetime.datetime(1, 1, 1, tzinfo=datetime.UTC)  # before all changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +222,10 @@ class _Run:
             left.remove(whole[-1])
             tell(self._replaced(whole[-1]))
         wrong = self._contradicted(left)  # of what the store has now: force may have gone back
+        for at in range(len(left) - 1, -1, -1):
+            if left[at].number <= self.position and (late := self._late(left[at])):
+                tell(self._replaced(late, through=self.position))
+                left[at : at + 1] = left[at].without(late)
         while True:
             last = self.position
             for group in (one for one in left if one.number <= last):
@@ -246,7 +252,8 @@ class _Run:
     def _contradicted(self, groups: Sequence["_Group"]) -> list[StoreSequence | FeedConflict]:
         """What is in the last deltas that the store has, if it is not what was applied."""
         lists = {*self.store}
-        had = [one for one in groups if one.number <= self.position and one.follows and one.lists <= lists]
+        had = [one for one in groups if one.number <= self.position and one.lists <= lists and one.is_delta]
+        had = [one for one in had if one.follows or not any(map(one.is_beside, groups))]
         found: list[StoreSequence | FeedConflict] = []
         for group in had[-_REMEMBERED:]:
             try:
@@ -256,6 +263,19 @@ class _Run:
             except FeedError:
                 pass  # it cannot be read any more, and need not be
         return found
+
+    def _late(self, group: "_Group") -> "_Group | None":
+        """Of full lists whose number the store has passed, those that it has not seen: they came after others
+        of their number, or after changes of others."""
+        if group.is_delta:
+            return None
+        status = self.store.status()
+        changed = {name: one.changed for name, one in status.lists.items()}
+        if group.number < self.position:  # what a change has named since cannot go back
+            files = [file for file in group.files if changed.get(file.list, _EVER) is None]
+            return _Group(tuple(files)) if files else None
+        last = status.feeds[self.feed].changed
+        return group if any((changed.get(one) or _EVER) < last for one in group.lists) else None
 
     def _missing(self, group: "_Group", lists: set[str]) -> FeedMissing:
         last, of = self.position, f"of feed {self.feed!r}"
@@ -307,8 +327,11 @@ class _Run:
 
     # ---- full lists --------------------------------------------------------------------------------
 
-    def _replaced(self, group: "_Group") -> FeedStep:
-        """Put full lists in the place of those of the feed. Lists without files stay as they are."""
+    def _replaced(self, group: "_Group", *, through: int | None = None) -> FeedStep:
+        """Put full lists in the place of those of the feed. Lists without files stay as they are.
+
+        through: the number that the feed has then, if not that of the lists.
+        """
         seen = _Seen(self.folder)
         files = {file: digest for file in group.files if (digest := seen.add(file)) is not None}
         listings = [replace(self._listing(file), files=(os.fspath(file.path),)) for file in files]
@@ -316,14 +339,12 @@ class _Run:
         listings = [replace(one, owner=self.feed) for one in listings]
         path = str(self.folder) if self.description is None else os.fspath(self.description)
         loaded = load_register(Description(path, self.store.policy, tuple(listings)), progress=self.progress)
-        for one in self.store.lists:
-            if one.owner == self.feed and one.name not in loaded.register:
-                loaded.register.add_list(one.flattened())
         refs = [_ref(file.name, digest, of=len(files)) for file, digest in files.items()]
         self.store.replace(
             loaded.register,
             feed=self.feed,
-            through=group.number,
+            through=group.number if through is None else through,
+            keep=True,
             ref=", ".join(refs)[:_LONGEST_REF],
             shrink=100 - self.min_size,
             force=self.force,
@@ -376,6 +397,16 @@ class _Group:
         """Whether it is the change of its number, and not one of several that lead there."""
         last = before(self.number, form_of(self.number))
         return self.is_delta and self.after in (self.number - 1, last)
+
+    def is_beside(self, other: "_Group") -> bool:
+        """Whether another delta leads to the number of this one, or anything to one on the way there."""
+        first, number = self.after or 0, other.number + (not other.is_delta)
+        return other is not self and first < other.number and number <= self.number
+
+    def without(self, others: "_Group") -> list["_Group"]:
+        """The files that the other has not, if there are some."""
+        files = tuple(file for file in self.files if file not in others.files)
+        return [_Group(files)] if files else []
 
 
 def _groups(files: Iterable[Named]) -> list[_Group]:

@@ -160,11 +160,11 @@ def expect_owner(directory: Path, changes: Iterable[Change], lists: Sequence[Lis
 
 
 def with_lists_of(
-    feed: str, directory: Path, lists: Sequence[List], given: Sequence[List]
+    feed: str, directory: Path, lists: Sequence[List], given: Sequence[List], *, keep: bool = False
 ) -> tuple[List, ...]:
     """The lists of a store with those of a feed replaced: they keep their places, and new ones come last.
 
-    StoreOwner for a list that is not the feed's.
+    keep: those that are not given, too. StoreOwner for a list that is not the feed's.
     """
     owners = {one.name: one.owner for one in lists}
     new = {}
@@ -173,7 +173,7 @@ def with_lists_of(
         if owner != feed or one.owner not in ("", feed):
             raise not_owner(directory, one.name, owner if owner != feed else one.owner, feed)
         new[one.name] = replace(one, owner=feed)
-    kept = [new.pop(one.name, one) for one in lists if one.owner != feed or one.name in new]
+    kept = [new.pop(one.name, one) for one in lists if keep or one.owner != feed or one.name in new]
     found = (*kept, *new.values())
     if len(found) > MAX_LISTS:
         raise ValueError(f"expected at most {MAX_LISTS} lists, got {len(found)} with those of feed {feed!r}")

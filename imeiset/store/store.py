@@ -207,6 +207,7 @@ class Store(Keeper):
         *,
         feed: str | None = None,
         through: int | None = None,
+        keep: bool = False,
         by: str | None = None,
         ref: str | None = None,
         shrink: float = 25.0,
@@ -226,6 +227,8 @@ class Store(Keeper):
             The number of the last change that the full lists of the feed contain. Changes after it will be
             applied, again if they were before; those up to it are known to be contained. None: only while
             the feed has sent no change.
+        keep
+            Whether lists of the feed that are not in the register stay as they are; otherwise they go.
         by, ref
             Who says so, and what: see `Delta`. None: the feed, and nothing.
         shrink
@@ -259,6 +262,8 @@ class Store(Keeper):
         _expect_register(register)
         self._expect_no_block()
         name, through = feed_name(feed), _expect_through(feed, through)
+        if keep and not name:
+            raise ValueError("keep: expected with a feed only")
         text_of("by", by), text_of("ref", ref)
         with self._compaction, self._mutex:
             lock = self._expect_ours(self._become_writer())
@@ -267,7 +272,7 @@ class Store(Keeper):
             contents, editions = given, Editions() if force else state.editions
             if name:
                 state.file.verify()
-                lists = with_lists_of(name, self._directory, state.lists, given.lists)
+                lists = with_lists_of(name, self._directory, state.lists, given.lists, keep=keep)
                 contents = Contents.of(lists, state.base.policy)
                 editions = moved(self._directory, state.editions, name, through, now, anew=force)
             editions = editions.of_lists([one.name for one in given.lists], contents.lists, now)

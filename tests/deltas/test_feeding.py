@@ -434,3 +434,41 @@ def test_outcomes_know_of_all_files_of_a_change(store):
     }
     assert rows["lost"][phone(11)] == rows["stolen"][phone(11)] == "removed"
     assert rows["stolen"][phone(12)] == "removed; still on lost"
+
+
+@pytest.mark.parametrize("between", [False, True])
+def test_a_full_list_that_comes_after_another_of_its_number(store, between):
+    """Two lists are sent one after the other; what runs in between sees the first alone."""
+    for name in ("lost", "by hand"):
+        store.add_list(name, status=BLACK, owner="op-a")
+    store.apply(imeiset.Delta("by hand", add=[phone(50)], by="op-a"))
+    full("stolen_full_120.csv", 10)
+    assert feed(store) == [("replaced", "stolen_full_120.csv")]
+    assert (on(store, "lost"), on(store, "by hand")) == ([], [50])
+    before = store.status().lists["by hand"].changed
+    full("lost_full_120.csv", 11)
+    if between:
+        delta("stolen_delta_121.csv", add=[12])
+    steps = feed(store)
+    assert steps[0] == ("replaced", "lost_full_120.csv", "stolen_full_120.csv")
+    assert (on(store), on(store, "lost")) == ([10, 12] if between else [10], [11])
+    assert on(store, "by hand") == [50]
+    assert store.status().lists["by hand"].changed == before  # nobody has said anything of it
+    assert {one[0] for one in feed(store)} == {"contained"}
+
+
+def test_a_file_that_comes_after_others_of_its_change(store):
+    """It was not applied with them: that is told, whatever number comes before."""
+    full("full_7.csv", 10, 11)
+    delta("delta_7_9_blocked.csv", add=[12])
+    feed(store)
+    delta("delta_7_9_unblocked.csv", remove=[10])
+    for _ in range(2):
+        with pytest.raises(StoreSequence, match="another change under number 9"):
+            feed(store, min_size=0)
+    assert on(store) == [10, 11, 12]
+    full("full_9.csv", 11, 12)
+    assert feed(store, force=True, min_size=0)[0] == ("replaced", "full_9.csv")
+    assert on(store) == [11, 12]
+    delta("delta_8_9.csv", add=[12], remove=[10])
+    assert {one[0] for one in feed(store)} == {"contained"}

@@ -279,6 +279,22 @@ def test_a_full_list_replaces_lists_of_its_feed_alone(store, directory):
     Store.verify(directory)
 
 
+def test_a_full_list_of_some_lists_of_a_feed(store, directory):
+    """The others stay, and have not been heard of."""
+    full = Register()
+    full.add("new", [7], status=G)
+    with pytest.raises(ValueError, match="keep"):
+        store.replace(full, keep=True)
+    before = [one.digest() for one in store.lists]
+    changed = store.status().lists["a_stolen"].changed
+    store.replace(full, feed="op-a", through=4, keep=True)
+    for one in states(store, directory):
+        assert [each.digest() for each in one.lists][:-1] == before
+        assert one.lists[-1].owner == "op-a"
+        assert one.status().lists["a_stolen"].changed == changed
+        assert one.feeds == {"op-a": 4}
+
+
 def test_a_full_list_touches_no_list_of_others(store):
     for full, who in (
         (lists(b_stolen=[]), "expected a change of list 'b_stolen' by its owner 'op-b', got one by 'op-a'"),
