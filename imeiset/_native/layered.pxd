@@ -35,15 +35,12 @@ cdef class Layered:
     cdef layers layers
 
 
+cdef bint layers_differ(const layers* set, uint64_t key) noexcept nogil
+
+
 cdef inline bint layers_has(const layers* set, uint64_t key, bint touched) noexcept nogil:
     """Is the key in the set? touched: whether some change may be about it."""
-    cdef int i
-    for i in range(set.count if touched else 0):
-        if set.layer[i].added != NULL and index_has(set.layer[i].added, key):
-            return True
-        if set.layer[i].removed != NULL and index_has(set.layer[i].removed, key):
-            return False
-    return index_has(set.base, key)
+    return layers_differ(set, key) if touched else index_has(set.base, key)
 
 
 cdef inline size_t rows_where(const uint64_t* keys, const uint8_t* may, uint8_t flag, bint touched,

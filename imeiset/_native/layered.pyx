@@ -5,8 +5,19 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport uint8_t, uint64_t
 
 from libc.string cimport memset
-from imeiset._native.index cimport index_pointer
+from imeiset._native.index cimport index_has, index_pointer
 from imeiset._native.types cimport BLOCK, expect_rows
+
+
+cdef bint layers_differ(const layers* set, uint64_t key) noexcept nogil:
+    """Is a key in the set, about which some change may be?"""
+    cdef int i
+    for i in range(set.count):
+        if set.layer[i].added != NULL and index_has(set.layer[i].added, key):
+            return True
+        if set.layer[i].removed != NULL and index_has(set.layer[i].removed, key):
+            return False
+    return index_has(set.base, key)
 
 
 @cython.final

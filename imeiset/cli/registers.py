@@ -112,7 +112,15 @@ def age_text(status: "Status", form: str) -> str:
 
 def store_facts(status: "Status") -> dict[str, Any]:
     """A state of a store as JSON has it, which has no infinity."""
-    names = ("generation", "sequence", "base_bytes", "journal_records", "journal_bytes", "state_id")
+    names = (
+        "generation",
+        "sequence",
+        "base_bytes",
+        "journal_records",
+        "journal_bytes",
+        "state_id",
+        "compact_due",
+    )
     return {name: getattr(status, name) for name in names} | {
         **freshness(status),
         "ahead": round(status.ahead, 6),
