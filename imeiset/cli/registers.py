@@ -125,7 +125,6 @@ def store_facts(status: "Status") -> dict[str, Any]:
         **freshness(status),
         "ahead": round(status.ahead, 6),
         "feeds": {name: {"number": one.number, **freshness(one)} for name, one in status.feeds.items()},
-        "compact_due": status.compact_due,
     }
 
 
