@@ -1,80 +1,140 @@
-"""A set back to a file that others read; `load` makes the same set of it."""
+"""Sets and registers back to files that others read; loading them makes the same again."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import BinaryIO
+from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 
 from .._files import expect_written, publish
 from .._native.parse import rows_of
 from ..readers import Keys
+from ..register.checks import Checks
 from ..sets import ImeiSet
 from .extras import extra
+from .giving import FORMS, Exported, Form, Operators, one_table, write_directory
 from .loader import Progress
 
-FORMS = ("plain", "dirbs", "parquet", "roaring")
+SET_FORMS = (*FORMS, "roaring")
 _DIGITS = 15
 _ROWS = 1 << 14  # of text at a time
 _GROUP = 1 << 20  # rows of a row group
 
 
 def export(
-    members: ImeiSet,
+    source: ImeiSet | Checks,
     file: str | os.PathLike[str] | BinaryIO,
     *,
     form: str = "plain",
+    lists: Iterable[str] | None = None,
+    joined: bool = False,
+    operators: Operators | None = None,
     progress: Progress | None = None,
-) -> None:
-    """Write a set to a file that others read, in order, as 15 digits with the check digit.
+) -> tuple[Exported, ...]:
+    """Write a set, or the lists of a register or a store, to files that others read.
+
+    They are in order, and IMEIs have 15 digits, the check digit too.
 
     Parameters
     ----------
-    members : ImeiSet
-        The set. Irregular identities come last.
+    source : ImeiSet, Register or Store
+        What is written, as it is now. Irregular identities come last.
     file : str, os.PathLike or binary file
-        What is written. The file of a path appears whole or not at all, for its owner only.
-    form : {'plain', 'dirbs', 'parquet', 'roaring'}
-        One a line; a blacklist imei,block_date,reasons; a column of text (extra `parquet`); the keys as
-        portable 64-bit Roaring.
+        What is written: one list to a file; or, to a path that is a directory or ends in '/', a file for each
+        list and rule, and `register.toml`, of which `load_register` makes the same register. The file of a
+        path appears whole or not at all, for its owner only.
+    form : {'plain', 'csv', 'dirbs', 'parquet', 'roaring'}
+        'plain': one IMEI a line. 'csv': with the reasons, dates and last days of lists that have some.
+        'dirbs': a blacklist imei,block_date,reasons, or exceptions imei,imsi,msisdn; in a directory, one
+        blacklist of all that is blacklisted, its TACs and ranges, and the exceptions. 'parquet': the columns
+        of 'csv' as text, dates as such (extra `parquet`); ranges, TACs and IMSIs are csv all the same.
+        'roaring': the keys of a set as portable 64-bit Roaring.
+    lists : iterable of str, optional
+        The names of the lists to write; None for all.
+    joined : bool
+        The IMEIs of several lists as one list, each once: with all its reasons, that of a list where the
+        IMEI has none; its first date; and its last `until`, none if a list has none.
+    operators : mapping of str to sequence of str, optional
+        Of 'dirbs' in a directory: the name of each operator and the prefixes of its IMSIs, to give it a file
+        of its own subscribers. What is nobody's goes to one of `others`.
     progress : callable, optional
-        Called with the bytes of text written so far, and all but those of irregular identities; not for
-        Roaring.
+        Called with the bytes written so far, and all, or None where that is not known; not for Roaring.
+
+    Returns
+    -------
+    tuple of Exported
+        Of each file: path, lists, kind, as descriptions call it, and rows.
 
     Raises
     ------
     ValueError
-        If `form` is 'roaring' and the set has irregular identities, which Roaring cannot hold; or if a path
-        has the name of a compressed file or of a workbook.
+        If `form` is 'roaring' and the set has irregular identities, which Roaring cannot hold; if a path has
+        the name of a compressed file or of a workbook; or if one file cannot hold what is to be written.
+    KeyError
+        For a name that no list has.
+    OSError
+        If a file cannot be written. All files are then as they were.
 
     Notes
     -----
-    About 16 ns an IMEI as text. Memory is some MB, 60 for Parquet; Roaring takes memory for all.
+    About 16 ns an IMEI as text, 50 with reasons and dates. Memory is some MB, 200 for Parquet; Roaring takes
+    memory for all.
 
     Examples
     --------
     >>> import io
     >>> file = io.BytesIO()
-    >>> imeiset.export(imeiset.ImeiSet(["490154203237518"]), file)
+    >>> written = imeiset.export(imeiset.ImeiSet(["490154203237518"]), file)
     >>> file.getvalue()
     b'490154203237518\\n'
+    >>> register, black = imeiset.Register(), imeiset.EquipmentStatus.BLACKLISTED
+    >>> register.add("stolen", ["490154203237518"], status=black, dates=["20240229"])
+    >>> file = io.BytesIO()
+    >>> imeiset.export(register, file, form="csv")[0].rows
+    1
+    >>> file.getvalue()
+    b'imei,date\\n490154203237518,2024-02-29\\n'
     """
+    form = cast(Form, form)
+    if isinstance(source, ImeiSet):
+        if lists is not None or joined or operators:
+            raise ValueError("lists, joined, operators: expected with a register or a store, got an ImeiSet")
+    elif form not in FORMS:
+        raise ValueError(f"expected a form of {', '.join(FORMS)}, got {form!r}")
+    elif isinstance(file, str | os.PathLike) and (Path(file).is_dir() or os.fspath(file).endswith("/")):
+        if joined:
+            raise ValueError("joined: expected a file, got a directory")
+        return write_directory(source, Path(file), form, lists, operators, progress)
+    elif operators:
+        raise ValueError("operators: expected a directory, and the form dirbs")
     if isinstance(file, str | os.PathLike):
         expect_written(file, "text, Parquet or Roaring")
         with publish(file) as opened:
-            export(members, opened, form=form, progress=progress)
-    elif form == "roaring":
+            done = export(source, opened, form=form, lists=lists, joined=joined, progress=progress)
+        return tuple(one._replace(path=os.fspath(file)) for one in done)
+    if isinstance(source, ImeiSet):
+        _write_set(source, file, form, progress)
+        return (Exported("-", (), "imeis", len(source) + len(_irregular(source))),)
+    table = one_table(source, form, lists, joined)
+    names = tuple(one.name for one in table.lists)
+    return (Exported("-", names, table.kind, table.write(file, progress)),)
+
+
+def _write_set(members: ImeiSet, file: BinaryIO, form: str, progress: Progress | None) -> None:
+    if form == "roaring":
         if members.irregular is not None and len(members.irregular):
             raise ValueError(f"expected no irregular identities for roaring, got {len(members.irregular):,}")
         file.write(members.to_roaring().serialize())
     elif form == "parquet":
         _parquet(members, file, progress)
-    elif form in FORMS:
-        end = b",,\n" if form == "dirbs" else b"\n"
+    elif form in SET_FORMS:
+        end, header = {"plain": (b"\n", b""), "csv": (b"\n", b"imei\n")}.get(
+            form, (b",,\n", b"imei,block_date,reasons\n")
+        )
         size, done = _DIGITS + len(end), 0
-        if form == "dirbs":
-            file.write(b"imei,block_date,reasons\n")
+        file.write(header)
         for keys in members.chunks():
             file.write(rows_of(keys, b"", end))
             done += len(keys)
@@ -82,7 +142,7 @@ def export(
                 progress(done * size, len(members) * size)
         file.write(irregular_rows(_irregular(members), b"", end))
     else:
-        raise ValueError(f"expected a form of {', '.join(FORMS)}, got {form!r}")
+        raise ValueError(f"expected a form of {', '.join(SET_FORMS)}, got {form!r}")
 
 
 def expanded(lows: Keys, highs: Keys) -> Iterator[Keys]:

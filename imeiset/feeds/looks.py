@@ -312,12 +312,19 @@ class Watch:
                 continue
             if 2 * column.imeis > column.filled and column.imeis:
                 self._found_imeis(column.number - 1, column.shown.values())
-            if column.titled or not column.free:
+            if (column.titled or not column.free) and not self._says_why(column):
                 self._expect_changes_read(column)
                 self._expect_agreement(column)
             if column.free:
                 left = tuple(one for one in self.dialect.watched if one != place)
                 self.dialect = replace(self.dialect, watched=left)
+
+    def _says_why(self, column: WatchedColumn) -> bool:
+        """Whether a column was asked for as that of the reasons, and its title does not speak of statuses:
+        "unblocked" may be why a phone is listed."""
+        asked = self.options.reason_column is not None and column.reasons
+        read = column.number - 1 == self._whole.places.get("reasons")
+        return asked and read and not column.statuses and not column.changes
 
     def _expect_changes_read(self, column: WatchedColumn) -> None:
         """Raise FeedColumn for a column of changes that nobody reads."""

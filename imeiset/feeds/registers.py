@@ -191,7 +191,11 @@ def _load(register: Register, one: Listing, reading: Callable[..., Rows], path: 
     report.keys = len(members)
     report.duplicates = report.accepted - report.keys - report.texts
     keep = one.options.irregular == "keep"
-    report.digest = (members.keeping(np.unique(table.texts)) if keep else members).digest()
+    # Another set: the list keeps its irregular identities itself, not those of this file beside its IMEIs.
+    whole = (
+        ImeiSet.from_sections(dict(members.sections())).keeping(np.unique(table.texts)) if keep else members
+    )
+    report.digest = whole.digest()
     return report
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from imeiset.errors import expect_several, mask, mask_imsi, mask_text
 from imeiset.register.dumps import dump
 from imeiset.register.kinds import KINDS, LEVELS, RULES
-from imeiset.register.layered import NOTHING, LayeredSet, packed
+from imeiset.register.layered import NOTHING, LayeredSet, packed, without_irregular
 from imeiset.register.pairs import NO_PAIRS, LayeredPairs
 from imeiset.register.policy import EquipmentStatus, status_of
 from imeiset.sets import ImeiSet
@@ -121,7 +121,7 @@ class List:
         pairs = flat.pairs.base if flat.pairs else NO_PAIRS
         columns = parts["exact"].columns
         about: dict[str, Any] = {name: getattr(flat, name) for name in ("name", "kind", "reason", "owner")}
-        about |= {rule: part.base.digest() for rule, part in parts.items()}
+        about |= {rule: without_irregular(part.base).digest() for rule, part in parts.items()}
         about |= {
             "status": int(flat.status),
             "details": [list(column.values) if column else [] for column in columns],

@@ -509,9 +509,7 @@ def test_not_a_snapshot(here, command):
     fails(*command, ".", *rest, match="expected a store, got a directory without one")
 
 
-@pytest.mark.parametrize(
-    "arguments", ["export {} -o out", "diff {} {}", "merge {} -o out", "create eir set.imei"]
-)
+@pytest.mark.parametrize("arguments", ["diff {} {}", "merge {} -o out", "create eir set.imei"])
 def test_a_snapshot_of_another_kind(snapshot, here, arguments):
     made = Register()
     made.add("stolen", [LISTED], status=1)
@@ -520,6 +518,37 @@ def test_a_snapshot_of_another_kind(snapshot, here, arguments):
         *arguments.format("register.imei", "set.imei").split(), match="`imeiset build` makes a register of a"
     )
     assert names() == ["register.imei", "set.imei"]
+
+
+def test_export_of_a_register(here):
+    made = Register()
+    made.add("stolen", [LISTED], status=1, dates=["20240229"], owner="op-a")
+    made.add_tacs("models", ["35693803"], status=2)
+    made.lock("leased", [LISTED], ["234150999999999"])
+    made.save("register.imei")
+    assert (
+        "expected one list for one file, got 3" in run("export", "register.imei", "-o", "out", code=2).stderr
+    )
+    found = run("export", "register.imei", "-o", "out", "--list", "x", code=2)
+    assert "--list: expected one of stolen, models" in found.stderr
+    assert "NAME=PREFIX" in run("export", "register.imei", "-o", "out/", "--operator", "a", code=2).stderr
+    assert names() == ["register.imei"]
+    found = run("export", "register.imei", "-o", "-", "--list", "stolen", "--format", "csv")
+    assert found.stdout == f"imei,date\n{LISTED},2024-02-29\n"
+    assert run("export", "register.imei", "-o", "one.csv", "--list", "stolen").stdout == (
+        "one.csv: 1 IMEIs of stolen, csv\n"
+    )
+    found = run("export", "register.imei", "-o", "out/")
+    assert [line.partition(": ")[2] for line in found.stdout.splitlines()] == [
+        "1 IMEIs of stolen, csv",
+        "1 tacs of models, csv",
+        "1 pairs of leased, csv",
+    ]
+    run("build", "out/register.toml", "-o", "again.imei")
+    assert (here / "again.imei").read_bytes() == (here / "register.imei").read_bytes()
+    found = run("export", "register.imei", "-o", "out/", "--format", "dirbs")
+    assert "leased: not written, DIRBS has no file for it (blacklisted, kind lock)" in found.stderr
+    assert "models: not written" in found.stderr
 
 
 # ---- the group ----

@@ -7,13 +7,13 @@ from click.testing import CliRunner
 
 from imeiset import ImeiSet, apply, load, load_register
 from imeiset.cli import main
-from imeiset.feeds.export import FORMS, export
+from imeiset.feeds.export import SET_FORMS, export
 
 RUNS = ImeiSet.from_ranges([0, 49015420323751, 10**14 - 3], [3, 49015420360000, 10**14 - 1])
 
 
 @pytest.mark.parametrize("members", [RUNS, ImeiSet(["490154203237518"])], ids=["runs", "one"])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", SET_FORMS)
 def test_round_trip(tmp_path, members, form):
     if form == "parquet":
         pytest.importorskip("pyarrow")

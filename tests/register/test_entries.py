@@ -91,7 +91,7 @@ def test_rows_and_names():
     assert [batch.to_pylist()[0]["list"] for batch in register.entries(lists=["b", "a", "b"])] == ["b", "a"]
     with pytest.raises(KeyError, match="one of a, b"):
         register.entries(lists=["c"])
-    with pytest.raises(TypeError, match="several names"):
+    with pytest.raises(TypeError, match="a list of them"):
         register.entries(lists="a")
     with pytest.raises(ValueError, match="rows"):
         register.entries(rows=0)
