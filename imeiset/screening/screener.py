@@ -12,17 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset import columns, irregular, opening, readers
+from imeiset import columns, opening, readers
 from imeiset.errors import ImeiError, ParseStatus
 from imeiset.register import EquipmentStatus, Register, Words
 from imeiset.register.checks import Checks
-from imeiset.register.claims import answered_alike, counts_on, spread
+from imeiset.screening.details import are_malformed, told
 from imeiset.sets import ImeiSet
 from imeiset.store import Store
 
 Codes = NDArray[np.uint8]
 Lists = NDArray[np.int8]
-Rows = NDArray[np.intp]
 
 _MALFORMED = tuple(f"malformed: {status.name.lower().replace('_', ' ')}" for status in ParseStatus if status)
 _MANY = 1 << 16  # rows that are worth more than one thread
@@ -202,7 +201,8 @@ class Screener:
             expect(codes)
         if status.any():  # a text that the list keeps is understood
             settled = not isinstance(self.list, ImeiSet) and self.list.policy.malformed is not None
-            malformed = lists < 0 if settled else codes >= len(self.words) - len(_MALFORMED)
+            first = len(self.words) - len(_MALFORMED)
+            malformed = are_malformed(self.list, status, value, lists) if settled else codes >= first
             rows = np.flatnonzero(malformed & (status != 0))
             if rows.size:
                 first = int(rows[0])
@@ -241,89 +241,8 @@ class Screener:
         """
         held, column = self.now(), readers.materialized(column)
         codes, lists, keys, status = held._read(column, threads, digits)
-        said = held.told(keys, status, readers.values(column, digits=digits), lists)
+        said = told(held.list, keys, status, readers.values(column, digits=digits), lists)
         return {"status": Words(self.words, codes.astype(np.int32))} | said
-
-    def told(
-        self, keys: readers.Keys, status: readers.Statuses, value: Callable[[int], object], lists: Lists
-    ) -> dict[str, Any]:
-        """The columns of `details` but for the status, of parsed rows. For a screener that `now` gave.
-
-        Parameters
-        ----------
-        keys, status, value
-            As for `decided`.
-        lists
-            As it returns them.
-
-        Returns
-        -------
-        dict
-            See `details`.
-
-        Examples
-        --------
-        >>> import imeiset
-        >>> screener = imeiset.Screener(imeiset.ImeiSet(["490154203237518"])).now()
-        >>> column = ["490154203237518", "n/a"]
-        >>> asked = *imeiset.parse(column), column.__getitem__
-        >>> list(screener.told(*asked, screener.decided(*asked)[1])["rule"])
-        ['exact', 'malformed']
-        """
-        rows = np.flatnonzero(lists >= 0)
-        found = self._details(keys, status, value, rows)
-        columns = {name: spread(column, rows, len(keys)) for name, column in found.items()}
-        rules = columns["rule"]
-        words = [*dict.fromkeys((*rules.words, "default", "malformed"))]
-        others = np.where(status != 0, words.index("malformed"), words.index("default"))
-        codes = np.where(rules.codes < 0, others, rules.codes).astype(np.int32)
-        return columns | {"rule": Words(words, codes)}
-
-    def on(
-        self, keys: readers.Keys, status: readers.Statuses, value: Callable[[int], object], lists: Lists
-    ) -> NDArray[np.int64]:
-        """How many of parsed rows each of `lists` has, whichever decided. For a screener that `now` gave.
-
-        Parameters
-        ----------
-        keys, status, value, lists
-            As for `told`.
-
-        Returns
-        -------
-        int64, for each list
-            A list of pairs has those that it locks.
-
-        Examples
-        --------
-        >>> import imeiset
-        >>> screener = imeiset.Screener(imeiset.ImeiSet(["490154203237518"])).now()
-        >>> column = ["490154203237518", "n/a"]
-        >>> asked = *imeiset.parse(column), column.__getitem__
-        >>> screener.on(*asked, screener.decided(*asked)[1]).tolist()
-        [1]
-        """
-        if isinstance(self.list, ImeiSet):
-            return np.array([np.count_nonzero(lists >= 0)])
-        rows = np.flatnonzero((status != 0) & (lists >= 0)).tolist()
-        forms = [irregular.normalised(value(row)) for row in rows]
-        regular = [form for form in forms if isinstance(form, int)]
-        known = np.concatenate([keys[status == 0], np.array(regular, np.uint64)])
-        return counts_on(self.list.lists, known, [form for form in forms if isinstance(form, bytes)])
-
-    def _details(
-        self, keys: readers.Keys, status: readers.Statuses, value: Callable[[int], object], listed: Rows
-    ) -> dict[str, Any]:
-        """The columns of rows that are listed."""
-        if isinstance(self.list, ImeiSet):
-            return answered_alike(self.lists[0], status[listed] != 0)
-        column: Any = keys[listed]
-        if (odd := np.flatnonzero(status[listed])).size:  # texts that a list has, and that are not IMEIs
-            column = column.tolist()
-            for at in odd.tolist():
-                column[at] = value(int(listed[at]))
-        answers = self.list.check_many(column, details=True)
-        return {name: answers[name] for name in answers if name != "status"}
 
     def now(self) -> "Screener":
         """What the list is at this moment, for many calls that are to be answered alike.

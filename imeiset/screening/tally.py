@@ -16,7 +16,7 @@ from ..feeds.report import FIRST_LINES, RowFlaw, Suspects
 from ..feeds.zeros import Zeros
 from ..register.claims import spread
 from ..sets import ImeiSet
-from .details import DETAILS
+from .details import DETAILS, are_malformed, counts_of, told
 from .screener import Codes, Lists, Screener
 
 _BLANK = (ParseStatus.EMPTY, ParseStatus.MISSING)
@@ -185,7 +185,7 @@ class Said(NamedTuple):
     """What lists say of the hits of a batch."""
 
     rows: NDArray[np.intp]
-    of_hits: dict[str, Any]  # see `Screener.told`
+    of_hits: dict[str, Any]  # see `details.told`
 
     def columns(self, count: int) -> list[Any]:
         """The same as columns of so many rows, in the order of DETAILS."""
@@ -262,11 +262,15 @@ class Tally:
         answers = [self._screener.decided(*cells[:3]) for cells in columns]
         codes, lists, keys, places = self._decided(columns, answers)
         understood = self._understood(columns, answers)
+
+        def at(row: int) -> object:
+            return columns[0 if places is None else int(places[row])].value(row)
+
         status = _chosen([cells.status for cells in columns], places)
         settled = 0
         if self._policy:  # rows that got what it says of malformed ones
-            rows = (status != 0) & (lists < 0)
-            settled = int(np.count_nonzero(rows if flaws is None else rows & (flaws == 0)))
+            malformed = are_malformed(self._screener.list, status, at, lists)
+            settled = int(np.count_nonzero(malformed if flaws is None else malformed & (flaws == 0)))
         if flaws is not None:
             codes = np.where(flaws, flaws, codes).astype(np.uint8)
         by_code = _counted(codes)
@@ -275,13 +279,9 @@ class Tally:
         by_tac = np.array(np.unique(tacs[tacs < 10**8], return_counts=True), np.uint64)  # a text has none
         by_list = np.bincount(lists[hits] + 1, minlength=len(self._by_list))
 
-        def value(hit: int) -> object:
-            row = int(hits[hit])
-            return columns[0 if places is None else int(places[row])].value(row)
-
-        asked = keys[hits], status[hits], value, lists[hits]
-        on = self._screener.on(*asked) if len(self._lists) > 1 else by_list[1:]
-        said = Said(hits, self._screener.told(*asked)) if self._details else None
+        asked = keys[hits], status[hits], lambda hit: at(int(hits[hit])), lists[hits]
+        on = counts_of(self._screener.list, *asked) if len(self._lists) > 1 else by_list[1:]
+        said = Said(hits, told(self._screener.list, *asked)) if self._details else None
         lost = (Suspects(), Suspects())
         for cells in columns:
             for suspects, (count, rows) in zip(lost, cells.lost, strict=True):

@@ -305,6 +305,18 @@ def test_untils_of_many_texts_and_pairs():
     assert [claim.until for claim in locks.explain(2)] == [days[2]]
 
 
+def test_an_arrow_column_lives_on_its_own():
+    """Whoever reads it keeps the texts, and lets go of them: they are moved, and not copied."""
+    pytest.importorskip("nanoarrow")
+    texts = ["a" * 10_000, "b"]
+    for _ in range(200):
+        column = Words(texts, np.array([1, 0, -1, 1], np.int32)[::-1])
+        array = to_arrow(column)
+        del column
+        assert array.to_pylist() == ["b", None, texts[0], "b"]
+    assert to_arrow(Words([], np.empty(0, np.int32))).to_pylist() == []
+
+
 def test_lists_or_details():
     with pytest.raises(TypeError, match="expected lists or details"):
         several().check_many([LISTED], lists=True, details=True)

@@ -12,6 +12,7 @@ import imeiset
 from imeiset import EquipmentStatus, ImeiSet, Policy, Register, Screener, screen
 from imeiset.cli import main
 from imeiset.register import Words
+from imeiset.screening.details import counts_of
 
 W, B, G, U = EquipmentStatus
 LISTED, OTHER, FREE = "490154203237518", "356938035643809", "352099001761481"
@@ -126,6 +127,28 @@ def test_texts_that_begin_with_an_imei_and_what_a_policy_says_of_others(tmp_path
     assert (report.lists["stolen"], report.on["stolen"], report.on["grey, old"], report.hits) == (2, 2, 2, 3)
 
 
+ODD = ["35209900176148AB", LISTED[:14] + "#*", "DEAD", "62#9", "x", FREE]
+
+
+@pytest.mark.parametrize("malformed", [None, W, B])
+def test_the_rules_of_odd_texts_are_those_of_a_check(tmp_path, malformed):
+    """A text that begins with an IMEI is one, also if no list has it."""
+    register = several(malformed=malformed)
+    asked = [text for text in ODD if malformed is not None or text not in ("62#9", "x")]
+    want = [register.check(text).rule for text in asked]
+    assert want == ["default", "exact", "irregular", *["malformed"] * (len(asked) - 4), "default"]
+    assert list(register.check_many(asked, details=True)["rule"]) == want
+    assert list(Screener(register).details(asked)["rule"]) == want
+    (tmp_path / "calls.csv").write_text("imei\n" + "\n".join(asked) + "\n")
+    assert screen(tmp_path / "calls.csv", register).malformed == want.count("malformed")
+
+
+def test_the_rules_of_odd_texts_of_a_set():
+    answers = Screener(ImeiSet([LISTED, "DEAD"], irregular="keep")).details(ODD)
+    assert list(answers["status"])[:4] == ["not listed", "listed", "listed", "not listed"]
+    assert list(answers["rule"]) == ["default", "exact", "irregular", "default", "malformed", "default"]
+
+
 def test_every_list_is_counted_as_it_would_be_alone():
     """By the claims of each phone, which a twin has proven."""
     rng, register = np.random.default_rng(1), Register()
@@ -145,9 +168,8 @@ def test_every_list_is_counted_as_it_would_be_alone():
     for key in keys.tolist():
         for name in {claim.list for claim in register.explain(key)}:
             want[name] += 1
-    assert (
-        dict(zip(register, screener.on(keys, status, keys.__getitem__, lists).tolist(), strict=True)) == want
-    )
+    counts = counts_of(screener.list, keys, status, keys.__getitem__, lists)
+    assert dict(zip(register, counts.tolist(), strict=True)) == want
 
 
 @pytest.mark.parametrize("listed", [ImeiSet([LISTED, "DEAD"], irregular="keep"), several(malformed=G)])
