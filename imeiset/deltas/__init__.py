@@ -3,6 +3,7 @@
 from .apply import apply
 from .diff import diff
 from .feeding import FeedStep, feed
+from .lists import Difference, differences
 from .report import ApplyReport
 
-__all__ = ["ApplyReport", "FeedStep", "apply", "diff", "feed"]
+__all__ = ["ApplyReport", "Difference", "FeedStep", "apply", "diff", "differences", "feed"]

@@ -1,4 +1,4 @@
-"""The changes from one set to another, as the text of a delta."""
+"""The changes from one set or list to another, as the text of a delta."""
 
 from collections.abc import Iterator
 
@@ -8,20 +8,30 @@ from .._native.parse import rows_of
 from ..feeds.export import expanded, irregular_rows
 from ..feeds.loader import Progress
 from ..readers import Keys
+from ..register.checks import Checks
 from ..sets import ImeiSet
+from .lists import delta_of
 
 HELD = 1 << 22  # runs that are added: 64 MB
 
 
 def diff(
-    old: ImeiSet, new: ImeiSet, *, form: str = "dirbs", progress: Progress | None = None
+    old: ImeiSet | Checks,
+    new: ImeiSet | Checks,
+    *,
+    list: str | None = None,
+    form: str = "dirbs",
+    progress: Progress | None = None,
 ) -> Iterator[bytes]:
-    """The text of a delta from one set to another: its removals, then its additions, in order.
+    """The text of a delta from one set to another, or from a list of a register or store to that of another.
 
     Parameters
     ----------
-    old, new : ImeiSet
-        The sets.
+    old, new : ImeiSet, or Register or Store
+        Of sets the delta has the removals, then the additions, in order. Of lists it has what is added,
+        removed and updated together, in order, and the reasons, dates and last days that they have.
+    list : str, optional
+        Of a register or a store: which list; None if it has but one. See `deltas.differences` for all.
     form : {'dirbs', 'plain'}
         'dirbs' has a header imei,change_type; 'plain' a '-' or '+' before each number. A range is written
         IMEI by IMEI.
@@ -44,6 +54,21 @@ def diff(
     >>> b"".join(imeiset.diff(old, new, form="plain"))
     b'-490154203237518\\n+356938035643809\\n'
     """
+    if isinstance(old, ImeiSet) and isinstance(new, ImeiSet):
+        if list is not None:
+            raise ValueError("list: expected with registers or stores, got sets")
+        return _of_sets(old, new, form, progress)
+    if isinstance(old, ImeiSet) or isinstance(new, ImeiSet):
+        raise TypeError("expected two sets, or two registers or stores, got one of both")
+    if form != "dirbs":
+        raise ValueError(f"expected the form dirbs of lists, got {form!r}")
+    names = {*old, *new}
+    if list is None and len(names) != 1:
+        raise ValueError(f"list: expected one of {', '.join(sorted(names)) or 'none'}, got none")
+    return delta_of(old, new, list if list is not None else names.pop())
+
+
+def _of_sets(old: ImeiSet, new: ImeiSet, form: str, progress: Progress | None) -> Iterator[bytes]:
     if form not in ("dirbs", "plain"):
         raise ValueError(f"expected a form of dirbs and plain, got {form!r}")
     size, held, additions = old.nbytes + new.nbytes, 0, list[tuple[Keys, Keys]]()

@@ -76,7 +76,7 @@ class Table:
             return titles if rule in _TEXTS else titles[: 2 if rule == "pair" else 1]
         if self.form == "dirbs":
             return _DIRBS.get(rule, titles)
-        return titles + tuple(name for name in DETAILS if any(_says(one, rule, name) for one in self.lists))
+        return titles + tuple(name for name in DETAILS if any(says(one, rule, name) for one in self.lists))
 
     def entries(self) -> Iterator[Entries]:
         """Its rows."""
@@ -110,7 +110,8 @@ class Table:
         return write_text(file, self.titles, rows, header=header, told=told)
 
 
-def _says(one: List, rule: ListRule, name: str) -> bool:
+def says(one: List, rule: ListRule, name: str) -> bool:
+    """Whether a list has such details of what it has by a rule."""
     at = DETAILS.index(name)
     if rule == "exact":
         return one.exact is not None and any(columns[at] for _, columns in one.exact.sides)
@@ -118,7 +119,7 @@ def _says(one: List, rule: ListRule, name: str) -> bool:
     return rule == "pair" and name == "until" and any(len(pairs.untils.keys) for pairs in layers)
 
 
-def _parts(one: List) -> list[tuple[ListRule, ...]]:
+def parts_of(one: List) -> list[tuple[ListRule, ...]]:
     """The rules by which a list holds something, those together that are one file; its first, if nothing."""
     counts = one.counts()
     held = [rules for rules in _TOGETHER if any(counts.get(rule) for rule in rules)]
@@ -143,13 +144,13 @@ def one_table(source: Checks, form: Form, names: Iterable[str] | None, together:
     if len(statuses := {one.status.name for one in lists}) > 1:  # nobody is blocked by a whitelist
         raise ValueError(f"expected lists of one status to join, got {', '.join(sorted(statuses))}")
     for one in lists:
-        parts = _parts(one)
+        parts = parts_of(one)
         if len(parts) > 1 or (together and parts[0][0] != "exact"):
             held = ", ".join(f"{count:,} by {rule}" for rule, count in one.counts().items())
             raise ValueError(
                 f"list {one.name!r}: expected IMEIs alone for one file, got {held}: write to a directory"
             )
-    [rules] = _parts(lists[0])
+    [rules] = parts_of(lists[0])
     if form == "parquet" and rules[0] in _TEXTS:
         raise ValueError(f"list {lists[0].name!r}: expected IMEIs or pairs for Parquet, got others: use csv")
     return Table("", lists, rules, form, joined=together)
@@ -190,7 +191,7 @@ def tables_of(lists: Sequence[List], form: Form) -> list[Table]:
     for number, one in enumerate(lists, 1):
         slug = re.sub(r"[^a-z0-9]+", "-", one.name.lower()).strip("-")[:40] or "list"
         slug = "list" if words_of_changes(slug) else slug  # of which nobody takes a full list for a delta
-        for rules in _parts(one):
+        for rules in parts_of(one):
             table = Table("", (one,), rules, form)
             ending = "parquet" if form == "parquet" and rules[0] not in _TEXTS else "csv"
             found.append(replace(table, name=f"{number:02}-{slug}-{table.kind}.{ending}"))

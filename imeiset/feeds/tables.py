@@ -13,10 +13,11 @@ from ..arrow import Texts, text_buffers
 from ..register.batches import DIGITS, subscribers
 from ..register.details import Column
 from ..register.entries import Entries
+from ..register.kinds import ListRule
 from ..register.untils import NO_DAY, days_of_texts
 from .extras import extra
 
-TITLES = {
+TITLES: dict[ListRule, tuple[str, ...]] = {
     "range": ("from", "to"),
     "tac": ("tac",),
     "pair": ("imei", "imsi"),
@@ -45,19 +46,26 @@ def write_text(
     if header:
         size += file.write((",".join(titles) + "\n").encode())
     for part in some:
-        columns = [cells(part, title) for title in titles]
-        if part.texts:  # where '#' would begin a comment, it is quoted
-            texts = [text.decode() for text in part.texts]
-            columns[0] = _each(f'"{text}"' if text[:1] == "#" else text for text in texts)
-        count = len(columns[0][2])
-        row = [columns[0]]
-        for column in columns[1:]:
-            row += [_constant(",", count), column]
-        row.append(_constant("\n", count))
-        size += file.write(joined_texts(count, row))
+        text, count = text_of(part, titles)
+        size += file.write(text)
         rows += count
         told(size)
     return rows
+
+
+def text_of(part: Entries, titles: tuple[str, ...], **fixed: str) -> tuple[bytes, int]:
+    """Some rows as text, and how many. fixed: what stands in columns that are the same in all of them."""
+    columns = [
+        _constant(fixed[title], len(part)) if title in fixed else cells(part, title) for title in titles
+    ]
+    if part.texts:  # where '#' would begin a comment, it is quoted
+        texts = [text.decode() for text in part.texts]
+        columns[0] = _each(f'"{text}"' if text[:1] == "#" else text for text in texts)
+    count = len(columns[0][2])
+    row = [columns[0]]
+    for title, column in zip(titles[1:], columns[1:], strict=True):
+        row += [_constant(",", count), _constant(fixed[title], count) if title in fixed else column]
+    return joined_texts(count, [*row, _constant("\n", count)]), count
 
 
 def write_parquet(

@@ -551,6 +551,22 @@ def test_export_of_a_register(here):
     assert "models: not written" in found.stderr
 
 
+def test_diff_of_registers(here):
+    for name, listed in (("old", [LISTED]), ("new", [LISTED, "352099001761481"])):
+        made = Register()
+        made.add("stolen", listed, status=1)
+        made.save(f"{name}.imei")
+    assert run("diff", "old.imei", "new.imei").stdout == "stolen: 1 added by exact\n"
+    assert run("diff", "new.imei", "new.imei").stdout == ""
+    delta = "imei,change_type\n352099001761481,add\n"
+    assert run("diff", "old.imei", "new.imei", "--list", "stolen").stdout == delta
+    run("diff", "old.imei", "new.imei", "-o", "deltas/")
+    assert (here / "deltas" / "01-imeis.csv").read_text() == delta
+    assert (
+        "--list: expected one of stolen" in run("diff", "old.imei", "new.imei", "--list", "x", code=2).stderr
+    )
+
+
 # ---- the group ----
 
 
