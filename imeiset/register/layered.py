@@ -113,6 +113,13 @@ class LayeredSet:
         self.part.contains(keys, found)
         return found.view(np.bool_)
 
+    def shared(self, some: ImeiSet) -> ImeiSet:
+        """Those of some IMEIs that it has. O(runs), of the base too."""
+        found, left = NOTHING, some
+        for one in self.layers:
+            found, left = union([found, left & one.added]), left - one.added - one.removed
+        return union([found, left & self.base])
+
     def changed_by(self, add: ImeiSet, remove: ImeiSet, columns: Details = NO_DETAILS) -> "LayeredSet":
         """Without `remove`, then with `add`, which has these columns. O(changes), nearly always."""
         if not (len(add) or len(remove)):

@@ -237,7 +237,8 @@ def _imsis(numbers: Keys) -> list[str]:
 
 def _of_runs(change: Change, asked: Asked) -> Iterator[dict[str, Any]]:
     actions: tuple[Action, Action] = ("removed", "added")
-    for action, (lows, highs) in zip(actions, (change.remove, change.add), strict=True):
+    add, remove = change.net or (change.add, change.remove)
+    for action, (lows, highs) in zip(actions, (remove, add), strict=True):
         rows = np.arange(len(lows)) if asked.text is None else np.empty(0, np.intp)
         if asked.key is not None:
             rows = np.flatnonzero((lows <= asked.key) & (asked.key <= highs))
@@ -246,16 +247,23 @@ def _of_runs(change: Change, asked: Asked) -> Iterator[dict[str, Any]]:
 
 
 def _of_texts(change: Change, asked: Asked) -> Iterator[dict[str, Any]]:
-    for action, side in (("removed", "remove"), ("added", "add")):
-        for text in change.about[side]:
+    for action, texts in _texts(change):
+        for text in texts:
             if asked == Asked() or text == asked.text:
                 yield {"action": action, "imei": text}
 
 
 def _of_prefixes(change: Change, asked: Asked) -> Iterator[dict[str, Any]]:
-    for action, side in (("removed", "remove"), ("added", "add")):
-        for text in change.about[side] if asked == Asked() else ():
+    for action, texts in _texts(change):
+        for text in texts if asked == Asked() else ():
             yield {"action": action, "imsi": text}
+
+
+def _texts(change: Change) -> Iterator[tuple[Action, list[str]]]:
+    """What was really removed, and what was added."""
+    add, remove = change.about.get("net") or (change.about["add"], change.about["remove"])
+    yield "removed", remove
+    yield "added", add
 
 
 def _of_list(change: Change, asked: Asked) -> Iterator[dict[str, Any]]:

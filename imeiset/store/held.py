@@ -1,29 +1,68 @@
 """What a list held before a change: so a history can tell what came from what was there."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from imeiset.register.kinds import RULES
+from imeiset.register.layered import NOTHING, LayeredSet
 from imeiset.register.lists import List
-from imeiset.store.payload import HELD_RULES, Bits, Change
+from imeiset.sets import ImeiSet
+from imeiset.store.net import ends
+from imeiset.store.payload import HELD_RULES, LIST_RULE, Bits, Change
 
 
 def with_held(changes: Iterable[Change], lists: Sequence[List]) -> list[Change]:
-    """Changes of these lists, one after another, with which of their rows each found on its list."""
+    """Changes of these lists, one after another, with what each found on its list."""
     known = {one.name: one for one in lists}
     found = list(changes)
     together: dict[tuple[str, str], list[int]] = {}
     for at, change in enumerate(found):
-        if change.about["rule"] in HELD_RULES:
+        if change.about["rule"] != LIST_RULE and change.about["list"] in known:
             together.setdefault((change.about["list"], change.about["rule"]), []).append(at)
     for (name, rule), places in together.items():
-        part = getattr(known[name], RULES[rule].field) if name in known else None
-        for at, held in zip(places, _held(part, [found[at] for at in places]), strict=True):
-            found[at] = replace(found[at], held=held)
+        some = [found[at] for at in places]
+        for at, change in zip(places, _told(known[name], rule, some), strict=True):
+            found[at] = change
     return found
+
+
+def _told(one: List, rule: str, changes: Sequence[Change]) -> Iterable[Change]:
+    """Changes by one rule of one list, with what was there before each."""
+    if rule == "irregular":
+        return _net_of_texts(lambda text: text.encode() in one.irregular, changes)
+    if rule == "imsi":
+        return _net_of_texts(lambda text: int(f"1{text}") in one.prefixes, changes)
+    part = getattr(one, RULES[rule].field)
+    if rule not in HELD_RULES:
+        return _net_of_runs(part or LayeredSet(NOTHING), changes)
+    held = _held(part, changes)
+    return [replace(change, held=both) for change, both in zip(changes, held, strict=True)]
+
+
+def _net_of_texts(has: Callable[[str], bool], changes: Iterable[Change]) -> Iterator[Change]:
+    known: dict[str, bool] = {}
+    for change in changes:
+        add, remove = change.about["add"], change.about["remove"]
+        before = {text: known[text] if text in known else has(text) for text in (*add, *remove)}
+        known |= dict.fromkeys(remove, False) | dict.fromkeys(add, True)
+        new, gone = [text for text in add if not before[text]], [text for text in remove if before[text]]
+        net = [new, sorted({*gone} - {*add})]
+        yield change if net == [add, remove] else replace(change, about=change.about | {"net": net})
+
+
+def _net_of_runs(members: LayeredSet, changes: Sequence[Change]) -> Iterator[Change]:
+    for change in changes:
+        add, remove = ImeiSet.from_runs(*change.add), ImeiSet.from_runs(*change.remove)
+        new, gone = add - members.shared(add), members.shared(remove) - add
+        members = members.changed_by(add, remove) if len(changes) > 1 else members
+        if (new, gone) == (add, remove):
+            yield change
+            continue
+        net = ends(new), ends(gone)
+        yield replace(change, about=change.about | {"net": [len(lows) for lows, _ in net]}, net=net)
 
 
 def _held(part: Any, changes: Sequence[Change]) -> list[tuple[Bits, Bits]]:

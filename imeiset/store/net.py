@@ -79,7 +79,7 @@ def _of_texts(name: str, rule: ListRule, old: set[str], new: set[str]) -> Iterat
 def _of_sets(name: str, old: List, new: List) -> Iterator[Change]:
     for rule in _SPANS:
         was, now = _flat(getattr(old, rule)).base, _flat(getattr(new, rule)).base
-        gone, come = _ends(was - now), _ends(now - was)
+        gone, come = ends(was - now), ends(now - was)
         if len(gone[0]) or len(come[0]):
             yield _change(name, rule, add=len(come[0]), remove=len(gone[0]), columns=(come, gone))
     before, after = _flat(old.exact), _flat(new.exact)
@@ -92,7 +92,7 @@ def _of_sets(name: str, old: List, new: List) -> Iterator[Change]:
             yield from _exact(name, keys[_differ(keys, before, after)], after, was=True)
 
 
-def _ends(members: ImeiSet) -> tuple[Keys, Keys]:
+def ends(members: ImeiSet) -> tuple[Keys, Keys]:
     """The first and the last members of all runs."""
     lows, highs = map(np.concatenate, zip(*members.runs(), strict=True))
     return lows, highs

@@ -5,8 +5,8 @@
     text     := JSON in UTF-8, filled up with spaces to a multiple of 8 bytes, without other spaces:
                 {"changes": [change, ...], "feed": F, "number": N}, the last two only of a change of a feed;
                 N is 0 of full lists of a feed that had sent no change yet
-    change   := {"add": A, "by": B, "date": D, "list": L, "reason": R, "ref": B, "remove": A, "rule": U,
-                "until": D}
+    change   := {"add": A, "by": B, "date": D, "list": L, "net": [A, A], "reason": R, "ref": B, "remove": A,
+                "rule": U, "until": D}
               | {"add": about, "by": B, "list": L, "ref": B, "remove": false, "rule": "list"}   a new list
               | {"add": null, "by": B, "list": L, "ref": B, "remove": true, "rule": "list"}     it is gone
     about    := {"kind": K, "owner": O, "reason": R, "status": S}, as a register has them
@@ -27,6 +27,9 @@ removed:
 After the columns of exact IMEIs and of pairs come bits for the added, then for the removed: which rows were
 on the list before this change. So a history can tell what came from what was there. Of one change, the
 removals come before the additions.
+
+Of the other rules, "net" is what a change really added and removed: [added, removed], in the form of A, and
+for ranges and TACs their columns come after the others. It is left out where that is all of the change.
 
 In version 1 of journals the text is the array of changes alone, without feed, by, ref, until, bits and
 changes of the lists themselves. A journal of version 2 may begin with such payloads: of one it took over.
@@ -60,6 +63,7 @@ _ABOUT = {"kind": str, "owner": str, "reason": str, "status": int}
 _BY = {"by", "ref"}
 _CHANGE = {"add", "date", "list", "reason", "remove", "rule"}
 _FULL_CHANGE = _CHANGE | _BY | {"until"}
+_NET = {"net"}
 _LIST_CHANGE = {"add", "list", "remove", "rule"}
 _PAYLOAD = {"changes"}
 _OF_FEED = {"changes", "feed", "number"}
@@ -75,12 +79,14 @@ class Change:
     """A delta as the journal has it: arrays, or for irregular identities, prefixes and lists JSON alone.
 
     held: which rows of `add` and of `remove` were on the list before this change; None where nobody wrote it.
+    net: the ranges or TACs that it really added and removed, where that is not all of them.
     """
 
     about: dict[str, Any]
     add: tuple[NDArray[Any], ...]
     remove: tuple[NDArray[Any], ...]
     held: tuple[Bits, Bits] | None = None
+    net: tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +144,7 @@ def content_digest(changes: Iterable[Change]) -> str:
     so and whatever was there before."""
     digest = xxhash.xxh3_128()
     for change in changes:
-        about = dump({name: value for name, value in change.about.items() if name not in _BY})
+        about = dump({name: value for name, value in change.about.items() if name not in _BY | _NET})
         digest.update(len(about).to_bytes(_WORD, "little") + about)
         for array in (*change.add, *change.remove):
             digest.update(array.astype("<u8", copy=False).data)
@@ -156,6 +162,7 @@ def packed(payload: Payload) -> bytes:
     for change in payload.changes:
         parts += [array.astype("<u8").tobytes() for array in (*change.add, *change.remove)]
         parts += [_bits(side) for side in change.held or ()]
+        parts += [array.astype("<u8").tobytes() for side in change.net or () for array in side]
     return b"".join(parts)
 
 
@@ -197,9 +204,12 @@ class _Numbers:
         self._at = end
         return self._numbers[begin:end]
 
-    def columns(self, about: dict[str, Any], columns: int) -> tuple[tuple[NDArray[Any], ...], ...]:
+    def columns(
+        self, about: dict[str, Any], columns: int
+    ) -> tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...]]:
         """Those of the added and of the removed rows."""
-        return tuple(tuple([self.take(about[side]) for _ in range(columns)]) for side in _SIDES)
+        add, remove = (tuple([self.take(about[side]) for _ in range(columns)]) for side in _SIDES)
+        return add, remove
 
     def bits(self, count: int) -> Bits:
         if not count:
@@ -245,7 +255,8 @@ def _change(about: dict[str, Any], numbers: _Numbers, version: int) -> Change:
         if rule == LIST_RULE:
             _expect_list_change(about)
             return Change(about, (), ())
-    _expect_keys(about, _CHANGE, _FULL_CHANGE if version > 1 else _CHANGE)
+    allowed = _FULL_CHANGE if rule in HELD_RULES else _FULL_CHANGE | _NET
+    _expect_keys(about, _CHANGE, allowed if version > 1 else _CHANGE)
     texts = about["list"], rule, about["reason"], about["date"]
     if not all(map(_is_text, texts)) or (texts[3] and not is_date(texts[3])):
         raise ValueError(f"a change with another list, rule, reason or date than may be: {texts}")
@@ -253,16 +264,20 @@ def _change(about: dict[str, Any], numbers: _Numbers, version: int) -> Change:
         until = about["until"]
         if not (rule in HELD_RULES and until and is_date(until) and until >= texts[3]):
             raise ValueError(f"until {until!r} of rule {rule!r} and date {texts[3]!r}")
+    net = about.get("net", [[], []])
+    if not isinstance(net, list) or len(net) != len(_SIDES):
+        raise ValueError(f"net of rule {rule!r} that is no array of two")
     if not (columns := RULES[rule].columns):
-        for side in _SIDES:
-            if not isinstance(about[side], list) or not all(map(_is_text, about[side])):
-                raise ValueError(f"{side} of rule {rule!r} that is no array of texts")
+        for side in (about["add"], about["remove"], *net):
+            if not isinstance(side, list) or not all(map(_is_text, side)):
+                raise ValueError(f"a change by rule {rule!r} that is no array of texts")
         return Change(about, (), ())
     add, remove = numbers.columns(about, columns)
     if rule == "pair" and not (are_imsis(add[1]) and are_imsis(remove[1])):
         raise ValueError("pairs with numbers that are no IMSIs")
     if rule not in HELD_RULES:
-        return Change(about, add, remove)
+        really = numbers.columns(dict(zip(_SIDES, net, strict=True)), columns) if "net" in about else None
+        return Change(about, add, remove, net=really)
     if version == 1:  # whose writers took a pair that came twice
         add, remove = (once(*side) if rule == "pair" else side for side in (add, remove))
         return Change({**about, "add": len(add[0]), "remove": len(remove[0])}, add, remove)

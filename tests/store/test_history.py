@@ -322,3 +322,82 @@ def places(lists, key):
     for imsi in (IMSI, OTHER):
         found |= {(c.list, "pair", imsi) for c in lists.explain(key, imsi) if c.rule == "pair"}
     return found
+
+
+_RUNS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8)), max_size=3)
+_TACS = st.sets(st.sampled_from(["35693803", "49015420", "10000000"]), max_size=2)
+_TEXTS = st.sets(st.sampled_from(["12AB", "62#2", "77"]), max_size=2)
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["range", "tac", "irregular", "imsi"]),
+                _RUNS,
+                _RUNS,
+                _TACS,
+                _TACS,
+                _TEXTS,
+                _TEXTS,
+            ),
+            max_size=3,
+        ),
+        max_size=6,
+    ),
+    st.booleans(),
+)
+@settings(deadline=None, max_examples=60)
+def test_what_a_change_did_not_change_is_no_event(tmp_path_factory, records, compacts):
+    """Of ranges, TACs, irregular identities and prefixes, too: each event turns what was there."""
+
+    def ends(runs):
+        return [low for low, _ in runs], [low + more for low, more in runs]
+
+    found = Register()
+    found.add_ranges("many", [3, 20], [9, 21], status=BLACK)
+    found.add_tacs("many", ["35693803"], status=BLACK)
+    found.add_imsis("guests", ["77"], status=GREY)
+    held = {("range", key) for key in (*range(3, 10), 20, 21)}
+    held |= {("tac", "35693803"), ("imsi", "77")}
+    now = set(held)
+    with Store.create(tmp_path_factory.mktemp("events") / "store", found) as store:
+        for record in records:
+            deltas = []
+            for rule, add, remove, tacs, gone, texts, lost in record:
+                if rule == "range":
+                    sides = [
+                        {key for low, more in runs for key in range(low, low + more + 1)}
+                        for runs in (add, remove)
+                    ]
+                    deltas.append(Delta("many", rule="range", add=ends(add), remove=ends(remove)))
+                elif rule == "tac":
+                    sides = [tacs, gone]
+                    deltas.append(Delta("many", rule="tac", add=sorted(tacs), remove=sorted(gone)))
+                elif rule == "irregular":
+                    sides = [texts - {"77"}, lost - {"77"}]
+                    deltas.append(Delta("many", rule=rule, add=sorted(sides[0]), remove=sorted(sides[1])))
+                else:
+                    sides = [texts & {"77"}, lost & {"77"}]
+                    deltas.append(Delta("guests", rule=rule, add=sorted(sides[0]), remove=sorted(sides[1])))
+                now -= {(rule, member) for member in sides[1]}
+                now |= {(rule, member) for member in sides[0]}
+            number = store.apply(*deltas)
+            assert store.apply(*deltas, sequence=number) == number
+            if compacts:
+                store.compact()
+        then = set(held)
+        for event in store.history():
+            members = [event.imei if event.rule == "irregular" else event.imsi]
+            if event.rule == "range":
+                members = list(range(int(event.imei[:14]), int(event.last[:14]) + 1))
+            elif event.rule == "tac":
+                members = [f"{tac:08d}" for tac in range(int(event.imei[:8]), int(event.last[:8]) + 1)]
+            for member in members:
+                assert ((event.rule, member) in then) == (event.action == "removed")
+                (then.discard if event.action == "removed" else then.add)((event.rule, member))
+        assert then == now
+        for key in range(40):
+            first = next(iter(store.history(key)), None)
+            assert (first is not None and first.action == "held") == (("range", key) in held)
+        Store.verify(store._directory)
