@@ -41,7 +41,7 @@ explore: $(VENV)/.installed ## The tests, with examples that are new each time
 	$(SAFELY) HYPOTHESIS_PROFILE=explore $(BIN)/pytest -m "not long"
 
 torture: $(VENV)/.installed ## A store: every call fails in turn, a writer is killed 10,000 times
-	$(SAFELY) HYPOTHESIS_PROFILE=thorough $(BIN)/pytest tests/store
+	$(SAFELY) HYPOTHESIS_PROFILE=thorough $(BIN)/pytest tests/store tests/national
 
 lint: $(VENV)/.installed ## Style, types, and stubs against the compiled modules
 	$(BIN)/ruff format --check .

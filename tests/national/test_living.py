@@ -14,7 +14,7 @@ from unittest import mock
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from imeiset import Store
 
@@ -160,12 +160,12 @@ class Living(RuleBasedStateMachine):
         if self.apply(some, feed=feed, **names):
             self.sent.setdefault(feed, {})[self.position(feed)] = some
 
-    @rule(feed=st.sampled_from(FEEDS), back=st.integers(0, 3), other=st.booleans(), data=st.data())
-    def again_of_a_feed(self, feed, back, other, data):
+    @precondition(lambda self: any(map(self.position, FEEDS)))
+    @rule(back=st.integers(0, 3), other=st.booleans(), data=st.data())
+    def again_of_a_feed(self, back, other, data):
         """A number that was used: the same change, which does nothing, or another, which is refused."""
-        number = self.position(feed) - back
-        if number < 1:
-            return
+        feed = data.draw(st.sampled_from([feed for feed in FEEDS if self.position(feed)]))
+        number = max(self.position(feed) - back, 1)
         some = self.sent.get(feed, {}).get(number, [])
         if other and self.mine(feed):
             some = [*some, data.draw(changes(self.mine(feed), self.today))]
@@ -213,6 +213,20 @@ class Living(RuleBasedStateMachine):
         lists = data.draw(full_lists(names, self.today))
         through = None if move is None else max(self.position(feed) + move, 0)
         self.both("replace", lists=lists, feed=feed, through=through, force=force, ref="full")
+
+    @precondition(lambda self: any(map(self.position, FEEDS)))
+    @rule(back=st.integers(1, 3), data=st.data())
+    def an_older_full_list_of_a_feed(self, back, data):
+        """What comes after it is applied again, under the same numbers."""
+        feed = data.draw(st.sampled_from([feed for feed in FEEDS if self.position(feed)]))
+        was, lists = self.position(feed), data.draw(full_lists([f"{feed} black"], self.today))
+        through = max(was - back, 0)
+        force = data.draw(st.booleans())
+        if self.both("replace", lists=lists, feed=feed, through=through, force=force):
+            for number in range(through + 1, was + 1):
+                assert self.apply(
+                    [Change(f"{feed} black", "exact", (5,), (6, 7))], feed=feed, sequence=number
+                )
 
     @rule(force=st.booleans(), data=st.data())
     def all_lists_anew(self, force, data):
