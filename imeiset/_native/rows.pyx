@@ -16,8 +16,8 @@ cdef struct column:
 def joined(Py_ssize_t rows, list columns not None):
     """The texts of all rows: in each, that of every column.
 
-    columns: of each where its texts end, after a 0, all these texts, and which of them a row has. int32[n + 1],
-    uint8[], int32[rows]. Raises IndexError for a code beyond the texts.
+    columns: of each where its texts end, after a 0, all these texts, and which of them a row has:
+    int32[n + 1], uint8[], int32[rows]. Raises IndexError for a code beyond the texts, or texts that are not there.
     """
     cdef Py_ssize_t count = len(columns), row, place, size = 0
     cdef const int32_t[::1] ends

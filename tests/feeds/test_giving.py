@@ -9,7 +9,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from register.holding import digests, registers
 
-from imeiset import Delta, Register, Store, export, load, load_register
+from imeiset import Delta, FeedError, ImeiSet, Register, Store, export, load, load_register
 
 SET = settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 LISTED, OTHER, THIRD = "490154203237518", "356938035643809", "352099001761481"
@@ -198,3 +198,36 @@ def test_a_full_disk_leaves_the_old_files(tmp_path, monkeypatch):
 def test_a_full_device():
     with pytest.raises(OSError, match="No space left"), Path("/dev/full").open("wb") as file:
         export(made(), file, lists=["stolen"], form="csv")
+
+
+def described(folder, titles, more=""):
+    Path(folder, "list.csv").write_text(f"{titles}\n{LISTED},unblocked\n{OTHER},stolen\n")
+    Path(folder, "lists.toml").write_text(
+        f"[[lists]]\nname = 'a'\nstatus = 'blacklisted'\nfiles = ['list.csv']\n{more}"
+    )
+    return load_register(Path(folder, "lists.toml")).register
+
+
+def test_reasons_that_were_asked_for_may_say_anything(tmp_path):
+    """But not where nobody said that they are reasons, nor under a title of statuses."""
+    for titles, more in (
+        ("imei,reasons", ""),
+        ("imei,status", "reason_column = 'status'"),
+        ("imei,change_type", "reason_column = 'change_type'"),
+    ):
+        with pytest.raises(FeedError):
+            described(tmp_path, titles, more)
+    register = described(tmp_path, "imei,reasons", "reason_column = 'reasons'")
+    assert register.check(LISTED).reasons == ("unblocked",)
+
+
+def test_a_loaded_list_has_the_digest_of_one_made_by_hand(tmp_path):
+    """Its irregular identities are beside its IMEIs, not in them."""
+    (tmp_path / "list.csv").write_text(f"imei\n{LISTED}\n*12\n")
+    (tmp_path / "lists.toml").write_text(
+        "[[lists]]\nname = 'a'\nstatus = 'blacklisted'\nfiles = ['list.csv']\nirregular = 'keep'\n"
+    )
+    loaded, by_hand = load_register(tmp_path / "lists.toml").register, Register()
+    by_hand.add("a", ImeiSet([LISTED, "*12"], irregular="keep"), status=1)
+    assert digests(loaded) == digests(by_hand)
+    assert loaded["a"].irregular is None
