@@ -217,6 +217,7 @@ class _Run:
     def follow(self, files: Sequence[Named], tell: Tell) -> None:
         """Go from the number that the store has as far as the files lead. They are in order."""
         left, lists = _groups(files), {file.list for file in files}
+        heard = lists | self._heard()
         whole = [group for group in left if not group.is_delta and group.lists >= lists]
         if self.force and whole:
             left.remove(whole[-1])
@@ -231,7 +232,7 @@ class _Run:
             for group in (one for one in left if one.number <= last):
                 tell(FeedStep(group.names, "contained", group.number))
             left = [group for group in left if group.number > last]
-            newer = [group for group in left if not group.is_delta and group.lists >= lists]
+            newer = [group for group in left if not group.is_delta and group.lists >= heard]
             first = max(last, 0)
             if newer and newer[0].number <= first:  # of a feed that has sent nothing
                 following = newer[:1]
@@ -247,7 +248,15 @@ class _Run:
         if wrong:
             raise wrong[0]
         if left:
-            raise self._missing(left[0], lists)
+            raise self._missing(left[0], heard)
+
+    def _heard(self) -> set[str]:
+        """The lists whose changes are lost with those that a full list of others goes past."""
+        if self.position < 0:
+            return set()
+        names = [one.name for one in self.described if not one.prefixes] or self.names
+        lists = self.store.status().lists
+        return {name for name in names if name in lists and lists[name].changed is not None}
 
     def _contradicted(self, groups: Sequence["_Group"]) -> list[StoreSequence | FeedConflict]:
         """What is in the last deltas that the store has, if it is not what was applied."""
@@ -272,16 +281,16 @@ class _Run:
         status = self.store.status()
         changed = {name: one.changed for name, one in status.lists.items()}
         if group.number < self.position:  # what a change has named since cannot go back
-            files = [file for file in group.files if changed.get(file.list, _EVER) is None]
-            return _Group(tuple(files)) if files else None
-        last = status.feeds[self.feed].changed
-        return group if any((changed.get(one) or _EVER) < last for one in group.lists) else None
+            files = tuple(file for file in group.files if changed.get(file.list, _EVER) is None)
+            return _Group(files) if files else None
+        seen = [changed.get(name) or _EVER for name in group.lists]
+        return group if min(seen) < status.feeds[self.feed].changed else None
 
     def _missing(self, group: "_Group", lists: set[str]) -> FeedMissing:
         last, of = self.position, f"of feed {self.feed!r}"
         if not group.is_delta:
             others = ", ".join(sorted(lists - group.lists))
-            got = f"none, beside {', '.join(group.names)}"
+            got = f"none, beside {', '.join(group.names)}: --description says which lists the feed sends"
             return FeedMissing(str(self.folder), f"full lists {shown(group.number)} of {others} too", got)
         expected = f"the change after {shown(last)} {of}" if last > 0 else f"a full list or change 1 {of}"
         got = f"{', '.join(group.names)}, which comes after {shown(group.after or 0)}"
@@ -290,8 +299,7 @@ class _Run:
     # ---- deltas ------------------------------------------------------------------------------------
 
     def _applied(self, group: "_Group") -> FeedStep:
-        reports = (self._apply(group),)
-        return FeedStep(group.names, "applied", group.number, reports=reports)
+        return FeedStep(group.names, "applied", group.number, reports=(self._apply(group),))
 
     def _apply(self, group: "_Group", *, outcomes: bool = True) -> ApplyReport:
         """Apply the files of one change. They may be several: what is blocked, unblocked and changed."""

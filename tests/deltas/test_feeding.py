@@ -472,3 +472,28 @@ def test_a_file_that_comes_after_others_of_its_change(store):
     assert on(store) == [11, 12]
     delta("delta_8_9.csv", add=[12], remove=[10])
     assert {one[0] for one in feed(store)} == {"contained"}
+
+
+def test_a_gap_is_closed_by_full_lists_of_all_that_the_feed_has_sent(store):
+    """What is missing may be of any of its lists, whatever the directory still has."""
+    store.add_list("lost", status=BLACK, owner="op-a")
+    full("stolen_full_118.csv", 10)
+    full("lost_full_118.csv", 11)
+    feed(store)
+    for path in Path("in").iterdir():
+        path.unlink()
+    full("lost_full_120.csv", 12)
+    with pytest.raises(
+        FeedMissing, match=r"full lists 120 of stolen too, got none, beside lost_full_120.csv"
+    ):
+        feed(store, min_size=0)
+    assert (on(store, "lost"), store.feeds) == ([11], {"op-a": 118})
+    delta("stolen_delta_119.csv", add=[20])
+    delta("lost_delta_120.csv", add=[12], remove=[11])
+    assert [one[0] for one in feed(store, min_size=0)] == ["applied", "applied", "contained"]
+    assert (on(store), on(store, "lost")) == ([10, 20], [12])
+    Path("op-a.toml").write_text("[[lists]]\nname='lost'\nstatus='blacklisted'\nfiles=['x']\n")
+    for path in Path("in").iterdir():
+        path.unlink()
+    full("lost_full_122.csv", 13)
+    assert feed(store, description="op-a.toml") == [("replaced", "lost_full_122.csv")]  # it sends no other
