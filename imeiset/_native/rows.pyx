@@ -17,7 +17,8 @@ def joined(Py_ssize_t rows, list columns not None):
     """The texts of all rows: in each, that of every column.
 
     columns: of each where its texts end, after a 0, all these texts, and which of them a row has:
-    int32[n + 1], uint8[], int32[rows]. Raises IndexError for a code beyond the texts, or texts that are not there.
+    int32[n + 1], uint8[], int32[rows]. Raises IndexError for a code beyond the texts, or for texts that are
+    not there.
     """
     cdef Py_ssize_t count = len(columns), row, place, size = 0
     cdef const int32_t[::1] ends
@@ -32,7 +33,7 @@ def joined(Py_ssize_t rows, list columns not None):
         raise MemoryError
     try:
         for place, (ends, texts, codes) in enumerate(columns):
-            expect_rows("codes", codes.shape[0], rows)
+            expect_rows("codes", rows, codes.shape[0])
             given[place] = column(NULL, NULL, NULL)
             if ends.shape[0]:
                 given[place].ends = &ends[0]
