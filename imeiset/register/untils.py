@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,5 +102,10 @@ def given_days(values: Iterable[object] | None, rows: int) -> Days | None:
 
 def days_of_texts(texts: Sequence[str], codes: NDArray[Any]) -> Days:
     """The days of rows, by the numbers of their dates; '' is none."""
+    return np.take(_days(tuple(texts)), codes)
+
+
+@lru_cache(16)  # columns are read some thousands of rows at a time
+def _days(texts: tuple[str, ...]) -> Days:
     days = [datetime.date.fromisoformat(text).toordinal() - _EPOCH if text else NO_DAY for text in texts]
-    return np.take(np.array(days, np.int32), codes)
+    return np.array(days, np.int32)
