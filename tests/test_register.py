@@ -170,7 +170,7 @@ def test_reasons_and_dates():
     assert register.check("86012345678901") == Verdict(B, "stolen", "exact", ("reported",), None)
     register.add("stolen", ImeiSet(["35000000000001", LISTED]), status=B, reasons=["new", "again"])
     assert register.check("35000000000001").reasons == ("new",)
-    assert register.check(LISTED).reasons == ("again",)
+    assert register.check(LISTED) == Verdict(B, "stolen", "exact", ("again", "lost", "stolen"), day)
     assert register.check(OTHER).reasons == ("lost",)
     with pytest.raises(ValueError, match="reasons: expected 1, one for each IMEI, got 2"):
         register.add("stolen", [LISTED], status=B, reasons=["a", "b"])
@@ -886,6 +886,9 @@ def test_pairs_of_a_damaged_base_are_not_merged_beyond_them(place, number):
         merge_pairs((given[0], given[1]), (given[2], given[3]), *given[4:], starts, imsis)
 
 
+NAMES = ((1, "reasons"), (2, "dates"))
+
+
 @given(
     st.lists(
         st.tuples(
@@ -893,13 +896,21 @@ def test_pairs_of_a_damaged_base_are_not_merged_beyond_them(place, number):
             st.sampled_from([None, "", "lost", " stolen |lost", ["stolen"], ("b", "a"), float("nan")]),
             st.sampled_from([None, "20240229", datetime.date(2024, 3, 1), np.datetime64("2024-02-01"), ""]),
         )
-    )
+    ),
+    st.lists(st.tuples(st.integers(0, 30), st.sampled_from(["both", "reasons", "dates", "none"]))),
 )
-def test_reasons_and_dates_are_united(rows):
-    register = Register()
-    columns = [[row[side] for row in rows] for side in range(3)]
-    register.add("stolen", columns[0], status=B, reasons=iter(columns[1]), dates=columns[2])
-    for key in set(columns[0]):
+def test_reasons_and_dates_are_united(rows, calls):
+    """In one column and in several, some of which say nothing of them."""
+    register, start = Register(), 0
+    for stop, columns in [*sorted(calls), (len(rows), "both")]:
+        for at in range(start, min(stop, len(rows))):
+            reason, day = (rows[at][side] if columns in ("both", name) else None for side, name in NAMES)
+            rows[at] = (rows[at][0], reason, day)
+        some = rows[start:stop]
+        said = {name: iter([row[side] for row in some]) for side, name in NAMES if columns in ("both", name)}
+        register.add("stolen", [row[0] for row in some], status=B, **said)
+        start = max(start, stop)
+    for key in {row[0] for row in rows}:
         reasons, days = set(), []
         for _, reason, day in (row for row in rows if row[0] == key):
             if isinstance(reason, str):

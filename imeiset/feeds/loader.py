@@ -300,3 +300,4 @@ def _blocks(
                 yield block
         done += position
     reader.zeros.expect_together()
+    reader.identities.expect_together()

@@ -13,7 +13,7 @@ from . import words
 from .days import day_number
 from .dialect import Dialect
 from .formats import CHANGE, DATES, REASONS, Polarity, Purpose, plain
-from .identities import cells_of, expect_identities
+from .identities import Identities, cells_of
 from .options import Options
 from .report import Unread
 from .sample import SAMPLE, SAMPLE_ROWS, first_lines, rows_of
@@ -61,7 +61,9 @@ class Watch:
         purpose: Purpose = "list",
         polarity: Polarity | None = None,
         wanted: Sequence[str] = (),
+        identities: Identities | None = None,
     ) -> None:
+        self._identities = identities or Identities(options)
         self.path, self.dialect, self.options, self.purpose = path, dialect, options, purpose
         self._whole = dialect  # places of columns in it, also where only some of them are scanned
         self.polarity: Polarity = polarity or dialect.format.polarity
@@ -94,9 +96,8 @@ class Watch:
         rows = self._rows(first_lines(text[start : start + SAMPLE]))
         self._numbers = max((sum(map(bool, map(_IMEI.fullmatch, row))) for row in rows), default=0)
         self._expect_phones(rows)
-        self._expect_no_subscribers()
         self._expect_own_statuses()
-        expect_identities(self.path, cells_of(rows, self.dialect), self.dialect, self.options)
+        self._identities.expect_first(self.path, cells_of(rows, self.dialect), self.dialect)
         for place, cells in self._others(rows):
             if self.dialect.format.identity == "tac":
                 self._expect_no_serial(place, cells)
@@ -276,19 +277,6 @@ class Watch:
                     "'block', 'exempt' and 'lock' in a register take pairs"
                 )
                 raise FeedColumn(self.path, expected, f"{self._named_as(place)} of subscribers")
-
-    def _expect_no_subscribers(self) -> None:
-        """Raise FeedColumn for a column of IMEIs that was asked for by number, and has a title of
-        subscribers or cards: the columns of this file may be in another order."""
-        titles = [*map(plain, self.dialect.titles)]
-        for place in self.dialect.columns:
-            title = self._title(place) or ""
-            named = words.speaks_of_subscribers(title) and "imei" not in plain(title)
-            if named and place + 1 in self.options.columns and titles.count(plain(title)) == 1:
-                expected = (
-                    f"a column of IMEIs: --column {quoted(self._title(place) or '')} takes it all the same"
-                )
-                raise FeedColumn(self.path, expected, f"{self._named_as(place)} of subscribers or cards")
 
     def _expect_own_statuses(self) -> None:
         """Raise FeedColumn for a format whose statuses say the opposite of what the list does."""

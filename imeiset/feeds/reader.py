@@ -20,6 +20,7 @@ from ..errors import CHECK_DIGIT_CODES, ParseStatus, mask, mask_text
 from .blocks import DATES_NOTED, RANGES_NOTED, Block, Rejected, Values
 from .dialect import Dialect, sniff
 from .formats import Format, Polarity, Purpose
+from .identities import Identities, swapped_in
 from .looks import Watch
 from .options import MAX_LINE, Options
 from .report import FIRST_LINES, WRITTEN, LoadReport, Rejects, RowFlaw, Suspects, reason_of
@@ -99,7 +100,8 @@ class Reader:
         self._short, self._wrong, self._ranges = Suspects(), Suspects(), Suspects()  # of the source at hand
         self.members: list[str] = []  # what is within archives
         self._rejected = [(np.empty(0, np.int64), np.empty(0, np.uint8))]
-        self.zeros = Zeros(options.lost_zeros)
+        self.zeros, self.identities = Zeros(options.lost_zeros), Identities(options)
+        self._swapped = 0  # keys of the source at hand, see `swapped_in`
 
     def __enter__(self) -> "Reader":
         if self.options.rejects is not None:  # so that what cannot be written fails first
@@ -124,7 +126,7 @@ class Reader:
         self.values.path = path
         before = replace(report, forms=dict(report.forms), ignored=dict(report.ignored))
         self._short, self._wrong, self._ranges = Suspects(), Suspects(), Suspects()
-        self._first_line = 1
+        self._first_line, self._swapped = 1, 0
         header = False
         with closing(blocks):  # with its threads, whatever happens
             for block, position, header in blocks:  # noqa: B007
@@ -160,6 +162,7 @@ class Reader:
         """Count the numbers of a source that lost a zero; raise FeedLostZeros for many."""
         report, handling = self.report, self.options.lost_zeros
         forms = [count - before.forms[digits] for digits, count in report.forms.items()]
+        self.identities.expect_all(path, forms, self._swapped)
         forms[0] += self._ranges.count
         self.zeros.expect(path, forms, self._short, self._wrong)
         found = {"lost_zeros": self._short}
@@ -308,7 +311,7 @@ class Reader:
         to watch."""
         self.report.formats.append(dialect.format.name)
         purpose: Purpose = "delta" if delta else "list"
-        self.watch = Watch(path, dialect, self.options, purpose, self._polarity, self.wanted)
+        self.watch = Watch(path, dialect, self.options, purpose, self._polarity, self.wanted, self.identities)
         return self.watch.first(text, start)
 
     # ---- accounts --------------------------------------------------------------------
@@ -324,6 +327,8 @@ class Reader:
         report.forms[14] += block.regular
         if block.highs:
             report.ranges += block.identities
+        elif block.forms[0] or block.forms[2]:
+            self._swapped += sum(map(swapped_in, block.keys))
         for status, count in block.ignored.items():
             name = mask_text(status)
             if name not in report.ignored and len(report.ignored) >= MAX_STATUSES:

@@ -19,6 +19,7 @@ _ROWS = 1 << 16  # of Python objects at a time
 _DATE = 10  # characters of the longest
 
 OfSeveral = Literal["all", "first", "last"]
+_OF_SEVERAL: tuple[OfSeveral, ...] = ("all", "first", "last")  # of reasons, dates and untils
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,28 +119,58 @@ def _merged(members: ImeiSet, new: _Side, old: _Side, changed: ImeiSet) -> Colum
     return Column.of(texts, codes)
 
 
-@fitting("untils")
-def latest(mine: _Side, other: _Side) -> Column | None:
-    """The untils of the IMEIs of one set, where another set may have them too: the later counts, and none
-    where one has none. So nobody goes before everybody lets go."""
+@fitting("reasons and dates")
+def united(mine: tuple[ImeiSet, Details], other: tuple[ImeiSet, Details]) -> Details:
+    """The details of the IMEIs of one set, where another set may have them too: what both say together, as
+    of an IMEI that comes twice."""
+    sides = zip(mine[1], other[1], _OF_SEVERAL, strict=True)
+    reasons, dates, untils = (_united((mine[0], m), (other[0], o), which) for m, o, which in sides)
+    return reasons, dates, untils
+
+
+def _united(mine: _Side, other: _Side, of_several: OfSeveral) -> Column | None:
     (members, column), (others, theirs) = mine, other
-    if column is None:
+    if column is None and (theirs is None or of_several == "last"):
         return None
-    known = sorted({*column.values, *(theirs.values if theirs else ())})
-    never = len(known) + 1  # later than any
-    rank = {text: place for place, text in enumerate(known, 1)}
+    texts = {"": 0}
+    for text in sorted({text for one in (column, theirs) if one for text in one.values}):
+        texts.setdefault(text, len(texts))
+    never = len(texts)  # of dates: none, which is after every other
+    none = 0 if of_several == "all" else never
+    absent = never if of_several == "first" else 0  # not in the other set: what changes nothing
+    combine = _AllOf(texts) if of_several == "all" else np.minimum if of_several == "first" else np.maximum
     mine_of, theirs_of = (
-        np.array([never, *(rank[text] for text in one.values)] if one else [never], np.int32)
+        np.array([none, *(texts[text] for text in one.values)] if one else [none], np.int32)
         for one in (column, theirs)
     )
     found, start = np.empty(len(members), np.int32), 0
     for keys in members.chunks():
         some, at = slice(start, start + len(keys)), np.empty(len(keys), np.int64)
         others.positions_of_keys(keys, at)
-        codes = theirs.codes[at] if theirs else np.zeros(len(keys), np.intp)
-        found[some] = np.maximum(mine_of[column.codes[some]], np.where(at < 0, 0, theirs_of[codes]))
+        codes = column.codes[some] if column else np.zeros(len(keys), np.intp)
+        beside = theirs.codes[at] if theirs else np.zeros(len(keys), np.intp)
+        found[some] = combine(mine_of[codes], np.where(at < 0, absent, theirs_of[beside]))
         start = some.stop
-    return Column.of(("", *known), found % never)
+    return Column.of(texts, found if of_several == "all" else found % never)
+
+
+class _AllOf:
+    """The numbers of all reasons of two columns, row by row. What is new among texts gets a number."""
+
+    def __init__(self, texts: dict[str, int]) -> None:
+        self._texts = texts
+        self._names = list(texts)
+        self._known: dict[tuple[int, int], int] = {}
+
+    def __call__(self, one: NDArray[np.int32], other: NDArray[np.int32]) -> NDArray[np.int32]:
+        found = np.maximum(one, other)  # of those where one has none
+        for row in np.flatnonzero((one > 0) & (other > 0) & (one != other)).tolist():
+            pair = int(one[row]), int(other[row])
+            if pair not in self._known:
+                text = reasons_text("|".join(self._names[code] for code in pair))
+                self._known[pair] = self._texts.setdefault(text, len(self._texts))
+            found[row] = self._known[pair]
+        return found
 
 
 def places_of(

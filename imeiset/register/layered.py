@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from imeiset._native.layered import Layered
 from imeiset.readers import Keys
-from imeiset.register.details import NO_DETAILS, Details, latest, merged
+from imeiset.register.details import NO_DETAILS, Details, merged, united
 from imeiset.register.layers import stacked
 from imeiset.sets import ImeiSet
 
@@ -145,10 +145,10 @@ class LayeredSet:
         return count
 
     def united(self, more: "LayeredSet") -> "LayeredSet":
-        """With all IMEIs of another, which is flat; its reasons and dates count where both have some, and the
-        later until."""
+        """With all IMEIs of another, which is flat. Of one of both count all reasons, the first date, and the
+        later until: none, if one has none."""
         old, base = self.flattened(), union([self.flattened().base, more.base])
-        columns = (*more.columns[:2], latest((more.base, more.columns[2]), (old.base, old.columns[2])))
+        columns = united((more.base, more.columns), (old.base, old.columns))
         details = merged(base, (more.base, columns), (old.base, old.columns), more.base)
         return LayeredSet(base, details)
 

@@ -44,7 +44,7 @@ from imeiset.register.coverage import Coverage
 from imeiset.register.details import Column, code_type, is_date
 from imeiset.register.dumps import dump
 from imeiset.register.imsis import prefix_numbers
-from imeiset.register.kinds import LEVELS
+from imeiset.register.kinds import KINDS, LEVELS
 from imeiset.register.layered import NOTHING, LayeredSet, anew, packed
 from imeiset.register.lists import List, check_prefixes
 from imeiset.register.pairs import LayeredPairs, Pairs
@@ -230,12 +230,15 @@ def _read(sections: Mapping[str, bytes | memoryview], path: str) -> tuple[tuple[
             if count:
                 untils = Untils(*(array(f"{n}.{name}", dtype, count) for name, dtype in _UNTILS))
             pairs = LayeredPairs(Pairs(imeis, starts, array(f"{n}.m", "<u8", None), untils))
-        texts = bytes(sections.get(f"x{number}", b"")).split()
+        texts = bytes(sections.get(f"x{number}", b""))
+        if not texts.isascii():
+            raise ValueError(f"list {number}: expected irregular identities, got others")
         held: dict[str, Any] = {rule: members(one, rule) for rule in LEVELS}
-        held |= {"irregular": frozenset(texts), "pairs": pairs}
+        held |= {"irregular": frozenset(texts.split()), "pairs": pairs}
         held["prefixes"] = prefix_numbers(one.get("prefixes", ()))
         held["owner"] = one.get("owner", "")
         lists.append(List(one["name"], one["status"], one["kind"], one["reason"], **held))
+        _expect_kind(lists[-1])
     if len({one.name for one in lists}) < len(lists) or len(lists) > MAX_LISTS:
         raise ValueError(f"expected at most {MAX_LISTS} lists of different names, got others")
     for one in lists:
@@ -250,6 +253,15 @@ def _read(sections: Mapping[str, bytes | memoryview], path: str) -> tuple[tuple[
         Policy(**about["policy"]),
         Coverage(get(about["known"]), array("spans", "<u8", None), shift),
     )
+
+
+def _expect_kind(one: List) -> None:
+    """Raise ValueError for a list that lists of its kind cannot be."""
+    facts, rules = KINDS[one.kind], [*one.counts()]
+    if not {*rules} <= {*facts.rules}:
+        raise ValueError(f"list {one.name!r}: expected {', '.join(facts.rules)} in {one.kind}, got {rules}")
+    if facts.fixed and one.status != facts.status:
+        raise ValueError(f"list {one.name!r}: expected another status of kind {one.kind!r}")
 
 
 def _rebuilds(members: ImeiSet, made: Callable[[ImeiSet], ImeiSet]) -> bool:

@@ -68,7 +68,7 @@ class List:
         return f"<List {self}>"
 
     def united(self, more: "List") -> "List":
-        """With all that another list holds, too; its reasons and dates count where both have some, and the
+        """With all that another list holds, too; of an IMEI of both count all reasons, the first date and the
         later until. Raises ValueError for a list of another owner."""
         expect_same_owner(self, more)
         mine, held = self.parts, dict[str, Any]()

@@ -77,8 +77,8 @@ class Makers(Checks):
             One for each row of the column, or of an ImeiSet in key order. Reasons are texts ('stolen|lost'
             are two), lists of texts, or None; the others are `datetime.date`, '20240229', '2024-02-29' or
             None. `until` is the last day on which the IMEI counts: it stays listed until `Store.expire` is
-            run. An IMEI that comes twice gets all its reasons, its first date and its last until; and no
-            until, if one of its rows has none.
+            run. An IMEI that comes twice, here or in calls one after the other, gets all its reasons, its
+            first date and its last until; and no until, if one of its rows has none.
         digits : {14, 15}
             What integers are: keys, or numbers with the check digit.
 

@@ -13,7 +13,7 @@ from imeiset._native.imsi import BAD_IMSI, NO_IMSI
 from imeiset._native.pairs import Pairing, are_ascending, merge_pairs, sort_pairs, starts_of
 from imeiset.errors import ImsiError, expect_ordered
 from imeiset.readers import Keys
-from imeiset.register.details import fitting, places_of
+from imeiset.register.details import damaged, fitting, places_of
 from imeiset.register.imsis import imsi_numbers
 from imeiset.register.layered import NOTHING, union
 from imeiset.register.layers import stacked
@@ -239,6 +239,8 @@ class LayeredPairs:
         base, touched, now, count = self.base, self.changes.touched, self.changes.now, self.count()
         if count >= 1 << 32:
             raise OverflowError(f"expected fewer than 2**32 pairs, got {count}")
+        if count < 0:
+            raise damaged("pairs", f"{count} of them")
         imeis = union([base.imeis - touched, now.imeis])
         places = places_of(touched.to_numpy(), base.imeis, now.imeis)
         starts, imsis = np.empty(len(imeis) + 1, np.uint32), np.empty(count, np.uint64)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from imeiset._native.pairs import are_ascending
 from imeiset.readers import Keys
-from imeiset.register.details import coded, until_text
+from imeiset.register.details import coded, damaged, until_text
 
 Days = NDArray[np.int32]
 """Days since 1970-01-01, NO_DAY where there is none."""
@@ -63,7 +63,9 @@ class Untils(NamedTuple):
         """The last days of pairs, NO_DAY for those that have none."""
         at = self._places(keys, imsis)
         found = np.full(len(keys), NO_DAY, np.int32)
-        found[at >= 0] = self.days[at[at >= 0]]
+        found[at >= 0] = days = self.days[at[at >= 0]]
+        if not _are_days(days):
+            raise damaged("untils of pairs", "days of no calendar")
         return found
 
     def _places(self, keys: Keys, imsis: Keys) -> NDArray[np.int64]:
@@ -87,8 +89,12 @@ class Untils(NamedTuple):
 
     def is_sound(self) -> bool:
         """Whether they are in order, and their days those of a calendar."""
-        within = ((self.days >= FIRST_DAY) & (self.days <= LAST_DAY)).all()
-        return bool(within) and are_ascending(self.keys, self.imsis)
+        return _are_days(self.days) and are_ascending(self.keys, self.imsis)
+
+
+def _are_days(days: Days) -> bool:
+    """Whether all are days of a calendar."""
+    return bool(((days >= FIRST_DAY) & (days <= LAST_DAY)).all())
 
 
 NO_UNTILS = Untils(np.empty(0, "<u8"), np.empty(0, "<u8"), np.empty(0, "<i4"))

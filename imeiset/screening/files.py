@@ -127,7 +127,7 @@ def screen(
         raise ValueError("details: expected an output to write them to")
     if output is not None:
         expect_written(output, "CSV or Parquet")
-    tally = Tally(Screener(listed), lost_zeros, details=details)
+    tally = Tally(Screener(listed), options, details=details)
     if tally.keeps_texts:  # a first line '#62' may be one of them
         options = replace(options, irregular="keep")
     to_table = output is not None and is_table(os.fspath(output))

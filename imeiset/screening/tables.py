@@ -20,7 +20,6 @@ from ..errors import FeedColumn, FeedEncoding, FeedMissing, ParseStatus, mask, m
 from ..feeds.arrow import is_parquet, is_text, parquet_batches, shown
 from ..feeds.dialect import Dialect, of_table
 from ..feeds.extras import extra
-from ..feeds.identities import expect_identities
 from ..feeds.options import Options
 from ..feeds.sources import Source, size_of
 from .details import DETAILS, array_of, types_of
@@ -147,11 +146,11 @@ class TableScreen:
         """Raise FeedColumn if texts of the first batch look like something else than IMEIs."""
         columns = (batch.column(place).slice(0, _FIRST) for place in places)
         cells = [cell.strip() for one in columns if is_text(one.type) for cell in shown(one)]
-        expect_identities(path, cells, dialect, self._options)
+        self._tally.identities.expect_first(path, cells, dialect)
 
     def _text(self, path: str) -> Batches:
         with Source(path, sheet=self._options.sheet) as source:
-            records = Records(source, self._options)
+            records = Records(source, self._options, self._tally.identities)
             dialect = records.dialect
             if not dialect.header:
                 raise FeedColumn(path, "a header, to make Parquet of it", "none")

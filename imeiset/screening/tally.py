@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .. import columns, readers
 from .._native import records
 from ..errors import FeedEmpty, FeedError, FeedRejects, ParseStatus
+from ..feeds.identities import Identities, swapped_in
 from ..feeds.options import LostZeros, Options
 from ..feeds.report import FIRST_LINES, RowFlaw, Suspects
 from ..feeds.zeros import Zeros
@@ -204,6 +205,7 @@ class Screened(NamedTuple):
     malformed: int  # rows to which the policy says what such get
     understood: bool  # whether a row has an IMEI, or a text that the list keeps
     digits: tuple[int, ...]
+    swapped: int  # keys that begin as TBCD does, see `swapped_in`; where some rows may be such
     lost: tuple[Suspects, ...]
     said: Said | None  # None where nobody asked
 
@@ -217,9 +219,8 @@ class Screened(NamedTuple):
 class Tally:
     """Screens batches of parsed rows by what a list is when this is made, and counts what was found."""
 
-    def __init__(
-        self, screener: Screener, handling: LostZeros | None = None, *, details: bool = False
-    ) -> None:
+    def __init__(self, screener: Screener, options: Options, *, details: bool = False) -> None:
+        handling = options.lost_zeros
         self._screener = screener.now()
         self._lists = self._screener.lists
         held = self._screener.list
@@ -247,7 +248,7 @@ class Tally:
         self._pending = 0
         self._settled = 0
         self.lost = (Suspects(), Suspects())
-        self.handling, self.zeros = handling, Zeros(handling)
+        self.handling, self.zeros, self.identities = handling, Zeros(handling), Identities(options)
         self.understood = False  # whether a row of any file has an IMEI
         self._without: dict[str, FeedError] = {}
 
@@ -287,7 +288,9 @@ class Tally:
             for suspects, (count, rows) in zip(lost, cells.lost, strict=True):
                 suspects.add(count, path, list(map(line, rows)))
         digits = tuple(map(sum, zip(*(cells.digits for cells in columns), strict=True)))
-        return Screened(codes, by_code, places, by_list, on, by_tac, settled, understood, digits, lost, said)
+        swapped = sum(swapped_in(cells.keys) for cells in columns if cells.digits[0] or cells.digits[2])
+        counts = by_tac, settled, understood, digits, swapped, lost
+        return Screened(codes, by_code, places, by_list, on, *counts, said)
 
     def _decided(
         self, columns: Sequence[Cells], answers: Sequence[tuple[Codes, Lists]]
@@ -341,6 +344,7 @@ class Tally:
         if self._without and not self.understood:
             raise next(iter(self._without.values()))
         self.zeros.expect_together()
+        self.identities.expect_together()
 
     def report(self, files: list[str], skipped: list[str], seconds: float) -> ScreenReport:
         """What was counted."""
@@ -386,6 +390,7 @@ class FileTally:
         self._codes = np.zeros(256, np.int64)
         self._digits = np.zeros(3, np.int64)
         self._lost = (Suspects(), Suspects())
+        self._swapped = 0
         self._understood = False
 
     def add(self, found: Screened) -> None:
@@ -393,6 +398,7 @@ class FileTally:
         self._tally.add(found)
         self._codes += found.by_code
         self._digits += found.digits
+        self._swapped += found.swapped
         self._understood |= found.understood
         for suspects, more in zip(self._lost, found.lost, strict=True):
             suspects.add(more.count, self._path, [line for _, line in more.first])
@@ -409,6 +415,8 @@ class FileTally:
             )
             self._tally.miss(self._path, FeedRejects(self._path, "IMEIs", f"none in {rows:,} rows: {said}"))
         self._tally.understood |= self._understood
+        if not integers:
+            self._tally.identities.expect_all(self._path, self._digits.tolist(), self._swapped)
         restoring = "--digits 15" if integers else "--lost-zeros restore"
         self._tally.zeros.expect(self._path, self._digits.tolist(), *self._lost, restoring=restoring)
         _, imeis, imeisvs = self._digits.tolist()

@@ -16,7 +16,7 @@ from .._threads import in_order
 from ..errors import FeedColumn, FeedEmpty, FeedEncoding, FeedLimit
 from ..feeds.dialect import Dialect, sniff
 from ..feeds.formats import plain
-from ..feeds.identities import cells_of, expect_identities
+from ..feeds.identities import Identities, cells_of
 from ..feeds.options import MAX_LINE, Options
 from ..feeds.reader import MAX_RETURNS, header_of
 from ..feeds.report import RowFlaw
@@ -46,12 +46,12 @@ class Batch(NamedTuple):
 class Records:
     """The text of a source below its header, in pieces, with which a scanner was fed."""
 
-    def __init__(self, source: Source, options: Options) -> None:
+    def __init__(self, source: Source, options: Options, identities: Identities) -> None:
         self._source = source
         self._pieces = map(partial(_taken, source), source)
         if (text := next(self._pieces, None)) is None:
             raise FeedEmpty(source.path, "text", "an empty file")
-        self.dialect, self.title, used = _begin(source.path, text, options)
+        self.dialect, self.title, used = _begin(source.path, text, options, identities)
         self._first = text[used:]
         dialect, places = self.dialect, sorted(self.dialect.columns)
         self._order = [places.index(place) for place in dialect.columns]
@@ -118,7 +118,7 @@ class TextScreen:
     def read(self, path: str) -> Generator[int, None, None]:
         """Screen a file; yields the bytes of it that were read."""
         with Source(path, sheet=self._options.sheet) as source:
-            records = Records(source, self._options)
+            records = Records(source, self._options, self._tally.identities)
             if records.dialect.header:
                 self._start(path, records.dialect, records.title)
             file = FileTally(self._tally, path)
@@ -255,12 +255,12 @@ def _expect_ends(path: str, scanner: Scanner) -> None:
         raise FeedEncoding(path, "lines that end in LF or CRLF", f"lines that end in CR, from line {line} on")
 
 
-def _begin(path: str, text: bytes, options: Options) -> tuple[Dialect, bytes, int]:
+def _begin(path: str, text: bytes, options: Options, identities: Identities) -> tuple[Dialect, bytes, int]:
     """The layout of a text that begins like this, its header, and the bytes before its first row of data."""
     dialect = of_imeis(path, sniff(path, text, options))
     used = dialect.preamble.size
     rows = rows_of(text[used : used + SAMPLE], dialect.delimiter.decode())[int(dialect.header) :]
-    expect_identities(path, cells_of(rows, dialect), dialect, options)
+    identities.expect_first(path, cells_of(rows, dialect), dialect)
     if not dialect.header:
         return dialect, b"", used
     header = header_of(path, text, used, dialect)

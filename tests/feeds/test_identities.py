@@ -47,9 +47,10 @@ def test_titles_of_subscribers_are_never_those_of_imeis(text, title):
             read(path)
     assert load(path, column=title).report.accepted == 2
     path = text(f"x,{title}\n1,{IMSIS[0]}\n")
-    with pytest.raises(FeedColumn, match=r"a column of IMEIs: --column .* takes it all the same"):
-        load(path, column=2)
-    assert load(path, column=title).report.accepted == 1
+    for read in (load, lambda path, column: screen(path, ImeiSet([A]), column=column).rows):
+        with pytest.raises(FeedColumn, match=r"a column of IMEIs: --column .* takes it all the same"):
+            read(path, column=2)
+        assert read(path, column=title)
 
 
 @pytest.mark.parametrize("title", OTHERS)
@@ -110,3 +111,66 @@ def test_other_numbers_are_no_imsis(text, cells):
 
 def test_a_title_of_imeis_is_believed(text):
     assert load(text("imei\n" + lines(IMSIS))).report.accepted == len(IMSIS)
+
+
+READERS = {
+    "a list": lambda paths, **options: load(paths, **options).report.accepted,
+    "records": lambda paths, **options: screen(paths, ImeiSet([A]), **options).rows,
+}
+TURNED = [f"53029900{n:08}" for n in range(40)]
+
+
+@pytest.fixture(params=READERS)
+def reads(request):
+    return READERS[request.param]
+
+
+@pytest.mark.parametrize(("files", "each"), [(2, 5), (10, 1), (1, 9)])
+def test_few_numbers_are_judged_together(text, reads, files, each):
+    """Of each file alone, nothing could be said."""
+    refused = files > 1
+    for cells, title, option, what in (
+        (TURNED, "imei\n", {"tbcd": False}, "10 of 10 rows of 14 or 16 digits that begin with 53 or 68.* in"),
+        (
+            [imsi for imsi in IMSIS if imsi[14] != "0"],
+            "",
+            {"column": 1},
+            "of 10 numbers of 15 digits with a wrong check digit, .* in",
+        ),
+    ):
+        paths = [
+            text(title + lines(cells[at * each : (at + 1) * each]), f"{bool(title)}{at}.csv")
+            for at in range(files)
+        ]
+        if refused:
+            with pytest.raises(FeedColumn, match=f"0.csv.*{what} {files} files together"):
+                reads(paths)
+        else:
+            assert reads(paths) == each
+        assert reads(paths, **option) == files * each
+
+
+def test_others_beside_few_numbers_count(text, reads):
+    paths = [text("imei\n" + lines(TURNED[at * 5 : at * 5 + 5]), f"{at}.csv") for at in range(2)]
+    paths.append(text("imei\n" + lines(f"35209900{n:08}" for n in range(11)), "2.csv"))
+    assert reads(paths) == sum(len(path.read_text().split()) - 1 for path in paths)
+
+
+def test_all_rows_are_looked_at_for_tbcd(text, reads):
+    """Call records begin with those that have no IMEI."""
+    for before in (",1\n" * 200, "n/a,1\n" * 200):
+        path = text("imei,n\n" + before + "".join(f"{cell},1\n" for cell in TURNED))
+        with pytest.raises(FeedColumn, match=r"--tbcd reads TBCD.* 40 of 40 rows of 14 or 16 digits"):
+            reads(path)
+        assert reads(path, tbcd=False)
+
+
+def test_imeis_are_not_read_as_tbcd(text, reads):
+    """As one of several files may have them as they are."""
+    paths = [text("imei\n" + lines(TURNED), "a.csv")]
+    paths.append(text("imei\n" + lines(f"35209900{n:08}" for n in range(10)), "b.csv"))
+    with pytest.raises(
+        FeedColumn, match=r"b\.csv.* TBCD: without --tbcd.* 10 of 10 rows of 16 digits .* 35 or"
+    ):
+        reads(paths, tbcd=True)
+    assert reads(paths[:1], tbcd=True)

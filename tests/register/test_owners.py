@@ -21,7 +21,7 @@ from imeiset.errors import SnapshotBounds, SnapshotError, SnapshotVersion
 from imeiset.register.details import Column
 from imeiset.register.layered import LayeredSet
 from imeiset.register.pairs import LayeredPairs, Pairs
-from imeiset.register.untils import NO_DAY
+from imeiset.register.untils import FIRST_DAY, LAST_DAY, NO_DAY
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 W, B, G, U = EquipmentStatus
@@ -697,3 +697,50 @@ def test_an_until_that_is_no_date_is_found(tmp_path, text):
     rewritten(path, {**sections(path), "register": json.dumps(good).encode()})
     with pytest.raises(SnapshotBounds, match="dates in list 'x'"):
         Register.verify(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "holds"),
+    [("block", 1, "exact"), ("imsis", 1, "exact"), ("imeis", 1, "pairs"), ("exempt", 1, "pairs")],
+)
+def test_a_list_that_its_kind_cannot_be_is_refused(tmp_path, kind, status, holds):
+    """It would be asked by a rule, and answer by the word of another."""
+    register, path = Register(), tmp_path / "r.imei"
+    if holds == "exact":
+        register.add("x", [LISTED], status=B, owner="op-a")
+    else:
+        register.lock("x", [LISTED], [HOME], owner="op-a")
+    register.save(path)
+    good = about(path)
+    good["lists"][0] |= {"kind": kind, "status": status}
+    rewritten(path, {**sections(path), "register": json.dumps(good).encode()})
+    with pytest.raises(SnapshotBounds):
+        Register.open(path)
+
+
+@pytest.mark.parametrize("day", [FIRST_DAY - 1, LAST_DAY + 1])
+def test_a_day_of_no_calendar_is_no_answer(tmp_path, day):
+    register, path = Register(), tmp_path / "r.imei"
+    register.block("x", [LISTED], [HOME], until=["20240101"])
+    register.save(path)
+    parts = sections(path)
+    [section] = [found for found in parts if found.endswith("ud")]
+    rewritten(path, {**parts, section: np.array([day], "<i4").tobytes()})
+    opened = Register.open(path)
+    assert opened.check(LISTED, HOME).list == "x"
+    for ask in (
+        lambda: opened.explain(LISTED, HOME),
+        lambda: opened.check_many([LISTED], [HOME], details=True),
+        lambda: list(opened.entries()),
+    ):
+        with pytest.raises(SnapshotBounds, match="untils of pairs"):
+            ask()
+
+
+def test_an_irregular_identity_of_other_letters_is_refused(tmp_path):
+    register, path = Register(), tmp_path / "r.imei"
+    register.add("x", ImeiSet(["DEAD*"], irregular="keep"), status=B, owner="op-a")
+    register.save(path)
+    rewritten(path, {**sections(path), "x0": "DÉAD*".encode()})
+    with pytest.raises(SnapshotBounds):
+        Register.open(path)

@@ -13,6 +13,7 @@ from imeiset import EquipmentStatus, ImeiSet, Policy, Register, Screener, screen
 from imeiset._native.records import read
 from imeiset.errors import FeedColumn, FeedLostZeros, FeedRejects
 from imeiset.errors import ParseStatus as S
+from imeiset.feeds.options import Options
 from imeiset.screening.tally import MAX_COLUMNS, Tally
 
 LISTED = 352099001761481
@@ -318,7 +319,7 @@ def test_a_record_that_ends_between_its_imeis(tmp_path):
 def test_words_and_columns_fit_the_answers():
     """Of each word and column one byte."""
     for listed in (BLOCKED, Register()):
-        assert len(Tally(Screener(listed)).words) * MAX_COLUMNS <= 256
+        assert len(Tally(Screener(listed), Options()).words) * MAX_COLUMNS <= 256
 
 
 def test_columns_are_named_once_and_are_there(said):
