@@ -1,14 +1,13 @@
 """A directory of one feed, full lists and deltas, brought into a store in order: `feed`."""
 
 import datetime
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from ..errors import FeedConflict, FeedError, FeedMissing, StoreSequence, printable
+from ..errors import FeedConflict, FeedError, FeedMissing, StoreSequence
 from ..feeds.description import Description, Listing, lists_of, polarity_of
 from ..feeds.loader import Progress
 from ..feeds.options import Options
@@ -19,13 +18,13 @@ from ..store import Store
 from ..store.changes import named
 from .apply import MIN_SIZE, reading_of
 from .changes import CHECKS, change_by_name, understood
-from .naming import Named, before, files_of, form_of, shown
+from .grouping import LONGEST_REF, Group, Seen, groups_of, ref_of
+from .naming import Named, files_of, form_of, shown
 from .report import ApplyReport
 from .stored import Numbering, Part, apply_parts, read_changes, rule_for
 
 _REMEMBERED = 64  # changes of a feed that a store can tell from others of their number
 _NAMED_MOST = 4  # files that a message names
-_LONGEST_REF = 200  # characters
 _EVER = datetime.datetime(1, 1, 1, tzinfo=datetime.UTC)  # before all changes
 
 
@@ -216,7 +215,7 @@ class _Run:
 
     def follow(self, files: Sequence[Named], tell: Tell) -> None:
         """Go from the number that the store has as far as the files lead. They are in order."""
-        left, lists = _groups(files), {file.list for file in files}
+        left, lists = groups_of(files), {file.list for file in files}
         heard = lists | self._heard()
         whole = [group for group in left if not group.is_delta and group.lists >= lists]
         if self.force and whole:
@@ -225,8 +224,15 @@ class _Run:
         wrong = self._contradicted(left)  # of what the store has now: force may have gone back
         for at in range(len(left) - 1, -1, -1):
             if left[at].number <= self.position and (late := self._late(left[at])):
+                after = [one.number for one in left if one.is_after(late) and one.number <= self.position]
+                if after:
+                    wrong.append(self._too_late(late, after[-1]))
+                    continue
                 tell(self._replaced(late, through=self.position))
                 left[at : at + 1] = left[at].without(late)
+        unheard = {name for name, one in self.store.status().lists.items() if one.changed is None}
+        passed = [one for one in left if one.is_delta and one.number <= self.position]
+        wrong += [self._too_late(one, one.number) for one in passed if one.lists & unheard]
         while True:
             last = self.position
             for group in (one for one in left if one.number <= last):
@@ -258,7 +264,7 @@ class _Run:
         lists = self.store.status().lists
         return {name for name in names if name in lists and lists[name].changed is not None}
 
-    def _contradicted(self, groups: Sequence["_Group"]) -> list[StoreSequence | FeedConflict]:
+    def _contradicted(self, groups: Sequence[Group]) -> list[StoreSequence | FeedConflict]:
         """What is in the last deltas that the store has, if it is not what was applied."""
         lists = {*self.store}
         had = [one for one in groups if one.number <= self.position and one.lists <= lists and one.is_delta]
@@ -273,7 +279,7 @@ class _Run:
                 pass  # it cannot be read any more, and need not be
         return found
 
-    def _late(self, group: "_Group") -> "_Group | None":
+    def _late(self, group: Group) -> "Group | None":
         """Of full lists whose number the store has passed, those that it has not seen: they came after others
         of their number, or after changes of others."""
         if group.is_delta:
@@ -282,11 +288,17 @@ class _Run:
         changed = {name: one.changed for name, one in status.lists.items()}
         if group.number < self.position:  # what a change has named since cannot go back
             files = tuple(file for file in group.files if changed.get(file.list, _EVER) is None)
-            return _Group(files) if files else None
+            return Group(files) if files else None
         seen = [changed.get(name) or _EVER for name in group.lists]
         return group if min(seen) < status.feeds[self.feed].changed else None
 
-    def _missing(self, group: "_Group", lists: set[str]) -> FeedMissing:
+    def _too_late(self, group: Group, number: int) -> FeedConflict:
+        """The error of what the feed has passed without it. number: of the first full list with it."""
+        expected = f"a full list {shown(number)} or newer of {', '.join(sorted(group.lists))}, with --force"
+        got = f"{', '.join(group.names)}, which came when the feed was past it"
+        return FeedConflict(str(self.folder), expected, got)
+
+    def _missing(self, group: Group, lists: set[str]) -> FeedMissing:
         last, of = self.position, f"of feed {self.feed!r}"
         if not group.is_delta:
             others = ", ".join(sorted(lists - group.lists))
@@ -298,12 +310,12 @@ class _Run:
 
     # ---- deltas ------------------------------------------------------------------------------------
 
-    def _applied(self, group: "_Group") -> FeedStep:
+    def _applied(self, group: Group) -> FeedStep:
         return FeedStep(group.names, "applied", group.number, reports=(self._apply(group),))
 
-    def _apply(self, group: "_Group", *, outcomes: bool = True) -> ApplyReport:
+    def _apply(self, group: Group, *, outcomes: bool = True) -> ApplyReport:
         """Apply the files of one change. They may be several: what is blocked, unblocked and changed."""
-        parts, seen = [], _Seen(self.folder)
+        parts, seen = [], Seen(self.folder)
         for file in group.files:
             one, path = self._list(file.list), os.fspath(file.path)
             polarity = polarity_of(one.kind, one.status)
@@ -316,7 +328,7 @@ class _Run:
             if self.outcomes is not None and outcomes:
                 told = os.fspath(self.outcomes / f"{file.name}.outcomes.csv")
             changes = read_changes(path, None, reading, told, self.progress, rule, polarity)
-            parts.append(Part(file.list, changes, reading, told, _ref(file.name, digest)))
+            parts.append(Part(file.list, changes, reading, told, ref_of(file.name, digest)))
         parts.sort(key=lambda part: not len(part.changes.removes))  # of one list, removals come first
         report = ApplyReport()
         numbering = Numbering(sequence=group.number, feed=self.feed, after=group.after)
@@ -335,25 +347,25 @@ class _Run:
 
     # ---- full lists --------------------------------------------------------------------------------
 
-    def _replaced(self, group: "_Group", *, through: int | None = None) -> FeedStep:
+    def _replaced(self, group: Group, *, through: int | None = None) -> FeedStep:
         """Put full lists in the place of those of the feed. Lists without files stay as they are.
 
         through: the number that the feed has then, if not that of the lists.
         """
-        seen = _Seen(self.folder)
+        seen = Seen(self.folder)
         files = {file: digest for file in group.files if (digest := seen.add(file)) is not None}
         listings = [replace(self._listing(file), files=(os.fspath(file.path),)) for file in files]
         listings += [one for one in self.described if one.prefixes and one.name not in group.lists]
         listings = [replace(one, owner=self.feed) for one in listings]
         path = str(self.folder) if self.description is None else os.fspath(self.description)
         loaded = load_register(Description(path, self.store.policy, tuple(listings)), progress=self.progress)
-        refs = [_ref(file.name, digest, of=len(files)) for file, digest in files.items()]
+        refs = [ref_of(file.name, digest, of=len(files)) for file, digest in files.items()]
         self.store.replace(
             loaded.register,
             feed=self.feed,
             through=group.number if through is None else through,
             keep=True,
-            ref=", ".join(refs)[:_LONGEST_REF],
+            ref=", ".join(refs)[:LONGEST_REF],
             shrink=100 - self.min_size,
             force=self.force,
         )
@@ -372,79 +384,3 @@ class _Run:
 
     def _described(self, name: str) -> list[Listing]:
         return [one for one in self.described if one.name == name]
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Files of one number: full lists, or deltas from one number to another."""
-
-    files: tuple[Named, ...]
-
-    @property
-    def number(self) -> int:
-        return self.files[0].number
-
-    @property
-    def after(self) -> int | None:
-        return self.files[0].after
-
-    @property
-    def is_delta(self) -> bool:
-        return self.files[0].is_delta
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(file.name for file in self.files)
-
-    @property
-    def lists(self) -> set[str]:
-        return {file.list for file in self.files}
-
-    @property
-    def follows(self) -> bool:
-        """Whether it is the change of its number, and not one of several that lead there."""
-        last = before(self.number, form_of(self.number))
-        return self.is_delta and self.after in (self.number - 1, last)
-
-    def is_beside(self, other: "_Group") -> bool:
-        """Whether another delta leads to the number of this one, or anything to one on the way there."""
-        first, number = self.after or 0, other.number + (not other.is_delta)
-        return other is not self and first < other.number and number <= self.number
-
-    def without(self, others: "_Group") -> list["_Group"]:
-        """The files that the other has not, if there are some."""
-        files = tuple(file for file in self.files if file not in others.files)
-        return [_Group(files)] if files else []
-
-
-def _groups(files: Iterable[Named]) -> list[_Group]:
-    found: dict[tuple[int, int | None], list[Named]] = {}
-    for file in files:
-        found.setdefault((file.number, file.after), []).append(file)
-    return [_Group(tuple(some)) for some in found.values()]
-
-
-class _Seen:
-    """The files of one number so far."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._files: dict[tuple[str, int | None], tuple[str, str]] = {}
-
-    def add(self, file: Named, change: int | None = None) -> str | None:
-        """The SHA-256 of one more; None if it is one of them again.
-
-        Raises FeedConflict for two files that say different things of one list under one number.
-        """
-        with file.path.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        other, same = self._files.setdefault((file.list, change), (file.name, digest))
-        if same != digest:
-            expected = f"one file of list {file.list!r} with the number {shown(file.number)}"
-            raise FeedConflict(str(self._folder), expected, f"{other} and {file.name}, which differ")
-        return digest if other == file.name else None
-
-
-def _ref(name: str, digest: str, of: int = 1) -> str:
-    """What a change goes back to: a file and its SHA-256, shorter where there are several."""
-    return f"{printable(name)[: _LONGEST_REF // of - 80 // of]} sha256:{digest[: 64 // of]}"

@@ -497,3 +497,32 @@ def test_a_gap_is_closed_by_full_lists_of_all_that_the_feed_has_sent(store):
         path.unlink()
     full("lost_full_122.csv", 13)
     assert feed(store, description="op-a.toml") == [("replaced", "lost_full_122.csv")]  # it sends no other
+
+
+def test_a_full_list_that_comes_after_changes_of_it_were_passed(tmp_path, monkeypatch):
+    """It cannot be taken any more, and is told until a newer one is."""
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    register = Register()
+    for name in ("stolen", "lost"):
+        register.add(name, [], status=BLACK, owner="op-a")
+    with Store.create("eir", register) as store:
+        full("stolen_full_120.csv", 10)
+        feed(store)
+        full("lost_full_119.csv", 11)
+        delta("lost_delta_120.csv", add=[12])
+        for _ in range(2):
+            with pytest.raises(
+                FeedConflict, match=r"120 or newer of lost, with --force, got lost_full_119.csv"
+            ):
+                feed(store)
+        assert on(store, "lost") == []
+        Path("in", "lost_full_119.csv").unlink()
+        with pytest.raises(
+            FeedConflict, match=r"got lost_delta_120.csv, which came when the feed was past it"
+        ):
+            feed(store)
+        full("lost_full_120.csv", 11, 12)
+        assert feed(store, force=True)[0] == ("replaced", "lost_full_120.csv", "stolen_full_120.csv")
+        assert {one[0] for one in feed(store)} == {"contained"}
+        assert on(store, "lost") == [11, 12]
