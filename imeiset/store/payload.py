@@ -36,6 +36,7 @@ changes of the lists themselves. A journal of version 2 may begin with such payl
 """
 
 import json
+import re
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from imeiset import irregular
 from imeiset._native.pairs import are_ascending
 from imeiset.errors import StoreDamaged, mask_text
 from imeiset.register.details import is_date
@@ -68,6 +70,7 @@ _LIST_CHANGE = {"add", "list", "remove", "rule"}
 _PAYLOAD = {"changes"}
 _OF_FEED = {"changes", "feed", "number"}
 _SIDES = ("add", "remove")
+_LAST_KEY = 10**14 - 1
 _WORD, _BITS = 8, 64  # bytes and bits of a number
 
 Bits = NDArray[np.bool_]
@@ -269,21 +272,32 @@ def _change(about: dict[str, Any], numbers: _Numbers, version: int) -> Change:
         raise ValueError(f"net of rule {rule!r} that is no array of two")
     if not (columns := RULES[rule].columns):
         for side in (about["add"], about["remove"], *net):
-            if not isinstance(side, list) or not all(map(_is_text, side)):
-                raise ValueError(f"a change by rule {rule!r} that is no array of texts")
+            if not isinstance(side, list) or not all(map(_TEXTS[rule], side)):
+                raise ValueError(f"a change by rule {rule!r} that is no array of such texts")
         return Change(about, (), ())
     add, remove = numbers.columns(about, columns)
     if rule == "pair" and not (are_imsis(add[1]) and are_imsis(remove[1])):
         raise ValueError("pairs with numbers that are no IMSIs")
     if rule not in HELD_RULES:
         really = numbers.columns(dict(zip(_SIDES, net, strict=True)), columns) if "net" in about else None
+        for lows, highs in (add, remove, *(really or ())):
+            if (lows > highs).any():
+                raise ValueError("runs that end before they begin")
+            _expect_imeis(highs)
         return Change(about, add, remove, net=really)
+    for side in (add, remove):
+        _expect_imeis(side[0])
     if version == 1:  # whose writers took a pair that came twice
         add, remove = (once(*side) if rule == "pair" else side for side in (add, remove))
         return Change({**about, "add": len(add[0]), "remove": len(remove[0])}, add, remove)
     if not (_are_ascending(add) and _are_ascending(remove)):
         raise ValueError("rows that are not in order, or come twice")
     return Change(about, add, remove, (numbers.bits(about["add"]), numbers.bits(about["remove"])))
+
+
+def _expect_imeis(keys: NDArray[Any]) -> None:
+    if keys.max(initial=0) > _LAST_KEY:
+        raise ValueError("numbers that are no keys of IMEIs")
 
 
 def _are_ascending(columns: tuple[NDArray[Any], ...]) -> bool:
@@ -294,6 +308,17 @@ def _are_ascending(columns: tuple[NDArray[Any], ...]) -> bool:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
+
+
+def _is_irregular(value: object) -> bool:
+    return isinstance(value, str) and irregular.normalised(value) == value.encode()
+
+
+def _is_prefix(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9]{1,15}", value) is not None
+
+
+_TEXTS = {"irregular": _is_irregular, "imsi": _is_prefix}
 
 
 def _expect_list_change(about: dict[str, Any]) -> None:

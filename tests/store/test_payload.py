@@ -20,6 +20,8 @@ from imeiset.store.payload import Payload, content_digest, packed, unpacked
 W, B, G, _ = EquipmentStatus
 PATH = Path("journal")
 ALL = {"add": 2, "date": "2024-02-28", "list": "stolen", "reason": "", "remove": 1, "rule": "exact"}
+RANGE = {**ALL, "add": 1, "date": "", "remove": 1, "rule": "range"}
+TEXTS = {**ALL, "add": ["12AB"], "date": "", "remove": [], "rule": "irregular"}
 NEW = {"kind": "imeis", "owner": "", "reason": "", "status": 1}
 LISTED = {"add": NEW, "list": "new", "remove": False, "rule": "list"}
 DROPPED = {"add": None, "list": "new", "remove": True, "rule": "list"}
@@ -45,6 +47,16 @@ def test_a_change_says_what_was_there():
     assert change.add[0].tolist() == [5, 7]
     assert change.remove[0].tolist() == [6]
     assert [side.tolist() for side in change.held] == [[False, True], [True]]
+
+
+def test_a_change_says_what_it_really_changed():
+    (change,) = unpacked(one({**RANGE, "net": [0, 1]}, 5, 9, 0, 7, 1, 6), PATH).changes
+    assert [column.tolist() for side in change.net for column in side] == [[], [], [1], [6]]
+    assert content_digest([change]) == content_digest(unpacked(one(RANGE, 5, 9, 0, 7), PATH).changes)
+    assert unpacked(payload({"changes": [{**TEXTS, "net": [[], []]}]}), PATH).changes[0].about["net"] == [
+        [],
+        [],
+    ]
 
 
 def test_the_first_version_has_changes_alone():
@@ -155,6 +167,16 @@ def test_bits_take_whole_words(count):
         pytest.param(payload({"changes": [{**LISTED, "add": {**NEW, "status": True}}]}), id="status true"),
         pytest.param(payload({"changes": [{**LISTED, "add": {**NEW, "x": 1}}]}), id="more of a new list"),
         pytest.param(payload({"changes": [LISTED]}, 1), id="a number of a new list"),
+        pytest.param(one(ALL, 5, 10**14, 6, 0, 0), id="a number above all keys"),
+        pytest.param(one({**ALL, "net": [1, 0]}), id="net of exact IMEIs"),
+        pytest.param(one(RANGE, 5, 9, 0, 0, 10**14), id="a range above all keys"),
+        pytest.param(one(RANGE, 5, 9, 0, 9, 8), id="a range that ends before it begins"),
+        pytest.param(one({**RANGE, "net": [0, 1]}, 5, 9, 0, 7, 8, 10**14, 10**14), id="net above all keys"),
+        pytest.param(one({**RANGE, "net": [0]}, 5, 9, 0, 7), id="net of one side"),
+        pytest.param(one({**RANGE, "net": [True, 0]}, 5, 9, 0, 7, 8, 5, 9), id="net true"),
+        pytest.param(payload({"changes": [{**TEXTS, "add": ["12:B"]}]}), id="no irregular identity"),
+        pytest.param(payload({"changes": [{**TEXTS, "net": [["12ab"], []]}]}), id="net in another form"),
+        pytest.param(payload({"changes": [{**TEXTS, "rule": "imsi"}]}), id="no prefix"),
     ],
 )
 def test_what_no_writer_makes_is_damage(data):
