@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from imeiset._native.pairs import are_ascending
 from imeiset.readers import Keys
-from imeiset.register.details import coded, damaged, until_text
+from imeiset.register.details import coded, damaged, fitting, until_text
 
 Days = NDArray[np.int32]
 """Days since 1970-01-01, NO_DAY where there is none."""
@@ -113,5 +113,6 @@ def days_of_texts(texts: Sequence[str], codes: NDArray[Any]) -> Days:
 
 @lru_cache(16)  # columns are read some thousands of rows at a time
 def _days(texts: tuple[str, ...]) -> Days:
-    days = [datetime.date.fromisoformat(text).toordinal() - _EPOCH if text else NO_DAY for text in texts]
+    with fitting("dates"):
+        days = [datetime.date.fromisoformat(text).toordinal() - _EPOCH if text else NO_DAY for text in texts]
     return np.array(days, np.int32)

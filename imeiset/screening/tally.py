@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .. import columns, readers
 from .._native import records
+from .._native.parse import NO_KEY
 from ..errors import FeedEmpty, FeedError, FeedRejects, ParseStatus
 from ..feeds.identities import Identities, swapped_in
 from ..feeds.options import LostZeros, Options
@@ -152,8 +153,14 @@ class Cells(NamedTuple):
         value: Callable[[int], object],
         digits: int,
     ) -> "Cells":
-        """Those of a column of integers, already parsed. Keys of 14 digits may be IMEIs that lost a zero."""
+        """Those of a column of integers, already parsed. Keys of 14 digits may be IMEIs that lost a zero.
+        Shorter numbers with the check digit did, if it is right or a spare one: others may be keys."""
         if digits == 15:
+            short = (status == 0) & (keys < 10**13)
+            if short.any():
+                wrong = short & (columns.parse(column, digits=15, check_digit="spare")[1] != 0)
+                status[wrong], keys[wrong] = ParseStatus.CHECK_DIGIT, NO_KEY
+                return cls(keys, status, lambda row: None if wrong[row] else value(row))
             return cls(keys, status, value)
         _, exact = columns.parse(column, digits=15, check_digit="require")
         whole = (status == 0) & (keys >= 10**13)

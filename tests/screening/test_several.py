@@ -122,3 +122,26 @@ def test_integers_that_lost_zeros_are_judged_together(tmp_path):
     with pytest.raises(FeedLostZeros, match="--digits 15 gives them back"):
         screen(tmp_path, BLOCKED)
     assert screen(tmp_path, BLOCKED, digits=15).hits == 10
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_keys_beside_integers_with_the_check_digit_are_malformed(tmp_path, keeps):
+    """With a zero before them they would be other phones."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pytest.importorskip("nanoarrow")
+    texts = [f"352099{n:08}" for n in range(40)]
+    whole = [text + str(oracle.luhn_digit(text)) for text in texts]
+    listed = ImeiSet([*whole, *WHOLE, "DEADBEEF"], irregular="keep") if keeps else ImeiSet([*whole, *WHOLE])
+    spare = [text[:-1] + "0" for text in WHOLE]
+    for name, cells in (("a", whole + WHOLE + spare), ("b", texts)):
+        pq.write_table(pa.table({"imei": [int(cell) for cell in cells]}), tmp_path / f"{name}.parquet")
+    report = screen(tmp_path, listed, digits=15)
+    others = [text for text in texts if oracle.is_valid("0" + text) or text[-1] == "0"]
+    assert 0 < len(others) < 20
+    assert report.words == {
+        "listed": 120,
+        "not listed": len(others),
+        "malformed: check digit": 40 - len(others),
+    }
+    assert report.hits == 120
+    assert screen(tmp_path / "b.parquet", listed).hits == 40
