@@ -177,6 +177,8 @@ def of_record(payload: Payload, time: int, sequence: int, asked: Asked) -> Itera
 
 def begin_of(since: datetime.date) -> int:
     """A time, or the beginning of a day, in nanoseconds since 1970; UTC where it does not say."""
+    if not isinstance(since, datetime.date):
+        raise TypeError(f"since: expected a date or a datetime, got {type(since).__name__}")
     if not isinstance(since, datetime.datetime):
         since = datetime.datetime(since.year, since.month, since.day, tzinfo=datetime.UTC)
     if since.tzinfo is None:

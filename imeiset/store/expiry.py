@@ -48,7 +48,7 @@ def expired(lists: Sequence[List], today: datetime.date, then: List | None) -> I
                 yield Delta(one.name, remove=Pairs.of(keys[past], imsis[past]), rule="pair")
                 pairs += [(keys[past], imsis[past])] if moves else []
     if then is not None and exact:
-        yield from _moved(then.name, exact, today)
+        yield from _moved(then, exact, today)
     if then is not None and pairs:
         yield Delta(then.name, add=Pairs.of(*map(np.concatenate, zip(*pairs, strict=True))), rule="pair")
 
@@ -69,21 +69,32 @@ def _past(members: LayeredSet, today: str) -> tuple[Keys, list[str], NDArray[Any
 
 
 def _moved(
-    name: str, found: Sequence[tuple[Keys, list[str], NDArray[Any]]], today: datetime.date
+    then: List, found: list[tuple[Keys, list[str], NDArray[Any]]], today: datetime.date
 ) -> Iterator[Delta]:
-    """Additions to one list. An IMEI of several has the reasons of all."""
+    """Additions to one list. An IMEI of several, this one too, has the reasons of all and the first date."""
+    members = ImeiSet.from_keys(np.concatenate([keys for keys, _, _ in found]))
+    rows = members.to_numpy()
+    there = rows[then.exact.have(rows)] if then.exact is not None else rows[:0]
+    own = [then.exact.details(key) for key in there.tolist()] if then.exact is not None else []
+    stays = [not until or until >= today.isoformat() for _, _, until in own]
+    found = [*found, (there[stays], ["", *(reason for reason, _, _ in own)], 1 + np.flatnonzero(stays))]
     keys = np.concatenate([keys for keys, _, _ in found])
     texts = {"": 0}
     places = [
         np.array([texts.setdefault(text, len(texts)) for text in some])[codes] for _, some, codes in found
     ]
-    members = ImeiSet.from_keys(keys)
     column = Places(members, keys).column(list(texts), np.concatenate(places), "all")
-    rows = members.to_numpy()
     codes = column.codes if column else np.zeros(len(rows), np.intp)
-    for code, text in enumerate(("", *(column.values if column else ()))):
-        if len(some := rows[codes == code]):
-            yield Delta(name, add=ImeiSet.from_keys(some), rule="exact", reason=text, date=today)
+    dates = np.full(len(rows), today.isoformat(), object)
+    dates[np.searchsorted(rows, there[stays])] = [
+        min(date or today.isoformat(), today.isoformat())
+        for (_, date, _), stay in zip(own, stays, strict=True)
+        if stay
+    ]
+    for date in sorted({*dates.tolist()}):
+        for code, text in enumerate(("", *(column.values if column else ()))):
+            if len(some := rows[(codes == code) & (dates == date)]):
+                yield Delta(then.name, add=ImeiSet.from_keys(some), rule="exact", reason=text, date=date)
 
 
 def expect_few(directory: Path, lists: Iterable[List], deltas: Iterable[Delta], percent: float) -> None:

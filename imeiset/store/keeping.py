@@ -138,7 +138,8 @@ class Keeper(Writer):
             A date. The store never looks at the clock for it.
         then
             Move what is past of lists of the same kind to this one, with its reasons and today's date, and
-            without an until. What is past there goes. None: it goes everywhere.
+            without an until. What is there has the reasons of both, and the first date. What is past there
+            goes. None: it goes everywhere.
         by, ref
             Who says so, and what, see `Delta`. Of lists with an owner, the owner says so. None: nobody, and
             "expired" with the date.

@@ -347,9 +347,12 @@ class Model:
                 changes.append(Change(one.name, rule, remove=tuple(past), by=one.owner or by, ref=ref))
                 if moves:
                     for member, row in past.items():
-                        before = moved.get((rule, member), Row())
+                        there = self.lists[then].rows[rule].get(member, Row())
+                        if there.until and there.until < today:
+                            there = Row()
+                        before = moved.get((rule, member), there)
                         reasons = tuple(sorted({*before.reasons, *row.reasons}))
-                        date = today if rule == "exact" else None
+                        date = min(before.date or today, today) if rule == "exact" else None
                         moved[rule, member] = Row(reasons if rule == "exact" else (), date)
         for (rule, member), row in moved.items():
             mine = self.lists[then].owner or by

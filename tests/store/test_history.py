@@ -50,6 +50,12 @@ def test_a_phone_of_the_first_base_says_so(store):
     assert not list(store.history())
 
 
+@pytest.mark.parametrize("since", ["2026-11-29", 5])
+def test_since_is_a_date(store, since):
+    with pytest.raises(TypeError, match="since: expected a date or a datetime"):
+        store.history(since=since)
+
+
 def test_a_full_list_says_until_when_pairs_count(store):
     """Before 1970, too."""
     new = register()

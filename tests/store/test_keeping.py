@@ -371,7 +371,8 @@ def test_what_goes_is_what_a_model_says(tmp_path_factory, steps, ties, then, com
             del members[name][key]
         for name, key, reason in over:
             if then and name != then:
-                members[then][key] = (None, reason)
+                _, mine = members[then].get(key, (None, None))
+                members[then][key] = (None, "|".join(sorted({mine, reason} - {None})) or None)
         assert (store.expire(TODAY, then, force=True) is not None) == bool(over or loose)
         for one in (store, Store.open(store._directory)):
             for name in members:
@@ -390,3 +391,23 @@ def test_a_time_that_is_wrong_is_the_writers(store):
         store.apply()
     with pytest.raises(ValueError, match="clock"):
         store.expire(TODAY)
+
+
+def test_what_moves_to_where_it_is_already_has_the_reasons_of_both(tmp_path):
+    """And the first date: it has been on that list since then."""
+    register, today = Register(), datetime.date.today()
+    past, later = today - datetime.timedelta(9), today + datetime.timedelta(9)
+    register.add("a", [1, 2, 3], status=B, reasons=["theft"] * 3, until=[past] * 3)
+    about = {"reasons": ["customs", "unpaid", None], "dates": ["2020-01-01", "2020-01-01", None]}
+    register.add("then", [1, 2, 3], status=G, until=[later, past, None], **about)
+    with Store.create(tmp_path / "store", register) as store:
+        store.expire(today, "then", force=True)
+        said = {
+            key: [(one.list, one.reasons, one.date, one.until) for one in store.explain(key)]
+            for key in (1, 2, 3)
+        }
+    assert said == {
+        1: [("then", ("customs", "theft"), datetime.date(2020, 1, 1), None)],
+        2: [("then", ("theft",), today, None)],
+        3: [("then", ("theft",), today, None)],
+    }
