@@ -40,6 +40,13 @@ NOT_A_LIST = "not a list, by its name"
 _FULL = {"full", "complete", "snapshot", "total"}
 _DELTA = {"inc", "added", "additions"}
 _EITHER = {"blocked"}  # a full list of what is blocked, or what was blocked since
+# What was added, changed or let go since, where no list of the feed is called so.
+_SINCE = {
+    *("add", "adds", "alta", "altas", "insert", "inserts", "new", "novedades"),
+    *("baja", "bajas", "cleared", "del", "delete", "deletes", "found", "recovered", "released", "remove"),
+    *("removes", "returned", "unbarred", "unlocked"),
+    *("cambios", "chg", "mod", "partial", "patch", "upd", "update", "updates"),
+}
 _WORDS = re.compile(r"[-_. ]+")
 _DAY = 8  # digits
 DAY, HOUR, SECOND = "%Y%m%d", "%Y%m%d%H", "%Y%m%d%H%M%S"
@@ -88,7 +95,7 @@ def files_of(
         if _NOT_LISTS.search(path.name):
             found.append(Named(path, why=NOT_A_LIST))
             continue
-        kind = _kind(path.name, deltas, full)
+        kind = _kind(path.name, lists, deltas, full)
         one = kind if kind in ("delta", "full") else None
         numbers = scale.numbers(path.name, is_delta=one == "delta") if one else kind
         where = _list_of(path.name, lists)
@@ -110,7 +117,7 @@ def shown(number: int) -> str:
     return datetime.strptime(str(number), form).strftime(words[form]) if form else str(number)
 
 
-def _kind(name: str, deltas: str | None, full: str | None) -> str:
+def _kind(name: str, lists: Sequence[str], deltas: str | None, full: str | None) -> str:
     """Whether it is a "delta" or "full"; or why that is not clear."""
     spelled = re.sub("[0-9]+", "_", name.lower())  # "delta122"
     words = {*_WORDS.split(spelled)}
@@ -121,7 +128,9 @@ def _kind(name: str, deltas: str | None, full: str | None) -> str:
     ]
     if not asked:
         is_delta = bool(words_of_changes(spelled) or words & _DELTA)
-        asked = ["delta"] * is_delta + ["full"] * bool(words & _FULL or not (is_delta or words & _EITHER))
+        since = _SINCE.difference(*(_WORDS.split(one.lower()) for one in lists))
+        unsure = is_delta or words & (_EITHER | since)
+        asked = ["delta"] * is_delta + ["full"] * bool(words & _FULL or not unsure)
     if len(asked) == 1:
         return asked[0]
     what = "both a full list and a delta" if asked else "a full list or a delta"

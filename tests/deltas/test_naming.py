@@ -94,6 +94,9 @@ def test_by_days_and_hours_where_no_name_has_a_number(tmp_path):
         ("stolen_delta_op1.csv", "no number"),
         ("stolen_full_delta_000121.csv", "both a full list and a delta"),
         ("blocked_000121.csv", "a full list or a delta"),
+        ("stolen_new_000121.csv", "a full list or a delta"),
+        ("stolen_released_000121.csv", "a full list or a delta"),
+        ("bajas-121.txt", "a full list or a delta"),
         ("readme", "no number"),
     ],
 )
@@ -101,6 +104,13 @@ def test_a_name_that_may_be_two_things_is_not_understood(tmp_path, name, why):
     found = named(tmp_path, "stolen_full_000120.csv", name)
     assert found[0] == ("stolen_full_000120.csv", "full", None, 120)
     assert why in found[1][1]
+
+
+def test_a_list_may_be_called_so(tmp_path):
+    found = named(
+        tmp_path, "recovered_000121.csv", "new_stolen_000122.csv", lists=("recovered", "new stolen")
+    )
+    assert [one[1] for one in found] == ["full", "full"]
 
 
 def test_what_settles_it(tmp_path):
