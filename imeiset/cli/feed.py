@@ -118,5 +118,6 @@ def _line(step: "FeedStep") -> str:
         said = f"{report.added:,} added, {report.removed:,} removed, {report.updated:,} updated"
     if step.action == "replaced":
         said = ", ".join(f"{printable(one.name)} {one.report.keys:,}" for one in step.reports)
+        said += f"; {step.why}" if step.why else ""
     names = ", ".join(map(printable, step.files))
     return f"{number}{step.action:<10} {names}" + (f": {said}" if said else "")

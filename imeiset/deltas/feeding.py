@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from ..errors import FeedConflict, FeedError, FeedMissing, StoreSequence
+from ..errors import FeedConflict, FeedError, FeedMissing, StoreSequence, printable
 from ..feeds.description import Description, Listing, lists_of, polarity_of
 from ..feeds.loader import Progress
 from ..feeds.options import Options
@@ -369,7 +369,9 @@ class _Run:
             shrink=100 - self.min_size,
             force=self.force,
         )
-        return FeedStep(group.names, "replaced", group.number, reports=loaded.reports)
+        others = [name for name in self.names if name in self.store and name not in loaded.register]
+        why = f"without {', '.join(map(printable, others))}, as before" if others else ""
+        return FeedStep(group.names, "replaced", group.number, why, loaded.reports)
 
     def _listing(self, file: Named) -> Listing:
         """How a full list is read."""

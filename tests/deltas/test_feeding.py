@@ -230,7 +230,9 @@ def test_lists_without_files_stay(store):
     store.add_list("by hand", status=BLACK, owner="op-a")
     store.apply(imeiset.Delta("by hand", add=[phone(100)], by="op-a"))
     full("stolen_full_1.csv", *range(20))
-    assert feed(store) == [("replaced", "stolen_full_1.csv")]
+    [step] = imeiset.feed("in", store, feed="op-a")
+    assert (step.action, step.files) == ("replaced", ("stolen_full_1.csv",))
+    assert step.why == "without by hand, as before"
     assert on(store, "by hand") == [100]
 
 
