@@ -550,8 +550,9 @@ cdef class CheckTables:
             for j in range(n):
                 work.waiting[waits] = j
                 work.waiting_key[waits] = work.asked_key[j]
-                work.waiting_may[waits] = work.asked_may[j]
                 waits += self.matters[work.seen[j]] >> status & 1
+            for k in range(waits if level.set[i].count else 0):
+                work.waiting_may[k] = work.asked_may[work.waiting[k]]
             layers_have(level.set[i], work.waiting_key, work.waiting_may, self.touch,
                         waits, work.found, &work.room)
             for k in range(waits):
