@@ -21,6 +21,7 @@ from .watched import is_imei
 from .words import speaks_of_subscribers
 
 _MANY = 10  # numbers that look alike
+_SHARE = 10  # of all rows, one in so many: records of several switches are in one file. Few phones begin so.
 _TBCD = re.compile("(?:53|68)[0-9]{12}(?:[0-9]{2})?")  # 35 and 86, the commonest beginnings, in TBCD
 _SWAPPED = [np.uint64(first * 10**12) for first in (53, 68)]  # keys that begin so, as do 35 and 86 swapped
 _WIDTH = np.uint64(10**12)
@@ -78,7 +79,7 @@ class Identities:
             numbers = [number for cell in cells if _NUMBER.fullmatch(number := cell.lstrip("+-"))]
             swapped = sum(map(bool, map(_TBCD.fullmatch, numbers)))
             what = f"of the first {len(cells)} rows"
-            self._expect_no_tbcd(_Numbers(path, 1, len(numbers), 0, Counter(swapped=swapped)), what)
+            self._expect_no_tbcd(_Numbers(path, 1, len(numbers), 0, Counter(swapped=swapped)), what, 2)
         _expect_uncounted(path, cells)
         if not (dialect.header or self._options.columns):
             found = _imsis(path, cells)
@@ -94,7 +95,7 @@ class Identities:
         of_14, of_15, of_16 = forms
         if self._options.tbcd:  # as it stands in call records, it has 16 digits or a filler
             swapped -= of_14 + of_15
-            if swapped >= _MANY and 2 * swapped >= of_16:
+            if swapped >= _MANY and _SHARE * swapped >= of_16:
                 got = f"{swapped:,} of {of_16:,} rows of 16 digits that begin with 35 or 86, as IMEIs do"
                 raise FeedColumn(path, "TBCD: without --tbcd, IMEIs are read as they are", got)
         elif self._options.tbcd is None:
@@ -108,9 +109,9 @@ class Identities:
         self._expect_no_tbcd(self._tbcd, f"of {self._tbcd.count:,} rows of 14 or 16 digits")
         _expect_no_imsis(self._imsis)
 
-    def _expect_no_tbcd(self, found: _Numbers, what: str) -> None:
+    def _expect_no_tbcd(self, found: _Numbers, what: str, share: int = _SHARE) -> None:
         swapped = found.alike["swapped"]
-        if swapped >= _MANY and 2 * swapped >= found.count:
+        if swapped >= _MANY and share * swapped >= found.count:
             got = f"{swapped} {what} that begin with 53 or 68, as TBCD does (35 and 86){found.where}"
             expected = "IMEIs: --tbcd reads TBCD, --no-tbcd takes the numbers as they are"
             raise FeedColumn(found.path, expected, got)

@@ -152,7 +152,8 @@ def test_few_numbers_are_judged_together(text, reads, files, each):
 
 def test_others_beside_few_numbers_count(text, reads):
     paths = [text("imei\n" + lines(TURNED[at * 5 : at * 5 + 5]), f"{at}.csv") for at in range(2)]
-    paths.append(text("imei\n" + lines(f"35209900{n:08}" for n in range(11)), "2.csv"))
+    for at in range(6):
+        paths.append(text("imei\n" + lines(f"35209900{n:08}" for n in range(16)), f"more {at}.csv"))
     assert reads(paths) == sum(len(path.read_text().split()) - 1 for path in paths)
 
 
@@ -163,6 +164,19 @@ def test_all_rows_are_looked_at_for_tbcd(text, reads):
         with pytest.raises(FeedColumn, match=r"--tbcd reads TBCD.* 40 of 40 rows of 14 or 16 digits"):
             reads(path)
         assert reads(path, tbcd=False)
+
+
+def test_tbcd_among_others_is_found(text, reads):
+    """As records of two switches in one file are. No option reads both."""
+    whole = [f"35209900{n:08}" for n in range(90)]
+    path = text("imei\n" + lines(whole + TURNED[:10]))
+    with pytest.raises(FeedColumn, match=r"--no-tbcd .* 10 of 100 rows of 14 or 16 digits"):
+        reads(path)
+    assert reads(path, tbcd=False) == 100
+    path = text("imei\n" + lines(TURNED + whole[:10]))
+    with pytest.raises(FeedColumn, match="10 of 50 rows of 16 digits that begin with 35 or 86"):
+        reads(path, tbcd=True)
+    assert reads(text("imei\n" + lines(whole + TURNED[:9]))) == 99
 
 
 def test_imeis_are_not_read_as_tbcd(text, reads):
