@@ -120,7 +120,7 @@ def test_every_path_is_completed(name):
     command = main.get_command(None, name)
     texts = {"imeis", "list", "expect_digest", "imei", "imsi", "replaced"}
     texts |= {"add", "remove", "reason", "date", "until", "by", "ref", "owner", "feed", "name", "lists"}
-    texts |= {"create_list", "drop_list", "then", "today", "since", "number", "deltas", "full"}
+    texts |= {"create_list", "drop_list", "then", "today", "since", "number", "deltas", "full", "operators"}
     texts |= {
         name
         for name, option in OPTIONS.items()
