@@ -296,7 +296,8 @@ class Reader(Checks):
 
         Notes
         -----
-        One pass over the journals, 1 GB or more a second for one phone. See `prune` for how long they stay.
+        One pass over the journals, as they are now: changes that this reader has not moved to yet are told,
+        too. Some 200 MB a second for one phone. See `prune` for how long they stay.
 
         Examples
         --------
