@@ -24,7 +24,7 @@ _GROUP = 1 << 20  # rows of a row group
 
 
 def export(
-    source: ImeiSet | Checks,
+    members: ImeiSet | Checks,
     file: str | os.PathLike[str] | BinaryIO,
     *,
     form: str = "plain",
@@ -39,7 +39,7 @@ def export(
 
     Parameters
     ----------
-    source : ImeiSet, Register or Store
+    members : ImeiSet, Register or Store
         What is written, as it is now. Irregular identities come last.
     file : str, os.PathLike or binary file
         What is written: one list to a file; or, to a path that is a directory or ends in '/', a file for each
@@ -98,7 +98,7 @@ def export(
     b'imei,date\\n490154203237518,2024-02-29\\n'
     """
     form = cast(Form, form)
-    if isinstance(source, ImeiSet):
+    if isinstance(members, ImeiSet):
         if lists is not None or joined or operators:
             raise ValueError("lists, joined, operators: expected with a register or a store, got an ImeiSet")
     elif form not in FORMS:
@@ -106,18 +106,18 @@ def export(
     elif isinstance(file, str | os.PathLike) and (Path(file).is_dir() or os.fspath(file).endswith("/")):
         if joined:
             raise ValueError("joined: expected a file, got a directory")
-        return write_directory(source, Path(file), form, lists, operators, progress)
+        return write_directory(members, Path(file), form, lists, operators, progress)
     elif operators:
         raise ValueError("operators: expected a directory, and the form dirbs")
     if isinstance(file, str | os.PathLike):
         expect_written(file, "text, Parquet or Roaring")
         with publish(file) as opened:
-            done = export(source, opened, form=form, lists=lists, joined=joined, progress=progress)
+            done = export(members, opened, form=form, lists=lists, joined=joined, progress=progress)
         return tuple(one._replace(path=os.fspath(file)) for one in done)
-    if isinstance(source, ImeiSet):
-        _write_set(source, file, form, progress)
-        return (Exported("-", (), "imeis", len(source) + len(_irregular(source))),)
-    table = one_table(source, form, lists, joined)
+    if isinstance(members, ImeiSet):
+        _write_set(members, file, form, progress)
+        return (Exported("-", (), "imeis", len(members) + len(_irregular(members))),)
+    table = one_table(members, form, lists, joined)
     names = tuple(one.name for one in table.lists)
     return (Exported("-", names, table.kind, table.write(file, progress)),)
 

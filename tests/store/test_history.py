@@ -298,7 +298,7 @@ def registers(draw):
     return found
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(registers(), registers())
 def test_the_net_changes_lead_from_one_register_to_the_other(tmp_path_factory, old, new):
     """Undone and done: what the events say of each phone is what both registers hold."""
