@@ -335,6 +335,9 @@ def look_for_tbcd(sheet, reading, rows, columns):
     if sheet.options.get("tbcd") is None:
         reading.refusals |= turned(rows, columns, "[0-9]{16}")
         reading.doubts |= turned(rows, columns, "[0-9]{14}|[0-9]{16}")
+        # Of all rows that count, and of texts that begin with 14 digits: which these are is left open here.
+        if sum(bool(re.match("(?:53|68)[0-9]{12}", at(cells, columns[0]))) for cells in rows) >= 10:
+            reading.doubts.add("tbcd")
 
 
 def turned(rows, columns, pattern):
