@@ -7,7 +7,6 @@ import os
 import shutil
 import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +15,11 @@ from imeiset import Delta, Store
 
 from .. import corpus
 from .__main__ import environment
-from .measure import fresh
+from .measure import fresh, median
 from .register import build, workers
 
 CHECKS = 200_000
 ROUNDS = 5
-
-
-def _median(call: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """The median seconds of a call."""
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def _texts(directory: Path, n: int = CHECKS) -> list[str]:
@@ -91,9 +80,9 @@ def calls(directory: Path) -> dict[str, float]:
         for column in columns[size]:
             store.check_many(column)
 
-    found = {"check": _median(one_by_one), "in an event loop": _median(lambda: asyncio.run(in_a_loop()))}
+    found = {"check": median(one_by_one), "in an event loop": median(lambda: asyncio.run(in_a_loop()))}
     for size in columns:
-        found[f"check_many of {size}"] = _median(lambda size=size: batches(size))  # type: ignore[misc]
+        found[f"check_many of {size}"] = median(lambda size=size: batches(size))  # type: ignore[misc]
     return {what: seconds / CHECKS * 1e9 for what, seconds in found.items()}
 
 
@@ -106,7 +95,7 @@ def changes(directory: Path) -> dict[str, float]:
     writer, rng = Store.open(copy), np.random.default_rng(7)
     reader = Store.open(copy)
     found: dict[str, list[float]] = {"apply 1": [], "seen": [], "apply 10,000": [], "refresh 10,000": []}
-    found["refresh of nothing"] = [_median(reader.refresh, 200) * 1e3]
+    found["refresh of nothing"] = [median(reader.refresh, 200) * 1e3]
     writer.apply()
     reading, writing = os.pipe()
     child = os.fork()

@@ -26,6 +26,16 @@ def fresh(function: Callable[..., Result], *arguments: object) -> Result:
         return pool.submit(function, *arguments).result()
 
 
+def median(call: Callable[[], object], rounds: int = 5) -> float:
+    """The median seconds of a call."""
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
 def list_of(kind: str, n: int) -> corpus.Keys:
     """A list of the corpus. With IMEISET_BENCH_CACHE set, it is made in another process and read here,
     so that what making it left in the allocator is not taken for free memory.

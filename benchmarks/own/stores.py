@@ -1,10 +1,8 @@
 """The bars of a store that changes: `python -m benchmarks.own.stores [--json FILE]`."""
 
 import argparse
-import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +13,11 @@ from imeiset.store.directory import journal_path
 from imeiset.store.payload import Change, Payload, packed
 
 from .__main__ import Bar, show
+from .measure import median
 
-ROUNDS = 5
 HOURS, CHANGES = 24 * 365, 15_000_000
 BLACK = EquipmentStatus.BLACKLISTED
 FIRST = 49015420323751
-
-
-def median(call: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """The median seconds of a call."""
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def a_year(start: journal.Position) -> Iterator[tuple[int, bytes]]:

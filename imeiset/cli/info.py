@@ -103,6 +103,8 @@ def _show_register(register: "Register | Store", name: str, digests: bool, as_js
     from rich.console import Console
     from rich.table import Table
 
+    from imeiset.register.lists import held_text
+
     if status:
         click.echo(
             f"{printable(name)}: generation {status.generation}, change {status.sequence}, last changed "
@@ -126,7 +128,7 @@ def _show_register(register: "Register | Store", name: str, digests: bool, as_js
     )
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for one in lists:
-        held = ", ".join(f"{count:,} by {rule}" for rule, count in one["counts"].items()) or "nothing"
+        held = held_text(one["counts"])
         about = (one["name"], one["status"], one["kind"], held, one["reason"], one["owner"])
         named = since_text(status.lists[one["name"]].changed) if status else ""
         table.add_row(*map(printable, about), "" if named == "-" else named)

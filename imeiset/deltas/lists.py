@@ -14,6 +14,7 @@ from .._files import publish
 from ..feeds.giving import says
 from ..feeds.tables import DETAILS, TITLES, text_of
 from ..register.checks import Checks
+from ..register.details import numbered
 from ..register.entries import Entries, chosen, entries_of
 from ..register.joining import aligned
 from ..register.kinds import FILE_KINDS, KINDS, RULES, FileKind, ListRule
@@ -199,11 +200,9 @@ def _compared(pieces: dict[int, Entries]) -> Iterator[tuple[str, Entries]]:
     before, after = _where(old, ~gone), _where(new, ~come)
     differ = np.zeros(len(before), bool)
     for mine, theirs in zip(before.details, after.details, strict=True):
-        texts: dict[str, int] = {"": 0}
+        texts: dict[str, int] = {}
         codes = [
-            np.array([0, *(texts.setdefault(text, len(texts)) for text in column.values)])[column.codes]
-            if column
-            else np.zeros(len(before), np.int64)
+            numbered(texts, column.values, column.codes) if column else np.zeros(len(before), np.int64)
             for column in (mine, theirs)
         ]
         differ |= codes[0] != codes[1]

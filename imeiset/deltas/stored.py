@@ -16,7 +16,7 @@ from ..register.kinds import KINDS, ListRule
 from ..register.layered import without_irregular
 from ..register.lists import List, shrunk
 from ..register.pairs import NO_PAIRS, Pairs
-from ..register.untils import NO_DAY
+from ..register.untils import text_of_day
 from ..sets import ImeiSet
 from ..store import Delta, Store
 from ..store.changes import change_of, named
@@ -255,7 +255,7 @@ def _deltas_of_pairs(part: Part, adds: PairSet, twice: PairSet, told: dict[str, 
     days = every.until_days(*pairs.columns)
     found = [Delta(part.name, None, changes.removes.pairs, "pair", **told)]
     for day in np.unique(days):
-        until = None if day == NO_DAY else day.astype("datetime64[D]").item()
+        until = text_of_day(int(day)) or None
         found.append(Delta(part.name, pairs.where(days == day).pairs, None, "pair", until=until, **told))
     return found
 

@@ -16,7 +16,7 @@ from ..register.checks import Checks
 from ..register.entries import Entries, chosen, entries_of
 from ..register.joining import joined, spoken
 from ..register.kinds import FILE_KINDS, KINDS, FileKind, ListRule
-from ..register.lists import List
+from ..register.lists import List, held_text
 from ..register.policy import EquipmentStatus, Policy
 from .loader import Progress
 from .tables import DETAILS, TITLES, write_parquet, write_text
@@ -146,7 +146,7 @@ def one_table(source: Checks, form: Form, names: Iterable[str] | None, together:
     for one in lists:
         parts = parts_of(one)
         if len(parts) > 1 or (together and parts[0][0] != "exact"):
-            held = ", ".join(f"{count:,} by {rule}" for rule, count in one.counts().items())
+            held = held_text(one.counts())
             raise ValueError(
                 f"list {one.name!r}: expected IMEIs alone for one file, got {held}: write to a directory"
             )

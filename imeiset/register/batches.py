@@ -12,12 +12,11 @@ from imeiset.readers import Keys
 from imeiset.register.entries import Entries, entries_of
 from imeiset.register.kinds import RULES
 from imeiset.register.lists import List
-from imeiset.register.untils import NO_DAY, days_of_texts
+from imeiset.register.untils import NO_DAY, dates_of_days, days_of_texts
 
 DIGITS = 15
 _NAMES = ("list", "status", "kind", "owner", "list_reason", "rule")  # the same in all rows of some
 _ZERO = np.uint8(ord("0"))
-_NONE = np.datetime64("NaT", "D").astype(np.int64)
 _TENS = np.uint64(10) ** np.arange(16, dtype=np.uint64)
 _WIDEST = 15
 
@@ -74,8 +73,7 @@ def _batch(some: Entries, known: dict[str, _Known]) -> Any:
     )
     for name, column in (("date", dates), ("until", untils)):
         days = days_of_texts(["", *column.values], column.codes) if column else np.full(n, NO_DAY, np.int32)
-        dates_of = np.where(days == NO_DAY, _NONE, days).astype("datetime64[D]")
-        columns[name] = arrow.to_arrow(dates_of)
+        columns[name] = arrow.to_arrow(dates_of_days(days))
     return arrow.record_batch(columns, n)
 
 

@@ -18,7 +18,7 @@ from imeiset.register.layered import LayeredSet
 from imeiset.register.lists import List
 from imeiset.register.pairs import LayeredPairs
 from imeiset.register.policy import EquipmentStatus, Rule
-from imeiset.register.untils import NO_DAY
+from imeiset.register.untils import NO_DAY, dates_of_days
 
 _DAY = "datetime64[D]"
 _NONE = np.datetime64("NaT", "D")
@@ -184,7 +184,7 @@ def last_days(one: List, keys: Keys, imsis: Keys) -> Days:
         np.maximum.at(latest, at, until)
         latest[at[until == NO_DAY]] = NO_DAY
         days = latest[row]
-    return np.where(days == NO_DAY, _NONE, days.astype(_DAY))
+    return dates_of_days(days)
 
 
 # ---- columns ----

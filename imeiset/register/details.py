@@ -19,7 +19,7 @@ _ROWS = 1 << 16  # of Python objects at a time
 _DATE = 10  # characters of the longest
 
 OfSeveral = Literal["all", "first", "last"]
-_OF_SEVERAL: tuple[OfSeveral, ...] = ("all", "first", "last")  # of reasons, dates and untils
+OF_SEVERAL: tuple[OfSeveral, ...] = ("all", "first", "last")  # of reasons, dates and untils
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,11 +119,18 @@ def _merged(members: ImeiSet, new: _Side, old: _Side, changed: ImeiSet) -> Colum
     return Column.of(texts, codes)
 
 
+def numbered(texts: dict[str, int], values: Sequence[str], codes: NDArray[Any]) -> NDArray[np.int64]:
+    """The codes of a column of these values by the numbers of texts, of which '' has 0; new ones get one."""
+    places = np.array([texts.setdefault(text, len(texts)) for text in ("", *values)], np.int64)
+    found: NDArray[np.int64] = places[codes]
+    return found
+
+
 @fitting("reasons and dates")
 def united(mine: tuple[ImeiSet, Details], other: tuple[ImeiSet, Details]) -> Details:
     """The details of the IMEIs of one set, where another set may have them too: what both say together, as
     of an IMEI that comes twice."""
-    sides = zip(mine[1], other[1], _OF_SEVERAL, strict=True)
+    sides = zip(mine[1], other[1], OF_SEVERAL, strict=True)
     reasons, dates, untils = (_united((mine[0], m), (other[0], o), which) for m, o, which in sides)
     return reasons, dates, untils
 

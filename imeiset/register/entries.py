@@ -14,13 +14,12 @@ from imeiset.register.kinds import RULES, ListRule
 from imeiset.register.layered import LayeredSet
 from imeiset.register.lists import List
 from imeiset.register.pairs import LayeredPairs
-from imeiset.register.untils import NO_DAY
+from imeiset.register.untils import NO_DAY, text_of_day
 from imeiset.sets import ImeiSet
 
 ROWS = 1 << 16
 _ALL: tuple[ListRule, ...] = ("exact", "range", "tac", "irregular", "pair", "imsi")
 _IMEIS = 1 << 12  # whose pairs are taken together
-_EPOCH = np.datetime64("1970-01-01")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,7 +165,7 @@ def _pairs(one: List, rule: ListRule, part: LayeredPairs) -> Iterator[Entries]:
             imeis, imsis = imeis[order], imsis[order]
             days, at = np.unique(part.until_days(imeis, imsis), return_inverse=True)
             none = int(days.size > 0 and days[0] == NO_DAY)
-            texts = tuple(str(_EPOCH + int(day)) for day in days[none:])
+            texts = tuple(map(text_of_day, days[none:].tolist()))
             untils = Column(texts, at.reshape(-1) + (1 - none)) if texts else None
             yield Entries(one, rule, imeis, imsis=imsis, details=(None, None, untils))
 

@@ -5,13 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from imeiset.readers import Keys
-from imeiset.register.details import Column, OfSeveral, Places
+from imeiset.register.details import OF_SEVERAL, Column, OfSeveral, Places, numbered
 from imeiset.register.entries import Entries, entries_of
 from imeiset.register.lists import List
 from imeiset.sets import ImeiSet
-
-_OF_SEVERAL: tuple[OfSeveral, ...] = ("all", "first", "last")  # reasons, dates, untils, as in `Register.add`
 
 
 def aligned(streams: Sequence[Iterator[Entries]]) -> Iterator[list[tuple[int, Entries]]]:
@@ -49,7 +46,7 @@ def joined(lists: Sequence[List]) -> Iterator[Entries]:
         places = Places(members, keys)
         reasons, dates, untils = (
             _together(places, [some.details[at] for some in parts], [len(some) for some in parts], how)
-            for at, how in enumerate(_OF_SEVERAL)
+            for at, how in enumerate(OF_SEVERAL)
         )
         yield Entries(one, "exact", members.to_numpy(), details=(reasons, dates, untils))
     if texts := sorted(frozenset().union(*(some.irregular for some in lists))):
@@ -69,11 +66,9 @@ def spoken(some: Entries) -> Entries:
 def _together(
     places: Places, columns: Iterable[Column | None], rows: Iterable[int], how: OfSeveral
 ) -> Column | None:
-    texts, parts = {"": 0}, list[Keys]()
-    for column, count in zip(columns, rows, strict=True):
-        if column is None:
-            parts.append(np.zeros(count, np.int64))
-        else:
-            numbers = np.array([0, *(texts.setdefault(text, len(texts)) for text in column.values)])
-            parts.append(numbers[column.codes])
+    texts = {"": 0}
+    parts = [
+        numbered(texts, column.values, column.codes) if column else np.zeros(count, np.int64)
+        for column, count in zip(columns, rows, strict=True)
+    ]
     return places.column(list(texts), np.concatenate(parts), how) if len(texts) > 1 else None

@@ -61,8 +61,7 @@ class List:
         return found | {rule: count for rule, count in others.items() if count}
 
     def __str__(self) -> str:
-        held = ", ".join(f"{count:,} by {rule}" for rule, count in self.counts().items()) or "nothing"
-        return f"{self.name} ({self.status.name}): {held}"
+        return f"{self.name} ({self.status.name}): {held_text(self.counts())}"
 
     def __repr__(self) -> str:
         return f"<List {self}>"
@@ -218,6 +217,11 @@ class ListMapping(Mapping[str, ImeiSet]):
         {'models': {'tac': 1000000}}
         """
         return {one.name: one.counts() for one in self.lists}
+
+
+def held_text(counts: Mapping[str, int]) -> str:
+    """How many of what a list holds, in words."""
+    return ", ".join(f"{count:,} by {rule}" for rule, count in counts.items()) or "nothing"
 
 
 def check_prefixes(one: List, others: Iterable[List]) -> None:

@@ -17,6 +17,7 @@ Days = NDArray[np.int32]
 
 NO_DAY = -(2**31)
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
+_NO_DATE = np.datetime64("NaT", "D")
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # of the years 1 and 9999
 
 
@@ -109,6 +110,16 @@ def given_days(values: Iterable[object] | None, rows: int) -> Days | None:
 def days_of_texts(texts: Sequence[str], codes: NDArray[Any]) -> Days:
     """The days of rows, by the numbers of their dates; '' is none."""
     return np.take(_days(tuple(texts)), codes)
+
+
+def text_of_day(day: int) -> str:
+    """A last day as ISO 8601 has it, '' for NO_DAY."""
+    return "" if day == NO_DAY else datetime.date.fromordinal(_EPOCH + day).isoformat()
+
+
+def dates_of_days(days: Days) -> NDArray[np.datetime64]:
+    """Days as datetime64[D], NaT where there is none."""
+    return np.where(days == NO_DAY, _NO_DATE, days.astype("datetime64[D]"))
 
 
 @lru_cache(16)  # columns are read some thousands of rows at a time

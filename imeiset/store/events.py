@@ -15,11 +15,12 @@ from imeiset.columns import AMBIGUOUS, parse
 from imeiset.errors import ImeiError, ParseStatus
 from imeiset.imei import Imei
 from imeiset.readers import Keys
+from imeiset.register.claims import day
 from imeiset.store.payload import Change, Payload
 
 Action = Literal["added", "changed", "removed", "held"]
 _ADDED: tuple[Action, Action] = "added", "changed"
-EPOCH, _MICROSECOND = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC), datetime.timedelta(microseconds=1)
+_EPOCH, _MICROSECOND = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC), datetime.timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,16 +184,12 @@ def begin_of(since: datetime.date) -> int:
         since = datetime.datetime(since.year, since.month, since.day, tzinfo=datetime.UTC)
     if since.tzinfo is None:
         since = since.replace(tzinfo=datetime.UTC)
-    return (since - EPOCH) // _MICROSECOND * 1000
+    return (since - _EPOCH) // _MICROSECOND * 1000
 
 
 def moment(time: int) -> datetime.datetime:
     """Of nanoseconds since 1970."""
-    return EPOCH + time // 1000 * _MICROSECOND
-
-
-def day(text: str) -> datetime.date | None:
-    return datetime.date.fromisoformat(text) if text else None
+    return _EPOCH + time // 1000 * _MICROSECOND
 
 
 # ---- the rows of a change, by its rule ---------------------------------------------------

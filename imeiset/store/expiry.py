@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from imeiset.errors import StoreShrunk
 from imeiset.readers import Keys
-from imeiset.register.details import Places
+from imeiset.register.details import Places, numbered
 from imeiset.register.kinds import RULES
 from imeiset.register.layered import LayeredSet
 from imeiset.register.lists import List
@@ -80,9 +80,7 @@ def _moved(
     found = [*found, (there[stays], ["", *(reason for reason, _, _ in own)], 1 + np.flatnonzero(stays))]
     keys = np.concatenate([keys for keys, _, _ in found])
     texts = {"": 0}
-    places = [
-        np.array([texts.setdefault(text, len(texts)) for text in some])[codes] for _, some, codes in found
-    ]
+    places = [numbered(texts, some[1:], codes) for _, some, codes in found]
     column = Places(members, keys).column(list(texts), np.concatenate(places), "all")
     codes = column.codes if column else np.zeros(len(rows), np.intp)
     dates = np.full(len(rows), today.isoformat(), object)

@@ -5,7 +5,6 @@ changes stand in a file of their own, history-N for generation N: a journal in f
 time that the journal of that generation begins with. Nobody serves from it.
 """
 
-import datetime
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from imeiset.errors import StoreDamaged, StoreMissing
+from imeiset.register.claims import day
 from imeiset.register.kinds import LEVELS
 from imeiset.register.lists import List
-from imeiset.register.untils import NO_DAY
+from imeiset.register.untils import text_of_day
 from imeiset.store import journal as _journal
 from imeiset.store.directory import base_path, generation_of, history_path, journal_path
-from imeiset.store.events import EPOCH, Asked, Event, day, may_concern, moment, of_record
+from imeiset.store.events import Asked, Event, may_concern, moment, of_record
 from imeiset.store.journal import Journal, Position, Record
 from imeiset.store.net import batches, net_changes
 from imeiset.store.payload import Payload, packed, unpacked
@@ -190,6 +190,6 @@ def _now(lists: Sequence[List], asked: Asked) -> Iterator[dict[str, Any]]:
                 yield {"list": one.name, "rule": rule, **row}
         if one.pairs is not None:
             keys, imsis = one.pairs.of_imeis(key)
-            for imsi, days in zip(imsis, one.pairs.until_days(keys, imsis).tolist(), strict=True):
-                until = None if days == NO_DAY else EPOCH.date() + datetime.timedelta(days)
-                yield {"list": one.name, "rule": "pair", "imsi": str(imsi)[1:], "until": until}
+            for imsi, last in zip(imsis, one.pairs.until_days(keys, imsis).tolist(), strict=True):
+                row = {"imsi": str(imsi)[1:], "until": day(text_of_day(last))}
+                yield {"list": one.name, "rule": "pair", **row}

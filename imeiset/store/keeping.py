@@ -4,9 +4,10 @@ import datetime
 
 from imeiset.errors import StoreShrunk
 from imeiset.register.details import date_text, reasons_text
-from imeiset.register.lists import List
+from imeiset.register.lists import List, held_text
 from imeiset.register.policy import EquipmentStatus
 from imeiset.store.changes import change_of, named
+from imeiset.store.events import moment
 from imeiset.store.expiry import emptied, expect_few, expired
 from imeiset.store.feeds import expect_owner
 from imeiset.store.payload import list_about, list_change, text_of
@@ -115,7 +116,7 @@ class Keeper(Writer):
             changes = [*gone, list_change(one.name, None, who, what)]
             expect_owner(self._directory, changes, lists)
             if gone and not force:
-                held = ", ".join(f"{count:,} by {rule}" for rule, count in one.counts().items())
+                held = held_text(one.counts())
                 expected = f"list {name!r} empty, before it is dropped"
                 raise StoreShrunk(self._directory, expected, f"{held}: force it if that is right")
             return self._write(lock, changes)
@@ -185,7 +186,7 @@ class Keeper(Writer):
         who, what = text_of("by", by), text_of("ref", ref) or f"expired {day}"
         with self._mutex:
             lock, state = self._become_writer(), self._state
-            last = datetime.datetime.fromtimestamp(state.position.time / 1e9, datetime.UTC).date()
+            last = moment(state.position.time).date()
             if day < last - datetime.timedelta(1):
                 raise ValueError(
                     f"today: expected {last}, the day of the last change, or later, got {day}: clock?"

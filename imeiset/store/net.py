@@ -7,18 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset.readers import Keys
-from imeiset.register.details import Column
+from imeiset.register.details import Column, numbered
 from imeiset.register.kinds import ListRule
 from imeiset.register.layered import NOTHING, LayeredSet
 from imeiset.register.lists import List
 from imeiset.register.pairs import NO_PAIRS, LayeredPairs, Pairs
-from imeiset.register.untils import NO_DAY
+from imeiset.register.untils import text_of_day
 from imeiset.sets import ImeiSet
 from imeiset.store.payload import HELD_RULES, Change, list_about, list_change
 
 _COLUMNS = ("reason", "date", "until")
 _ROWS = 1 << 20  # of one change, at most, and some thousands
-_DAY = np.dtype("datetime64[D]")
 _NO_KEYS: Keys = np.empty(0, np.uint64)
 _SPANS: tuple[Literal["range"], Literal["tac"]] = ("range", "tac")
 
@@ -125,9 +124,12 @@ def _differ(keys: Keys, old: LayeredSet, new: LayeredSet) -> NDArray[np.bool_]:
     found = np.zeros(len(keys), bool)
     before, after = _places(old.base, keys), _places(new.base, keys)
     for one, other in zip(old.columns, new.columns, strict=True):
-        known = {"": 0} | {text: code for code, text in enumerate(other.values if other else (), 1)}
-        anew = np.array([known.get(text, -1) for text in ("", *(one.values if one else ()))], np.int64)
-        found |= anew[_codes(one, before)] != _codes(other, after)
+        texts: dict[str, int] = {}
+        was, now = (
+            numbered(texts, column.values if column else (), _codes(column, at))
+            for column, at in ((one, before), (other, after))
+        )
+        found |= was != now
     return found
 
 
@@ -176,7 +178,7 @@ def _of_pairs(name: str, old: Pairs, new: Pairs) -> Iterator[Change]:
     for rows, was in ((np.flatnonzero(come), False), (np.flatnonzero(other), True)):
         for group, (day,) in _groups([days[rows].astype(np.int64)]):
             some = np.sort(rows[group])
-            until = {} if day == NO_DAY else {"until": str(np.int64(day).astype(_DAY))}
+            until = _told({"until": text_of_day(day)})
             columns = (after[0][some], after[1][some]), (_NO_KEYS, _NO_KEYS)
             yield _change(name, "pair", add=len(some), columns=columns, was=was, **until)
 

@@ -25,7 +25,7 @@ from imeiset.register.layers import LayeredValues, stacked
 from imeiset.register.layout import KIND, MAX_LISTS, Contents
 from imeiset.register.lists import List, check_prefixes
 from imeiset.register.pairs import NO_PAIRS, LayeredPairs
-from imeiset.register.untils import NO_DAY
+from imeiset.register.untils import days_of_texts
 from imeiset.sets import ImeiSet
 from imeiset.store import journal as _journal
 from imeiset.store.directory import (
@@ -164,7 +164,7 @@ def _net(changes: Sequence[Change]) -> tuple[ImeiSet, ImeiSet, Any]:
 def _net_pairs(changes: Sequence[Change]) -> tuple[Any, Any, Any]:
     """What changes of pairs come to: added, removed, and until when each of the added is listed."""
     ends = [change.about.get("until", "") for change in changes]
-    days = np.array([np.datetime64(end, "D").astype(int) if end else NO_DAY for end in ends], np.int32)
+    days = days_of_texts(ends, np.arange(len(ends)))
     if len(changes) == 1:
         add, remove = changes[0].add, changes[0].remove
         return add, remove, np.repeat(days, len(add[0])) if ends[0] else None

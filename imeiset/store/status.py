@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from imeiset.register.policy import EquipmentStatus
+from imeiset.store.events import moment
 from imeiset.store.state import State
 
 _MEBI = 1 << 20
@@ -25,8 +26,7 @@ class Age(NamedTuple):
     def of(cls, ns: int) -> "Age":
         """Of a time in ns since 1970, by the clock of whoever took it."""
         age = time.time() - ns / 1e9
-        changed = datetime.datetime.fromtimestamp(ns / 1e9, datetime.UTC)
-        return cls(changed, max(age, 0.0) if age > -_SKEW else math.inf, max(-age, 0.0))
+        return cls(moment(ns), max(age, 0.0) if age > -_SKEW else math.inf, max(-age, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
