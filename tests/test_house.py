@@ -27,10 +27,10 @@ FLOORS = (
     ("store", "feeds"),
     ("opening", "deltas", "screening"),
     ("__init__",),
-    ("integrations", "cli", "__main__"),
+    ("integrations", "serve", "cli", "__main__"),
 )
 LONGEST = {".py": 450, ".pyx": 650, ".h": 500}  # lines
-ENTRIES = 26  # of imeiset/
+ENTRIES = 28  # of imeiset/
 
 MODULES = sorted(path for pattern in ("*.py", "*.pyx", "*.pxd", "*.pyi") for path in PACKAGE.rglob(pattern))
 TRACKED = subprocess.run(

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ..errors import FeedColumn, FeedEncoding, FeedMissing, FeedTruncated, mask_text
 from .blocks import Block
 from .dialect import Dialect, of_table
-from .extras import extra
+from ..errors.extras import extra
 from .formats import NUMBERS, plain
 from .reader import Blocks, Reader
 from .sources import is_remote

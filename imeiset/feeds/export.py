@@ -13,7 +13,7 @@ from .._native.parse import rows_of
 from ..readers import Keys
 from ..register.checks import Checks
 from ..sets import ImeiSet
-from .extras import extra
+from ..errors.extras import extra
 from .giving import FORMS, Exported, Form, Operators, one_table, write_directory
 from .loader import Progress
 

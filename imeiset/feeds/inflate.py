@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ..errors import FeedEncoding, FeedTruncated
-from .extras import extra
+from ..errors.extras import extra
 
 GZIP, ZSTD, XZ, ZIP = b"\x1f\x8b", b"(\xb5/\xfd", b"\xfd7zXZ\0", b"PK\x03\x04"
 _SKIPPABLE = re.compile(

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..errors import FeedColumn, FeedEncoding, FeedLimit, FeedMissing, FeedTruncated
-from .extras import extra
+from ..errors.extras import extra
 from .inflate import GZIP, XZ, ZIP, ZSTD, Read, inflated, sound, unzipped
 from .workbooks import Workbook, is_workbook
 

@@ -15,7 +15,7 @@ from ..register.details import Column
 from ..register.entries import Entries
 from ..register.kinds import ListRule
 from ..register.untils import NO_DAY, days_of_texts
-from .extras import extra
+from ..errors.extras import extra
 
 TITLES: dict[ListRule, tuple[str, ...]] = {
     "range": ("from", "to"),

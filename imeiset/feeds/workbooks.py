@@ -16,7 +16,7 @@ from typing import Any
 from xml.parsers import expat
 
 from ..errors import FeedColumn, FeedEncoding, FeedLimit, FeedTruncated, ImeisetError, mask_text
-from .extras import extra
+from ..errors.extras import extra
 from .inflate import Read, sound
 
 _MANIFEST = "[Content_Types].xml"

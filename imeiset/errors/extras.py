@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-from ..errors import ExtraMissing
+from . import ExtraMissing
 
 
 def extra(module: str, what: str, name: str) -> Any:
