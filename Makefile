@@ -16,7 +16,7 @@ SAFELY := PYTHONSAFEPATH=1
 BUILDERS := "setuptools>=77" "Cython>=3.1"
 
 SOURCES := pyproject.toml setup.py README.md LICENSE \
-	$(shell find imeiset -name '*.py' -o -name '*.py[xi]' -o -name '*.pxd' -o -name "*.h" -o -name py.typed -o -path "*/serve/*.json" -o -path "*/page/*")
+	$(shell find imeiset -name '*.py' -o -name '*.py[xi]' -o -name '*.pxd' -o -name '*.h' -o -name py.typed -o -path '*/serve/*.json' -o -path '*/page/*')
 CYTHON := $(shell find imeiset -name '*.pyx' -o -name '*.pxd')
 STUBBED := $(shell find imeiset -name '*.pyi' | sed 's/\.pyi$$//; s/\//./g; s/\.__init__$$//')
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import FeedColumn, FeedEncoding, FeedMissing, FeedTruncated, mask_text
+from ..errors.extras import extra
 from .blocks import Block
 from .dialect import Dialect, of_table
-from ..errors.extras import extra
 from .formats import NUMBERS, plain
 from .reader import Blocks, Reader
 from .sources import is_remote

@@ -10,10 +10,10 @@ import numpy as np
 
 from .._files import expect_written, publish
 from .._native.parse import rows_of
+from ..errors.extras import extra
 from ..readers import Keys
 from ..register.checks import Checks
 from ..sets import ImeiSet
-from ..errors.extras import extra
 from .giving import FORMS, Exported, Form, Operators, one_table, write_directory
 from .loader import Progress
 

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from .._native.parse import rows_of
 from .._native.rows import joined as joined_texts
 from ..arrow import Texts, text_buffers
+from ..errors.extras import extra
 from ..register.batches import DIGITS, subscribers
 from ..register.details import Column
 from ..register.entries import Entries
 from ..register.kinds import ListRule
 from ..register.untils import NO_DAY, days_of_texts
-from ..errors.extras import extra
 
 TITLES: dict[ListRule, tuple[str, ...]] = {
     "range": ("from", "to"),

@@ -17,9 +17,9 @@ from .. import columns, readers
 from .._native.scan import annotate
 from .._threads import in_order
 from ..errors import FeedColumn, FeedEncoding, FeedMissing, ParseStatus, mask, mask_text
+from ..errors.extras import extra
 from ..feeds.arrow import is_parquet, is_text, parquet_batches, shown
 from ..feeds.dialect import Dialect, of_table
-from ..errors.extras import extra
 from ..feeds.options import Options
 from ..feeds.sources import Source, size_of
 from .details import DETAILS, array_of, types_of
