@@ -20,7 +20,7 @@ SOURCES := pyproject.toml setup.py README.md LICENSE \
 CYTHON := $(shell find imeiset -name '*.pyx' -o -name '*.pxd')
 STUBBED := $(shell find imeiset -name '*.pyi' | sed 's/\.pyi$$//; s/\//./g; s/\.__init__$$//')
 
-.PHONY: help demo test lint bench test-long test-edges explore torture test-all test-integrations test-spark test-wheel sanitize clean
+.PHONY: help demo test lint bench test-long test-edges explore torture test-all test-integrations test-spark test-serve test-wheel sanitize clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
@@ -108,6 +108,14 @@ test-spark: ## The Spark integration on a local cluster of two workers, if Java 
 		$(SAFELY) build/venv-spark-$$age/bin/pytest -m long tests/integrations/test_spark.py tests/edges/test_spark.py; \
 	done
 test-spark: EXTRAS := arrow,spark
+
+# TOOLS=install installs on Debian, as root, those programs that the tests of the fronts would use; so does CI=true.
+test-serve: ## The fronts on the wire, asked by the clients that are here (TOOLS=install: that Debian has)
+	TOOLS=$(TOOLS) .ci/serve-tools
+	[ -e build/venv-serve/bin/pip ] || $(PYTHON) -m venv build/venv-serve
+	build/venv-serve/bin/python $(PIP) $(BUILDERS)
+	build/venv-serve/bin/python $(PIP) --no-build-isolation '.[test-serve]'
+	$(SAFELY) build/venv-serve/bin/pytest -m "not long" --durations=10 tests/serve
 
 # Each of the following works on a copy of what git tracks, so that nothing else can help it pass.
 COPY = rm -rf $(1) && mkdir -p $(1) && git ls-files -z | xargs -0 cp --parents -t $(1)
