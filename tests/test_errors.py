@@ -24,6 +24,7 @@ PARENTS = {
     "StoreMissing": FileNotFoundError,
     "StoreExists": FileExistsError,
     "StoreLocked": BlockingIOError,
+    "ServeConfigError": ValueError,
 }
 
 
@@ -43,13 +44,27 @@ def made(kind):
         return kind(ParseStatus.NOT_DIGIT, "49015420323751x", position=7)
     if kind is ImsiError:
         return kind(value=IMSI + "x", position=7)
+    if kind is errors.ServeConfigError:
+        return kind("eir.toml", "a whole number", "'2'", key="http.workers")
     if issubclass(kind, errors._FileError):
         return kind("list.csv", "rows", "none", line=3)
     return kind("a message")
 
 
 def seen(error):
-    names = ("path", "line", "expected", "got", "status", "position", "extra", "name", "errno", "filename")
+    names = (
+        "path",
+        "line",
+        "expected",
+        "got",
+        "status",
+        "position",
+        "extra",
+        "name",
+        "errno",
+        "filename",
+        "key",
+    )
     return [type(error), str(error), error.args, *(getattr(error, name, None) for name in names)]
 
 

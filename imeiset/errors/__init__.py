@@ -427,3 +427,26 @@ class StoreReplaced(StoreError):
     Somebody removed or restored files of the store, or moved the directory. The next change reads what is
     there first.
     """
+
+
+class ServeConfigError(_FileError, ValueError):
+    """A configuration of `imeiset serve` that is not understood. Correct the key that the message names.
+
+    Attributes
+    ----------
+    key : str
+        Its full name: "http.tls.certificate".
+    """
+
+    def __init__(
+        self,
+        path: _Path = "",
+        expected: str = "",
+        got: str = "",
+        *,
+        line: int | None = None,
+        key: str = "",
+    ):
+        place = ": ".join(text for text in (os.fspath(path), key) if text)
+        super().__init__(place, expected, got, line=line)
+        self.path, self.key = os.fspath(path) if expected else "", key
