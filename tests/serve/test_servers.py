@@ -1,4 +1,4 @@
-"""The look at all logs finds what it is to find."""
+"""Servers that tests start, and the look at what they log: it finds what it is to find."""
 
 import sys
 
