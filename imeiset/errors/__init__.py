@@ -243,11 +243,13 @@ class ImsiError(ImeisetError, ValueError):
 class _FileError(ImeisetError):
     """A file, or the directory of a store: `path`, `line`, and what was `expected` and `got`, in words."""
 
-    def __init__(self, path: _Path = "", expected: str = "", got: str = "", *, line: int | None = None):
+    def __init__(
+        self, path: _Path = "", expected: str = "", got: str = "", *, line: int | None = None, key: str = ""
+    ):
         name = os.fspath(path)
-        place = name if line is None else f"{name}, line {line}"
+        place = ": ".join(filter(None, (name if line is None else f"{name}, line {line}", key)))
         super().__init__(f"{place}: expected {expected}, got {got}" if expected else name)
-        self.path, self.line = name if expected else "", line
+        self.path, self.line, self.key = name if expected else "", line, key
         self.expected, self.got = expected, got
 
 
@@ -432,21 +434,5 @@ class StoreReplaced(StoreError):
 class ServeConfigError(_FileError, ValueError):
     """A configuration of `imeiset serve` that is not understood. Correct the key that the message names.
 
-    Attributes
-    ----------
-    key : str
-        Its full name: "http.tls.certificate".
+    Its full name is the attribute `key`: "http.tls.certificate".
     """
-
-    def __init__(
-        self,
-        path: _Path = "",
-        expected: str = "",
-        got: str = "",
-        *,
-        line: int | None = None,
-        key: str = "",
-    ):
-        place = ": ".join(text for text in (os.fspath(path), key) if text)
-        super().__init__(place, expected, got, line=line)
-        self.path, self.key = os.fspath(path) if expected else "", key
