@@ -15,6 +15,7 @@ from imeiset.errors import expect_ordered
 from imeiset.readers import Keys
 from imeiset.register.batches import batches
 from imeiset.register.claims import Claim, answered
+from imeiset.register.decisions import Decisions
 from imeiset.register.entries import ROWS, chosen
 from imeiset.register.imsis import imsi_numbers
 from imeiset.register.lists import List, ListMapping
@@ -277,6 +278,38 @@ class Checks(ListMapping, Checker):
         if details:
             return answered(tables.about.lists, tables.about.rule, codes, numbers)
         return _shown(codes, lists)
+
+    def decide(self, keys: Keys, imsis: Keys | None = None) -> Decisions:
+        """What `check_many` says of keys that were parsed, for who tells some of it to others.
+
+        Parameters
+        ----------
+        keys : uint64[n]
+            Of well-formed rows, as `imeiset.parse` gives them.
+        imsis : uint64[n], optional
+            The numbers of their IMSIs, see `imeiset.register.imsis.imsi_numbers`; 0 where it is not known.
+
+        Returns
+        -------
+        Decisions
+
+        Raises
+        ------
+        ValueError
+            Something is not a key.
+
+        Examples
+        --------
+        >>> import imeiset
+        >>> keys, status = imeiset.parse(["490154203237518"])
+        >>> imeiset.Register().decide(keys).tally()
+        {(0, 'default'): 1}
+        """
+        tables = self._tables()
+        rows = np.empty(len(keys), np.uint64)
+        if not tables.answer(keys, rows, imsis):
+            raise ValueError("keys: expected numbers below 10**14, got one that is not")
+        return Decisions(tables.about, rows, imsis)
 
 
 def _codes(

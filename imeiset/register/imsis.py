@@ -10,7 +10,8 @@ import numpy.ma as ma
 from numpy.typing import NDArray
 
 from imeiset import readers
-from imeiset._native.imsi import BAD_IMSI, imsis_of, imsis_of_rows
+from imeiset._native.imsi import BAD_IMSI as BAD_IMSI
+from imeiset._native.imsi import imsis_of, imsis_of_rows
 from imeiset.errors import expect_ordered, expect_several, mask_imsi
 from imeiset.readers import Keys
 from imeiset.sets import ImeiSet

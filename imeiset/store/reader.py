@@ -9,9 +9,9 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Self
 
-from imeiset.register.checks import Checks
 from imeiset.store.directory import Lock
 from imeiset.store.events import Asked, Event, begin_of
+from imeiset.store.frozen import Frozen
 from imeiset.store.history import events, history_of
 from imeiset.store.journal import Journal
 from imeiset.store.state import Mode, State, load, refreshed
@@ -19,7 +19,7 @@ from imeiset.store.status import Status, fault_text, status_of
 from imeiset.store.watcher import Watcher
 
 
-class Reader(Checks):
+class Reader(Frozen):
     """What a store is to those who read it, see `Store`."""
 
     def __init__(self, directory: Path, mode: Mode, generation: int | None, lock: Lock | None = None) -> None:
@@ -175,48 +175,6 @@ class Reader(Checks):
         raise TypeError("a Store holds a lock and cannot be copied or pickled: open its directory again")
 
     # ---- what it holds ----
-
-    @property
-    def generation(self) -> int:
-        """The number of the base that serves; 1 is the first.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> from imeiset import Register, Store
-        >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, Register()) as store:
-        ...     store.generation
-        1
-        """
-        return self._state.generation
-
-    @property
-    def sequence(self) -> int:
-        """The number of the last change that serves; 0 before the first.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> from imeiset import Register, Store
-        >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, Register()) as store:
-        ...     store.sequence, store.apply(), store.sequence
-        (0, 1, 1)
-        """
-        return self._state.position.sequence
-
-    @property
-    def state_id(self) -> str:
-        """Tells states apart: the same base and the same changes have the same.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> from imeiset import Register, Store
-        >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, Register()) as store:
-        ...     len(store.state_id)
-        16
-        """
-        return f"{self._state.position.digest:016x}"
 
     def save(self, path: str | os.PathLike[str], /) -> None:
         """Write the lists as they are now to a snapshot file, as `Register.save` does. The store stays.

@@ -1,0 +1,206 @@
+"""Checks in bulk, and the lists: `POST /v1/checks` and `GET /v1/lists`."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+from imeiset import Store
+from imeiset.errors import ImeisetError
+from imeiset.serve.answers import UNREADABLE, Answer, not_allowed, problem
+from imeiset.serve.asking import Malformed, answers_of
+from imeiset.serve.formats import FORMS, Form, Refused
+from imeiset.serve.lists import Listing
+from imeiset.store.frozen import Frozen
+
+CHECKS, LISTS = "/v1/checks", "/v1/lists"
+_ALLOWED = {CHECKS: ("POST",), LISTS: ("GET", "HEAD")}
+_LONG = 1 << 16  # bytes of a body that take longer than a loop should wait
+CAUSES = {
+    "malformed_body": 400,
+    "malformed_query": 400,
+    "malformed_row": 400,
+    "not_found": 404,
+    "not_acceptable": 406,
+    "too_many_bytes": 413,
+    "too_many_rows": 413,
+    "unsupported_media_type": 415,
+}
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+
+class Limits(Protocol):
+    """The most that one request may have."""
+
+    @property
+    def rows(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+
+
+class Bulk:
+    """Answers of the two paths, whichever server carries them.
+
+    Parameters
+    ----------
+    store : Store
+        Whose lists answer.
+    counts
+        Of `imeiset.serve.board`, or None.
+    limits : Limits
+        May be replaced at any time.
+    """
+
+    def __init__(self, store: Store, counts: Any, limits: Limits) -> None:
+        self.store, self.counts, self.limits = store, counts, limits
+        self._listing = Listing()
+
+    def takes(self, method: str, path: str) -> int:
+        """The most bytes of a body that are worth reading."""
+        return self.limits.bytes if (method, path) == ("POST", CHECKS) else 0
+
+    def is_long(self, method: str, path: str, query: str, size: int) -> bool:
+        """Whether `answer` takes so long, of a body of this size, that a loop should not wait for it."""
+        return path == LISTS or size > _LONG
+
+    def too_long(self) -> Answer:
+        """What a longer body gets."""
+        return self._problem(_too_long(self.limits.bytes))
+
+    def answer(self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """The answer to one request.
+
+        Parameters
+        ----------
+        method, path, query
+            Of the request; the query as it came, without its question mark.
+        headers : mapping
+            By name in lower case.
+        body : bytes
+
+        Returns
+        -------
+        Answer
+        """
+        try:
+            if path not in _ALLOWED:
+                raise Refused("not_found", f"expected {CHECKS} or {LISTS}")
+            if method not in _ALLOWED[path]:
+                return self._counted(not_allowed(*_ALLOWED[path]), "method_not_allowed")
+            if path == LISTS:
+                return self._lists(method, query, headers)
+            return self._checks(query, headers, body)
+        except Refused as refused:
+            return self._problem(refused)
+        except ImeisetError:
+            return self._counted(UNREADABLE, "SYSTEM_FAILURE")
+
+    def _checks(self, query: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        options = _options(query, details=_BOOLEANS, malformed={"report": True, "refuse": False})
+        if len(body) > self.limits.bytes:
+            raise _too_long(self.limits.bytes)
+        given = _media_type(headers)
+        form, answer_type = _negotiated(headers.get("accept"), given)
+        frozen = self.store.frozen()
+        asked = FORMS[given].read(body, self.limits.rows)
+        try:
+            answers = answers_of(frozen, asked, report=options["malformed"])
+        except Malformed as malformed:
+            detail = f"{asked.named(malformed.row)}: {_without_row(malformed)}"
+            raise Refused("malformed_row", detail, row=malformed.row) from None
+        text = (form.write_details if options["details"] else form.write)(answers)
+        for (status, rule), n in answers.tally.items() if self.counts is not None else ():
+            self.counts.checked("http", status, rule, n)
+        return Answer(200, [("content-type", answer_type), *_moment(frozen)], text)
+
+    def _lists(self, method: str, query: str, headers: Mapping[str, str]) -> Answer:
+        options = _options(query, digests=_BOOLEANS)
+        _negotiated(headers.get("accept"), "application/json", ("application/json",))
+        frozen, found = self._listing.of(self.store, digests=options["digests"])
+        text = json.dumps(found, separators=(",", ":")).encode()
+        return Answer(200, [("content-type", "application/json"), *_moment(frozen)], text)
+
+    def _problem(self, refused: Refused) -> Answer:
+        detail = refused.detail
+        return self._counted(
+            problem(CAUSES[refused.cause], refused.cause, detail, **refused.more), refused.cause
+        )
+
+    def _counted(self, answer: Answer, cause: str) -> Answer:
+        if self.counts is not None:
+            self.counts.error("http", cause)
+        return answer
+
+
+def _too_long(limit: int) -> Refused:
+    detail = f"expected at most {limit:,} bytes, got more: send the rows in several requests"
+    return Refused("too_many_bytes", detail, limit=limit)
+
+
+def _without_row(malformed: Malformed) -> str:
+    return str(malformed.error)
+
+
+def _moment(frozen: Frozen) -> list[tuple[str, str]]:
+    """Which moment of the store answered."""
+    return [
+        ("imeiset-generation", str(frozen.generation)),
+        ("imeiset-sequence", str(frozen.sequence)),
+        ("imeiset-state", frozen.state_id),
+    ]
+
+
+def _options(query: str, **known: Mapping[str, bool]) -> dict[str, bool]:
+    """The options of a query, False where it has none. Of unknown ones nothing is said: newer clients have
+    them."""
+    found = dict.fromkeys(known, False)
+    for name, value in parse_qsl(query, keep_blank_values=True) if query else ():
+        if name in known:
+            if value not in known[name]:
+                raise Refused("malformed_query", f"{name}: expected one of {', '.join(known[name])}")
+            found[name] = known[name][value]
+    return found
+
+
+def _media_type(headers: Mapping[str, str]) -> str:
+    """The form of a body."""
+    kind, *parameters = (part.strip().lower() for part in headers.get("content-type", "").split(";"))
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    charsets = {part.partition("=")[2].strip('"') for part in parameters if part.startswith("charset=")}
+    if kind not in FORMS or encoding != "identity" or charsets - {"utf-8", "us-ascii"}:
+        detail = f"expected a body of {', '.join(FORMS)}, in UTF-8 and not compressed"
+        raise Refused("unsupported_media_type", detail)
+    return kind
+
+
+def _negotiated(accept: str | None, given: str, forms: tuple[str, ...] = tuple(FORMS)) -> tuple[Form, str]:
+    """The form of the answer, and its name: that of the request where several will do."""
+    best, chosen = 0.0, given
+    for name in (given, *forms) if accept is not None else ():
+        quality = _quality(accept or "", name)
+        if quality > best:
+            best, chosen = quality, name
+    if accept is not None and best == 0:
+        raise Refused("not_acceptable", f"expected to answer one of {', '.join(forms)}")
+    return FORMS[chosen], chosen
+
+
+def _quality(accept: str, name: str) -> float:
+    """How much a form is wanted: as the closest range says."""
+    best, closeness = 0.0, -1
+    for part in accept.split(","):
+        pattern, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        if pattern not in ("*/*", name.partition("/")[0] + "/*", name):
+            continue
+        quality = 1.0
+        for parameter in parameters:
+            key, _, value = parameter.partition("=")
+            if key.strip() == "q":
+                try:
+                    quality = min(max(float(value), 0.0), 1.0)
+                except ValueError:
+                    quality = 0.0
+        near = 2 - pattern.count("*")
+        if near > closeness:
+            best, closeness = quality, near
+    return best

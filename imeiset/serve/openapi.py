@@ -1,0 +1,22 @@
+"""Our OpenAPI document: everything that the HTTP front answers."""
+
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def document() -> bytes:
+    """The document as JSON.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
+    >>> import json
+    >>> from imeiset.serve import openapi
+    >>> json.loads(openapi.document())["openapi"]
+    '3.1.0'
+    """
+    return files("imeiset.serve").joinpath("openapi.json").read_bytes()

@@ -1,0 +1,98 @@
+"""Checks in bulk, and the lists, as App routes to them: requests as bytes, answers as bytes."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from imeiset import Delta, EquipmentStatus, Policy, Register, Store
+from imeiset.serve.board import Counts
+from imeiset.serve.bulk import Bulk
+
+BLACK, CLEAR, GREY = "490154203237518", "352099001761481", "356938035643809"
+HOME = "234150999999999"
+B, G = EquipmentStatus.BLACKLISTED, EquipmentStatus.GREYLISTED
+LIMITS = SimpleNamespace(rows=1000, bytes=100_000)
+
+
+def made(folder, policy=None, **options):
+    register = Register(policy or Policy())
+    register.add("stolen", [BLACK], status=B, reason="theft", dates=["20240229"], owner="op-a")
+    register.add("found", [GREY], status=G, reasons=["lost|turned in"], until=["2030-01-31"])
+    return Store.create(folder, register)
+
+
+@pytest.fixture
+def bulk(tmp_path):
+    with made(tmp_path / "eir") as store:
+        yield Bulk(store, Counts(), LIMITS)
+
+
+def asked(bulk, body, query="", kind="application/json", path="/v1/checks", method="POST", **headers):
+    headers = {name.replace("_", "-"): value for name, value in headers.items()} | {"content-type": kind}
+    if not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+    return bulk.answer(method, path, query, headers, body)
+
+
+def results(answer):
+    assert answer.status == 200, answer
+    return json.loads(answer.body)["results"]
+
+
+def test_json(bulk):
+    answer = asked(bulk, {"imeis": [BLACK, CLEAR, GREY]})
+    assert answer.body == (
+        b'{"results":[{"status":"blacklisted"},{"status":"whitelisted"},{"status":"greylisted"}]}'
+    )
+    assert dict(answer.headers)["content-type"] == "application/json"
+    assert bulk.counts.checks == {("http", 1, "exact"): 1, ("http", 0, "default"): 1, ("http", 2, "exact"): 1}
+    assert results(asked(bulk, {"imeis": []})) == []
+
+
+def test_details(bulk):
+    assert results(asked(bulk, {"imeis": [BLACK, CLEAR, GREY]}, "details=true")) == [
+        {"status": "blacklisted", "list": "stolen", "rule": "exact", "reasons": ["theft"],
+         "date": "2024-02-29", "until": None},
+        {"status": "whitelisted", "list": None, "rule": "default", "reasons": [],
+         "date": None, "until": None},
+        {"status": "greylisted", "list": "found", "rule": "exact", "reasons": ["lost", "turned in"],
+         "date": None, "until": "2030-01-31"},
+    ]  # fmt: skip
+
+
+def test_lines(bulk):
+    body = f"{BLACK}\n{CLEAR}\r\n{GREY}".encode()
+    assert asked(bulk, body, kind="text/plain").body == b"blacklisted\nwhitelisted\ngreylisted\n"
+    body = f"{BLACK},{HOME}\n{CLEAR},\n{GREY}\n".encode()
+    assert asked(bulk, body, "details=true", kind="text/plain; charset=utf-8").body.decode() == (
+        "blacklisted,stolen,exact,theft,2024-02-29,\n"
+        "whitelisted,,default,,,\n"
+        "greylisted,found,exact,lost|turned in,,2030-01-31\n"
+    )
+
+
+def test_malformed_rows(bulk):
+    answer = asked(bulk, {"imeis": [BLACK, "49015420323751x"]})
+    assert answer.status == 400
+    told = json.loads(answer.body)
+    assert told["cause"] == "malformed_row"
+    assert "imeis[1]" in told["detail"]
+    assert "49015420*******" in told["detail"]
+    assert bulk.counts.checks == {}
+    found = results(asked(bulk, {"imeis": [BLACK, "49015420323751x", None]}, "malformed=report"))
+    assert found == [{"status": "blacklisted"}, {"error": "not_digit"}, {"error": "missing"}]
+
+
+def test_lists(bulk):
+    bulk.store.apply(Delta("found", add=[CLEAR]))
+    answer = asked(bulk, b"", "digests=true", path="/v1/lists", method="GET")
+    told = json.loads(answer.body)
+    assert [one["name"] for one in told["lists"]] == ["stolen", "found"]
+    stolen, found = told["lists"]
+    assert stolen["counts"] == {"exact": 1}
+    assert (stolen["owner"], stolen["changed"]) == ("op-a", None)
+    assert found["counts"] == {"exact": 2}
+    assert found["age"] < 60
+    assert stolen["digest"] == bulk.store.lists[0].digest().hex()
+    assert dict(answer.headers)["imeiset-sequence"] == "1"
