@@ -1,0 +1,363 @@
+"""Diameter peers: their connections, and what keeps those up (RFC 6733, RFC 3539).
+
+    waiting  accepted; the first message has to be a capabilities exchange, and soon
+    open     requests are answered, and a silent peer is asked whether it lives
+    closing  one side has said that it leaves
+
+One asyncio loop has all of them. Nothing here waits: a message is answered as soon as its last byte is read,
+and one clock looks after all connections.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import math
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from imeiset import Store
+from imeiset.serve import diameter
+from imeiset.serve.board import Counts, Peer
+from imeiset.serve.config import DiameterConfig, PeerConfig
+from imeiset.serve.diameter import Header, Result, length_of
+from imeiset.serve.node import NOT_WANTED, REBOOTING, Address, Judged, Node
+from imeiset.serve.s13 import IdentityChecks
+
+WAITING, OPEN, CLOSING = "waiting", "open", "closing"
+
+CONNECTIONS = 1000
+"""At a time, at most."""
+STRANGERS = 100
+"""Of these, those that have not said who they are."""
+INTRODUCTION = 10.0
+"""Seconds from connecting to the capabilities exchange, at most."""
+FAREWELL = 5.0
+"""Seconds for a peer to take what was sent to it last."""
+SUSPECTED = 5.0
+"""Seconds for a sign of life of a peer that connects a second time."""
+UNANSWERED = 2
+"""Watchdogs, before a connection is closed."""
+
+_log = logging.getLogger("imeiset.serve.peers")
+
+
+class Allowed(NamedTuple):
+    """A peer that may connect, and from where."""
+
+    host: str
+    networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+
+    @classmethod
+    def of(cls, config: PeerConfig) -> "Allowed":
+        """As the configuration has it. Names of hosts are compared without case."""
+        networks = tuple(ipaddress.ip_network(network, strict=False) for network in config.addresses)
+        return cls(config.identity.lower(), networks)
+
+    def has(self, address: Address | None) -> bool:
+        """Whether it may come from this address."""
+        return address is not None and any(address in network for network in self.networks)
+
+
+class Connection(asyncio.Protocol):
+    """One connection with a peer."""
+
+    def __init__(self, peers: "Peers") -> None:
+        self._peers = peers
+        self._received = bytearray()  # of a message that is not whole
+        self._needed = 0  # bytes of it, as far as they are known
+        self._leaving = False  # it is closed as soon as what was written is sent
+        self.state = WAITING
+        self.host = ""
+        self.address: Address | None = None
+        self.since = time.time()
+        self._heard = peers.now()  # when the last message came
+        self._unanswered = 0  # watchdogs
+        self._until = self._heard + INTRODUCTION  # it ends then, unless something happens before
+
+    # ---- what asyncio calls ----
+
+    def connection_made(self, transport: Any) -> None:
+        """Keep it, if there is room and its address is that of a peer."""
+        self._transport: asyncio.Transport = transport
+        self.address = _address(transport.get_extra_info("peername"))
+        if why := self._peers.refuses(self):
+            self._leave(why)
+            transport.abort()
+        else:
+            self._peers.connections.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Forget it."""
+        if not self._leaving and self.host:
+            self._said("lost")
+        self._peers.connections.discard(self)
+
+    def pause_writing(self) -> None:
+        """The peer does not read its answers: read no more of its requests."""
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It has read them."""
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Answer the messages that are whole now."""
+        if self._received:
+            self._received += data
+            if len(self._received) < self._needed:
+                return
+            data = bytes(self._received)
+        answers = []
+        at, length = 0, length_of(data)
+        while not self._leaving and 0 < length <= len(data) - at:
+            answers.append(self._answer(data[at : at + length]))
+            at += length
+            length = length_of(data, at)
+        if answers:
+            self._heard, self._unanswered = self._peers.now(), 0
+            self._transport.write(b"".join(answers))
+        if length == 0 and not self._leaving:
+            self._leave("what it sends is not Diameter")
+        if self._leaving:
+            self._transport.close()
+        else:
+            self._needed, self._received = max(length, 4), bytearray(data[at:])
+
+    # ---- messages ----
+
+    def _answer(self, message: bytes) -> bytes:
+        """What a message gets: nothing, where it is an answer."""
+        header = Header.read(message)
+        command = header.command if header.application == 0 else -1
+        is_request = header.flags & diameter.REQUEST
+        if self.state == WAITING and not (is_request and command == diameter.CAPABILITIES):
+            self._leave("it sends something before its capabilities")
+            return b""
+        if self.state == OPEN:
+            self._until = math.inf
+        if not is_request:
+            if self.state == CLOSING and command == diameter.DISCONNECT:
+                self._leave("closed")
+            return b""
+        if command == diameter.CAPABILITIES:
+            return self._capabilities(header, message)
+        if command == diameter.WATCHDOG:
+            return self._peers.node.alive(header)
+        if command == diameter.DISCONNECT:
+            self._leave("it disconnects")
+            return self._peers.node.goodbye(header)
+        return self._peers.checks.answer(message)
+
+    def _capabilities(self, header: Header, message: bytes) -> bytes:
+        host, judged = self._peers.node.judged(message, self._admitted)
+        if judged.why:
+            self.host = self.host or host
+            self._leave(f"refused: {judged.why}")
+        elif self.state == WAITING:
+            self.state, self.host, self.since, self._until = OPEN, host, time.time(), math.inf
+            self._said("open")
+        own = _address(self._transport.get_extra_info("sockname"))
+        return self._peers.node.welcome(header, judged, own)
+
+    def _admitted(self, host: str) -> Judged:
+        """Whether it may be this peer."""
+        if not self._peers.allows(host, self.address):
+            return Judged(Result.UNKNOWN_PEER, "the peer is not allowed, or not from this address")
+        if self.state != WAITING:
+            return Judged() if host == self.host else Judged(Result.UNKNOWN_PEER, "it changes its name")
+        for other in self._peers.of(host):
+            other.suspect()
+            return Judged(Result.ELECTION_LOST, "the peer is connected")
+        return Judged()
+
+    # ---- its end ----
+
+    def tick(self, now: float) -> None:
+        """Do what is due by the clock."""
+        if now >= self._until:
+            self._leave("it takes too long")
+            self._transport.abort()
+        elif self.state == OPEN and now - self._heard >= self._peers.watchdog * (self._unanswered + 1):
+            if self._unanswered == UNANSWERED:
+                self._leave("it is silent")
+                self._transport.abort()
+            else:
+                self._unanswered += 1
+                self._transport.write(self._peers.node.watchdog())
+
+    def suspect(self) -> None:
+        """Ask for a sign of life, and wait for it only a moment."""
+        if self.state == OPEN and self._until == math.inf:
+            self._until = self._peers.now() + SUSPECTED
+            self._transport.write(self._peers.node.watchdog())
+
+    def disconnect(self, cause: int) -> None:
+        """Say that we leave, and wait a moment for the answer."""
+        if self.state == OPEN:
+            self.state, self._until = CLOSING, self._peers.now() + FAREWELL
+            self._transport.write(self._peers.node.disconnect(cause))
+        elif self.state == WAITING:
+            self.abort()
+
+    def abort(self) -> None:
+        """Close it at once."""
+        self._leaving = True
+        self._transport.abort()
+
+    def _leave(self, why: str) -> None:
+        """Close it behind what is written now."""
+        if not self._leaving:
+            self._said(why)
+        self._leaving, self.state, self._until = True, CLOSING, self._peers.now() + FAREWELL
+
+    def _said(self, what: str) -> None:
+        _log.info("peer %s at %s: %s", self.host or "(unknown)", self.address, what)
+
+
+class Peers:
+    """All peers, and where they connect.
+
+    Parameters
+    ----------
+    checks : IdentityChecks
+        Answers their requests.
+    config : DiameterConfig
+        Who we are, who may connect, and how often we ask whether a peer lives.
+    """
+
+    def __init__(self, checks: IdentityChecks, config: DiameterConfig) -> None:
+        self.checks = checks
+        self.node = Node(config.identity, config.realm)
+        self.connections: set[Connection] = set()
+        self.now = time.monotonic
+        self._servers: list[asyncio.Server] = []
+        self._clock: asyncio.Task[None] | None = None
+        self._take(config)
+
+    def _take(self, config: DiameterConfig) -> None:
+        self.config, self.watchdog = config, config.watchdog
+        self._allowed = [Allowed.of(peer) for peer in config.peers]
+
+    # ---- who may connect ----
+
+    def allows(self, host: str, address: Address | None) -> bool:
+        """Whether a host, in lower case, may connect from an address."""
+        if not self._allowed:
+            return address is not None and address.is_loopback
+        return any(peer.host == host and peer.has(address) for peer in self._allowed)
+
+    def refuses(self, new: Connection) -> str:
+        """Why a new connection is not taken; "" if it is."""
+        if not self._allowed:
+            known = new.address is not None and new.address.is_loopback
+        else:
+            known = any(peer.has(new.address) for peer in self._allowed)
+        if not known:
+            return "refused: no peer has this address"
+        if len(self.connections) >= CONNECTIONS:
+            return f"refused: there are {CONNECTIONS} connections"
+        if sum(one.state == WAITING for one in self.connections) >= STRANGERS:
+            return f"refused: {STRANGERS} connections have not said who they are"
+        return ""
+
+    def of(self, host: str) -> list[Connection]:
+        """The connections of a host."""
+        return [one for one in self.connections if one.host == host and one.state != WAITING]
+
+    def use(self, config: DiameterConfig) -> None:
+        """Go on with another list of peers, and another watchdog. A peer that may not connect any more is
+        told, and its connection closed. Addresses and our own name stay."""
+        self._take(config)
+        for one in list(self.connections):
+            if one.state == OPEN and not self.allows(one.host, one.address):
+                one.disconnect(NOT_WANTED)
+
+    def peers(self) -> tuple[Peer, ...]:
+        """The connections whose peer has said who it is, the oldest first."""
+        known = sorted((one for one in self.connections if one.host), key=lambda one: one.since)
+        return tuple(Peer(one.host, str(one.address), one.state, one.since) for one in known)
+
+    # ---- from start to end ----
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Where it listens."""
+        return [one.getsockname()[:2] for server in self._servers for one in server.sockets]
+
+    async def start(self) -> None:
+        """Listen."""
+        loop = asyncio.get_running_loop()
+        for host, port in self.config.listen:
+            kinds = (socket.IPPROTO_TCP, _SCTP) if self.config.sctp else (socket.IPPROTO_TCP,)
+            for kind in kinds:
+                listening = _listening(host, port, kind)
+                self._servers.append(await loop.create_server(lambda: Connection(self), sock=listening))
+        self._clock = asyncio.create_task(self._ticks())
+
+    async def _ticks(self) -> None:
+        while True:
+            await asyncio.sleep(min(1.0, self.watchdog / 4))
+            now = self.now()
+            for one in list(self.connections):
+                one.tick(now)
+
+    async def stop(self, seconds: float) -> None:
+        """Take no more connections, tell peers that we leave, and close all within some seconds.
+
+        What they ask for meanwhile gets 3004, DIAMETER_TOO_BUSY: they ask another node.
+        """
+        for server in self._servers:
+            server.close()
+        self.checks.closing = True
+        for one in list(self.connections):
+            one.disconnect(REBOOTING)
+        end = self.now() + seconds
+        while self.connections and self.now() < end:
+            await asyncio.sleep(0.01)
+        if self._clock is not None:
+            self._clock.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._clock
+        for one in list(self.connections):
+            one.abort()
+        while self.connections:  # asyncio forgets them in its next turns
+            await asyncio.sleep(0)
+
+
+_SCTP = getattr(socket, "IPPROTO_SCTP", 132)
+
+
+def _listening(host: str, port: int, kind: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM, kind)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _address(name: Sequence[Any] | None) -> Address | None:
+    """That of the name of a socket. IPv4 in IPv6 is IPv4."""
+    try:
+        found = ipaddress.ip_address(str(name[0]).partition("%")[0]) if name else None
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+async def serve(
+    store: Store, config: DiameterConfig, counts: Counts, stop: asyncio.Event, drain: float
+) -> None:
+    """Answer peers until `stop` is set, and say goodbye within `drain` seconds."""
+    peers = Peers(IdentityChecks(store, config.identity, config.realm, counts), config)
+    await peers.start()
+    await stop.wait()
+    await peers.stop(drain)

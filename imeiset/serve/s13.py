@@ -1,0 +1,210 @@
+"""ME-Identity-Check requests answered: Diameter S13 and S13' (3GPP TS 29.272, clauses 6, 7.2.19 and 7.2.20).
+
+Messages are bytes, and nothing here knows of connections. `peers.py` has those.
+"""
+
+import logging
+from collections.abc import Iterable
+
+from imeiset import EquipmentStatus, ImeiError, Store, Verdict
+from imeiset.serve.board import Counts
+from imeiset.serve.diameter import (
+    ERROR,
+    HEADER,
+    MANDATORY,
+    Avp,
+    Code,
+    Header,
+    Result,
+    avp,
+    group,
+    name_of,
+    read_avps,
+)
+
+VENDOR_3GPP = 10415
+S13 = 16777252
+"""The application."""
+IDENTITY_CHECK = 324
+"""The command."""
+
+# AVPs of 3GPP.
+SUPPORTED_FEATURES = name_of(628, VENDOR_3GPP)
+TERMINAL_INFORMATION, IMEI, SOFTWARE_VERSION = (name_of(code, VENDOR_3GPP) for code in (1401, 1402, 1403))
+EQUIPMENT_STATUS, MEID = (name_of(code, VENDOR_3GPP) for code in (1445, 1471))
+
+UNKNOWN_EQUIPMENT = 5422
+
+NOT_KEPT = 1
+"""Of Auth-Session-State: there are no sessions."""
+
+# What a request may have with the flag M; of it, and of Terminal-Information, what it has once.
+_UNDERSTOOD = {
+    *(Code.SESSION_ID, Code.DRMP, Code.VENDOR_SPECIFIC_APPLICATION_ID, Code.AUTH_APPLICATION_ID),
+    *(Code.AUTH_SESSION_STATE, Code.ORIGIN_HOST, Code.ORIGIN_REALM, Code.ORIGIN_STATE_ID),
+    *(Code.DESTINATION_HOST, Code.DESTINATION_REALM, Code.USER_NAME, Code.PROXY_INFO, Code.ROUTE_RECORD),
+    *(Code.CLASS, Code.EVENT_TIMESTAMP),
+    *(TERMINAL_INFORMATION, IMEI, SOFTWARE_VERSION, MEID, SUPPORTED_FEATURES),
+}
+_ONCE = {Code.SESSION_ID, Code.DRMP, TERMINAL_INFORMATION, Code.USER_NAME, IMEI}
+
+_log = logging.getLogger("imeiset.serve.s13")
+
+
+class Refused(Exception):
+    """A request that gets an answer without a status. failed: the bytes of the AVPs that are to blame."""
+
+    def __init__(self, code: int, text: str, failed: bytes = b"") -> None:
+        super().__init__(text)
+        self.code, self.text, self.failed = code, text, failed
+
+    @property
+    def is_protocol_error(self) -> bool:
+        """Whether the answer has the flag E, and the form of the base protocol."""
+        return 3000 <= self.code < 4000
+
+    def avps(self, origin: bytes) -> bytes:
+        """What the answer says."""
+        state = b"" if self.is_protocol_error else avp(Code.AUTH_SESSION_STATE, NOT_KEPT)
+        message = avp(Code.ERROR_MESSAGE, self.text, mandatory=False)
+        failed = group(Code.FAILED_AVP, [self.failed]) if self.failed else b""
+        return b"".join((avp(Code.RESULT_CODE, self.code), state, origin, message, failed))
+
+
+class IdentityChecks:
+    """Answers to ME-Identity-Check requests.
+
+    Parameters
+    ----------
+    store : Store
+        That is asked.
+    identity, realm : str
+        Ours: Origin-Host and Origin-Realm.
+    counts : Counts
+        What was answered is counted there, as of the interface "s13".
+
+    Attributes
+    ----------
+    closing : bool
+        Whether requests are sent elsewhere: they are answered by 3004, DIAMETER_TOO_BUSY.
+    """
+
+    def __init__(self, store: Store, identity: str, realm: str, counts: Counts) -> None:
+        self._store, self._counts = store, counts
+        self.origin = avp(Code.ORIGIN_HOST, identity) + avp(Code.ORIGIN_REALM, realm)
+        self.closing = False
+        self._fault = ""
+        self._said = {status: self._avps(status) for status in EquipmentStatus}
+
+    def _avps(self, status: EquipmentStatus) -> bytes:
+        """What an answer of a status says, beside what it copies from its request."""
+        shared = avp(Code.AUTH_SESSION_STATE, NOT_KEPT) + self.origin
+        if status is EquipmentStatus.UNKNOWN:
+            code = avp(Code.EXPERIMENTAL_RESULT_CODE, UNKNOWN_EQUIPMENT)
+            return group(Code.EXPERIMENTAL_RESULT, [avp(Code.VENDOR_ID, VENDOR_3GPP), code]) + shared
+        return avp(Code.RESULT_CODE, Result.SUCCESS) + shared + avp(EQUIPMENT_STATUS, int(status))
+
+    def answer(self, message: bytes) -> bytes:
+        """The answer to a request: a whole message, see `diameter.length_of`.
+
+        Parameters
+        ----------
+        message : bytes
+            With the flag R; of any command and application, but for those of the base protocol that are
+            between two peers.
+
+        Returns
+        -------
+        bytes
+            A whole message.
+        """
+        header = Header.read(message)
+        avps, broken = read_avps(message, HEADER)
+        error = False
+        try:
+            said = self._said[self._status(header, avps, broken)]
+        except Refused as refused:
+            self._counts.error("s13", str(refused.code))
+            said, error = refused.avps(self.origin), refused.is_protocol_error
+        first = [
+            next((one.write() for one in avps if one.name == name), b"")
+            for name in (Code.SESSION_ID, Code.DRMP)
+        ]
+        proxies = [one.write() for one in avps if one.name == Code.PROXY_INFO]
+        return header.answer(*first, said, *proxies, error=error)
+
+    def _status(self, header: Header, avps: list[Avp], broken: Avp | None) -> EquipmentStatus:
+        """What a request gets. Raises Refused."""
+        if header.flags & ERROR:
+            raise Refused(Result.WRONG_FLAGS, "expected a request without the flag E")
+        if header.application not in (S13, 0):
+            raise Refused(Result.UNKNOWN_APPLICATION, f"expected application {S13}, got {header.application}")
+        if header.application != S13 or header.command != IDENTITY_CHECK:
+            raise Refused(Result.UNSUPPORTED, f"expected command {IDENTITY_CHECK} of application {S13}")
+        if self.closing:
+            raise Refused(Result.TOO_BUSY, "shutting down")
+        given = _once(avps, broken)
+        if Code.SESSION_ID not in given:
+            raise Refused(Result.MISSING_AVP, "expected a Session-Id", avp(Code.SESSION_ID, b""))
+        if TERMINAL_INFORMATION not in given:
+            raise Refused(Result.MISSING_AVP, "expected Terminal-Information", avp(TERMINAL_INFORMATION, b""))
+        terminal = _once(*read_avps(given[TERMINAL_INFORMATION].data), within=TERMINAL_INFORMATION)
+        if IMEI not in terminal:
+            failed = group(TERMINAL_INFORMATION, [avp(IMEI, b"")])
+            raise Refused(Result.MISSING_AVP, "expected an IMEI in Terminal-Information", failed)
+        return self._check(terminal[IMEI], given.get(Code.USER_NAME))
+
+    def _check(self, imei: Avp, subscriber: Avp | None) -> EquipmentStatus:
+        """The status of a phone, as used by a subscriber."""
+        if subscriber is not None and not _is_digits(subscriber.data, 5, 15):
+            raise Refused(Result.WRONG_VALUE, "User-Name: expected 5 to 15 digits", subscriber.write())
+        failed = group(TERMINAL_INFORMATION, [imei.write()])
+        wrong = Refused(Result.WRONG_VALUE, "IMEI: expected 14 to 16 digits", failed)
+        try:
+            if not _is_digits(imei.data, 14, 16) and not self._store.answers_malformed:
+                raise wrong
+            verdict: Verdict = self._store.check(imei.data, None if subscriber is None else subscriber.data)
+        except ImeiError:
+            raise wrong from None
+        except Refused:
+            raise
+        except Exception as error:  # of the store: whatever it is, the peer gets an answer
+            if self._fault != (fault := type(error).__name__):  # once, not for each request
+                _log.error("a check failed: %s", fault)
+            self._fault = fault
+            raise Refused(Result.UNABLE, "the lists cannot be read") from error
+        self._counts.check("s13", verdict)
+        return verdict.status
+
+
+def _is_digits(text: bytes, least: int, most: int) -> bool:
+    return least <= len(text) <= most and text.isdigit()
+
+
+def _once(avps: Iterable[Avp], broken: Avp | None, *, within: int = 0) -> dict[int, Avp]:
+    """AVPs by their names. Raises Refused for those that a request must not have. within: the name of the
+    group that they are in."""
+
+    def failed(one: Avp) -> bytes:
+        return group(within, [one.write()]) if within else one.write()
+
+    if broken is not None:
+        raise Refused(
+            Result.WRONG_LENGTH,
+            "an AVP is longer than what holds it, or shorter than its head",
+            failed(broken),
+        )
+    given: dict[int, Avp] = {}
+    for one in avps:
+        if one.name not in _UNDERSTOOD:
+            if one.flags & MANDATORY:
+                raise Refused(Result.UNKNOWN_AVP, f"an AVP is not known: {_shown(one)}", failed(one))
+        elif one.name in given and one.name in _ONCE:
+            raise Refused(Result.TWICE, f"an AVP stands twice: {_shown(one)}", failed(one))
+        given.setdefault(one.name, one)
+    return given
+
+
+def _shown(one: Avp) -> str:
+    vendor = one.name >> 32
+    return f"{one.name & 0xFFFFFFFF} of vendor {vendor}" if vendor else str(one.name)
