@@ -30,8 +30,10 @@ Error = tuple[str, str]
 class Verdict(Protocol):
     """What is counted of a verdict."""
 
-    status: Any
-    rule: Any
+    @property
+    def status(self) -> Any: ...
+    @property
+    def rule(self) -> Any: ...
 
 
 class Totals(NamedTuple):

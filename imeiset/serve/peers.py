@@ -9,20 +9,18 @@ and one clock looks after all connections.
 """
 
 import asyncio
-import contextlib
 import ipaddress
 import logging
 import math
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from imeiset import Store
-from imeiset.serve import diameter
 from imeiset.serve.board import Counts, Peer
-from imeiset.serve.config import DiameterConfig, PeerConfig
-from imeiset.serve.diameter import Header, Result, length_of
+from imeiset.serve.config import Config, DiameterConfig, PeerConfig
+from imeiset.serve.diameter import CAPABILITIES, DISCONNECT, REQUEST, WATCHDOG, Header, Result, length_of
 from imeiset.serve.node import NOT_WANTED, REBOOTING, Address, Judged, Node
 from imeiset.serve.s13 import IdentityChecks
 
@@ -41,7 +39,7 @@ SUSPECTED = 5.0
 UNANSWERED = 2
 """Watchdogs, before a connection is closed."""
 
-_log = logging.getLogger("imeiset.serve.peers")
+_log = logging.getLogger(__name__)
 
 
 class Allowed(NamedTuple):
@@ -64,8 +62,8 @@ class Allowed(NamedTuple):
 class Connection(asyncio.Protocol):
     """One connection with a peer."""
 
-    def __init__(self, peers: "Peers") -> None:
-        self._peers = peers
+    def __init__(self, front: "Front") -> None:
+        self._front = front
         self._received = bytearray()  # of a message that is not whole
         self._needed = 0  # bytes of it, as far as they are known
         self._leaving = False  # it is closed as soon as what was written is sent
@@ -73,7 +71,7 @@ class Connection(asyncio.Protocol):
         self.host = ""
         self.address: Address | None = None
         self.since = time.time()
-        self._heard = peers.now()  # when the last message came
+        self._heard = front.now()  # when the last message came
         self._unanswered = 0  # watchdogs
         self._until = self._heard + INTRODUCTION  # it ends then, unless something happens before
 
@@ -83,17 +81,17 @@ class Connection(asyncio.Protocol):
         """Keep it, if there is room and its address is that of a peer."""
         self._transport: asyncio.Transport = transport
         self.address = _address(transport.get_extra_info("peername"))
-        if why := self._peers.refuses(self):
+        if why := self._front.refuses(self):
             self._leave(why)
             transport.abort()
         else:
-            self._peers.connections.add(self)
+            self._front.connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget it."""
         if not self._leaving and self.host:
             self._said("lost")
-        self._peers.connections.discard(self)
+        self._front.connections.discard(self)
 
     def pause_writing(self) -> None:
         """The peer does not read its answers: read no more of its requests."""
@@ -119,7 +117,7 @@ class Connection(asyncio.Protocol):
             at += length
             length = length_of(data, at)
         if answers:
-            self._heard, self._unanswered = self._peers.now(), 0
+            self._heard, self._unanswered = self._front.now(), 0
             self._transport.write(b"".join(answers))
         if length == 0 and not self._leaving:
             self._leave("what it sends is not Diameter")
@@ -134,27 +132,27 @@ class Connection(asyncio.Protocol):
         """What a message gets: nothing, where it is an answer."""
         header = Header.read(message)
         command = header.command if header.application == 0 else -1
-        is_request = header.flags & diameter.REQUEST
-        if self.state == WAITING and not (is_request and command == diameter.CAPABILITIES):
+        is_request = header.flags & REQUEST
+        if self.state == WAITING and not (is_request and command == CAPABILITIES):
             self._leave("it sends something before its capabilities")
             return b""
         if self.state == OPEN:
             self._until = math.inf
         if not is_request:
-            if self.state == CLOSING and command == diameter.DISCONNECT:
+            if self.state == CLOSING and command == DISCONNECT:
                 self._leave("closed")
             return b""
-        if command == diameter.CAPABILITIES:
+        if command == CAPABILITIES:
             return self._capabilities(header, message)
-        if command == diameter.WATCHDOG:
-            return self._peers.node.alive(header)
-        if command == diameter.DISCONNECT:
+        if command == WATCHDOG:
+            return self._front.node.alive(header)
+        if command == DISCONNECT:
             self._leave("it disconnects")
-            return self._peers.node.goodbye(header)
-        return self._peers.checks.answer(message)
+            return self._front.node.goodbye(header)
+        return self._front.checks.answer(message)
 
     def _capabilities(self, header: Header, message: bytes) -> bytes:
-        host, judged = self._peers.node.judged(message, self._admitted)
+        host, judged = self._front.node.judged(message, self._admitted)
         if judged.why:
             self.host = self.host or host
             self._leave(f"refused: {judged.why}")
@@ -162,15 +160,15 @@ class Connection(asyncio.Protocol):
             self.state, self.host, self.since, self._until = OPEN, host, time.time(), math.inf
             self._said("open")
         own = _address(self._transport.get_extra_info("sockname"))
-        return self._peers.node.welcome(header, judged, own)
+        return self._front.node.welcome(header, judged, own)
 
     def _admitted(self, host: str) -> Judged:
         """Whether it may be this peer."""
-        if not self._peers.allows(host, self.address):
+        if not self._front.allows(host, self.address):
             return Judged(Result.UNKNOWN_PEER, "the peer is not allowed, or not from this address")
         if self.state != WAITING:
             return Judged() if host == self.host else Judged(Result.UNKNOWN_PEER, "it changes its name")
-        for other in self._peers.of(host):
+        for other in self._front.of(host):
             other.suspect()
             return Judged(Result.ELECTION_LOST, "the peer is connected")
         return Judged()
@@ -182,25 +180,25 @@ class Connection(asyncio.Protocol):
         if now >= self._until:
             self._leave("it takes too long")
             self._transport.abort()
-        elif self.state == OPEN and now - self._heard >= self._peers.watchdog * (self._unanswered + 1):
+        elif self.state == OPEN and now - self._heard >= self._front.watchdog * (self._unanswered + 1):
             if self._unanswered == UNANSWERED:
                 self._leave("it is silent")
                 self._transport.abort()
             else:
                 self._unanswered += 1
-                self._transport.write(self._peers.node.watchdog())
+                self._transport.write(self._front.node.watchdog())
 
     def suspect(self) -> None:
         """Ask for a sign of life, and wait for it only a moment."""
         if self.state == OPEN and self._until == math.inf:
-            self._until = self._peers.now() + SUSPECTED
-            self._transport.write(self._peers.node.watchdog())
+            self._until = self._front.now() + SUSPECTED
+            self._transport.write(self._front.node.watchdog())
 
     def disconnect(self, cause: int) -> None:
         """Say that we leave, and wait a moment for the answer."""
         if self.state == OPEN:
-            self.state, self._until = CLOSING, self._peers.now() + FAREWELL
-            self._transport.write(self._peers.node.disconnect(cause))
+            self.state, self._until = CLOSING, self._front.now() + FAREWELL
+            self._transport.write(self._front.node.disconnect(cause))
         elif self.state == WAITING:
             self.abort()
 
@@ -213,35 +211,47 @@ class Connection(asyncio.Protocol):
         """Close it behind what is written now."""
         if not self._leaving:
             self._said(why)
-        self._leaving, self.state, self._until = True, CLOSING, self._peers.now() + FAREWELL
+        self._leaving, self.state, self._until = True, CLOSING, self._front.now() + FAREWELL
 
     def _said(self, what: str) -> None:
         _log.info("peer %s at %s: %s", self.host or "(unknown)", self.address, what)
 
 
-class Peers:
+class Front:
     """All peers, and where they connect.
 
     Parameters
     ----------
-    checks : IdentityChecks
-        Answers their requests.
-    config : DiameterConfig
-        Who we are, who may connect, and how often we ask whether a peer lives.
+    store : Store
+        That is asked.
+    config : Config
+        Of it: who we are, who may connect, how often we ask whether a peer lives, how long leaving takes.
+    counts : Counts
+        Of what was answered.
     """
 
-    def __init__(self, checks: IdentityChecks, config: DiameterConfig) -> None:
-        self.checks = checks
-        self.node = Node(config.identity, config.realm)
+    def __init__(self, store: Store, config: Config, counts: Counts) -> None:
+        diameter = _of(config)
+        self.checks = IdentityChecks(store, diameter.identity, diameter.realm, counts)
+        self.node = Node(diameter.identity, diameter.realm)
         self.connections: set[Connection] = set()
         self.now = time.monotonic
         self._servers: list[asyncio.Server] = []
-        self._clock: asyncio.Task[None] | None = None
         self._take(config)
 
-    def _take(self, config: DiameterConfig) -> None:
-        self.config, self.watchdog = config, config.watchdog
-        self._allowed = [Allowed.of(peer) for peer in config.peers]
+    @property
+    def store(self) -> Store:
+        """The store that is asked. Another may take its place."""
+        return self.checks.store
+
+    @store.setter
+    def store(self, store: Store) -> None:
+        self.checks.store = store
+
+    def _take(self, config: Config) -> None:
+        diameter = _of(config)
+        self.watchdog, self._sctp, self._drain = diameter.watchdog, diameter.sctp, config.run.drain
+        self._allowed = [Allowed.of(peer) for peer in diameter.peers]
 
     # ---- who may connect ----
 
@@ -269,7 +279,7 @@ class Peers:
         """The connections of a host."""
         return [one for one in self.connections if one.host == host and one.state != WAITING]
 
-    def use(self, config: DiameterConfig) -> None:
+    def use(self, config: Config) -> None:
         """Go on with another list of peers, and another watchdog. A peer that may not connect any more is
         told, and its connection closed. Addresses and our own name stay."""
         self._take(config)
@@ -278,26 +288,31 @@ class Peers:
                 one.disconnect(NOT_WANTED)
 
     def peers(self) -> tuple[Peer, ...]:
-        """The connections whose peer has said who it is, the oldest first."""
-        known = sorted((one for one in self.connections if one.host), key=lambda one: one.since)
+        """The connections whose peer has said who it is, the oldest first. Any thread may ask."""
+        known = sorted((one for one in list(self.connections) if one.host), key=lambda one: one.since)
         return tuple(Peer(one.host, str(one.address), one.state, one.since) for one in known)
 
     # ---- from start to end ----
 
-    @property
-    def addresses(self) -> list[tuple[str, int]]:
-        """Where it listens."""
-        return [one.getsockname()[:2] for server in self._servers for one in server.sockets]
+    async def run(self, sockets: Iterable[socket.socket], stop: asyncio.Event) -> None:
+        """Answer peers until `stop` is set, and then take leave.
 
-    async def start(self) -> None:
-        """Listen."""
+        Parameters
+        ----------
+        sockets : iterable of socket
+            Bound TCP sockets. With SCTP, the same addresses are bound for it.
+        stop : asyncio.Event
+        """
         loop = asyncio.get_running_loop()
-        for host, port in self.config.listen:
-            kinds = (socket.IPPROTO_TCP, _SCTP) if self.config.sctp else (socket.IPPROTO_TCP,)
-            for kind in kinds:
-                listening = _listening(host, port, kind)
-                self._servers.append(await loop.create_server(lambda: Connection(self), sock=listening))
-        self._clock = asyncio.create_task(self._ticks())
+        for bound in sockets:
+            for one in (bound, _sctp_beside(bound)) if self._sctp else (bound,):
+                self._servers.append(await loop.create_server(lambda: Connection(self), sock=one))
+        clock = asyncio.create_task(self._ticks())
+        try:
+            await stop.wait()
+            await self._take_leave()
+        finally:
+            clock.cancel()
 
     async def _ticks(self) -> None:
         while True:
@@ -306,8 +321,8 @@ class Peers:
             for one in list(self.connections):
                 one.tick(now)
 
-    async def stop(self, seconds: float) -> None:
-        """Take no more connections, tell peers that we leave, and close all within some seconds.
+    async def _take_leave(self) -> None:
+        """Take no more connections, tell peers that we leave, and close all within `drain` seconds.
 
         What they ask for meanwhile gets 3004, DIAMETER_TOO_BUSY: they ask another node.
         """
@@ -316,28 +331,28 @@ class Peers:
         self.checks.closing = True
         for one in list(self.connections):
             one.disconnect(REBOOTING)
-        end = self.now() + seconds
+        end = self.now() + self._drain
         while self.connections and self.now() < end:
             await asyncio.sleep(0.01)
-        if self._clock is not None:
-            self._clock.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._clock
         for one in list(self.connections):
             one.abort()
         while self.connections:  # asyncio forgets them in its next turns
             await asyncio.sleep(0)
 
 
-_SCTP = getattr(socket, "IPPROTO_SCTP", 132)
+def _of(config: Config) -> DiameterConfig:
+    """The part for Diameter, which is there."""
+    if config.diameter is None:
+        raise ValueError("expected a configuration with [diameter], got one without")
+    return config.diameter
 
 
-def _listening(host: str, port: int, kind: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM, kind)
+def _sctp_beside(bound: socket.socket) -> socket.socket:
+    """A socket for SCTP at the address of one for TCP. Untested: kernels without it are common."""
+    made = socket.socket(bound.family, socket.SOCK_STREAM, getattr(socket, "IPPROTO_SCTP", 132))
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((host, port))
+        made.bind(bound.getsockname())
     except BaseException:
         made.close()
         raise
@@ -351,13 +366,3 @@ def _address(name: Sequence[Any] | None) -> Address | None:
     except ValueError:
         return None
     return getattr(found, "ipv4_mapped", None) or found
-
-
-async def serve(
-    store: Store, config: DiameterConfig, counts: Counts, stop: asyncio.Event, drain: float
-) -> None:
-    """Answer peers until `stop` is set, and say goodbye within `drain` seconds."""
-    peers = Peers(IdentityChecks(store, config.identity, config.realm, counts), config)
-    await peers.start()
-    await stop.wait()
-    await peers.stop(drain)

@@ -48,7 +48,7 @@ _UNDERSTOOD = {
 }
 _ONCE = {Code.SESSION_ID, Code.DRMP, TERMINAL_INFORMATION, Code.USER_NAME, IMEI}
 
-_log = logging.getLogger("imeiset.serve.s13")
+_log = logging.getLogger(__name__)
 
 
 class Refused(Exception):
@@ -85,12 +85,14 @@ class IdentityChecks:
 
     Attributes
     ----------
+    store : Store
+        As given, or another that takes its place.
     closing : bool
         Whether requests are sent elsewhere: they are answered by 3004, DIAMETER_TOO_BUSY.
     """
 
     def __init__(self, store: Store, identity: str, realm: str, counts: Counts) -> None:
-        self._store, self._counts = store, counts
+        self.store, self._counts = store, counts
         self.origin = avp(Code.ORIGIN_HOST, identity) + avp(Code.ORIGIN_REALM, realm)
         self.closing = False
         self._fault = ""
@@ -161,9 +163,9 @@ class IdentityChecks:
         failed = group(TERMINAL_INFORMATION, [imei.write()])
         wrong = Refused(Result.WRONG_VALUE, "IMEI: expected 14 to 16 digits", failed)
         try:
-            if not _is_digits(imei.data, 14, 16) and not self._store.answers_malformed:
+            if not _is_digits(imei.data, 14, 16) and not self.store.answers_malformed:
                 raise wrong
-            verdict: Verdict = self._store.check(imei.data, None if subscriber is None else subscriber.data)
+            verdict: Verdict = self.store.check(imei.data, None if subscriber is None else subscriber.data)
         except ImeiError:
             raise wrong from None
         except Refused:
