@@ -32,13 +32,14 @@ import mmap
 import os
 import stat
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
 
+import numpy as np
 import xxhash
 
 from imeiset import errors
@@ -59,6 +60,13 @@ _ENTRY = struct.Struct("<8sQQQ")
 _CHECKSUM = struct.Struct("<Q")
 _HEADER_SIZE = _HEADER.size + _CHECKSUM.size
 _CHUNK = 1 << 22  # bytes hashed and written at a time, up to a multiple: a large page is written at once
+_KEPT = 1 << 19  # rows that a walk reads before it lets go of their pages: some MB
+
+_Piece = TypeVar("_Piece", bound=Sized)
+
+
+class _FilePages(mmap.mmap):
+    """A file's pages, read-only and shared. Only such can be let go: memory of our own would be zeroed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -249,9 +257,43 @@ def _open(file: FileIO, mode: str) -> Snapshot:
 
 def _map(file: FileIO, size: int) -> mmap.mmap:
     """The file's pages, read and mapped as large ones where its file system has such."""
-    data = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+    data = _FilePages(file.fileno(), size, access=mmap.ACCESS_READ)
     _ask_for_large_pages(data)
     return data
+
+
+def walked(pieces: Iterable[_Piece], buffers: "Iterable[ReadableBuffer]") -> Iterator[_Piece]:
+    """The pieces that a walk over some buffers makes, in memory that stays small: whenever some MB were read,
+    the pages of the buffers that are a file's go back to the system. Who reads them again, here or in another
+    thread, gets them from the file again. Buffers in memory of our own stay as they are."""
+    places = [place for buffer in buffers if (place := _place_in_file(buffer))]
+    rows = 0
+    for piece in pieces:
+        yield piece
+        rows += len(piece)
+        if rows >= _KEPT:
+            _let_go(places)
+            rows = 0
+    _let_go(places)
+
+
+def _place_in_file(buffer: Any) -> tuple[_FilePages, int, int] | None:
+    """The mapped file that a buffer is of, and the first and the number of its bytes, in whole pages."""
+    owner: Any = buffer
+    while isinstance(owner, memoryview | np.ndarray):
+        owner = owner.obj if isinstance(owner, memoryview) else owner.base
+    if not isinstance(owner, _FilePages) or not memoryview(buffer).nbytes:
+        return None
+    begin, start = (np.frombuffer(one, np.uint8).__array_interface__["data"][0] for one in (owner, buffer))
+    first = (start - begin) // mmap.PAGESIZE * mmap.PAGESIZE
+    return owner, first, start - begin - first + memoryview(buffer).nbytes
+
+
+def _let_go(places: Iterable[tuple[_FilePages, int, int]]) -> None:
+    if hasattr(mmap, "MADV_DONTNEED"):
+        for pages, first, size in places:
+            with suppress(OSError):  # locked in memory, as whoever runs the process has it
+                pages.madvise(mmap.MADV_DONTNEED, first, size)
 
 
 def _load(file: FileIO, size: int) -> mmap.mmap:

@@ -14,6 +14,7 @@ from ..errors.extras import extra
 from ..readers import Keys
 from ..register.checks import Checks
 from ..sets import ImeiSet
+from ..snapshot import walked
 from .giving import FORMS, Exported, Form, Operators, one_table, write_directory
 from .loader import Progress
 
@@ -79,8 +80,8 @@ def export(
 
     Notes
     -----
-    About 16 ns an IMEI as text, 50 with reasons and dates. Memory is some MB, 200 for Parquet; Roaring takes
-    memory for all.
+    About 16 ns an IMEI as text, 50 with reasons and dates. Memory is some MB, 200 for Parquet, and what is
+    read of a mapped file does not stay there; Roaring takes memory for all.
 
     Examples
     --------
@@ -135,7 +136,7 @@ def _write_set(members: ImeiSet, file: BinaryIO, form: str, progress: Progress |
         )
         size, done = _DIGITS + len(end), 0
         file.write(header)
-        for keys in members.chunks():
+        for keys in _chunks(members):
             file.write(rows_of(keys, b"", end))
             done += len(keys)
             if progress:
@@ -171,6 +172,11 @@ def irregular_rows(texts: Sequence[bytes], before: bytes, after: bytes) -> bytes
     )
 
 
+def _chunks(members: ImeiSet) -> Iterator[Keys]:
+    """The keys, some thousands at a time; a mapped file is not kept in memory."""
+    return walked(members.chunks(), (section for _, section in members.sections()))
+
+
 def _irregular(members: ImeiSet) -> list[bytes]:
     return [] if members.irregular is None else members.irregular.tolist()
 
@@ -179,7 +185,7 @@ def _parquet(members: ImeiSet, file: BinaryIO, progress: Progress | None) -> Non
     pq = extra("pyarrow.parquet", "Parquet files need pyarrow", "parquet")
     pa = extra("pyarrow", "Parquet files need pyarrow", "parquet")
     schema = pa.schema([("imei", pa.string())])
-    chunks, done = members.chunks(), 0
+    chunks, done = _chunks(members), 0
     with pq.ParquetWriter(file, schema, use_dictionary=False) as writer:
         while group := list(islice(chunks, _GROUP // _ROWS)):
             keys = np.concatenate(group)

@@ -16,6 +16,7 @@ from imeiset.register.lists import List
 from imeiset.register.pairs import LayeredPairs
 from imeiset.register.untils import NO_DAY, text_of_day
 from imeiset.sets import ImeiSet
+from imeiset.snapshot import walked
 
 ROWS = 1 << 16
 _ALL: tuple[ListRule, ...] = ("exact", "range", "tac", "irregular", "pair", "imsi")
@@ -73,9 +74,19 @@ def entries_of(one: List, rows: int = ROWS, rules: Iterable[ListRule] = _ALL) ->
     for rule in rules:
         part = getattr(one, RULES[rule].field)
         if part:
-            for some in _WALKS[rule](one, rule, part):
+            for some in walked(_WALKS[rule](one, rule, part), _buffers(part)):
                 for start in range(0, len(some), rows):
                     yield some if len(some) <= rows else some[start : start + rows]
+
+
+def _buffers(part: LayeredSet | LayeredPairs | frozenset[Any]) -> Iterator[Any]:
+    """The memory that a walk reads."""
+    if isinstance(part, LayeredSet):
+        yield from (section for _, section in part.base.sections())
+        yield from (column.codes for column in part.columns if column)
+    elif isinstance(part, LayeredPairs):
+        yield from (section for _, section in part.base.imeis.sections())
+        yield from (part.base.starts, part.base.imsis, *part.base.untils)
 
 
 def _members(base: ImeiSet, added: ImeiSet, removed: ImeiSet) -> Iterator[Keys]:
