@@ -25,8 +25,15 @@ STUBBED := $(shell find imeiset -name '*.pyi' | sed 's/\.pyi$$//; s/\//./g; s/\.
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
 
-demo: $(VENV)/.installed ## Make a dirty blocklist, build, check and time it
-	$(BIN)/imeiset demo
+# The requirements of an extra.
+EXTRA = $(shell $(PYTHON) -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	print(*(repr(r) for r in extras["optional-dependencies"]["$(1)"]))')
+
+# With the libraries of the extra `serve`, if they can be had; beside .venv, so that `make test` stays without them.
+demo: $(VENV)/.installed ## Make a dirty blocklist, build, check and time it; block a phone on the wire
+	[ -e build/demo/.complete ] || { rm -rf build/demo; $(BIN)/python $(PIP) --target build/demo $(call EXTRA,serve) \
+		&& touch build/demo/.complete; } || echo 'The extra "serve" cannot be installed: the demo goes on without it.'
+	PYTHONPATH=$(abspath build/demo) $(BIN)/imeiset demo
 
 test: lint ## Lint, types, stubs and tests, on an installed build
 	$(SAFELY) $(BIN)/pytest -m "not long"

@@ -57,10 +57,12 @@ def command(rows: int, lookups: int, output: str | None) -> None:
     imeiset demo --rows 100000
 
     Two dirty blocklists are made; a set of them is built, inspected, verified, checked and timed. In a store
-    a phone is reported stolen while other processes watch.
+    a phone is reported stolen while other processes watch; and again, while cores ask for it over HTTP/2 and
+    Diameter S13, if the extra "serve" is installed.
     """
     import numpy as np
 
+    from imeiset.cli.demo_serve import on_the_wire
     from imeiset.cli.demo_store import stolen_phone
 
     if output:
@@ -89,6 +91,7 @@ def command(rows: int, lookups: int, output: str | None) -> None:
         _run(folder, "apply", "stolen.imei", "delta.csv", "-o", "stolen-2.imei")
         _time(folder / "blocked.imei", lookups, rng)
         stolen_phone(folder, _run)
+        on_the_wire(folder, _run)
 
 
 def _run(folder: Path, *arguments: str, expected: int = 0) -> None:

@@ -142,22 +142,25 @@ class Servers:
         admin: bool = True,
         **options: object,
     ) -> Server:
-        """`imeiset serve STORE` with these fronts, each on a free port; it is up when this returns.
-
-        A first argument that ends with `.toml` is a configuration: its ports are to be given as numbers
-        (`http=8080`), and are not put on the command line.
-        """
+        """`imeiset serve STORE` with these fronts, each on a free port; it is up when this returns."""
         named = {"http": http, "diameter": diameter, "admin": admin}
-        configured = bool(arguments) and str(arguments[0]).endswith(".toml")
-        if configured:
-            ports = {name: int(port) for name, port in named.items() if port is not True}
-        else:
-            ports = {name: free_port() if port is True else int(port) for name, port in named.items() if port}
-            arguments += tuple(
-                text for name, port in ports.items() for text in (f"--{name}", f"{HOST}:{port}")
-            )
+        ports = {name: free_port() for name, wanted in named.items() if wanted}
+        arguments += tuple(text for name, port in ports.items() for text in (f"--{name}", f"{HOST}:{port}"))
         command = [sys.executable, "-m", "imeiset", "serve", *map(str, arguments)]
-        server = self.start(command, **ports, **options)
+        return self._up(self.start(command, **ports, **options))
+
+    def configured(self, folder: Path, text: str, **options: object) -> Server:
+        """`imeiset serve` with this configuration, in which {http}, {diameter} and {admin} are addresses; it
+        is written to folder/eir.toml."""
+        ports = {name: free_port() for name in ("http", "diameter", "admin") if f"{{{name}}}" in text}
+        for name, port in ports.items():
+            text = text.replace(f"{{{name}}}", f"{HOST}:{port}")
+        path = folder / "eir.toml"
+        path.write_text(text)
+        command = [sys.executable, "-m", "imeiset", "serve", str(path)]
+        return self._up(self.start(command, **ports, **options))
+
+    def _up(self, server: Server) -> Server:
         try:
             return server.up()
         except BaseException:
