@@ -19,7 +19,7 @@ from imeiset.register.decisions import Decisions
 from imeiset.register.entries import ROWS, chosen
 from imeiset.register.imsis import imsi_numbers
 from imeiset.register.lists import List, ListMapping
-from imeiset.register.policy import Policy
+from imeiset.register.policy import Policy, Verdict
 from imeiset.register.rules import Rules as Rules
 
 _Threads = int | None
@@ -142,6 +142,37 @@ class Checks(ListMapping, Checker):
         found = Checks()
         found._use(self._tables())
         return found
+
+    def check_unlisted(self, imsi: str | bytes | None = None) -> Verdict:
+        """The verdict on equipment that no list can have, because it has no IMEI.
+
+        Parameters
+        ----------
+        imsi
+            As for `check`.
+
+        Returns
+        -------
+        Verdict
+            What a list says of the IMSI alone, or what the policy says of equipment on no list.
+
+        Raises
+        ------
+        ImsiError
+            As `check` does.
+
+        Examples
+        --------
+        >>> from imeiset import EquipmentStatus, Policy, Register
+        >>> register = Register(Policy(response_type=2))
+        >>> register.add_imsis("test", ["00101"], status=EquipmentStatus.WHITELISTED)
+        >>> [register.check_unlisted(imsi).status.name for imsi in (None, "001010000000001")]
+        ['UNKNOWN', 'WHITELISTED']
+        """
+        tables = self._tables()
+        rules: Rules = tables.about
+        codes = tables.claims(None, tables.read("", imsi)[2])
+        return rules.told(codes[0] if codes else rules.policy.outcome(())[0])
 
     def explain(self, imei: Any, imsi: str | bytes | None = None) -> tuple[Claim, ...]:
         """All that the lists say of one IMEI, as used by one subscriber: by every list and every rule.

@@ -70,19 +70,40 @@ def problem(
     return Answer(status, [("content-type", "application/problem+json"), *headers], text.encode())
 
 
-def not_allowed(*methods: str) -> Answer:
+class Refusal(NamedTuple):
+    """An answer that is an error, and the word by which it is counted."""
+
+    word: str
+    answer: Answer
+
+
+def refusal(
+    status: int, cause: str | None, detail: str = "", *, word: str | None = None, **more: Any
+) -> Refusal:
+    """Problem details, counted by their cause; or by a word, where the contract has no cause for them."""
+    return Refusal(word or cause or str(status), problem(status, cause, detail, **more))
+
+
+def not_allowed(*methods: str) -> Refusal:
     """The answer to a method that a path does not have."""
     allowed = ", ".join(methods)
-    return problem(405, None, f"expected {allowed}", headers=[("allow", allowed)])
+    return refusal(405, None, f"expected {allowed}", word="method", headers=[("allow", allowed)])
 
 
-NOT_FOUND = problem(404, "RESOURCE_URI_STRUCTURE_NOT_FOUND")
-NOT_ACCEPTABLE = problem(406, None, "answers are application/json")
-FAILED = problem(500, "SYSTEM_FAILURE")
-UNREADABLE = problem(503, "SYSTEM_FAILURE", "the store cannot be read", headers=[("retry-after", "1")])
-CONGESTED = problem(503, "NF_CONGESTION", "too much is under way", headers=[("retry-after", "1")])
-CROWDED = problem(429, "NF_CONGESTION_RISK", "too much is under way", headers=[("retry-after", "1")])
-ENCODED = problem(
-    415, None, "compressed bodies are not read: send it as it is", headers=[("accept-encoding", "identity")]
+_SOON = [("retry-after", "1")]
+NOT_FOUND = refusal(404, "RESOURCE_URI_STRUCTURE_NOT_FOUND")
+NOT_ACCEPTABLE = refusal(406, None, "answers are application/json", word="accept")
+URI_TOO_LONG = refusal(414, None, word="uri")
+FAILED = refusal(500, "SYSTEM_FAILURE")
+UNREADABLE = refusal(503, "SYSTEM_FAILURE", "the store cannot be read", headers=_SOON)
+CONGESTED = refusal(503, "NF_CONGESTION", "too much is under way", headers=_SOON)
+CROWDED = refusal(429, "NF_CONGESTION_RISK", "too many bodies are under way", headers=_SOON)
+COMPRESSED = refusal(
+    415,
+    None,
+    "send the body as it is: compressed ones are not read",
+    word="compressed",
+    headers=[("accept-encoding", "identity")],
 )
-SLOW = problem(408, None, "the body did not come in time", headers=[("connection", "close")])
+TOO_LONG = refusal(413, None, "the body is longer than is read", word="too_many_bytes")
+SLOW = refusal(408, None, "the body did not come in time", word="slow", headers=[("connection", "close")])

@@ -1,15 +1,36 @@
 """The HTTP front as one application: a 5G-EIR, checks in bulk, and our OpenAPI document."""
 
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 from imeiset import Store
-from imeiset.serve import eir
-from imeiset.serve.answers import Answer, problem
+from imeiset.serve import eir, openapi
+from imeiset.serve.answers import JSON, URI_TOO_LONG, Answer, Refusal, not_allowed
+from imeiset.serve.board import Counts
+from imeiset.serve.bulk import CHECKS, LISTS, Bulk
+from imeiset.serve.config import Config, HttpConfig, LimitsConfig
 from imeiset.serve.served import Served, Work
 from imeiset.serve.tokens import Tokens
 
-_TOO_LONG = problem(414)
+OPENAPI = "/openapi.json"
+_BODIES = 8  # of the longest, in memory at a time
+_GET_ONLY = not_allowed("GET")
+
+
+class _Settings(NamedTuple):
+    """What may change while requests are answered: one reference, so that no request sees half of it."""
+
+    limits: LimitsConfig = LimitsConfig()
+    root: str = ""
+    check: str = eir.PATH  # below the root
+    tokens: Tokens | None = None
+    bulk_tokens: Tokens | None = None
+
+    @classmethod
+    def of(cls, http: HttpConfig) -> "_Settings":
+        tokens = Tokens(http.oauth2) if http.oauth2 else None
+        bulk = tokens if http.oauth2 and http.oauth2.bulk else None
+        return cls(http.limits, http.root, http.root + eir.PATH, tokens, bulk)
 
 
 class App(Served):
@@ -21,47 +42,56 @@ class App(Served):
         A `Store`, which its owner watches; or the path of one, which is opened, and watched, in each process
         that answers.
     config
-        See `imeiset.serve.config`.
+        A `Config`, or the `HttpConfig` of one; None: no tokens, and the usual limits.
     counts
-        Of `imeiset.serve.board`.
+        Of `imeiset.serve.board`; None for its own.
     refresh
         Seconds between two looks for changes, where a path is given.
+
+    Attributes
+    ----------
+    counts : Counts
+        What was answered.
+    store : Store or None
+        The one that answers; None before `start` opened it.
     """
 
     def __init__(
         self,
-        store: Store | str | os.PathLike[str],
-        config: Any = None,
+        store: Any,
+        config: Config | HttpConfig | None = None,
         *,
-        counts: Any = None,
+        counts: Counts | None = None,
         refresh: float = 0.25,
     ) -> None:
-        self._path = None if isinstance(store, Store) else store
-        self.store: Store | None = store if isinstance(store, Store) else None
-        self.counts = counts
+        self._path = store if isinstance(store, str | os.PathLike) else None
         self._refresh = refresh
-        self._tokens: Tokens | None = None
-        self._uri, self._root = 2048, ""
-        self._eir: eir.Eir | None = None
-        self._bulk: Any = None
-        self._limits: Any = None
+        self.counts = Counts() if counts is None else counts
+        self.store: Any = None
+        self._settings = _Settings()
         if config is not None:
             self.use(config)
+        if self._path is None:
+            self._hold(store)
 
-    def use(self, config: Any) -> None:
-        """Take the tokens and the limits of a configuration, while requests are answered."""
-        http = config.http
-        self._tokens = Tokens(http.oauth2) if http.oauth2 else None
-        self._uri, self._root, self._limits = http.limits.uri, http.root, http.limits
+    def _hold(self, store: Any) -> None:
+        self._eir = eir.Eir(store, self.counts)
+        self._bulk = Bulk(store, self.counts, self._settings.limits)
+        self.store = store
+
+    def use(self, config: Config | HttpConfig) -> None:
+        """Take the tokens and the limits of a configuration. Requests under way end by the old ones."""
+        http = config.http if isinstance(config, Config) else config
+        if http is not None:
+            self._settings = settings = _Settings.of(http)
+            self.most, self.memory = settings.limits.concurrency, _BODIES * settings.limits.bytes
 
     def start(self) -> None:
         """Open the store and watch it, where a path was given. Calls after the first do nothing."""
-        if self._eir is not None:
-            return
-        if self._path is not None:
-            self.store = Store.open(self._path)
-            self.store.watch(self._refresh)
-        self._eir = eir.Eir(self.store, self.counts)
+        if self.store is None and self._path is not None:
+            store = Store.open(self._path)
+            store.watch(self._refresh)
+            self._hold(store)
 
     def stop(self) -> None:
         """Stop to watch what `start` opened."""
@@ -70,17 +100,48 @@ class App(Served):
 
     def respond(self, method: str, path: str, query: str, headers: Any) -> Answer | Work:
         """See `Served`."""
-        if self._eir is None:
+        if self.store is None:
             self.start()
-        if len(path) + len(query) >= self._uri:
-            return _TOO_LONG
-        if self._tokens is not None and (refusal := self._tokens.refusal(headers.get("authorization"))):
-            return refusal
-        assert self._eir is not None
-        return self._eir.answer(method, path.removeprefix(self._root), query, headers)
+        limits, _, check, tokens = self._settings[:4]
+        if len(path) + len(query) >= limits.uri:
+            return self.refused(URI_TOO_LONG)
+        if path != check:
+            return self._elsewhere(method, path, query, headers)
+        if tokens is not None and (refusal := tokens.refusal(headers.get("authorization"))):
+            return self.refused(refusal, eir.INTERFACE)
+        return self._eir.answer(method, eir.PATH, query, headers)
+
+    def _elsewhere(self, method: str, path: str, query: str, headers: Any) -> Answer | Work:
+        """Everything but checks of cores."""
+        settings = self._settings
+        below = path.removeprefix(settings.root) if path.startswith(settings.root) else ""
+        if below == OPENAPI:
+            return Answer(200, JSON, openapi.document()) if method == "GET" else self.refused(_GET_ONLY)
+        if below not in (CHECKS, LISTS):
+            return self.refused(eir.elsewhere(below))
+        if settings.bulk_tokens and (refusal := settings.bulk_tokens.refusal(headers.get("authorization"))):
+            return self.refused(refusal)
+        bulk = self._bulk
+        bulk.limits = settings.limits
+        return Work(
+            bulk.takes(method, below),
+            lambda body: bulk.answer(method, below, query, headers, body),
+            lambda size: bulk.is_long(method, below, query, size),
+            bulk.too_long,
+        )
+
+    def refused(self, refusal: Refusal, interface: str = "http") -> Answer:
+        """See `Served`."""
+        self.counts.error(interface, refusal.word)
+        return refusal.answer
 
 
-def app(store: Store | str | os.PathLike[str], config: Any = None, *, refresh: float = 0.25) -> App:
+def app(
+    store: Store | str | os.PathLike[str],
+    config: Config | HttpConfig | None = None,
+    *,
+    refresh: float = 0.25,
+) -> App:
     """The HTTP front of a store, to be mounted in a server of your own.
 
     Parameters
@@ -89,7 +150,8 @@ def app(store: Store | str | os.PathLike[str], config: Any = None, *, refresh: f
         A `Store`, which you keep up to date (`Store.watch`); or the path of one, which is opened, and
         watched, in each process that answers.
     config
-        See `imeiset.serve.config`; None: no tokens, and the usual limits.
+        A `Config` of `imeiset.serve.config`, or the `HttpConfig` of one. None: no tokens, and the usual
+        limits.
     refresh
         Seconds between two looks for changes, where a path is given.
 
@@ -97,6 +159,13 @@ def app(store: Store | str | os.PathLike[str], config: Any = None, *, refresh: f
     -------
     App
         An application for RSGI (granian) and ASGI (uvicorn, hypercorn; a mount of Starlette or FastAPI).
+
+    Raises
+    ------
+    StoreError, SnapshotError
+        There is no store, or it cannot be used.
+    ServeConfigError
+        Keys of the configuration cannot be used.
 
     Examples
     --------
@@ -108,4 +177,6 @@ def app(store: Store | str | os.PathLike[str], config: Any = None, *, refresh: f
     ...     front.respond("GET", "/n5g-eir-eic/v1/equipment-status", "pei=imei-490154203237518", {}).body
     b'{"status":"WHITELISTED"}'
     """
+    if not isinstance(store, Store):
+        Store.open(store).close()  # an error is the caller's, and not that of a worker
     return App(store, config, refresh=refresh)

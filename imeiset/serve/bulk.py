@@ -86,14 +86,14 @@ class Bulk:
             if path not in _ALLOWED:
                 raise Refused("not_found", f"expected {CHECKS} or {LISTS}")
             if method not in _ALLOWED[path]:
-                return self._counted(not_allowed(*_ALLOWED[path]), "method_not_allowed")
+                return self._counted(not_allowed(*_ALLOWED[path]).answer, "method_not_allowed")
             if path == LISTS:
                 return self._lists(method, query, headers)
             return self._checks(query, headers, body)
         except Refused as refused:
             return self._problem(refused)
         except ImeisetError:
-            return self._counted(UNREADABLE, "SYSTEM_FAILURE")
+            return self._counted(UNREADABLE.answer, UNREADABLE.word)
 
     def _checks(self, query: str, headers: Mapping[str, str], body: bytes) -> Answer:
         options = _options(query, details=_BOOLEANS, malformed={"report": True, "refuse": False})

@@ -1,19 +1,39 @@
 """N5g-eir_EquipmentIdentityCheck (3GPP TS 29.511): what a 5G core is answered about a phone."""
 
 import re
+import threading
+from collections import defaultdict
 from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
-from imeiset import EquipmentStatus, ImeiError
-from imeiset.serve.answers import JSON, NOT_ACCEPTABLE, NOT_FOUND, Answer, not_allowed, problem
+from imeiset import EquipmentStatus, ImeiError, ImeisetError, ImsiError
+from imeiset.serve.answers import (
+    JSON,
+    NOT_ACCEPTABLE,
+    NOT_FOUND,
+    UNREADABLE,
+    Answer,
+    Refusal,
+    not_allowed,
+    problem,
+    refusal,
+)
 
 ROOT = "/n5g-eir-eic/"
 PATH = f"{ROOT}v1/equipment-status"
-_IMEI = re.compile(r"imei-[0-9]{15}|imeisv-[0-9]{16}").fullmatch
-_IMSI = re.compile(r"imsi-[0-9]{5,15}").fullmatch
+INTERFACE = "5g"
+
+# As cores send it, in one match; whatever else is read parameter by parameter, and says the same.
+_USUAL = re.compile(
+    r"pei=(imei-[0-9]{15}|imeisv-[0-9]{16})(?:&supi=(imsi-[0-9]{5,15}))?(?:&(?!pei=|supi=)[a-z-]+=[\w.~-]*)*",
+    re.A,
+).fullmatch
+_PEI = re.compile(r"imei-[0-9]{15}|imeisv-[0-9]{16}").fullmatch
+_SUPI = re.compile(r"imsi-[0-9]{5,15}").fullmatch
 _VERSION = re.compile(r"v[0-9]+").fullmatch
 _BROKEN = re.compile(rb"%(?![0-9A-Fa-f]{2})").search
+_CAUSES = {"pei": "MANDATORY_QUERY_PARAM_INCORRECT", "supi": "OPTIONAL_QUERY_PARAM_INCORRECT"}
 
 
 class Headers(Protocol):
@@ -23,31 +43,22 @@ class Headers(Protocol):
         """The value of a header."""
 
 
-def _wrong(cause: str, param: str, reason: str) -> Answer:
-    return problem(400, cause, invalidParams=[{"param": f"query {param}", "reason": reason}])
+def _wrong(name: str, reason: str, cause: str | None = None) -> Refusal:
+    return refusal(400, cause or _CAUSES[name], invalidParams=[{"param": f"query {name}", "reason": reason}])
 
 
-_STATUSES: dict[EquipmentStatus, Answer] = {
-    EquipmentStatus.UNKNOWN: problem(404, "ERROR_EQUIPMENT_UNKNOWN"),
-    **{
-        status: Answer(200, JSON, f'{{"status":"{status.name}"}}'.encode())
-        for status in EquipmentStatus
-        if status != EquipmentStatus.UNKNOWN
-    },
-}
-_MISSING = _wrong("MANDATORY_QUERY_PARAM_MISSING", "pei", "expected imei- and 15 digits, or another PEI")
-_NO_IMEI = _wrong(
-    "MANDATORY_QUERY_PARAM_INCORRECT", "pei", "expected 15 digits after imei-, 16 after imeisv-"
-)
-_NO_IMSI = _wrong("OPTIONAL_QUERY_PARAM_INCORRECT", "supi", "expected 5 to 15 digits after imsi-")
-_TWICE, _NO_TEXT = (
-    {
-        "pei": _wrong("MANDATORY_QUERY_PARAM_INCORRECT", "pei", reason),
-        "supi": _wrong("OPTIONAL_QUERY_PARAM_INCORRECT", "supi", reason),
-    }
-    for reason in ("expected once", "expected UTF-8, percent-encoded")
-)
-_INVALID_API = problem(400, "INVALID_API", "expected version v1")
+_ANSWERS = [
+    problem(404, "ERROR_EQUIPMENT_UNKNOWN")
+    if status == EquipmentStatus.UNKNOWN
+    else Answer(200, JSON, f'{{"status":"{status.name}"}}'.encode())
+    for status in EquipmentStatus
+]
+_MISSING = _wrong("pei", "expected imei- and 15 digits, or another PEI", "MANDATORY_QUERY_PARAM_MISSING")
+_NO_IMEI = _wrong("pei", "expected 15 digits after imei-, or 16 after imeisv-")
+_NO_IMSI = _wrong("supi", "expected 5 to 15 digits after imsi-")
+_TWICE = {name: _wrong(name, "expected once") for name in _CAUSES}
+_NO_TEXT = {name: _wrong(name, "expected UTF-8, percent-encoded") for name in _CAUSES}
+_INVALID_API = refusal(400, "INVALID_API", "expected version v1")
 _GET_ONLY = not_allowed("GET")
 
 
@@ -57,9 +68,9 @@ class Eir:
     Parameters
     ----------
     store
-        A `Store`, or anything with `check` and `answers_malformed`.
+        A `Store`, or a `Register`.
     counts
-        Of `imeiset.serve.board`, or None.
+        Of `imeiset.serve.board`: what is answered is added there when it is collected. Errors at once.
 
     Examples
     --------
@@ -74,6 +85,14 @@ class Eir:
     def __init__(self, store: Any, counts: Any = None) -> None:
         self._store = store
         self._counts = counts
+        # By the rule and the status of a verdict: how often it was given, its answer, and how often of these
+        # the counts know of. That costs a tenth of a call of the counts for each.
+        self._given: defaultdict[str, list[list[Any]]] = defaultdict(
+            lambda: [[0, answer, 0] for answer in _ANSWERS]
+        )
+        self._folding = threading.Lock()
+        if counts is not None:
+            counts.collect.append(self._fold)
 
     def answer(self, method: str, path: str, query: str, headers: Headers) -> Answer:
         """What one request is answered.
@@ -92,54 +111,103 @@ class Eir:
         Answer
         """
         if path != PATH:
-            return elsewhere(path)
+            return self._refused(elsewhere(path))
         if method != "GET":
-            return _GET_ONLY
+            return self._refused(_GET_ONLY)
         accept = headers.get("accept")
-        if accept is not None and not accepts_json(accept):
-            return NOT_ACCEPTABLE
-        asked = _asked(query)
-        if isinstance(asked, Answer):
-            return asked
+        if accept is not None and not accepts_json(accept) and not accepts_json(_all(headers, "accept")):
+            return self._refused(NOT_ACCEPTABLE)
+        usual = _USUAL(query)
         try:
-            verdict = self._store.check(*asked)
+            if usual is not None:
+                verdict = self._store.check(*usual.groups())
+            else:
+                verdict = self._unusual(query)
+                if isinstance(verdict, Refusal):
+                    return self._refused(verdict)
         except ImeiError:
-            return _NO_IMEI
-        if self._counts is not None:
-            self._counts.check("5g", verdict)
-        answer: Answer = _STATUSES[verdict.status]
+            return self._refused(_NO_IMEI)
+        except ImsiError:
+            return self._refused(_NO_IMSI)
+        except (ImeisetError, OSError):
+            return self._refused(UNREADABLE)
+        given = self._given[verdict.rule][verdict.status]
+        given[0] += 1
+        answer: Answer = given[1]
         return answer
 
+    def _unusual(self, query: str) -> Any:
+        """The verdict on whatever a query asks about, or why there is none."""
+        asked = _read(query)
+        if isinstance(asked, Refusal):
+            return asked
+        pei, supi = asked
+        imsi = supi if supi.startswith("imsi-") else None
+        if imsi and not _SUPI(imsi):
+            return _NO_IMSI
+        if _PEI(pei):
+            return self._store.check(pei, imsi)
+        if pei.startswith(("imei-", "imeisv-")):
+            # What is listed as text, and what the policy says, is about the text that a phone sent.
+            text = pei.partition("-")[2]
+            return self._store.check(text, imsi) if self._store.answers_malformed else _NO_IMEI
+        # Other equipment has no IMEI. Who leaves out the prefix of one is answered about it all the same:
+        # the phone may be blocked.
+        try:
+            verdict = self._store.check(pei, imsi)
+        except ImeiError:
+            return self._store.check_unlisted(imsi)
+        return self._store.check_unlisted(imsi) if verdict.rule == "malformed" else verdict
 
-def elsewhere(path: str) -> Answer:
+    def _refused(self, refused: Refusal) -> Answer:
+        if self._counts is not None:
+            self._counts.error(INTERFACE, refused.word)
+        return refused.answer
+
+    def _fold(self) -> None:
+        """Hand over what was counted since the last time."""
+        with self._folding:
+            for rule, by_status in list(self._given.items()):
+                for status, one in enumerate(by_status):
+                    count = one[0] - one[2]
+                    if count:
+                        one[2] += count
+                        self._counts.checked(INTERFACE, status, rule, count)
+
+
+def elsewhere(path: str) -> Refusal:
     """The answer where nothing is: another version of this API is told apart."""
     version = path[len(ROOT) :].partition("/")[0] if path.startswith(ROOT) else ""
     return _INVALID_API if version != "v1" and _VERSION(version) else NOT_FOUND
 
 
+def _all(headers: Any, name: str) -> str:
+    """All headers of one name, as one. `get` of RSGI gives the first."""
+    several = getattr(headers, "get_all", None)
+    return ",".join(several(name)) if several else headers.get(name)
+
+
 @lru_cache(64)
 def accepts_json(accept: str) -> bool:
-    """Whether a header Accept takes application/json: by the range that says most of it."""
-    best, quality = 0, 0.0
+    """Whether a header Accept takes application/json: the range that says most of it decides."""
+    if not accept.strip():
+        return True
+    best, weight = 0, "0"
     for part in accept.lower().split(","):
         media, *parameters = (text.strip() for text in part.split(";"))
         rank = {"*/*": 1, "application/*": 2, "application/json": 3}.get(media, 0)
         if rank > best:
-            weights = [text[2:] for text in parameters if text.startswith("q=")]
-            try:
-                best, quality = rank, float(weights[0]) if weights else 1.0
-            except ValueError:
-                best, quality = rank, 1.0
-    return quality > 0 or not accept.strip()
+            best, weight = rank, next((text[2:] for text in parameters if text.startswith("q=")), "1")
+    return not re.fullmatch(r"0(\.0*)?", weight)
 
 
-def _asked(query: str) -> tuple[str, str | None] | Answer:
-    """The IMEI and the IMSI that a query asks about, or why there is none."""
+def _read(query: str) -> tuple[str, str] | Refusal:
+    """pei and supi of a query, "" for none; or why they cannot be read."""
     found: dict[str, str] = {}
     for part in query.split("&"):
         name, _, value = part.partition("=")
         name = _decoded(name) or ""
-        if name not in _TWICE:
+        if name not in _CAUSES:
             continue
         if name in found:
             return _TWICE[name]
@@ -147,22 +215,15 @@ def _asked(query: str) -> tuple[str, str | None] | Answer:
         if text is None:
             return _NO_TEXT[name]
         found[name] = text
-    pei, supi = found.get("pei"), found.get("supi", "")
-    if not pei:
-        return _MISSING
-    if supi.startswith("imsi-") and not _IMSI(supi):
-        return _NO_IMSI
-    return pei, supi if supi.startswith("imsi-") else None
+    return (found["pei"], found.get("supi", "")) if found.get("pei") else _MISSING
 
 
 def _decoded(text: str) -> str | None:
-    """A name or a value of a query; None where its escapes or its bytes are none."""
-    if "%" not in text and "+" not in text:
+    """A name or a value of a query; None where its escapes or its bytes are not text."""
+    if "%" not in text and "+" not in text and text.isascii():
         return text
     raw = text.replace("+", " ").encode("utf-8", "surrogateescape")
-    if _BROKEN(raw):
-        return None
     try:
-        return unquote_to_bytes(raw).decode()
+        return None if _BROKEN(raw) else unquote_to_bytes(raw).decode()
     except UnicodeDecodeError:
         return None

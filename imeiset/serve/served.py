@@ -1,80 +1,154 @@
-"""RSGI and ASGI over one method that answers."""
+"""RSGI and ASGI over one method that answers.
+
+What needs no body is answered at once. Bodies are read here, with all that limits them: how long one may be,
+how long one may take to come, how many come at a time, and how much memory all of them take.
+"""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from imeiset.serve.answers import CONGESTED, ENCODED, FAILED, SLOW, Answer, problem
+from imeiset.serve.answers import COMPRESSED, CONGESTED, CROWDED, FAILED, SLOW, TOO_LONG, Answer, Refusal
 
 _log = logging.getLogger(__name__)
 _Message = MutableMapping[str, Any]
+_THREADS = 2  # that work: more would only wait for the interpreter
+_WAITING = 14  # bodies that wait for one of these
 
 
 class Work(NamedTuple):
     """An answer that needs the body of the request.
 
-    size: the most bytes of it that are read. answer: what it is answered, sync. is_long: whether a body of
-    so many bytes is worked on in a thread.
+    Attributes
+    ----------
+    size : int
+        The most bytes of it that are read; 0 for none.
+    answer : callable
+        What a body gets: sync.
+    is_long : callable
+        Whether a body of so many bytes takes so long that a thread has to do it.
+    too_long : callable, optional
+        What a longer body gets.
     """
 
     size: int
     answer: Callable[[bytes], Answer]
     is_long: Callable[[int], bool] = lambda size: False
-    too_long: Answer = problem(413, None, "the body is longer than is read")
+    too_long: Callable[[], Answer] | None = None
 
 
-class TooLong(Exception):
-    """A body is longer than is read."""
+class Refused(Exception):
+    """A body is not read, or not to its end."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+
+
+class Gone(Exception):
+    """The client is gone: nobody waits for an answer."""
 
 
 class Served:
-    """What a server runs: RSGI, as granian's, or ASGI. A subclass fills `respond`, and maybe the others."""
+    """What a server runs: by RSGI, as granian, or by ASGI. A subclass fills `respond`, and maybe others.
 
-    places = 4  # works under way at a time
-    patience = 30.0  # seconds for a body to come
+    Attributes
+    ----------
+    most : int
+        Requests with a body that are under way at a time.
+    memory : int
+        Bytes of all bodies that are in memory.
+    patience : float
+        Seconds for a body to come.
+    """
+
+    most = 1000
+    memory = 64_000_000
+    patience = 30.0
+
+    _under_way = _held = _working = 0
+    _threads: ThreadPoolExecutor | None = None
 
     def respond(self, method: str, path: str, query: str, headers: Any) -> Answer | Work:
-        """The answer, or what makes one of the body. headers: anything with `get`, by lower-case names."""
+        """The answer to a request, or what makes one of its body.
+
+        Parameters
+        ----------
+        method, path, query
+            Of the request: the path decoded, the query as it was sent.
+        headers
+            Anything with `get`, by lower-case names.
+        """
         raise NotImplementedError
 
     def start(self) -> None:
-        """Called in each process before the first request."""
+        """Called in each process, before requests or by the first; maybe more than once."""
 
     def stop(self) -> None:
-        """Called after the last."""
+        """Called after the last request, where the server says so."""
+
+    def refused(self, refusal: Refusal) -> Answer:
+        """The answer of a refusal. Subclasses count it."""
+        return refusal.answer
 
     # ---- both ----
 
-    _busy = 0
+    async def _worked(self, work: Work, headers: Any, chunks: AsyncIterable[bytes]) -> Answer:
+        """What a request with a body gets."""
+        if self._under_way >= self.most:
+            return self.refused(CONGESTED)
+        self._under_way += 1
+        body = bytearray()
+        try:
+            if work.size:
+                _expect_plain(work, headers)
+                # A task of its own: a coroutine of RSGI need not be in one, and a time limit does.
+                await asyncio.ensure_future(self._read(body, work.size, chunks))
+            if not work.is_long(len(body)):
+                return work.answer(bytes(body))
+            return await self._in_thread(work, bytes(body))
+        except Refused as refused:
+            if refused.refusal is TOO_LONG and work.too_long:
+                return work.too_long()
+            return self.refused(refused.refusal)
+        finally:
+            self._held -= len(body)
+            self._under_way -= 1
 
-    async def _work(self, work: Work, headers: Any, chunks: Callable[[], Any]) -> Answer:
-        """Read the body and answer it; never more than `places` at a time."""
-        if headers.get("content-encoding", "identity").lower() not in ("", "identity"):
-            return ENCODED
-        if work.size and (length := headers.get("content-length", "")).isdigit() and int(length) > work.size:
-            return work.too_long
-        if self._busy >= self.places:
-            return CONGESTED
-        self._busy += 1
+    async def _read(self, body: bytearray, limit: int, chunks: AsyncIterable[bytes]) -> None:
+        """All chunks, as long as they are not too many, nor too late."""
         try:
             async with asyncio.timeout(self.patience):
-                body = await _body(chunks(), work.size) if work.size else b""
-            if work.is_long(len(body)):
-                return await asyncio.to_thread(work.answer, body)
-            return work.answer(body)
-        except TooLong:
-            return work.too_long
+                async for chunk in chunks:
+                    body += chunk
+                    self._held += len(chunk)
+                    if len(body) > limit:
+                        raise Refused(TOO_LONG)
+                    if self._held > self.memory:
+                        raise Refused(CROWDED)
         except TimeoutError:
-            return SLOW
-        finally:
-            self._busy -= 1
-
-    def _answer(self, method: str, path: str, query: str, headers: Any) -> Answer | Work:
-        try:
-            return self.respond(method, path, query, headers)
+            raise Refused(SLOW) from None
+        except Refused:
+            raise
         except Exception as error:
-            return failed(error)
+            raise Gone from error
+
+    async def _in_thread(self, work: Work, body: bytes) -> Answer:
+        if self._working >= _THREADS + _WAITING:
+            raise Refused(CONGESTED)
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(_THREADS, "imeiset-work")
+        self._working += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work.answer, body)
+        finally:
+            self._working -= 1
+
+    def _failed(self, error: Exception) -> Answer:
+        """The answer to what was not expected. The log has its kind and place: its text may hold a phone."""
+        _log.error("a request failed: %s at %s", type(error).__name__, _place(error))
+        return self.refused(FAILED)
 
     # ---- RSGI ----
 
@@ -86,14 +160,16 @@ class Served:
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         if scope.proto != "http":
-            protocol.close(403)
+            protocol.close(404)
             return
-        answer = self._answer(scope.method, scope.path, scope.query_string, scope.headers)
-        if isinstance(answer, Work):
-            try:
-                answer = await self._work(answer, scope.headers, protocol.__aiter__)
-            except Exception as error:
-                answer = failed(error)
+        try:
+            answer = self.respond(scope.method, scope.path, scope.query_string, scope.headers)
+            if isinstance(answer, Work):
+                answer = await self._worked(answer, scope.headers, protocol)
+        except Gone:
+            return
+        except Exception as error:
+            answer = self._failed(error)
         protocol.response_bytes(*answer)
 
     # ---- ASGI ----
@@ -107,55 +183,60 @@ class Served:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
-        if scope["type"] != "http":
-            raise NotImplementedError(f"expected http, got {scope['type']}")
-        headers = _Headers(scope["headers"])
-        path, root = scope["path"], scope.get("root_path", "").rstrip("/")
-        if root and path.startswith(f"{root}/"):
-            path = path[len(root) :]
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+            return
         query = scope["query_string"].decode("utf-8", "surrogateescape")
-        answer = self._answer(scope["method"], path, query, headers)
-        if isinstance(answer, Work):
-            try:
-                answer = await self._work(answer, headers, lambda: _chunks(receive))
-            except Exception as error:
-                answer = failed(error)
-        sent = [(name.encode(), value.encode()) for name, value in answer.headers]
-        sent.append((b"content-length", str(len(answer.body)).encode()))
-        await send({"type": "http.response.start", "status": answer.status, "headers": sent})
+        headers = _Headers(scope["headers"])
+        try:
+            answer = self.respond(scope["method"], _below_mount(scope), query, headers)
+            if isinstance(answer, Work):
+                answer = await self._worked(answer, headers, _chunks(receive))
+        except Gone:
+            return
+        except Exception as error:
+            answer = self._failed(error)
+        pairs = [*answer.headers, ("content-length", str(len(answer.body)))]
+        encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
+        await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
         await send({"type": "http.response.body", "body": answer.body})
 
     async def _live(self, receive: Any, send: Any) -> None:
+        """Start and stop with the server. A mount is not told: there the first request starts."""
         while True:
             kind = (await receive())["type"].removeprefix("lifespan.")
             try:
                 self.start() if kind == "startup" else self.stop()
             except Exception as error:
                 await send({"type": f"lifespan.{kind}.failed", "message": str(error)})
-                raise
+                return
             await send({"type": f"lifespan.{kind}.complete"})
             if kind == "shutdown":
                 return
 
 
-def failed(error: Exception) -> Answer:
-    """The answer to what was not expected. The log has its kind and place: its text may hold a phone."""
+def _expect_plain(work: Work, headers: Any) -> None:
+    """Refuse what need not be read at all."""
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Refused(COMPRESSED)
+    length = headers.get("content-length", "")
+    if length.isdecimal() and (len(length) > 18 or int(length) > work.size):
+        raise Refused(TOO_LONG)
+
+
+def _place(error: Exception) -> str:
+    """Where it was raised."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
-    where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "?"
-    _log.error("a request failed: %s at %s", type(error).__name__, where)
-    return FAILED
+    return f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "?"
 
 
-async def _body(chunks: Any, limit: int) -> bytes:
-    """All chunks, as long as they are at most so many bytes."""
-    body = bytearray()
-    async for chunk in chunks:
-        body += chunk
-        if len(body) > limit:
-            raise TooLong
-    return bytes(body)
+def _below_mount(scope: _Message) -> str:
+    """The path without that of the mount, which newer servers leave in it."""
+    path: str = scope["path"]
+    root = scope.get("root_path", "").rstrip("/")
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
 
 async def _chunks(receive: Any) -> Any:
@@ -164,7 +245,7 @@ async def _chunks(receive: Any) -> Any:
         yield message.get("body", b"")
         if not message.get("more_body"):
             return
-    raise ConnectionError("the client is gone")
+    raise Gone
 
 
 class _Headers(dict[str, str]):
