@@ -1,17 +1,20 @@
 """The HTTP front as one application: a 5G-EIR, checks in bulk, and our OpenAPI document."""
 
+import logging
 import os
+import time
 from typing import Any, NamedTuple
 
-from imeiset import Store
+from imeiset import ImeisetError, Store
 from imeiset.serve import eir, openapi
-from imeiset.serve.answers import JSON, URI_TOO_LONG, Answer, Refusal, not_allowed
+from imeiset.serve.answers import JSON, UNREADABLE, URI_TOO_LONG, Answer, Refusal, not_allowed
 from imeiset.serve.board import Counts
 from imeiset.serve.bulk import CHECKS, LISTS, Bulk
 from imeiset.serve.config import Config, HttpConfig, LimitsConfig
 from imeiset.serve.served import Served, Work
 from imeiset.serve.tokens import Tokens
 
+_log = logging.getLogger(__name__)
 OPENAPI = "/openapi.json"
 _BODIES = 8  # of the longest, in memory at a time
 _GET_ONLY = not_allowed("GET")
@@ -54,6 +57,8 @@ class App(Served):
         What was answered.
     store : Store or None
         The one that answers; None before `start` opened it.
+    fault : str or None
+        Why it could not be opened.
     """
 
     def __init__(
@@ -68,6 +73,8 @@ class App(Served):
         self._refresh = refresh
         self.counts = Counts() if counts is None else counts
         self.store: Any = None
+        self.fault: str | None = None
+        self._next_try = 0.0
         self._settings = _Settings()
         if config is not None:
             self.use(config)
@@ -87,11 +94,23 @@ class App(Served):
             self.most, self.memory = settings.limits.concurrency, _BODIES * settings.limits.bytes
 
     def start(self) -> None:
-        """Open the store and watch it, where a path was given. Calls after the first do nothing."""
-        if self.store is None and self._path is not None:
+        """Open the store and watch it, where a path was given and that is still to be done.
+
+        While it cannot be opened requests get 503, and try again.
+        """
+        if self.store is not None or self._path is None or time.monotonic() < self._next_try:
+            return
+        try:
             store = Store.open(self._path)
-            store.watch(self._refresh)
-            self._hold(store)
+        except (ImeisetError, OSError) as error:
+            self._next_try = time.monotonic() + self._refresh
+            if self.fault != (fault := str(error)):
+                _log.error("the store cannot be opened: %s", fault)
+            self.fault = fault
+            return
+        store.watch(self._refresh)
+        self.fault = None
+        self._hold(store)
 
     def stop(self) -> None:
         """Stop to watch what `start` opened."""
@@ -102,6 +121,8 @@ class App(Served):
         """See `Served`."""
         if self.store is None:
             self.start()
+            if self.store is None:
+                return self.refused(UNREADABLE)
         limits, _, check, tokens = self._settings[:4]
         if len(path) + len(query) >= limits.uri:
             return self.refused(URI_TOO_LONG)

@@ -19,4 +19,4 @@ def document() -> bytes:
     >>> json.loads(openapi.document())["openapi"]
     '3.1.0'
     """
-    return files("imeiset.serve").joinpath("openapi.json").read_bytes()
+    return files(__package__).joinpath("openapi.json").read_bytes()
