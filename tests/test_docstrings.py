@@ -4,6 +4,7 @@ import contextlib
 import doctest
 import importlib
 import inspect
+import pkgutil
 import sys
 import warnings
 from enum import Enum
@@ -12,10 +13,14 @@ import numpy as np
 import pytest
 
 import imeiset
+import imeiset.serve
 
-for name in ("pandas", "polars", "duckdb", "spark"):
+for name in (
+    *(f"imeiset.integrations.{name}" for name in ("pandas", "polars", "duckdb", "spark")),
+    *(module.name for module in pkgutil.iter_modules(imeiset.serve.__path__, "imeiset.serve.")),
+):
     with contextlib.suppress(ModuleNotFoundError):  # the library of one is not installed
-        importlib.import_module(f"imeiset.integrations.{name}")
+        importlib.import_module(name)
 
 # The raw layer that sets are over: its methods are for the package, and have a line each.
 RAW = ("imeiset._native.index", "imeiset.index")

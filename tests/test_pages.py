@@ -68,8 +68,8 @@ def here(tmp_path, monkeypatch):
 def test_readme(here):
     Path("blocklist.csv").write_text(f"imei\n{LISTED}\n352099001761481\n")
     blocks = re.findall(r"^```(\w*)\n(.*?)^```", pages.README.read_text(), re.M | re.S)
-    assert [language for language, _ in blocks] == ["console", "python", "", ""]
-    _, code, commands, shown = [text for _, text in blocks]
+    assert [language for language, _ in blocks] == ["console", "python", "", "", "console"]
+    _, code, commands, shown, _ = [text for _, text in blocks]
     said = [_run(line) for line in commands.splitlines()]
     assert [found.exit_code for found in said] == [0, 0]
     assert said[1].stdout == shown
