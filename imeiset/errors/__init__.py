@@ -13,6 +13,7 @@ from typing import Literal
 
 from imeiset.errors.masking import mask as mask
 from imeiset.errors.masking import mask_imsi as mask_imsi
+from imeiset.errors.masking import mask_log as mask_log
 from imeiset.errors.masking import mask_text as mask_text
 from imeiset.errors.masking import printable as printable
 

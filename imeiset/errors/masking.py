@@ -12,6 +12,18 @@ _LONGEST = 32  # no text with separators is longer than 31 characters
 _QUOTED = 100  # characters of a free text
 _RUN = re.compile(r"\d(?:[\W_]?\d)+")  # digits, with at most one other sign between two of them
 
+# The same in a line of a log, where addresses, times and counts are to stay: digits and the signs between two
+# of them, as they are or as a URL has them, once or twice encoded.
+_DIGIT = r"(?:%(?:25)*3[0-9]|\d)"
+_BETWEEN = r"(?:%(?:25)*(?:2[0BDEFbdef]|5[Ff])|[-\s._/+])"
+_TOKEN = re.compile(rf"{_BETWEEN}|{_DIGIT}")
+_NUMBER = re.compile(rf"{_DIGIT}(?:{_BETWEEN}{{0,2}}{_DIGIT}){{13,}}")
+_NAMED = re.compile(  # a number that says what it is, of any length
+    rf"(?P<name>imei(?:sv)?|imsi)(?P<sign>(?:%(?:25)*(?!3[0-9]|25)[0-9a-f]{{2}}|[^\w%]){{0,4}})"
+    rf"(?P<number>{_DIGIT}(?:{_BETWEEN}{{0,2}}{_DIGIT})+)",
+    re.IGNORECASE,
+)
+
 
 def mask(value: object) -> str:
     """An IMEI as it may be shown: 8 characters (the TAC), then one `*` for each that follows.
@@ -52,6 +64,17 @@ def mask_text(value: object) -> str:
     return shown if len(shown) <= _QUOTED else shown[: _QUOTED - 3] + "..."
 
 
+def mask_log(text: str) -> str:
+    """A line of a log as it may be written: of every number of 14 or more digits the first 8, of an IMSI that
+    is called one the first 5. Shorter numbers, times and addresses stay.
+
+    >>> mask_log("GET /?pei=imei-490154203237518&supi=imsi%2D234150999999999 from 10.1.2.3")
+    'GET /?pei=imei-49015420*******&supi=imsi%2D23415********** from 10.1.2.3'
+    """
+    named = _NAMED.sub(_hide_named, text)
+    return _NUMBER.sub(lambda found: _hide_digits(found[0], _SHOWN), named)
+
+
 def printable(text: str) -> str:
     """A text, perhaps the name of a file, in one line that can be printed whatever is in it."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -65,6 +88,17 @@ def _hide(value: object, shown: int) -> str:
     head = str(text[:_LONGEST])
     hidden = head[:shown].encode("unicode_escape").decode() + "*" * (len(head) - shown)
     return hidden if len(text) <= _LONGEST else f"{hidden}... ({len(text)} characters)"
+
+
+def _hide_named(found: re.Match[str]) -> str:
+    shown = _NETWORK if found["name"].lower() == "imsi" else _SHOWN
+    return found["name"] + found["sign"] + _hide_digits(found["number"], shown)
+
+
+def _hide_digits(number: str, shown: int) -> str:
+    seen = count()
+    digit = re.compile(_DIGIT)
+    return _TOKEN.sub(lambda one: "*" if digit.fullmatch(one[0]) and next(seen) >= shown else one[0], number)
 
 
 def _hide_run(found: re.Match[str]) -> str:

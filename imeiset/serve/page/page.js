@@ -1,0 +1,266 @@
+// The page: asks the server again and again how it is, and looks a phone up by POST. Texts of others come into
+// the document by textContent alone. A phone that was looked up goes nowhere else, and is taken off in time.
+"use strict";
+
+const EVERY = 2000;            // ms between two looks
+const SAMPLES = 90;            // of the chart
+const SMOOTHED = 3;            // samples that a rate is taken over: processes tell their counts twice a second
+const KEPT = 5 * 60 * 1000;    // ms that a result stays on the screen
+const STATUSES = {
+  blacklisted: "Blacklisted", greylisted: "Greylisted", whitelisted: "Whitelisted", unknown: "Unknown",
+};
+const RULES = {
+  exact: "this IMEI", range: "a range of IMEIs", tac: "all of this TAC", pair: "paired with this subscriber",
+  block: "blocked with this subscriber", imsi: "this subscriber", irregular: "listed as text",
+  malformed: "not an IMEI", default: "on no list",
+};
+const INTERFACES = { "5g": "5G (N5g-eir)", s13: "Diameter S13", http: "HTTP, in bulk" };
+const KINDS = { http: "HTTP worker", s13: "S13", admin: "Admin", app: "This process" };
+const HOLDS = { exact: "IMEIs", range: "in ranges", tac: "in TACs", irregular: "irregular", pair: "pairs", imsi: "IMSI prefixes" };
+const NUMBER = new Intl.NumberFormat("en-GB");
+
+const $ = (id) => document.getElementById(id);
+
+function made(name, text, values = {}) {
+  const one = document.createElement(name);
+  if (text !== undefined && text !== null) one.textContent = text;
+  for (const [key, value] of Object.entries(values)) one.setAttribute(key, value);
+  return one;
+}
+
+// A text of others: its direction, too, ends where it ends.
+const foreign = (text) => made("bdi", text);
+
+const chip = (status) => made("span", STATUSES[status] ?? status, { class: "chip", "data-status": status });
+
+function rows(id, all, empty) {
+  const table = $(id);
+  const titles = [...table.querySelectorAll("th")].map((one) => one.textContent);
+  const made_rows = all.map(({ cells, decided, status }) => {
+    const row = made("tr");
+    if (decided) {
+      row.className = "decided";
+      row.dataset.status = status;
+    }
+    cells.forEach((cell, at) => {
+      const one = made("td", null, { "data-label": titles[at] });
+      if (cell === null || cell === "") one.className = "none";
+      one.append(cell === null || cell === "" ? "–" : cell);
+      row.append(one);
+    });
+    return row;
+  });
+  if (!made_rows.length) {
+    const row = made("tr");
+    row.append(made("td", empty, { colspan: titles.length, class: "empty" }));
+    made_rows.push(row);
+  }
+  table.tBodies[0].replaceChildren(...made_rows);
+}
+
+function lasting(seconds) {
+  const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+  let left = Math.round(seconds);
+  const words = [];
+  for (const [unit, size] of units) {
+    if (left >= size) {
+      words.push(`${Math.floor(left / size)} ${unit}`);
+      left %= size;
+    } else if (words.length) break;
+    if (words.length === 2) break;
+  }
+  return words.join(" ") || "0 s";
+}
+
+function ago(age) {
+  if (age === null || age === undefined) return "not since the store was made";
+  if (age < 0) return "in the future: a clock is wrong";
+  return age < 1 ? "just now" : `${lasting(age)} ago`;
+}
+
+const rated = (rate) => NUMBER.format(rate < 10 ? Math.round(rate * 10) / 10 : Math.round(rate));
+
+// ---- how the server is ----
+
+const samples = [];
+
+function total(counts) {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
+}
+
+function show_rates(state) {
+  samples.push({ now: state.now, checks: Object.fromEntries(Object.entries(state.checks).map(([name, counts]) => [name, total(counts)])) });
+  while (samples.length > SAMPLES + SMOOTHED) samples.shift();
+  const between = (early, late, name) => {
+    const seconds = late.now - early.now;
+    return seconds > 0 ? Math.max(0, ((late.checks[name] ?? 0) - (early.checks[name] ?? 0)) / seconds) : 0;
+  };
+  const names = Object.keys(INTERFACES).filter((name) => name in state.checks || name === "5g" || name === "s13");
+  const points = samples.slice(1).map((late, at) => {
+    const early = samples[Math.max(0, at + 1 - SMOOTHED)];
+    return names.map((name) => between(early, late, name));
+  });
+  const last = points.at(-1);
+  $("rate").textContent = last ? rated(last.reduce((sum, rate) => sum + rate, 0)) : "–";
+  $("rates").replaceChildren(...names.flatMap((name, at) => [
+    made("dt", INTERFACES[name]), made("dd", last ? rated(last[at]) : "–"),
+  ]), made("dt", "Since the start"), made("dd", NUMBER.format(total(samples.at(-1).checks))),
+  made("dt", "Errors"), made("dd", NUMBER.format(total(state.errors))));
+  draw(points.map((rates) => rates.reduce((sum, rate) => sum + rate, 0)));
+}
+
+function draw(rates) {
+  const most = Math.max(1, ...rates);
+  const width = 600, height = 120, step = width / (SAMPLES - 1);
+  const shown = rates.slice(-SAMPLES);
+  const places = shown.map((rate, at) => [width - (shown.length - 1 - at) * step, height - (rate / most) * (height - 8)]);
+  const line = places.map(([x, y], at) => `${at ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+  const [area, stroke] = $("chart").querySelectorAll("path");
+  stroke.setAttribute("d", line);
+  area.setAttribute("d", places.length ? `${line}L${width} ${height}L${places[0][0].toFixed(1)} ${height}Z` : "");
+  $("chart-most").textContent = shown.length ? `at most ${rated(Math.max(...shown))}` : "";
+  $("chart-from").textContent = `last ${lasting(shown.length * EVERY / 1000)}`;
+  if (shown.length) {
+    $("chart").setAttribute("aria-label", `Checks per second, now ${rated(shown.at(-1))}, at most ${rated(Math.max(...shown))}`);
+  }
+}
+
+function health(is, text) {
+  if ($("health-text").textContent !== text) $("health-text").textContent = text;  // said aloud once
+  $("health").dataset.is = is;
+}
+
+function show(state) {
+  const { store } = state;
+  health(state.reasons.length ? "trouble" : "ready", state.reasons.length ? "Needs attention" : "Ready");
+  const said = [...$("reasons").children].map((one) => one.textContent);
+  if (said.join("\n") !== state.reasons.join("\n")) $("reasons").replaceChildren(...state.reasons.map((one) => made("li", one)));
+  $("trouble").hidden = !state.reasons.length;
+  show_rates(state);
+  rows("lists", state.lists.map((one) => ({
+    cells: [foreign(one.name), chip(one.status), held(one.entries), one.owner && foreign(one.owner), heard(one)],
+  })), "The store has no lists.");
+  $("store").textContent = store === null ? "The store could not be opened yet." : `Change ${NUMBER.format(store.sequence)} of generation ${store.generation}, made ${ago(store.age)}; `
+    + `${NUMBER.format(store.pending)} ${store.pending === 1 ? "change" : "changes"} since the base`
+    + (store.compact_due ? `. Compacting is due: ${store.compact_due}` : "");
+  $("feeds-card").hidden = !state.feeds.length;
+  rows("feeds", state.feeds.map((one) => ({ cells: [foreign(one.name), NUMBER.format(one.number), ago(one.age)] })), "");
+  rows("processes", state.processes.map((one) => ({
+    cells: [named(one), running(one), `${NUMBER.format(one.sequence)} of generation ${one.generation}`, one.alive ? lasting(one.up) : "", one.starts - 1 || ""],
+  })), "No process has told anything yet.");
+  $("peers-card").hidden = !state.peers.length;
+  rows("peers", state.peers.map((one) => ({ cells: [foreign(one.host), foreign(one.address), foreign(one.state), lasting(one.for)] })), "");
+}
+
+function held(entries) {
+  const told = Object.entries(entries).filter(([, count]) => count);
+  return told.map(([rule, count]) => `${NUMBER.format(count)} ${HOLDS[rule] ?? rule}`).join(", ") || "nothing";
+}
+
+function heard(one) {
+  const late = one.max_age !== null && (one.age === null || one.age < 0 || one.age > one.max_age);
+  const text = ago(one.age) + (one.max_age === null ? "" : `, allowed ${lasting(one.max_age)}`);
+  return late ? made("span", `▲ ${text}`, { class: "bad" }) : text;
+}
+
+const named = (one) => (one.kind === "http" ? `${KINDS.http} ${one.index}` : KINDS[one.kind] ?? one.kind);
+
+function running(one) {
+  if (!one.alive) return made("span", `✕ silent for ${lasting(one.silent)}`, { class: "bad" });
+  return one.fault ? made("span", `▲ ${one.fault}`, { class: "bad" }) : "✓ running";
+}
+
+async function look() {
+  if (!document.hidden) {
+    try {
+      const answer = await fetch("state", { cache: "no-store", credentials: "same-origin" });
+      if (!answer.ok) throw new Error(`status ${answer.status}`);
+      show(await answer.json());
+    } catch {
+      health("gone", "No answer from the server");
+    }
+  }
+  setTimeout(look, EVERY);
+}
+
+// ---- the lookup ----
+
+let asked = 0;
+let forget = 0;
+
+function clear() {
+  asked += 1;
+  clearTimeout(forget);
+  $("result").hidden = true;
+  $("fault").hidden = true;
+  $("said").textContent = "";
+  for (const id of ["verdict-status", "verdict-why", "result-state"]) $(id).textContent = "";
+  $("claims").tBodies[0].replaceChildren();
+}
+
+function fail(text) {
+  $("fault").textContent = text;
+  $("fault").hidden = false;
+  $("imei").setAttribute("aria-invalid", "true");
+}
+
+function why(found) {
+  const parts = [found.list === null ? "" : "by list ", found.list === null ? "" : foreign(found.list)];
+  parts.push(found.list === null ? RULES[found.rule] ?? found.rule : `: ${RULES[found.rule] ?? found.rule}`);
+  if (found.reasons.length) parts.push(", ", foreign(found.reasons.join(", ")));
+  if (found.date) parts.push(`, since ${found.date}`);
+  return parts;
+}
+
+function answer(found) {
+  const status = STATUSES[found.status] ?? found.status;
+  $("verdict").dataset.status = found.status;
+  $("verdict-status").textContent = status;
+  $("verdict-why").replaceChildren(...why(found));
+  rows("claims", found.claims.map((one) => ({
+    decided: one.decided,
+    status: one.status,
+    cells: [one.decided ? "● decided" : "", foreign(one.list), chip(one.status), RULES[one.rule] ?? one.rule,
+      one.owner && foreign(one.owner), one.reasons.length ? foreign(one.reasons.join(", ")) : "", one.date, one.until, ago(one.age)],
+  })), "");
+  $("claims-box").hidden = !found.claims.length;
+  const none = found.claims.length ? "" : "No list says anything of it: the policy decided. ";
+  $("result-state").textContent = `${none}Answered by change ${NUMBER.format(found.sequence)} of generation ${found.generation}.`;
+  $("result").hidden = false;
+  const lists = found.claims.length === 1 ? "1 list says" : `${found.claims.length} lists say`;
+  $("said").textContent = `${status}, ${$("verdict-why").textContent}. ${lists} something of it.`;
+  forget = setTimeout(() => $("lookup").reset(), KEPT);
+}
+
+async function lookup(event) {
+  event.preventDefault();
+  clear();
+  $("imei").removeAttribute("aria-invalid");
+  const mine = asked;
+  const imei = $("imei").value.trim(), imsi = $("imsi").value.trim();
+  if (!imei) return fail("Give an IMEI: 14 to 16 digits.");
+  $("imei").select();
+  try {
+    const sent = await fetch("lookup", {
+      method: "POST", cache: "no-store", credentials: "same-origin", referrerPolicy: "no-referrer",
+      headers: { "content-type": "application/json" }, body: JSON.stringify(imsi ? { imei, imsi } : { imei }),
+    });
+    const told = await sent.json();
+    if (mine !== asked) return undefined;  // another lookup came after this one
+    return sent.ok ? answer(told) : fail(told.detail ?? told.title);
+  } catch {
+    return mine === asked ? fail("No answer from the server. Try again.") : undefined;
+  }
+}
+
+$("lookup").addEventListener("submit", lookup);
+$("lookup").addEventListener("reset", () => {
+  clear();
+  $("imei").removeAttribute("aria-invalid");
+  $("imei").focus();
+});
+$("lookup").addEventListener("keydown", (event) => {
+  if (event.key === "Escape") $("lookup").reset();
+});
+window.addEventListener("pagehide", () => $("lookup").reset());
+look();
