@@ -111,13 +111,20 @@ class Connection(asyncio.Protocol):
                 return
             data = bytes(self._received)
         answers = []
-        at, length = 0, length_of(data)
-        while not self._leaving and 0 < length <= len(data) - at:
+        at = length = 0
+        while not self._leaving:
+            if self.state == OPEN:
+                plain, at = self._front.checks.answers(data, at)
+                answers.append(plain)
+            length = length_of(data, at)
+            if not 0 < length <= len(data) - at:
+                break
             answers.append(self._answer(data[at : at + length]))
             at += length
-            length = length_of(data, at)
-        if answers:
+        if at:
             self._heard, self._unanswered = self._front.now(), 0
+            if self.state == OPEN:
+                self._until = math.inf
             self._transport.write(b"".join(answers))
         if length == 0 and not self._leaving:
             self._leave("what it sends is not Diameter")
@@ -136,8 +143,6 @@ class Connection(asyncio.Protocol):
         if self.state == WAITING and not (is_request and command == CAPABILITIES):
             self._leave("it sends something before its capabilities")
             return b""
-        if self.state == OPEN:
-            self._until = math.inf
         if not is_request:
             if self.state == CLOSING and command == DISCONNECT:
                 self._leave("closed")
