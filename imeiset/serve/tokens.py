@@ -52,7 +52,7 @@ class Tokens:
         self._jwt = extra("jwt", "http.oauth2", "serve")
         self._oauth2 = oauth2
         self._keys = [pair for path in oauth2.keys for pair in self._usable(path)]
-        self._verified: dict[str, float] = {}  # headers, and until when: the oldest first
+        self._verified: dict[str, int] = {}  # headers, and until when: the oldest first
 
     def refusal(self, authorization: str | None) -> Refusal | None:
         """What a request with this header Authorization gets; None: it may pass.
@@ -75,7 +75,7 @@ class Tokens:
         scope = claims.get("scope")
         if not isinstance(scope, str) or self._oauth2.scope not in scope.split(" "):
             return SCOPE
-        self._keep(authorization, float(int(claims["exp"])))
+        self._keep(authorization, int(claims["exp"]))
         return None
 
     def _claims(self, token: str) -> dict[str, Any] | None:
@@ -103,7 +103,7 @@ class Tokens:
             return claims if understood and named and known else None
         return None
 
-    def _keep(self, authorization: str, until: float) -> None:
+    def _keep(self, authorization: str, until: int) -> None:
         """Remember a token, in the place of those that are expired, or else of the oldest."""
         verified = self._verified
         if len(verified) >= _KEPT:
