@@ -16,11 +16,11 @@ from imeiset import Delta, Store
 from ..own.__main__ import Bar
 from . import ours
 from .loads import CLIENTS, STREAMS, at_a_rate, at_full_speed
-from .running import Server, free_port, running
+from .running import PATH, Server, free_port, running
 
 RATE, SECONDS = 8_000, 6.0
 DELTAS, CHANGES = 20, 10_000
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+NGINX = shutil.which("nginx", path=PATH)
 
 
 @contextlib.contextmanager

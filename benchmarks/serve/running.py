@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HOST = "127.0.0.1"
+PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"  # where programs are, and servers
 PATIENCE = 60.0  # seconds until a server accepts
 TICKS = os.sysconf("SC_CLK_TCK")
 
