@@ -14,7 +14,7 @@ from pathlib import Path
 from ..own.__main__ import Bar, show
 from . import fronts, handlers, loads, ours, running, s13
 
-ROUNDS, REQUESTS, IDENTITY_CHECKS = 7, 120_000, 400_000
+ROUNDS, PASSES, IDENTITY_CHECKS = 7, 2, 400_000
 NEEDED = {
     "rates": ("h2load", "nghttp2-client"),
     "changes": ("h2load", "nghttp2-client"),
@@ -32,14 +32,14 @@ def main() -> None:
     parser.add_argument("--only", choices=("rates", "changes", "memory", "s13", "bulk"), help="one part")
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     options = parser.parse_args()
-    rounds, part = (3, 3) if options.quick else (ROUNDS, 1)
+    rounds, part = (3, 2) if options.quick else (ROUNDS, 1)
     rows: list[Bar] = []
     with tempfile.TemporaryDirectory(prefix="imeiset-bench-") as name:
         folder = Path(name)
         imeis = ours.prepare(folder)
         questions = loads.write_questions(folder / "questions.txt", imeis)
         parts: dict[str, Callable[[], Iterator[Bar]]] = {
-            "rates": lambda: fronts.rates(folder, questions, rounds, REQUESTS // part),
+            "rates": lambda: fronts.rates(folder, questions, rounds, PASSES // part),
             "s13": lambda: s13.rates(folder, imeis, rounds, IDENTITY_CHECKS // part),
             "bulk": lambda: handlers.bulk(folder, imeis, rounds),
             "memory": lambda: fronts.memory(folder, questions),

@@ -34,8 +34,10 @@ def nginx(folder: Path) -> Iterator[Server]:
         yield server
 
 
-def rates(folder: Path, questions: Path, rounds: int, requests: int) -> Iterator[Bar]:
-    """Requests a second of one worker beside granian and nginx with a constant answer, which take turns."""
+def rates(folder: Path, questions: Path, rounds: int, passes: int) -> Iterator[Bar]:
+    """Requests a second of one worker beside granian and nginx with a constant answer, which take turns. In
+    each turn every connection asks all questions, so many times."""
+    requests = passes * CLIENTS * ours.QUESTIONS
     with contextlib.ExitStack() as stack:
         servers = {
             "ours": stack.enter_context(ours.over_http(folder)),
@@ -49,8 +51,9 @@ def rates(folder: Path, questions: Path, rounds: int, requests: int) -> Iterator
         for _ in range(rounds):
             for name, server in servers.items():
                 load = at_full_speed(server, questions, requests)
-                if load.failed:
-                    raise AssertionError(f"{name}: {load.failed} of {requests} requests failed")
+                right = requests // 2 if name == "ours" else requests
+                if load.failed or load.found != right:
+                    raise AssertionError(f"{name}: expected {right} answers 200 of {requests}, got {load}")
                 seen[name].append((load.rate, load.cpu))
     rate = {name: statistics.median(one for one, _ in loads) for name, loads in seen.items()}
     cpu = {name: statistics.median(one for _, one in loads) * 1e6 for name, loads in seen.items()}

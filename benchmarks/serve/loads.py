@@ -15,9 +15,11 @@ PATH = "/n5g-eir-eic/v1/equipment-status"
 
 @dataclass(frozen=True)
 class Load:
-    """What came of a load. failed: requests with no answer, or one that is neither 200 nor 404."""
+    """What came of a load. found: answers 200; failed: requests with no answer, or one that is neither
+    200 nor 404."""
 
     rate: float
+    found: int
     failed: int
     cpu: float  # seconds of the server for each request
 
@@ -50,7 +52,7 @@ def at_full_speed(server: Server, questions: Path, requests: int) -> Load:
     if not found or not done or not codes:
         raise RuntimeError(f"expected figures of h2load, got:\n{said}")
     failed = requests - int(codes[1]) - int(codes[3])
-    return Load(float(found[1]), failed, cpu / requests)
+    return Load(float(found[1]), int(codes[1]), failed, cpu / requests)
 
 
 def at_a_rate(server: Server, questions: Path, rate: int, seconds: float, log: Path) -> Paced:

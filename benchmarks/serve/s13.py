@@ -9,6 +9,10 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
+from imeiset import EquipmentStatus, Store
+
 from ..own.__main__ import Bar
 from . import ours
 from .running import PATH, Server, free_port, running
@@ -65,16 +69,24 @@ def rates(folder: Path, imeis: list[str], rounds: int, requests: int) -> Iterato
     questions = folder / "imeis.txt"
     questions.write_text("".join(f"{imei}\n" for imei in imeis))
 
+    with Store.open(folder / "eir") as store:
+        statuses = store.check_many(imeis)
+
     def asked(server: Server, count: int) -> tuple[float, float]:
-        """Requests a second, and seconds of the server for each."""
+        """Requests a second, and seconds of the server for each. All answers are counted and compared."""
         numbers = [str(one) for one in (server.port, CONNECTIONS, IN_FLIGHT, count)]
         before = server.cpu
         run = subprocess.run(
             [load, *numbers, questions], check=True, capture_output=True, text=True, timeout=120
         )
         said = json.loads(run.stdout)
-        if said["other"]:
-            raise AssertionError(f"{said['other']} of {count} answers are errors")
+        if server is mine:
+            right = np.bincount(np.resize(statuses, count), minlength=4)
+            expected = {status.name.lower(): int(right[status]) for status in EquipmentStatus} | {"other": 0}
+        else:
+            expected = {"blacklisted": count}
+        if {name: said[name] for name in expected} != expected:
+            raise AssertionError(f"expected answers {expected}, got {said}")
         return count / said["seconds"], (server.cpu - before) / count
 
     with contextlib.ExitStack() as stack:

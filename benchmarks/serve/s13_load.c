@@ -2,7 +2,8 @@
 
    s13_load PORT CONNECTIONS IN_FLIGHT REQUESTS FILE
    FILE has an IMEI a line, which are asked in turn, 14 digits of each. Every connection exchanges capabilities
-   as a peer of its own and then keeps IN_FLIGHT requests under way. Prints JSON: seconds from the first request
+   as a peer of its own and then keeps IN_FLIGHT requests under way. An answer has to have the identifiers of a
+   request of its connection that has none yet. Prints JSON: seconds from the first request
    to the last answer, and how many answers had each Equipment-Status, were of unknown equipment, or anything
    else. */
 
@@ -163,7 +164,7 @@ int main(int count, char **arguments) {
     }
     if (!known || connections < 1 || window < 1)
         fail("arguments");
-    struct peer *peers = calloc(connections, sizeof *peers);
+    struct peer *peers = calloc(connections, sizeof *peers), **asked = calloc(total, sizeof *asked);
     uint8_t *out = malloc((size_t)window * MESSAGE);
     int poll = epoll_create1(0);
     for (int i = 0; i < connections; i++) {
@@ -191,11 +192,19 @@ int main(int count, char **arguments) {
             size_t at = 0, length;
             while (peer->held - at >= 20 && (length = word(peer->buffer + at) & 0xFFFFFF) <= peer->held - at) {
                 if (length < 20)
-                    fail("not a message");
+                    {
+                    fprintf(stderr, "not a message\n");
+                    return 1;
+                }
                 uint32_t flags_command = word(peer->buffer + at + 4);
                 if (!(flags_command >> 31)) { /* an answer */
-                    if ((flags_command & 0xFFFFFF) != 324)
-                        fail("another answer");
+                    uint32_t number = word(peer->buffer + at + 12);
+                    if ((flags_command & 0xFFFFFF) != 324 || number != word(peer->buffer + at + 16) || number >= total
+                        || asked[number] != peer) {
+                        fprintf(stderr, "an answer to what was not asked\n");
+                        return 1;
+                    }
+                    asked[number] = NULL;
                     kinds[kind(peer->buffer + at, length)]++;
                     answered++;
                     peer->under_way--;
@@ -205,8 +214,10 @@ int main(int count, char **arguments) {
             memmove(peer->buffer, peer->buffer + at, peer->held - at);
             peer->held -= at;
             uint8_t *to = out;
-            for (; peer->under_way < (uint32_t)window && sent < total; sent++, peer->under_way++)
+            for (; peer->under_way < (uint32_t)window && sent < total; sent++, peer->under_way++) {
+                asked[sent] = peer;
                 to += request(to, peer, sent, imeis[sent % known]);
+            }
             write_all(peer->socket, out, to - out);
         }
     }
