@@ -169,7 +169,8 @@ int main(int count, char **arguments) {
     int poll = epoll_create1(0);
     for (int i = 0; i < connections; i++) {
         peers[i].buffer = malloc(ROOM);
-        snprintf(peers[i].name, sizeof peers[i].name, "mme%d.example.org", i);
+        /* Never the name of a run before: to a peer that comes back at once freeDiameter sends no answers. */
+        snprintf(peers[i].name, sizeof peers[i].name, "mme%d-%d.example.org", i, (int)getpid());
         exchange_capabilities(&peers[i], port);
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = &peers[i]};
         epoll_ctl(poll, EPOLL_CTL_ADD, peers[i].socket, &event);

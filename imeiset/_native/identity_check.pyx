@@ -1,8 +1,8 @@
-"""Plain ME-Identity-Check requests (Diameter S13) among received bytes, and their answers: see c/diameter.h."""
+"""Plain ME-Identity-Check requests (Diameter S13) among received bytes, answered: see c/diameter.h."""
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 
 from imeiset._native.types cimport expect_rows
 
@@ -27,7 +27,7 @@ COUNTED = OUTCOMES
 cdef class Requests:
     """Plain requests that were read last, to be answered.
 
-    said: of each status, what its answers say beside what they copy. longest: bytes of a message that is read.
+    said: of each status, what answers say beside what they copy. longest: bytes of a message at most.
     """
 
     cdef tuple said
