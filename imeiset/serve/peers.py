@@ -9,6 +9,7 @@ and one clock looks after all connections.
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
 import math
@@ -38,6 +39,7 @@ SUSPECTED = 5.0
 """Seconds for a sign of life of a peer that connects a second time."""
 UNANSWERED = 2
 """Watchdogs, before a connection is closed."""
+_SCTP = getattr(socket, "IPPROTO_SCTP", 132)
 
 _log = logging.getLogger(__name__)
 
@@ -310,7 +312,8 @@ class Front:
         """
         loop = asyncio.get_running_loop()
         for bound in sockets:
-            for one in (bound, _sctp_beside(bound)) if self._sctp else (bound,):
+            beside = _sctp_beside(bound) if self._sctp else None
+            for one in (bound,) if beside is None else (bound, beside):
                 self._servers.append(await loop.create_server(lambda: Connection(self), sock=one))
         clock = asyncio.create_task(self._ticks())
         try:
@@ -352,16 +355,21 @@ def _of(config: Config) -> DiameterConfig:
     return config.diameter
 
 
-def _sctp_beside(bound: socket.socket) -> socket.socket:
-    """A socket for SCTP at the address of one for TCP. Untested: kernels without it are common."""
-    made = socket.socket(bound.family, socket.SOCK_STREAM, getattr(socket, "IPPROTO_SCTP", 132))
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(bound.getsockname())
-    except BaseException:
-        made.close()
-        raise
-    return made
+def _sctp_beside(bound: socket.socket) -> socket.socket | None:
+    """A socket for SCTP at the address of one for TCP; None where there is none, which is logged.
+
+    Untested: many kernels do without.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            made = stack.enter_context(socket.socket(bound.family, socket.SOCK_STREAM, _SCTP))
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind(bound.getsockname())
+        except OSError as error:
+            _log.error("SCTP cannot be used here, TCP is served alone: %s", error.strerror)
+            return None
+        stack.pop_all()
+        return made
 
 
 def _address(name: Sequence[Any] | None) -> Address | None:

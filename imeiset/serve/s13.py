@@ -154,12 +154,12 @@ class IdentityChecks:
         except Refused as refused:
             self._counts.error("s13", str(refused.code))
             said, error = refused.avps(self.origin), refused.is_protocol_error
-        first = [
-            next((one.write() for one in avps if one.name == name), b"")
-            for name in (Code.SESSION_ID, Code.DRMP)
-        ]
-        proxies = [one.write() for one in avps if one.name == Code.PROXY_INFO]
-        return header.answer(*first, said, *proxies, error=error)
+        copied: dict[int, list[bytes]] = {Code.SESSION_ID: [], Code.DRMP: [], Code.PROXY_INFO: []}
+        for one in avps:
+            if one.name in copied:
+                copied[one.name].append(one.write())
+        session, priority, proxies = copied.values()
+        return header.answer(*session[:1], *priority[:1], said, *proxies, error=error)
 
     def _status(self, header: Header, avps: list[Avp], broken: Avp | None) -> EquipmentStatus:
         """What a request gets. Raises Refused."""
@@ -186,14 +186,12 @@ class IdentityChecks:
         """The status of a phone, as used by a subscriber."""
         if subscriber is not None and not _is_digits(subscriber.data, 5, 15):
             raise Refused(Result.WRONG_VALUE, "User-Name: expected 5 to 15 digits", subscriber.write())
-        failed = group(TERMINAL_INFORMATION, [imei.write()])
-        wrong = Refused(Result.WRONG_VALUE, "IMEI: expected 14 to 16 digits", failed)
         try:
             if not _is_digits(imei.data, 14, 16) and not self.store.answers_malformed:
-                raise wrong
+                raise _wrong(imei)
             verdict: Verdict = self.store.check(imei.data, None if subscriber is None else subscriber.data)
         except ImeiError:
-            raise wrong from None
+            raise _wrong(imei) from None
         except Refused:
             raise
         except Exception as error:  # of the store: whatever it is, the peer gets an answer
@@ -256,6 +254,11 @@ class Plain:
                 word = self._tables.about.rule(status | number << 8 | rule << 16)
                 self._counts.checked("s13", status, word, int(now[code] - self._handed[code]))
             self._handed = now
+
+
+def _wrong(imei: Avp) -> Refused:
+    failed = group(TERMINAL_INFORMATION, [imei.write()])
+    return Refused(Result.WRONG_VALUE, "IMEI: expected 14 to 16 digits", failed)
 
 
 def _is_digits(text: bytes, least: int, most: int) -> bool:
