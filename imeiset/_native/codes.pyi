@@ -14,3 +14,6 @@ def splice_codes(
     row: int,
     done: int,
 ) -> tuple[int, int]: ...
+def count_codes(
+    rows: NDArray[np.uint64], shift: int, low: NDArray[np.uint8], counts: NDArray[np.int64]
+) -> None: ...

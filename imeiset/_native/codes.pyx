@@ -1,7 +1,9 @@
-"""Columns of codes, one for each position in a set: copied where the set changes."""
+"""Columns of codes: copied where the set changes that they are beside, and counted."""
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
+
+from imeiset._native.types cimport expect_rows
 
 ctypedef fused code:
     uint8_t
@@ -57,3 +59,23 @@ def splice_codes(const code[::1] old not None, const code[::1] new not None,
     if not fits:
         raise ValueError("codes: expected one for each IMEI in order, got others")
     return row, done
+
+
+def count_codes(const uint64_t[::1] rows not None, int shift, uint8_t[::1] low not None,
+                int64_t[::1] counts not None):
+    """How often each code is in the bits of rows from a shift on, added to counts; low: the two lowest bits
+    of each. Raises IndexError for a code beyond the counts."""
+    cdef Py_ssize_t i
+    cdef uint64_t code, n = counts.shape[0]
+    cdef bint within = 0 <= shift < 64
+    expect_rows("low", rows.shape[0], low.shape[0])
+    with nogil:
+        for i in range(rows.shape[0] if within else 0):
+            code = rows[i] >> shift
+            if code >= n:
+                within = False
+                break
+            low[i] = code & 3
+            counts[code] += 1
+    if not within:
+        raise IndexError(f"codes: expected below {n}, got one that is not")

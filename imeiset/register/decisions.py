@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset._native.checks import PACKED
+from imeiset._native.codes import count_codes
 from imeiset.readers import Keys
 from imeiset.register.claims import answered
-from imeiset.register.policy import EquipmentStatus, Rule
+from imeiset.register.policy import Rule
 from imeiset.register.rules import Rules
 
 _STATUS = 3  # the bits of a code that are the status; the list and the rule are above
+_CODES = 1 << 11  # more than there are
 
 
 class Decisions:
@@ -35,12 +37,13 @@ class Decisions:
     ['stolen', None]
     """
 
-    __slots__ = ("_codes", "_imsis", "_rows", "_rules", "status")
+    __slots__ = ("_counts", "_imsis", "_rows", "_rules", "status")
 
     def __init__(self, rules: Rules, rows: Keys, imsis: Keys | None) -> None:
         self._rules, self._rows, self._imsis = rules, rows, imsis
-        self._codes = (rows >> PACKED).astype(np.uint16)
-        self.status: NDArray[np.uint8] = (self._codes & _STATUS).astype(np.uint8)
+        self._counts = np.zeros(_CODES, np.int64)
+        self.status: NDArray[np.uint8] = np.empty(len(rows), np.uint8)
+        count_codes(rows, PACKED, self.status, self._counts)
 
     def tally(self) -> dict[tuple[int, Rule], int]:
         """How many rows got a status by a rule.
@@ -50,14 +53,13 @@ class Decisions:
         dict
             The number of rows by (status, rule).
         """
-        counts: dict[tuple[int, Rule], int] = {}
-        found = np.bincount(self._codes)
-        codes = np.flatnonzero(found)
-        for code, count in zip(codes.tolist(), found[codes].tolist(), strict=True):
-            status = EquipmentStatus(code & _STATUS)
-            by = int(status), self._rules.rule(status | (code >> 2 & 63) << 8 | code >> 8 << 16)
-            counts[by] = counts.get(by, 0) + count
-        return counts
+        found: dict[tuple[int, Rule], int] = {}
+        codes = np.flatnonzero(self._counts)
+        for code, count in zip(codes.tolist(), self._counts[codes].tolist(), strict=True):
+            status = code & _STATUS
+            by = status, self._rules.rule(status | (code >> 2 & 63) << 8 | code >> 8 << 16)
+            found[by] = found.get(by, 0) + count
+        return found
 
     def details(self) -> dict[str, Any]:
         """The columns of `check_many` with details."""

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import columns, irregular, readers
 from imeiset.errors import ImeiError, ImsiError, ParseStatus
-from imeiset.register import Rule, Verdict, Words
+from imeiset.register import EquipmentStatus, Rule, Verdict, Words
 from imeiset.register.checks import Checks
 from imeiset.register.claims import spread
 from imeiset.register.imsis import BAD_IMSI, imsi_numbers
@@ -21,6 +22,10 @@ ERROR = 4
 BAD_SUBSCRIBER = 255
 
 
+STATUSES = tuple(status.name.lower() for status in EquipmentStatus)
+ERRORS = {ERROR + status: status.name.lower() for status in ParseStatus if status} | {BAD_SUBSCRIBER: "imsi"}
+
+
 class Malformed(Exception):
     """A row that the policy has no status for. error: what `check` raises for it."""
 
@@ -29,12 +34,47 @@ class Malformed(Exception):
         self.row, self.error = row, error
 
 
-class Asked(NamedTuple):
-    """A column of IMEIs; the IMSIs beside it, None where none is given; and the word for row 0, 1, …"""
+class Refused(Exception):
+    """A request that is not answered. cause: a word of `imeiset.serve.bulk.CAUSES`; more: members of the
+    problem details."""
 
-    imeis: Any
+    def __init__(self, cause: str, detail: str, **more: Any) -> None:
+        super().__init__(cause, detail)
+        self.cause, self.detail, self.more = cause, detail, more
+
+
+def expect_rows(count: int, limit: int) -> None:
+    """Refuse more rows than a request may have."""
+    if count > limit:
+        detail = f"expected at most {limit:,} rows, got {count:,}: send them in several requests"
+        raise Refused("too_many_rows", detail, limit=limit)
+
+
+class Asked(NamedTuple):
+    """The rows of a request.
+
+    Attributes
+    ----------
+    keys, status
+        Of their IMEIs, as `imeiset.parse` has them.
+    value : callable
+        Makes what gives the IMEI in a row as it was sent.
+    imsis : sequence, optional
+        Of the rows; None where none is given.
+    named : callable
+        The name of a row in the form of the request.
+    """
+
+    keys: NDArray[np.uint64]
+    status: NDArray[np.uint8]
+    value: Callable[[], Callable[[int], object]]
     imsis: Sequence[object] | None
     named: Callable[[int], str]
+
+    @classmethod
+    def of(cls, imeis: Any, imsis: Sequence[object] | None, named: Callable[[int], str]) -> Self:
+        """Of a column of IMEIs."""
+        return cls(*columns.parse(imeis), partial(readers.values, imeis), imsis, named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,31 +99,23 @@ class Answers:
 def answers_of(listed: Checks, asked: Asked, *, report: bool = False) -> Answers:
     """The answers to all rows: those of `Checks.check`, row by row. Raises Malformed for the first row for
     which that raises, unless report: then the row has a number for it."""
-    keys, status = columns.parse(asked.imeis)
-    numbers, wrong = None, status != 0
+    numbers, wrong = None, asked.status != 0
     if asked.imsis is not None:
-        numbers, _ = imsi_numbers(asked.imsis, len(keys))
+        numbers, _ = imsi_numbers(asked.imsis, len(wrong))
         wrong |= numbers == BAD_IMSI
     rows = np.flatnonzero(wrong)
     if rows.size:
-        return _Mended(listed, asked, keys, status, numbers).answers(rows, report)
-    found = listed.decide(keys, numbers)
+        return _Mended(listed, asked, numbers).answers(rows, report)
+    found = listed.decide(asked.keys, numbers)
     return Answers(found.status, found.tally(), found.details)
 
 
 class _Mended:
     """Rows of which some are malformed."""
 
-    def __init__(
-        self,
-        listed: Checks,
-        asked: Asked,
-        keys: NDArray[np.uint64],
-        status: NDArray[np.uint8],
-        numbers: NDArray[np.uint64] | None,
-    ) -> None:
+    def __init__(self, listed: Checks, asked: Asked, numbers: NDArray[np.uint64] | None) -> None:
         self.listed, self.asked = listed, asked
-        self.keys, self.status, self.numbers = keys, status, numbers
+        self.keys, self.status, self.numbers = asked.keys, asked.status, numbers
         self.has_texts = any(one.irregular for one in listed.lists)
         self.said: dict[int, Verdict] = {}
 
@@ -110,7 +142,7 @@ class _Mended:
     def _ask(self, rows: NDArray[np.intp], codes: NDArray[np.uint8], report: bool) -> None:
         """What `check` says of malformed rows, one by one; of those that are understood all the same, the key
         and the number to decide by."""
-        value = readers.values(self.asked.imeis)
+        value = self.asked.value()
         for row in rows.tolist():
             imei = value(row)
             try:

@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl
 from imeiset import Store
 from imeiset.errors import ImeisetError
 from imeiset.serve.answers import UNREADABLE, Answer, not_allowed, problem
-from imeiset.serve.asking import Malformed, answers_of
-from imeiset.serve.formats import FORMS, Form, Refused
+from imeiset.serve.asking import Malformed, Refused, answers_of
+from imeiset.serve.formats import FORMS, Form
 from imeiset.serve.lists import Listing
 from imeiset.store.frozen import Frozen
 

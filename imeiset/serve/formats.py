@@ -1,39 +1,30 @@
 """The forms of a request and of its answer: JSON, lines of text, Arrow."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset.errors import ParseStatus, mask_text
-from imeiset.register import EquipmentStatus
-from imeiset.serve.asking import BAD_SUBSCRIBER, DAYS, ERROR, TEXTS, Answers, Asked
+from imeiset._native.rows import joined
+from imeiset.arrow import text_buffers
+from imeiset.errors import mask_text
+from imeiset.register import Words
+from imeiset.serve import arrows, ipc
+from imeiset.serve.asking import DAYS, ERROR, ERRORS, STATUSES, TEXTS, Answers, Asked, Refused, expect_rows
 
+_COMMA, _NEWLINE, _BLANK = b",\n "
 _BOM = b"\xef\xbb\xbf"
-STATUSES = tuple(status.name.lower() for status in EquipmentStatus)
-ERRORS = {ERROR + status: status.name.lower() for status in ParseStatus if status} | {BAD_SUBSCRIBER: "imsi"}
-
-
-class Refused(Exception):
-    """A request that is not answered. cause: a word of `imeiset.serve.bulk.CAUSES`; more: members of the
-    problem details."""
-
-    def __init__(self, cause: str, detail: str, **more: Any) -> None:
-        super().__init__(cause, detail)
-        self.cause, self.detail, self.more = cause, detail, more
 
 
 def _malformed(detail: str) -> NoReturn:
     raise Refused("malformed_body", detail)
 
 
-def expect_rows(count: int, limit: int) -> None:
-    """Refuse more rows than a request may have."""
-    if count > limit:
-        detail = f"expected at most {limit:,} rows, got {count:,}: send them in several requests"
-        raise Refused("too_many_rows", detail, limit=limit)
+_LONGEST = 64  # characters of a line that is looked at as all others
+_MOST = 1 << 62  # what numbers of rows with the same details stay below
 
 
 class Form(NamedTuple):
@@ -44,45 +35,45 @@ class Form(NamedTuple):
     write_details: Callable[[Answers], bytes]
 
 
-# ---- text of one row, put together ----
+# ---- texts of rows, put together ----
 
 
 class Fragments:
-    """The bytes that each answer has, joined four rows at a time: of four statuses there are 256."""
+    """The text that each answer has. of: makes it of a key, "status" or "error", and a word."""
 
     def __init__(self, of: Callable[[str, str], str]) -> None:
-        """of: the text of an answer, by its key and its word."""
-        texts = [of("status", word).encode() for word in STATUSES]
-        self._one = np.full(256, b"", object)
-        self._one[:ERROR] = texts
-        for code, word in ERRORS.items():
-            self._one[code] = of("error", word).encode()
-        self._four = np.empty(256, object)
-        for four in range(256):
-            self._four[four] = b"".join(texts[four >> shift & 3] for shift in (0, 2, 4, 6))
+        texts = [of("status", word) for word in STATUSES]
+        texts += [of("error", ERRORS[code]) if code in ERRORS else "" for code in range(ERROR, 256)]
+        self._texts = text_buffers(texts)
 
     def joined(self, codes: NDArray[np.uint8]) -> bytes:
-        """The fragments of all rows, one after another."""
-        whole = len(codes) // 4 * 4
-        if len(codes) < 8 or codes.max() >= ERROR:
-            return b"".join(self._one[codes].tolist())
-        fours = codes[:whole].view("<u4")
-        packed = (fours | fours >> 6 | fours >> 12 | fours >> 18) & 0xFF
-        return b"".join(self._four[packed].tolist() + self._one[codes[whole:]].tolist())
+        """The texts of all rows, one after another."""
+        return joined(len(codes), [(*self._texts, codes.astype(np.int32))])
 
 
 def _combined(answers: Answers, text: Callable[[dict[str, Any]], str]) -> bytes:
     """The texts of all rows with details, each made once of rows that have the same."""
-    found, numbers = answers.details(), answers.codes.astype(np.int64)
+    found = answers.details()
+    numbers, most = answers.codes.astype(np.int64), 256
     for name in (*TEXTS, *DAYS):
-        column = found[name]
-        codes = column.codes if name in TEXTS else np.unique(column.view(np.int64), return_inverse=True)[1]
-        numbers = np.unique(numbers * (len(codes) + 2) + codes + 1, return_inverse=True)[1]
-    rows = np.unique(numbers, return_index=True)[1]
-    texts = np.empty(len(rows), object)
-    for at, row in enumerate(rows.tolist()):
-        texts[at] = text(_row(answers, found, row)).encode()
-    return b"".join(texts[numbers].tolist())
+        codes, count = _numbered(found[name])
+        if most * count >= _MOST:
+            used, numbers = np.unique(numbers, return_inverse=True)
+            most = len(used)
+        numbers, most = numbers * count + codes, most * count
+    _, rows, numbers = np.unique(numbers, return_index=True, return_inverse=True)
+    texts = text_buffers(text(_row(answers, found, row)) for row in rows.tolist())
+    return joined(len(numbers), [(*texts, numbers.astype(np.int32))])
+
+
+def _numbered(column: Any) -> tuple[NDArray[Any], int]:
+    """A column of details as numbers, the same for the same, and how many there are."""
+    if isinstance(column, Words):
+        return column.codes + 1, len(column.words) + 1
+    if np.isnat(column).all():
+        return np.zeros(len(column), np.int64), 1
+    days, numbers = np.unique(column.view(np.int64), return_inverse=True)
+    return numbers, len(days)
 
 
 def _row(answers: Answers, found: Mapping[str, Any], row: int) -> dict[str, Any]:
@@ -101,6 +92,9 @@ def _row(answers: Answers, found: Mapping[str, Any], row: int) -> dict[str, Any]
 
 
 # ---- JSON ----
+
+
+_IMEI = "imeis[{}]".format
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -125,7 +119,45 @@ _DECODER = json.JSONDecoder(
 )
 
 
+_BEGIN = re.compile(
+    rb'[ \t\n\r]*\{[ \t\n\r]*"imeis"[ \t\n\r]*:[ \t\n\r]*\[[ \t\n\r]*"([^"\\]{14,16})(", ?"|)'
+)
+_END = re.compile(rb'"[ \t\n\r]*\][ \t\n\r]*\}[ \t\n\r]*')
+
+
+def plain_imeis(body: bytes) -> Asked | None:
+    """The IMEIs of a JSON object that has nothing but these; None of a body that has to be read as JSON is.
+
+    Where all of them are equally long, and the separators too, each is where it is expected to be: looking
+    there takes a tenth of the time of searching. What is well-formed there has no quotes in it.
+    """
+    begin, end = _BEGIN.match(body), body.rfind(b'"')
+    if begin is None or not _END.fullmatch(body, end):
+        return None
+    at = slice(begin.start(1), end)
+    if np.frombuffer(body, np.uint8)[at].min() < _BLANK:  # JSON has no such characters
+        return None
+    rows, left = divmod(at.stop - at.start + len(begin[2]), len(begin[1] + begin[2]))
+    return None if left else _regular(body, at.start, rows, begin[1], begin[2], _IMEI)
+
+
+def _regular(
+    body: bytes, start: int, rows: int, first: bytes, between: bytes, named: Callable[[int], str]
+) -> Asked | None:
+    """Rows that are all as long as the first, and between two of them the same; None of others, and where one
+    is not an IMEI."""
+    step = len(first + between)
+    for at, byte in enumerate(between, start + len(first)):
+        if rows > 1 and (np.ndarray(rows - 1, np.uint8, body, at, (step,)) != byte).any():
+            return None
+    asked = Asked.of(np.ndarray(rows, f"S{len(first)}", body, start, (step,)), None, named)
+    return None if asked.status.any() else asked
+
+
 def _read_json(body: bytes, limit: int) -> Asked:
+    if (plain := plain_imeis(body)) is not None:
+        expect_rows(len(plain.keys), limit)
+        return plain
     try:
         given = _DECODER.decode(body.removeprefix(_BOM).decode())
     except UnicodeDecodeError as error:
@@ -146,7 +178,7 @@ def _read_json(body: bytes, limit: int) -> Asked:
         imsis = _column("imsis", given["imsis"], limit)
         if len(imsis) != len(imeis):
             _malformed(f"imsis: expected {len(imeis)}, one for each IMEI, got {len(imsis)}")
-    return Asked(imeis, imsis, "imeis[{}]".format)
+    return Asked.of(imeis, imsis, _IMEI)
 
 
 _NAMES = {dict: "an object", list: "an array", bool: "true or false", str: "a string", type(None): "null"}
@@ -162,16 +194,19 @@ def _column(name: str, values: object, limit: int) -> list[Any]:
     return values
 
 
-_OBJECTS = Fragments('{{"{}":"{}"}},'.format)
+_OBJECTS = Fragments(',{{"{}":"{}"}}'.format)
 
 
 def _write_json(answers: Answers) -> bytes:
-    return b'{"results":[' + _OBJECTS.joined(answers.codes).removesuffix(b",") + b"]}"
+    return _results(_OBJECTS.joined(answers.codes))
 
 
 def _write_json_details(answers: Answers) -> bytes:
-    rows = _combined(answers, lambda row: json.dumps(row, separators=(",", ":")) + ",")
-    return b'{"results":[' + rows.removesuffix(b",") + b"]}"
+    return _results(_combined(answers, lambda row: "," + json.dumps(row, separators=(",", ":"))))
+
+
+def _results(rows: bytes) -> bytes:
+    return b"".join([b'{"results":[', memoryview(rows)[1:], b"]}"])  # without the first comma
 
 
 # ---- lines of text ----
@@ -181,20 +216,35 @@ def _line(row: int) -> str:
     return f"line {row + 1}"
 
 
+def count_lines(text: bytes) -> int:
+    """How many lines there are, the last with or without an end."""
+    ends = int(np.count_nonzero(np.frombuffer(text, np.uint8) == _NEWLINE))
+    return ends + (text != b"" and not text.endswith(b"\n"))
+
+
 def _read_lines(body: bytes, limit: int) -> Asked:
     body = body.removeprefix(_BOM)
-    expect_rows(body.count(b"\n") + (not body.endswith(b"\n") and body != b""), limit)
+    rows = count_lines(body)
+    expect_rows(rows, limit)
     if b"," not in body:
-        return Asked(body, None, _line)
+        first = body[:_LONGEST].partition(b"\n")[0]
+        is_regular = first and rows * (len(first) + 1) - len(body) in (0, 1)  # and no other newlines then
+        regular = _regular(body, 0, rows, first, b"\n", _line) if is_regular else None
+        return regular or Asked.of(body, None, _line)
+    body = body.removesuffix(b"\n")
+    marks = np.frombuffer(body, np.uint8)
+    marks = marks[(marks == _COMMA) | (marks == _NEWLINE)]
+    if len(marks) % 2 and (marks[::2] == _COMMA).all() and (marks[1::2] == _NEWLINE).all():
+        fields = body.replace(b",", b"\n").split(b"\n")  # two in each line
+        return Asked.of(fields[::2], fields[1::2], _line)
     imeis, imsis = [], []
-    lines = body.split(b"\n")
-    for row, line in enumerate(lines if lines[-1] else lines[:-1]):
-        imei, _, imsi = line.removesuffix(b"\r").partition(b",")
+    for row, line in enumerate(body.split(b"\n")):
+        imei, _, imsi = line.partition(b",")
         if b"," in imsi:
-            _malformed(f"line {row + 1}: expected an IMEI, or an IMEI, a comma and an IMSI, got more commas")
+            _malformed(f"{_line(row)}: expected an IMEI, or an IMEI, a comma and an IMSI, got more commas")
         imeis.append(imei)
         imsis.append(imsi)
-    return Asked(imeis, imsis, _line)
+    return Asked.of(imeis, imsis, _line)
 
 
 _LINES = Fragments(lambda key, word: f"{word}\n" if key == "status" else f"error:{word}\n")
@@ -223,9 +273,5 @@ def _field(text: str) -> str:
 FORMS: dict[str, Form] = {
     "application/json": Form(_read_json, _write_json, _write_json_details),
     "text/plain": Form(_read_lines, _write_lines, _write_lines_details),
+    ipc.KIND: Form(arrows.read, arrows.write, arrows.write_details),
 }
-
-
-def texts_of(codes: Sequence[int]) -> list[str]:
-    """The words of some codes."""
-    return [STATUSES[code] if code < ERROR else ERRORS[code] for code in codes]

@@ -1,0 +1,324 @@
+"""Arrow IPC streams of texts, read without trust: every length and every place is looked at before it is
+used. Libraries that read such streams fast end the process over some that lie.
+
+A stream is messages one after another: four bytes of 1, the length of the metadata, the metadata, which is
+a flatbuffer, and a body of buffers. The names and numbers are those of the Arrow columnar format, version 1.
+"""
+
+import struct
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imeiset import columns, readers
+from imeiset.errors import mask_text
+from imeiset.errors.extras import extra
+from imeiset.serve.asking import Refused, expect_rows
+
+KIND = "application/vnd.apache.arrow.stream"
+_SCHEMA, _DICTIONARY, _BATCH = 1, 2, 3  # of messages
+_VERSIONS = (3, 4)  # of metadata: V4 and V5
+_MESSAGES = 1000
+_FIELDS = 3  # that are looked at: one more than are taken
+_NULL = 1  # of types
+_TEXTS = {4: "binary", 5: "string", 19: "large_binary", 20: "large_string"}
+_VIEWS = {23: "binary_view", 24: "string_view"}
+_INTEGERS = 2
+Parsed = tuple[readers.Keys, readers.Statuses]
+_CONTINUES = b"\xff\xff\xff\xff"
+
+
+def _refuse(detail: str) -> NoReturn:
+    raise Refused("malformed_body", detail)
+
+
+def _unsound(what: str) -> NoReturn:
+    _refuse(f"expected a sound Arrow IPC stream, got {what}")
+
+
+# ---- flatbuffers ----
+
+
+def _number(data: bytes, form: str, at: int) -> int:
+    if not 0 <= at <= len(data) - struct.calcsize(form):
+        _unsound("metadata that leads outside of itself")
+    (found,) = struct.unpack_from(form, data, at)
+    return int(found)
+
+
+class _Table:
+    """A table of a flatbuffer: fields by their numbers, each of which may be absent."""
+
+    def __init__(self, data: bytes, at: int) -> None:
+        self._data, self._at = data, at
+        self._fields = at - _number(data, "<i", at)
+        self._size = _number(data, "<H", self._fields)
+
+    @classmethod
+    def root(cls, data: bytes) -> "_Table":
+        return cls(data, _number(data, "<I", 0))
+
+    def _place(self, field: int) -> int:
+        if 6 + 2 * field > self._size:
+            return 0
+        offset = _number(self._data, "<H", self._fields + 4 + 2 * field)
+        return self._at + offset if offset else 0
+
+    def number(self, field: int, form: str, default: int = 0) -> int:
+        place = self._place(field)
+        return _number(self._data, form, place) if place else default
+
+    def _pointed(self, field: int) -> int:
+        place = self._place(field)
+        return place + _number(self._data, "<I", place) if place else 0
+
+    def table(self, field: int) -> "_Table | None":
+        place = self._pointed(field)
+        return _Table(self._data, place) if place else None
+
+    def expected(self, field: int, what: str) -> "_Table":
+        return self.table(field) or _unsound(f"a message without {what}")
+
+    def vector(self, field: int, width: int) -> bytes:
+        """The bytes of a vector whose items have this width."""
+        place = self._pointed(field)
+        if not place:
+            return b""
+        size = _number(self._data, "<I", place) * width
+        if size > len(self._data) - place - 4:
+            _unsound("metadata that leads outside of itself")
+        return self._data[place + 4 : place + 4 + size]
+
+    def tables(self, field: int) -> list["_Table"]:
+        """The first tables of a vector of some."""
+        place = self._pointed(field) + 4
+        places = range(place, place + len(self.vector(field, 4)), 4)[:_FIELDS]
+        return [_Table(self._data, at + _number(self._data, "<I", at)) for at in places]
+
+    def text(self, field: int) -> str:
+        return self.vector(field, 1).decode(errors="replace")
+
+    def integers(self, field: int, each: int = 1) -> NDArray[np.int64]:
+        """A vector of 64-bit numbers, or of structs of so many."""
+        return np.frombuffer(self.vector(field, 8 * each), "<i8").reshape(-1, each)
+
+
+# ---- messages ----
+
+
+def _messages(stream: bytes) -> Iterator[tuple[int, _Table, bytes]]:
+    """The kind of each message, its header and its body, until the end of the stream."""
+    at = 0
+    for _ in range(_MESSAGES):
+        if at == len(stream):
+            return
+        if stream[at : at + 4] != _CONTINUES:
+            _unsound("no message where one should begin")
+        size = _number(stream, "<I", at + 4)
+        at += 8
+        if size == 0:
+            if at != len(stream):
+                _unsound("more after its end")
+            return
+        if size > len(stream) - at:
+            _unsound("a message that is cut off")
+        message = _Table.root(stream[at : at + size])
+        at += size
+        if message.number(0, "<h") not in _VERSIONS:
+            _refuse("expected metadata of version 4 or 5, got another")
+        length = message.number(3, "<q")
+        if not 0 <= length <= len(stream) - at:
+            _unsound("a message that is cut off")
+        yield message.number(1, "<B"), message.expected(2, "a header"), stream[at : at + length]
+        at += length
+    _refuse(f"expected at most {_MESSAGES:,} messages, got more: make larger batches")
+
+
+class _Field(NamedTuple):
+    """A column. number: of its dictionary, None where it has none; places: their type."""
+
+    name: str
+    kind: int
+    number: int | None
+    places: np.dtype[Any]
+
+
+def _fields(schema: _Table) -> list[_Field]:
+    if schema.number(0, "<h"):
+        _refuse("expected little-endian buffers, got big-endian ones")
+    found = [_field(one) for one in schema.tables(1)]
+    names = sorted(one.name for one in found)
+    if names not in (["imei"], ["imei", "imsi"]):
+        got = ", ".join(mask_text(name) for name in names[:3]) or "none"
+        _refuse(f"expected the column imei, and maybe imsi, got {got}")
+    return found
+
+
+def _field(field: _Table) -> _Field:
+    name, kind, coded = field.text(0), field.number(2, "<B"), field.table(4)
+    if kind not in (_NULL, *_TEXTS, *_VIEWS):
+        got = "integers: they may have lost zeros" if kind == _INTEGERS else "another type"
+        _refuse(f"{mask_text(name)}: expected a column of texts, got {got}")
+    if coded is None:
+        return _Field(name, kind, None, np.dtype(np.int32))
+    of = coded.table(1)
+    bits, is_signed = (32, 1) if of is None else (of.number(0, "<i"), of.number(1, "<B"))
+    if bits not in (8, 16, 32, 64) or kind == _NULL:
+        _unsound("a dictionary that is none")
+    return _Field(name, kind, coded.number(0, "<q"), np.dtype(f"<{'i' if is_signed else 'u'}{bits // 8}"))
+
+
+# ---- columns ----
+
+
+class Part:
+    """Some rows of a column. at: which of some texts each row has, -1 for none; None: one after another."""
+
+    def __init__(self, texts: Any, parsed: Parsed | None = None, at: NDArray[np.int64] | None = None) -> None:
+        self._texts, self._at = texts, at
+        self._parsed = parsed or columns.parse(texts)
+        self.keys, self.status = self._parsed
+        if at is not None:
+            keys, status = columns.parse([None])  # the last, which -1 takes
+            self.keys = np.append(self._parsed[0], keys)[at]
+            self.status = np.append(self._parsed[1], status)[at]
+
+    def at(self, places: NDArray[np.int64]) -> "Part":
+        """The texts in these places."""
+        if places.size and int(places.max()) >= len(self.keys):
+            _unsound("an index outside of its dictionary")
+        return Part(self._texts, self._parsed, places)
+
+    def value(self, row: int) -> Any:
+        """The text in a row, None for a null."""
+        place = row if self._at is None else int(self._at[row])
+        return None if place < 0 else self._texts[place]
+
+
+class _Batch:
+    """The buffers of one batch, taken one after another."""
+
+    def __init__(self, batch: _Table, body: bytes) -> None:
+        if batch.table(3) is not None:
+            _refuse("expected buffers that are not compressed, got compressed ones")
+        self.length = batch.number(0, "<q")
+        if self.length < 0:
+            _unsound("a negative number of rows")
+        self._nodes = iter(batch.integers(1, 2).tolist())
+        self._places = iter(batch.integers(2, 2).tolist())
+        self._variadic = iter(batch.integers(4)[:, 0].tolist())
+        self._body = body
+
+    def part(self, field: _Field, known: Mapping[int, Part]) -> Part:
+        """The rows of the next column."""
+        if field.number is None:
+            return self.texts(field.kind)
+        if field.number not in known:
+            _unsound("a column before its dictionary")
+        self._expect_node()
+        valid = self._valid()
+        places = np.frombuffer(self._buffer(self.length * field.places.itemsize), field.places)[: self.length]
+        if places.dtype == np.uint64 and places.size and int(places.max()) >> 63:
+            _unsound("an index outside of its dictionary")
+        at = places.astype(np.int64)
+        there = np.ones(len(at), np.bool_)
+        if valid is not None:
+            there = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[: len(at)] > 0
+        if (at[there] < 0).any():
+            _unsound("an index outside of its dictionary")
+        return known[field.number].at(np.where(there, at, -1))
+
+    def texts(self, kind: int) -> Part:
+        """The next texts."""
+        self._expect_node()
+        if kind == _NULL:
+            return Part([None] * self.length)
+        valid = self._valid()
+        if kind in _TEXTS:
+            name, buffers = _TEXTS[kind], self._of_texts(8 if _TEXTS[kind].startswith("large") else 4)
+        else:
+            name, buffers = _VIEWS[kind], self._of_views()
+        na = extra("nanoarrow", "Arrow streams need nanoarrow", "arrow")
+        kind_of = getattr(na, name)()
+        try:
+            made = na.c_array_from_buffers(kind_of, self.length, [valid, *buffers], null_count=-1)
+            return Part(readers.materialized(made))
+        except (RuntimeError, ValueError):  # what nanoarrow and the kernels say of offsets and views
+            _unsound("texts outside of their buffer")
+
+    def _of_texts(self, width: int) -> list[Any]:
+        offsets, data = self._buffer((self.length + 1) * width if self.length else 0), self._buffer()
+        offsets = offsets or bytes(width)  # which may be missing where there are no rows
+        end = int.from_bytes(offsets[self.length * width :][:width], "little", signed=True)
+        if not 0 <= end <= len(data):
+            _unsound("texts outside of their buffer")
+        return [offsets, data]
+
+    def _of_views(self) -> list[Any]:
+        views, count = self._buffer(self.length * 16), next(self._variadic, 0)
+        data: list[bytes] = []
+        while len(data) < count:
+            data.append(self._buffer())
+        return [views, *data, np.array([len(one) for one in data], np.int64)]
+
+    def expect_end(self) -> None:
+        """Refuse buffers that no column has."""
+        if any(True for left in (self._nodes, self._places, self._variadic) for _ in left):
+            _unsound("more buffers than its columns have")
+
+    def _expect_node(self) -> None:
+        length, _ = next(self._nodes, (-1, 0))
+        if length != self.length:
+            _unsound("columns of several lengths")
+
+    def _buffer(self, least: int = 0) -> bytes:
+        """The next buffer, which has so many bytes or more."""
+        offset, size = next(self._places, (-1, 0))
+        if not (0 <= offset <= len(self._body) and least <= size <= len(self._body) - offset):
+            _unsound("a buffer that is too short, or outside of its message")
+        return self._body[offset : offset + size]
+
+    def _valid(self) -> bytes | None:
+        """The next buffer, of a bit for each row; None: all rows are there."""
+        bits = self._buffer()
+        if bits and len(bits) < -(-self.length // 8):
+            _unsound("a buffer that is too short")
+        return bits or None
+
+
+def read(stream: bytes, limit: int) -> dict[str, list[Part]]:
+    """The columns of a stream, imei and maybe imsi, in parts.
+
+    Raises Refused for a stream of others, for more rows than the limit, and for one that is not sound.
+    """
+    fields: list[_Field] = []
+    found: dict[str, list[Part]] = {}
+    known: dict[int, Part] = {}
+    rows = 0
+    for kind, header, body in _messages(stream):
+        if (kind == _SCHEMA) == bool(fields):
+            _unsound("no schema, or two")
+        if kind == _SCHEMA:
+            fields = _fields(header)
+            found = {field.name: [] for field in fields}
+        elif kind == _DICTIONARY:
+            number, batch = header.number(0, "<q"), _Batch(header.expected(1, "a batch"), body)
+            kinds = {field.kind for field in fields if field.number == number}
+            if header.number(2, "<B") or len(kinds) != 1:
+                _unsound("a part of a dictionary, or one of no column")
+            known[number] = batch.texts(kinds.pop())
+            batch.expect_end()
+        elif kind == _BATCH:
+            batch = _Batch(header, body)
+            rows += batch.length
+            expect_rows(rows, limit)
+            for field in fields:
+                found[field.name].append(batch.part(field, known))
+            batch.expect_end()
+        else:
+            _unsound("a message of another kind")
+    if not fields:
+        _unsound("no schema")
+    return found
