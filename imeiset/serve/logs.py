@@ -16,7 +16,6 @@ from typing import Any
 
 from imeiset.errors import mask_log, printable
 
-NAME = "imeiset.serve"
 LEVELS = ("debug", "info", "warning", "error", "critical")
 FORMATS = ("json", "text")
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
@@ -165,4 +164,4 @@ def _uncaught(kind: Any, error: Any, trace: Any) -> None:
     """Log what would be printed raw otherwise."""
     if isinstance(error, KeyboardInterrupt):
         return
-    logging.getLogger(NAME).critical("nobody caught %s", kind.__name__, exc_info=(kind, error, trace))
+    logging.getLogger(__name__).critical("nobody caught %s", kind.__name__, exc_info=(kind, error, trace))

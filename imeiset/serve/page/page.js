@@ -16,7 +16,10 @@ const RULES = {
 };
 const INTERFACES = { "5g": "5G (N5g-eir)", s13: "Diameter S13", http: "HTTP, in bulk" };
 const KINDS = { http: "HTTP worker", s13: "S13", admin: "Admin", app: "This process" };
-const HOLDS = { exact: "IMEIs", range: "in ranges", tac: "in TACs", irregular: "irregular", pair: "pairs", imsi: "IMSI prefixes" };
+const HOLDS = {  // one, and several
+  exact: ["IMEI", "IMEIs"], range: ["IMEI in ranges", "IMEIs in ranges"], tac: ["IMEI in TACs", "IMEIs in TACs"],
+  irregular: ["irregular identity", "irregular identities"], pair: ["pair", "pairs"], imsi: ["IMSI prefix", "IMSI prefixes"],
+};
 const NUMBER = new Intl.NumberFormat("en-GB");
 
 const $ = (id) => document.getElementById(id);
@@ -37,22 +40,23 @@ function rows(id, all, empty) {
   const table = $(id);
   const titles = [...table.querySelectorAll("th")].map((one) => one.textContent);
   const made_rows = all.map(({ cells, decided, status }) => {
-    const row = made("tr");
+    const row = made("tr", null, { role: "row" });
     if (decided) {
       row.className = "decided";
       row.dataset.status = status;
     }
     cells.forEach((cell, at) => {
-      const one = made("td", null, { "data-label": titles[at] });
+      const one = made("td", null, { "data-label": titles[at], role: "cell" });
       if (cell === null || cell === "") one.className = "none";
+      else if (typeof cell === "string" && cell.length <= 14) one.className = "short";
       one.append(cell === null || cell === "" ? "–" : cell);
       row.append(one);
     });
     return row;
   });
   if (!made_rows.length) {
-    const row = made("tr");
-    row.append(made("td", empty, { colspan: titles.length, class: "empty" }));
+    const row = made("tr", null, { role: "row" });
+    row.append(made("td", empty, { colspan: titles.length, class: "empty", role: "cell" }));
     made_rows.push(row);
   }
   table.tBodies[0].replaceChildren(...made_rows);
@@ -73,7 +77,7 @@ function lasting(seconds) {
 }
 
 function ago(age) {
-  if (age === null || age === undefined) return "not since the store was made";
+  if (age === null || age === undefined) return "not yet";
   if (age < 0) return "in the future: a clock is wrong";
   return age < 1 ? "just now" : `${lasting(age)} ago`;
 }
@@ -119,7 +123,6 @@ function draw(rates) {
   stroke.setAttribute("d", line);
   area.setAttribute("d", places.length ? `${line}L${width} ${height}L${places[0][0].toFixed(1)} ${height}Z` : "");
   $("chart-most").textContent = shown.length ? `at most ${rated(Math.max(...shown))}` : "";
-  $("chart-from").textContent = `last ${lasting(shown.length * EVERY / 1000)}`;
   if (shown.length) {
     $("chart").setAttribute("aria-label", `Checks per second, now ${rated(shown.at(-1))}, at most ${rated(Math.max(...shown))}`);
   }
@@ -141,20 +144,22 @@ function show(state) {
     cells: [foreign(one.name), chip(one.status), held(one.entries), one.owner && foreign(one.owner), heard(one)],
   })), "The store has no lists.");
   $("store").textContent = store === null ? "The store could not be opened yet." : `Change ${NUMBER.format(store.sequence)} of generation ${store.generation}, made ${ago(store.age)}; `
-    + `${NUMBER.format(store.pending)} ${store.pending === 1 ? "change" : "changes"} since the base`
+    + `${counted(store.pending, "change", "changes")} since the base`
     + (store.compact_due ? `. Compacting is due: ${store.compact_due}` : "");
   $("feeds-card").hidden = !state.feeds.length;
   rows("feeds", state.feeds.map((one) => ({ cells: [foreign(one.name), NUMBER.format(one.number), ago(one.age)] })), "");
   rows("processes", state.processes.map((one) => ({
-    cells: [named(one), running(one), `${NUMBER.format(one.sequence)} of generation ${one.generation}`, one.alive ? lasting(one.up) : "", one.starts - 1 || ""],
+    cells: [named(one), running(one), `change ${NUMBER.format(one.sequence)}, generation ${one.generation}`, one.alive ? lasting(one.up) : "", one.starts - 1 || ""],
   })), "No process has told anything yet.");
   $("peers-card").hidden = !state.peers.length;
   rows("peers", state.peers.map((one) => ({ cells: [foreign(one.host), foreign(one.address), foreign(one.state), lasting(one.for)] })), "");
 }
 
+const counted = (count, one, several) => `${NUMBER.format(count)} ${count === 1 ? one : several}`;
+
 function held(entries) {
   const told = Object.entries(entries).filter(([, count]) => count);
-  return told.map(([rule, count]) => `${NUMBER.format(count)} ${HOLDS[rule] ?? rule}`).join(", ") || "nothing";
+  return told.map(([rule, count]) => counted(count, ...(HOLDS[rule] ?? [rule, rule]))).join(", ") || "nothing";
 }
 
 function heard(one) {
@@ -227,7 +232,7 @@ function answer(found) {
   const none = found.claims.length ? "" : "No list says anything of it: the policy decided. ";
   $("result-state").textContent = `${none}Answered by change ${NUMBER.format(found.sequence)} of generation ${found.generation}.`;
   $("result").hidden = false;
-  const lists = found.claims.length === 1 ? "1 list says" : `${found.claims.length} lists say`;
+  const lists = counted(found.claims.length, "list says", "lists say");
   $("said").textContent = `${status}, ${$("verdict-why").textContent}. ${lists} something of it.`;
   forget = setTimeout(() => $("lookup").reset(), KEPT);
 }
@@ -239,7 +244,7 @@ async function lookup(event) {
   const mine = asked;
   const imei = $("imei").value.trim(), imsi = $("imsi").value.trim();
   if (!imei) return fail("Give an IMEI: 14 to 16 digits.");
-  $("imei").select();
+  if (document.activeElement === $("imei")) $("imei").select();  // the next one is typed over it
   try {
     const sent = await fetch("lookup", {
       method: "POST", cache: "no-store", credentials: "same-origin", referrerPolicy: "no-referrer",
@@ -253,6 +258,10 @@ async function lookup(event) {
   }
 }
 
+// On a narrow screen tables are laid out as blocks, which takes their meaning from them otherwise.
+for (const [name, role] of [["table", "table"], ["thead, tbody", "rowgroup"], ["thead tr", "row"], ["th", "columnheader"]]) {
+  for (const one of document.querySelectorAll(name)) one.setAttribute("role", role);
+}
 $("lookup").addEventListener("submit", lookup);
 $("lookup").addEventListener("reset", () => {
   clear();
