@@ -21,7 +21,7 @@ from imeiset.errors import ImeisetError, SnapshotKind, SnapshotMagic, printable
 
 _COMMANDS = (
     *("build", "check", "explain", "screen", "merge", "info", "verify", "apply", "diff", "export"),  # files
-    *("create", "replace", "feed", "expire", "history", "compact", "prune", "watch"),  # stores
+    *("create", "replace", "feed", "expire", "history", "compact", "prune", "watch", "serve"),  # stores
     *("demo", "completion"),
 )
 # What to do, where the error of a library cannot know.

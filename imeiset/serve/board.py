@@ -122,9 +122,9 @@ class ProcessState:
     Attributes
     ----------
     kind, index : str, int
-        "http", "s13" or "admin", and which of them.
-    pid : int
-        0: it ended as it was told to.
+        "http", "s13" or "admin", and the seat that it has: any that was free.
+    pid, parent : int
+        It, and who started it. A pid of 0: it ended, and is not missed.
     started, beat : float
         When it began, and when it told this: time.time().
     starts : int
@@ -145,6 +145,7 @@ class ProcessState:
     pid: int
     started: float
     beat: float
+    parent: int = 0
     starts: int = 1
     generation: int = 0
     sequence: int = 0
@@ -161,7 +162,7 @@ class ProcessState:
 
     @property
     def ended(self) -> bool:
-        """Whether it ended as it was told to, and is not missed."""
+        """Whether it ended and is not missed: it was told to, or another one has taken its place."""
         return not self.pid
 
 
@@ -183,6 +184,15 @@ class Board:
     def totals(self) -> Totals:
         """The counts of all processes of the run, those that have ended too."""
         return summed(self.processes())
+
+    def bury(self) -> None:
+        """Say of all that died without a word, and have no successor in their seats, that they ended."""
+        for state in self.processes():
+            path = self.folder / f"{state.kind}-{state.index}.json"
+            if not state.ended and (lock := _lock(path)) is not None:
+                if (last := read_state(path)) is not None:
+                    write(path, json.dumps(_plain(replace(last, pid=0))))
+                os.close(lock)
 
     def publish(self, config: Config) -> None:
         """The configuration that is in force from now on."""
@@ -207,52 +217,47 @@ def summed(states: Iterable[ProcessState]) -> Totals:
 
 
 class Seat:
-    """The place of one process on the board: its file, and a lock that says that it lives.
+    """The place of a process on the board: a file, and a lock that says that it lives.
 
-    A process that comes after another one in the same seat counts on from where that one ended. While the
-    other one still ends, `take` says no, and nothing is published.
+    It is the first of its kind that is free. Who takes it counts on from where the one before ended, so that
+    counts never go back.
     """
 
-    def __init__(self, board: Board, kind: str, index: int) -> None:
+    def __init__(self, board: Board, kind: str) -> None:
+        index = 0
+        while (lock := _lock(board.folder / f"{kind}-{index}.json")) is None:
+            index += 1
+        self._lock = lock
         self._path = board.folder / f"{kind}-{index}.json"
-        self._lock = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._base: ProcessState | None = None
-        self._taken = False
-        now = time.time()
-        self._first = ProcessState(kind, index, os.getpid(), now, now)
+        before, now = read_state(self._path), time.time()
+        self._counts = before.counts if before else NOTHING
+        starts = before.starts + 1 if before else 1
+        self.state = ProcessState(kind, index, os.getpid(), now, now, parent=os.getppid(), starts=starts)
 
-    def take(self) -> bool:
-        """Whether it is ours."""
-        if not self._taken:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            self._base, self._taken = read_state(self._path), True
-        return True
-
-    def publish(self, counts: Totals, *, ended: bool = False, **told: Any) -> ProcessState | None:
-        """Tell what is so now: see `ProcessState`. None: the process before this one still ends."""
-        if not self.take():
-            return None
-        base = self._base
-        state = replace(
-            self._first,
-            beat=time.time(),
-            pid=0 if ended else self._first.pid,
-            starts=base.starts + 1 if base else 1,
-            counts=counts + base.counts if base else counts,
-            **told,
-        )
-        write(self._path, json.dumps(_plain(state)))
-        return state
+    def publish(self, counts: Totals, *, ended: bool = False, **told: Any) -> None:
+        """Tell what is so now: see `ProcessState`."""
+        state = replace(self.state, beat=time.time(), counts=counts + self._counts, **told)
+        self.state = state
+        write(self._path, json.dumps(_plain(replace(state, pid=0) if ended else state)))
 
 
-def write(path: Path, text: str) -> None:
-    """A file of this text, or the one that was there before, whole. It need not outlive a power cut."""
+def _lock(path: Path) -> int | None:
+    """The lock of the process whose file it is, as a descriptor; None if it lives."""
+    lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
+
+
+def write(path: Path, data: str | bytes) -> None:
+    """A file of this, or the one that was there before, whole. It need not outlive a power cut."""
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        temporary.write_text(text)
+        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(data if isinstance(data, bytes) else data.encode())
         temporary.replace(path)
     finally:
         with suppress(FileNotFoundError):

@@ -7,8 +7,8 @@ it is for, which the sample configuration shows, too.
 import json
 import os
 import tomllib
-from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +22,16 @@ _ALGORITHMS = (
     *("ES256", "ES384", "ES512", "EdDSA"),
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
 )
+
+
+# What processes are told once, when they start. Of a section without keys, all.
+_FIXED: dict[str, tuple[str, ...]] = {
+    "store": (),
+    "http": ("listen",),
+    "diameter": ("listen", "identity", "realm", "sctp"),
+    "admin": ("listen",),
+    "run": (),
+}
 
 
 def cores() -> int:
@@ -258,6 +268,41 @@ def dumped(config: Config) -> str:
 def loaded(text: str) -> Config:
     """What `dumped` wrote, whether or not the files are still there."""
     return cast(Config, _table(Config, json.loads(text), Source("", {}, there=False), ""))
+
+
+def pinned(config: Config, keep: Callable[[Path], Path]) -> Config:
+    """The configuration with copies of the files that it names: what `keep` makes of each."""
+
+    def copied(value: Any) -> Any:
+        if is_dataclass(value) and not isinstance(value, type):
+            held = {one.name: (one.metadata.get("read"), getattr(value, one.name)) for one in fields(value)}
+            new = {
+                name: keep(inner)
+                if read is values.file and inner is not None
+                else tuple(map(keep, inner))
+                if read is values.files
+                else copied(inner)
+                for name, (read, inner) in held.items()
+            }
+            return replace(value, **new)
+        return value
+
+    return cast(Config, copied(config))
+
+
+def with_fixed(before: Config, new: Config) -> tuple[Config, list[str]]:
+    """A new configuration, but for what only a restart can change; and the names of what of that is other."""
+    fixed = []
+    for section, keys in _FIXED.items():
+        old, given = getattr(before, section), getattr(new, section)
+        if (old is None or given is None or not keys) and old != given:
+            fixed.append(section)
+            new = replace(new, **{section: old})
+        elif old is not None:
+            names = [key for key in keys if getattr(old, key) != getattr(given, key)]
+            fixed += [f"{section}.{key}" for key in names]
+            new = replace(new, **{section: replace(given, **{key: getattr(old, key) for key in names})})
+    return new, fixed
 
 
 def _plain(value: Any) -> Any:

@@ -288,7 +288,7 @@ def test_with_a_board_it_shows_all_processes(store, board):
     admin = Admin(store, board=board, config=config(workers=2, max_age={"stolen": 60.0, "gone": 60.0}))
     counts = Counts()
     counts.checked("5g", 1, "exact", 7)
-    seats = [Seat(board, "http", index) for index in (0, 1)]
+    seats = [Seat(board, "http") for _ in range(2)]
     seats[0].publish(counts.totals(), sequence=3, fault="eir: 490154203237518")
     assert asked(admin, "GET", "/readyz").status == 503
     assert json.loads(asked(admin, "GET", "/readyz").body)["reasons"] == [

@@ -1,0 +1,362 @@
+"""`imeiset serve` as a supervisor: it starts the processes of the fronts, and others when they die."""
+
+import fcntl
+import logging
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from imeiset.errors import ImeisetError, ServeConfigError
+from imeiset.serve import logs
+from imeiset.serve.board import Board, ProcessState, write
+from imeiset.serve.config import Config, HttpConfig, pinned, with_fixed
+from imeiset.serve.groups import Check, Front, Group
+from imeiset.serve.values import Address
+
+_log = logging.getLogger(__name__)
+_TURN = 0.25  # seconds between two looks at everything
+_GRACE = 1.0  # seconds beyond `drain` after which what is left is killed
+_HUNG = 20.0  # seconds without a beat after which a process is killed, or one that is missing gets successors
+_UP_WITHIN = 60.0  # seconds for the successors of a front to serve
+_SURE = 1.0  # seconds that they serve beside those before them
+_FOLDER = "imeiset-serve-"
+_LOCK = "lock"
+_KINDS = (("http", "http"), ("diameter", "s13"), ("admin", "admin"))
+"""Sections of the configuration, and the kinds of processes that are for them."""
+
+
+def run(read: Callable[[], Config], path: str = "") -> int:
+    """Serve until it is told to end.
+
+    Parameters
+    ----------
+    read
+        Gives the configuration, at the start and at each SIGHUP.
+    path
+        Of its file, for messages.
+
+    Returns
+    -------
+    int
+        The exit code.
+
+    Raises
+    ------
+    ServeConfigError, StoreError, OSError
+        It cannot be served, and nothing listens.
+    """
+    config = read()
+    logs.setup(config.log.level, config.log.format, process="serve")
+    with _folder() as folder:
+        return Supervisor(folder, config, read, path).run()
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A private folder for the run. Those of runs that were killed are removed."""
+    runtime = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0] or tempfile.gettempdir()
+    for old in Path(runtime).glob(f"{_FOLDER}*/{_LOCK}"):
+        with suppress(OSError), old.open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(old.parent, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=_FOLDER, dir=runtime))
+    try:
+        with (folder / _LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Supervisor:
+    """All processes of a run."""
+
+    def __init__(self, folder: Path, config: Config, read: Callable[[], Config], path: str) -> None:
+        self.board = Board(folder)
+        self._read, self._path = read, path
+        self._copies: dict[str, str] = {}  # of files that the configuration names, and where they come from
+        self._config = self._pinned(config)
+        self._sockets: list[socket.socket] = []
+        self._fronts: list[Front] = []
+        self._leaving: list[Group] = []
+        self._check: Check | None = None  # of the configuration that is to be the next one
+        self._signals: set[int] = set()
+        self._ready = False
+
+    def run(self) -> int:
+        """See `run`, the function."""
+        said = Check(self._config, self.board.folder).wait()
+        if "error" in said:
+            raise ImeisetError(self._by_source(said["error"]))
+        self._bind()
+        self.board.publish(self._config)
+        with _signals(self._signals) as wake:
+            _log.info("store %s: %s", self._config.store.path, said["store"])
+            self._say(said["warnings"])
+            for front in self._fronts:
+                front.start()
+                _log.info("%s", _described(front, self._config))
+            try:
+                while not self._signals & {signal.SIGTERM, signal.SIGINT}:
+                    select.select([wake], [], [], _TURN)
+                    with suppress(BlockingIOError):
+                        os.read(wake, 512)
+                    self._turn()
+            finally:
+                self._signals.clear()
+                self._end(wake)
+        return 0
+
+    def _turn(self) -> None:
+        self._reload()
+        states = self.board.processes()
+        for front in self._fronts:
+            self._mind(front, states)
+        for group in list(self._leaving):
+            if group.is_over():
+                self._leaving.remove(group)
+                self.board.bury()
+        if not self._ready and all(front.serves(states) for front in self._fronts):
+            self._ready = True
+            _log.info("ready")
+            _notify("READY=1")
+        _notify("WATCHDOG=1")
+
+    # ---- processes ----
+
+    def _mind(self, front: Front, states: list[ProcessState]) -> None:
+        """Start it again if it died, and let its successors take over when they serve."""
+        if (code := front.died()) is not None:
+            self._leaving.append(front.group)
+            front.group.leave(self._config.run.drain)
+            if front.heir is not None:
+                front.take_over()
+            else:
+                pause = front.start_later()
+                _log.error("%s ended (%s); it starts again in %g s", front.name, _ending(code), pause)
+        if front.is_due():
+            front.start()
+        if front.heir is not None:
+            if front.heir_serves(states) > _SURE:
+                old = front.group
+                front.take_over()
+                old.leave(self._config.run.drain)
+                self._leaving.append(old)
+                _log.info("%s: successors have taken over", front.name)
+            elif front.heir.age > _UP_WITHIN or front.heir.code() is not None:
+                front.heir.kill()
+                front.heir = None
+                _log.error("%s: successors do not serve; those before them go on", front.name)
+            return
+        for state in front.hung(states, _HUNG):
+            _log.error(
+                "%s: process %d has said nothing for %.0f s and is killed", front.name, state.pid, state.age
+            )
+            with suppress(ProcessLookupError):
+                os.kill(state.pid, signal.SIGKILL)
+        if front.incomplete(states) > _HUNG:
+            _log.error("%s: a worker is missing; all of them get successors", front.name)
+            front.succeed()
+
+    # ---- configuration ----
+
+    def _reload(self) -> None:
+        """At SIGHUP, read and check the configuration, and publish it if it is good."""
+        if self._check is None:
+            if signal.SIGHUP in self._signals and not any(front.heir for front in self._fronts):
+                self._signals.discard(signal.SIGHUP)
+                _notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+                try:
+                    self._check = Check(self._pinned(self._read()), self.board.folder)
+                except (ImeisetError, OSError) as error:
+                    self._refuse(str(error))
+            return
+        said = self._check.result()
+        if said is None:
+            return
+        new, self._check = self._check.config, None
+        if "error" in said:
+            self._refuse(self._by_source(said["error"]))
+            return
+        before = self._config
+        self._config, fixed = with_fixed(before, new)
+        for name in fixed:
+            _log.warning("%s has changed: that needs a restart, and stays as it was until then", name)
+        self._say(said["warnings"])
+        logs.setup(self._config.log.level, self._config.log.format, process="serve")
+        self.board.publish(self._config)
+        _log.info("the configuration has been read again")
+        if _of_granian(before.http) != _of_granian(self._config.http):
+            for front in self._fronts:
+                if front.kind == "http" and self._config.http:
+                    front.workers = self._config.http.workers
+                    front.succeed()
+        _notify("READY=1")
+
+    def _refuse(self, why: str) -> None:
+        _log.error("the configuration stays as it was: %s", why)
+        _notify("READY=1")
+
+    def _say(self, warnings: list[str]) -> None:
+        for text in warnings:
+            _log.warning("%s", text)
+
+    def _pinned(self, config: Config) -> Config:
+        """With copies of the files that it names: what becomes of those is of no account until SIGHUP."""
+
+        def keep(path: Path) -> Path:
+            try:
+                data = path.read_bytes()
+            except OSError as error:
+                raise ServeConfigError(path, "a readable file", error.strerror or str(error)) from None
+            copy = self.board.folder / f"{sha256(data).hexdigest()[:32]}.pem"
+            if not copy.exists():
+                write(copy, data)
+            self._copies[str(copy)] = str(path)
+            return copy
+
+        return pinned(config, keep)
+
+    def _by_source(self, text: str) -> str:
+        for copy, path in self._copies.items():
+            text = text.replace(copy, path)
+        return text
+
+    # ---- addresses ----
+
+    def _bind(self) -> None:
+        """Take all addresses, or raise ServeConfigError."""
+        for section, kind in _KINDS:
+            part = getattr(self._config, section)
+            for address in part.listen if part else ():
+                try:
+                    bound = _listening(address) if kind == "s13" else _guard(address)
+                except OSError as error:
+                    got = f"{address}: {error.strerror}"
+                    key = f"{section}.listen"
+                    raise ServeConfigError(self._path, "an address that can be taken", got, key=key) from None
+                self._sockets.append(bound)
+                taken = Address(address.host, bound.getsockname()[1])
+                workers = part.workers if isinstance(part, HttpConfig) else 1
+                sockets = (bound,) if kind == "s13" else ()
+                self._fronts.append(Front(self.board.folder, kind, taken, workers, sockets))
+
+    # ---- the end ----
+
+    def _end(self, wake: int) -> None:
+        """End all processes within `drain` seconds, or at once at the second signal."""
+        _notify("STOPPING=1")
+        drain = self._config.run.drain
+        _log.info("ending, within %g s", drain + _GRACE)
+        for bound in self._sockets:
+            bound.close()
+        groups = [*self._leaving]
+        for front in self._fronts:
+            groups += [group for group in (front.group, front.heir) if group is not None]
+        if self._check is not None:
+            self._check.kill()
+        for group in groups:
+            group.leave(drain + _GRACE)
+        while groups and not self._signals & {signal.SIGTERM, signal.SIGINT}:
+            groups = [group for group in groups if not group.is_over()]
+            select.select([wake], [], [], 0.02)
+        for group in groups:
+            group.kill()
+        _log.info("ended")
+
+
+def _of_granian(http: HttpConfig | None) -> Any:
+    """What workers can only be told when they start."""
+    return http and (http.workers, http.tls)
+
+
+def _described(front: Front, config: Config) -> str:
+    if front.kind == "s13" and config.diameter:
+        peers = len(config.diameter.peers)
+        who = f"{peers} peers may connect" if peers else "every peer on loopback may connect"
+        return f"Diameter S13: {front.address} as {config.diameter.identity}, {who}"
+    if front.kind == "admin":
+        return f"metrics, health and page: http://{front.address}/"
+    assert config.http
+    scheme = "https" if config.http.tls else "http"
+    tokens = ", with access tokens" if config.http.oauth2 else ""
+    return (
+        f"5G-EIR and bulk checks: {scheme}://{front.address}{config.http.root}, "
+        f"{front.workers} workers{tokens}"
+    )
+
+
+def _ending(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def _family(address: Address) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address.host else socket.AF_INET
+
+
+def _guard(address: Address) -> socket.socket:
+    """A socket that has the address, so that nobody else takes it, and does not listen: granian's workers
+    bind it beside one another, with SO_REUSEPORT, by which a second supervisor would share it, too."""
+    with socket.socket(_family(address)) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+        taken = probe.getsockname()[1]
+    guard = socket.socket(_family(address))
+    if sys.platform == "linux":
+        guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        guard.bind((address.host, taken))
+    return guard
+
+
+def _listening(address: Address) -> socket.socket:
+    """A socket that listens: while the process that accepts is away, peers wait."""
+    bound = socket.socket(_family(address))
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if address.host == "::":
+        bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    bound.bind(address)
+    bound.listen(1024)
+    return bound
+
+
+@contextmanager
+def _signals(seen: set[int]) -> Iterator[int]:
+    """A descriptor that can be read when a signal came; `seen` has which."""
+
+    def note(number: int, _: FrameType | None) -> None:
+        seen.add(number)
+
+    reads, writes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
+    os.set_blocking(reads, False)
+    os.set_blocking(writes, False)
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+    before = {number: signal.signal(number, note) for number in numbers}
+    woken = signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
+    try:
+        yield reads
+    finally:
+        signal.set_wakeup_fd(woken)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(reads)
+        os.close(writes)
+
+
+def _notify(*lines: str) -> None:
+    """Tell systemd, if it wants to know."""
+    name = os.environ.get("NOTIFY_SOCKET")
+    if name:
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.connect(f"\0{name[1:]}" if name.startswith("@") else name)
+            told.send("\n".join(lines).encode())
