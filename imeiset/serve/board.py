@@ -237,7 +237,6 @@ class Seat:
     def publish(self, counts: Totals, *, ended: bool = False, **told: Any) -> None:
         """Tell what is so now: see `ProcessState`."""
         state = replace(self.state, beat=time.time(), counts=counts + self._counts, **told)
-        self.state = state
         write(self._path, json.dumps(_plain(replace(state, pid=0) if ended else state)))
 
 
