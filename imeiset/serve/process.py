@@ -1,0 +1,214 @@
+"""A process of a run, from the inside: its store, its counts, its place on the board.
+
+It follows the store on its own, tells the board twice a second how it is, and takes a new configuration from
+there.
+"""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from imeiset import Store
+from imeiset.errors import ImeisetError
+from imeiset.serve import logs
+from imeiset.serve.answers import UNREADABLE
+from imeiset.serve.board import BEAT, Board, Counts, Seat
+from imeiset.serve.config import Config
+
+_log = logging.getLogger(__name__)
+_GRACE = 1.0  # seconds beyond `drain` after which a process that should end is ended
+
+
+class Followed(Store):
+    """A store that counts the refreshes that failed, and says why the last one did."""
+
+    faults = 0
+    why: str | None = None
+
+    def refresh(self) -> bool:
+        """See `Store.refresh`."""
+        try:
+            moved = super().refresh()
+        except Exception as error:
+            self.faults += 1
+            self.why = str(error) or type(error).__name__
+            raise
+        self.why = None
+        return moved
+
+
+class Unreadable:
+    """What stands for a store that cannot be opened: whatever is asked of it, it says why."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def refuse(*_: Any, **__: Any) -> Any:
+            raise self._error
+
+        return refuse
+
+
+class Process:
+    """One of the processes of a run: its store, its counts, its seat on the board, and its tick.
+
+    Attributes
+    ----------
+    store : Followed or None
+        None while it could not be opened; `unreadable` is why.
+    on_store, on_config : callable
+        Called, by the thread of the tick, with the store once it is there, and with a new configuration.
+    peers : callable
+        Gives the Diameter peers.
+    """
+
+    def __init__(self, folder: str, kind: str, parent: int) -> None:
+        self.board = Board(folder)
+        self._mark = self.board.config_mark()
+        self.config = self.board.config()
+        self.counts = Counts()
+        self._seat = Seat(self.board, kind)
+        self._parent = parent
+        self._orphaned = 0.0  # since when
+        self._stopped = threading.Event()
+        self.on_store: Callable[[Followed], object] = _nothing
+        self.on_config: Callable[[Config], object] = _nothing
+        self.peers: Callable[[], tuple[Any, ...]] = tuple
+        self.store: Followed | None = None
+        self.unreadable: Exception | None = None
+        self._set_up_log()
+        self._open()
+
+    def _set_up_log(self) -> None:
+        state = self._seat.state
+        logs.setup(self.config.log.level, self.config.log.format, process=f"{state.kind}-{state.index}")
+
+    def _open(self) -> None:
+        try:
+            store = Followed.open(self.config.store.path)
+        except (ImeisetError, OSError) as error:
+            if str(error) != str(self.unreadable):
+                _log.error("the store cannot be opened: %s", error)
+            self.unreadable = error
+            return
+        store.watch(self.config.store.refresh)
+        self.store, self.unreadable = store, None
+
+    def start(self) -> None:
+        """Tell the board, and begin to tick."""
+        self._tell()
+        threading.Thread(target=self._tick, name="imeiset-tick", daemon=True).start()
+
+    def end(self) -> None:
+        """Tell the board the last time."""
+        self._stopped.set()
+        self._tell(ended=True)
+
+    def _tick(self) -> None:
+        last = ""
+        while not self._stopped.wait(BEAT):
+            try:
+                self._look()
+                self._tell()
+                last = ""
+            except Exception as error:  # a full disk, say; the next tick tries again
+                if (text := f"{type(error).__name__}: {error}") != last:
+                    _log.error("the board cannot be told: %s", text)
+                last = text
+
+    def _look(self) -> None:
+        if os.getppid() != self._parent:
+            self._leave()
+        if self.store is None:
+            self._open()
+            if self.store is not None:
+                self.on_store(self.store)
+        mark = self.board.config_mark()
+        if mark != self._mark:
+            self._mark, self.config = mark, self.board.config()
+            self._set_up_log()
+            self.on_config(self.config)
+
+    def _leave(self) -> None:
+        """Nobody is there who could end this process: it ends itself."""
+        now = time.monotonic()
+        if not self._orphaned:
+            self._orphaned = now
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif now - self._orphaned > self.config.run.drain + _GRACE:
+            os._exit(1)
+
+    def _tell(self, *, ended: bool = False) -> None:
+        store, told = self.store, {}
+        if store is not None:
+            told = {name: getattr(store, name) for name in ("generation", "sequence", "state_id")}
+            told |= {"fault": store.why, "refresh_faults": store.faults}
+        elif self.unreadable is not None:
+            told = {"fault": str(self.unreadable)}
+        self._seat.publish(self.counts.totals(), ended=ended, peers=self.peers(), **told)
+
+
+def _nothing(_: object) -> None:
+    pass
+
+
+class Target:
+    """What a worker of granian runs: an application, which gets 503 for an answer while it is None."""
+
+    def __init__(self, process: Process, app: Any) -> None:
+        self.app = app
+        self._process = process
+        process.on_config = self._use
+        self.__rsgi__: Callable[..., Any] = app.__rsgi__ if app else self._answer  # without a detour
+
+    def _use(self, config: Config) -> None:
+        if self.app is not None:
+            self.app.use(config)
+
+    async def _answer(self, scope: Any, protocol: Any) -> None:
+        if self.app is None:
+            protocol.response_bytes(*UNREADABLE.answer)
+        else:
+            await self.app.__rsgi__(scope, protocol)
+
+    def __rsgi_init__(self, loop: Any) -> None:
+        self._process.start()
+
+    def __rsgi_del__(self, loop: Any) -> None:
+        if self.app is not None:
+            self.app.stop()
+        self._process.end()
+        # Threads of granian that wait for the interpreter would be ended in the middle, and abort it.
+        os._exit(0)
+
+
+def _checks(process: Process) -> Target:
+    from imeiset.serve.application import App
+
+    def made(store: Followed | None) -> App | None:
+        if store is None:
+            return None
+        app = App(store, process.config, counts=process.counts)
+        app.start()
+        return app
+
+    target = Target(process, made(process.store))
+    process.on_store = lambda store: setattr(target, "app", made(store))
+    return target
+
+
+def _admin(process: Process) -> Target:
+    from imeiset.serve.admin import Admin
+
+    app = Admin(process.store, board=process.board, counts=process.counts, config=process.config)
+    app.start()
+    process.on_store = lambda store: setattr(app, "store", store)
+    return Target(process, app)
+
+
+TARGETS = {"http": _checks, "admin": _admin}
