@@ -107,4 +107,5 @@ COMPRESSED = refusal(
     headers=[("accept-encoding", "identity")],
 )
 TOO_LONG = refusal(413, None, "the body is longer than is read", word="too_many_bytes")
+CUT_SHORT = refusal(400, None, "the body ended before its Content-Length", word="cut_short")
 SLOW = refusal(408, None, "the body did not come in time", word="slow", headers=[("connection", "close")])

@@ -6,16 +6,29 @@ how long one may take to come, how many come at a time, and how much memory all 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from imeiset.serve.answers import COMPRESSED, CONGESTED, CROWDED, FAILED, SLOW, TOO_LONG, Answer, Refusal
+from imeiset.serve.answers import (
+    COMPRESSED,
+    CONGESTED,
+    CROWDED,
+    CUT_SHORT,
+    FAILED,
+    SLOW,
+    TOO_LONG,
+    Answer,
+    Refusal,
+)
 
 _log = logging.getLogger(__name__)
 _Message = MutableMapping[str, Any]
 _THREADS = 2  # that work: more would only wait for the interpreter
 _WAITING = 14  # bodies that wait for one of these
+_DISCARDED = 1 << 24  # bytes of a body that nobody needs
+_DISCARDING = 2.0  # seconds for them to come
 
 
 class Work(NamedTuple):
@@ -94,29 +107,37 @@ class Served:
 
     # ---- both ----
 
-    async def _worked(self, work: Work, headers: Any, chunks: AsyncIterable[bytes]) -> Answer:
+    async def _worked(self, work: Work, request: "_Request") -> Answer:
         """What a request with a body gets."""
+        try:
+            return await self._work(work, request)
+        except Refused as refused:
+            await request.discard()
+            if refused.refusal is TOO_LONG and work.too_long:
+                return work.too_long()
+            return self.refused(refused.refusal)
+
+    async def _work(self, work: Work, request: "_Request") -> Answer:
         if self._under_way >= self.most:
-            return self.refused(CONGESTED)
+            raise Refused(CONGESTED)
         self._under_way += 1
         body = bytearray()
         try:
             if work.size:
-                _expect_plain(work, headers)
-                # A task of its own: a coroutine of RSGI need not be in one, and a time limit does.
-                await asyncio.ensure_future(self._read(body, work.size, chunks))
+                length = _expected(work, request.headers)
+                await request.attended(self._read(body, work.size, request.chunks))
+                if length not in (None, len(body)):
+                    raise Refused(CUT_SHORT)
+            else:
+                await request.discard()
             if not work.is_long(len(body)):
                 return work.answer(bytes(body))
             return await self._in_thread(work, bytes(body))
-        except Refused as refused:
-            if refused.refusal is TOO_LONG and work.too_long:
-                return work.too_long()
-            return self.refused(refused.refusal)
         finally:
             self._held -= len(body)
             self._under_way -= 1
 
-    async def _read(self, body: bytearray, limit: int, chunks: AsyncIterable[bytes]) -> None:
+    async def _read(self, body: bytearray, limit: int, chunks: AsyncIterator[bytes]) -> None:
         """All chunks, as long as they are not too many, nor too late."""
         try:
             async with asyncio.timeout(self.patience):
@@ -129,10 +150,6 @@ class Served:
                         raise Refused(CROWDED)
         except TimeoutError:
             raise Refused(SLOW) from None
-        except Refused:
-            raise
-        except Exception as error:
-            raise Gone from error
 
     async def _in_thread(self, work: Work, body: bytes) -> Answer:
         if self._working >= _THREADS + _WAITING:
@@ -162,15 +179,21 @@ class Served:
         if scope.proto != "http":
             protocol.close(404)
             return
+        method = scope.method
         try:
-            answer = self.respond(scope.method, scope.path, scope.query_string, scope.headers)
+            answer = self.respond(method, scope.path, scope.query_string, scope.headers)
             if isinstance(answer, Work):
-                answer = await self._worked(answer, scope.headers, protocol)
+                answer = await self._worked(answer, _request(scope, protocol))
+            elif method != "GET":
+                await _request(scope, protocol).discard()
         except Gone:
             return
         except Exception as error:
             answer = self._failed(error)
-        protocol.response_bytes(*answer)
+        if method == "HEAD":
+            protocol.response_empty(answer.status, answer.headers)
+        else:
+            protocol.response_bytes(*answer)
 
     # ---- ASGI ----
 
@@ -187,11 +210,13 @@ class Served:
             await send({"type": "websocket.close", "code": 1000})
             return
         query = scope["query_string"].decode("utf-8", "surrogateescape")
-        headers = _Headers(scope["headers"])
+        method, request = scope["method"], _Request(_Headers(scope["headers"]), _received(receive))
         try:
-            answer = self.respond(scope["method"], _below_mount(scope), query, headers)
+            answer = self.respond(method, _below_mount(scope), query, request.headers)
             if isinstance(answer, Work):
-                answer = await self._worked(answer, headers, _chunks(receive))
+                answer = await self._worked(answer, request)
+            elif method != "GET":
+                await request.discard()
         except Gone:
             return
         except Exception as error:
@@ -199,7 +224,7 @@ class Served:
         pairs = [*answer.headers, ("content-length", str(len(answer.body)))]
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
         await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
-        await send({"type": "http.response.body", "body": answer.body})
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else answer.body})
 
     async def _live(self, receive: Any, send: Any) -> None:
         """Start and stop with the server. A mount is not told: there the first request starts."""
@@ -215,13 +240,55 @@ class Served:
                 return
 
 
-def _expect_plain(work: Work, headers: Any) -> None:
-    """Refuse what need not be read at all."""
+class _Request(NamedTuple):
+    """What is to be known of a request with a body. gone: waits until the client is."""
+
+    headers: Any
+    chunks: AsyncIterator[bytes]
+    gone: Callable[[], Awaitable[object]] | None = None
+
+    async def attended(self, reading: Coroutine[Any, Any, None]) -> None:
+        """Read, unless the client goes meanwhile: not every server ends the body then.
+
+        In a task of its own: a coroutine of RSGI need not be in one, and a time limit does.
+        """
+        tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(reading)]
+        if self.gone is not None:
+            tasks.append(asyncio.ensure_future(self.gone()))
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not tasks[0].done():
+                raise Gone
+            tasks[0].result()
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def discard(self) -> None:
+        """Take the rest of the body off the line: many clients never read an answer that comes before."""
+
+        async def run() -> None:
+            size = 0
+            async for chunk in self.chunks:
+                size += len(chunk)
+                if size > _DISCARDED:
+                    return
+
+        with suppress(TimeoutError):
+            await self.attended(asyncio.wait_for(run(), _DISCARDING))
+
+
+def _expected(work: Work, headers: Any) -> int | None:
+    """How long a body is to be; what need not be read at all is refused."""
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise Refused(COMPRESSED)
     length = headers.get("content-length", "")
-    if length.isdecimal() and (len(length) > 18 or int(length) > work.size):
+    if not (length.isascii() and length.isdigit()):
+        return None
+    digits = length.lstrip("0") or "0"
+    if len(digits) > 18 or int(digits) > work.size:
         raise Refused(TOO_LONG)
+    return int(digits)
 
 
 def _place(error: Exception) -> str:
@@ -239,7 +306,18 @@ def _below_mount(scope: _Message) -> str:
     return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
 
-async def _chunks(receive: Any) -> Any:
+def _request(scope: Any, protocol: Any) -> _Request:
+    """A request of RSGI."""
+    return _Request(scope.headers, _pieces(protocol), protocol.client_disconnect)
+
+
+async def _pieces(protocol: Any) -> AsyncIterator[bytes]:
+    """The body of an RSGI request. It may be begun once only, but left and gone on with."""
+    async for piece in protocol:
+        yield piece
+
+
+async def _received(receive: Any) -> AsyncIterator[bytes]:
     """The body of an ASGI request."""
     while (message := await receive())["type"] == "http.request":
         yield message.get("body", b"")

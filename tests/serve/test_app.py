@@ -35,15 +35,18 @@ def store(tmp_path):
         yield made
 
 
+GONE = object()
+
+
 # ---- servers, as far as an application sees them ----
 
 
 class Body:
-    """Chunks that a client sends, and how many were asked for. An exception among them is raised, a number
-    is a pause."""
+    """Chunks that a client sends, and how many were asked for. A number among them is a pause; after GONE the
+    client is gone."""
 
     def __init__(self, chunks):
-        self.chunks, self.taken = list(chunks), 0
+        self.chunks, self.taken, self.gone = list(chunks), 0, asyncio.Event()
 
     async def next(self):
         while self.taken < len(self.chunks):
@@ -51,8 +54,9 @@ class Body:
             self.taken += 1
             if isinstance(chunk, float):
                 await asyncio.sleep(chunk)
-            elif isinstance(chunk, Exception):
-                raise chunk
+            elif chunk is GONE:
+                self.gone.set()
+                await asyncio.sleep(60)
             else:
                 return chunk
         return None
@@ -69,7 +73,11 @@ async def by_rsgi(front, method, path, query, headers, body):
     class Protocol:
         answer = None
 
+        begun = False
+
         def __aiter__(self):
+            assert not self.begun  # as of granian, whose second is an error
+            self.begun = True
             return self
 
         async def __anext__(self):
@@ -80,7 +88,15 @@ async def by_rsgi(front, method, path, query, headers, body):
 
         def response_bytes(self, *answer):
             assert self.answer is None
+            assert method != "HEAD"
             self.answer = Answer(*answer)
+
+        def response_empty(self, *answer):
+            assert method == "HEAD"
+            self.answer = Answer(*answer, b"")
+
+        async def client_disconnect(self):
+            await body.gone.wait()
 
     Scope.method, Scope.path, Scope.headers = method, path, Headers(headers)
     protocol = Protocol()
@@ -92,10 +108,14 @@ async def by_asgi(front, method, path, query, headers, body, **scope):
     sent = []
 
     async def receive():
-        try:
-            chunk = await body.next()
-        except ConnectionError:
+        coming = asyncio.ensure_future(body.next())
+        going = asyncio.ensure_future(body.gone.wait())
+        await asyncio.wait([coming, going], return_when=asyncio.FIRST_COMPLETED)
+        going.cancel()
+        if not coming.done():
+            coming.cancel()
             return {"type": "http.disconnect"}
+        chunk = coming.result()
         if chunk is None:
             return {"type": "http.request", "body": b"", "more_body": False}
         return {"type": "http.request", "body": chunk, "more_body": True}
@@ -111,7 +131,8 @@ async def by_asgi(front, method, path, query, headers, body, **scope):
     start, end = sent
     assert (start["type"], end["type"]) == ("http.response.start", "http.response.body")
     found = [(name.decode(), value.decode()) for name, value in start["headers"]]
-    assert found[-1] == ("content-length", str(len(end["body"])))
+    assert found[-1][0] == "content-length"
+    assert int(found[-1][1]) == len(end["body"]) or (method, end["body"]) == ("HEAD", b"")
     return Answer(start["status"], found[:-1], end["body"])
 
 
@@ -298,22 +319,30 @@ def test_a_body_in_pieces(store, ask):
 
 def test_a_body_that_says_that_it_is_too_long_is_not_read(store, ask):
     front = App(store, config(store, bytes=1000))
-    for length in ("1001", "9" * 30, "0" * 30 + "1001"):
-        body = Body([b"x"])
-        answer = ask(front, "/v1/checks", "POST", body, content_length=length, **JSON)
-        assert (answer.status, body.taken) == (413, 0)
+    front._read = None
+    for length in ("1001", "9" * 30, "9" * 5000, "0" * 5000 + "1001"):
+        answer = ask(front, "/v1/checks", "POST", Body([b"x"]), content_length=length, **JSON)
+        assert answer.status == 413
     assert ("http", "too_many_bytes") in front.counts.totals().errors
 
 
-@pytest.mark.parametrize("length", [None, "0", "12", "-1", "x", "\u0661", "1e9", "+5"])
+@pytest.mark.parametrize("length", [None, "12", "-1", "x", "\u0661", "1e9", "+5"])
 def test_a_body_without_an_end_is_read_up_to_the_limit(store, ask, length):
     front = App(store, config(store, bytes=1000))
-    body = Body([b"x" * 100] * 1000)
+    body = Body([b"x" * 100_000] * 1000)
     headers = JSON if length is None else {**JSON, "content_length": length}
     answer = ask(front, "/v1/checks", "POST", body, **headers)
     assert answer.status == 413
-    assert body.taken == 11
+    assert body.taken <= 1 + 170  # and some more that are thrown away
     assert front._held == front._under_way == 0
+
+
+@pytest.mark.parametrize("length", ["0", str(len(BULK) + 1), str(len(BULK) - 1), "00"])
+def test_a_body_of_another_length_than_it_says(store, ask, length):
+    """Servers pass over a connection that ends too early: rows may be missing."""
+    answer = ask(app(store), "/v1/checks", "POST", BULK, content_length=length, **JSON)
+    assert answer.status == 400
+    assert b"blacklisted" not in answer.body
 
 
 def test_a_body_of_the_limit_is_read(store, ask):
@@ -324,9 +353,10 @@ def test_a_body_of_the_limit_is_read(store, ask):
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "deflate", "identity, gzip", "x"])
 def test_a_compressed_body_is_not_read(store, ask, encoding):
-    body = Body([gzip.compress(BULK)])
-    answer = ask(app(store), "/v1/checks", "POST", body, content_encoding=encoding, **JSON)
-    assert (answer.status, body.taken) == (415, 0)
+    front = app(store)
+    front._read = None
+    answer = ask(front, "/v1/checks", "POST", gzip.compress(BULK), content_encoding=encoding, **JSON)
+    assert answer.status == 415
     assert ("accept-encoding", "identity") in answer.headers
 
 
@@ -344,16 +374,18 @@ def test_a_body_that_does_not_come(store, ask):
 
 def test_a_client_that_is_gone(store, ask, caplog):
     front = app(store)
-    assert ask(front, "/v1/checks", "POST", Body([b"x", ConnectionError()]), **JSON) is None
+    begin = time.monotonic()
+    assert ask(front, "/v1/checks", "POST", Body([b"x", GONE]), **JSON) is None
+    assert time.monotonic() - begin < 20
     assert front._held == front._under_way == 0
     assert not caplog.records
 
 
 def test_a_body_of_a_get_is_not_read(store, ask):
+    front = app(store)
+    front._read = None
     for url in (CHECK, "/v1/lists", "/openapi.json"):
-        body = Body([b"x" * 100])
-        assert ask(app(store), url, "GET", body).status == 200
-        assert body.taken == 0
+        assert ask(front, url, "GET", b"x" * 100).status == 200
 
 
 # ---- what is under way at a time ----
@@ -490,10 +522,22 @@ def test_tokens_are_asked_for(store, ask, oauth2, request_):
     )
 
 
-def test_a_refused_body_is_not_read(store, ask, oauth2):
-    body = Body([BULK])
-    assert ask(App(store, config(store, oauth2=oauth2)), "/v1/checks", "POST", body, **JSON).status == 401
-    assert body.taken == 0
+@pytest.mark.parametrize("pieces", [1, 100, 1000])
+@pytest.mark.parametrize("url", ["/v1/checks", CHECK, "/x", "/v1/lists"])
+def test_a_body_that_nobody_needs_is_taken_off_the_line(store, ask, oauth2, url, pieces):
+    """To its end, as long as that is near: many clients read no answer before."""
+    body = Body([b"x" * 65_536] * pieces)
+    front = App(store, config(store, oauth2=oauth2))
+    front._read = None
+    assert ask(front, url, "POST", body, **JSON).status in (401, 404, 405)
+    assert body.taken == min(pieces, 257)
+    assert not front._held
+
+
+def test_a_body_that_nobody_needs_may_stop(store, ask, monkeypatch):
+    monkeypatch.setattr("imeiset.serve.served._DISCARDING", 0.05)
+    assert ask(app(store), "/x", "POST", Body([b"x", 60.0])).status == 404
+    assert ask(app(store), "/x", "POST", Body([b"x", GONE])) is None
 
 
 def test_bulk_without_tokens(store, ask, oauth2):
