@@ -37,6 +37,8 @@ FAREWELL = 5.0
 """Seconds for a peer to take what was sent to it last."""
 SUSPECTED = 5.0
 """Seconds for a sign of life of a peer that connects a second time."""
+AT_A_TIME = 1 << 16
+"""Bytes of a connection that are answered before others have their turn."""
 UNANSWERED = 2
 """Watchdogs, before a connection is closed."""
 _SCTP = getattr(socket, "IPPROTO_SCTP", 132)
@@ -61,7 +63,7 @@ class Allowed(NamedTuple):
         return address is not None and any(address in network for network in self.networks)
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One connection with a peer."""
 
     def __init__(self, front: "Front") -> None:
@@ -105,7 +107,15 @@ class Connection(asyncio.Protocol):
         if not self._transport.is_closing():
             self._transport.resume_reading()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes go: what all connections share, since nothing is left there."""
+        return self._front.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take these bytes."""
+        self.take(bytes(self._front.buffer[:nbytes]))
+
+    def take(self, data: bytes) -> None:
         """Answer the messages that are whole now."""
         if self._received:
             self._received += data
@@ -161,6 +171,7 @@ class Connection(asyncio.Protocol):
     def _capabilities(self, header: Header, message: bytes) -> bytes:
         host, judged = self._front.node.judged(message, self._admitted)
         if judged.why:
+            self._front.counts.error("s13", str(judged.code))
             self.host = self.host or host
             self._leave(f"refused: {judged.why}")
         elif self.state == WAITING:
@@ -240,8 +251,10 @@ class Front:
     def __init__(self, store: Store, config: Config, counts: Counts) -> None:
         diameter = _of(config)
         self.checks = IdentityChecks(store, diameter.identity, diameter.realm, counts)
+        self.counts = counts
         self.node = Node(diameter.identity, diameter.realm)
         self.connections: set[Connection] = set()
+        self.buffer = memoryview(bytearray(AT_A_TIME))
         self.now = time.monotonic
         self._servers: list[asyncio.Server] = []
         self._take(config)

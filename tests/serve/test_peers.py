@@ -188,6 +188,7 @@ def test_what_both_can(applications, more, code):
         peer = await connect()
         answer = await peer.ask(capabilities(*more, applications=applications))
         assert (answer.result, answer.flags) == (code, 0)
+        assert front.counts.totals().errors == ({} if code == 2001 else {("s13", str(code)): 1})
         if code != 2001:
             assert await peer.is_closed()
             assert not any(one.state == OPEN for one in front.peers())
@@ -482,13 +483,15 @@ def test_fragments(messages, seed):
     stream = capabilities() + b"".join(one[:12] + i.to_bytes(4) + one[16:] for i, one in enumerate(messages))
     luck = random.Random(seed)
 
+    front = Front(register(), config(), Counts())
+
     def answers(cuts):
-        front = Front(register(), config(), Counts())
         connection, wire = peers.Connection(front), Wire()
         connection.connection_made(wire)
         for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
-            connection.data_received(stream[begin:end])
+            connection.take(stream[begin:end])
         assert not wire.closing
+        connection.connection_lost(None)
         return wire.written
 
     whole = answers([])
@@ -527,10 +530,10 @@ def test_garbage_ends_a_connection_or_waits(pieces, introduced):
     connection, wire = peers.Connection(Front(register(), config(), Counts())), Wire()
     connection.connection_made(wire)
     if introduced:
-        connection.data_received(capabilities())
+        connection.take(capabilities())
     for piece in pieces:
         if not wire.closing:
-            connection.data_received(piece)
+            connection.take(piece)
     assert len(connection._received) <= diameter.LONGEST
 
 
@@ -563,9 +566,12 @@ async def test_a_peer_that_does_not_read(front, connect):
     other = await (await connect()).introduced(host="other.example.org")
     assert (await other.ask(check(BLACK)))[STATUS] == b"\0\0\0\1"  # nobody else waits
     slow.reader._transport.resume_reading()
+    size = len(front.checks.answer(request))
     async with asyncio.timeout(60):
         for i in range(count):
-            assert (await slow.next()).hop == i
+            answer = await slow.reader.readexactly(size)
+            assert int.from_bytes(answer[12:16]) == i
+    assert read(answer)[STATUS] == b"\0\0\0\1"
 
 
 def test_those_who_say_nothing(monkeypatch):
