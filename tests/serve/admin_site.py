@@ -50,7 +50,7 @@ def make(folder: Path) -> Store:
 
 def live(board: Board, store: Store) -> None:
     """What four processes tell twice a second, as if they were busy."""
-    seats = {place: Seat(board, *place) for place in (("http", 0), ("http", 1), ("s13", 0), ("admin", 0))}
+    seats = {place: Seat(board, place[0]) for place in (("http", 0), ("http", 1), ("s13", 0), ("admin", 0))}
     begin, counts = time.time() - 90, {}
     peers = (
         Peer("mme1.epc.mnc015.mcc234.3gppnetwork.org", "10.1.2.11:41712", "open", begin),

@@ -5,6 +5,7 @@ import logging
 import math
 import re
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -21,6 +22,7 @@ BLACK, GREY = EquipmentStatus.BLACKLISTED, EquipmentStatus.GREYLISTED
 IMEI, OTHER, IMSI = "490154203237518", "352099001761481", "234150999999999"
 HOST = {"host": "127.0.0.1:9090"}
 JSON = HOST | {"content-type": "application/json"}
+PAGE = Path(__file__).parent.parent.parent / "docs" / "operation.md"
 PATHS = ("/", "/page.js", "/page.css", "/icon.svg", "/healthz", "/readyz", "/state")
 
 
@@ -350,3 +352,17 @@ def test_when_the_store_is_away_the_last_state_answers(store, tmp_path):
         assert time.monotonic() < end
         time.sleep(0.02)
     reader.close()
+
+
+@pytest.mark.skipif(not PAGE.is_file(), reason="the sources are away")
+def test_the_guide(store, tmp_path, monkeypatch):
+    """Its code runs, and what the application answers is counted on the admin port."""
+    monkeypatch.chdir(tmp_path)
+    [code] = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.M | re.S)
+    names = {}
+    exec(code, names)
+    with names["store"]:
+        path = "/n5g-eir-eic/v1/equipment-status"
+        assert names["front"].respond("GET", path, f"pei=imei-{IMEI}", {}).status == 200
+        told = json.loads(asked(names["admin"], "GET", "/state").body)
+        assert told["checks"] == {"5g": {"blacklisted": 1}}

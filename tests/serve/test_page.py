@@ -128,7 +128,7 @@ def test_a_phone_is_looked_up_by_keyboard_alone(page):
     page.keys(STOLEN, Keys.ENTER)  # the field has the focus
     until(lambda: page.one("result").is_displayed())
     assert page.text("verdict-status") == "Blacklisted"
-    assert page.text("verdict-why") == "by list stolen-gsma: this IMEI, stolen"
+    assert page.text("verdict-why") == "by list stolen-gsma (this IMEI), reason: stolen"
     assert page.run("document.activeElement.id") == "imei"
     page.keys(WATCHED, Keys.TAB, HOME)  # what stands there is selected, so that typing replaces it
     assert page.one("imei").get_attribute("value") == WATCHED
@@ -167,7 +167,7 @@ def test_every_claim_and_which_decided(page):
     assert claims[2][7] == "2030-12-31"
     page.look_up(STOLEN, HOME)
     assert page.text("verdict-status") == "Whitelisted"
-    assert page.text("verdict-why") == "by list owners: paired with this subscriber"
+    assert page.text("verdict-why") == "by list owners (paired with this subscriber)"
     assert page.cells("claims")[0][0] == "● decided"
     page.look_up("860123450000012")
     assert page.text("verdict-status") == "Whitelisted"
@@ -247,7 +247,9 @@ def test_a_screen_reader_hears_the_verdict_and_knows_what_is_what(page):
     page.look_up(STOLEN)
     assert page.one("said").get_attribute("role") == "status"
     said = page.one("said").get_attribute("textContent")
-    assert said == "Blacklisted, by list stolen-gsma: this IMEI, stolen. 5 lists say something of it."
+    assert (
+        said == "Blacklisted, by list stolen-gsma (this IMEI), reason: stolen. 5 lists say something of it."
+    )
     assert page.one("fault").get_attribute("role") == "alert"
     assert page.one("health").get_attribute("role") == "status"
     assert page.run("document.documentElement.lang") == "en"

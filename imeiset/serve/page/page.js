@@ -210,9 +210,9 @@ function fail(text) {
 }
 
 function why(found) {
-  const parts = [found.list === null ? "" : "by list ", found.list === null ? "" : foreign(found.list)];
-  parts.push(found.list === null ? RULES[found.rule] ?? found.rule : `: ${RULES[found.rule] ?? found.rule}`);
-  if (found.reasons.length) parts.push(", ", foreign(found.reasons.join(", ")));
+  const rule = RULES[found.rule] ?? found.rule;
+  const parts = found.list === null ? [rule] : ["by list ", foreign(found.list), ` (${rule})`];
+  if (found.reasons.length) parts.push(", reason: ", foreign(found.reasons.join(", ")));
   if (found.date) parts.push(`, since ${found.date}`);
   return parts;
 }
