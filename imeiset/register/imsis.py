@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from imeiset import readers
 from imeiset._native.imsi import BAD_IMSI as BAD_IMSI
+from imeiset._native.imsi import NO_IMSI as NO_IMSI
 from imeiset._native.imsi import imsis_of, imsis_of_rows
 from imeiset.errors import expect_ordered, expect_several, mask_imsi
 from imeiset.readers import Keys

@@ -1,18 +1,20 @@
 """Arrow IPC streams as a form of requests and answers."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import arrow, columns, to_arrow
+from imeiset._native.rows import joined
 from imeiset.serve import ipc
 from imeiset.serve.asking import DAYS, ERROR, ERRORS, STATUSES, TEXTS, Answers, Asked
 
 
 def read(body: bytes, limit: int) -> Asked:
+    """The rows of a stream."""
     found = ipc.read(body, limit)
     imeis = _Parts(found["imei"])
     imsis = _Parts(found["imsi"]).values() if "imsi" in found else None
@@ -39,44 +41,37 @@ class _Parts:
         return [one.value(row) for one in self._parts for row in range(len(one.keys))]
 
 
-def _texts_by_code(words: Mapping[int, str]) -> NDArray[np.object_]:
-    """The words of codes, b"" where a code has none."""
-    found = np.full(256, b"", object)
-    for code, word in words.items():
-        found[code] = word.encode()
-    return found
-
-
-_STATUS_TEXTS, _ERROR_TEXTS = _texts_by_code(dict(enumerate(STATUSES))), _texts_by_code(ERRORS)
+_STATUS_TEXTS = arrow.text_buffers([*STATUSES, *[""] * (256 - ERROR)])
+_ERROR_TEXTS = arrow.text_buffers(ERRORS.get(code, "") for code in range(256))
 
 
 def write(answers: Answers) -> bytes:
-    return _stream(_statuses(answers.codes))
+    """The answers as one batch."""
+    return _stream(_statuses(answers))
 
 
 def write_details(answers: Answers) -> bytes:
-    details = answers.details()
-    found = _statuses(answers.codes)
+    """The same with details."""
+    details, found = answers.details(), _statuses(answers)
     for name in TEXTS:
-        texts = np.array([*(text.encode() for text in details[name].words), b""], object)
-        found[name] = _texts(texts, details[name].codes)
+        words, codes = details[name].words, details[name].codes
+        found[name] = _texts(arrow.text_buffers([*words, ""]), np.where(codes < 0, len(words), codes))
     return _stream(found | {name: to_arrow(details[name]) for name in DAYS})
 
 
-def _statuses(codes: NDArray[np.uint8]) -> dict[str, Any]:
-    """The column of statuses; if there are errors, beside it theirs."""
-    found = {"status": _texts(_STATUS_TEXTS, codes)}
-    if codes.size and codes.max() >= ERROR:
-        found["error"] = _texts(_ERROR_TEXTS, codes)
-    return found
+def _statuses(answers: Answers) -> dict[str, Any]:
+    """The column of statuses; if there may be errors, beside it theirs."""
+    found = {"status": _texts(_STATUS_TEXTS, answers.codes)}
+    return found | ({"error": _texts(_ERROR_TEXTS, answers.codes)} if answers.report else {})
 
 
-def _texts(texts: NDArray[np.object_], codes: NDArray[Any]) -> Any:
-    """A column of the texts with these numbers, b"" for null."""
-    lengths = np.array([len(text) for text in texts], np.int32)[codes]
-    ends = np.zeros(len(codes) + 1, np.int32)
-    np.cumsum(lengths, out=ends[1:])
-    return arrow.texts(ends, np.frombuffer(b"".join(texts[codes].tolist()), np.uint8))
+def _texts(texts: arrow.Texts, codes: NDArray[Any]) -> Any:
+    """A column of the texts with these numbers, "" for null."""
+    ends, data = texts
+    rows = np.zeros(len(codes) + 1, np.int32)
+    np.cumsum(np.diff(ends)[codes], out=rows[1:])
+    joined_texts = joined(len(codes), [(ends, data, codes.astype(np.int32))])
+    return arrow.texts(rows, np.frombuffer(joined_texts, np.uint8))
 
 
 def _stream(found: dict[str, Any]) -> bytes:

@@ -13,7 +13,7 @@ from imeiset.errors import ImeiError, ImsiError, ParseStatus
 from imeiset.register import EquipmentStatus, Rule, Verdict, Words
 from imeiset.register.checks import Checks
 from imeiset.register.claims import spread
-from imeiset.register.imsis import BAD_IMSI, imsi_numbers
+from imeiset.register.imsis import BAD_IMSI, NO_IMSI, imsi_numbers
 
 TEXTS = ("list", "rule", "reasons")
 DAYS = ("date", "until")
@@ -89,11 +89,19 @@ class Answers:
         How many rows got a status by a rule.
     details : callable
         Makes the columns of `check_many` with details, empty in rows without a status.
+    report : bool
+        Whether a row may have no status.
     """
 
     codes: NDArray[np.uint8]
     tally: dict[tuple[int, Rule], int]
     details: Callable[[], dict[str, Any]]
+    report: bool
+
+    @property
+    def errors(self) -> int:
+        """How many rows have no status."""
+        return int(np.count_nonzero(self.codes >= ERROR)) if self.report else 0
 
 
 def answers_of(listed: Checks, asked: Asked, *, report: bool = False) -> Answers:
@@ -107,75 +115,89 @@ def answers_of(listed: Checks, asked: Asked, *, report: bool = False) -> Answers
     if rows.size:
         return _Mended(listed, asked, numbers).answers(rows, report)
     found = listed.decide(asked.keys, numbers)
-    return Answers(found.status, found.tally(), found.details)
+    return Answers(found.status, found.tally(), found.details, report)
 
 
 class _Mended:
-    """Rows of which some are malformed."""
+    """Rows of which some are malformed: each gets what `check` says of it."""
 
     def __init__(self, listed: Checks, asked: Asked, numbers: NDArray[np.uint64] | None) -> None:
         self.listed, self.asked = listed, asked
         self.keys, self.status, self.numbers = asked.keys, asked.status, numbers
-        self.has_texts = any(one.irregular for one in listed.lists)
-        self.said: dict[int, Verdict] = {}
+        self.codes = np.zeros(len(self.keys), np.uint8)
+        self.said: dict[Verdict, list[int]] = {}  # rows without a key
 
     def answers(self, rows: NDArray[np.intp], report: bool) -> Answers:
-        codes = np.zeros(len(self.keys), np.uint8)
-        if report and not self.listed.answers_malformed:  # as `check` raises for each of them
-            codes[rows] = self.status[rows] + ERROR
-            if self.numbers is not None:
-                codes[self.numbers == BAD_IMSI] = BAD_SUBSCRIBER
+        """All rows. rows: those that are malformed."""
+        malformed = self.listed.policy.malformed
+        if any(one.irregular for one in self.listed.lists):
+            self._ask(rows, report)
+        elif malformed is not None:
+            self._know_no_imsi()
+            if some := np.flatnonzero(self.status).tolist():
+                self.said[Verdict(malformed, rule="malformed")] = some
+        elif not report:
+            row = int(rows[0])
+            raise Malformed(row, self._check(row)[1])
         else:
-            self._ask(rows, codes, report)
-        good = codes == 0
-        good[[*self.said]] = False
+            self.codes[rows] = self.status[rows] + ERROR
+            if self.numbers is not None:
+                self.codes[self.numbers == BAD_IMSI] = BAD_SUBSCRIBER
+        good = self.codes < ERROR
+        for some in self.said.values():
+            good[some] = False
         places = np.flatnonzero(good)
         found = self.listed.decide(self.keys[good], None if self.numbers is None else self.numbers[good])
-        codes[good] = found.status
-        tally = found.tally()
-        for row, verdict in self.said.items():
-            codes[row] = verdict.status
+        self.codes[good], tally = found.status, found.tally()
+        for verdict, some in self.said.items():
+            self.codes[some] = verdict.status
             by = int(verdict.status), verdict.rule
-            tally[by] = tally.get(by, 0) + 1
-        return Answers(codes, tally, lambda: self._details(found.details(), places, codes))
+            tally[by] = tally.get(by, 0) + len(some)
+        return Answers(self.codes, tally, lambda: self._details(found.details(), places), report)
 
-    def _ask(self, rows: NDArray[np.intp], codes: NDArray[np.uint8], report: bool) -> None:
-        """What `check` says of malformed rows, one by one; of those that are understood all the same, the key
-        and the number to decide by."""
+    def _know_no_imsi(self) -> None:
+        """Where the policy has a status for malformed input, a malformed IMSI counts as not given."""
+        if self.numbers is not None:
+            self.numbers[self.numbers == BAD_IMSI] = NO_IMSI
+
+    def _check(self, row: int) -> tuple[Any, Any]:
+        """The verdict on a row, or why there is none."""
+        imsi: Any = None if self.asked.imsis is None else self.asked.imsis[row]
+        try:
+            return self.listed.check(self.asked.value()(row), imsi), None
+        except (ImeiError, ImsiError) as error:
+            return None, error
+
+    def _ask(self, rows: NDArray[np.intp], report: bool) -> None:
+        """What `check` says of malformed rows, one by one, for some may be listed as texts; of those that
+        begin with an IMEI, the key to decide by."""
         value = self.asked.value()
+        self.asked = self.asked._replace(value=lambda: value)  # made once
         for row in rows.tolist():
-            imei = value(row)
-            try:
-                verdict = self.listed.check(imei, None if self.asked.imsis is None else self.asked.imsis[row])
-            except (ImeiError, ImsiError) as error:
+            verdict, error = self._check(row)
+            if error is not None:
                 if not report:
-                    raise Malformed(row, error) from None
+                    raise Malformed(row, error)
                 is_imei = isinstance(error, ImeiError)
-                codes[row] = ERROR + self.status[row] if is_imei else BAD_SUBSCRIBER
-                continue
-            if self.numbers is not None and self.numbers[row] == BAD_IMSI:
-                self.numbers[row] = 0  # by the policy it counts as not given
-            if self.status[row] == ParseStatus.OK:
-                continue
-            key = irregular.normalised(imei) if self.has_texts else None
-            if isinstance(key, int):
-                self.keys[row] = key
-            else:
-                self.said[row] = verdict
+                self.codes[row] = ERROR + self.status[row] if is_imei else BAD_SUBSCRIBER
+            elif self.status[row]:
+                key = irregular.normalised(value(row))
+                if isinstance(key, int):
+                    self.keys[row] = key
+                else:
+                    self.said.setdefault(verdict, []).append(row)
+        self._know_no_imsi()
 
-    def _details(
-        self, found: dict[str, Any], good: NDArray[np.intp], codes: NDArray[np.uint8]
-    ) -> dict[str, Any]:
-        columns: dict[str, Any] = {"status": codes}
+    def _details(self, found: dict[str, Any], good: NDArray[np.intp]) -> dict[str, Any]:
+        columns: dict[str, Any] = {"status": self.codes}
         for name in (*TEXTS, *DAYS):
-            columns[name] = spread(found[name], good, len(codes))
+            columns[name] = spread(found[name], good, len(self.codes))
         for name in TEXTS:
             words, numbers = [*columns[name].words], columns[name].codes
-            for row, verdict in self.said.items():
+            for verdict, rows in self.said.items():
                 said = getattr(verdict, name)
-                text = "|".join(said) if name == "reasons" else said
-                if text:
+                if text := "|".join(said) if name == "reasons" else said:
                     words += [text] if text not in words else []
-                    numbers[row] = words.index(text)
+                    numbers[rows] = words.index(text)
             columns[name] = Words(words, numbers)
         return columns

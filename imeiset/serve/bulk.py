@@ -1,12 +1,12 @@
 """Checks in bulk, and the lists: `POST /v1/checks` and `GET /v1/lists`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from imeiset import Store
-from imeiset.errors import ImeisetError
+from imeiset.errors import ExtraMissing, ImeisetError
 from imeiset.serve.answers import UNREADABLE, Answer, not_allowed, problem
 from imeiset.serve.asking import Malformed, Refused, answers_of
 from imeiset.serve.formats import FORMS, Form
@@ -14,8 +14,8 @@ from imeiset.serve.lists import Listing
 from imeiset.store.frozen import Frozen
 
 CHECKS, LISTS = "/v1/checks", "/v1/lists"
-_ALLOWED = {CHECKS: ("POST",), LISTS: ("GET", "HEAD")}
-_LONG = 1 << 16  # bytes of a body that take longer than a loop should wait
+_ALLOWED = {CHECKS: ("POST",), LISTS: ("GET",)}
+_LONG = 1 << 15  # bytes of a body that take longer than a loop should wait
 CAUSES = {
     "malformed_body": 400,
     "malformed_query": 400,
@@ -92,7 +92,9 @@ class Bulk:
             return self._checks(query, headers, body)
         except Refused as refused:
             return self._problem(refused)
-        except ImeisetError:
+        except ExtraMissing as error:
+            return self._problem(Refused("unsupported_media_type", str(error)))
+        except (ImeisetError, OSError):
             return self._counted(UNREADABLE.answer, UNREADABLE.word)
 
     def _checks(self, query: str, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -106,11 +108,13 @@ class Bulk:
         try:
             answers = answers_of(frozen, asked, report=options["malformed"])
         except Malformed as malformed:
-            detail = f"{asked.named(malformed.row)}: {_without_row(malformed)}"
+            detail = f"{asked.named(malformed.row)}: {malformed.error}"
             raise Refused("malformed_row", detail, row=malformed.row) from None
         text = (form.write_details if options["details"] else form.write)(answers)
         for (status, rule), n in answers.tally.items() if self.counts is not None else ():
             self.counts.checked("http", status, rule, n)
+        if self.counts is not None and answers.errors:
+            self.counts.error("http", "malformed_row", answers.errors)
         return Answer(200, [("content-type", answer_type), *_moment(frozen)], text)
 
     def _lists(self, method: str, query: str, headers: Mapping[str, str]) -> Answer:
@@ -137,10 +141,6 @@ def _too_long(limit: int) -> Refused:
     return Refused("too_many_bytes", detail, limit=limit)
 
 
-def _without_row(malformed: Malformed) -> str:
-    return str(malformed.error)
-
-
 def _moment(frozen: Frozen) -> list[tuple[str, str]]:
     """Which moment of the store answered."""
     return [
@@ -153,12 +153,13 @@ def _moment(frozen: Frozen) -> list[tuple[str, str]]:
 def _options(query: str, **known: Mapping[str, bool]) -> dict[str, bool]:
     """The options of a query, False where it has none. Of unknown ones nothing is said: newer clients have
     them."""
-    found = dict.fromkeys(known, False)
+    found, given = dict.fromkeys(known, False), set[str]()
     for name, value in parse_qsl(query, keep_blank_values=True) if query else ():
         if name in known:
-            if value not in known[name]:
-                raise Refused("malformed_query", f"{name}: expected one of {', '.join(known[name])}")
+            if value not in known[name] or name in given:
+                raise Refused("malformed_query", f"{name}: expected once, one of {', '.join(known[name])}")
             found[name] = known[name][value]
+            given.add(name)
     return found
 
 
@@ -173,7 +174,7 @@ def _media_type(headers: Mapping[str, str]) -> str:
     return kind
 
 
-def _negotiated(accept: str | None, given: str, forms: tuple[str, ...] = tuple(FORMS)) -> tuple[Form, str]:
+def _negotiated(accept: str | None, given: str, forms: Iterable[str] = FORMS) -> tuple[Form, str]:
     """The form of the answer, and its name: that of the request where several will do."""
     best, chosen = 0.0, given
     for name in (given, *forms) if accept is not None else ():
@@ -182,7 +183,7 @@ def _negotiated(accept: str | None, given: str, forms: tuple[str, ...] = tuple(F
             best, chosen = quality, name
     if accept is not None and best == 0:
         raise Refused("not_acceptable", f"expected to answer one of {', '.join(forms)}")
-    return FORMS[chosen], chosen
+    return FORMS[chosen], f"{chosen}; charset=utf-8" if chosen.startswith("text/") else chosen
 
 
 def _quality(accept: str, name: str) -> float:

@@ -104,21 +104,24 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _no_number(what: str) -> Callable[[str], NoReturn]:
-    def refuse(_: str) -> NoReturn:
-        _malformed(f"expected IMEIs and IMSIs as JSON strings, got {what}: a number may have lost zeros")
+class _Number:
+    """What stands for a number, which is no text. Nothing is made of its digits."""
 
-    return refuse
+    def __init__(self, _: str) -> None:
+        pass
 
 
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_members,
-    parse_int=_no_number("an integer"),
-    parse_float=_no_number("a number"),
-    parse_constant=_no_number("a number"),
+    object_pairs_hook=_members, parse_int=_Number, parse_float=_Number, parse_constant=_Number
 )
-
-
+_NAMES: dict[type, str] = {
+    _Number: "a number, which may have lost zeros, or may not be an IMEI with its check digit",
+    dict: "an object",
+    list: "an array",
+    bool: "true or false",
+    str: "a string",
+    type(None): "null",
+}
 _BEGIN = re.compile(
     rb'[ \t\n\r]*\{[ \t\n\r]*"imeis"[ \t\n\r]*:[ \t\n\r]*\[[ \t\n\r]*"([^"\\]{14,16})(", ?"|)'
 )
@@ -158,17 +161,18 @@ def _read_json(body: bytes, limit: int) -> Asked:
     if (plain := plain_imeis(body)) is not None:
         expect_rows(len(plain.keys), limit)
         return plain
+    if len(body) > 2 * limit and (commas := body.count(b",")) > 2 * limit + 2:
+        expect_rows(commas // 2, limit)  # before memory is taken for all of them
     try:
         given = _DECODER.decode(body.removeprefix(_BOM).decode())
     except UnicodeDecodeError as error:
         _malformed(f"expected JSON in UTF-8, got other bytes at {error.start}")
-    except ValueError as error:
-        at = getattr(error, "pos", 0)
-        _malformed(f"expected JSON, got something else at character {at}")
+    except json.JSONDecodeError as error:
+        _malformed(f"expected JSON, got something else at character {error.pos}")
     except RecursionError:
         _malformed("expected a JSON object of two arrays, got deeper ones")
     if not isinstance(given, dict):
-        _malformed("expected a JSON object with the member imeis, got something else")
+        _malformed(f"expected a JSON object with the member imeis, got {_NAMES[type(given)]}")
     if unknown := given.keys() - {"imeis", "imsis"}:
         _malformed(f"expected the members imeis and imsis, got {mask_text(min(unknown))!r}")
     if "imeis" not in given:
@@ -179,9 +183,6 @@ def _read_json(body: bytes, limit: int) -> Asked:
         if len(imsis) != len(imeis):
             _malformed(f"imsis: expected {len(imeis)}, one for each IMEI, got {len(imsis)}")
     return Asked.of(imeis, imsis, _IMEI)
-
-
-_NAMES = {dict: "an object", list: "an array", bool: "true or false", str: "a string", type(None): "null"}
 
 
 def _column(name: str, values: object, limit: int) -> list[Any]:
@@ -228,7 +229,10 @@ def _read_lines(body: bytes, limit: int) -> Asked:
     expect_rows(rows, limit)
     if b"," not in body:
         first = body[:_LONGEST].partition(b"\n")[0]
-        is_regular = first and rows * (len(first) + 1) - len(body) in (0, 1)  # and no other newlines then
+        # Of a text that ends with NUL NumPy does not say so.
+        is_regular = (
+            first and b"\0" not in body and rows * (len(first) + 1) - len(body) in (0, 1)
+        )  # and no other newlines then
         regular = _regular(body, 0, rows, first, b"\n", _line) if is_regular else None
         return regular or Asked.of(body, None, _line)
     body = body.removesuffix(b"\n")
