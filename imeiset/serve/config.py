@@ -103,7 +103,8 @@ class LimitsConfig:
     )
     uri: int = field(default=2048, metadata=_key(values.whole(256, 65_536), "bytes of a request's URI"))
     concurrency: int = field(
-        default=1000, metadata=_key(values.whole(1, 1_000_000), "requests at a time, of one worker")
+        default=1000,
+        metadata=_key(values.whole(1, 1_000_000), "requests with a body under way, of one worker"),
     )
 
 
@@ -373,6 +374,7 @@ def _expect_met_risks(config: Config, source: Source) -> None:
     taken: dict[Address, str] = {}
     for front, _, name, _ in risks:
         for address in front.listen if front else ():
-            if address.port and taken.setdefault(address, name) != name:
+            if address.port and address in taken:
                 words = f"{address}, which {taken[address]}.listen has"
                 raise source.error(f"{name}.listen", "an address of its own", words=words)
+            taken[address] = name
