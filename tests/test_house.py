@@ -274,7 +274,7 @@ def test_headers_compile_where_there_are_no_vectors(tmp_path, old):
         copy.write_text(text)
     named = [
         "merge.h",
-        "lookups.h",
+        "kernels.h",
         "digits_simd.h",
         "sort.h",
         "plain.h",

@@ -25,8 +25,11 @@ from racing import all_while_written
 import imeiset
 from imeiset._native import payload, simd
 from imeiset._native.background import work_in_background
+from imeiset._native.checks import CheckTables
 from imeiset._native.index import FrozenIndex as Index
 from imeiset._native.index import IndexReader
+from imeiset._native.layered import Detailed, Layered, Level, codes_of
+from imeiset._native.prefixes import Prefixes
 from imeiset.errors import CHECK_DIGIT_CODES, ImeiError, ParseStatus, SnapshotBounds
 from imeiset.imei import Imei
 
@@ -98,16 +101,62 @@ def scalars(index, keys):
     return answers[0]
 
 
+def at_every_level(kernel, keys):
+    """Numbers of keys, which are the same at every level and stay within `out`."""
+    answers = []
+    for level in LEVELS:
+        simd.use_simd(level)
+        out = np.full(len(keys) + 2, -9, np.int64)
+        kernel(keys, out[1:-1])
+        assert out[0] == out[-1] == -9
+        answers.append(out[1:-1])
+    for answer in answers[1:]:
+        np.testing.assert_array_equal(answer, answers[0])
+    return answers[0]
+
+
 def positions(index, keys):
-    out = np.full(len(keys), -9, np.int64)
-    index.positions_of_keys(keys, out)
-    return out
+    return at_every_level(index.positions_of_keys, keys)
+
+
+EVERY = Index.from_runs(array([0]), array([LAST]))
+
+
+def asked_together(indexes):
+    """Which of several sets, by number, have a key, and where: functions of it."""
+    parts = [Layered(one) for one in indexes]
+    tables = CheckTables(
+        EVERY,
+        order=["exact"],
+        levels={"exact": Level([(part, 1, number) for number, part in enumerate(parts)])},
+        pairings=[],
+        prefixes=Prefixes(),
+        outcomes=bytes(8),
+        lists=len(parts),
+        detailed=0,
+        told=lambda *_: None,
+        malformed=None,
+        unread=None,
+    )
+    places = [np.arange(len(one) if len(one) < 10**6 else 0, dtype=np.uint32) for one in indexes]
+    detailed = [
+        Detailed(part, [(at, at.astype(np.uint8), None)]) for part, at in zip(parts, places, strict=True)
+    ]
+    return (
+        lambda key: [code // 256 % 256 - 1 for code in tables.claims(key, 0)],
+        lambda key, numbers: codes_of([detailed[number] for number in numbers], key),
+    )
+
+
+def position_of_each(index, keys):
+    """The same, one key at a time."""
+    return at_every_level(
+        lambda keys, out: out.__setitem__(..., [index.position_of_key(key) for key in keys.tolist()]), keys
+    )
 
 
 def ranks(index, keys):
-    out = np.full(len(keys), -9, np.int64)
-    index.ranks(keys, out)
-    return out
+    return at_every_level(index.ranks, keys)
 
 
 def read_keys(reader, chunk=4096):
@@ -165,13 +214,38 @@ def assert_twin(index, keys, rng, *, n=2000):
     np.testing.assert_array_equal(scalars(index, asked[:100]), found[:100])
     np.testing.assert_array_equal(ranks(index, asked), rank)
     np.testing.assert_array_equal(positions(index, asked), np.where(found, rank, -1))
+    np.testing.assert_array_equal(position_of_each(index, asked[:100]), np.where(found, rank, -1)[:100])
     np.testing.assert_array_equal(contains(index, keys[-100_000:]), np.ones(min(len(keys), 100_000)))
     np.testing.assert_array_equal(read_keys(index.reader()), keys)
-    for position in {0, len(keys) - 1, *rng.integers(0, max(len(keys), 1), 10).tolist()}:
+    some = {0, len(keys) - 1, *rng.integers(0, max(len(keys), 1), 10).tolist()}
+    for level, position in itertools.product(LEVELS, some):
+        simd.use_simd(level)
         if 0 <= position < len(keys):
             assert index.select(position) == keys[position]
     with pytest.raises(IndexError):
         index.select(len(keys))
+
+
+def test_one_key_in_several_sets():
+    """Together, or one after another: the same sets have it, at the same places, at every level."""
+    named = [*SETS.values()] * 2
+    for count in (1, 2, 7, 63):
+        some = named[:count]
+        which, where = asked_together([built(keys) for keys in some])
+        twins = [oracle.Members(keys.tolist()) for keys in some]
+        rng = np.random.default_rng(count)
+        asked = np.concatenate([around(keys, rng, 20)[:20] for keys in some])
+        for key in np.unique(asked).tolist():
+            having = [number for number, twin in enumerate(twins) if key in twin.set]
+            places = [twins[number].position(key) for number in having]
+            for level in LEVELS:
+                simd.use_simd(level)
+                assert which(key) == having
+                assert where(key, having) == [(0, place, place % 256, 0) for place in places]
+                assert all(
+                    (found[0] == 0) == (key in twin.set)
+                    for found, twin in zip(where(key, range(count)), twins, strict=True)
+                )
 
 
 # ---- the sets --------------------------------------------------------------------
@@ -1303,9 +1377,12 @@ def exercise(index, asked):
     with np.errstate(over="ignore"):
         positions(index, asked[:1000])
     ranks(index, asked[:1000])
+    which, where = asked_together([index, VICTIMS["lists"], index])
     for level in LEVELS:
         simd.use_simd(level)
         for key in asked[:50].tolist():
+            which(key)
+            where(key, range(3))
             if key <= LAST:
                 key in index  # noqa: B015
                 f"{key:014d}" in index  # noqa: B015

@@ -26,10 +26,10 @@ from imeiset import (
     snapshot,
 )
 from imeiset._native import simd
-from imeiset._native.checks import CheckTables, Level, mark, mark_runs, marks_of_runs
+from imeiset._native.checks import CheckTables, mark, mark_runs, marks_of_runs
 from imeiset._native.codes import mark_codes, splice_codes
 from imeiset._native.imsi import imsis_of, imsis_of_rows
-from imeiset._native.layered import Layered
+from imeiset._native.layered import Layered, Level
 from imeiset._native.pairs import Pairing, are_ascending, merge_pairs, sort_pairs, starts_of
 from imeiset._native.prefixes import Prefixes
 from imeiset.errors import (

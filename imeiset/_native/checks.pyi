@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 from imeiset._native.index import FrozenIndex
-from imeiset._native.layered import Layered
+from imeiset._native.layered import Level
 from imeiset._native.pairs import Pairing
 from imeiset._native.prefixes import Prefixes
 
@@ -18,10 +18,6 @@ PACKED: int
 def mark_runs(words: _Keys, lows: _Keys, highs: _Keys) -> None: ...
 def marks_of_runs(lows: _Keys, highs: _Keys) -> int: ...
 def mark(words: _Keys, numbers: _Keys) -> None: ...
-
-@final
-class Level:
-    def __new__(cls, sets: Iterable[tuple[Layered, int, int]]) -> Level: ...
 
 @final
 class CheckTables:

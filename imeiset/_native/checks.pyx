@@ -7,7 +7,7 @@ from libc.string cimport memset
 
 from imeiset._native.imsi cimport IMSI_BAD, imsi_number
 from imeiset._native.index cimport index_has, index_have, index_pointer
-from imeiset._native.layered cimport Layered, layers, layers_has, layers_have, layers_room
+from imeiset._native.layered cimport LISTS, Level, layers_have, layers_room, level_has
 from imeiset._native.pairs cimport OTHER_PAIRS, Pairing, THIS_PAIR
 from imeiset._native.parse cimport parse_object
 from imeiset._native.prefixes cimport LONGEST, POWERS, Prefixes
@@ -32,7 +32,7 @@ cdef extern from "c/filter.h" nogil:
     size_t nonzero_rows(const uint8_t*, size_t, uint32_t*) noexcept
 
 cdef enum:
-    LISTS = 64    # of a level, at most
+    EACH = 8      # lists of a level that one key is looked for in together
     LISTED = 1    # an IMEI that some list may have: itself, its TAC or its pair
     RANGED = 2    # one that some range may have
     TOUCHED = 4   # one that some change since the base may be about
@@ -46,28 +46,6 @@ cdef void _choose(int level) noexcept:
 
 
 simd_follow(_choose)
-
-
-@cython.final
-cdef class Level:
-    """What lists hold by one rule, in the order in which they are asked: the strongest status first."""
-
-    cdef tuple sets
-    cdef const layers* set[LISTS]
-    cdef uint8_t status[LISTS]
-    cdef uint8_t number[LISTS]  # of the list
-    cdef int count
-
-    def __cinit__(self, sets):
-        """sets: of (Layered, status, number of the list), fewer than 64."""
-        self.sets = tuple(sets)
-        if len(self.sets) >= LISTS:
-            raise ValueError(f"expected at most {LISTS - 1} lists, got {len(self.sets)}")
-        for one, status, number in self.sets:
-            self.set[self.count] = &(<Layered?>one).layers
-            self.status[self.count] = status
-            self.number[self.count] = number
-            self.count += 1
 
 
 # ---- filters: see c/filter.h ----------------------------------------------------------
@@ -285,12 +263,18 @@ cdef class CheckTables:
         return 0
 
     cdef uint32_t level_code(self, Level level, uint64_t key, int may) noexcept nogil:
-        cdef int i, seen = 0, first = 0
-        cdef bint differs = self.may_differ(may)
-        for i in range(level.count):
-            if self.matters[seen] >> level.status[i] & 1 and layers_has(level.set[i], key, differs):
-                first = first if seen else level.number[i]
-                seen |= 1 << level.status[i]
+        cdef int start = 0, end, i, wanted, seen = 0, first = 0
+        cdef uint64_t has
+        while start < level.count:
+            end, wanted = min(start + EACH, level.count), 0
+            for i in range(start, end):
+                wanted |= self.matters[seen] >> level.status[i] & 1
+            has = level_has(level, start, end - start, key, self.may_differ(may)) if wanted else 0
+            for i in range(start, end):
+                if has >> (i - start) & 1 and self.matters[seen] >> level.status[i] & 1:
+                    first = first if seen else level.number[i]
+                    seen |= 1 << level.status[i]
+            start = end
         return self.outcome[seen] | <uint32_t>(first + 1) << 8 if seen else 0
 
     cdef object verdict(self, uint64_t key, uint64_t imsi, int may):
@@ -332,7 +316,7 @@ cdef class CheckTables:
                 if may & LISTED:
                     self.claims_by_pair(number, imsi, found)
             elif may & LISTED or may and rule == BY_RANGE:
-                self.claims_by_level(rule, number, found)
+                self.claims_by_level(rule, number, may, found)
         return found
 
     cdef int claims_by_prefix(self, uint64_t imsi, list found) except -1:
@@ -354,11 +338,12 @@ cdef class CheckTables:
                 found.append(self.pairing_code[i] | <uint32_t>BY_PAIR << 16)
         return 0
 
-    cdef int claims_by_level(self, int rule, uint64_t key, list found) except -1:
+    cdef int claims_by_level(self, int rule, uint64_t key, int may, list found) except -1:
         cdef Level level = <Level>self.level[rule]
+        cdef uint64_t has = level_has(level, 0, level.count, key, self.may_differ(may))
         cdef int i
         for i in range(level.count):
-            if layers_has(level.set[i], key, True):
+            if has >> i & 1:
                 found.append(level.status[i] | (level.number[i] + 1) << 8 | rule << 16)
         return 0
 

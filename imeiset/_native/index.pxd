@@ -12,3 +12,9 @@ cdef void index_have(const void* pointer, const uint64_t* keys, size_t n, uint8_
 
 # out[i] = how many keys of the set are below keys[i], or -1 if keys[i] is not in the set.
 cdef void index_positions(const void* pointer, const uint64_t* keys, size_t n, int64_t* out) noexcept nogil
+
+# Which of n sets have the key, at most 64 of them: a bit each.
+cdef uint64_t index_each(const void* const* pointers, int n, uint64_t key) noexcept nogil
+
+# ranks[i] = how many keys of the i-th set are below the key; for at most 64 sets.
+cdef void index_rank_each(const void* const* pointers, int n, uint64_t key, uint64_t* ranks) noexcept nogil

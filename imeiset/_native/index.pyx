@@ -37,18 +37,21 @@ cdef extern from "c/merge.h" nogil:
     struct reader:
         pass
     int builder_add_keys(builder*, const uint64_t*, size_t) noexcept
-    uint64_t rank_key(const index*, uint64_t) noexcept
     void reader_init(reader*, const index*, bint) noexcept
     size_t reader_keys(reader*, uint64_t*, size_t) noexcept
     size_t reader_runs(reader*, uint64_t*, uint64_t*, size_t) noexcept
     int combine(const index*, const index*, int, builder*) noexcept
 
-cdef extern from "c/lookups.h" nogil:
+cdef extern from "c/kernels.h" nogil:
     struct index_kernels:
         void (*contains)(const index*, const uint64_t*, size_t, uint8_t*) noexcept nogil
         int (*contains_parts)(const index*, uint32_t, uint32_t) noexcept nogil
         int (*contains_text)(const index*, const uint8_t*, size_t) noexcept nogil
         void (*positions)(const index*, const uint64_t*, size_t, int64_t*) noexcept nogil
+        void (*ranks)(const index*, const uint64_t*, size_t, uint64_t*) noexcept nogil
+        uint64_t (*rank)(const index*, uint64_t) noexcept nogil
+        uint64_t (*contains_each)(const index* const*, uint32_t, uint64_t) noexcept nogil
+        void (*rank_each)(const index* const*, uint32_t, uint64_t, uint64_t*) noexcept nogil
     const index_kernels* index_levels
 
 cdef extern from "c/patch.h" nogil:
@@ -245,15 +248,15 @@ cdef class FrozenIndex:
 
     def position_of_key(self, uint64_t key, /):
         """The position of a key, -1 where it is not in the index."""
-        return <int64_t>rank_key(&self.ix, key) if contains_key(&self.ix, key) else -1
+        return <int64_t>_kernels.rank(&self.ix, key) if contains_key(&self.ix, key) else -1
 
     def ranks(self, const uint64_t[::1] keys not None, int64_t[::1] out not None):
         """out[i] = how many keys of the set are below keys[i]."""
-        cdef size_t i, n = keys.shape[0]
+        cdef size_t n = keys.shape[0]
         expect_rows("out", keys.shape[0], out.shape[0])
-        with nogil:
-            for i in range(n):
-                out[i] = <int64_t>rank_key(&self.ix, keys[i])
+        if n:
+            with nogil:
+                _kernels.ranks(&self.ix, &keys[0], n, <uint64_t*>&out[0])
 
     def select(self, uint64_t position):
         """The key that has `position` keys of the set below it. Raises IndexError past the end."""
@@ -262,7 +265,7 @@ cdef class FrozenIndex:
             raise IndexError(f"position: expected less than {self.ix.count}, got {position}")
         while low < high:  # the least key with more than `position` keys at or below it
             middle = (low + high) // 2
-            if rank_key(&self.ix, middle + 1) > position:
+            if _kernels.rank(&self.ix, middle + 1) > position:
                 high = middle
             else:
                 low = middle + 1
@@ -370,6 +373,14 @@ cdef bint index_has(const void* pointer, uint64_t key) noexcept nogil:
 
 cdef void index_have(const void* pointer, const uint64_t* keys, size_t n, uint8_t* out) noexcept nogil:
     _kernels.contains(<const index*>pointer, keys, n, out)
+
+
+cdef uint64_t index_each(const void* const* pointers, int n, uint64_t key) noexcept nogil:
+    return _kernels.contains_each(<const index* const*>pointers, n, key)
+
+
+cdef void index_rank_each(const void* const* pointers, int n, uint64_t key, uint64_t* ranks) noexcept nogil:
+    _kernels.rank_each(<const index* const*>pointers, n, key, ranks)
 
 
 cdef void index_positions(const void* pointer, const uint64_t* keys, size_t n, int64_t* out) noexcept nogil:

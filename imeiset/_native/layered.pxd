@@ -2,13 +2,14 @@ cimport cython
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from imeiset._native.index cimport index_has, index_have
+from imeiset._native.index cimport index_each, index_has, index_have
 from imeiset._native.types cimport BLOCK
 
 
 cdef enum:
     LAYERS = 16       # of a set, at most
     ROOM = 2 * BLOCK  # keys at a time
+    LISTS = 64        # of a level, at most
 
 
 cdef struct layer:  # an index each, NULL for nothing
@@ -33,6 +34,28 @@ cdef struct layers_room:  # for the keys that changes may have touched
 cdef class Layered:
     cdef tuple kept
     cdef layers layers
+
+
+@cython.final
+cdef class Level:
+    cdef tuple sets
+    cdef const layers* set[LISTS]
+    cdef const void* base[LISTS]
+    cdef uint8_t status[LISTS]
+    cdef uint8_t number[LISTS]  # of the list
+    cdef int count
+    cdef bint changed           # whether some list has layers
+
+
+cdef inline uint64_t level_has(Level level, int start, int n, uint64_t key, bint touched) noexcept nogil:
+    """Which of n lists, the first of them `start`, have a key: a bit each. touched: see layers_has."""
+    cdef uint64_t found = 0
+    cdef int i
+    if n > 1 and not (touched and level.changed):
+        return index_each(&level.base[start], n, key)
+    for i in range(n):
+        found |= <uint64_t>layers_has(level.set[start + i], key, touched) << i
+    return found
 
 
 cdef bint layers_differ(const layers* set, uint64_t key) noexcept nogil

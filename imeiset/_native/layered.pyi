@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import final
 
 import numpy as np
@@ -12,3 +12,15 @@ class Layered:
         cls, base: FrozenIndex, layers: Iterable[tuple[FrozenIndex | None, FrozenIndex | None]] = ()
     ) -> Layered: ...
     def contains(self, keys: NDArray[np.uint64], out: NDArray[np.uint8]) -> None: ...
+
+@final
+class Level:
+    def __new__(cls, sets: Iterable[tuple[Layered, int, int]]) -> Level: ...
+
+@final
+class Detailed:
+    def __new__(
+        cls, members: Layered, sides: Iterable[Iterable[NDArray[np.unsignedinteger] | None]]
+    ) -> Detailed: ...
+
+def codes_of(sets: Sequence[Detailed], key: int) -> list[tuple[int, int, int, int]]: ...

@@ -1,12 +1,15 @@
-"""Layered sets: a frozen index, and layers of what changed since."""
+"""Layered sets: a frozen index, and layers of what changed since; levels of such, and columns beside them."""
 
 cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
-from libc.stdint cimport uint8_t, uint64_t
-
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
-from imeiset._native.index cimport index_has, index_pointer
+
+from imeiset._native.index cimport index_has, index_pointer, index_rank_each
 from imeiset._native.types cimport BLOCK, expect_rows
+
+cdef extern from "c/simd.h" nogil:
+    void prefetch "PREFETCH" (const void*) noexcept
 
 
 cdef bint layers_differ(const layers* set, uint64_t key) noexcept nogil:
@@ -54,3 +57,116 @@ cdef class Layered:
                 layers_have(&self.layers, &keys[start], may, 0, min(<size_t>BLOCK, n - start),
                             &out[start], room)
         PyMem_RawFree(room)
+
+
+@cython.final
+cdef class Level:
+    """What lists hold by one rule, in the order in which they are asked: the strongest status first."""
+
+    def __cinit__(self, sets):
+        """sets: of (Layered, status, number of the list), fewer than 64."""
+        self.sets = tuple(sets)
+        if len(self.sets) >= LISTS:
+            raise ValueError(f"expected at most {LISTS - 1} lists, got {len(self.sets)}")
+        for one, status, number in self.sets:
+            self.set[self.count] = &(<Layered?>one).layers
+            self.base[self.count] = self.set[self.count].base
+            self.status[self.count] = status
+            self.number[self.count] = number
+            self.changed |= self.set[self.count].count > 0
+            self.count += 1
+
+
+# ---- columns of codes beside a set -----------------------------------------------------
+
+cdef enum:
+    COLUMNS = 3  # reasons, dates and untils
+
+
+cdef struct column:
+    const uint8_t* codes
+    uint64_t count
+    int width  # of a code in bytes; 0 where there is no column
+
+
+cdef column[COLUMNS] NO_COLUMNS
+
+
+@cython.final
+cdef class Detailed:
+    """A layered set with columns of codes: beside the base, and beside what each layer added."""
+
+    cdef Layered members
+    cdef list kept
+    cdef column column[LAYERS + 1][COLUMNS]
+
+    def __cinit__(self, Layered members not None, sides):
+        """sides: the three columns of each layer, the newest first, and of the base: unsigned integers of
+        at most 32 bits, little-endian, or None."""
+        cdef const uint8_t[::1] codes
+        cdef column* one
+        cdef int side, at
+        sides = [tuple(columns) for columns in sides]
+        if [len(columns) for columns in sides] != [COLUMNS] * (members.layers.count + 1):
+            raise ValueError(f"sides: expected {members.layers.count + 1} of {COLUMNS} columns, got others")
+        self.members, self.kept = members, []
+        for side, columns in enumerate(sides):
+            for at, given in enumerate(columns):
+                if given is not None:
+                    codes = given.view("u1")
+                    self.kept.append(codes)
+                    one = &self.column[side][at]
+                    one.count, one.width = len(given), given.itemsize
+                    if one.count:
+                        one.codes = &codes[0]
+
+
+cdef int side_of(const layers* set, uint64_t key, const void** members) noexcept nogil:
+    """Which side has the details of a key: the newest layer that added it, or the base; -1 if none has."""
+    cdef int i
+    for i in range(set.count):
+        members[0] = set.layer[i].added
+        if members[0] != NULL and index_has(members[0], key):
+            return i
+    members[0] = set.base
+    return set.count if index_has(set.base, key) else -1
+
+
+cdef uint32_t code_at(const column* one, uint64_t place) noexcept nogil:
+    """The code at a place; 0 where there is no column, and one that no text has where it is too short."""
+    cdef uint32_t code = 0
+    cdef int byte
+    if one.width and place >= one.count:
+        return <uint32_t>-1
+    for byte in range(one.width):
+        code |= <uint32_t>one.codes[place * one.width + byte] << 8 * byte
+    return code
+
+
+def codes_of(sets, uint64_t key):
+    """What stands beside a key in each of some Detailed, at most 64.
+
+    Returns for each the number of the side that has the key, -1 if none does, and the codes of its columns:
+    0 where there is none, 2**32 - 1 beyond the end of a column. What is read for all is asked for before any
+    of it is used.
+    """
+    cdef const void* members[LISTS]
+    cdef uint64_t ranks[LISTS]
+    cdef const column* columns[LISTS]
+    cdef int sides[LISTS]
+    cdef int at, i, n = len(sets)
+    cdef Detailed one
+    cdef list found = []
+    if n > LISTS:
+        raise ValueError(f"sets: expected at most {LISTS}, got {n}")
+    for i, one in enumerate(sets):
+        sides[i] = side_of(&one.members.layers, key, &members[i])
+        columns[i] = &one.column[sides[i]][0] if sides[i] >= 0 else &NO_COLUMNS[0]
+    index_rank_each(members, n, key, ranks)
+    for i in range(n):
+        for at in range(COLUMNS):
+            prefetch(columns[i][at].codes + ranks[i] * columns[i][at].width)
+    for i in range(n):
+        found.append((sides[i], code_at(&columns[i][0], ranks[i]), code_at(&columns[i][1], ranks[i]),
+                      code_at(&columns[i][2], ranks[i])))
+    return found

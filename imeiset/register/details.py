@@ -51,10 +51,9 @@ class Column:
         used = np.unique(self.codes[self.codes > 0]).tolist()
         return used == list(range(1, len(self.values) + 1)) and list(self.values) == sorted(set(self.values))
 
-    def text(self, position: int) -> str:
-        """At one position; '' where there is none. Raises SnapshotBounds for a damaged column."""
+    def text(self, code: int) -> str:
+        """What a code means. Raises SnapshotBounds for that of a damaged column."""
         try:
-            code = int(self.codes[position])
             return self.values[code - 1] if code else ""
         except IndexError as error:
             raise damaged("reasons and dates", str(error)) from None

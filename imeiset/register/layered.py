@@ -11,7 +11,7 @@ from functools import cached_property, reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset._native.layered import Layered
+from imeiset._native.layered import Detailed, Layered, codes_of
 from imeiset.readers import Keys
 from imeiset.register.details import NO_DETAILS, Details, merged, united
 from imeiset.register.layers import stacked
@@ -166,13 +166,20 @@ class LayeredSet:
         """Sets and their columns, the newest first: the first that has a member has its details."""
         return [(one.added, one.columns) for one in self.layers] + [(self.base, self.columns)]
 
+    @cached_property
+    def detailed(self) -> Detailed:
+        """What answers for a key which codes stand beside it, see `codes_of`."""
+        codes = [[None if one is None else one.codes for one in columns] for _, columns in self.sides]
+        return Detailed(self.part, codes)
+
     def details(self, key: int) -> tuple[str, ...]:
         """The reasons, the date and the until of a member, '' where there is none."""
-        for members, columns in self.sides:
-            place = members.position_of_key(key)
-            if place >= 0:
-                return tuple([column.text(place) if column else "" for column in columns])
-        return ("",) * len(self.columns)
+        return self.texts(*codes_of((self.detailed,), key)[0])
+
+    def texts(self, side: int, *codes: int) -> tuple[str, ...]:
+        """What these codes of one of the sides mean."""
+        columns = self.sides[side][1] if side >= 0 else NO_DETAILS
+        return tuple([one.text(code) if one else "" for one, code in zip(columns, codes, strict=True)])
 
 
 def followed(changes: tuple[ImeiSet, ImeiSet], more: tuple[ImeiSet, ImeiSet]) -> tuple[ImeiSet, ImeiSet]:

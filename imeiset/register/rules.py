@@ -3,14 +3,15 @@
 import datetime
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import columns, irregular
-from imeiset._native.checks import PACKED, RULES, CheckTables, Level
+from imeiset._native.checks import PACKED, RULES, CheckTables
 from imeiset._native.imsi import BAD_IMSI, NO_IMSI
+from imeiset._native.layered import Level, codes_of
 from imeiset._native.prefixes import Prefixes
 from imeiset.errors import ImeiError, ImsiError, ParseStatus
 from imeiset.readers import Keys
@@ -18,6 +19,7 @@ from imeiset.register import kinds
 from imeiset.register.claims import Claim, day, last_days
 from imeiset.register.coverage import Coverage
 from imeiset.register.imsis import PrefixLayer
+from imeiset.register.layered import LayeredSet
 from imeiset.register.lists import List
 from imeiset.register.policy import STRENGTH, EquipmentStatus, Policy, Rule, Verdict
 
@@ -26,6 +28,21 @@ _RULES: tuple[Any, ...] = (*RULES, "irregular", "malformed")
 _BY_EXACT, _BY_PAIR = RULES.index("exact"), RULES.index("pair")
 _IRREGULAR, _BY_POLICY = (_RULES.index(rule) << 16 for rule in ("irregular", "malformed"))
 _Said = tuple[tuple[str, ...], datetime.date | None, datetime.date | None]
+
+
+class _Speaker(NamedTuple):
+    """What a list says by one rule of any phone. exact: where it may say more of one."""
+
+    list: List
+    rule: Rule
+    reasons: tuple[str, ...]
+    exact: LayeredSet | None
+
+    def said(self, place: tuple[int, int, int, int]) -> _Said:
+        """What it says of a phone; place: one of `codes_of`."""
+        exact = cast(LayeredSet, self.exact)
+        reasons, date, until = exact.texts(*place)
+        return tuple(reasons.split("|")) if reasons else self.reasons, day(date), day(until)
 
 
 class Rules:
@@ -41,6 +58,7 @@ class Rules:
         self._statuses = tuple(one.status for one in self.lists)
         self._by_strength = sorted(range(len(lists)), key=lambda i: STRENGTH.index(self._statuses[i]))
         self.has_texts = any(one.irregular for one in self.lists)
+        self._speakers: dict[int, _Speaker] = {}
 
     def tables(
         self,
@@ -108,9 +126,11 @@ class Rules:
         status, i = EquipmentStatus(code & 0xFF), (code >> 8 & 0xFF) - 1
         if i < 0:
             return Verdict(status, rule=self.rule(code))
-        one, rule = self.lists[i], self.rule(code)
-        reasons, date, _ = self._said(one, key)
-        return Verdict(status, one.name, rule, reasons, date)
+        speaker = self._speaker(code)
+        if key is None or speaker.exact is None:
+            return Verdict(status, speaker.list.name, speaker.rule, speaker.reasons)
+        reasons, date, _ = speaker.said(codes_of((speaker.exact.detailed,), key)[0])
+        return Verdict(status, speaker.list.name, speaker.rule, reasons, date)
 
     def rule(self, code: int) -> Rule:
         """The word for the rule of a code."""
@@ -118,14 +138,17 @@ class Rules:
         said = kinds.KINDS[self.lists[number].kind].says if number >= 0 else None
         return cast(Rule, said or (_RULES[code >> 16] if code >> 8 else "default"))
 
-    @staticmethod
-    def _said(one: List, key: int | None) -> _Said:
-        """The reasons, the date and the until that a list has for a key; None: for all but exact IMEIs."""
-        if key is None or one.exact is None:
-            return (one.reason,) if one.reason else (), None, None
-        reasons, date, until = one.exact.details(key)
-        texts = reasons or one.reason
-        return tuple(texts.split("|")) if reasons else (texts,) if texts else (), day(date), day(until)
+    def _speaker(self, code: int) -> _Speaker:
+        """What a code says, but of one phone."""
+        found = self._speakers.get(code)
+        if found is None:
+            one = self.lists[(code >> 8 & 0xFF) - 1]
+            detailed = one.exact is not None and one.exact.has_details and code >> 16 == _BY_EXACT
+            found = _Speaker(
+                one, self.rule(code), (one.reason,) if one.reason else (), one.exact if detailed else None
+            )
+            self._speakers[code] = found
+        return found
 
     def claims(
         self, tables: CheckTables, key: int, status: int, subscriber: int, imei: object
@@ -140,17 +163,19 @@ class Rules:
                 by_list = found < _BY_POLICY
                 form = irregular.normalised(imei) if self.has_texts else None
                 codes = self._of_text(form, codes) if isinstance(form, bytes) else codes
+        speakers = [self._speaker(code) for code in codes]
+        places = iter(codes_of([one.exact.detailed for one in speakers if one.exact is not None], key))
         claims: list[Claim] = []
-        for code in codes:
-            one, rule = self.lists[(code >> 8 & 0xFF) - 1], code >> 16
-            reasons, date, until = self._said(one, key if rule == _BY_EXACT else None)
-            if rule == _BY_PAIR:
+        for code, speaker in zip(codes, speakers, strict=True):
+            one, rule, reasons, exact = speaker
+            date = until = None
+            if exact is not None:
+                reasons, date, until = speaker.said(next(places))
+            elif code >> 16 == _BY_PAIR:
                 days = last_days(one, np.array([key], np.uint64), np.array([subscriber], np.uint64))
                 until = days.tolist()[0]
             decided = by_list and not claims
-            claims.append(
-                Claim(one.name, one.owner, one.status, self.rule(code), reasons, date, until, decided)
-            )
+            claims.append(Claim(one.name, one.owner, one.status, rule, reasons, date, until, decided))
         return tuple(claims)
 
     def malformed(self, imei: object, status: int, prefix: int) -> Verdict | int:

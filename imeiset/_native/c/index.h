@@ -71,21 +71,6 @@ static inline uint64_t fences_layout(struct index *ix, uint64_t n) {
 #define RANK_LINES 52u
 #define RANK_BYTES 64u
 
-static inline uint64_t lines_rank(const struct index *ix, uint64_t line) {
-    const uint8_t *record = ix->ranks + line / RANK_LINES * RANK_BYTES;
-    uint32_t n = (uint32_t)(line % RANK_LINES);
-    uint64_t rank = load64(record) & low_mask(40);
-    rank += 256 * (uint64_t)__builtin_popcountll(load64(record + 5) & low_mask(n));
-    uint32_t i = 0;
-    for (; i + 8 <= n; i += 8) { /* the sums of neighbours, of those, and of those */
-        uint64_t sums = load64(record + 12 + i);
-        sums = (sums & 0x00FF00FF00FF00FF) + (sums >> 8 & 0x00FF00FF00FF00FF);
-        rank += sums * 0x0001000100010001 >> 48;
-    }
-    for (; i < n; i++) rank += record[12 + i];
-    return rank;
-}
-
 /* ---- the directory -------------------------------------------------------- */
 
 /* A perfect hash: the pilot of a TAC's bucket is chosen so that all its TACs find free slots. The
@@ -239,45 +224,6 @@ ALWAYS_INLINE int line_answer(const struct index *ix, uint32_t tac, uint32_t ser
     uint32_t ask = spilled & ~found;
     OPAQUE(ask); /* one branch: `found` alone cannot be predicted */
     return UNLIKELY(ask) ? ASK_SPILL : (int)found;
-}
-
-/* How many members in lines are below key, which is one. */
-static inline uint64_t rank_in_lines(const struct index *ix, uint64_t key) {
-    uint64_t tac = key / SERIALS;
-    if (!ix->tac_count) return 0;
-    uint64_t slot = *directory_slot(ix, tac);
-    if (slot_tac(slot) == tac) {
-        struct place p = find_line(ix, slot, tac, (uint32_t)(key - tac * SERIALS));
-        const struct shape *s = &shapes[slot_row(slot)];
-        uint64_t rank = lines_rank(ix, (uint64_t)(p.line - ix->lines) / LINE_BYTES);
-        return rank + (s->lines ? line_rank(p.line, s, p.offset) : 0);
-    }
-    const uint32_t *first = ix->tacs; /* all lines of the TACs below */
-    uint32_t n = ix->tac_count;
-    while (n > 1) {
-        uint32_t half = n / 2;
-        first += first[half - 1] < tac ? half : 0;
-        n -= half;
-    }
-    first += *first < tac;
-    if (first == ix->tacs + ix->tac_count) return lines_rank(ix, ix->line_count);
-    uint64_t line = slot_line(*directory_slot(ix, *first));
-    return lines_rank(ix, line < ix->line_count ? line : ix->line_count);
-}
-
-/* How many members in the spill are below key; `line` is what find_spill says. */
-static inline uint64_t rank_in_spill(const struct index *ix, uint64_t line, uint64_t key) {
-    if (key < spill_fence(ix, line)) return 0;
-    uint64_t rank = ix->spill_ranks[line / 8];
-    for (uint64_t i = line & ~7ull; i < line; i++) rank += spill_members(ix->spill + i * LINE_BYTES);
-    return rank + spill_rank(ix->spill + line * LINE_BYTES, spill_fence(ix, line), key);
-}
-
-/* How many members are below key. */
-static inline uint64_t rank_key(const struct index *ix, uint64_t key) {
-    if (key >= KEYS) return ix->count;
-    uint64_t rank = rank_in_lines(ix, key);
-    return ix->spill_count ? rank + rank_in_spill(ix, find_spill(ix, key, SIMD_PORTABLE), key) : rank;
 }
 
 #endif

@@ -196,9 +196,9 @@ ALWAYS_INLINE int line_contains(const uint8_t *line, uint32_t word, uint32_t x, 
 }
 
 /* How many serials of the line are below offset x < width. */
-static inline uint32_t line_rank(const uint8_t *line, const struct shape *s, uint32_t x) {
-    uint32_t rank = 0;
-    if (s->capacity == 0) {
+ALWAYS_INLINE uint32_t line_rank(const uint8_t *line, const struct shape *s, uint32_t x, int level) {
+    if (UNLIKELY(s->capacity == 0)) {
+        uint32_t rank = 0;
         for (uint32_t at = 8; at < x + 8;) { /* bit x is bit x + 8 of the line */
             uint32_t end = (at | 63) + 1 < x + 8 ? (at | 63) + 1 : x + 8;
             uint64_t w = load64(line + at / 64 * 8) >> (at & 63);
@@ -207,11 +207,14 @@ static inline uint32_t line_rank(const uint8_t *line, const struct shape *s, uin
         }
         return rank;
     }
-    struct bucket b = line_bucket(line, x >> s->low_bits, SIMD_PORTABLE, 0);
-    uint64_t low = x & low_mask(s->low_bits);
-    for (uint32_t i = 0; i < b.count; i++)
-        rank += (line_bits(line, s->low_at + (b.first + i) * s->low_bits) & low_mask(s->low_bits)) < low;
-    return b.first + rank;
+    struct bucket b = line_bucket(line, x >> s->low_bits, level, 0);
+    uint64_t lows = line_bits(line, s->low_at + b.first * s->low_bits), ones = field_ones[s->low_bits];
+    uint64_t tops = ones << (s->low_bits - 1), low = (x & low_mask(s->low_bits)) * ones;
+    /* Compare every field at once: the top bit of one is set where it is below x's low part. */
+    uint64_t below = ((~lows & low) | (~(lows ^ low) & ~((lows | tops) - (low & ~tops)))) & tops;
+    uint32_t bits = b.count * s->low_bits;
+    if (bits < 64) below &= low_mask(bits);
+    return b.first + (uint32_t)__builtin_popcountll(below);
 }
 
 /* All offsets of the line in order, at most BITMAP_WIDTH; returns how many. */

@@ -65,21 +65,23 @@ ALWAYS_INLINE uint64_t spill_length(const struct spill_line *r, uint32_t i) {
 }
 
 /* The first key of entry i. */
-static inline uint64_t spill_start(const struct spill_line *r, uint32_t i) {
+ALWAYS_INLINE uint64_t spill_start(const struct spill_line *r, uint32_t i) {
     return (r->fence / SERIALS + spill_tac(r, i)) * SERIALS + spill_serial(r, i);
 }
 
-/* How many entries start at or below key. */
+/* How many entries start at or below key: steps of SPILL_STEP, and its halves, from 0. No branch on what they are,
+ * which cannot be predicted. */
+#define SPILL_STEP 16u
+
+ALWAYS_INLINE uint32_t spill_step(const struct spill_line *r, uint32_t upto, uint32_t step, uint64_t key) {
+    uint32_t next = upto + step;
+    return upto + (step & -(uint32_t)((next <= r->entries) & (spill_start(r, next - 1) <= key)));
+}
+
 static inline uint32_t spill_upto(const struct spill_line *r, uint64_t key) {
-    uint32_t low = 0, high = r->entries;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (spill_start(r, middle) <= key)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    uint32_t upto = 0;
+    for (uint32_t step = SPILL_STEP; step; step /= 2) upto = spill_step(r, upto, step, key);
+    return upto;
 }
 
 /* Bitmap of the entries that start with that serial, of those the line has room for. */
@@ -178,26 +180,29 @@ ALWAYS_INLINE int spill_contains(const uint8_t *line, uint64_t fence, uint64_t k
     return (int)found;
 }
 
-/* How many members of the line are below key. */
-static inline uint64_t spill_rank(const uint8_t *line, uint64_t fence, uint64_t key) {
-    struct spill_line r;
-    spill_read(&r, line, fence);
-    uint32_t upto = spill_upto(&r, key);
-    if (upto == 0) return 0;
-    uint64_t before = key - spill_start(&r, upto - 1), length = spill_length(&r, upto - 1);
+/* How many members of the line are below key; `upto` is what spill_upto says. */
+ALWAYS_INLINE uint64_t spill_rank(const struct spill_line *r, uint32_t upto, uint64_t key) {
+    if (UNLIKELY(upto == 0)) return 0;
+    uint64_t before = key - spill_start(r, upto - 1), length = spill_length(r, upto - 1);
     uint64_t rank = before < length ? before : length;
-    if (r.length_bits == 0) return rank + upto - 1;
-    for (uint32_t i = 0; i + 1 < upto; i++) rank += spill_length(&r, i);
+    if (r->length_bits == 0) return rank + upto - 1;
+    for (uint32_t i = 0; i + 1 < upto; i++) rank += spill_length(r, i);
     return rank;
 }
 
-/* How many members the line has. */
-static inline uint64_t spill_members(const uint8_t *line) {
+/* How many members the line has, and how many where it has runs. */
+NOINLINE uint64_t spill_members_of_runs(const uint8_t *line) {
     struct spill_line r;
     spill_read(&r, line, 0);
-    uint64_t members = r.entries;
-    for (uint32_t i = 0; r.length_bits && i < r.entries; i++) members += spill_length(&r, i) - 1;
+    uint64_t members = 0;
+    for (uint32_t i = 0; i < r.entries; i++) members += spill_length(&r, i);
     return members;
+}
+
+ALWAYS_INLINE uint64_t spill_members(const uint8_t *line) {
+    uint32_t head = (uint32_t)load64(line), entries = head & 31;
+    if (UNLIKELY(head >> 10 & 63)) return spill_members_of_runs(line);
+    return entries < SPILL_ENTRIES ? entries : SPILL_ENTRIES;
 }
 
 /* Entries gathered for the next line. */

@@ -1,0 +1,70 @@
+/* The lookups of an index, for each SIMD level. */
+#ifndef IMEISET_KERNELS_H
+#define IMEISET_KERNELS_H
+
+#include "several.h"
+
+struct index_kernels {
+    void (*contains)(const struct index *, const uint64_t *keys, size_t n, uint8_t *out);
+    int (*contains_parts)(const struct index *, uint32_t tac, uint32_t serial);
+    int (*contains_text)(const struct index *, const uint8_t *text, size_t n); /* -1: not just 14, 15 or 16 digits */
+    void (*positions)(const struct index *, const uint64_t *keys, size_t n, int64_t *out);
+    void (*ranks)(const struct index *, const uint64_t *keys, size_t n, uint64_t *out);
+    uint64_t (*rank)(const struct index *, uint64_t key);
+    uint64_t (*contains_each)(const struct index *const *, uint32_t n, uint64_t key);
+    void (*rank_each)(const struct index *const *, uint32_t n, uint64_t key, uint64_t *ranks);
+};
+
+#define INDEX_KERNELS(name, target, level)                                                                        \
+    target static void contains_##name(const struct index *ix, const uint64_t *keys, size_t n, uint8_t *out) {   \
+        contains_keys(ix, keys, n, out, level);                                                                   \
+    }                                                                                                             \
+    target NOINLINE int ask_spill_##name(const struct index *ix, uint32_t tac, uint32_t serial) {                 \
+        uint64_t key = (uint64_t)tac * SERIALS + serial;                                                          \
+        return ix->spill_count && in_spill(ix, find_spill(ix, key, level), key, level);                           \
+    }                                                                                                             \
+    target static int contains_parts_##name(const struct index *ix, uint32_t tac, uint32_t serial) {              \
+        int answer = line_answer(ix, tac, serial, level);                                                         \
+        return UNLIKELY(answer == ASK_SPILL) ? ask_spill_##name(ix, tac, serial) : answer;                        \
+    }                                                                                                             \
+    target static int contains_text_##name(const struct index *ix, const uint8_t *text, size_t n) {               \
+        uint32_t tac, serial;                                                                                     \
+        if (UNLIKELY(!imei_parts(text, n, &tac, &serial))) return -1;                                             \
+        int answer = line_answer(ix, tac, serial, level);                                                         \
+        return UNLIKELY(answer == ASK_SPILL) ? ask_spill_##name(ix, tac, serial) : answer;                        \
+    }                                                                                                             \
+    target static void positions_##name(const struct index *ix, const uint64_t *keys, size_t n, int64_t *out) {  \
+        positions_keys(ix, keys, n, out, level);                                                                  \
+    }                                                                                                             \
+    target static void ranks_##name(const struct index *ix, const uint64_t *keys, size_t n, uint64_t *out) {     \
+        ranks_keys(ix, keys, n, out, level);                                                                      \
+    }                                                                                                             \
+    target static uint64_t rank_##name(const struct index *ix, uint64_t key) { return rank_key(ix, key, level); } \
+    target static uint64_t contains_each_##name(const struct index *const *sets, uint32_t n, uint64_t key) {     \
+        return contains_each(sets, n, key, level);                                                                \
+    }                                                                                                             \
+    target static void rank_each_##name(const struct index *const *sets, uint32_t n, uint64_t key, uint64_t *ranks) { \
+        rank_each(sets, n, key, ranks, level);                                                                    \
+    }
+
+INDEX_KERNELS(portable, , SIMD_PORTABLE)
+#if SIMD_X86
+INDEX_KERNELS(sse4, TARGET_SSE4, SIMD_SSE4)
+INDEX_KERNELS(avx2, TARGET_AVX2, SIMD_AVX2)
+INDEX_KERNELS(avx512, TARGET_AVX512, SIMD_AVX512)
+#endif
+
+#define INDEX_LEVEL(name)                                                                                         \
+    {contains_##name, contains_parts_##name, contains_text_##name, positions_##name, ranks_##name, rank_##name,   \
+     contains_each_##name, rank_each_##name}
+
+static const struct index_kernels index_levels[SIMD_LEVELS] = {
+    INDEX_LEVEL(portable),
+#if SIMD_X86
+    INDEX_LEVEL(sse4),
+    INDEX_LEVEL(avx2),
+    INDEX_LEVEL(avx512),
+#endif
+};
+
+#endif
