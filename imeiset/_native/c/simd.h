@@ -35,6 +35,7 @@ enum simd_level {
 /* GCC 8 and Clang 6 know all of these. What is older builds plain C alone. */
 #if defined(__x86_64__) && (defined(__clang__) ? __clang_major__ >= 6 : __GNUC__ >= 8)
 #define SIMD_X86 1
+#include <cpuid.h>
 #include <immintrin.h>
 #define TARGET_SSE4 __attribute__((target("ssse3,sse4.1,sse4.2,popcnt")))
 #define TARGET_AVX2 __attribute__((target("ssse3,sse4.1,sse4.2,popcnt,avx,avx2,bmi,bmi2")))
@@ -47,19 +48,40 @@ enum simd_level {
 
 static const char *const simd_names[SIMD_LEVELS] = {"portable", "sse4", "avx2", "avx512"};
 
-/* The highest level this processor runs. */
+#if SIMD_X86
+/* Whether all of the wanted bits are there. */
+static inline int simd_has(unsigned bits, unsigned wanted) { return (bits & wanted) == wanted; }
+
+/* Which registers the operating system saves (XCR0). Only where CPUID says OSXSAVE. */
+static inline unsigned simd_saved(void) {
+    unsigned low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+}
+#endif
+
+/* The highest level this processor runs, by CPUID and XCR0 themselves: what __builtin_cpu_supports answers
+ * depends on the run-time library of the compiler, and that of some cross compilers answers no to all. */
 static inline int simd_supported(void) {
 #if SIMD_X86
-    __builtin_cpu_init();
-    if (!__builtin_cpu_supports("ssse3") || !__builtin_cpu_supports("sse4.1") ||
-        !__builtin_cpu_supports("sse4.2") || !__builtin_cpu_supports("popcnt"))
-        return SIMD_PORTABLE;
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("bmi2"))
+    enum {
+        /* bits of leaf 1, ECX */
+        SSE4 = 1 << 9 | 1 << 19 | 1 << 20 | 1 << 23, /* SSSE3, SSE4.1, SSE4.2, POPCNT */
+        AVX = 1 << 27 | 1 << 28,                     /* OSXSAVE, AVX */
+        /* of leaf 7, EBX and ECX */
+        AVX2 = 1 << 3 | 1 << 5 | 1 << 8,        /* BMI1, AVX2, BMI2 */
+        AVX512_B = 1 << 16 | 1 << 17 | 1 << 30, /* F, DQ, BW; VL is the last bit */
+        AVX512_C = 1 << 1 | 1 << 6 | 1 << 14,   /* VBMI, VBMI2, VPOPCNTDQ */
+        /* of XCR0: the registers that the operating system saves */
+        YMM = 0x6,
+        ZMM = 0xe6
+    };
+    unsigned a, b, c1, d, b7 = 0, c7 = 0;
+    if (!__get_cpuid(1, &a, &b, &c1, &d) || !simd_has(c1, SSE4)) return SIMD_PORTABLE;
+    if (!__get_cpuid_count(7, 0, &a, &b7, &c7, &d) || !simd_has(c1, AVX) || !simd_has(b7, AVX2) ||
+        !simd_has(simd_saved(), YMM))
         return SIMD_SSE4;
-    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
-        !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl") ||
-        !__builtin_cpu_supports("avx512vbmi") || !__builtin_cpu_supports("avx512vbmi2") ||
-        !__builtin_cpu_supports("avx512vpopcntdq"))
+    if (!simd_has(b7, AVX512_B | 1u << 31) || !simd_has(c7, AVX512_C) || !simd_has(simd_saved(), ZMM))
         return SIMD_AVX2;
     return SIMD_AVX512;
 #else
