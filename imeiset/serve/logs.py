@@ -19,7 +19,6 @@ from imeiset.errors import mask_log, printable
 LEVELS = ("debug", "info", "warning", "error", "critical")
 FORMATS = ("json", "text")
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
-_NAMES: Mapping[str, str] = {"_granian": "granian"}  # loggers of others, as people know them
 
 
 def configuration(level: str = "info", format: str = "json", process: str = "") -> dict[str, Any]:
@@ -97,7 +96,7 @@ class Json(logging.Formatter):
         told = {
             "time": moment(record),
             "level": record.levelname.lower(),
-            "logger": _NAMES.get(record.name, record.name),
+            "logger": record.name.lstrip("_"),
             "process": self.process,
             "pid": record.process,
             "message": mask_log(record.getMessage()),
@@ -117,7 +116,7 @@ class Text(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        name = _NAMES.get(record.name, record.name)
+        name = record.name.lstrip("_")
         place = f"{self.process} {name}" if self.process else name
         more = "".join(f" {key}={value}" for key, value in _more(record).items())
         message = printable(mask_log(record.getMessage() + more))
