@@ -42,7 +42,7 @@ def curl(port: int, target: str, *options: str) -> Said:
     command = ["curl", "-s", "-m", "10", "--http2-prior-knowledge", "-w", told, *options]
     run = subprocess.run([*command, f"http://{HOST}:{port}{target}"], capture_output=True, check=True)
     body, _, said = run.stdout.rpartition(b"\n")
-    code, version, kind = said.decode().split(" ")
+    code, version, kind = said.decode().split(" ", 2)
     return Said(int(code), version, kind, body)
 
 
