@@ -75,9 +75,9 @@ class Connection(asyncio.BufferedProtocol):
         self.host = ""
         self.address: Address | None = None
         self.since = time.time()
-        self._heard = front.now()  # when the last message came
+        self._due = math.inf  # when the peer has been silent for too long
         self._unanswered = 0  # watchdogs
-        self._until = self._heard + INTRODUCTION  # it ends then, unless something happens before
+        self._until = front.now() + INTRODUCTION  # it ends then, unless something happens before
 
     # ---- what asyncio calls ----
 
@@ -134,7 +134,7 @@ class Connection(asyncio.BufferedProtocol):
             answers.append(self._answer(data[at : at + length]))
             at += length
         if at:
-            self._heard, self._unanswered = self._front.now(), 0
+            self._due, self._unanswered = self._front.now() + self._front.watchdog, 0
             if self.state == OPEN:
                 self._until = math.inf
             self._transport.write(b"".join(answers))
@@ -198,12 +198,12 @@ class Connection(asyncio.BufferedProtocol):
         if now >= self._until:
             self._leave("it takes too long")
             self._transport.abort()
-        elif self.state == OPEN and now - self._heard >= self._front.watchdog * (self._unanswered + 1):
+        elif self.state == OPEN and now >= self._due:
             if self._unanswered == UNANSWERED:
                 self._leave("it is silent")
                 self._transport.abort()
-            else:
-                self._unanswered += 1
+            else:  # counted from now on: it is not its fault if this process was stopped for a while
+                self._due, self._unanswered = now + self._front.watchdog, self._unanswered + 1
                 self._transport.write(self._front.node.watchdog())
 
     def suspect(self) -> None:
