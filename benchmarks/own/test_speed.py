@@ -3,14 +3,17 @@
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks import corpus
-from imeiset import Imei, ImeiSet, is_valid, load, parse
+from imeiset import EquipmentStatus, Imei, ImeiSet, Register, Store, is_valid, load, parse
+from imeiset.serve import diameter, s13
+from imeiset.serve.board import Counts
+from imeiset.serve.s13 import IdentityChecks
 
 SIZES = [1_000_000, 10_000_000]
 BATCH = 1_000_000
@@ -160,3 +163,20 @@ def test_algebra(benchmark: BenchmarkFixture, operator: str) -> None:
     left = built(SIZES[0])
     right = ImeiSet.from_keys(np.unique(queries(SIZES[0])))
     run(benchmark, SIZES[0], lambda: getattr(left, operator)(right))
+
+
+@pytest.mark.benchmark(group="S13, 64 requests at a time")
+@pytest.mark.parametrize("how", ["native", "Python"])
+def test_identity_checks(benchmark: BenchmarkFixture, how: str) -> None:
+    register = Register()
+    register.add("black", built(SIZES[1]), status=EquipmentStatus.BLACKLISTED)
+    checks = IdentityChecks(cast(Store, register), "eir.example.org", "example.org", Counts())
+    header = diameter.Header(diameter.REQUEST, s13.IDENTITY_CHECK, s13.S13, 1, 1)
+    session, user = diameter.avp(263, "mme.example.org;1;2"), diameter.avp(1, "234150999999999")
+    requests = []
+    for text in texts(SIZES[1], size=64).tolist():
+        terminal = diameter.group(s13.TERMINAL_INFORMATION, [diameter.avp(s13.IMEI, text)])
+        requests.append(header.write(session, checks.origin, terminal, user))
+    received = b"".join(requests)
+    ask = {"native": lambda: checks.answers(received), "Python": lambda: [*map(checks.answer, requests)]}
+    run(benchmark, 64, ask[how])
