@@ -1,6 +1,7 @@
 """Checks in bulk, and the lists: `POST /v1/checks` and `GET /v1/lists`."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
@@ -102,7 +103,7 @@ class Bulk:
         if len(body) > self.limits.bytes:
             raise _too_long(self.limits.bytes)
         given = _media_type(headers)
-        form, answer_type = _negotiated(headers.get("accept"), given)
+        form, answer_type = _negotiated(_accept(headers), given)
         frozen = self.store.frozen()
         asked = FORMS[given].read(body, self.limits.rows)
         try:
@@ -119,7 +120,7 @@ class Bulk:
 
     def _lists(self, method: str, query: str, headers: Mapping[str, str]) -> Answer:
         options = _options(query, digests=_BOOLEANS)
-        _negotiated(headers.get("accept"), "application/json", ("application/json",))
+        _negotiated(_accept(headers), "application/json", ("application/json",))
         frozen, found = self._listing.of(self.store, digests=options["digests"])
         text = json.dumps(found, separators=(",", ":")).encode()
         return Answer(200, [("content-type", "application/json"), *_moment(frozen)], text)
@@ -174,34 +175,32 @@ def _media_type(headers: Mapping[str, str]) -> str:
     return kind
 
 
-def _negotiated(accept: str | None, given: str, forms: Iterable[str] = FORMS) -> tuple[Form, str]:
+def _accept(headers: Any) -> str:
+    """All headers Accept, as one. `get` of RSGI gives the first."""
+    several = getattr(headers, "get_all", None)
+    return (",".join(several("accept")) if several else headers.get("accept") or "").strip()
+
+
+def _negotiated(accept: str, given: str, forms: Iterable[str] = FORMS) -> tuple[Form, str]:
     """The form of the answer, and its name: that of the request where several will do."""
     best, chosen = 0.0, given
-    for name in (given, *forms) if accept is not None else ():
-        quality = _quality(accept or "", name)
+    for name in (given, *forms) if accept else ():
+        quality = _quality(accept, name)
         if quality > best:
             best, chosen = quality, name
-    if accept is not None and best == 0:
+    if accept and best == 0:
         raise Refused("not_acceptable", f"expected to answer one of {', '.join(forms)}")
     return FORMS[chosen], f"{chosen}; charset=utf-8" if chosen.startswith("text/") else chosen
 
 
 def _quality(accept: str, name: str) -> float:
-    """How much a form is wanted: as the closest range says."""
+    """How much a form is wanted: as the closest range says. A weight that is not one counts as none."""
+    ranges = ("*/*", name.partition("/")[0] + "/*", name)
     best, closeness = 0.0, -1
-    for part in accept.split(","):
-        pattern, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        if pattern not in ("*/*", name.partition("/")[0] + "/*", name):
-            continue
-        quality = 1.0
-        for parameter in parameters:
-            key, _, value = parameter.partition("=")
-            if key.strip() == "q":
-                try:
-                    quality = min(max(float(value), 0.0), 1.0)
-                except ValueError:
-                    quality = 0.0
-        near = 2 - pattern.count("*")
-        if near > closeness:
-            best, closeness = quality, near
+    for part in accept.lower().split(","):
+        pattern, *parameters = (piece.replace(" ", "").replace("\t", "") for piece in part.split(";"))
+        if pattern in ranges and ranges.index(pattern) > closeness:
+            closeness = ranges.index(pattern)
+            weight = next((text[2:] for text in parameters if text.startswith("q=")), "1")
+            best = float(weight) if re.fullmatch(r"0(\.\d{0,3})?|1(\.0{0,3})?", weight) else 0.0
     return best

@@ -916,6 +916,38 @@ def test_readers_see_committed_states_only(tmp_path):
     assert store.generation == 1 + len(compactions)
 
 
+def test_what_is_frozen_names_the_moment_that_answers(tmp_path):
+    """Whatever the writer does meanwhile: odd changes block the phone, even ones let it go."""
+    register = Register()
+    register.add("stolen", [], status=B)
+    phone, ended = group(1)[:1], threading.Event()
+    with Store.create(tmp_path / "store", register) as store:
+
+        def change():
+            while not ended.is_set():
+                store.apply(Delta("stolen", add=phone))
+                store.apply(Delta("stolen", remove=phone))
+                if store.sequence % 40 == 0:
+                    store.compact()
+
+        writer = threading.Thread(target=change, daemon=True)
+        writer.start()
+        try:
+            kept, ids = [], {}
+            for _ in range(300):
+                frozen = store.frozen()
+                kept.append((frozen, frozen.sequence, frozen.generation))
+                assert (frozen.check_many(phone)[0] == B) == frozen.sequence % 2
+                ids.setdefault((frozen.generation, frozen.sequence), set()).add(frozen.state_id)
+        finally:
+            ended.set()
+            writer.join(60)
+        assert all(len(some) == 1 for some in ids.values())
+        for frozen, sequence, generation in kept:
+            assert (frozen.sequence, frozen.generation) == (sequence, generation)
+            assert (frozen.frozen().check_many(phone)[0] == B) == sequence % 2
+
+
 # ---- the model ----
 
 KEYS = st.integers(0, 12) | st.integers(10**13, 10**13 + 12)
