@@ -131,7 +131,8 @@ class Supervisor:
             self._ready = True
             _log.info("ready")
             _notify("READY=1")
-        _notify("WATCHDOG=1")
+        if "WATCHDOG_USEC" in os.environ:
+            _notify("WATCHDOG=1")
 
     # ---- processes ----
 
@@ -358,5 +359,6 @@ def _notify(*lines: str) -> None:
     name = os.environ.get("NOTIFY_SOCKET")
     if name:
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.settimeout(1.0)
             told.connect(f"\0{name[1:]}" if name.startswith("@") else name)
             told.send("\n".join(lines).encode())

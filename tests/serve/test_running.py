@@ -1,0 +1,692 @@
+"""`imeiset serve` as processes: started, killed, told to read again and to end, with clients that do not."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from imeiset import Delta, EquipmentStatus, Policy, Register, Store
+from imeiset.serve.board import Board
+
+from .clients import core
+from .clients.certificates import DAY, Authority
+from .clients.core import PATH, Core
+from .clients.mme import Mme
+from .servers import HOST, accepts, free_port, until
+
+pytest.importorskip("granian")
+pytest.importorskip("prometheus_client")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at in /proc")
+
+BLACK, OTHER = "490154203237518", "356938035643809"
+DRAIN = 2.0
+
+
+def make_store(path, response_type=2):
+    register = Register(Policy(response_type=response_type))
+    register.add("stolen", [BLACK], status=EquipmentStatus.BLACKLISTED)
+    Store.create(path, register).close()
+
+
+class Run:
+    """A configuration that is served, and its processes."""
+
+    def __init__(self, servers, folder) -> None:
+        self.servers, self.folder = servers, folder
+        self.eir, self.path, self.runtime = folder / "eir", folder / "eir.toml", folder / "run"
+        self.runtime.mkdir(exist_ok=True)
+        self.ports = {name: free_port() for name in ("http", "diameter", "admin")}
+        self.server = None
+
+    def write(self, http="workers = 2", more=""):
+        ports = self.ports
+        self.path.write_text(f"""
+[store]
+path = "eir"
+refresh = 0.05
+[http]
+listen = "{HOST}:{ports["http"]}"
+{http}
+[diameter]
+listen = "{HOST}:{ports["diameter"]}"
+identity = "eir.example.org"
+realm = "example.org"
+[admin]
+listen = "{HOST}:{ports["admin"]}"
+[run]
+drain = {DRAIN}
+[log]
+format = "text"
+{more}
+""")
+
+    def start(self, http="workers = 2", more="", **environment):
+        self.write(http, more)
+        given = {**os.environ, "RUNTIME_DIRECTORY": str(self.runtime), **environment}
+        command = [sys.executable, "-m", "imeiset", "serve", str(self.path)]
+        self.server = self.servers.start(command, **self.ports, env=given).up()
+        self.said("running: ready")
+        return self
+
+    @property
+    def board(self):
+        [folder] = self.runtime.iterdir()
+        return Board(folder)
+
+    def states(self, kind):
+        return [state for state in self.board.processes() if state.kind == kind and not state.ended]
+
+    def said(self, what, times=1):
+        until(lambda: self.server.text.count(what) >= times)
+
+    def hang_up(self, what="the configuration has been read again"):
+        before = self.server.text.count(what)
+        self.server.process.send_signal(signal.SIGHUP)
+        self.said(what, before + 1)
+
+    def checks(self):
+        return sum(self.board.totals().checks.values())
+
+
+@pytest.fixture
+def a_run(servers, tmp_path):
+    make_store(tmp_path / "eir")
+    return Run(servers, tmp_path)
+
+
+def children(pid):
+    """The processes that a process has started, and theirs."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == pid and state != "Z":
+                found += [int(path.parent.name), *children(int(path.parent.name))]
+    return found
+
+
+def lives(pid):
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def kill(pid):
+    os.kill(pid, signal.SIGKILL)
+
+
+class Load(threading.Thread):
+    """A core that asks all the time, and connects again when its connection is gone."""
+
+    def __init__(self, port) -> None:
+        super().__init__()
+        self.port, self.answers, self.lost, self.wrong = port, 0, 0, []
+        self.stopped = threading.Event()
+
+    def run(self):
+        while not self.stopped.is_set():
+            try:
+                with Core(self.port) as one:
+                    while not self.stopped.is_set() and not one.gone:
+                        if (status := one.status(BLACK)) != "BLACKLISTED":
+                            self.wrong.append(status)
+                        self.answers += 1
+                        time.sleep(0.002)
+            except Exception:  # h2 has errors of its own for what comes after GOAWAY
+                self.lost += 1
+                time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def load(port, cores=8):
+    """So many cores."""
+    found = [Load(port) for _ in range(cores)]
+    for one in found:
+        one.start()
+    until(lambda: all(one.answers for one in found))
+    try:
+        yield found
+    finally:
+        for one in found:
+            one.stopped.set()
+        for one in found:
+            one.join()
+    assert not any(one.wrong for one in found)
+
+
+# ---- the start ----
+
+
+def test_it_says_what_listens_where_with_ports_that_were_free(servers, tmp_path):
+    make_store(tmp_path / "eir", response_type=3)
+    server = servers.start(
+        [sys.executable, "-m", "imeiset", "serve", str(tmp_path / "eir"), "--workers", "1"]
+        + [text for name in ("http", "diameter", "admin") for text in (f"--{name}", f"{HOST}:0")]
+    )
+    until(lambda: "ready" in server.text)
+    http = re.search(r"5G-EIR and bulk checks: http://127\.0\.0\.1:(\d+), 1 worker", server.text)
+    diameter = re.search(r"Diameter S13: 127\.0\.0\.1:(\d+) as eir\.localdomain, every peer on", server.text)
+    admin = re.search(r"metrics, health and page: http://127\.0\.0\.1:(\d+)/", server.text)
+    assert "generation 1, change 0: stolen (blacklisted)" in server.text
+    assert "response type 3 with black lists and no white list" in server.text
+    assert core.curl(int(http[1]), f"{PATH}?pei=imei-{BLACK}").code == 404  # type 3
+    with Mme(int(diameter[1])) as mme:
+        assert mme.status(BLACK) == "UNKNOWN"
+    assert server.get("/healthz", int(admin[1]))[0] == 200
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("harm", "expected"),
+    [
+        ("store", "expected a store, got a directory without one"),
+        ("http", "http.listen: expected an address that can be taken, got 127.0.0.1:"),
+        ("diameter", "diameter.listen: expected an address that can be taken, got 127.0.0.1:"),
+        ("admin", "admin.listen: expected an address that can be taken, got 127.0.0.1:"),
+        ("key", "tls.key: http.tls.key: expected a key as PKCS#8, not encrypted"),
+        ("pair", "http.tls.certificate: expected a certificate as PEM, and its key, got key values mismatch"),
+        ("certificate", "http.tls.certificate: expected a certificate as PEM, and its key, got"),
+        ("client_ca", "http.tls.client_ca: expected certificates as PEM, got"),
+        ("tokens", "http.oauth2.keys: expected "),
+    ],
+)
+def test_what_cannot_be_served_is_said_before_anything_listens(a_run, harm, expected):
+    authority = Authority(a_run.folder, "ca")
+    certificate, key = authority.issue("tls")
+    tls = '[http.tls]\ncertificate = "tls.crt"\nkey = "tls.key"\nclient_ca = "ca.pem"\n'
+    more = {"tokens": '[http.oauth2]\nkeys = ["ca.key"]\n'}.get(harm, tls)
+    (a_run.folder / "ca.key").write_text("none")
+    if harm == "store":
+        shutil.rmtree(a_run.eir)
+        a_run.eir.mkdir()
+    elif harm == "key":
+        key.write_text(key.read_text().replace("PRIVATE KEY", "EC PRIVATE KEY"))
+    elif harm == "pair":
+        shutil.copy(authority.issue("other")[1], key)
+    elif harm == "certificate":
+        certificate.write_text("none")
+    elif harm == "client_ca":
+        authority.path.write_text("none")
+    with contextlib.ExitStack() as taken:
+        if harm in a_run.ports:
+            other = taken.enter_context(socket.create_server((HOST, a_run.ports[harm]), reuse_port=True))
+            assert other
+        a_run.write(more=more)
+        for extra in ([], ["--check"]):
+            if extra and harm in a_run.ports:
+                continue
+            command = [sys.executable, "-m", "imeiset", "serve", str(a_run.path), *extra]
+            server = a_run.servers.start(command, env={**os.environ, "RUNTIME_DIRECTORY": str(a_run.runtime)})
+            assert server.process.wait(30) == 2
+            assert expected in server.text
+            assert "Traceback" not in server.text
+            assert str(a_run.runtime) not in server.text  # but the file that the user knows
+        assert not any(accepts(port) for name, port in a_run.ports.items() if name != harm)
+        assert list(a_run.runtime.iterdir()) == []
+
+
+def test_an_address_that_another_one_serves_is_not_shared(a_run):
+    a_run.start()
+    command = [sys.executable, "-m", "imeiset", "serve", str(a_run.path)]
+    second = a_run.servers.start(command)
+    assert second.process.wait(30) == 2
+    assert (
+        f"http.listen: expected an address that can be taken, got {HOST}:{a_run.ports['http']}" in second.text
+    )
+    assert core.status(a_run.ports["http"], BLACK) == "BLACKLISTED"
+
+
+def test_the_folder_of_a_run_that_was_killed_goes_with_the_next_one(a_run):
+    a_run.start()
+    kill(a_run.server.process.pid)
+    a_run.server.process.wait()
+    [left] = a_run.runtime.iterdir()
+    until(lambda: not accepts(a_run.ports["http"]))
+    a_run.start()
+    assert not left.exists()
+    assert a_run.board.folder.stat().st_mode & 0o77 == 0
+    assert a_run.server.stop() == 0
+    assert list(a_run.runtime.iterdir()) == []
+
+
+def test_systemd_is_told(a_run):
+    path = str(a_run.folder / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(path)
+        told.settimeout(20)
+        a_run.start(NOTIFY_SOCKET=path)
+
+        def wait_for(word):
+            while word not in told.recv(1000).decode().split("\n"):
+                pass
+
+        wait_for("READY=1")
+        a_run.server.process.send_signal(signal.SIGHUP)
+        wait_for("RELOADING=1")
+        wait_for("READY=1")
+        assert a_run.server.stop() == 0
+        wait_for("STOPPING=1")
+
+
+# ---- the end ----
+
+
+def test_an_orderly_end_is_quick(a_run):
+    a_run.start()
+    pids = children(a_run.server.process.pid)
+    assert len(pids) > 5
+    with Core(a_run.ports["http"]) as one, Mme(a_run.ports["diameter"]) as mme:
+        assert (one.status(BLACK), mme.status(BLACK)) == ("BLACKLISTED", "BLACKLISTED")
+        begin = time.monotonic()
+        a_run.server.process.send_signal(signal.SIGTERM)
+        flags, command, number, _ = mme.receive()
+        assert (flags & 0x80, command) == (0x80, 282)  # a disconnect request, which is answered
+        mme.send(0, 282, 0, number)
+        one.socket.settimeout(10)
+        received = b""
+        with contextlib.suppress(OSError):
+            while chunk := one.socket.recv(1000):
+                received += chunk
+        assert b"\x00\x00\x08\x07" in received or b"\x07\x00\x00\x00\x00\x00" in received  # GOAWAY
+        assert a_run.server.process.wait(10) == 0
+    assert time.monotonic() - begin < DRAIN + 1.5
+    assert not any(map(lives, pids))
+    assert list(a_run.runtime.iterdir()) == []
+
+
+def test_clients_that_do_nothing_do_not_keep_it(a_run):
+    a_run.start()
+    http = a_run.ports["http"]
+    pids = children(a_run.server.process.pid)
+    with contextlib.ExitStack() as held, load(http, 2):
+        for _ in range(8):  # answer no PING and no GOAWAY, and send halves of requests
+            silent = held.enter_context(Core(http))
+            assert silent.status(BLACK) == "BLACKLISTED"
+            half = held.enter_context(socket.create_connection((HOST, http)))
+            half.sendall(b"GET / HTTP/1.1\r\nHost")
+            body = held.enter_context(socket.create_connection((HOST, http)))
+            body.sendall(b"POST /v1/checks HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        mme = held.enter_context(Mme(a_run.ports["diameter"]))
+        assert mme.status(BLACK) == "BLACKLISTED"
+        held.enter_context(socket.create_connection((HOST, a_run.ports["admin"]))).sendall(b"GET /")
+        begin = time.monotonic()
+        a_run.server.process.send_signal(signal.SIGTERM)
+        assert a_run.server.process.wait(20) == 0
+        assert time.monotonic() - begin < DRAIN + 3
+    assert not any(map(lives, pids))
+
+
+def test_requests_under_way_end(a_run):
+    a_run.start()
+    body = f'{{"imeis": ["{BLACK}"]}}'.encode()
+    with socket.create_connection((HOST, a_run.ports["http"])) as slow:
+        kind, length = b"Content-Type: application/json", b"Content-Length: %d" % len(body)
+        slow.sendall(b"\r\n".join([b"POST /v1/checks HTTP/1.1", b"Host: x", kind, length, b"", body[:5]]))
+        time.sleep(0.3)
+        a_run.server.process.send_signal(signal.SIGTERM)
+        time.sleep(DRAIN / 2)
+        slow.sendall(body[5:])
+        assert b'{"status":"blacklisted"}' in slow.recv(4096)
+    assert a_run.server.process.wait(10) == 0
+
+
+def test_a_second_signal_ends_it_at_once(a_run):
+    a_run.start()
+    with socket.create_connection((HOST, a_run.ports["http"])) as body:
+        body.sendall(b"POST /v1/checks HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        time.sleep(0.3)
+        begin = time.monotonic()
+        a_run.server.process.send_signal(signal.SIGTERM)
+        a_run.said("ending, within")
+        a_run.server.process.send_signal(signal.SIGINT)
+        assert a_run.server.process.wait(5) == 0
+    assert time.monotonic() - begin < DRAIN / 2
+
+
+def test_nobody_outlives_a_supervisor_that_is_killed(a_run):
+    a_run.start()
+    pids = children(a_run.server.process.pid)
+    with contextlib.ExitStack() as held:
+        silent = held.enter_context(Core(a_run.ports["http"]))
+        assert silent.status(BLACK) == "BLACKLISTED"
+        held.enter_context(Mme(a_run.ports["diameter"]))
+        kill(a_run.server.process.pid)
+        a_run.server.process.wait()
+        until(lambda: not any(map(lives, pids)), DRAIN + 4)
+
+
+# ---- processes that die ----
+
+
+def test_a_worker_that_is_killed_comes_back_and_others_go_on(a_run):
+    a_run.start()
+    http = a_run.ports["http"]
+    with load(http, 12) as cores:
+        before = {one: one.answers for one in cores}
+        until(lambda: a_run.checks() > 100)
+        counted, victim = a_run.checks(), a_run.states("http")[0].pid
+        kill(victim)
+
+        def back():
+            nonlocal counted
+            now = a_run.checks()
+            assert now >= counted
+            counted = now
+            found = a_run.states("http")
+            return len(found) == 2 and all(state.age < 2 and state.pid != victim for state in found)
+
+        until(back)
+        assert any(not one.lost for one in cores)  # those of the other worker
+        after = {one: one.answers for one in cores}
+        until(lambda: all(one.answers > after[one] > before[one] for one in cores))
+    assert a_run.server.process.poll() is None
+    until(lambda: a_run.server.get("/readyz")[0] == 200)
+    assert [state.starts for state in a_run.states("http")] == [2, 1]
+
+
+def test_workers_that_die_again_and_again_come_back(a_run):
+    """granian gives up when one dies twice within some seconds."""
+    a_run.start()
+    for _ in range(4):
+        for state in a_run.states("http"):
+            with contextlib.suppress(ProcessLookupError):
+                kill(state.pid)
+        time.sleep(0.7)
+    until(lambda: accepts(a_run.ports["http"]))
+    until(lambda: a_run.server.get("/readyz")[0] == 200)
+    assert core.status(a_run.ports["http"], BLACK) == "BLACKLISTED"
+
+
+@pytest.mark.parametrize("kind", ["s13", "admin", "http"])
+def test_every_process_comes_back(a_run, kind):
+    """Of http and admin, that of granian, which has workers."""
+    a_run.start()
+    with Mme(a_run.ports["diameter"]) as mme:
+        assert mme.status(BLACK) == "BLACKLISTED"
+    assert core.status(a_run.ports["http"], BLACK) == "BLACKLISTED"
+    until(lambda: a_run.checks() == 2)
+    [state, *_] = a_run.states(kind)
+    pid = state.pid if kind == "s13" else state.parent
+    workers = children(pid)
+    kill(pid)
+    port = a_run.ports["diameter" if kind == "s13" else kind]
+    until(lambda: accepts(port) and not any(map(lives, workers)))
+    until(lambda: a_run.server.get("/readyz")[0] == 200)
+    assert core.status(a_run.ports["http"], BLACK) == "BLACKLISTED"
+    with Mme(a_run.ports["diameter"]) as mme:
+        assert mme.status(BLACK) == "BLACKLISTED"
+    until(lambda: a_run.checks() == 4)
+    assert f"{kind} {HOST}:{port} ended (SIGKILL); it starts again in" in a_run.server.text
+
+
+def test_peers_wait_while_the_process_for_diameter_starts_again(a_run):
+    a_run.start()
+    kill(a_run.states("s13")[0].pid)
+    with Mme(a_run.ports["diameter"]) as mme:
+        assert mme.status(BLACK) == "BLACKLISTED"
+
+
+@pytest.mark.long
+def test_a_worker_that_hangs_is_killed(a_run):
+    a_run.start()
+    victim = a_run.states("http")[0].pid
+    os.kill(victim, signal.SIGSTOP)
+    until(lambda: a_run.server.get("/readyz")[0] == 503)
+    until(lambda: not lives(victim), 40)
+    until(lambda: a_run.server.get("/readyz")[0] == 200)
+
+
+# ---- a store that is not there ----
+
+
+def test_workers_that_start_without_a_store_say_so_until_it_is_there(a_run):
+    a_run.start()
+    http = a_run.ports["http"]
+    away = a_run.folder / "away"
+    a_run.eir.rename(away)
+    until(lambda: all(state.fault for state in a_run.states("http")))
+    assert core.status(http, BLACK) == "BLACKLISTED"  # the last state
+    until(lambda: a_run.server.get("/readyz")[0] == 503)
+    for kind in ("http", "s13", "admin"):
+        for state in a_run.states(kind):
+            kill(state.pid)
+    until(
+        lambda: len(a_run.states("http")) == 2 and not any(state.generation for state in a_run.states("http"))
+    )
+    until(lambda: accepts(http))
+    said = core.curl(http, f"{PATH}?pei=imei-{BLACK}")
+    assert (said.code, said.kind) == (503, "application/problem+json")
+    assert b"SYSTEM_FAILURE" in said.body
+    until(lambda: a_run.states("s13")[0].generation == 0)
+    with Mme(a_run.ports["diameter"]) as mme:
+        assert mme.status(BLACK) == 5012
+        until(lambda: accepts(a_run.ports["admin"]))
+        assert a_run.server.get("/healthz")[0] == 200
+        assert a_run.server.get("/readyz")[0] == 503
+        away.rename(a_run.eir)
+        until(lambda: a_run.server.get("/readyz")[0] == 200)
+        assert core.status(http, BLACK) == "BLACKLISTED"
+        assert mme.status(BLACK) == "BLACKLISTED"
+        with Store.open(a_run.eir) as store:
+            store.apply(Delta("stolen", add=[OTHER]))
+        until(lambda: core.status(http, OTHER) == "BLACKLISTED", 2)
+        until(lambda: mme.status(OTHER) == "BLACKLISTED", 2)
+
+
+# ---- SIGHUP ----
+
+
+def test_a_bad_configuration_leaves_the_old_one(a_run):
+    a_run.start()
+    good = a_run.path.read_text()
+    for bad, expected in (
+        (good + "nonsense", "expected TOML"),
+        (
+            good.replace("workers = 2", "workers = 0"),
+            "http.workers: expected a whole number from 1 to 1,024, got 0",
+        ),
+        (good + '[http.oauth2]\nkeys = ["none.pem"]\n', "http.oauth2.keys: expected a file that is there"),
+        (good + '[http.oauth2]\nkeys = ["eir.toml"]\n', "http.oauth2.keys: expected"),
+    ):
+        a_run.path.write_text(bad)
+        before = len(a_run.server.text)
+        a_run.hang_up("the configuration stays as it was: ")
+        assert expected in a_run.server.text[before:]
+        assert core.status(a_run.ports["http"], BLACK) == "BLACKLISTED"
+    a_run.path.unlink()
+    a_run.hang_up("the configuration stays as it was: ")
+    a_run.path.write_text(good)
+    a_run.hang_up()
+    assert [state.starts for state in a_run.board.processes()] == [1] * 4
+
+
+def test_peers_limits_and_levels_change_while_it_runs(a_run):
+    a_run.start()
+    pids = sorted(state.pid for state in a_run.board.processes())
+    peer = f'[[diameter.peers]]\nidentity = "mme.example.org"\naddresses = ["{HOST}"]\n'
+    with Mme(a_run.ports["diameter"], "other.example.org") as other:
+        assert other.status(BLACK) == "BLACKLISTED"
+        a_run.write("workers = 2\n[http.limits]\nuri = 256", f"{peer}[ready]\nmax_age = {{ stolen = 1 }}\n")
+        a_run.hang_up()
+        with pytest.raises((OSError, AssertionError, ConnectionError)):
+            until(lambda: other.status(BLACK) != "BLACKLISTED", 3)
+    with Mme(a_run.ports["diameter"]) as mme:
+        assert mme.status(BLACK) == "BLACKLISTED"
+    long = f"{PATH}?pei=imei-{BLACK}&more={'x' * 300}"
+    until(lambda: core.curl(a_run.ports["http"], long).code == 414, 3)
+    assert pids == sorted(state.pid for state in a_run.board.processes())
+
+
+def test_what_needs_a_restart_is_said(a_run):
+    a_run.start()
+    port = a_run.ports["http"]
+    a_run.path.write_text(
+        a_run.path.read_text()
+        .replace(f":{port}", f":{free_port()}")
+        .replace("[admin]", "[admin]\nopen = true")
+    )
+    a_run.hang_up()
+    assert "http.listen has changed: that needs a restart" in a_run.server.text
+    assert core.status(port, BLACK) == "BLACKLISTED"
+
+
+def test_another_number_of_workers(a_run):
+    a_run.start()
+    with load(a_run.ports["http"], 4):
+        a_run.write("workers = 3")
+        a_run.hang_up()
+        a_run.said("successors have taken over")
+        until(lambda: len(a_run.states("http")) == 3)
+        until(lambda: a_run.server.get("/readyz")[0] == 200)
+        counted = a_run.checks()
+        until(lambda: a_run.checks() > counted + 50)
+
+
+def served_certificate(port):
+    """What a client is shown, as DER."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    with socket.create_connection((HOST, port), 5) as plain, context.wrap_socket(plain) as wrapped:
+        assert wrapped.selected_alpn_protocol() == "h2"
+        return ssl.DER_cert_to_PEM_cert(wrapped.getpeercert(True)).encode()
+
+
+def test_certificates_that_change_are_taken_and_nothing_else_restarts(a_run):
+    authority = Authority(a_run.folder, "ca")
+    certificate, key = authority.issue("tls", end=5 * DAY)
+    tls = '[http.tls]\ncertificate = "tls.crt"\nkey = "tls.key"'
+    a_run.start(f"workers = 1\n{tls}")
+    assert "http.tls.certificate ends at" in a_run.server.text
+    http = a_run.ports["http"]
+    assert served_certificate(http) == certificate.read_bytes()
+    first = a_run.states("http")[0].pid
+    a_run.hang_up()  # nothing has changed
+    new, other = authority.issue("new")
+    certificate.write_bytes(new.read_bytes())
+    a_run.hang_up("the configuration stays as it was: ")  # the key is that of the old one
+    assert "key values mismatch" in a_run.server.text
+    kill(first)  # whatever comes back has the pair that was good
+    until(lambda: (states := a_run.states("http")) and states[0].pid != first and accepts(http))
+    assert served_certificate(http) != new.read_bytes()
+    second = a_run.states("http")[0].pid
+    key.write_bytes(other.read_bytes())
+    failed = []
+
+    def connect():
+        while a_run.server.text.count("successors have taken over") < 1:
+            try:
+                served_certificate(http)
+            except OSError as error:
+                failed.append(error)
+
+    meanwhile = threading.Thread(target=connect)
+    meanwhile.start()
+    a_run.hang_up()
+    meanwhile.join(60)
+    until(lambda: served_certificate(http) == new.read_bytes())
+    until(
+        lambda: [state.pid for state in a_run.states("http")] != [second] and len(a_run.states("http")) == 1
+    )
+    assert not failed
+    assert [state.starts for state in a_run.states("s13") + a_run.states("admin")] == [1, 1]
+    until(lambda: a_run.server.get("/readyz")[0] == 200)
+    assert a_run.server.stop() == 0
+
+
+def test_tokens_change_while_it_runs(a_run):
+    jwt = pytest.importorskip("jwt")
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    public = a_run.folder / "nrf.pem"
+
+    def publish(key):
+        public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+
+    def code(key):
+        claims = {
+            "iss": "nrf",
+            "sub": "amf",
+            "aud": "5G_EIR",
+            "scope": "n5g-eir-eic",
+            "exp": time.time() + 60,
+        }
+        token = jwt.encode(claims, key, "ES256")
+        answer = core.curl(
+            a_run.ports["http"], f"{PATH}?pei=imei-{BLACK}", "-H", f"Authorization: Bearer {token}"
+        )
+        return answer.code
+
+    publish(keys[0])
+    a_run.start('workers = 2\n[http.oauth2]\nkeys = ["nrf.pem"]')
+    pids = [state.pid for state in a_run.states("http")]
+    assert [code(key) for key in keys] == [200, 401]
+    publish(keys[1])
+    assert [code(key) for key in keys] == [200, 401]  # until it is told
+    a_run.hang_up()
+    until(lambda: [[code(key) for key in keys] for _ in range(4)] == [[401, 200]] * 4, 5)
+    assert pids == [state.pid for state in a_run.states("http")]
+
+
+# ---- what a worker costs ----
+
+
+def test_a_worker_imports_what_it_needs():
+    code = """
+import sys
+import imeiset.serve.workers
+heavy = set("numpy click rich pyroaring nanoarrow pyarrow jwt cryptography prometheus_client".split())
+print(sorted(heavy & sys.modules.keys()))
+import imeiset.serve.application, imeiset.serve.process
+rooms = {f"imeiset.{room}" for room in ("feeds", "deltas", "screening", "cli", "merging")}
+print(sorted((heavy | rooms) & sys.modules.keys()))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == ["[]", "['numpy']"]
+
+
+def private(pid):
+    """MB that a process has for itself."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(int(size) for size in re.findall(r"Private_\w+: +(\d+) kB", text)) / 1024
+
+
+CONSTANT = """
+import multiprocessing
+from granian.constants import Interfaces, Loops
+from granian.server.mp import MPServer
+from constant import load
+multiprocessing.set_start_method("spawn")
+how = {"interface": Interfaces.RSGI, "loop": Loops.asyncio, "websockets": False}
+MPServer("x", port=PORT, workers=2, **how).serve(target_loader=load, wrap_loader=False)
+"""
+
+
+def test_the_memory_of_a_second_worker(a_run):
+    a_run.start()
+    for _ in range(20):
+        assert core.status(a_run.ports["http"], BLACK) == "BLACKLISTED"
+    port = free_port()
+    code = CONSTANT.replace("PORT", str(port))
+    folder = str(Path(__file__).parent / "clients")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([folder, *sys.path])}
+    constant = a_run.servers.start([sys.executable, "-c", code], env=environment)
+    until(lambda: accepts(port))
+    for _ in range(20):
+        assert core.curl(port, "/").code == 200
+    base = [private(pid) for pid in children(constant.process.pid)]
+    ours = [private(state.pid) for state in a_run.states("http")]
+    constant.stop()
+    assert max(ours) - max(base) < 20, (ours, base)
