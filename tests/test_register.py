@@ -154,6 +154,31 @@ def test_imsi_prefixes_and_precedence():
         first.add_imsis("others", ["262"], status=B)
 
 
+@pytest.mark.parametrize("kind", [1, 2, 3])
+@pytest.mark.parametrize("unlisted", [None, G])
+@pytest.mark.parametrize("imsi", [None, HOME, AWAY, "26201", "262071", f"imsi-{AWAY}", "001010000000001"])
+def test_equipment_without_an_imei_is_answered_as_a_phone_on_no_list(kind, unlisted, imsi):
+    for precedence in (("imsi", "pair", "exact", "range", "tac"), ("tac", "range", "exact", "pair", "imsi")):
+        register = Register(Policy(kind, unlisted, precedence=precedence))
+        register.add("stolen", [LISTED], status=B)
+        assert register.check_unlisted(imsi) == register.check(OTHER, imsi)
+        register.add_imsis("guests", ["262", "00101"], status=G)
+        register.add_imsis("friends", ["26201"], status=W)
+        register.lock("own", [LISTED], [AWAY])
+        assert (
+            register.check_unlisted(imsi)
+            == register.check(OTHER, imsi)
+            == register.frozen().check_unlisted(imsi)
+        )
+
+
+@pytest.mark.parametrize("imsi", ["x", "2620", "1234567890123456"])
+def test_equipment_without_an_imei_and_what_is_not_an_imsi(imsi):
+    with pytest.raises(ImsiError):
+        Register().check_unlisted(imsi)
+    assert Register(Policy(malformed=B)).check_unlisted(imsi).status == W
+
+
 def test_reasons_and_dates():
     register = Register()
     day = datetime.date(2024, 2, 29)

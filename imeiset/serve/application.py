@@ -24,6 +24,7 @@ class _Settings(NamedTuple):
     """What may change while requests are answered: one reference, so that no request sees half of it."""
 
     limits: LimitsConfig = LimitsConfig()
+    uri: int = LimitsConfig().uri
     root: str = ""
     check: str = eir.PATH  # below the root
     tokens: Tokens | None = None
@@ -33,7 +34,7 @@ class _Settings(NamedTuple):
     def of(cls, http: HttpConfig) -> "_Settings":
         tokens = Tokens(http.oauth2) if http.oauth2 else None
         bulk = tokens if http.oauth2 and http.oauth2.bulk else None
-        return cls(http.limits, http.root, http.root + eir.PATH, tokens, bulk)
+        return cls(http.limits, http.limits.uri, http.root, http.root + eir.PATH, tokens, bulk)
 
 
 class App(Served):
@@ -123,11 +124,12 @@ class App(Served):
             self.start()
             if self.store is None:
                 return self.refused(UNREADABLE)
-        limits, _, check, tokens = self._settings[:4]
-        if len(path) + len(query) >= limits.uri:
+        settings = self._settings
+        if len(path) + len(query) >= settings.uri:
             return self.refused(URI_TOO_LONG)
-        if path != check:
+        if path != settings.check:
             return self._elsewhere(method, path, query, headers)
+        tokens = settings.tokens
         if tokens is not None and (refusal := tokens.refusal(headers.get("authorization"))):
             return self.refused(refusal, eir.INTERFACE)
         return self._eir.answer(method, eir.PATH, query, headers)

@@ -23,12 +23,16 @@ from imeiset.serve.answers import (
 ROOT = "/n5g-eir-eic/"
 PATH = f"{ROOT}v1/equipment-status"
 INTERFACE = "5g"
+_LONGEST_ACCEPT = 1000  # characters
 
 # As cores send it, in one match; whatever else is read parameter by parameter, and says the same.
 _USUAL = re.compile(
-    r"pei=(imei-[0-9]{15}|imeisv-[0-9]{16})(?:&supi=(imsi-[0-9]{5,15}))?(?:&(?!pei=|supi=)[a-z-]+=[\w.~-]*)*",
-    re.A,
+    r"pei=(imei(?:-|sv-\d)\d{15}+)(?:&supi=(imsi-\d{5,15}+))?+(?:&(?!pei=|supi=)[a-z-]++=[\w.~-]*+)*+", re.A
 ).fullmatch
+# The parameters that are read, whichever letters of their names are encoded: group 1 is that of pei.
+_READ = re.compile(
+    r"(?:^|&)(?:((?:p|%70)(?:e|%65)(?:i|%69))|(?:s|%73)(?:u|%75)(?:p|%70)(?:i|%69))(?:=([^&]*))?(?=&|\Z)"
+).finditer
 _PEI = re.compile(r"imei-[0-9]{15}|imeisv-[0-9]{16}").fullmatch
 _SUPI = re.compile(r"imsi-[0-9]{5,15}").fullmatch
 _VERSION = re.compile(r"v[0-9]+").fullmatch
@@ -189,8 +193,11 @@ def _all(headers: Any, name: str) -> str:
 
 @lru_cache(64)
 def accepts_json(accept: str) -> bool:
-    """Whether a header Accept takes application/json: the range that says most of it decides."""
-    if not accept.strip():
+    """Whether a header Accept takes application/json: the range that says most of it decides.
+
+    One that is long enough to keep others waiting is not looked at.
+    """
+    if not accept.strip() or len(accept) > _LONGEST_ACCEPT:
         return True
     best, weight = 0, "0"
     for part in accept.lower().split(","):
@@ -204,14 +211,11 @@ def accepts_json(accept: str) -> bool:
 def _read(query: str) -> tuple[str, str] | Refusal:
     """pei and supi of a query, "" for none; or why they cannot be read."""
     found: dict[str, str] = {}
-    for part in query.split("&"):
-        name, _, value = part.partition("=")
-        name = _decoded(name) or ""
-        if name not in _CAUSES:
-            continue
+    for parameter in _READ(query):
+        name = "pei" if parameter[1] else "supi"
         if name in found:
             return _TWICE[name]
-        text = _decoded(value)
+        text = _decoded(parameter[2] or "")
         if text is None:
             return _NO_TEXT[name]
         found[name] = text
@@ -219,7 +223,7 @@ def _read(query: str) -> tuple[str, str] | Refusal:
 
 
 def _decoded(text: str) -> str | None:
-    """A name or a value of a query; None where its escapes or its bytes are not text."""
+    """A value of a query; None where its escapes or its bytes are not text."""
     if "%" not in text and "+" not in text and text.isascii():
         return text
     raw = text.replace("+", " ").encode("utf-8", "surrogateescape")

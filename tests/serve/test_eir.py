@@ -3,6 +3,7 @@
 import json
 import re
 import string
+import time
 from urllib.parse import parse_qsl, quote
 
 import pytest
@@ -356,6 +357,25 @@ def test_accept(accept):
 @pytest.mark.parametrize("accept", NOT_ACCEPTED)
 def test_not_acceptable(accept):
     assert problem(f"pei=imei-{BLACK}", accept=accept)["status"] == 406
+
+
+@pytest.mark.parametrize("accept", ["text/html," * 3000, "," * 32_000, "text/html;q=1;" * 2000])
+def test_a_long_accept_keeps_nobody_waiting(accept):
+    asked(f"pei=imei-{BLACK}", accept=accept)
+    begin = time.process_time()
+    for n in range(20):
+        assert asked(f"pei=imei-{BLACK}", accept=f"{accept}{n}")[0].status == 200
+    assert time.process_time() - begin < 0.1
+
+
+@pytest.mark.parametrize("part", ["&", "a&", "%41=&", "%70%65=&", "&pei%41=", "%", "pe", "+", "&gpsi=%41"])
+def test_a_long_query_keeps_nobody_waiting(part):
+    query = part * (2000 // len(part))
+    begin = time.process_time()
+    for _ in range(20):
+        expect_wrong(query, "MANDATORY_QUERY_PARAM_MISSING", "query pei")
+        assert status_of(f"{query}&pei=imei-{BLACK}") == B
+    assert time.process_time() - begin < 0.1
 
 
 class Broken:
