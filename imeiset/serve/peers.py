@@ -21,7 +21,16 @@ from typing import Any, NamedTuple
 from imeiset import Store
 from imeiset.serve.board import Counts, Peer
 from imeiset.serve.config import Config, DiameterConfig, PeerConfig
-from imeiset.serve.diameter import CAPABILITIES, DISCONNECT, REQUEST, WATCHDOG, Header, Result, length_of
+from imeiset.serve.diameter import (
+    CAPABILITIES,
+    DISCONNECT,
+    LONGEST,
+    REQUEST,
+    WATCHDOG,
+    Header,
+    Result,
+    length_of,
+)
 from imeiset.serve.node import NOT_WANTED, REBOOTING, Address, Judged, Node
 from imeiset.serve.s13 import IdentityChecks
 
@@ -37,7 +46,7 @@ FAREWELL = 5.0
 """Seconds for a peer to take what was sent to it last."""
 SUSPECTED = 5.0
 """Seconds for a sign of life of a peer that connects a second time."""
-AT_A_TIME = 1 << 16
+AT_A_TIME = LONGEST
 """Bytes of a connection that are answered before others have their turn."""
 UNANSWERED = 2
 """Watchdogs, before a connection is closed."""
