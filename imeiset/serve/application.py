@@ -123,15 +123,15 @@ class App(Served):
         if self.store is None:
             self.start()
             if self.store is None:
-                return self.refused(UNREADABLE)
+                return self._refused(UNREADABLE, path)
         settings = self._settings
         if len(path) + len(query) >= settings.uri:
-            return self.refused(URI_TOO_LONG)
+            return self._refused(URI_TOO_LONG, path)
         if path != settings.check:
             return self._elsewhere(method, path, query, headers)
         tokens = settings.tokens
         if tokens is not None and (refusal := tokens.refusal(headers.get("authorization"))):
-            return self.refused(refusal, eir.INTERFACE)
+            return self._refused(refusal, path)
         return self._eir.answer(method, eir.PATH, query, headers)
 
     def _elsewhere(self, method: str, path: str, query: str, headers: Any) -> Answer | Work:
@@ -153,10 +153,15 @@ class App(Served):
             bulk.too_long,
         )
 
-    def refused(self, refusal: Refusal, interface: str = "http") -> Answer:
-        """See `Served`."""
+    def _refused(self, refusal: Refusal, path: str) -> Answer:
+        """The answer of a refusal, counted by the interface that was asked."""
+        interface = eir.INTERFACE if path == self._settings.check else "http"
         self.counts.error(interface, refusal.word)
         return refusal.answer
+
+    def refused(self, refusal: Refusal) -> Answer:
+        """See `Served`."""
+        return self._refused(refusal, "")
 
 
 def app(

@@ -222,6 +222,9 @@ def test_a_long_uri(store, ask, uri):
     answer = ask(App(store, config(store, uri=256)), f"{uri}?pei=imei-{BLACK}&x={'x' * 256}")
     assert (answer.status, json.loads(answer.body)["title"]) == (414, "URI Too Long")
     assert ask(App(store, config(store, uri=256)), CHECK).status == 200
+    front = App(store, config(store, uri=256))
+    ask(front, f"{uri}?x={'x' * 256}")
+    assert front.counts.totals().errors == {("5g" if uri == PATH else "http", "uri"): 1}
     assert ask(app(store), f"{CHECK}&x={'x' * 2000}").status == 414
     assert ask(app(store), f"{CHECK}&x={'x' * 1900}").status == 200
 
@@ -441,6 +444,19 @@ def test_the_memory_of_bodies_is_limited(store):
     assert json.loads(refused.body)["cause"] == "NF_CONGESTION_RISK"
     assert ("retry-after", "1") in refused.headers
     assert front._held == 0
+
+
+@pytest.mark.parametrize("rows", [3, 5000])  # in the loop, and in threads
+def test_answers_of_bodies_are_not_swapped(store, rows):
+    bodies = [
+        json.dumps({"imeis": [BLACK if n >> (row % 4) & 1 else OTHER for row in range(rows)]}).encode()
+        for n in range(16)
+    ]
+    pieces = [[body[:100], 0.001 * (n % 3), body[100:]] for n, body in enumerate(bodies)]
+    answers = asked_together(app(store), *(Body(some) for some in pieces))
+    for n, answer in enumerate(answers):
+        said = [row["status"] == "blacklisted" for row in json.loads(answer.body)["results"]]
+        assert said == [bool(n >> (row % 4) & 1) for row in range(rows)]
 
 
 class Working(Served):

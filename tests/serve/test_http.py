@@ -5,6 +5,7 @@ import json
 import random
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -506,6 +507,54 @@ def test_a_client_that_answers_no_ping_does_not_keep_it_from_ending(servers, fol
         half.sendall(b"POST /v1/checks HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx")
         assert status(server.http, BLACK) == "BLACKLISTED"
         assert server.stop(within=15) == 0
+
+
+def test_a_client_that_goes_on_after_goaway_does_not_keep_it_from_ending(servers, folder):
+    """Some cores do. What they ask meanwhile is answered, or the connection is closed."""
+    h2 = pytest.importorskip("h2.exceptions")
+    server = servers.configured(folder, CONFIG)
+    with Core(server.http) as core:
+        assert core.status(BLACK) == "BLACKLISTED"
+        server.process.terminate()
+        begin = time.monotonic()
+        with contextlib.suppress(ConnectionError, h2.ProtocolError):
+            while time.monotonic() - begin < 15:
+                assert core.status(BLACK) == "BLACKLISTED"
+        assert server.process.wait(15) == 0
+
+
+# ---- tokens ----
+
+
+def test_tokens(servers, folder):
+    """New keys count as soon as they are said to, and what the old ones signed no more."""
+    pytest.importorskip("jwt")
+    from .test_tokens import NRF, STRANGER, bearer, public
+
+    keys = folder / "nrf.pem"
+    keys.write_bytes(public(NRF))
+    oauth2 = '[http.oauth2]\nkeys = ["nrf.pem"]\n'
+    server = servers.configured(folder, CONFIG.replace("[run]", f"{oauth2}[run]"))
+
+    def code(header, target=CHECK, *options):
+        given = ["-H", f"authorization: {header}"] if header else []
+        return curl(server.http, target, *given, *options).code
+
+    ours, theirs, bulk = (
+        bearer(),
+        bearer(key=STRANGER),
+        ["-H", "content-type: application/json", "-d", '{"imeis": []}'],
+    )
+    for target, options in ((CHECK, []), ("/v1/lists", []), ("/v1/checks", bulk)):
+        asked = [code(header, target, *options) for header in (None, ours, ours, theirs, bearer(scope="x"))]
+        assert asked == [401, 200, 200, 401, 403]
+    assert code(bearer(aud="AMF")) == code(bearer(exp=1)) == 401
+    assert code(None, "/openapi.json") == 200
+    keys.write_bytes(public(STRANGER))
+    assert code(ours) == 200  # nobody said so yet
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: code(theirs) == 200)
+    assert code(ours) == 401
 
 
 # ---- TLS ----

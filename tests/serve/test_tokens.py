@@ -76,7 +76,7 @@ def made(tmp_path):
     return make
 
 
-def bearer(claims=CLAIMS, key=NRF, algorithm="ES256", headers=None, /, **changed):
+def bearer(claims=CLAIMS, key=NRF, algorithm="ES256", headers=None, **changed):
     claims = {name: value for name, value in {**claims, **changed}.items() if value is not None}
     return f"Bearer {jwt.encode(claims, private(key), algorithm, headers)}"
 
