@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from imeiset import arrow, columns, to_arrow
 from imeiset._native.rows import joined
 from imeiset.serve import ipc
-from imeiset.serve.asking import DAYS, ERROR, ERRORS, STATUSES, TEXTS, Answers, Asked
+from imeiset.serve.asking import DAYS, ERROR, ERRORS, STATUSES, TEXTS, Answers, Asked, Refused
+
+_LARGEST = (1 << 31) - 1  # bytes of a column of texts
 
 
 def read(body: bytes, limit: int) -> Asked:
@@ -68,10 +70,12 @@ def _statuses(answers: Answers) -> dict[str, Any]:
 def _texts(texts: arrow.Texts, codes: NDArray[Any]) -> Any:
     """A column of the texts with these numbers, "" for null."""
     ends, data = texts
-    rows = np.zeros(len(codes) + 1, np.int32)
+    rows = np.zeros(len(codes) + 1, np.int64)
     np.cumsum(np.diff(ends)[codes], out=rows[1:])
+    if rows[-1] > _LARGEST:
+        raise Refused("too_many_rows", "expected answers of 2 GB at most: send the rows in several requests")
     joined_texts = joined(len(codes), [(ends, data, codes.astype(np.int32))])
-    return arrow.texts(rows, np.frombuffer(joined_texts, np.uint8))
+    return arrow.texts(rows.astype(np.int32), np.frombuffer(joined_texts, np.uint8))
 
 
 def _stream(found: dict[str, Any]) -> bytes:

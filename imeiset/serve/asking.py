@@ -20,8 +20,6 @@ DAYS = ("date", "until")
 ERROR = 4
 """What the numbers of errors begin with, after those of statuses: `ERROR` and a `ParseStatus`."""
 BAD_SUBSCRIBER = 255
-
-
 STATUSES = tuple(status.name.lower() for status in EquipmentStatus)
 ERRORS = {ERROR + status: status.name.lower() for status in ParseStatus if status} | {BAD_SUBSCRIBER: "imsi"}
 
@@ -43,10 +41,11 @@ class Refused(Exception):
         self.cause, self.detail, self.more = cause, detail, more
 
 
-def expect_rows(count: int, limit: int) -> None:
-    """Refuse more rows than a request may have."""
+def expect_rows(count: int, limit: int, *, guessed: bool = False) -> None:
+    """Refuse more rows than a request may have. guessed: nobody counted them."""
     if count > limit:
-        detail = f"expected at most {limit:,} rows, got {count:,}: send them in several requests"
+        got = "more" if guessed else f"{count:,}"
+        detail = f"expected at most {limit:,} rows, got {got}: send them in several requests"
         raise Refused("too_many_rows", detail, limit=limit)
 
 

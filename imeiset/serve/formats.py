@@ -17,14 +17,12 @@ from imeiset.serve.asking import DAYS, ERROR, ERRORS, STATUSES, TEXTS, Answers, 
 
 _COMMA, _NEWLINE, _BLANK = b",\n "
 _BOM = b"\xef\xbb\xbf"
+_LONGEST = 64  # characters of a line that is looked at as all others
+_MOST = 1 << 62  # what numbers of rows with the same details stay below
 
 
 def _malformed(detail: str) -> NoReturn:
     raise Refused("malformed_body", detail)
-
-
-_LONGEST = 64  # characters of a line that is looked at as all others
-_MOST = 1 << 62  # what numbers of rows with the same details stay below
 
 
 class Form(NamedTuple):
@@ -162,7 +160,7 @@ def _read_json(body: bytes, limit: int) -> Asked:
         expect_rows(len(plain.keys), limit)
         return plain
     if len(body) > 2 * limit and (commas := body.count(b",")) > 2 * limit + 2:
-        expect_rows(commas // 2, limit)  # before memory is taken for all of them
+        expect_rows(commas // 2, limit, guessed=True)  # before memory is taken for all of them
     try:
         given = _DECODER.decode(body.removeprefix(_BOM).decode())
     except UnicodeDecodeError as error:
@@ -229,12 +227,12 @@ def _read_lines(body: bytes, limit: int) -> Asked:
     expect_rows(rows, limit)
     if b"," not in body:
         first = body[:_LONGEST].partition(b"\n")[0]
-        # Of a text that ends with NUL NumPy does not say so.
-        is_regular = (
-            first and b"\0" not in body and rows * (len(first) + 1) - len(body) in (0, 1)
-        )  # and no other newlines then
-        regular = _regular(body, 0, rows, first, b"\n", _line) if is_regular else None
-        return regular or Asked.of(body, None, _line)
+        is_regular = first and rows * (len(first) + 1) - len(body) in (0, 1)  # and no other newlines then
+        if is_regular and b"\0" not in body:  # NumPy would take it for the end of a text
+            regular = _regular(body, 0, rows, first, b"\n", _line)
+            if regular is not None:
+                return regular
+        return Asked.of(body, None, _line)
     body = body.removesuffix(b"\n")
     marks = np.frombuffer(body, np.uint8)
     marks = marks[(marks == _COMMA) | (marks == _NEWLINE)]

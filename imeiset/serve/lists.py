@@ -1,13 +1,11 @@
 """What the lists of a store are, how much they hold and how fresh they are, as JSON has it."""
 
+import threading
 from typing import Any
 
-from imeiset import Store
 from imeiset.register.lists import List
 from imeiset.store import Status
 from imeiset.store.frozen import Frozen
-
-_TRIES = 10
 
 
 class Listing:
@@ -15,15 +13,18 @@ class Listing:
 
     def __init__(self) -> None:
         self._digests: dict[List, str] = {}
+        self._one_at_a_time = threading.Lock()
 
-    def of(self, store: Store, *, digests: bool = False) -> tuple[Frozen, dict[str, Any]]:
-        """A listing, and the moment that it is of. digests: O(members) for lists that changed since."""
-        frozen, status = _together(store)
-        known = self._digests
+    def of(self, frozen: Frozen, *, digests: bool = False) -> dict[str, Any]:
+        """The listing of a store at one moment. digests: O(members) for lists that changed since."""
         if digests:
-            known = {one: known.get(one) or one.digest().hex() for one in frozen.lists}
-            self._digests = known
-        return frozen, {
+            with self._one_at_a_time:  # and the others find what was made
+                for one in frozen.lists:
+                    if one not in self._digests:
+                        self._digests[one] = one.digest().hex()
+                        self.forget(frozen)
+        known, status = self._digests, frozen.status()
+        return {
             "generation": status.generation,
             "sequence": status.sequence,
             "state": status.state_id,
@@ -32,14 +33,10 @@ class Listing:
             "lists": [_told(one, status, known.get(one)) for one in frozen.lists],
         }
 
-
-def _together(store: Store) -> tuple[Frozen, Status]:
-    """What a store is, and its status, of one moment."""
-    for _ in range(_TRIES):
-        frozen, status = store.frozen(), store.status()
-        if frozen.state_id == status.state_id:
-            break
-    return frozen, status
+    def forget(self, frozen: Frozen) -> None:
+        """Let go of lists that are not there any more, for they hold the files of their base."""
+        if any(one not in frozen.lists for one in list(self._digests)):
+            self._digests = {one: text for one, text in self._digests.items() if one in frozen.lists}
 
 
 def _told(one: List, status: Status, digest: str | None) -> dict[str, Any]:

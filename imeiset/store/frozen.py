@@ -2,6 +2,7 @@
 
 from imeiset.register.checks import Checks
 from imeiset.store.state import State
+from imeiset.store.status import Status, status_of
 
 
 class Frozen(Checks):
@@ -51,6 +52,10 @@ class Frozen(Checks):
         """
         return f"{self._state.position.digest:016x}"
 
+    def status(self) -> Status:
+        """What the store is at this moment, and how old."""
+        return status_of(self._state, self._state.position.end, None)
+
     def frozen(self) -> "Frozen":
         """What the store is at this moment, for many calls that are to be answered alike.
 
@@ -58,7 +63,7 @@ class Frozen(Checks):
         -------
         Frozen
             With `check`, `check_many`, `lists` and `policy`, and with the `generation`, `sequence` and
-            `state_id` of all that it answers. It never changes.
+            `state_id` of all that it answers, and a `status`. It never changes.
 
         Examples
         --------

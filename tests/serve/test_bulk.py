@@ -1,11 +1,13 @@
 """Checks in bulk, and the lists, as App routes to them: requests as bytes, answers as bytes."""
 
+import csv
+import io
 import json
 from types import SimpleNamespace
 
 import pytest
 
-from imeiset import Delta, EquipmentStatus, Policy, Register, Store
+from imeiset import Delta, EquipmentStatus, ImeiSet, Policy, Register, Store
 from imeiset.serve.board import Counts
 from imeiset.serve.bulk import Bulk
 
@@ -70,6 +72,59 @@ def test_lines(bulk):
         "whitelisted,,default,,,\n"
         "greylisted,found,exact,lost|turned in,,2030-01-31\n"
     )
+
+
+def test_lines_are_csv(tmp_path):
+    """Whatever lists are called."""
+    register = Register()
+    name = 'stolen, "2024"'
+    register.add(name, [BLACK], status=B, reason="lost\nor so")
+    with Store.create(tmp_path / "eir", register) as store:
+        answer = asked(Bulk(store, None, LIMITS), f"{BLACK}\n".encode(), "details=true", "text/plain")
+    assert [*csv.reader(io.StringIO(answer.body.decode(), newline=""))] == [
+        ["blacklisted", name, "exact", "lost\nor so", "", ""]
+    ]
+
+
+def test_most_rows_being_malformed_warns_nobody(tmp_path):
+    """In a server nobody sees the warning that a library gives its caller."""
+    with made(tmp_path / "eir", Policy(malformed=G)) as store:
+        bulk = Bulk(store, Counts(), LIMITS)
+        body = {"imeis": ["x"] * 300, "imsis": ["y"] * 300}
+        assert {one["status"] for one in results(asked(bulk, body))} == {"greylisted"}
+        assert bulk.counts.checks == {("http", 2, "malformed"): 300}
+
+
+def test_long_work_is_not_for_the_loop(bulk, tmp_path):
+    assert not bulk.is_long("POST", "/v1/checks", "", 20_000)
+    assert bulk.is_long("POST", "/v1/checks", "", 100_000)
+    assert bulk.is_long("GET", "/v1/lists", "", 0)
+    register = Register()
+    register.add("stolen", ImeiSet(["ABC*12"], irregular="keep"), status=B)
+    with Store.create(tmp_path / "texts", register) as store:
+        assert Bulk(store, None, LIMITS).is_long("POST", "/v1/checks", "", 5_000)
+
+
+def test_digests_are_kept_until_a_list_changes(bulk, monkeypatch):
+    from imeiset.register.lists import List
+
+    made_of, digest = [], List.digest
+    monkeypatch.setattr(List, "digest", lambda one: made_of.append(one.name) or digest(one))
+
+    def digests(query):
+        answer = asked(bulk, b"", query, path="/v1/lists", method="GET")
+        return [one["digest"] for one in json.loads(answer.body)["lists"]]
+
+    assert digests("") == [None, None]
+    first = digests("digests=true")
+    assert first == digests("digests=true") == digests("digests=false")
+    assert made_of == ["stolen", "found"]
+    bulk.store.apply(Delta("found", add=[CLEAR]))
+    asked(bulk, {"imeis": []})  # lets go of the list that is not there any more
+    assert len(bulk._listing._digests) == 1
+    assert digests("") == [first[0], None]
+    assert digests("digests=true")[0] == first[0]
+    assert made_of == ["stolen", "found", "found"]
 
 
 def test_malformed_rows(bulk):
