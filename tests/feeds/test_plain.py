@@ -1,6 +1,7 @@
 """Plain lines take a short cut: nothing but the time may show it."""
 
 import json
+import os
 import random
 import re
 
@@ -55,7 +56,9 @@ LINES = [
 
 
 @pytest.fixture(params=simd.simd_levels(), autouse=True)
-def level(request):
+def level(request, monkeypatch):
+    """Files of rejects are written a thousand times, and need not be on the disk."""
+    monkeypatch.setattr(os, "fsync", lambda file: None)
     before = simd.simd_level()
     simd.use_simd(request.param)
     yield

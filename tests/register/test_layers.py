@@ -37,6 +37,17 @@ def level(request):
     simd.use_simd(before)
 
 
+def each_level():
+    """All SIMD levels in turn."""
+    before = simd.simd_level()
+    try:
+        for level in simd.simd_levels():
+            simd.use_simd(level)
+            yield level
+    finally:
+        simd.use_simd(before)
+
+
 @pytest.fixture(params=[(0, 2), (600, 2), (1 << 12, 16), (0, 1e9)], ids=["deep", "few", "as it is", "one"])
 def steps(request, monkeypatch):
     """Small layers, so that there are several of a few keys; or none but one."""
@@ -90,7 +101,7 @@ def test_merging_is_seldom():
     assert merged < 100 * 20_000 * 60
 
 
-@pytest.mark.usefixtures("steps", "level")
+@pytest.mark.usefixtures("steps")
 def test_sets_in_layers():
     @given(KEYS, ROUNDS)
     def run(before, rounds):
@@ -103,10 +114,11 @@ def test_sets_in_layers():
             found = found.changed_by(imeis(add), imeis(remove))
             twin = (twin - remove) | add
             expected = [key in twin for key in asked.tolist()]
-            assert found.have(asked).tolist() == expected
             assert found.count() == len(twin)
-            for key, there in zip(asked[::60], expected[::60], strict=True):
-                assert found.have(np.array([key])).tolist() == [there]
+            for _ in each_level():
+                assert found.have(asked).tolist() == expected
+                for at in range(0, len(asked), 60):
+                    assert found.have(asked[at : at + 1])[0] == expected[at]
         assert set(found.flattened().base.to_numpy().tolist()) == twin
         now = found.changes
         assert not set(now.added.to_numpy().tolist()) & set(now.removed.to_numpy().tolist())
@@ -170,7 +182,7 @@ def test_ranges_in_layers():
     run()
 
 
-@pytest.mark.usefixtures("steps", "level")
+@pytest.mark.usefixtures("steps")
 def test_pairs_in_layers():
     pairs = st.sets(st.tuples(st.integers(0, 9), st.integers(10**6, 10**6 + 3)), max_size=8)
 
@@ -188,15 +200,17 @@ def test_pairs_in_layers():
             assert found.count() == len(twin)
             imeis_now = {key for key, _ in twin}
             asked = [*zip(*map(np.ndarray.tolist, every), strict=True)]
-            assert found.have(*every).tolist() == [pair in twin for pair in asked]
             out = np.empty(len(asked), np.uint8)
-            found.pairing.have(*every, out)
-            assert out.tolist() == [2 if pair in twin else int(pair[0] in imeis_now) for pair in asked]
-            ends = found.until_days(*every).tolist()
-            assert [max(end, 0) for end in ends] == [twin.get(pair, 0) for pair in asked]
+            for _ in each_level():
+                assert found.have(*every).tolist() == [pair in twin for pair in asked]
+                found.pairing.have(*every, out)
+                assert out.tolist() == [2 if pair in twin else int(pair[0] in imeis_now) for pair in asked]
+                ends = found.until_days(*every).tolist()
+                assert [max(end, 0) for end in ends] == [twin.get(pair, 0) for pair in asked]
         keys = np.arange(11, dtype=np.uint64)
         for one in (found, found.flattened()):
-            assert {*zip(*map(np.ndarray.tolist, one.of_imeis(keys)), strict=True)} == set(twin)
+            for _ in each_level():
+                assert {*zip(*map(np.ndarray.tolist, one.of_imeis(keys)), strict=True)} == set(twin)
 
     run()
 

@@ -1,8 +1,10 @@
 """Whatever fails, and whenever a writer dies: the old state or the new one, and nothing promised is lost."""
 
+import json
 import multiprocessing
 import os
 import random
+import select
 import shutil
 import signal
 import subprocess
@@ -10,7 +12,9 @@ import sys
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from queue import SimpleQueue
 from unittest import mock
 
 import pytest
@@ -30,15 +34,33 @@ def listed(store):
     return {key for key, status in zip(KEYS, store.check_many(KEYS).tolist(), strict=True) if status == 1}
 
 
+WRITERS = 4  # at a time
+
+
 @pytest.fixture(scope="module")
-def faults(tmp_path_factory):
-    """The library that makes calls fail."""
+def writers(tmp_path_factory):
+    """Processes that begin writers whose calls a library makes fail."""
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if not compiler or sys.platform != "linux":
         pytest.skip("needs Linux and a C compiler")
     library = tmp_path_factory.mktemp("faults") / "faults.so"
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, HERE / "faults.c", "-ldl"], check=True)
-    return library
+    environment = {
+        **os.environ,
+        "LD_PRELOAD": f"{os.environ.get('LD_PRELOAD', '')} {library}".strip(),
+        "PYTHONPATH": os.pathsep.join([str(Path(imeiset.__file__).parent.parent), str(HERE.parent)]),
+    }
+    idle = SimpleQueue()
+    with ExitStack() as running:
+        for _ in range(WRITERS):
+            process = subprocess.Popen(
+                [sys.executable, HERE / "scenario.py"],
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+            idle.put(running.enter_context(process))
+        yield idle
 
 
 @pytest.fixture(scope="module")
@@ -51,37 +73,27 @@ def fresh(request, tmp_path_factory):
     return play, directory
 
 
-def run(play, directory, library, how, at):
+def run(play, directory, writers, how, at):
     """Run a scenario with a fault; what it said, and whether the fault was reached. A reader looks on."""
     states = [play.state(step) for step in range(len(play.STEPS) + 1)]
     name = next(name for name, one in scenario.SCENARIOS.items() if one is play)
-    seen = directory.with_name("seen")
-    environment = {
-        **os.environ,
-        "LD_PRELOAD": f"{os.environ.get('LD_PRELOAD', '')} {library}".strip(),
-        "PYTHONPATH": os.pathsep.join([str(Path(imeiset.__file__).parent.parent), str(HERE.parent)]),
-        "FAULT_DIR": str(directory),
-        "FAULT_AT": str(at),
-        "FAULT_HOW": how,
-        "FAULT_SEEN": str(seen),
-    }
-    reader, step = Store.open(directory), 0
-    with subprocess.Popen(
-        [sys.executable, HERE / "scenario.py", name, directory],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        while process.poll() is None:
+    said, wrong, seen = (directory.with_name(file) for file in ("said", "wrong", "seen"))
+    faults = {"FAULT_DIR": str(directory), "FAULT_AT": str(at), "FAULT_HOW": how, "FAULT_SEEN": str(seen)}
+    reader, step, process = Store.open(directory), 0, writers.get()
+    process.stdin.write(json.dumps([name, str(directory), faults]).encode() + b"\n")
+    process.stdin.flush()
+    try:
+        while not select.select([process.stdout], [], [], 0.002)[0]:
             reader.refresh()
             state = listed(reader), reader.feeds
             step = next((n for n in range(step, len(states)) if state == states[n]), None)
             assert step is not None, (at, "a state that was not committed, or an old one again", state)
-            time.sleep(0.002)
-        said, wrong = process.stdout.read(), process.stderr.read()
-    assert "Traceback" not in wrong, wrong
-    return said.splitlines(), seen.exists()
+    finally:
+        ended = process.stdout.readline()
+        writers.put(process)
+    assert ended == b"ended\n"
+    assert "Traceback" not in wrong.read_text(), wrong.read_text()
+    return said.read_text().splitlines(), seen.exists()
 
 
 QUICK = {("plain", "error"), ("plain", "kill"), ("feeds", "kill")}
@@ -93,13 +105,13 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("fresh", "how"), FAULTS, indirect=["fresh"])
-def test_every_call_that_changes_the_store_fails_in_turn(tmp_path, faults, fresh, how):
+def test_every_call_that_changes_the_store_fails_in_turn(tmp_path, writers, fresh, how):
     play, made = fresh
 
     def fail(at):
         directory = tmp_path / f"{at}" / "store"
         shutil.copytree(made, directory)
-        said, reached = run(play, directory, faults, how, at)
+        said, reached = run(play, directory, writers, how, at)
         done = sum(line.startswith("done") for line in said)
         if not reached or how in ("error", "short"):  # a step that failed goes well when taken again
             assert done == len(play.STEPS), (at, said)
@@ -123,7 +135,7 @@ def test_every_call_that_changes_the_store_fails_in_turn(tmp_path, faults, fresh
         return reached
 
     reached = [True]
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(WRITERS) as pool:
         while all(reached):  # until a run comes to its end undisturbed
             reached += pool.map(fail, range(len(reached), len(reached) + 8))
     assert reached.index(False) > 20, "the faults were not where the store writes"
