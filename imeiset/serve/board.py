@@ -230,13 +230,18 @@ class Seat:
         self._lock = lock
         self._path = board.folder / f"{kind}-{index}.json"
         before, now = read_state(self._path), time.time()
-        self._counts = before.counts if before else NOTHING
-        starts = before.starts + 1 if before else 1
-        self.state = ProcessState(kind, index, os.getpid(), now, now, parent=os.getppid(), starts=starts)
+        self._before = before or ProcessState(kind, index, 0, now, now, starts=0)
+        self.state = replace(
+            ProcessState(kind, index, os.getpid(), now, now),
+            parent=os.getppid(),
+            starts=self._before.starts + 1,
+        )
 
-    def publish(self, counts: Totals, *, ended: bool = False, **told: Any) -> None:
-        """Tell what is so now: see `ProcessState`."""
-        state = replace(self.state, beat=time.time(), counts=counts + self._counts, **told)
+    def publish(self, counts: Totals, *, ended: bool = False, refresh_faults: int = 0, **told: Any) -> None:
+        """Tell what is so now: see `ProcessState`. Counts and faults are those of this process."""
+        before = self._before
+        told |= {"counts": counts + before.counts, "refresh_faults": refresh_faults + before.refresh_faults}
+        state = replace(self.state, beat=time.time(), **told)
         write(self._path, json.dumps(_plain(replace(state, pid=0) if ended else state)))
 
 

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -52,8 +53,9 @@ def _allow_connections() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
     if soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        soft = most
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
     return max(soft - _SPARE, _SPARE)
 
 
@@ -61,6 +63,7 @@ def _granian(folder: str, kind: str, address: Address) -> None:
     """Run granian and its workers, until it is told to end."""
     import multiprocessing
 
+    from granian import constants
     from granian.constants import HTTPModes, Interfaces, Loops
     from granian.http import HTTP1Settings, HTTP2Settings
     from granian.log import LogLevels
@@ -69,6 +72,9 @@ def _granian(folder: str, kind: str, address: Address) -> None:
     config = Board(folder).config()
     http = config.http if kind == "http" else None
     tls = http.tls if http else None
+    # Cores may speak TLS 1.2 (3GPP TS 33.210), which granian takes by itself before it has this option.
+    protocols = getattr(constants, "SSLProtocols", None)
+    oldest = {"ssl_protocol_min": protocols.tls12} if protocols else {}
     _watch_supervisor(config.run.drain, lambda: os.kill(os.getpid(), signal.SIGTERM))
     multiprocessing.set_start_method("spawn")
     server = MPServer(
@@ -90,6 +96,7 @@ def _granian(folder: str, kind: str, address: Address) -> None:
         ssl_key=tls.key if tls else None,
         ssl_ca=tls.client_ca if tls else None,
         ssl_client_verify=bool(tls and tls.client_ca),
+        **oldest,
         respawn_failed_workers=True,
         workers_kill_timeout=max(config.run.drain, 0.1),
     )

@@ -100,13 +100,14 @@ def test_seats_are_taken_in_order_and_counts_go_on(board):
     first, second = Seat(board, "http"), Seat(board, "http")
     other = Seat(board, "admin")
     assert [seat.state.index for seat in (first, second, other)] == [0, 1, 0]
-    first.publish(Totals({("5g", 1, "exact"): 10}, {("5g", "x"): 1}))
+    first.publish(Totals({("5g", 1, "exact"): 10}, {("5g", "x"): 1}), refresh_faults=3)
     second.publish(Totals({("5g", 1, "exact"): 5}, {}))
     leave(first)
     third = Seat(board, "http")
     assert (third.state.index, third.state.starts) == (0, 2)
     assert board.totals().checks == {("5g", 1, "exact"): 15}  # before it has told anything, too
-    third.publish(Totals({("5g", 1, "exact"): 1}, {}))
+    third.publish(Totals({("5g", 1, "exact"): 1}, {}), refresh_faults=2)
+    assert board.processes()[0].refresh_faults == 5
     assert board.totals() == Totals({("5g", 1, "exact"): 16}, {("5g", "x"): 1})
     third.publish(Totals({("5g", 1, "exact"): 2}, {}), ended=True)
     assert [state.ended for state in board.processes()] == [True, False]
