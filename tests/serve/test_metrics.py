@@ -1,7 +1,10 @@
 """Metrics as Prometheus reads them: names, labels, and counts that never go back."""
 
 import json
+import math
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -208,6 +211,48 @@ def test_open_metrics_where_they_are_asked_for():
     content_type, body = exposition(Collector(lambda: seen(process())), accept)
     assert content_type.startswith("application/openmetrics-text")
     assert body.endswith(b"# EOF\n")
+
+
+PROMTOOL = shutil.which("promtool")
+
+
+def checked(*command, text=""):
+    """What promtool says of a text, which is nothing if all is well."""
+    if PROMTOOL is None:
+        pytest.skip("no promtool here: apt-get install prometheus")
+    told = subprocess.run(
+        [PROMTOOL, "check", *command], input=text, capture_output=True, text=True, check=False
+    )
+    return told.returncode, told.stderr
+
+
+def test_prometheus_takes_all_that_is_told():
+    workers = (process(checks=[(("5g", 1, "exact"), 3)], errors=[(("5g", "INVALID_API"), 2)]), process("s13"))
+    now = seen(
+        *workers,
+        of_store=status((HOSTILE, 60.0), ("x", math.inf), feeds=["żółć"]),
+        expected=Expected({"s13": 1}),
+    )
+    assert checked("metrics", text=exposition(Collector(lambda: now))[1].decode()) == (0, "")
+
+
+@SOURCES
+def test_prometheus_takes_the_alarms_of_the_guide(tmp_path):
+    [rules] = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs" / "operation.md").read_text(), re.M | re.S)
+    (tmp_path / "rules.yaml").write_text(rules)
+    assert checked("rules", str(tmp_path / "rules.yaml")) == (0, "")
+
+
+@SOURCES
+def test_prometheus_takes_the_queries_of_the_dashboard(tmp_path):
+    dashboard = json.loads((ROOT / "deploy" / "grafana.json").read_text())
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    for name, value in (("$__rate_interval", "5m"), ("$job", ".*"), ("$instance", ".*")):
+        queries = [query.replace(name, value) for query in queries]
+    assert not any("$" in query for query in queries)
+    rules = [{"record": f"query_{at}", "expr": query} for at, query in enumerate(queries)]
+    (tmp_path / "rules.yaml").write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    assert checked("rules", str(tmp_path / "rules.yaml")) == (0, "")
 
 
 def test_names_follow_prometheus():

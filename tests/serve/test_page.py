@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from imeiset import Delta, EquipmentStatus, Register, Store
+
 from .admin_site import HOME, HOSTILE, STOLEN, WATCHED
 from .servers import HOST, free_port, until
 
@@ -101,8 +103,9 @@ class Page:
         until(lambda: self.one("result").is_displayed() or self.one("fault").is_displayed())
 
     def cells(self, name):
-        rows = self.browser.find_elements(By.CSS_SELECTOR, f"#{name} tbody tr")
-        return [[cell.text for cell in row.find_elements(By.TAG_NAME, "td")] for row in rows]
+        """The texts of a table, all of one moment."""
+        rows = f"[...document.querySelectorAll('#{name} tbody tr')]"
+        return self.run(f"{rows}.map(row => [...row.cells].map(cell => cell.innerText.trim()))")
 
     def run(self, script):
         return self.browser.execute_script(f"return {script}")
@@ -356,6 +359,17 @@ def test_how_the_server_is(page):
     assert float(page.text("rate").replace(",", "")) > 100
 
 
+def test_what_stays_as_it_is_stays_where_it_is(page):
+    """A table that is told again every two seconds can be read and marked meanwhile."""
+    page.browser.execute_script(
+        "window.kept = [...document.querySelectorAll('#lists tbody td:first-child, #peers tbody tr')]"
+    )
+    before = page.cells("processes")
+    until(lambda: page.cells("processes") != before)
+    assert page.run("kept.length") == 8
+    assert page.run("kept.every(one => one.isConnected)")
+
+
 def test_what_needs_attention_is_said(browser, hostile_address):
     page = Page(browser, hostile_address)
     assert page.text("health-text") == "Needs attention"
@@ -388,3 +402,53 @@ def test_a_page_from_elsewhere_cannot_ask(page, browser, address):
         told = browser.execute_async_script(script, f"{address}lookup", kind, json.dumps({"imei": STOLEN}))
         assert told == "refused"
     browser.get_log("browser")
+
+
+def test_a_result_is_not_there_after_leaving_the_page(browser, address):
+    page = Page(browser, address)
+    page.look_up(STOLEN, HOME)
+    browser.get(f"{address}healthz")
+    browser.back()
+    until(lambda: "Asking" not in page.text("health-text"))
+    assert not page.one("result").is_displayed()
+    assert page.run("document.getElementById('imei').value + document.getElementById('imsi').value") == ""
+
+
+def test_a_result_is_taken_off_in_time(browser, address):
+    """With minutes that pass in milliseconds."""
+    faster = "const set = setTimeout; window.setTimeout = (act, ms) => set(act, ms < 60000 ? ms : ms / 200);"
+    script = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": faster})
+    try:
+        page = Page(browser, address)
+        page.look_up(STOLEN)
+        until(lambda: not page.one("result").is_displayed(), 10)
+        assert page.run("document.getElementById('imei').value") == ""
+        assert STOLEN not in page.run("document.documentElement.outerHTML")
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+
+
+def test_the_page_of_a_run(browser, servers, tmp_path):
+    """As `imeiset serve` has it: a phone is found when it is reported, and that the store is away is said."""
+    pytest.importorskip("imeiset.serve.running")
+    Store.create(tmp_path / "eir", Register()).close()
+    server = servers.serve(tmp_path / "eir")
+    page = Page(browser, f"http://{HOST}:{server.admin}/")
+    until(lambda: page.text("health-text") == "Ready")
+    page.look_up(STOLEN)
+    assert page.text("verdict-status") == "Whitelisted"
+    with Store.open(tmp_path / "eir") as store:
+        store.add_list("stolen", status=EquipmentStatus.BLACKLISTED)
+        store.apply(Delta("stolen", add=[STOLEN]))
+
+    def is_blocked():
+        page.look_up(STOLEN)
+        return page.text("verdict-status") == "Blacklisted"
+
+    until(is_blocked)
+    until(lambda: [row[0] for row in page.cells("lists")] == ["stolen"])
+    (tmp_path / "eir").rename(tmp_path / "away")
+    until(lambda: page.text("health-text") == "Needs attention")
+    assert "the store cannot be read, its last state serves: " in page.text("reasons")
+    assert is_blocked()
+    assert page.complaints() == []

@@ -59,7 +59,18 @@ function rows(id, all, empty) {
     row.append(made("td", empty, { colspan: titles.length, class: "empty", role: "cell" }));
     made_rows.push(row);
   }
-  table.tBodies[0].replaceChildren(...made_rows);
+  put(table.tBodies[0], made_rows);
+}
+
+// Cells that are as before stay: whoever reads or marks them is not disturbed.
+function put(body, all) {
+  all.forEach((row, at) => {
+    const old = body.rows[at];
+    if (!old) body.append(row);
+    else if (old.cells.length !== row.cells.length || old.className || row.className) old.replaceWith(row);
+    else [...row.cells].forEach((cell, column) => old.cells[column].isEqualNode(cell) || old.cells[column].replaceWith(cell));
+  });
+  while (body.rows.length > all.length) body.lastElementChild.remove();
 }
 
 function lasting(seconds) {
