@@ -31,7 +31,7 @@ EXTRA = $(shell $(PYTHON) -c 'import tomllib; extras = tomllib.load(open("pyproj
 
 # With the libraries of the extra `serve`, if they can be had; beside .venv, so that `make test` stays without them.
 demo: $(VENV)/.installed ## Make a dirty blocklist, build, check and time it; block a phone on the wire
-	[ -e build/demo/.complete ] || { rm -rf build/demo; $(BIN)/python $(PIP) --target build/demo $(call EXTRA,serve) \
+	[ -e build/demo/.complete ] || { rm -rf build/demo; $(BIN)/python $(PIP) --retries 1 --timeout 10 --target build/demo $(call EXTRA,serve) \
 		&& touch build/demo/.complete; } || echo 'The extra "serve" cannot be installed: the demo goes on without it.'
 	PYTHONPATH=$(abspath build/demo) $(BIN)/imeiset demo
 

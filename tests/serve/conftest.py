@@ -4,6 +4,8 @@ import logging
 
 import pytest
 
+from imeiset.errors import mask_log
+
 from .servers import Servers, serial_numbers
 
 _USUAL = vars(logging.makeLogRecord({})).keys()
@@ -37,6 +39,8 @@ def logged(tmp_path_factory):
     texts = [(log.name, text) for log, text in servers.logs()] + [("this process", "\n".join(said.lines))]
     told = {name: found for name, text in texts if (found := serial_numbers(text, phones))}
     assert not told, told
+    unmasked = [line for _, text in texts for line in text.splitlines() if mask_log(line) != line]
+    assert not unmasked, unmasked[:3]
 
 
 @pytest.fixture
