@@ -159,6 +159,11 @@ def test_lists_that_change_while_they_serve(tmp_path):
         store.compact()
         assert reader.refresh()
         assert (store.status().generation, reader.status().state_id) == (2, store.state_id)
+        frozen = reader.frozen()
+        assert (frozen.generation, frozen.sequence, frozen.state_id) == (2, 1, store.state_id)
+        decided = frozen.decide(imeiset.parse([LISTED, OTHER])[0])
+        assert (decided.status.tolist(), decided.tally()) == ([0, 1], {(0, "default"): 1, (1, "exact"): 1})
+        assert list(decided.details()["list"]) == [None, "stolen"]
 
 
 def test_commands():
@@ -207,6 +212,7 @@ CONTRACT = """
     Register.open(path, /, *, mode="mmap")
     Register.check(self, imei, imsi=None)
     Register.check_many(self, imeis, imsis=None, *, threads=1, digits=14)
+    Register.decide(self, keys, imsis=None)
     Register.save(self, path, /, *, generation=0)
     Store.create(directory, register, /)
     Store.open(directory, /, *, mode="mmap", generation=None)
@@ -215,6 +221,7 @@ CONTRACT = """
     Store.check(self, imei, imsi=None)
     Store.check_many(self, imeis, imsis=None, *, threads=1, digits=14)
     Store.refresh(self)
+    Store.frozen(self)
     Store.compact(self)
     Store.status(self)
     Store.close(self)
