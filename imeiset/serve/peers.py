@@ -79,7 +79,7 @@ class Connection(asyncio.BufferedProtocol):
         self._front = front
         self._received = bytearray()  # of a message that is not whole
         self._needed = 0  # bytes of it, as far as they are known
-        self._leaving = False  # it is closed as soon as what was written is sent
+        self.leaving = False  # it is closed as soon as what was written is sent
         self.state = WAITING
         self.host = ""
         self.address: Address | None = None
@@ -102,7 +102,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget it."""
-        if not self._leaving and self.host:
+        if not self.leaving and self.host:
             self._said("lost")
         self._front.connections.discard(self)
 
@@ -133,7 +133,7 @@ class Connection(asyncio.BufferedProtocol):
             data = bytes(self._received)
         answers = []
         at = length = 0
-        while not self._leaving:
+        while not self.leaving:
             if self.state == OPEN:
                 plain, at = self._front.checks.answers(data, at)
                 answers.append(plain)
@@ -147,9 +147,9 @@ class Connection(asyncio.BufferedProtocol):
             if self.state == OPEN:
                 self._until = math.inf
             self._transport.write(b"".join(answers))
-        if length == 0 and not self._leaving:
+        if length == 0 and not self.leaving:
             self._leave("what it sends is not Diameter")
-        if self._leaving:
+        if self.leaving:
             self._transport.close()
         else:
             self._needed, self._received = max(length, 4), bytearray(data[at:])
@@ -181,8 +181,7 @@ class Connection(asyncio.BufferedProtocol):
         host, judged = self._front.node.judged(message, self._admitted)
         if judged.why:
             self._front.counts.error("s13", str(judged.code))
-            self.host = self.host or host
-            self._leave(f"refused: {judged.why}")
+            self._leave(f"refused: {judged.why}", host)
         elif self.state == WAITING:
             self.state, self.host, self.since, self._until = OPEN, host, time.time(), math.inf
             self._said("open")
@@ -231,17 +230,17 @@ class Connection(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         """Close it at once."""
-        self._leaving = True
+        self.leaving = True
         self._transport.abort()
 
-    def _leave(self, why: str) -> None:
-        """Close it behind what is written now."""
-        if not self._leaving:
-            self._said(why)
-        self._leaving, self.state, self._until = True, CLOSING, self._front.now() + FAREWELL
+    def _leave(self, why: str, host: str = "") -> None:
+        """Close it behind what is written now. host: that of a peer that only says so."""
+        if not self.leaving:
+            self._said(why, host)
+        self.leaving, self.state, self._until = True, CLOSING, self._front.now() + FAREWELL
 
-    def _said(self, what: str) -> None:
-        _log.info("peer %s at %s: %s", self.host or "(unknown)", self.address, what)
+    def _said(self, what: str, host: str = "") -> None:
+        _log.info("peer %s at %s: %s", self.host or host or "(unknown)", self.address, what)
 
 
 class Front:
@@ -305,8 +304,8 @@ class Front:
         return ""
 
     def of(self, host: str) -> list[Connection]:
-        """The connections of a host."""
-        return [one for one in self.connections if one.host == host and one.state != WAITING]
+        """The connections of a host, but for those that end."""
+        return [one for one in self.connections if one.host == host and not one.leaving]
 
     def use(self, config: Config) -> None:
         """Go on with another list of peers, and another watchdog. A peer that may not connect any more is

@@ -45,7 +45,13 @@ def register(policy):
     return made
 
 
-REGISTERS = [register(Policy(response_type=2)), register(Policy(malformed=EquipmentStatus.GREYLISTED))]
+REGISTERS = [
+    *(register(Policy(response_type=kind)) for kind in (1, 2, 3)),
+    register(Policy(malformed=EquipmentStatus.GREYLISTED)),
+    register(
+        Policy(unlisted=EquipmentStatus.BLACKLISTED, precedence=("exact", "tac", "range", "imsi", "pair"))
+    ),
+]
 
 raw = st.binary(max_size=20)
 texts = st.one_of(st.sampled_from(PHONES), st.text("0123456789", min_size=12, max_size=18), raw)

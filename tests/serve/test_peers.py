@@ -322,6 +322,33 @@ def test_a_peer_that_comes_back_when_its_connection_is_dead(monkeypatch):
     asyncio.run(run())
 
 
+def test_nobody_keeps_a_peer_out_by_its_name():
+    """A refused connection, or one that ends, is not the peer's, however long it takes to close."""
+
+    async def run():
+        async with serving(
+            config(("mme.example.org", ("127.0.0.1",)), ("x.example.org", ("127.0.0.2",)))
+        ) as (
+            front,
+            connect,
+        ):
+            for source in ("127.0.0.2", "127.0.0.1"):
+                wire = Wire(source)  # it never closes
+                thief = peers.Connection(front)
+                thief.connection_made(wire)
+                if source == "127.0.0.1":
+                    thief.take(capabilities() + message(DPR, origin(), avp(273, 0)))
+                else:
+                    thief.take(capabilities())
+                assert wire.closing
+                assert thief in front.connections
+            peer = await (await connect("127.0.0.1")).introduced()
+            assert (await peer.ask(check(BLACK)))[STATUS] == b"\0\0\0\1"
+            front.connections.intersection_update(front.of("mme.example.org"))
+
+    asyncio.run(run())
+
+
 # ---- watchdogs and disconnects ----
 
 
@@ -523,11 +550,11 @@ def test_fragments(messages, seed):
 class Wire:
     """A transport that keeps what is written."""
 
-    def __init__(self):
-        self.written, self.closing = b"", False
+    def __init__(self, address="127.0.0.1"):
+        self.written, self.closing, self.address = b"", False, address
 
     def get_extra_info(self, name):
-        return ("127.0.0.1", 3868)
+        return (self.address, 3868)
 
     def write(self, data):
         assert not self.closing
