@@ -75,6 +75,8 @@ def export(
         the name of a compressed file or of a workbook; or if one file cannot hold what is to be written.
     KeyError
         For a name that no list has.
+    SnapshotBounds
+        If a list is from a damaged file, and what it has in the place of a date is none.
     OSError
         If a file cannot be written. All files are then as they were.
 

@@ -12,6 +12,7 @@ from .._native.rows import joined as joined_texts
 from ..arrow import Texts, text_buffers
 from ..errors.extras import extra
 from ..register.batches import DIGITS, subscribers
+from ..register.claims import day
 from ..register.details import Column
 from ..register.entries import Entries
 from ..register.kinds import ListRule
@@ -139,7 +140,8 @@ def cells(part: Entries, title: str) -> Cells:
     if title == "imsi":
         return *subscribers(part.imsis, count), np.arange(count, dtype=np.int32)
     if (column := _detail(part, title)) is not None:
-        return *_quoted(column.values), column.codes.astype(np.int32)
+        texts = _quoted if title == "reasons" else _dates
+        return *texts(column.values), column.codes.astype(np.int32)
     return _constant("", count)
 
 
@@ -166,6 +168,14 @@ def _constant(text: str, count: int) -> Cells:
 def _quoted(values: tuple[str, ...]) -> Texts:
     """The texts of a column as cells, after an empty one."""
     return text_buffers(["", *map(quoted, values)])
+
+
+@lru_cache(64)
+def _dates(values: tuple[str, ...]) -> Texts:
+    """The same of dates. Raises SnapshotBounds for others, of a damaged file."""
+    for text in values:
+        day(text)
+    return text_buffers(["", *values])
 
 
 def quoted(text: str) -> str:

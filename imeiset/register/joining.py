@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from imeiset.register.claims import day
 from imeiset.register.details import OF_SEVERAL, Column, OfSeveral, Places, numbered
 from imeiset.register.entries import Entries, entries_of
 from imeiset.register.lists import List
@@ -71,4 +72,6 @@ def _together(
         numbered(texts, column.values, column.codes) if column else np.zeros(count, np.int64)
         for column, count in zip(columns, rows, strict=True)
     ]
+    for text in texts if how != "all" else ():
+        day(text)  # what is no date has no place among dates
     return places.column(list(texts), np.concatenate(parts), how) if len(texts) > 1 else None

@@ -64,10 +64,12 @@ class Untils(NamedTuple):
         """The last days of pairs, NO_DAY for those that have none."""
         at = self._places(keys, imsis)
         found = np.full(len(keys), NO_DAY, np.int32)
-        found[at >= 0] = days = self.days[at[at >= 0]]
-        if not _are_days(days):
-            raise damaged("untils of pairs", "days of no calendar")
+        found[at >= 0] = _calendar(self.days[at[at >= 0]])
         return found
+
+    def before(self, day: datetime.date) -> NDArray[np.bool_]:
+        """Which of them end before a day."""
+        return dates_of_days(_calendar(self.days)) < np.datetime64(day)
 
     def _places(self, keys: Keys, imsis: Keys) -> NDArray[np.int64]:
         """Where pairs are, -1 for those that are not here."""
@@ -96,6 +98,13 @@ class Untils(NamedTuple):
 def _are_days(days: Days) -> bool:
     """Whether all are days of a calendar."""
     return bool(((days >= FIRST_DAY) & (days <= LAST_DAY)).all())
+
+
+def _calendar(days: Days) -> Days:
+    """The same, if all are days of a calendar: others are damage."""
+    if not _are_days(days):
+        raise damaged("untils of pairs", "days of no calendar")
+    return days
 
 
 NO_UNTILS = Untils(np.empty(0, "<u8"), np.empty(0, "<u8"), np.empty(0, "<i4"))

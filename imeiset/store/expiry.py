@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from imeiset.errors import StoreShrunk
 from imeiset.readers import Keys
+from imeiset.register.claims import day
 from imeiset.register.details import Places, numbered
 from imeiset.register.kinds import RULES
 from imeiset.register.layered import LayeredSet
@@ -37,13 +38,13 @@ def expired(lists: Sequence[List], today: datetime.date, then: List | None) -> I
     for one in lists:
         moves = then is not None and one.name != then.name and one.kind == then.kind
         if one.exact is not None:
-            keys, texts, codes = _past(one.exact.flattened(), today.isoformat())
+            keys, texts, codes = _past(one.exact.flattened(), today)
             if len(keys):
                 yield Delta(one.name, remove=ImeiSet.from_keys(keys), rule="exact")
                 exact += [(keys, texts, codes)] if moves else []
         if one.pairs is not None:
-            keys, imsis, days = one.pairs.flattened().base.untils
-            past = days.astype("M8[D]") < np.datetime64(today)
+            untils = one.pairs.flattened().base.untils
+            keys, imsis, past = untils.keys, untils.imsis, untils.before(today)
             if past.any():
                 yield Delta(one.name, remove=Pairs.of(keys[past], imsis[past]), rule="pair")
                 pairs += [(keys[past], imsis[past])] if moves else []
@@ -53,13 +54,14 @@ def expired(lists: Sequence[List], today: datetime.date, then: List | None) -> I
         yield Delta(then.name, add=Pairs.of(*map(np.concatenate, zip(*pairs, strict=True))), rule="pair")
 
 
-def _past(members: LayeredSet, today: str) -> tuple[Keys, list[str], NDArray[Any]]:
+def _past(members: LayeredSet, today: datetime.date) -> tuple[Keys, list[str], NDArray[Any]]:
     """The members of a flat set whose until is before a day; reasons, '' for none, and which each has."""
     reasons, _, untils = members.columns
     texts = ["", *(reasons.values if reasons else ())]
     keys, codes = [np.empty(0, np.uint64)], [np.empty(0, np.intp)]
-    if untils and any(text < today for text in untils.values):
-        before, start = np.array([False, *(text < today for text in untils.values)]), 0
+    before = np.array([False, *((day(text) or today) < today for text in (untils.values if untils else ()))])
+    if untils and before.any():
+        start = 0
         for some in members.base.chunks():
             rows = slice(start, start := start + len(some))
             past = np.flatnonzero(before[untils.codes[rows]])
