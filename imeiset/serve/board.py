@@ -198,6 +198,10 @@ class Board:
         """The configuration that is in force from now on."""
         write(self.folder / _CONFIG, dumped(config))
 
+    def is_published(self) -> bool:
+        """Whether a configuration is there."""
+        return (self.folder / _CONFIG).exists()
+
     def config(self) -> Config:
         """The configuration in force."""
         return loaded((self.folder / _CONFIG).read_text())

@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from imeiset.errors import ImeisetError
 from imeiset.serve.board import ProcessState
 from imeiset.serve.config import Config, dumped
 from imeiset.serve.values import Address
@@ -28,6 +27,7 @@ _LEAN = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX"
 _CHECKED_WITHIN = 120.0  # seconds
 _STEADY = 10.0  # seconds after which a process that dies is started again at once
 _LONGEST_PAUSE = 10.0
+_LOOK = 1.0  # seconds of silence that one look can tell of, at most
 
 
 def _start(orders: dict[str, Any], **options: Any) -> "subprocess.Popen[bytes]":
@@ -90,6 +90,15 @@ class Group:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
+        assert self._process.stdin
+        self._process.stdin.close()
+
+    def has(self, pid: int) -> bool:
+        """Whether a process is one of it, and lives."""
+        try:
+            return os.getpgid(pid) == self.pid
+        except ProcessLookupError:
+            return False
 
     def _has_members(self) -> bool:
         try:
@@ -125,7 +134,7 @@ class Check:
         try:
             found: dict[str, Any] = json.loads(text)
         except ValueError:
-            raise ImeisetError("the configuration could not be checked: see above") from None
+            return {"error": f"the check of the configuration {ending(self._process.returncode)}: see above"}
         return found
 
     def kill(self) -> None:
@@ -153,6 +162,10 @@ class Front:
         self.group: Group = None  # type: ignore[assignment] # until it is started
         self.heir: Group | None = None
         self._heir_serves: float | None = None
+        self._silence: dict[
+            int, tuple[float, float]
+        ] = {}  # by process: its last beat, and seconds since then
+        self._looked = time.monotonic()
         self._pause = 0.0
         self._due: float | None = None
         self._complete = time.monotonic()
@@ -207,13 +220,23 @@ class Front:
     def _serves(self, group: Group, states: list[ProcessState]) -> bool:
         return sum(state.generation > 0 for state in _of(group, states)) >= self.workers
 
-    def hung(self, states: list[ProcessState], after: float) -> list[ProcessState]:
-        """Its processes that live and have said nothing for so many seconds."""
-        return [state for state in _of(self.group, states) if state.age > after and _lives(state.pid)]
+    def hung(self, states: list[ProcessState], after: float) -> list[int]:
+        """Its processes that live and have said nothing for so many seconds.
+
+        Seconds in which this process looks: a clock that is set, or a machine that slept, is no silence.
+        """
+        now = time.monotonic()
+        passed, self._looked = min(now - self._looked, _LOOK), now
+        silence = {}
+        for state in _of(self.group, states):
+            beat, before = self._silence.get(state.pid, (0.0, 0.0))
+            silence[state.pid] = state.beat, before + passed if beat == state.beat else 0.0
+        self._silence = silence
+        return [pid for pid, (_, silent) in silence.items() if silent > after and self.group.has(pid)]
 
     def incomplete(self, states: list[ProcessState]) -> float:
         """For how many seconds some of its processes have been missing."""
-        if sum(_lives(state.pid) for state in _of(self.group, states)) >= self.workers:
+        if sum(self.group.has(state.pid) for state in _of(self.group, states)) >= self.workers:
             self._complete = time.monotonic()
         return time.monotonic() - self._complete
 
@@ -222,11 +245,6 @@ def _of(group: Group, states: list[ProcessState]) -> list[ProcessState]:
     return [state for state in states if not state.ended and group.pid in (state.pid, state.parent)]
 
 
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def ending(code: int) -> str:
+    """How a process ended."""
+    return f"ended ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})"

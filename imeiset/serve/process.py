@@ -128,7 +128,7 @@ class Process:
             self._open()
             if self.store is not None:
                 self.on_store(self.store)
-        mark = self.board.config_mark()
+        mark = self.board.config_mark() if self.board.is_published() else self._mark
         if mark != self._mark:
             self._mark, self.config = mark, self.board.config()
             self._set_up_log()

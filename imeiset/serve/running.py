@@ -1,27 +1,24 @@
 """`imeiset serve` as a supervisor: it starts the processes of the fronts, and others when they die."""
 
-import fcntl
 import logging
 import os
 import select
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from imeiset.errors import ImeisetError, ServeConfigError
 from imeiset.serve import logs
-from imeiset.serve.board import Board, ProcessState, write
+from imeiset.serve.board import Board, ProcessState
 from imeiset.serve.config import Config, HttpConfig, pinned, with_fixed
-from imeiset.serve.groups import Check, Front, Group
+from imeiset.serve.folder import Copies, run_folder
+from imeiset.serve.groups import Check, Front, Group, ending
 from imeiset.serve.values import Address
 
 _log = logging.getLogger(__name__)
@@ -30,8 +27,6 @@ _GRACE = 1.0  # seconds beyond `drain` after which what is left is killed
 _HUNG = 20.0  # seconds without a beat after which a process is killed, or one that is missing gets successors
 _UP_WITHIN = 60.0  # seconds for the successors of a front to serve
 _SURE = 1.0  # seconds that they serve beside those before them
-_FOLDER = "imeiset-serve-"
-_LOCK = "lock"
 _KINDS = (("http", "http"), ("diameter", "s13"), ("admin", "admin"))
 """Sections of the configuration, and the kinds of processes that are for them."""
 
@@ -58,25 +53,8 @@ def run(read: Callable[[], Config], path: str = "") -> int:
     """
     config = read()
     logs.setup(config.log.level, config.log.format, process="serve")
-    with _folder() as folder:
+    with run_folder() as folder:
         return Supervisor(folder, config, read, path).run()
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """A private folder for the run. Those of runs that were killed are removed."""
-    runtime = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0] or tempfile.gettempdir()
-    for old in Path(runtime).glob(f"{_FOLDER}*/{_LOCK}"):
-        with suppress(OSError), old.open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(old.parent, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=_FOLDER, dir=runtime))
-    try:
-        with (folder / _LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Supervisor:
@@ -85,7 +63,7 @@ class Supervisor:
     def __init__(self, folder: Path, config: Config, read: Callable[[], Config], path: str) -> None:
         self.board = Board(folder)
         self._read, self._path = read, path
-        self._copies: dict[str, str] = {}  # of files that the configuration names, and where they come from
+        self._copies = Copies(folder)
         self._config = self._pinned(config)
         self._sockets: list[socket.socket] = []
         self._fronts: list[Front] = []
@@ -98,7 +76,7 @@ class Supervisor:
         """See `run`, the function."""
         said = Check(self._config, self.board.folder).wait()
         if "error" in said:
-            raise ImeisetError(self._by_source(said["error"]))
+            raise ImeisetError(self._copies.by_source(said["error"]))
         self._bind()
         self.board.publish(self._config)
         with _signals(self._signals) as wake:
@@ -112,7 +90,10 @@ class Supervisor:
                     select.select([wake], [], [], _TURN)
                     with suppress(BlockingIOError):
                         os.read(wake, 512)
-                    self._turn()
+                    try:
+                        self._turn()
+                    except Exception:  # no memory for another process, say: what serves does so on
+                        _log.exception("the supervisor tries again")
             finally:
                 self._signals.clear()
                 self._end(wake)
@@ -120,6 +101,10 @@ class Supervisor:
 
     def _turn(self) -> None:
         self._reload()
+        if not self.board.is_published():  # somebody tidied up
+            self.board.folder.mkdir(mode=0o700, exist_ok=True)
+            self._copies.restore()
+            self.board.publish(self._config)
         states = self.board.processes()
         for front in self._fronts:
             self._mind(front, states)
@@ -145,7 +130,7 @@ class Supervisor:
                 front.take_over()
             else:
                 pause = front.start_later()
-                _log.error("%s ended (%s); it starts again in %g s", front.name, _ending(code), pause)
+                _log.error("%s %s; it starts again in %g s", front.name, ending(code), pause)
         if front.is_due():
             front.start()
         if front.heir is not None:
@@ -160,12 +145,10 @@ class Supervisor:
                 front.heir = None
                 _log.error("%s: successors do not serve; those before them go on", front.name)
             return
-        for state in front.hung(states, _HUNG):
-            _log.error(
-                "%s: process %d has said nothing for %.0f s and is killed", front.name, state.pid, state.age
-            )
+        for pid in front.hung(states, _HUNG):
+            _log.error("%s: process %d has said nothing for %g s and is killed", front.name, pid, _HUNG)
             with suppress(ProcessLookupError):
-                os.kill(state.pid, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
         if front.incomplete(states) > _HUNG:
             _log.error("%s: a worker is missing; all of them get successors", front.name)
             front.succeed()
@@ -188,7 +171,7 @@ class Supervisor:
             return
         new, self._check = self._check.config, None
         if "error" in said:
-            self._refuse(self._by_source(said["error"]))
+            self._refuse(self._copies.by_source(said["error"]))
             return
         before = self._config
         self._config, fixed = with_fixed(before, new)
@@ -214,25 +197,7 @@ class Supervisor:
             _log.warning("%s", text)
 
     def _pinned(self, config: Config) -> Config:
-        """With copies of the files that it names: what becomes of those is of no account until SIGHUP."""
-
-        def keep(path: Path) -> Path:
-            try:
-                data = path.read_bytes()
-            except OSError as error:
-                raise ServeConfigError(path, "a readable file", error.strerror or str(error)) from None
-            copy = self.board.folder / f"{sha256(data).hexdigest()[:32]}.pem"
-            if not copy.exists():
-                write(copy, data)
-            self._copies[str(copy)] = str(path)
-            return copy
-
-        return pinned(config, keep)
-
-    def _by_source(self, text: str) -> str:
-        for copy, path in self._copies.items():
-            text = text.replace(copy, path)
-        return text
+        return pinned(config, self._copies.keep)
 
     # ---- addresses ----
 
@@ -296,10 +261,6 @@ def _described(front: Front, config: Config) -> str:
         f"5G-EIR and bulk checks: {scheme}://{front.address}{config.http.root}, "
         f"{front.workers} workers{tokens}"
     )
-
-
-def _ending(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
 def _family(address: Address) -> socket.AddressFamily:

@@ -16,7 +16,10 @@ from pathlib import Path
 import pytest
 
 from imeiset import Delta, EquipmentStatus, Policy, Register, Store
-from imeiset.serve.board import Board
+from imeiset.serve.board import Board, ProcessState
+from imeiset.serve.config import understood
+from imeiset.serve.groups import Check, Front
+from imeiset.serve.values import Address
 
 from .clients import core
 from .clients.certificates import DAY, Authority
@@ -434,6 +437,63 @@ def test_peers_wait_while_the_process_for_diameter_starts_again(a_run):
     kill(a_run.states("s13")[0].pid)
     with Mme(a_run.ports["diameter"]) as mme:
         assert mme.status(BLACK) == "BLACKLISTED"
+
+
+def test_a_folder_that_somebody_emptied_is_filled_again(a_run):
+    authority = Authority(a_run.folder, "ca")
+    authority.issue("tls")
+    a_run.start('workers = 1\n[http.tls]\ncertificate = "tls.crt"\nkey = "tls.key"')
+    folder = a_run.board.folder
+    for path in folder.iterdir():
+        path.unlink()
+    until(lambda: len(a_run.board.processes()) == 3)
+    until(lambda: a_run.server.get("/readyz")[0] == 200)
+    [state] = a_run.states("http")
+    kill(state.parent)
+    until(lambda: accepts(a_run.ports["http"]) and (folder / "config.json").exists())
+    until(lambda: served_certificate(a_run.ports["http"]))
+    shutil.rmtree(folder)
+    until(lambda: a_run.server.get("/readyz")[0] == 200 and len(a_run.board.processes()) == 3)
+    assert a_run.server.stop() == 0
+
+
+class Members:
+    """A group of processes."""
+
+    pid = 1
+
+    def has(self, pid):
+        return pid != 9
+
+
+def test_silence_is_measured_by_turns_not_by_the_clock(monkeypatch, tmp_path):
+    front = Front(tmp_path, "http", Address(HOST, 0), 2, ())
+    front.group = Members()
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+
+    def look(later, *states):
+        nonlocal now
+        now += later
+        return front.hung([ProcessState("http", pid, pid, 0.0, beat, parent=1) for pid, beat in states], 20)
+
+    assert look(0, (2, 5.0), (3, 5.0), (9, 5.0)) == []
+    assert look(3600, (2, 5.0), (3, 5.0), (9, 5.0)) == []  # the machine slept
+    assert look(1, (2, 9e9), (3, 1.0), (9, 5.0)) == []  # the clock was set
+    for beat in range(19):
+        assert look(1, (2, 9e9), (3, beat), (9, 5.0)) == []
+    assert look(1, (2, 9e9), (3, 99), (9, 5.0)) == []
+    assert look(1, (2, 9e9), (3, 100), (9, 5.0)) == [2]  # 9 is another's process by now
+    assert look(1, (4, 9e9), (3, 101)) == []
+
+
+def test_a_check_that_crashes_is_an_answer(monkeypatch, tmp_path):
+    make_store(tmp_path / "eir")
+    config = understood({"store": {"path": str(tmp_path / "eir")}, "http": {"listen": f"{HOST}:0"}})
+    assert Check(config, tmp_path).wait()["store"] == "generation 1, change 0: stolen (blacklisted)"
+    monkeypatch.setenv("PYTHONHOME", "/none")
+    found = Check(config, tmp_path).wait()
+    assert found == {"error": "the check of the configuration ended (exit code 1): see above"}
 
 
 @pytest.mark.long
