@@ -116,18 +116,26 @@ def test_it_is_true(store):
     """What schemathesis makes of the document, as it should be and as it should not, is answered as the
     document says by the application itself."""
     schemathesis = pytest.importorskip("schemathesis")
+    from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+
+    # Of a row the document tells the usual form: more is understood, or may be reported in its place. And it
+    # cannot tell that there are as many IMSIs as IMEIs.
+    untold = {bulk.CHECKS: [negative_data_rejection, positive_data_acceptance]}
     imeis = st.lists(st.integers(0, 10**15 - 1).map("{:015d}".format), max_size=5)
     schemathesis.openapi.media_type("application/vnd.apache.arrow.stream", imeis.map(stream))
     described = schemathesis.openapi.from_asgi("/openapi.json", app(store))
     statuses = set()
+
+    def ask(case, sound):
+        answer = case.call_and_validate(excluded_checks=untold.get(case.path, []))
+        statuses.add(answer.status_code)
+        if sound and answer.status_code == 400:
+            assert "imsis: expected " in answer.json()["detail"]
+
+    often = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     for operation in described.get_all_operations():
         for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE):
             cases = operation.ok().as_strategy(generation_mode=mode)
-
-            @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-            @given(case=cases)
-            def holds(case):
-                statuses.add(case.call_and_validate().status_code)
-
-            holds()
+            sound = mode is schemathesis.GenerationMode.POSITIVE
+            often(given(case=cases, sound=st.just(sound))(ask))()
     assert {200, 400, 404} <= statuses
