@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import random
 import socket
 from dataclasses import replace
@@ -14,6 +15,8 @@ from imeiset import EquipmentStatus, Policy, Register
 from imeiset.serve import diameter, peers
 from imeiset.serve.board import Counts
 from imeiset.serve.config import Config, DiameterConfig, PeerConfig, RunConfig, StoreConfig
+from imeiset.serve.diameter import Header
+from imeiset.serve.node import Judged, Node
 from imeiset.serve.peers import CLOSING, OPEN, Front
 from imeiset.serve.values import Address
 
@@ -219,6 +222,14 @@ def test_capabilities_that_are_wrong(request_, code, failed):
         assert await peer.is_closed()
 
     run()
+
+
+def test_the_address_at_which_a_peer_reached_us():
+    node, header = Node("eir.example.org", "example.org"), Header.read(capabilities())
+    said = {"10.1.2.3": "00010a010203", "::1": "0002" + "00" * 15 + "01"}
+    for address, data in said.items():
+        answer = read(node.welcome(header, Judged(), ipaddress.ip_address(address)))
+        assert answer[257].hex() == data
 
 
 def test_who_may_connect():
