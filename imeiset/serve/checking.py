@@ -7,6 +7,7 @@ from typing import Any
 
 from imeiset import EquipmentStatus, Store
 from imeiset.errors import ImeisetError, ServeConfigError
+from imeiset.errors.extras import extra
 from imeiset.serve.config import TlsConfig, loaded
 
 _SOON = datetime.timedelta(days=14)
@@ -17,6 +18,10 @@ def facts(text: str) -> dict[str, Any]:
     config = loaded(text)
     warnings: list[str] = []
     try:
+        if config.http or config.admin:
+            extra("granian", "fronts by HTTP need granian", "serve")
+        if config.admin:
+            extra("prometheus_client", "metrics need prometheus-client", "serve")
         if config.http and config.http.tls:
             warnings += _tls(config.http.tls)
         if config.http and config.http.oauth2:
@@ -78,9 +83,7 @@ def _reason(error: Exception) -> str:
 
 
 def _expiry(tls: TlsConfig) -> list[str]:
-    from imeiset.errors.extras import extra
-
-    x509 = extra("cryptography.x509", "TLS", "serve")
+    x509 = extra("cryptography.x509", "TLS needs cryptography", "serve")
     ends = x509.load_pem_x509_certificates(tls.certificate.read_bytes())[0].not_valid_after_utc
     left = ends - datetime.datetime.now(datetime.UTC)
     if left > _SOON:

@@ -369,7 +369,7 @@ def _expect_met_risks(config: Config, source: Source) -> None:
     for front, safe, name, remedy in risks:
         for address in front.listen if front and not safe else ():
             if not address.is_loopback:
-                expected = f"a loopback address, or another one {remedy}"
+                expected = f"a loopback address, or another one {remedy}{source.elsewhere}"
                 raise source.error(f"{name}.listen", expected, words=str(address))
     taken: dict[Address, str] = {}
     for front, _, name, _ in risks:

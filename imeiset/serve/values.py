@@ -62,6 +62,11 @@ class Source(NamedTuple):
         """To which paths are relative."""
         return Path(self.path).absolute().parent if self.path else Path.cwd()
 
+    @property
+    def elsewhere(self) -> str:
+        """Where keys can be set that this source has not."""
+        return " in a configuration (--example prints one)" if self.options else ""
+
     def error(self, key: str, expected: str, got: Any = None, *, words: str = "") -> ServeConfigError:
         """Of a key. words: what it is instead, where a value cannot say so."""
         return ServeConfigError(self.path, expected, words or _shown(got), key=self.options.get(key, key))

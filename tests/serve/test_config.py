@@ -2,12 +2,17 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from imeiset import Register, Store
+from imeiset.cli import main
 from imeiset.errors import ServeConfigError
 from imeiset.serve import config as configuration
 from imeiset.serve.config import Config, dumped, loaded, pinned, read, understood, with_fixed
@@ -303,6 +308,76 @@ def test_an_address_of_others_starts_only_where_the_risk_is_met(folder, section,
         ServeConfigError, match=rf"^{section}\.listen: expected a loopback address, or another"
     ):
         understood(tables)
+
+
+# ---- the command ----
+
+
+def run(*arguments):
+    """A command's exit code and output."""
+    ran = CliRunner().invoke(main, ["serve", *map(str, arguments)], prog_name="imeiset")
+    return ran.exit_code, ran.output
+
+
+def test_the_command_prints_the_sample():
+    assert run("--example") == (0, example())
+
+
+def test_the_command_checks(folder):
+    pytest.importorskip("granian")
+    code, said = run("eir", "--check", "--http", "127.0.0.1:0")
+    assert (code, said) == (0, f"store {folder / 'eir'}: generation 1, change 0: no lists\n")
+    (folder / "eir.toml").write_text(example())
+    assert run(folder / "eir.toml", "--check")[0] == 0
+    (folder / "eir.toml").write_text(example().replace("max_age = {}", "max_age = { stolen = 5 }"))
+    assert "ready.max_age.stolen: the store has no such list" in run("eir.toml", "--check")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), "a configuration or a store is missing; --example prints a configuration"),
+        (("eir.toml", "--http", "127.0.0.1:0"), "--http is for a store; eir.toml says all itself"),
+        (("eir.toml", "--workers", "2"), "--workers is for a store"),
+        (("eir.toml",), "eir.toml: expected a readable file, got No such file"),
+        (("nowhere",), "nowhere: expected a readable file, got No such file"),
+        (("eir", "--http", "8080"), "--http: expected an IP address and a port"),
+        (("eir", "--http", "127.0.0.1:0", "--workers", "0"), "--workers: expected a whole number from 1"),
+        (("eir", "--admin", "127.0.0.1:0", "--workers", "2"), "--http: expected where"),
+        (("eir", "--http", OPEN), "in a configuration (--example prints one), got 10.0.0.1:3868"),
+        (("eir", "--diameter", OPEN), "who may connect in a configuration"),
+    ],
+)
+def test_the_command_refuses(folder, arguments, expected):
+    for extra in ([], ["--check"]):
+        code, said = run(*arguments, *extra)
+        assert code == 2
+        assert expected in said
+        assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("library", ["granian", "prometheus_client"])
+def test_a_library_that_is_missing_is_named(folder, library):
+    (folder / "missing").mkdir()
+    (folder / "missing" / f"{library}.py").write_text(f"raise ModuleNotFoundError(name={library!r})\n")
+    path = os.pathsep.join([str(folder / "missing"), *sys.path])
+    command = [sys.executable, "-m", "imeiset", "serve", "eir", "--admin", "127.0.0.1:0"]
+    ran = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert ran.stderr.endswith(": pip install 'imeiset[serve]'\n")
+
+
+def test_help_imports_nothing_of_it():
+    code = """
+import sys
+from imeiset.cli import main
+main(["--help"], standalone_mode=False)
+print(sorted(sys.modules))
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Answer equipment checks" in ran.stdout
+    assert "'imeiset.serve" not in ran.stdout
+    assert "'imeiset.cli.serve'" in ran.stdout
 
 
 # ---- copies, and what stays ----

@@ -543,6 +543,74 @@ def test_workers_that_start_without_a_store_say_so_until_it_is_there(a_run):
         until(lambda: mme.status(OTHER) == "BLACKLISTED", 2)
 
 
+def test_changes_while_it_serves_cost_no_connection(a_run):
+    a_run.start()
+    http, before = a_run.ports["http"], a_run.board.processes()
+    with load(http, 6) as cores, Mme(a_run.ports["diameter"]) as mme, Store.open(a_run.eir) as store:
+        for number in range(6):
+            phone = f"35693803{number:06}0"
+            store.apply(Delta("stolen", add=[phone]))
+            until(lambda: [core.status(http, phone) for _ in range(8)] == ["BLACKLISTED"] * 8, 2)  # noqa: B023
+            until(lambda: mme.status(phone) == "BLACKLISTED", 1)  # noqa: B023
+            if number % 2:
+                store.compact()
+                store.prune()
+        until(lambda: {state.generation for state in a_run.board.processes()} == {4})
+        answers = [one.answers for one in cores]
+        until(lambda: all(one.answers > was for one, was in zip(cores, answers, strict=True)))
+    assert not any(one.lost for one in cores)
+    after = a_run.board.processes()
+    assert [(state.pid, state.refresh_faults) for state in after] == [(state.pid, 0) for state in before]
+
+
+def test_the_last_state_serves_and_the_board_says_why(a_run):
+    a_run.start()
+    manifest = a_run.eir / "current"
+    away, text = a_run.folder / "away", manifest.read_bytes()
+
+    def removed():
+        a_run.eir.rename(away)
+        yield
+        away.rename(a_run.eir)
+
+    def replaced():
+        a_run.eir.rename(away)
+        a_run.eir.write_text("a file")
+        yield
+        a_run.eir.unlink()
+        away.rename(a_run.eir)
+
+    def damaged():
+        manifest.write_text("nonsense")
+        yield
+        manifest.write_bytes(text)
+
+    def unreadable():
+        (a_run.eir / "base-00000001.imei").rename(away)
+        manifest.unlink()
+        manifest.mkdir()
+        yield
+        manifest.rmdir()
+        away.rename(a_run.eir / "base-00000001.imei")
+        manifest.write_bytes(text)
+
+    for harm in (removed, replaced, damaged, unreadable):
+        faults = [state.refresh_faults for state in a_run.board.processes()]
+        harmed = harm()
+        next(harmed)
+        until(lambda: all(state.fault for state in a_run.board.processes()))
+        now = [state.refresh_faults for state in a_run.board.processes()]
+        assert all(later > before for later, before in zip(now, faults, strict=True))
+        assert core.status(a_run.ports["http"], BLACK) == "BLACKLISTED"
+        with Mme(a_run.ports["diameter"]) as mme:
+            assert mme.status(BLACK) == "BLACKLISTED"
+        assert a_run.server.get("/readyz")[0] == 503
+        next(harmed, None)
+        until(lambda: not any(state.fault for state in a_run.board.processes()))
+        until(lambda: a_run.server.get("/readyz")[0] == 200)
+    assert [state.starts for state in a_run.board.processes()] == [1] * 4
+
+
 # ---- SIGHUP ----
 
 
