@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from imeiset.serve import health
 from imeiset.serve.answers import JSON, UNREADABLE, Answer, Refusal, not_allowed, problem
 from imeiset.serve.board import Counts, ProcessState
 from imeiset.serve.metrics import Collector, Seen, Totals, exposition
+from imeiset.serve.rates import Rates, Sampler
 from imeiset.serve.served import Served, Work
 
 LONGEST = 4096  # bytes of the body of a lookup
@@ -88,7 +90,20 @@ class Admin(Served):
             "/state": self._state,
         }
         self._started = time.time()
+        self._rates = Rates()
+        self._sampler: Sampler | None = None
         self.use(config)
+
+    def start(self) -> None:
+        """Begin to keep rates; once, whoever asks."""
+        if self._sampler is None:
+            self._sampler = Sampler(self._rates, self.processes)
+
+    def stop(self) -> None:
+        """End what `start` began."""
+        if self._sampler is not None:
+            self._sampler.stop()
+            self._sampler = None
 
     def use(self, config: Any) -> None:
         """Take another configuration from now on."""
@@ -119,17 +134,23 @@ class Admin(Served):
             return not_allowed("GET", "HEAD").answer
         return self._routes[path](path, headers)
 
+    def processes(self, now: float) -> list[ProcessState]:
+        """What all processes told; embedded, what this one has to tell."""
+        if self._board is not None:
+            processes: list[ProcessState] = self._board.processes()
+            return processes
+        return [ProcessState("app", 0, os.getpid(), self._started, now, counts=self._counts.totals())]
+
     def seen(self) -> Seen:
         """What there is now."""
         now, status = time.time(), self.store and self.store.status()
-        if self._board is not None:
-            processes = self._board.processes()
-            reasons = health.reasons(processes, status, self._expected, now)
-            return Seen(processes, status, reasons, self._expected, now)
-        names = ("generation", "sequence", "state_id", "fault")
-        told = {name: getattr(status, name) for name in names} if status else {}
-        own = ProcessState("app", 0, os.getpid(), self._started, now, counts=self._counts.totals(), **told)
-        return Seen([own], status, health.reasons(None, status, self._expected, now), self._expected, now)
+        processes = self.processes(now)
+        if self._board is None and status:
+            names = ("generation", "sequence", "state_id", "fault")
+            processes = [replace(processes[0], **{name: getattr(status, name) for name in names})]
+        its = None if self._board is None else processes
+        why = health.reasons(its, status, self._expected, now)
+        return Seen(processes, status, why, self._expected, now)
 
     def _file(self, path: str, headers: Any) -> Answer:
         content_type, body = self._files[path]
@@ -147,7 +168,8 @@ class Admin(Served):
         return _json({"status": "not ready" if why else "ready", "reasons": why}, 503 if why else 200)
 
     def _state(self, path: str, headers: Any) -> Answer:
-        return _json(shown(self.seen(), self._collector.totals))
+        self.start()  # where nobody else does
+        return _json(shown(self.seen(), self._collector.totals) | {"rates": self._rates.samples()})
 
     def _looked_up(self, body: bytes) -> Answer:
         try:

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import re
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from imeiset import Delta, EquipmentStatus, Policy, Register, Store
+from imeiset.serve import rates
 from imeiset.serve.admin import LONGEST, Admin, is_loopback, shown
 from imeiset.serve.answers import COMPRESSED, FAILED, TOO_LONG
 from imeiset.serve.board import Board, Counts, Seat
@@ -38,7 +40,9 @@ def store(tmp_path):
 
 @pytest.fixture
 def admin(store):
-    return Admin(store)
+    one = Admin(store)
+    yield one
+    one.stop()
 
 
 def config(workers=1, max_age=None, open=False, diameter=None):
@@ -276,6 +280,7 @@ def test_embedded_it_shows_what_the_app_counted(store):
     told = json.loads(asked(admin, "GET", "/state").body)
     assert told["checks"] == {"5g": {"blacklisted": 7}}
     assert told["errors"] == {"http": 1}
+    assert told["rates"] == {}
     assert [(one["kind"], one["alive"]) for one in told["processes"]] == [("app", True)]
     assert json.loads(asked(admin, "GET", "/readyz").body) == {"status": "ready", "reasons": []}
 
@@ -284,6 +289,22 @@ def test_embedded_it_shows_what_the_app_counted(store):
 def board(tmp_path):
     (tmp_path / "run").mkdir()
     return Board(tmp_path / "run")
+
+
+def test_rates_are_kept_from_the_start_whoever_looks(store, monkeypatch):
+    monkeypatch.setattr(rates, "EVERY", 0.01)
+    admin = Admin(store, counts=(counts := Counts()))
+    before = sum(one.name == "imeiset-rates" for one in threading.enumerate())
+    admin.start()
+    admin.start()
+    assert sum(one.name == "imeiset-rates" for one in threading.enumerate()) <= before + 1
+    end = time.monotonic() + 20
+    while not any(admin._rates.samples().get("5g", ())):
+        counts.checked("5g", 1, "exact", 100)
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    assert max(json.loads(asked(admin, "GET", "/state").body)["rates"]["5g"]) > 100
+    admin.stop()
 
 
 def test_with_a_board_it_shows_all_processes(store, board):

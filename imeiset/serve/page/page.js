@@ -3,8 +3,7 @@
 "use strict";
 
 const EVERY = 2000;            // ms between two looks
-const SAMPLES = 90;            // of the chart
-const SMOOTHED = 3;            // samples that a rate is taken over: processes tell their counts twice a second
+const SAMPLES = 90;            // of the chart, one each two seconds
 const KEPT = 5 * 60 * 1000;    // ms that a result stays on the screen
 const STATUSES = {
   blacklisted: "Blacklisted", greylisted: "Greylisted", whitelisted: "Whitelisted", unknown: "Unknown",
@@ -97,46 +96,34 @@ const rated = (rate) => NUMBER.format(rate < 10 ? Math.round(rate * 10) / 10 : M
 
 // ---- how the server is ----
 
-const samples = [];
-
-function total(counts) {
-  return Object.values(counts).reduce((sum, count) => sum + count, 0);
-}
+const total = (counts) => Object.values(counts).reduce((sum, count) => sum + count, 0);
 
 function show_rates(state) {
-  samples.push({ now: state.now, checks: Object.fromEntries(Object.entries(state.checks).map(([name, counts]) => [name, total(counts)])) });
-  while (samples.length > SAMPLES + SMOOTHED) samples.shift();
-  const between = (early, late, name) => {
-    const seconds = late.now - early.now;
-    return seconds > 0 ? Math.max(0, ((late.checks[name] ?? 0) - (early.checks[name] ?? 0)) / seconds) : 0;
-  };
-  const names = Object.keys(INTERFACES).filter((name) => name in state.checks || name === "5g" || name === "s13");
-  const points = samples.slice(1).map((late, at) => {
-    const early = samples[Math.max(0, at + 1 - SMOOTHED)];
-    return names.map((name) => between(early, late, name));
-  });
-  const last = points.at(-1);
-  $("rate").textContent = last ? rated(last.reduce((sum, rate) => sum + rate, 0)) : "–";
-  $("rates").replaceChildren(...names.flatMap((name, at) => [
-    made("dt", INTERFACES[name]), made("dd", last ? rated(last[at]) : "–"),
-  ]), made("dt", "Since the start"), made("dd", NUMBER.format(total(samples.at(-1).checks))),
-  made("dt", "Errors"), made("dd", NUMBER.format(total(state.errors))));
-  draw(points.map((rates) => rates.reduce((sum, rate) => sum + rate, 0)));
+  const names = Object.keys(INTERFACES).filter((name) => name in state.rates || name !== "http");
+  const told = names.map((name) => state.rates[name] ?? []);
+  const sums = [...Array(Math.max(...told.map((one) => one.length))).keys()].map((at) => total(told.map((one) => one[at] ?? 0)));
+  const last = sums.length ? (rates) => rated(rates.at(-1) ?? 0) : () => "–";
+  $("rate").textContent = last(sums);
+  const all = total(Object.values(state.checks).map(total));
+  $("rates").replaceChildren(...names.flatMap((name, at) => [made("dt", INTERFACES[name]), made("dd", last(told[at]))]),
+    made("dt", "Since the start"), made("dd", NUMBER.format(all)),
+    made("dt", "Errors"), made("dd", NUMBER.format(total(state.errors))));
+  draw(sums);
 }
 
 function draw(rates) {
-  const most = Math.max(1, ...rates);
-  const width = 600, height = 120, step = width / (SAMPLES - 1);
-  const shown = rates.slice(-SAMPLES);
-  const places = shown.map((rate, at) => [width - (shown.length - 1 - at) * step, height - (rate / most) * (height - 8)]);
-  const line = places.map(([x, y], at) => `${at ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
   const [area, stroke] = $("chart").querySelectorAll("path");
+  const width = 600, height = 120, most = Math.max(...rates);
+  const places = rates.map((rate, at) => [
+    width - ((rates.length - 1 - at) * width) / (SAMPLES - 1),
+    height - (rate / Math.max(1, most)) * (height - 8),
+  ].map((place) => place.toFixed(1)));
+  const line = places.map((place, at) => `${at ? "L" : "M"}${place.join(" ")}`).join("");
   stroke.setAttribute("d", line);
-  area.setAttribute("d", places.length ? `${line}L${width} ${height}L${places[0][0].toFixed(1)} ${height}Z` : "");
-  $("chart-most").textContent = shown.length ? `at most ${rated(Math.max(...shown))}` : "";
-  if (shown.length) {
-    $("chart").setAttribute("aria-label", `Checks per second, now ${rated(shown.at(-1))}, at most ${rated(Math.max(...shown))}`);
-  }
+  area.setAttribute("d", line && `${line}L${width} ${height}L${places[0][0]} ${height}Z`);
+  if (!rates.length) return;
+  $("chart-most").textContent = `at most ${rated(most)}`;
+  $("chart").setAttribute("aria-label", `Checks per second, now ${rated(rates.at(-1))}, at most ${rated(most)}`);
 }
 
 function health(is, text) {
