@@ -118,7 +118,7 @@ test-spark: EXTRAS := arrow,spark
 
 # TOOLS=install installs on Debian, as root, those programs that the tests of the fronts would use; so does CI=true.
 test-serve: ## The fronts on the wire, asked by the clients that are here (TOOLS=install: that Debian has)
-	TOOLS=$(TOOLS) .ci/serve-tools
+	[ ! -e .ci/serve-tools ] || TOOLS=$(TOOLS) .ci/serve-tools
 	[ -e build/venv-serve/bin/pip ] || $(PYTHON) -m venv build/venv-serve
 	build/venv-serve/bin/python $(PIP) $(BUILDERS)
 	build/venv-serve/bin/python $(PIP) --no-build-isolation '.[test-serve]'

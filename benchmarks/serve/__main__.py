@@ -42,8 +42,8 @@ def main() -> None:
             "rates": lambda: fronts.rates(folder, questions, rounds, PASSES // part),
             "s13": lambda: s13.rates(folder, imeis, rounds, IDENTITY_CHECKS // part),
             "bulk": lambda: handlers.bulk(folder, imeis, rounds),
-            "memory": lambda: fronts.memory(folder, questions),
-            "changes": lambda: fronts.while_it_changes(folder, questions, min(rounds, 3)),
+            "memory": lambda: fronts.memory(folder, questions, min(rounds, 3)),
+            "changes": lambda: fronts.while_it_changes(folder, questions, 2 if options.quick else 5),
         }
         for what, measure in parts.items():
             if options.only not in (None, what):
