@@ -8,6 +8,7 @@ import pkgutil
 import sys
 import warnings
 from enum import Enum
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,9 @@ for name in (
 ):
     with contextlib.suppress(ModuleNotFoundError):  # the library of one is not installed
         importlib.import_module(name)
+
+for path in sorted(Path(imeiset.__file__).with_name("serve").glob("[a-z]*.py")):
+    importlib.import_module(f"imeiset.serve.{path.stem}")
 
 # The raw layer that sets are over: its methods are for the package, and have a line each.
 RAW = ("imeiset._native.index", "imeiset.index")

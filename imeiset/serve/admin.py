@@ -91,6 +91,7 @@ class Admin(Served):
         }
         self._started = time.time()
         self._rates = Rates()
+        self._followed = health.Followed()
         self._sampler: Sampler | None = None
         self.use(config)
 
@@ -138,6 +139,8 @@ class Admin(Served):
         """What all processes told; embedded, what this one has to tell."""
         if self._board is not None:
             processes: list[ProcessState] = self._board.processes()
+            running = (one.sequence for one in processes if health.is_alive(one, now))
+            self._followed.take(running, now)
             return processes
         return [ProcessState("app", 0, os.getpid(), self._started, now, counts=self._counts.totals())]
 
@@ -149,7 +152,7 @@ class Admin(Served):
             names = ("generation", "sequence", "state_id", "fault")
             processes = [replace(processes[0], **{name: getattr(status, name) for name in names})]
         its = None if self._board is None else processes
-        why = health.reasons(its, status, self._expected, now)
+        why = health.reasons(its, status, self._expected, now) + self._followed.left_behind(processes, now)
         return Seen(processes, status, why, self._expected, now)
 
     def _file(self, path: str, headers: Any) -> Answer:

@@ -6,12 +6,15 @@ because a core that gets no answer lets the phone in.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from imeiset.errors import mask_log, printable
 
 SILENT = 5.0  # seconds after which a process that says nothing counts as gone
+BEHIND = 5.0  # seconds that a process may take to see a change
 _ONE = {"http": "HTTP worker", "s13": "S13 process", "admin": "admin process"}
 _ALL = {"http": "HTTP workers", "s13": "S13 processes"}
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
@@ -40,6 +43,35 @@ class Expected(NamedTuple):
         if config.diameter:
             processes["s13"] = 1
         return cls(processes, config.ready.max_age)
+
+
+class Followed:
+    """Which change of the store was there when, to find processes that do not follow it."""
+
+    def __init__(self) -> None:
+        self._newest: deque[tuple[float, int]] = deque(maxlen=64)
+        self._mutex = threading.Lock()
+
+    def take(self, sequences: Iterable[int], now: float) -> None:
+        """Note the newest change that anybody has now."""
+        newest = max(sequences, default=0)
+        with self._mutex:
+            if self._newest and newest < self._newest[-1][1]:
+                self._newest.clear()  # another store is in its place
+            if not self._newest or now - self._newest[-1][0] >= 1:
+                self._newest.append((now, newest))
+
+    def left_behind(self, processes: Iterable[Any], now: float) -> list[str]:
+        """Which processes answer by a state that another one had passed long before they told of theirs."""
+        found = []
+        with self._mutex:
+            newest = list(self._newest)
+        for one in processes:
+            passed = [sequence for time, sequence in newest if time <= one.beat - BEHIND]
+            if passed and one.sequence < passed[-1] and is_alive(one, now):
+                newer = f"change {passed[-1]:,} was there {BEHIND:g} s before"
+                found.append(f"{name_of(one)} answers by change {one.sequence:,}, and {newer}")
+        return found
 
 
 def reasons(processes: Sequence[Any] | None, status: Any, expected: Expected, now: float) -> list[str]:

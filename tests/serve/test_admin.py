@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import pytest
 
 from imeiset import Delta, EquipmentStatus, Policy, Register, Store
-from imeiset.serve import rates
+from imeiset.serve import health, rates
 from imeiset.serve.admin import LONGEST, Admin, is_loopback, shown
 from imeiset.serve.answers import COMPRESSED, FAILED, TOO_LONG
-from imeiset.serve.board import Board, Counts, Seat
+from imeiset.serve.board import NOTHING, Board, Counts, Seat
 from imeiset.serve.health import Expected
 from imeiset.serve.metrics import Seen, Totals
 from imeiset.serve.served import Work
@@ -334,6 +334,25 @@ def test_with_a_board_it_shows_all_processes(store, board):
     (board.folder / "http-1.json").write_text("{")
     told = json.loads(asked(admin, "GET", "/state").body)
     assert told["checks"] == {"5g": {"blacklisted": 14}}  # of one that is away as well
+
+
+def test_a_worker_that_stands_still_while_others_go_on_is_said(store, board, monkeypatch):
+    """It answers, and it beats; but a phone that was reported since is not blocked by it."""
+    monkeypatch.setattr(health, "BEHIND", 0.05)
+    admin = Admin(store, board=board, config=config(workers=2))
+    seats = [Seat(board, "http") for _ in range(2)]
+    for one in seats:
+        one.publish(NOTHING, sequence=7)
+    assert asked(admin, "GET", "/readyz").status == 200
+    time.sleep(1.01)
+    seats[0].publish(NOTHING, sequence=8)
+    asked(admin, "GET", "/readyz")
+    time.sleep(0.1)
+    seats[1].publish(NOTHING, sequence=7)
+    [reason] = json.loads(asked(admin, "GET", "/readyz").body)["reasons"]
+    assert reason == "HTTP worker 1 answers by change 7, and change 8 was there 0.05 s before"
+    seats[1].publish(NOTHING, sequence=8)
+    assert asked(admin, "GET", "/readyz").status == 200
 
 
 def test_state_is_json_whatever_ages_are(store):

@@ -7,7 +7,7 @@ import pytest
 
 from imeiset import EquipmentStatus
 from imeiset.serve.board import ProcessState
-from imeiset.serve.health import SILENT, Expected, is_alive, reasons, seconds
+from imeiset.serve.health import SILENT, Expected, Followed, is_alive, reasons, seconds
 
 NOW = 1_795_964_248.0
 BLACK = EquipmentStatus.BLACKLISTED
@@ -119,6 +119,50 @@ def test_names_of_lists_are_masked_and_printable():
     assert reasons(None, status(), Expected(max_age={name: 1.0}), NOW) == [
         "list 'imei-49015420*******\\\\x1b[31m' is missing"
     ]
+
+
+def told(beat, *sequences):
+    return [process(index=index, beat=beat, sequence=sequence) for index, sequence in enumerate(sequences)]
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        # (seconds, what each worker answers by)
+        ([(0, 7, 7), (2, 7, 7), (8, 7, 7)], []),
+        ([(0, 7, 7), (2, 9, 7)], []),  # just now
+        ([(0, 7, 7), (2, 9, 7), (6, 9, 7)], []),
+        (
+            [(0, 7, 7), (2, 9, 7), (7, 9, 7)],
+            ["HTTP worker 1 answers by change 7, and change 9 was there 5 s before"],
+        ),
+        ([(0, 7, 7), (2, 9, 7), (7, 9, 9)], []),  # it came
+        # a writer that never rests: each is a little behind, and none stays
+        ([(at, 10 * at, 10 * at - 9) for at in range(30)], []),
+        (
+            [(at, 1000 + at, 1000) for at in range(9)],
+            ["HTTP worker 1 answers by change 1,000, and change 1,003 was there 5 s before"],
+        ),
+        ([(0, 9, 9), (2, 3, 3), (8, 3, 3)], []),  # another store, with lower numbers
+        ([(0, 9, 9), (2, 3, 9), (8, 3, 3)], []),
+        ([], []),
+    ],
+)
+def test_a_process_that_does_not_follow_the_store_is_said(steps, words):
+    followed, found = Followed(), []
+    for seconds_on, *sequences in steps:
+        now = NOW + seconds_on
+        followed.take(sequences, now)
+        found = followed.left_behind(told(now, *sequences), now)
+    assert found == words
+
+
+def test_who_is_silent_or_has_ended_is_not_said_to_be_behind():
+    followed = Followed()
+    followed.take([9], NOW - 100)
+    behind = [process(beat=NOW - 60, sequence=1), process(pid=0, sequence=1)]
+    assert followed.left_behind(behind, NOW) == []
+    assert len(followed.left_behind([process(sequence=1)], NOW)) == 1
 
 
 @pytest.mark.parametrize(
