@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -26,23 +26,36 @@ def run_folder() -> Iterator[Path]:
     for old in Path(parent).glob(f"{_PREFIX}*"):
         with suppress(OSError), _locked(old):
             shutil.rmtree(old, ignore_errors=True)
+    with ExitStack() as stack:
+        folder = None
+        while folder is None:
+            folder = _new(parent, stack)
+        yield folder
+
+
+def _new(parent: str, stack: ExitStack) -> Path | None:
+    """A folder, locked; None if another run took it for one of a dead run before it was."""
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
     try:
-        with _locked(folder):
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        opened = stack.enter_context(_locked(folder))
+        there = folder.stat()
+    except (BlockingIOError, FileNotFoundError):
+        return None
+    if not os.path.samestat(there, os.fstat(opened)):
+        return None
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Lock a folder of ours; OSError if it is not, or another one has locked it."""
+def _locked(folder: Path) -> Iterator[int]:
+    """Lock a folder of ours, which is opened; OSError if it is not, or another one has locked it."""
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         if os.fstat(opened).st_uid != os.geteuid():
             raise PermissionError(f"{folder}: another user's")
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+        yield opened
     finally:
         os.close(opened)
 

@@ -404,6 +404,26 @@ def test_a_client_that_reads_nothing(server):
         assert resident(server) - before < 300
 
 
+@pytest.mark.long
+def test_a_client_that_answers_no_ping_is_let_go(server):
+    """And one that does is not, however long it is silent."""
+    pytest.importorskip("h2")
+    with Core(server.http) as alive, connect(server, 1.0) as dead:
+        dead.sendall(PREFACE + SETTINGS)
+        assert alive.status(BLACK) == "BLACKLISTED"
+        alive.socket.settimeout(1.0)
+        end, closed = time.monotonic() + 150, False
+        while not closed:
+            assert time.monotonic() < end
+            with contextlib.suppress(TimeoutError):
+                closed = not dead.recv(1 << 16)
+            with contextlib.suppress(TimeoutError):
+                alive.h2.receive_data(alive.socket.recv(1 << 16))
+                alive.socket.sendall(alive.h2.data_to_send())
+        alive.socket.settimeout(10)
+        assert alive.status(BLACK) == "BLACKLISTED"
+
+
 # ---- bodies ----
 
 
@@ -592,8 +612,13 @@ def by_tls(tls, authorities, client=None, *options):
 
 def test_mutual_tls(tls, authorities):
     client = authorities[0].issue("amf")
-    for option, version in (("--http2", b"2"), ("--http1.1", b"1.1"), ("--tlsv1.3", b"2")):
-        code, out = by_tls(tls, authorities, client, option)
+    for options, version in (
+        (["--http2"], b"2"),
+        (["--http1.1"], b"1.1"),
+        (["--tlsv1.3"], b"2"),
+        (["--tls-max", "1.2"], b"2"),
+    ):
+        code, out = by_tls(tls, authorities, client, *options)
         assert (code, out) == (0, b'{"status":"BLACKLISTED"}\n' + version)
 
 
