@@ -144,20 +144,23 @@ class Check:
 
 
 class Front:
-    """What serves one address: a group of processes, others after them when they die, or when they are to
-    have successors, which serve beside them for a while."""
+    """What serves: a group of processes, others after them when they die, or when they are to have
+    successors, which serve beside them for a while.
+
+    sockets: that listen at its addresses, where its process does not bind them itself.
+    """
 
     def __init__(
         self,
         folder: Path,
         kind: str,
-        address: Address,
+        addresses: tuple[Address, ...],
         workers: int,
-        sockets: tuple[socket.socket, ...],
+        sockets: tuple[socket.socket, ...] = (),
     ) -> None:
-        self.kind, self.address, self.workers = kind, address, workers
-        self.name = f"{kind} {address}"
-        self._orders = {"kind": kind, "folder": str(folder), "address": list(address)}
+        self.kind, self.addresses, self.workers = kind, addresses, workers
+        self.name = f"{kind} {', '.join(map(str, self.addresses))}"
+        self._orders = {"kind": kind, "folder": str(folder), "address": self.addresses[0]}
         self._sockets = sockets
         self.group: Group = None  # type: ignore[assignment] # until it is started
         self.heir: Group | None = None
@@ -210,12 +213,8 @@ class Front:
         return time.monotonic() - self._heir_serves
 
     def serves(self, states: list[ProcessState]) -> bool:
-        """Whether all its processes have the store, and the address accepts."""
-        if not self._serves(self.group, states):
-            return False
-        with suppress(OSError), socket.create_connection(self.address, 1):
-            return True
-        return False
+        """Whether all its processes have the store, and its addresses accept."""
+        return self._serves(self.group, states) and all(map(_accepts, self.addresses))
 
     def _serves(self, group: Group, states: list[ProcessState]) -> bool:
         return sum(state.generation > 0 for state in _of(group, states)) >= self.workers
@@ -243,6 +242,12 @@ class Front:
 
 def _of(group: Group, states: list[ProcessState]) -> list[ProcessState]:
     return [state for state in states if not state.ended and group.pid in (state.pid, state.parent)]
+
+
+def _accepts(address: Address) -> bool:
+    with suppress(OSError), socket.create_connection(address, 1):
+        return True
+    return False
 
 
 def ending(code: int) -> str:

@@ -202,21 +202,24 @@ class Supervisor:
     # ---- addresses ----
 
     def _bind(self) -> None:
-        """Take all addresses, or raise ServeConfigError."""
+        """Take all addresses, or raise ServeConfigError. Diameter has one process, HTTP some for each."""
+        folder, take = self.board.folder, {"s13": _listening}
         for section, kind in _KINDS:
-            part = getattr(self._config, section)
+            part, bound = getattr(self._config, section), []
             for address in part.listen if part else ():
                 try:
-                    bound = _listening(address) if kind == "s13" else _guard(address)
+                    bound.append(take.get(kind, _guard)(address))
                 except OSError as error:
-                    got = f"{address}: {error.strerror}"
-                    key = f"{section}.listen"
+                    got, key = f"{address}: {error.strerror}", f"{section}.listen"
                     raise ServeConfigError(self._path, "an address that can be taken", got, key=key) from None
-                self._sockets.append(bound)
-                taken = Address(address.host, bound.getsockname()[1])
+            sockets = tuple(held for _, held in bound)
+            addresses = tuple(address for address, _ in bound)
+            self._sockets += sockets
+            if kind == "s13" and bound:
+                self._fronts.append(Front(folder, kind, addresses, 1, sockets))
+            elif kind != "s13":
                 workers = part.workers if isinstance(part, HttpConfig) else 1
-                sockets = (bound,) if kind == "s13" else ()
-                self._fronts.append(Front(self.board.folder, kind, taken, workers, sockets))
+                self._fronts += [Front(folder, kind, (one,), workers) for one in addresses]
 
     # ---- the end ----
 
@@ -248,48 +251,45 @@ def _of_granian(http: HttpConfig | None) -> Any:
 
 
 def _described(front: Front, config: Config) -> str:
+    where = ", ".join(map(str, front.addresses))
     if front.kind == "s13" and config.diameter:
         peers = len(config.diameter.peers)
-        who = f"{peers} peers may connect" if peers else "every peer on loopback may connect"
-        return f"Diameter S13: {front.address} as {config.diameter.identity}, {who}"
+        who = f"{peers} in the list of peers" if peers else "every peer on loopback may connect"
+        return f"Diameter S13: {where} as {config.diameter.identity}, {who}"
     if front.kind == "admin":
-        return f"metrics, health and page: http://{front.address}/"
+        return f"metrics, health and page: http://{where}/"
     assert config.http
-    scheme = "https" if config.http.tls else "http"
+    scheme, plural = "https" if config.http.tls else "http", "" if front.workers == 1 else "s"
     tokens = ", with access tokens" if config.http.oauth2 else ""
-    return (
-        f"5G-EIR and bulk checks: {scheme}://{front.address}{config.http.root}, "
-        f"{front.workers} workers{tokens}"
-    )
+    workers = f"{front.workers} worker{plural}{tokens}"
+    return f"5G-EIR and bulk checks: {scheme}://{where}{config.http.root}, {workers}"
 
 
 def _family(address: Address) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address.host else socket.AF_INET
 
 
-def _guard(address: Address) -> socket.socket:
-    """A socket that has the address, so that nobody else takes it, and does not listen: granian's workers
-    bind it beside one another, with SO_REUSEPORT, by which a second supervisor would share it, too."""
+def _guard(address: Address) -> tuple[Address, socket.socket]:
+    """An address, and a socket that has it, so that nobody takes it, and does not listen: the workers of
+    granian bind it beside one another with SO_REUSEPORT, by which a second supervisor would share it, too."""
     with socket.socket(_family(address)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(address)
-        taken = probe.getsockname()[1]
+        taken = Address(address.host, probe.getsockname()[1])
     guard = socket.socket(_family(address))
-    if sys.platform == "linux":
+    if sys.platform == "linux":  # elsewhere, granian binds it once
         guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        guard.bind((address.host, taken))
-    return guard
+        guard.bind(taken)
+    return taken, guard
 
 
-def _listening(address: Address) -> socket.socket:
-    """A socket that listens: while the process that accepts is away, peers wait."""
+def _listening(address: Address) -> tuple[Address, socket.socket]:
+    """An address, and a socket that listens there: while the process that accepts is away, peers wait."""
     bound = socket.socket(_family(address))
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if address.host == "::":
-        bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     bound.bind(address)
     bound.listen(1024)
-    return bound
+    return Address(address.host, bound.getsockname()[1]), bound
 
 
 @contextmanager

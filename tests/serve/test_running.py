@@ -189,6 +189,26 @@ def test_it_says_what_listens_where_with_ports_that_were_free(servers, tmp_path)
     assert server.stop() == 0
 
 
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
+def test_several_addresses(a_run):
+    ports = a_run.ports
+    a_run.write("workers = 1")
+    text = a_run.path.read_text()
+    for name in ("http", "diameter"):
+        text = text.replace(f'"{HOST}:{ports[name]}"', f'["{HOST}:{ports[name]}", "[::1]:{ports[name]}"]')
+    a_run.path.write_text(text)
+    command = [sys.executable, "-m", "imeiset", "serve", str(a_run.path)]
+    server = a_run.server = a_run.servers.start(command, **ports).up()
+    a_run.said("running: ready")
+    for host in (HOST, "::1"):
+        with socket.create_connection((host, ports["http"])) as one:
+            one.sendall(b"GET /v1/lists HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert one.recv(100).startswith(b"HTTP/1.1 200 OK")
+        socket.create_connection((host, ports["diameter"])).close()
+    assert server.get("/readyz")[0] == 200
+    assert server.stop() == 0
+
+
 @pytest.mark.parametrize(
     ("harm", "expected"),
     [
@@ -467,7 +487,7 @@ class Members:
 
 
 def test_silence_is_measured_by_turns_not_by_the_clock(monkeypatch, tmp_path):
-    front = Front(tmp_path, "http", Address(HOST, 0), 2, ())
+    front = Front(tmp_path, "http", (Address(HOST, 1),), 2)
     front.group = Members()
     now = 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
