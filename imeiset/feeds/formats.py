@@ -1,6 +1,7 @@
 """The lists that operators and national systems exchange: their columns, and what the columns say."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from .words import spellings
@@ -74,6 +75,7 @@ CHANGE = "change_type"
 CHANGES = (b"add", b"remove", b"update")
 
 
+@lru_cache(1024)  # of one header they are asked for a hundred times
 def plain(title: str) -> str:
     """A title as titles are compared: without case, spaces and punctuation."""
     return "".join(c for c in title.casefold() if c.isalnum())

@@ -419,6 +419,9 @@ class Reader:
 
 def header_of(path: str, text: bytes, start: int, dialect: Dialect, max_line: int = MAX_LINE) -> bytes:
     """The header of a text, which starts there. Raises FeedLimit for one that is too long."""
+    first = text[start : max(text.find(b"\n", start), start)]
+    if first.strip() and len(first) <= max_line and b'"' not in first:
+        return first  # most are so, and a scanner has room for thousands of rows
     scanner = Scanner(dialect.delimiter, (0,), max_row=max_line)
     for stop in (start + SAMPLE, len(text)):  # most are short
         some = text[start:stop]

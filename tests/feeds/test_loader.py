@@ -3,13 +3,20 @@
 import gzip
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from imeiset import errors, load
+from imeiset._native.scan import Scanner
 from imeiset.feeds import reader
+from imeiset.feeds.dialect import Dialect
+from imeiset.feeds.formats import FORMATS
+from imeiset.feeds.report import RowFlaw
 
 GOOD = "490154203237518"
 
@@ -183,6 +190,26 @@ def test_a_header_of_any_length(feed, length, quote):
     title = quote + "x" * length + "\n" * bool(quote) + quote
     report = load(feed(f"# above\nimei,{title}\n{GOOD},1\n"), column=1).report
     assert (report.rows, report.headers, report.continued) == (1, 1, bool(quote))
+
+
+@settings(max_examples=300)
+@given(
+    st.text('aa;, "#\t\r\n\0\x0b', min_size=1, max_size=30).map(str.encode),
+    st.sampled_from([b",", b";", b""]),
+    st.sampled_from([5, 1000]),
+)
+@example(b'a,"b\nc",d\n', b",", 1000)
+@example(b"# a\nb\n", b",", 1000)
+def test_a_header_is_what_a_scanner_says(text, delimiter, longest):
+    """Most are found without one."""
+    scanner = Scanner(delimiter, (0,), max_row=longest)
+    scanner.feed(text, final=True)
+    if scanner.batch():
+        dialect = Dialect(delimiter, (0,), header=True, format=FORMATS["table"])
+        long = scanner.rows[0, 3] == RowFlaw.LONG_ROW
+        with pytest.raises(errors.FeedLimit) if long else nullcontext():
+            found = reader.header_of("list", text, 0, dialect, longest)
+            assert found == text[: int(scanner.rows[0, 1])]
 
 
 @pytest.mark.parametrize("text", ["imei", "imei\n", "\n# x\nimei,date\r\n\r\n"])
