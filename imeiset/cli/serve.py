@@ -38,12 +38,14 @@ def command(
     check: bool,
     example: bool,
 ) -> None:
-    """Answer equipment checks of 5G cores, of MMEs, and in bulk, from a store that changes meanwhile.
+    """Answer equipment checks of networks from a store.
 
     \b
     imeiset serve --example > eir.toml
     imeiset serve eir.toml
     imeiset serve eir --http 127.0.0.1:8080 --admin 127.0.0.1:9090
+
+    Those of 5G cores and of MMEs, and checks in bulk, from a store that changes meanwhile.
 
     A store without options is served at 127.0.0.1: 8080 (HTTP), 3868 (Diameter) and 9090 (metrics, health and
     the page). SIGHUP reads the configuration again, its tokens and certificates too. SIGTERM lets requests
