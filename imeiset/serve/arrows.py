@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from imeiset import arrow, columns, to_arrow
 from imeiset._native.rows import joined
+from imeiset.errors.extras import extra
 from imeiset.serve import ipc
 from imeiset.serve.asking import DAYS, ERROR, ERRORS, STATUSES, TEXTS, Answers, Asked, Refused
 
@@ -80,9 +81,8 @@ def _texts(texts: arrow.Texts, codes: NDArray[Any]) -> Any:
 
 def _stream(found: dict[str, Any]) -> bytes:
     """Columns as an Arrow IPC stream of one batch."""
-    from nanoarrow.ipc import StreamWriter
-
+    ipc_of = extra("nanoarrow.ipc", "Arrow streams need nanoarrow", "arrow")
     out = io.BytesIO()
-    with StreamWriter.from_writable(out) as writer:
+    with ipc_of.StreamWriter.from_writable(out) as writer:
         writer.write_stream(arrow.record_batch(found, len(found["status"])))
     return out.getvalue()

@@ -6,15 +6,15 @@ a flatbuffer, and a body of buffers. The names and numbers are those of the Arro
 """
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset import columns, readers
-from imeiset.errors import mask_text
-from imeiset.errors.extras import extra
+from imeiset import readers
+from imeiset._native import parse as _parse
+from imeiset.errors import ParseStatus, mask_text
 from imeiset.serve.asking import Refused, expect_rows
 
 KIND = "application/vnd.apache.arrow.stream"
@@ -23,10 +23,10 @@ _VERSIONS = (3, 4)  # of metadata: V4 and V5
 _MESSAGES = 1000
 _FIELDS = 3  # that are looked at: one more than are taken
 _NULL = 1  # of types
-_TEXTS = {4: "binary", 5: "string", 19: "large_binary", 20: "large_string"}
-_VIEWS = {23: "binary_view", 24: "string_view"}
+_WIDTHS = {4: 4, 5: 4, 19: 8, 20: 8}  # of the offsets of binary, string and their large types, in bytes
+_VIEWS = (23, 24)  # binary and string
 _INTEGERS = 2
-Parsed = tuple[readers.Keys, readers.Statuses]
+_Bits = NDArray[np.bool_]
 _CONTINUES = b"\xff\xff\xff\xff"
 
 
@@ -158,7 +158,7 @@ def _fields(schema: _Table) -> list[_Field]:
 
 def _field(field: _Table) -> _Field:
     name, kind, coded = field.text(0), field.number(2, "<B"), field.table(4)
-    if kind not in (_NULL, *_TEXTS, *_VIEWS):
+    if kind not in (_NULL, *_WIDTHS, *_VIEWS):
         got = "integers: they may have lost zeros" if kind == _INTEGERS else "another type"
         _refuse(f"{mask_text(name)}: expected a column of texts, got {got}")
     if coded is None:
@@ -173,28 +173,34 @@ def _field(field: _Table) -> _Field:
 # ---- columns ----
 
 
-class Part:
-    """Some rows of a column. at: which of some texts each row has, -1 for none; None: one after another."""
+class Part(NamedTuple):
+    """Some rows of a column.
 
-    def __init__(self, texts: Any, parsed: Parsed | None = None, at: NDArray[np.int64] | None = None) -> None:
-        self._texts, self._at = texts, at
-        self._parsed = parsed or columns.parse(texts)
-        self.keys, self.status = self._parsed
-        if at is not None:
-            keys, status = columns.parse([None])  # the last, which -1 takes
-            self.keys = np.append(self._parsed[0], keys)[at]
-            self.status = np.append(self._parsed[1], status)[at]
+    Attributes
+    ----------
+    keys, status
+        As `imeiset.parse` has them.
+    value : callable
+        The text in a row, None for a null.
+    """
 
-    def at(self, places: NDArray[np.int64]) -> "Part":
-        """The texts in these places."""
-        if places.size and int(places.max()) >= len(self.keys):
-            _unsound("an index outside of its dictionary")
-        return Part(self._texts, self._parsed, places)
+    keys: NDArray[np.uint64]
+    status: NDArray[np.uint8]
+    value: Callable[[int], bytes | None]
 
-    def value(self, row: int) -> Any:
-        """The text in a row, None for a null."""
-        place = row if self._at is None else int(self._at[row])
-        return None if place < 0 else self._texts[place]
+    @classmethod
+    def of(
+        cls, rows: int, there: _Bits, parse: Callable[..., object], value: Callable[[int], bytes | None]
+    ) -> "Part":
+        """Rows of which some are null. parse: reads the others into keys and statuses."""
+        keys, status = readers.buffers(rows)
+        try:
+            parse(keys, status)
+        except ValueError:  # a place outside
+            _unsound("texts outside of their buffers")
+        _parse.apply_policy("ignore", keys, status)  # whatever the check digit is
+        keys[~there], status[~there] = _parse.NO_KEY, ParseStatus.MISSING
+        return cls(keys, status, lambda row: value(row) if there[row] else None)
 
 
 class _Batch:
@@ -218,50 +224,57 @@ class _Batch:
         if field.number not in known:
             _unsound("a column before its dictionary")
         self._expect_node()
-        valid = self._valid()
+        there, entries = self._there(), known[field.number]
         places = np.frombuffer(self._buffer(self.length * field.places.itemsize), field.places)[: self.length]
-        if places.dtype == np.uint64 and places.size and int(places.max()) >> 63:
+        used = places[there]  # that of a null may be anything
+        if used.size and (int(used.min()) < 0 or int(used.max()) >= len(entries.keys)):
             _unsound("an index outside of its dictionary")
-        at = places.astype(np.int64)
-        there = np.ones(len(at), np.bool_)
-        if valid is not None:
-            there = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[: len(at)] > 0
-        if (at[there] < 0).any():
-            _unsound("an index outside of its dictionary")
-        return known[field.number].at(np.where(there, at, -1))
+        at = np.where(there, places, field.places.type(0))
+
+        def parse(keys: NDArray[np.uint64], status: NDArray[np.uint8]) -> None:
+            if len(entries.keys):
+                keys[:], status[:] = entries.keys[at], entries.status[at]
+
+        return Part.of(self.length, there, parse, lambda row: entries.value(int(at[row])))
 
     def texts(self, kind: int) -> Part:
         """The next texts."""
         self._expect_node()
         if kind == _NULL:
-            return Part([None] * self.length)
-        valid = self._valid()
-        if kind in _TEXTS:
-            name, buffers = _TEXTS[kind], self._of_texts(8 if _TEXTS[kind].startswith("large") else 4)
-        else:
-            name, buffers = _VIEWS[kind], self._of_views()
-        na = extra("nanoarrow", "Arrow streams need nanoarrow", "arrow")
-        kind_of = getattr(na, name)()
-        try:
-            made = na.c_array_from_buffers(kind_of, self.length, [valid, *buffers], null_count=-1)
-            return Part(readers.materialized(made))
-        except (RuntimeError, ValueError):  # what nanoarrow and the kernels say of offsets and views
-            _unsound("texts outside of their buffer")
+            nothing = np.zeros(self.length, np.bool_)
+            return Part.of(self.length, nothing, lambda keys, status: None, lambda row: None)
+        return self._views() if kind in _VIEWS else self._spans(_WIDTHS[kind])
 
-    def _of_texts(self, width: int) -> list[Any]:
-        offsets, data = self._buffer((self.length + 1) * width if self.length else 0), self._buffer()
-        offsets = offsets or bytes(width)  # which may be missing where there are no rows
-        end = int.from_bytes(offsets[self.length * width :][:width], "little", signed=True)
-        if not 0 <= end <= len(data):
-            _unsound("texts outside of their buffer")
-        return [offsets, data]
+    def _spans(self, width: int) -> Part:
+        there = self._there()
+        offsets = self._buffer((self.length + 1) * width if self.length else 0) or bytes(width)
+        ends, data = np.frombuffer(offsets, f"<i{width}")[: self.length + 1], self._buffer()
+        return Part.of(
+            self.length,
+            there,
+            lambda keys, status: _parse.spans(data, ends[:-1], ends[1:], keys, status),
+            lambda row: data[ends[row] : ends[row + 1]],
+        )
 
-    def _of_views(self) -> list[Any]:
-        views, count = self._buffer(self.length * 16), next(self._variadic, 0)
+    def _views(self) -> Part:
+        there = self._there()
+        views = np.frombuffer(self._buffer(self.length * 16), np.uint8)[: self.length * 16].reshape(-1, 16)
+        views = np.where(there[:, None], views, np.uint8(0))  # that of a null may be anything
         data: list[bytes] = []
-        while len(data) < count:
+        for _ in range(next(self._variadic, 0)):
             data.append(self._buffer())
-        return [views, *data, np.array([len(one) for one in data], np.int64)]
+        buffers = _parse.Buffers(data)
+
+        def value(row: int) -> bytes:
+            length, _, buffer, start = views[row].view("<i4").tolist()
+            return views[row, 4:].tobytes()[:length] if length <= 12 else data[buffer][start : start + length]
+
+        return Part.of(
+            self.length,
+            there,
+            lambda keys, status: _parse.views(views.reshape(-1), buffers, keys, status),
+            value,
+        )
 
     def expect_end(self) -> None:
         """Refuse buffers that no column has."""
@@ -280,12 +293,14 @@ class _Batch:
             _unsound("a buffer that is too short, or outside of its message")
         return self._body[offset : offset + size]
 
-    def _valid(self) -> bytes | None:
-        """The next buffer, of a bit for each row; None: all rows are there."""
+    def _there(self) -> _Bits:
+        """The next buffer, of a bit for each row; or an empty one: all rows are there."""
         bits = self._buffer()
-        if bits and len(bits) < -(-self.length // 8):
+        if not bits:
+            return np.ones(self.length, np.bool_)
+        if len(bits) < -(-self.length // 8):
             _unsound("a buffer that is too short")
-        return bits or None
+        return np.unpackbits(np.frombuffer(bits, np.uint8), bitorder="little")[: self.length] > 0
 
 
 def read(stream: bytes, limit: int) -> dict[str, list[Part]]:
