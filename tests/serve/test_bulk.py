@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -151,3 +152,16 @@ def test_lists(bulk):
     assert found["age"] < 60
     assert stolen["digest"] == bulk.store.lists[0].digest().hex()
     assert dict(answer.headers)["imeiset-sequence"] == "1"
+
+
+def test_without_nanoarrow(bulk, monkeypatch):
+    """Only answers that are Arrow streams need it, and say so."""
+    for name in [*sys.modules]:
+        if name.partition(".")[0] == "nanoarrow":
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "nanoarrow", None)
+    assert results(asked(bulk, {"imeis": [BLACK]}, "details=true"))[0]["list"] == "stolen"
+    assert asked(bulk, f"{BLACK}\n".encode(), kind="text/plain").body == b"blacklisted\n"
+    answer = asked(bulk, {"imeis": [BLACK]}, accept="application/vnd.apache.arrow.stream")
+    assert answer.status == 415
+    assert "pip install" in json.loads(answer.body)["detail"]
