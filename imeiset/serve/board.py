@@ -241,12 +241,24 @@ class Seat:
             starts=self._before.starts + 1,
         )
 
+    def beat(self) -> None:
+        """Say that it lives, and no more: also where the disk is full."""
+        os.utime(self._lock)
+
     def publish(self, counts: Totals, *, ended: bool = False, refresh_faults: int = 0, **told: Any) -> None:
         """Tell what is so now: see `ProcessState`. Counts and faults are those of this process."""
         before = self._before
         told |= {"counts": counts + before.counts, "refresh_faults": refresh_faults + before.refresh_faults}
         state = replace(self.state, beat=time.time(), **told)
         write(self._path, json.dumps(_plain(replace(state, pid=0) if ended else state)))
+
+
+def last_beat(folder: Path, state: ProcessState) -> int | None:
+    """When a process last said that it lives, as the file system has it; None if nobody knows."""
+    try:
+        return (folder / f"{state.kind}-{state.index}.lock").stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _lock(path: Path) -> int | None:

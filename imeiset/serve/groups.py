@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from imeiset.serve.board import ProcessState
+from imeiset.serve.board import ProcessState, last_beat
 from imeiset.serve.config import Config, dumped
 from imeiset.serve.values import Address
 
@@ -161,7 +161,7 @@ class Front:
         self.kind, self.addresses, self.workers = kind, addresses, workers
         self.name = f"{kind} {', '.join(map(str, self.addresses))}"
         self._orders = {"kind": kind, "folder": str(folder), "address": self.addresses[0]}
-        self._sockets = sockets
+        self._folder, self._sockets = folder, sockets
         self.group: Group = None  # type: ignore[assignment] # until it is started
         self.heir: Group | None = None
         self._heir_serves: float | None = None
@@ -228,8 +228,9 @@ class Front:
         passed, self._looked = min(now - self._looked, _LOOK), now
         silence = {}
         for state in _of(self.group, states):
-            beat, before = self._silence.get(state.pid, (0.0, 0.0))
-            silence[state.pid] = state.beat, before + passed if beat == state.beat else 0.0
+            beat = last_beat(self._folder, state)
+            last, silent = self._silence.get(state.pid, (None, 0.0))
+            silence[state.pid] = beat, silent + passed if beat is not None and beat == last else 0.0
         self._silence = silence
         return [pid for pid, (_, silent) in silence.items() if silent > after and self.group.has(pid)]
 

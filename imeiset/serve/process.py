@@ -76,6 +76,8 @@ class Process:
         self._parent = parent
         self._orphaned = 0.0  # since when
         self._stopped = threading.Event()
+        self._ticking = threading.Thread(target=self._tick, name="imeiset-tick", daemon=True)
+        self._failures: dict[str, str] = {}  # of what is tried
         self.on_store: Callable[[Followed], object] = _nothing
         self.on_config: Callable[[Config], object] = _nothing
         self.peers: Callable[[], tuple[Any, ...]] = tuple
@@ -101,25 +103,31 @@ class Process:
 
     def start(self) -> None:
         """Tell the board, and begin to tick."""
-        self._tell()
-        threading.Thread(target=self._tick, name="imeiset-tick", daemon=True).start()
+        self._try("told", self._tell)
+        self._ticking.start()
 
     def end(self) -> None:
         """Tell the board the last time."""
         self._stopped.set()
-        self._tell(ended=True)
+        self._ticking.join(2 * BEAT)
+        self._try("told", lambda: self._tell(ended=True))
 
     def _tick(self) -> None:
-        last = ""
         while not self._stopped.wait(BEAT):
-            try:
-                self._look()
-                self._tell()
-                last = ""
-            except Exception as error:  # a full disk, say; the next tick tries again
-                if (text := f"{type(error).__name__}: {error}") != last:
-                    _log.error("the board cannot be told: %s", text)
-                last = text
+            self._seat.beat()
+            self._try("read", self._look)
+            self._try("told", self._tell)
+
+    def _try(self, what: str, act: Callable[[], object]) -> None:
+        """Whatever happens, a full disk say: it is logged once, and the next tick tries again."""
+        failure = ""
+        try:
+            act()
+        except Exception as error:
+            failure = f"{type(error).__name__}: {error}"
+            if failure != self._failures.get(what):
+                _log.error("the board cannot be %s: %s", what, failure)
+        self._failures[what] = failure
 
     def _look(self) -> None:
         if os.getppid() != self._parent:

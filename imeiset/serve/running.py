@@ -174,12 +174,13 @@ class Supervisor:
             self._refuse(self._copies.by_source(said["error"]))
             return
         before = self._config
-        self._config, fixed = with_fixed(before, new)
+        now, fixed = with_fixed(before, new)
+        self.board.publish(now)
+        self._config = now
         for name in fixed:
             _log.warning("%s has changed: that needs a restart, and stays as it was until then", name)
         self._say(said["warnings"])
         logs.setup(self._config.log.level, self._config.log.format, process="serve")
-        self.board.publish(self._config)
         _log.info("the configuration has been read again")
         if _of_granian(before.http) != _of_granian(self._config.http):
             for front in self._fronts:
