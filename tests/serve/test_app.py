@@ -283,7 +283,7 @@ def test_a_store_that_cannot_be_opened_is_tried_again(store, tmp_path, ask, capl
 class Failing:
     """A store whose every answer is an error."""
 
-    answers_malformed = False
+    answers_malformed, lists = False, ()
 
     def __init__(self, error):
         self.error = error
