@@ -26,10 +26,11 @@ from imeiset import (
     snapshot,
 )
 from imeiset._native import simd
-from imeiset._native.checks import CheckTables, mark, mark_runs, marks_of_runs
-from imeiset._native.codes import mark_codes, splice_codes
+from imeiset._native.checks import CheckTables
+from imeiset._native.codes import mark_codes, part_codes, put_codes, splice_codes
+from imeiset._native.filters import mark, mark_runs, marks_of_runs
 from imeiset._native.imsi import imsis_of, imsis_of_rows
-from imeiset._native.layered import Layered, Level
+from imeiset._native.layered import Detailed, Layered, Level, codes_of
 from imeiset._native.pairs import Pairing, are_ascending, merge_pairs, sort_pairs, starts_of
 from imeiset._native.prefixes import Prefixes
 from imeiset.errors import (
@@ -1055,6 +1056,18 @@ def test_native_arguments():
         lambda: tables.answer(keys, np.zeros(2, np.uint8), one),
         lambda: tables.answer(keys, np.zeros(1, np.uint8)),
         lambda: tables.by_prefix(keys, np.zeros(1, np.uint16)),
+        lambda: tables.hits(keys, np.zeros(1, np.uint8), np.zeros(2, np.int64), keys),
+        lambda: tables.hits(keys, np.zeros(2, np.uint8), np.zeros(1, np.int64), keys),
+        lambda: tables.hits(keys, np.zeros(2, np.uint8), np.zeros(2, np.int64), one),
+        lambda: part_codes(keys, 64, 4, np.zeros(2, np.uint8), np.zeros(2, np.int64)),
+        lambda: part_codes(keys, 48, 4, np.zeros(1, np.uint8), np.zeros(2, np.int64)),
+        lambda: part_codes(keys, 48, 4, np.zeros(2, np.uint8), np.zeros(1, np.int64)),
+        lambda: put_codes(
+            np.zeros(1, np.uint8), np.zeros(2, np.int64), np.zeros(1, np.int32), np.zeros(2, np.int32)
+        ),
+        lambda: Detailed(part, []),
+        lambda: Detailed(part, [(None, None)]),
+        lambda: codes_of([Detailed(part, [(None,) * 3])] * 65, 1),
         lambda: check_tables(shift=64),
         lambda: Prefixes([(keys, np.zeros(1, np.uint16))]),
         lambda: Prefixes([(one, np.zeros(1, np.uint16))] * 17),

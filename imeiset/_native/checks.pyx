@@ -23,12 +23,9 @@ cdef extern from "c/filter.h" nogil:
     filter_kernel filter_level(int) noexcept
     bint filter_knows(const filter*, uint64_t) noexcept
     void filter_fetch(const filter*, uint64_t) noexcept
-    void filter_mark(uint64_t*, uint32_t, const uint64_t*, size_t) noexcept
     bint filter_knows_spread(const filter*, uint64_t) noexcept
     uint64_t stretch_number(uint64_t) noexcept
     uint64_t tac_number(uint64_t) noexcept
-    uint64_t spread_count(const uint64_t*, const uint64_t*, size_t) noexcept
-    void filter_mark_spread(uint64_t*, uint32_t, const uint64_t*, const uint64_t*, size_t) noexcept
     size_t nonzero_rows(const uint8_t*, size_t, uint32_t*) noexcept
 
 cdef enum:
@@ -46,39 +43,6 @@ cdef void _choose(int level) noexcept:
 
 
 simd_follow(_choose)
-
-
-# ---- filters: see c/filter.h ----------------------------------------------------------
-
-
-def mark(uint64_t[::1] words not None, const uint64_t[::1] numbers not None):
-    """Add numbers to a filter, of 1 to 2**32 - 1 words; 4 numbers a word or fewer."""
-    expect_words(words.shape[0])
-    if numbers.shape[0]:
-        with nogil:
-            filter_mark(&words[0], words.shape[0], &numbers[0], numbers.shape[0])
-
-
-def mark_runs(uint64_t[::1] words not None, const uint64_t[::1] lows not None,
-              const uint64_t[::1] highs not None):
-    """Add runs of keys, both ends of each below 10**14, as `marks_of_runs` numbers."""
-    expect_words(words.shape[0])
-    expect_rows("highs", lows.shape[0], highs.shape[0])
-    if lows.shape[0]:
-        with nogil:
-            filter_mark_spread(&words[0], words.shape[0], &lows[0], &highs[0], lows.shape[0])
-
-
-def marks_of_runs(const uint64_t[::1] lows not None, const uint64_t[::1] highs not None):
-    """How many numbers say where runs are: of stretches that a short one touches, of the TACs of others."""
-    expect_rows("highs", lows.shape[0], highs.shape[0])
-    return spread_count(&lows[0], &highs[0], lows.shape[0]) if lows.shape[0] else 0
-
-
-cdef int expect_words(Py_ssize_t words) except -1:
-    if not 1 <= words < <int64_t>1 << 32:
-        raise ValueError(f"words: expected 1 to 2**32 - 1, got {words}")
-    return 0
 
 
 # ---- one check ---------------------------------------------------------------------
@@ -127,6 +91,32 @@ cdef struct rows:  # that some rule may say something about, from one block or s
     uint8_t found[WAITING]
     int64_t at[WAITING]
     layers_room room
+
+
+cdef struct target:  # the columns of answers that are wanted, one of the first three; NULL for the others
+    uint8_t* status
+    uint16_t* narrow
+    uint64_t* whole
+    int64_t* which  # with statuses: the rows of which some rule says something, and whole answers of these
+    uint64_t* said
+    size_t hits
+
+
+cdef void tell(const rows* work, target* to) noexcept nogil:
+    """Put what was decided into the columns."""
+    cdef size_t i
+    if to.status != NULL:
+        for i in range(work.count):  # a status is the low byte
+            to.status[work.row[i]] = <uint8_t>work.code[i]
+    elif to.narrow != NULL:
+        for i in range(work.count):
+            to.narrow[work.row[i]] = <uint16_t>work.code[i]
+    else:
+        for i in range(work.count):
+            to.whole[work.row[i]] = packed(work.key[i], work.code[i])
+    for i in range(work.count if to.which != NULL else 0):
+        to.which[to.hits], to.said[to.hits] = work.row[i], packed(work.key[i], work.code[i])
+        to.hits += work.code[i] >> 8 != 0
 
 
 @cython.final
@@ -364,28 +354,51 @@ cdef class CheckTables:
         the code of another means nothing. The interpreter is free meanwhile, and asked for once: in a busy
         one that is what a batch waits for.
         """
-        cdef const uint64_t[::1] numbers
-        cdef const uint64_t* subscribers = NULL
+        cdef target to
         cdef uint8_t[::1] statuses
         cdef uint16_t[::1] narrow
         cdef uint64_t[::1] whole
-        cdef size_t block, start, here, i, n = keys.shape[0]
         cdef int width = out.dtype.itemsize
-        cdef uint64_t wrong = 0
-        cdef rows* work
         expect_rows("out", keys.shape[0], len(out))
-        if imsis is not None:
-            numbers = imsis
-            expect_rows("imsis", keys.shape[0], numbers.shape[0])
-            subscribers = &numbers[0] if n else NULL
-        if n == 0:
+        memset(&to, 0, sizeof(to))
+        if keys.shape[0] == 0:
             return True
         if width == 1:
             statuses = out
+            to.status = &statuses[0]
         elif width == 2:
             narrow = out
+            to.narrow = &narrow[0]
         else:
             whole = out
+            to.whole = &whole[0]
+        return self.answer_to(keys, imsis, &to)
+
+    def hits(self, const uint64_t[::1] keys not None, uint8_t[::1] status not None,
+             int64_t[::1] which not None, uint64_t[::1] said not None):
+        """The statuses of keys. And the rows of which some rule says something, ascending in `which`, their
+        whole answers in `said`: so many as this returns; -1 where a key is not below 10**14."""
+        cdef target to
+        expect_rows("status", keys.shape[0], status.shape[0])
+        expect_rows("which", keys.shape[0], which.shape[0])
+        expect_rows("said", keys.shape[0], said.shape[0])
+        memset(&to, 0, sizeof(to))
+        if keys.shape[0] == 0:
+            return 0
+        to.status, to.which, to.said = &status[0], &which[0], &said[0]
+        return to.hits if self.answer_to(keys, None, &to) else -1
+
+    cdef bint answer_to(self, const uint64_t[::1] keys, imsis, target* to) except -1:
+        """Answer, into the columns that are there; whether all keys are below 10**14."""
+        cdef const uint64_t[::1] numbers
+        cdef const uint64_t* subscribers = NULL
+        cdef size_t block, start, here, i, n = keys.shape[0]
+        cdef uint64_t wrong = 0
+        cdef rows* work
+        if imsis is not None:
+            numbers = imsis
+            expect_rows("imsis", keys.shape[0], numbers.shape[0])
+            subscribers = &numbers[0]
         work = <rows*>PyMem_RawMalloc(sizeof(rows))
         if work == NULL:
             raise MemoryError
@@ -394,30 +407,22 @@ cdef class CheckTables:
             for block in range((n + BLOCK - 1) // BLOCK):
                 start = block * BLOCK
                 here = min(<size_t>BLOCK, n - start)
-                if width == 1:
-                    memset(&statuses[start], self.outcome[0], here)
-                elif width == 2:
-                    for i in range(here):
-                        narrow[start + i] = self.outcome[0]
-                else:
-                    for i in range(here):
-                        whole[start + i] = packed(keys[start + i], self.outcome[0])
                 for i in range(here):
                     work.block[i] = keys[start + i]
                     wrong |= work.block[i] | (KEYS - 1 - work.block[i])  # the top bit: beyond the last key
+                if to.status != NULL:
+                    memset(&to.status[start], self.outcome[0], here)
+                elif to.narrow != NULL:
+                    for i in range(here):
+                        to.narrow[start + i] = self.outcome[0]
+                else:
+                    for i in range(here):
+                        to.whole[start + i] = packed(work.block[i], self.outcome[0])
                 self.concerned(work.block, &subscribers[start] if subscribers != NULL else NULL, here,
                                start, work)
                 if work.count > WAITING - BLOCK or start + here == n:  # together: their lookups overlap
                     self.decide_rows(subscribers != NULL, work)
-                    if width == 1:
-                        for i in range(work.count):  # a status is the low byte
-                            statuses[work.row[i]] = <uint8_t>work.code[i]
-                    elif width == 2:
-                        for i in range(work.count):
-                            narrow[work.row[i]] = <uint16_t>work.code[i]
-                    else:
-                        for i in range(work.count):
-                            whole[work.row[i]] = packed(work.key[i], work.code[i])
+                    tell(work, to)
                     work.count = 0
         PyMem_RawFree(work)
         return wrong >> 63 == 0

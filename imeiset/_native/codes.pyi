@@ -17,3 +17,9 @@ def splice_codes(
 def count_codes(
     rows: NDArray[np.uint64], shift: int, low: NDArray[np.uint8], counts: NDArray[np.int64]
 ) -> None: ...
+def part_codes(
+    rows: NDArray[np.uint64], shift: int, least: int, low: NDArray[np.uint8], which: NDArray[np.int64]
+) -> int: ...
+def put_codes(
+    codes: NDArray[Any], rows: NDArray[np.int64], table: NDArray[Any], out: NDArray[Any]
+) -> None: ...

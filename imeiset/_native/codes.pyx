@@ -1,6 +1,6 @@
 """Columns of codes: copied where the set changes that they are beside, and counted."""
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from imeiset._native.types cimport expect_rows
@@ -9,6 +9,10 @@ ctypedef fused code:
     uint8_t
     uint16_t
     uint32_t
+
+ctypedef fused value:
+    int32_t
+    int64_t
 
 
 def mark_codes(const code[::1] codes not None, uint8_t[::1] used not None):
@@ -79,3 +83,42 @@ def count_codes(const uint64_t[::1] rows not None, int shift, uint8_t[::1] low n
             counts[code] += 1
     if not within:
         raise IndexError(f"codes: expected below {n}, got one that is not")
+
+
+def part_codes(const uint64_t[::1] rows not None, int shift, uint64_t least,
+               uint8_t[::1] low not None, int64_t[::1] which not None):
+    """Which rows have a code of `least` or more in their bits from a shift on: ascending, in `which`. How
+    many there are. low: the two lowest bits of each code."""
+    cdef Py_ssize_t i, found = 0
+    cdef uint64_t code
+    expect_rows("low", rows.shape[0], low.shape[0])
+    expect_rows("which", rows.shape[0], which.shape[0])
+    if not 0 <= shift < 64:
+        raise ValueError(f"shift: expected 0 to 63, got {shift}")
+    with nogil:
+        for i in range(rows.shape[0]):
+            code = rows[i] >> shift
+            low[i] = code & 3
+            which[found] = i
+            found += code >= least
+    return found
+
+
+def put_codes(const code[::1] codes not None, const int64_t[::1] rows not None,
+              const value[::1] table not None, value[::1] out not None):
+    """out[rows[i]] = table[codes[i]], but where the code is 0. Raises IndexError for what is not there."""
+    cdef Py_ssize_t i
+    cdef value was
+    cdef uint64_t row, entries = table.shape[0], n = out.shape[0]
+    cdef bint within = True
+    expect_rows("rows", codes.shape[0], rows.shape[0])
+    with nogil:
+        for i in range(codes.shape[0]):
+            row = <uint64_t>rows[i]
+            if codes[i] >= entries or row >= n:
+                within = False
+                break
+            was = out[row]
+            out[row] = table[codes[i]] if codes[i] else was
+    if not within:
+        raise IndexError(f"codes: expected below {entries}, in one of {n} rows, got others")

@@ -14,7 +14,7 @@ from imeiset._threads import in_threads, parts_for
 from imeiset.errors import expect_ordered
 from imeiset.readers import Keys
 from imeiset.register.batches import batches
-from imeiset.register.claims import Claim, answered
+from imeiset.register.claims import Answers, Claim, answered
 from imeiset.register.decisions import Decisions
 from imeiset.register.entries import ROWS, chosen
 from imeiset.register.imsis import imsi_numbers
@@ -196,7 +196,7 @@ class Checks(ListMapping, Checker):
 
         Notes
         -----
-        Of a phone on no list the time of a `check`; of one on three of 31 lists 20 µs.
+        Of a phone on no list the time of a `check`; of one on three of 31 lists of 100 million IMEIs 20 µs.
 
         Examples
         --------
@@ -304,10 +304,10 @@ class Checks(ListMapping, Checker):
         if imsis is not None:
             expect_ordered("imeis", imeis)
         tables, imeis = self._tables(), readers.materialized(imeis)
-        dtype: Any = np.uint64 if details else np.uint16 if lists else np.uint8
-        codes, numbers = _codes(tables, imeis, imsis, dtype, threads, digits)
         if details:
-            return answered(tables.about.lists, tables.about.rule, codes, numbers)
+            answers, numbers = _answers(tables, imeis, imsis, threads, digits)
+            return answered(tables.about.lists, tables.about.rule, answers, numbers)
+        codes, _ = _codes(tables, imeis, imsis, np.uint16 if lists else np.uint8, threads, digits)
         return _shown(codes, lists)
 
     def decide(self, keys: Keys, imsis: Keys | None = None) -> Decisions:
@@ -341,6 +341,20 @@ class Checks(ListMapping, Checker):
         if not tables.answer(keys, rows, imsis):
             raise ValueError("keys: expected numbers below 10**14, got one that is not")
         return Decisions(tables.about, rows, imsis)
+
+
+def _answers(
+    tables: CheckTables, imeis: Any, imsis: Any, threads: _Threads, digits: int
+) -> tuple[Answers, Keys | None]:
+    """What is decided of a column, and the numbers of its IMSIs."""
+    if imsis is None and threads == 1 and (keys := columns.likely_keys(imeis, digits=digits)) is not None:
+        status, which = np.empty(len(keys), np.uint8), np.empty(len(keys), np.int64)
+        said = np.empty(len(keys), np.uint64)
+        hits = tables.hits(keys, status, which, said)
+        if hits >= 0:
+            return Answers(status, which[:hits], said[:hits]), None
+    codes, numbers = _codes(tables, imeis, imsis, np.uint64, threads, digits)
+    return Answers.of(codes), numbers
 
 
 def _codes(

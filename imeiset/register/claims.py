@@ -4,13 +4,14 @@ import datetime
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast, overload
+from typing import Any, NamedTuple, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import arrow
 from imeiset._native.checks import PACKED
+from imeiset._native.codes import mark_codes, part_codes, put_codes
 from imeiset._native.imsi import NO_IMSI
 from imeiset.readers import Keys
 from imeiset.register.details import damaged, fitting
@@ -23,6 +24,7 @@ from imeiset.register.untils import NO_DAY, dates_of_days
 _DAY = "datetime64[D]"
 _NONE = np.datetime64("NaT", "D")
 _FEW = 1 << 16  # texts that are worth a table
+_STATUS = 2  # bits of a code, below those that say by which list and rule
 
 Rows = NDArray[np.intp]
 Days = NDArray[np.datetime64]
@@ -204,36 +206,55 @@ class _Texts:
 
     def put_coded(self, rows: Rows, texts: Sequence[str], codes: NDArray[Any]) -> None:
         """Rows have the texts of these codes, 0 is none and i is texts[i - 1]; or what they had."""
-        few = len(texts) < _FEW
-        used = np.flatnonzero(np.bincount(codes)) if few else np.unique(codes)
-        places = [self.words.setdefault(texts[code - 1], len(self.words)) for code in used.tolist() if code]
-        if few:
-            table = np.zeros(len(texts) + 1, np.int32)
-            table[used[used > 0]] = places
-            found = table[codes]
-        else:
-            found = np.array([0] * (len(used) - len(places)) + places, np.int32)[np.searchsorted(used, codes)]
-        some = codes > 0
-        self.codes[rows[some]] = found[some]
+        if len(texts) > _FEW:
+            some, codes = np.unique(codes, return_inverse=True)
+            texts = [texts[code - 1] for code in some.tolist() if code]
+            codes = (codes + (len(texts) == len(some))).astype(np.uint32)
+        used, table = np.zeros(len(texts) + 1, np.uint8), np.zeros(len(texts) + 1, np.int32)
+        mark_codes(codes, used)
+        for code in np.flatnonzero(used[1:]).tolist():
+            table[code + 1] = self.words.setdefault(texts[code], len(self.words))
+        put_codes(codes, rows, table, self.codes)
 
     def column(self) -> Words:
         return Words(self.words, self.codes)
 
 
+class Answers(NamedTuple):
+    """What was decided of rows. status: of all; hits: the rows of which some rule says something; said: whole
+    answers about these, see `PACKED`."""
+
+    status: NDArray[np.uint8]
+    hits: Rows
+    said: Keys
+
+    @classmethod
+    def of(cls, rows: Keys) -> "Answers":
+        """Of whole answers about all rows."""
+        status, hits = np.empty(len(rows), np.uint8), np.empty(len(rows), np.int64)
+        hits = hits[: part_codes(rows, PACKED, 1 << _STATUS, status, hits)]
+        return cls(status, hits, rows[hits])
+
+
 def answered(
-    lists: Sequence[List], rule: Callable[[int], Rule], rows: Keys, imsis: Keys | None
+    lists: Sequence[List], rule: Callable[[int], Rule], answers: Answers, imsis: Keys | None
 ) -> dict[str, Any]:
     """The columns of `check_many` with details. rule: the word for what a code says, see
-    `register.rules.Rules`. rows: whole answers, see `PACKED`; imsis: theirs."""
-    codes = (rows >> PACKED).astype(np.uint16)
-    hits = np.flatnonzero(codes > 3)  # by some rule
-    # Blocks, which a system gives in large pages: that is much faster.
-    names, rules, reasons = map(_Texts, np.full((3, len(codes)), -1, np.int32))
-    date, until = np.full((2, len(codes)), _NONE)
+    `register.rules.Rules`. imsis: of all rows."""
+    status, hits, keys = answers
+    # One block, which the next call is given again: to clear pages takes a system more time than all else.
+    block = np.empty((7, len(status)), np.int32)
+    names, rules, reasons = map(_Texts, block[4:])
+    names.codes[:] = reasons.codes[:] = -1
     rules.codes[:] = rules.words.setdefault("default", 0)
-    said, keys = codes[hits] >> 2, rows[hits] & np.uint64((1 << PACKED) - 1)
-    for code in np.flatnonzero(np.bincount(said)).tolist():
-        some = np.flatnonzero(said == code)
+    date, until = days = block[:4].reshape(2, -1).view(_DAY)
+    days[:] = _NONE
+    said = (keys >> (PACKED + _STATUS)).astype(np.uint16)
+    keys = keys & np.uint64((1 << PACKED) - 1)
+    order, counts = np.argsort(said, kind="stable"), np.bincount(said)
+    ends = np.cumsum(counts)
+    for code in np.flatnonzero(counts).tolist():
+        some = order[ends[code] - counts[code] : ends[code]]
         here, i, word = hits[some], (code & 63) - 1, rule((code & 63) << 8 | code >> 6 << 16)
         rules.put(here, word)
         if i < 0:
@@ -247,7 +268,7 @@ def answered(
             asked = np.zeros(len(here), np.uint64) if imsis is None else imsis[here]
             until[here] = last_days(one, keys[some], asked)
     return {
-        "status": (codes & 3).astype(np.uint8),
+        "status": status,
         "list": names.column(),
         "rule": rules.column(),
         "reasons": reasons.column(),
@@ -263,15 +284,20 @@ def _put_details(exact: LayeredSet, keys: Keys, rows: Rows, reasons: _Texts, day
         if not len(members):
             continue
         places = np.empty(len(keys), np.int64)
-        members.positions_of_keys(keys, places)
-        here = places >= 0
-        found, places = rows[here], places[here]
+        # A set that has not changed has them all: it was just asked.
+        (members.positions_of_keys if exact.layers else members.ranks)(keys, places)
+        absent = places < 0
+        more = absent.any()
+        here, places = (rows[~absent], places[~absent]) if more else (rows, places)
         if said:
-            reasons.put_coded(found, said.values, said.codes[places])
+            reasons.put_coded(here, said.values, said.codes[places])
         for column, into in zip(said_days, days, strict=True):
             if column:
-                into[found] = _days_of(column.values)[column.codes[places]]
-        keys, rows = keys[~here], rows[~here]
+                table = _days_of(column.values).view(np.int64)
+                put_codes(column.codes[places], here, table, into.view(np.int64))
+        if not more:
+            return
+        keys, rows = keys[absent], rows[absent]
 
 
 @lru_cache(256)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from imeiset._native.checks import mark
+from imeiset._native.filters import mark
 from imeiset.readers import Keys
 from imeiset.register.layered import union
 from imeiset.register.lists import List

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from imeiset._native.checks import PACKED
 from imeiset._native.codes import count_codes
 from imeiset.readers import Keys
-from imeiset.register.claims import answered
+from imeiset.register.claims import Answers, answered
 from imeiset.register.policy import Rule
 from imeiset.register.rules import Rules
 
@@ -63,4 +63,4 @@ class Decisions:
 
     def details(self) -> dict[str, Any]:
         """The columns of `check_many` with details."""
-        return answered(self._rules.lists, self._rules.rule, self._rows, self._imsis)
+        return answered(self._rules.lists, self._rules.rule, Answers.of(self._rows), self._imsis)

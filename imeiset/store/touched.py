@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imeiset._native.checks import mark, mark_runs, marks_of_runs
+from imeiset._native.filters import mark, mark_runs, marks_of_runs
 from imeiset.readers import Keys
 from imeiset.register.lists import List
 from imeiset.sets import ImeiSet

@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imeiset import Delta, EquipmentStatus, ImeiError, ImeiSet, ImsiError, Policy, Register, Store, to_arrow
+from imeiset._native import simd
+from imeiset._native.codes import put_codes
 from imeiset.errors import SnapshotBounds
 from imeiset.register import Claim, Words
 from imeiset.register.details import Column
@@ -315,6 +317,56 @@ def test_an_arrow_column_lives_on_its_own():
         del column
         assert array.to_pylist() == ["b", None, texts[0], "b"]
     assert to_arrow(Words([], np.empty(0, np.int32))).to_pylist() == []
+
+
+@pytest.mark.parametrize("level", simd.simd_levels())
+def test_columns_of_many_rows(level):
+    """Of keys and of texts alike, in batches, from lists with and without details."""
+    rng, days = np.random.default_rng(3), ["", "2024-02-29", "2025-01-31"]
+    tacs, serials = (rng.integers(*span, 9000, np.uint64) for span in ((35_000_000, 35_000_090), (0, 9000)))
+    keys = np.unique(tacs * np.uint64(10**6) + serials)
+    register, expected = Register(), {}
+    for number in range(5):
+        mine = rng.permutation(keys)[: 300 * number]
+        which = rng.integers(0, 3, (2, len(mine))).tolist()
+        reasons, dates = (
+            [texts[i] for i in of] for texts, of in zip((["", "a", "b"], days), which, strict=True)
+        )
+        told = {"reasons": reasons, "dates": dates} if number % 2 else {}
+        register.add(f"l{number}", mine, status=B, reason="own", **told)
+        for key, *said in zip(mine.tolist(), reasons, dates, strict=True):
+            if key not in expected:
+                expected[key] = f"l{number}", *((said[0] or "own", said[1]) if told else ("own", ""))
+    asked = rng.permutation(np.concatenate((keys, keys + np.uint64(1))))
+    before = simd.simd_level()
+    try:
+        simd.use_simd(level)
+        for rows in (asked, [f"{key:014d}" for key in asked.tolist()], asked[:0]):
+            found = register.check_many(rows, details=True)
+            said = [expected.get(key) for key in asked[: len(rows)].tolist()]
+            assert found["status"].tolist() == [int(one is not None) for one in said]
+            assert list(found["list"]) == [one and one[0] for one in said]
+            assert list(found["rule"]) == ["exact" if one else "default" for one in said]
+            assert list(found["reasons"]) == [one and one[1] for one in said]
+            assert [str(date) for date in found["date"]] == [(one and one[2]) or "NaT" for one in said]
+            assert np.isnat(found["until"]).all()
+    finally:
+        simd.use_simd(before)
+    with pytest.raises(ImeiError):
+        register.check_many(np.append(asked, np.uint64(10**14)), details=True)
+
+
+def test_codes_in_rows():
+    codes, rows, table = np.array([2, 0, 1], np.uint8), np.array([3, 1, 0]), np.array([7, 8, 9], np.int32)
+    put_codes(codes, rows, table, out := np.full(4, -1, np.int32))
+    assert out.tolist() == [8, -1, -1, 9]
+    for wrong in (
+        (codes, rows, table[:2], out),
+        (codes, rows, table, out[:3]),
+        (codes, -rows, table, out),
+    ):
+        with pytest.raises(IndexError, match="expected below"):
+            put_codes(*wrong)
 
 
 def test_lists_or_details():

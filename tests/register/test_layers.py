@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from imeiset import EquipmentStatus, ImeiSet, Policy
 from imeiset._native import simd
-from imeiset._native.checks import mark_runs, marks_of_runs
+from imeiset._native.filters import mark_runs, marks_of_runs
 from imeiset._native.layered import Layered
 from imeiset._native.pairs import Pairing
 from imeiset._native.prefixes import Prefixes

@@ -94,11 +94,13 @@ ALWAYS_INLINE uint64_t rank_of_tacs(const struct index *ix, uint32_t below, int 
 ALWAYS_INLINE uint64_t spill_lines_rank(const struct index *ix, uint64_t line) {
     const uint8_t *node = ix->spill + (line & ~7ull) * LINE_BYTES;
     uint64_t rank = ix->spill_ranks[line / 8];
-    for (uint32_t i = 0, own = line & 7; i < 7; i++) {
-        uint64_t before = -(uint64_t)(i < own);
-        rank += spill_members(node + (before ? i : own) * LINE_BYTES) & before;
+    uint32_t own = line & 7, entries = 0, runs = 0;
+    for (uint32_t i = 0; i < 7; i++) {
+        uint32_t before = -(uint32_t)(i < own), head = (uint32_t)load64(node + (i < own ? i : own) * LINE_BYTES) & before;
+        entries += head & 31;
+        runs |= head >> 10 & 63;
     }
-    return rank;
+    return rank + (UNLIKELY(runs) ? spill_members(node, own) : entries);
 }
 
 /* Begin to fetch what a rank in that line of the spill reads. */
@@ -109,8 +111,25 @@ ALWAYS_INLINE void fetch_spill_rank(const struct index *ix, uint64_t line) {
 
 /* Add how many members in the spill are below each of up to a group of keys; `lines` are what find_spill says. */
 ALWAYS_INLINE void add_spill_ranks(const struct index *ix, const uint64_t *keys, const uint64_t *lines, uint32_t n,
-                                   uint64_t *ranks) {
+                                   uint64_t *ranks, int level) {
     struct spill_line read[GROUP];
+#if SIMD_X86
+    if (level >= SIMD_AVX512) {
+        for (uint32_t i = 0; i < n; i++) {
+            const uint8_t *line = ix->spill + lines[i] * LINE_BYTES;
+            uint64_t rank = spill_lines_rank(ix, lines[i]);
+            if (UNLIKELY(load64(line) >> 10 & 63)) {
+                spill_read(&read[0], line, spill_fence(ix, lines[i]));
+                rank += spill_rank(&read[0], spill_upto(&read[0], keys[i]), keys[i]);
+            } else {
+                rank += spill_rank_avx512(line, spill_fence(ix, lines[i]), keys[i]);
+            }
+            ranks[i] += rank;
+        }
+        return;
+    }
+#endif
+    (void)level;
     uint32_t upto[GROUP] = {0};
     for (uint32_t i = 0; i < n; i++) spill_read(&read[i], ix->spill + lines[i] * LINE_BYTES, spill_fence(ix, lines[i]));
     for (uint32_t step = SPILL_STEP; step; step /= 2)
@@ -145,7 +164,7 @@ ALWAYS_INLINE void rank_group(const struct index *ix, const uint64_t *keys, uint
         uint32_t row = listed[i];
         ranks[row] = rank_in_line(ix, slots[row], (uint32_t)(keys[row] % SERIALS), level);
     }
-    if (ix->spill_count) add_spill_ranks(ix, keys, lines, n, ranks);
+    if (ix->spill_count) add_spill_ranks(ix, keys, lines, n, ranks, level);
 }
 
 ALWAYS_INLINE void positions_keys(const struct index *ix, const uint64_t *keys, size_t n, int64_t *out, int level) {

@@ -117,17 +117,24 @@ TARGET_AVX2 static inline uint32_t spill_match_avx2(const uint8_t *line, uint32_
     return match;
 }
 
-/* The first 16 entries that match, and the other eight. */
-TARGET_AVX512 static inline void spill_match_avx512(const uint8_t *line, uint32_t serial, __mmask16 *low, __mmask16 *high) {
+/* The serials of the first 16 entries, and of the other eight. */
+TARGET_AVX512 static inline void spill_serials_avx512(const uint8_t *line, __m512i *first, __m512i *other) {
     /* the three bytes that entry i begins in, from byte 2 + i * 5 / 2 on; the odd ones sit four bits up */
     const __m512i spread0 = _mm512_setr_epi32(0x00040302, 0x00060504, 0x00090807, 0x000B0A09, 0x000E0D0C, 0x00100F0E,
                                               0x00131211, 0x00151413, 0x00181716, 0x001A1918, 0x001D1C1B, 0x001F1E1D,
                                               0x00222120, 0x00242322, 0x00272625, 0x00292827);
     const __m512i spread1 = _mm512_add_epi8(spread0, _mm512_set1_epi8(40));
     const __m512i shift = _mm512_set1_epi64(4ll << 32), mask = _mm512_set1_epi32((1 << SERIAL_BITS) - 1);
-    const __m512i whole = _mm512_loadu_si512(line), want = _mm512_set1_epi32((int)serial);
-    __m512i first = _mm512_and_si512(_mm512_srlv_epi32(_mm512_permutexvar_epi8(spread0, whole), shift), mask);
-    __m512i other = _mm512_and_si512(_mm512_srlv_epi32(_mm512_permutexvar_epi8(spread1, whole), shift), mask);
+    const __m512i whole = _mm512_loadu_si512(line);
+    *first = _mm512_and_si512(_mm512_srlv_epi32(_mm512_permutexvar_epi8(spread0, whole), shift), mask);
+    *other = _mm512_and_si512(_mm512_srlv_epi32(_mm512_permutexvar_epi8(spread1, whole), shift), mask);
+}
+
+/* The first 16 entries that match, and the other eight. */
+TARGET_AVX512 static inline void spill_match_avx512(const uint8_t *line, uint32_t serial, __mmask16 *low, __mmask16 *high) {
+    const __m512i want = _mm512_set1_epi32((int)serial);
+    __m512i first, other;
+    spill_serials_avx512(line, &first, &other);
     *low = _mm512_cmpeq_epi32_mask(first, want);
     *high = _mm512_mask_cmpeq_epi32_mask(0xFF, other, want);
 }
@@ -190,19 +197,47 @@ ALWAYS_INLINE uint64_t spill_rank(const struct spill_line *r, uint32_t upto, uin
     return rank;
 }
 
-/* How many members the line has, and how many where it has runs. */
-NOINLINE uint64_t spill_members_of_runs(const uint8_t *line) {
-    struct spill_line r;
-    spill_read(&r, line, 0);
-    uint64_t members = 0;
-    for (uint32_t i = 0; i < r.entries; i++) members += spill_length(&r, i);
-    return members;
+#if SIMD_X86
+/* The same of a line without runs, with vectors in the place of searches. */
+TARGET_AVX512 static inline uint64_t spill_rank_avx512(const uint8_t *line, uint64_t fence, uint64_t key) {
+    const __m512i nth = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7), whole = _mm512_loadu_si512(line);
+    const __m512i spread = _mm512_set_epi64(0x0808080808080808, 0, 0x0808080808080808, 0, 0x0808080808080808, 0,
+                                            0x0808080808080808, 0);
+    const __m512i bytes = _mm512_set1_epi64(0x0706050403020100);
+    uint32_t head = (uint32_t)load64(line), entries = head & 31, tac_bits = head >> 5 & 31, lesser = 0, upto = 0;
+    entries = entries < SPILL_ENTRIES ? entries : SPILL_ENTRIES;
+    uint64_t tac = key / SERIALS, wanted = tac - fence / SERIALS;
+    uint64_t starts = tac_bits ? line_bits(line, 16 + entries * SERIAL_BITS) & low_mask(entries) : 0;
+    uint32_t groups = (uint32_t)__builtin_popcountll(starts), tacs_at = 16 + entries * (SERIAL_BITS + 1);
+    for (uint32_t i = 0; i < groups; i += 8) { /* how many of the TACs are below the wanted one, or that */
+        __m512i at = _mm512_mul_epu32(_mm512_add_epi64(nth, _mm512_set1_epi64(i)), _mm512_set1_epi64(tac_bits));
+        at = _mm512_add_epi64(at, _mm512_set1_epi64(tacs_at));
+        __m512i from = _mm512_add_epi8(_mm512_shuffle_epi8(_mm512_srli_epi64(at, 3), spread), bytes);
+        __m512i tacs = _mm512_srlv_epi64(_mm512_permutexvar_epi8(from, whole), _mm512_and_si512(at, _mm512_set1_epi64(7)));
+        tacs = _mm512_and_si512(tacs, _mm512_set1_epi64((int64_t)low_mask(tac_bits)));
+        __mmask8 some = groups - i < 8 ? (__mmask8)((1u << (groups - i)) - 1) : 0xFF;
+        lesser += (uint32_t)__builtin_popcount(_mm512_mask_cmplt_epu64_mask(some, tacs, _mm512_set1_epi64((int64_t)wanted)));
+        upto += (uint32_t)__builtin_popcount(_mm512_mask_cmple_epu64_mask(some, tacs, _mm512_set1_epi64((int64_t)wanted)));
+    }
+    __m512i first, other, serial = _mm512_set1_epi32((int)(key - tac * SERIALS));
+    spill_serials_avx512(line, &first, &other);
+    uint64_t below = _mm512_cmplt_epu32_mask(first, serial) | (uint32_t)_mm512_cmplt_epu32_mask(other, serial) << 16;
+    uint64_t ends = starts | 1ull << entries; /* of the entries of a TAC */
+    uint64_t low = wanted ? _tzcnt_u64(_pdep_u64(1ull << lesser, ends)) : 0, high = _tzcnt_u64(_pdep_u64(1ull << upto, ends));
+    uint64_t rank = low + (uint64_t)__builtin_popcountll(below & low_mask((uint32_t)high) & ~low_mask((uint32_t)low));
+    return key < fence ? 0 : rank;
 }
+#endif
 
-ALWAYS_INLINE uint64_t spill_members(const uint8_t *line) {
-    uint32_t head = (uint32_t)load64(line), entries = head & 31;
-    if (UNLIKELY(head >> 10 & 63)) return spill_members_of_runs(line);
-    return entries < SPILL_ENTRIES ? entries : SPILL_ENTRIES;
+/* How many members n lines have. */
+NOINLINE uint64_t spill_members(const uint8_t *lines, uint32_t n) {
+    uint64_t members = 0;
+    for (; n; n--, lines += LINE_BYTES) {
+        struct spill_line r;
+        spill_read(&r, lines, 0);
+        for (uint32_t i = 0; i < r.entries; i++) members += spill_length(&r, i);
+    }
+    return members;
 }
 
 /* Entries gathered for the next line. */
