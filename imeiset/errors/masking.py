@@ -18,8 +18,9 @@ _DIGIT = r"(?:%(?:25)*3[0-9]|\d)"
 _BETWEEN = r"(?:%(?:25)*(?:2[0BDEFbdef]|5[Ff])|[-\s._/+])"
 _TOKEN = re.compile(rf"{_BETWEEN}|{_DIGIT}")
 _NUMBER = re.compile(rf"{_DIGIT}(?:{_BETWEEN}{{0,2}}{_DIGIT}){{13,}}")
+_SHORTER = re.compile(rf"{_DIGIT}{{11,13}}")  # an IMEI without its zeros, the number of a subscriber
 _NAMED = re.compile(  # a number that says what it is, of any length
-    rf"(?P<name>imei(?:sv)?|imsi)(?P<sign>(?:%(?:25)*(?!3[0-9]|25)[0-9a-f]{{2}}|[^\w%]){{0,4}})"
+    rf"(?P<name>imei(?:sv)?|imsi|msisdn)(?P<sign>(?:%(?:25)*(?!3[0-9]|25)[0-9a-f]{{2}}|[^\w%]){{0,4}})"
     rf"(?P<number>{_DIGIT}(?:{_BETWEEN}{{0,2}}{_DIGIT})+)",
     re.IGNORECASE,
 )
@@ -65,14 +66,15 @@ def mask_text(value: object) -> str:
 
 
 def mask_log(text: str) -> str:
-    """A line of a log as it may be written: of every number of 14 or more digits the first 8, of an IMSI that
-    is called one the first 5. Shorter numbers, times and addresses stay.
+    """A line of a log as it may be written: of every number of 14 or more digits the first 8, of one of 11 to
+    13 the first 5, and so of what is called an IMSI or an MSISDN. Shorter numbers, times and addresses stay.
 
     >>> mask_log("GET /?pei=imei-490154203237518&supi=imsi%2D234150999999999 from 10.1.2.3")
     'GET /?pei=imei-49015420*******&supi=imsi%2D23415********** from 10.1.2.3'
     """
-    named = _NAMED.sub(_hide_named, text)
-    return _NUMBER.sub(lambda found: _hide_digits(found[0], _SHOWN), named)
+    text = _NAMED.sub(_hide_named, text)
+    text = _NUMBER.sub(lambda found: _hide_digits(found[0], _SHOWN), text)
+    return _SHORTER.sub(lambda found: _hide_digits(found[0], _NETWORK), text)
 
 
 def printable(text: str) -> str:
@@ -91,14 +93,23 @@ def _hide(value: object, shown: int) -> str:
 
 
 def _hide_named(found: re.Match[str]) -> str:
-    shown = _NETWORK if found["name"].lower() == "imsi" else _SHOWN
+    shown = _SHOWN if found["name"].lower().startswith("imei") else _NETWORK
     return found["name"] + found["sign"] + _hide_digits(found["number"], shown)
 
 
 def _hide_digits(number: str, shown: int) -> str:
-    seen = count()
-    digit = re.compile(_DIGIT)
-    return _TOKEN.sub(lambda one: "*" if digit.fullmatch(one[0]) and next(seen) >= shown else one[0], number)
+    """A digit that a URL encodes counts as those that stand there: '%' may be no sign of one."""
+    seen = 0
+
+    def hidden(found: re.Match[str]) -> str:
+        nonlocal seen
+        if not is_digit(found[0]):
+            return found[0]
+        seen += sum(character.isdecimal() for character in found[0])
+        return found[0] if seen <= shown else "*"
+
+    is_digit = re.compile(_DIGIT).fullmatch
+    return _TOKEN.sub(hidden, number)
 
 
 def _hide_run(found: re.Match[str]) -> str:

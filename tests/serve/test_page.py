@@ -179,6 +179,37 @@ def test_every_claim_and_which_decided(page):
     assert not page.one("claims").is_displayed()
 
 
+@pytest.mark.parametrize("field", ["imei", "imsi"])
+def test_no_verdict_stands_beside_the_number_of_another_phone(page, field):
+    page.look_up(STOLEN)
+    page.one(field).send_keys("1")
+    assert not page.one("result").is_displayed()
+    assert page.text("verdict-status") == ""
+
+
+def test_an_answer_that_comes_late_is_not_that_of_another_phone(page):
+    """The first question is answered after the second, and after something else was typed."""
+    slow = """
+        const ask = window.fetch;
+        window.fetch = async (where, how) => {
+          const answer = await ask(where, how);
+          if (how.body?.includes(arguments[0])) await new Promise((go) => setTimeout(go, 600));
+          if (how.body?.includes(arguments[0])) window.late = true;
+          return answer;
+        };"""
+    page.browser.execute_script(slow, STOLEN)
+    page.one("imei").send_keys(STOLEN, Keys.ENTER)
+    page.look_up(WATCHED)
+    assert page.text("verdict-status") == "Greylisted"
+    until(lambda: page.run("window.late"))
+    assert page.text("verdict-status") == "Greylisted"
+    page.run("delete window.late")
+    page.one("imei").clear()
+    page.one("imei").send_keys(STOLEN, Keys.ENTER, "0")
+    until(lambda: page.run("window.late"))
+    assert not page.one("result").is_displayed()
+
+
 def test_nothing_of_a_phone_is_in_an_address_or_kept(page):
     before = page.run("history.length")
     page.look_up(STOLEN, HOME)

@@ -4,6 +4,7 @@
 
 const EVERY = 2000;            // ms between two looks
 const SAMPLES = 90;            // of the chart, one each two seconds
+const PATIENCE = 10 * 1000;    // ms for an answer
 const KEPT = 5 * 60 * 1000;    // ms that a result stays on the screen
 const STATUSES = {
   blacklisted: "Blacklisted", greylisted: "Greylisted", whitelisted: "Whitelisted", unknown: "Unknown",
@@ -176,7 +177,7 @@ function running(one) {
 async function look() {
   if (!document.hidden) {
     try {
-      const answer = await fetch("state", { cache: "no-store", credentials: "same-origin" });
+      const answer = await fetch("state", { cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(PATIENCE) });
       if (!answer.ok) throw new Error(`status ${answer.status}`);
       show(await answer.json());
     } catch {
@@ -246,6 +247,7 @@ async function lookup(event) {
   try {
     const sent = await fetch("lookup", {
       method: "POST", cache: "no-store", credentials: "same-origin", referrerPolicy: "no-referrer",
+      signal: AbortSignal.timeout(PATIENCE),
       headers: { "content-type": "application/json" }, body: JSON.stringify(imsi ? { imei, imsi } : { imei }),
     });
     const told = await sent.json();
@@ -266,6 +268,7 @@ $("lookup").addEventListener("reset", () => {
   $("imei").removeAttribute("aria-invalid");
   $("imei").focus();
 });
+$("lookup").addEventListener("input", clear);  // no verdict stands beside the number of another phone
 $("lookup").addEventListener("keydown", (event) => {
   if (event.key === "Escape") $("lookup").reset();
 });
