@@ -165,9 +165,7 @@ class Front:
         self.group: Group = None  # type: ignore[assignment] # until it is started
         self.heir: Group | None = None
         self._heir_serves: float | None = None
-        self._silence: dict[
-            int, tuple[float, float]
-        ] = {}  # by process: its last beat, and seconds since then
+        self._silence: dict[int, tuple[int | None, float]] = {}  # by process: last beat, seconds since
         self._looked = time.monotonic()
         self._pause = 0.0
         self._due: float | None = None

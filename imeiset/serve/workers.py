@@ -7,6 +7,7 @@ granian's own process, which only starts workers.
 import asyncio
 import json
 import logging
+import math
 import os
 import signal
 import socket
@@ -28,6 +29,7 @@ _GRACE = 1.0  # seconds beyond `drain` after which a process that should end is 
 _HEADERS = 32_768  # bytes of the headers of a request
 _HEAD_WITHIN = 10_000  # milliseconds for all headers of a request by HTTP/1.1 to come
 _PING = 60_000  # milliseconds of silence after which a client by HTTP/2 is asked whether it lives
+_PAUSE = 1.0  # seconds before a worker that cannot start ends, and the next one tries
 _SPARE = 256  # descriptors that are not connections
 
 
@@ -43,7 +45,19 @@ def target(folder: str, kind: str, parent: int) -> Any:
         return TARGETS[kind](Process(folder, kind, parent))
     except Exception:
         _log.exception("a worker cannot start")
+        time.sleep(_PAUSE)
         raise SystemExit(1) from None
+
+
+class _Forgetful(dict[int, float]):
+    """When granian last started a worker again: not lately.
+
+    Where one dies twice within some seconds, it would end all of them. Here the others go on.
+    """
+
+    def get(self, key: int, default: Any = None) -> Any:
+        """Long ago."""
+        return -math.inf
 
 
 def _allow_connections() -> int:
@@ -100,6 +114,7 @@ def _granian(folder: str, kind: str, address: Address) -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=max(config.run.drain, 0.1),
     )
+    server.respawned_wrks = _Forgetful()
     server.serve(target_loader=partial(target, folder, kind, os.getpid()), wrap_loader=False)
 
 
