@@ -392,6 +392,10 @@ cdef class CheckTables:
         """Answer, into the columns that are there; whether all keys are below 10**14."""
         cdef const uint64_t[::1] numbers
         cdef const uint64_t* subscribers = NULL
+        cdef uint8_t* status = to.status
+        cdef uint16_t* narrow = to.narrow
+        cdef uint64_t* whole = to.whole
+        cdef uint8_t none = self.outcome[0]
         cdef size_t block, start, here, i, n = keys.shape[0]
         cdef uint64_t wrong = 0
         cdef rows* work
@@ -410,14 +414,14 @@ cdef class CheckTables:
                 for i in range(here):
                     work.block[i] = keys[start + i]
                     wrong |= work.block[i] | (KEYS - 1 - work.block[i])  # the top bit: beyond the last key
-                if to.status != NULL:
-                    memset(&to.status[start], self.outcome[0], here)
-                elif to.narrow != NULL:
+                if status != NULL:
+                    memset(&status[start], none, here)
+                elif narrow != NULL:
                     for i in range(here):
-                        to.narrow[start + i] = self.outcome[0]
+                        narrow[start + i] = none
                 else:
                     for i in range(here):
-                        to.whole[start + i] = packed(work.block[i], self.outcome[0])
+                        whole[start + i] = packed(work.block[i], none)
                 self.concerned(work.block, &subscribers[start] if subscribers != NULL else NULL, here,
                                start, work)
                 if work.count > WAITING - BLOCK or start + here == n:  # together: their lookups overlap

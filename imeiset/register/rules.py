@@ -163,6 +163,8 @@ class Rules:
                 by_list = found < _BY_POLICY
                 form = irregular.normalised(imei) if self.has_texts else None
                 codes = self._of_text(form, codes) if isinstance(form, bytes) else codes
+        if not codes:
+            return ()
         speakers = [self._speaker(code) for code in codes]
         places = iter(codes_of([one.exact.detailed for one in speakers if one.exact is not None], key))
         claims: list[Claim] = []
