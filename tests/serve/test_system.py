@@ -80,6 +80,18 @@ def test_all_fronts_say_the_same(server, mme):
     assert agreed(server, mme, STATUSES) == STATUSES
 
 
+@pytest.mark.parametrize("response_type", [1, 3])
+def test_response_types(servers, tmp_path, response_type):
+    """On no list: white by type 1; by type 3 black and grey are unknown, too, unless they are white."""
+    with Store.create(tmp_path / "eir", register(response_type)) as store:
+        expected = {phone: store.check(phone).status.name for phone in STATUSES}
+    server = servers.serve(tmp_path / "eir", "--workers", 1)
+    with Mme(server.diameter) as mme:
+        assert agreed(server, mme, STATUSES) == expected
+    assert expected[NONE] == {1: "WHITELISTED", 3: "UNKNOWN"}[response_type]
+    assert expected[BLACK] == {1: "BLACKLISTED", 3: "UNKNOWN"}[response_type]
+
+
 def test_a_phone_is_blocked_within_a_second_of_its_report(server, mme, eir):
     assert core.status(server.http, NONE, OTHER) == mme.status(NONE, OTHER) == "UNKNOWN"
     imeiset("apply", eir, "--list", "stolen", "--add", NONE)
