@@ -139,7 +139,9 @@ def plain_imeis(body: bytes) -> Asked | None:
     if np.frombuffer(body, np.uint8)[at].min() < _BLANK:  # JSON has no such characters
         return None
     rows, left = divmod(at.stop - at.start + len(begin[2]), len(begin[1] + begin[2]))
-    return None if left else _regular(body, at.start, rows, begin[1], begin[2], _IMEI)
+    if left or (rows > 1 and not begin[2]):  # nothing between: one text that is long
+        return None
+    return _regular(body, at.start, rows, begin[1], begin[2], _IMEI)
 
 
 def _regular(

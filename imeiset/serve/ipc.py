@@ -216,6 +216,7 @@ class _Batch:
         self._places = iter(batch.integers(2, 2).tolist())
         self._variadic = iter(batch.integers(4)[:, 0].tolist())
         self._body = body
+        self._left = len(body)
 
     def part(self, field: _Field, known: Mapping[int, Part]) -> Part:
         """The rows of the next column."""
@@ -291,6 +292,9 @@ class _Batch:
         offset, size = next(self._places, (-1, 0))
         if not (0 <= offset <= len(self._body) and least <= size <= len(self._body) - offset):
             _unsound("a buffer that is too short, or outside of its message")
+        self._left -= size
+        if self._left < 0:  # each is a copy: a small message would take all memory
+            _unsound("buffers that overlap")
         return self._body[offset : offset + size]
 
     def _there(self) -> _Bits:
@@ -323,6 +327,8 @@ def read(stream: bytes, limit: int) -> dict[str, list[Part]]:
             kinds = {field.kind for field in fields if field.number == number}
             if header.number(2, "<B") or len(kinds) != 1:
                 _unsound("a part of a dictionary, or one of no column")
+            if batch.length > len(body):  # before memory is taken for that many
+                _unsound("a dictionary of more texts than bytes")
             known[number] = batch.texts(kinds.pop())
             batch.expect_end()
         elif kind == _BATCH:

@@ -94,6 +94,16 @@ def test_texts_that_are_escaped(bulk, text):
 
 
 @pytest.mark.parametrize(
+    "text", [f"{BLACK}4" * 2, f"{BLACK}4" * 5, f"{BLACK} {BLACK}4", f"{BLACK[:14]}  " * 2]
+)
+def test_a_long_text_is_not_several_rows(bulk, text):
+    """Also where nothing but IMEIs is in it."""
+    refused(bulk, ask(bulk, {"imeis": [text]}), 400, "malformed_row", "imeis[0]: ")
+    answer = ask(bulk, {"imeis": [text]}, query="malformed=report")
+    assert len(json.loads(answer.body)["results"]) == 1
+
+
+@pytest.mark.parametrize(
     ("row", "words"),
     [
         ("49015420323751x", "49015420*******"),

@@ -3,6 +3,7 @@
 import io
 import random
 import struct
+import tracemalloc
 from types import SimpleNamespace
 
 import pytest
@@ -154,3 +155,49 @@ def test_streams_that_lie(name):
 def test_any_bytes(body, begins):
     with pytest.raises(asking.Refused):
         arrows.read(b"\xff\xff\xff\xff" + body if begins else body, 100)
+
+
+def head_of(body, kind):
+    """Where the metadata of the first message of a kind begins, and its header."""
+    at = 0
+    while True:
+        size = struct.unpack_from("<I", body, at + 4)[0]
+        message = ipc._Table.root(bytes(body[at + 8 : at + 8 + size]))
+        if message.number(1, "<B") == kind:
+            return at + 8, message.expected(2, "a header")
+        at += 8 + size + message.number(3, "<q")
+
+
+def peak(call):
+    """The most memory that a refusal takes, in bytes."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(asking.Refused):
+            call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_no_memory_is_taken_for_a_dictionary_that_is_not_there():
+    """Its rows are not those of the request, and no limit of rows holds for them."""
+    body = bytearray(STREAMS["dictionaries"])
+    at, header = head_of(body, 2)
+    batch = header.expected(1, "a batch")
+    for place in (batch._place(0), batch._pointed(1) + 4):  # of the batch, and of its column
+        struct.pack_into("<q", body, at + place, 300_000_000)
+    assert peak(lambda: arrows.read(bytes(body), 100)) < 1_000_000
+
+
+def test_no_memory_is_taken_for_buffers_that_overlap():
+    """Each of many may be as long as the message."""
+    buffers = [None, pa.py_buffer(bytes(16)), *(pa.py_buffer(bytes(5000)) for _ in range(2000))]
+    views = pa.Array.from_buffers(pa.string_view(), 1, buffers)
+    body = bytearray(stream({"imei": views}))
+    at, batch = head_of(body, 3)
+    places = batch.integers(2, 2)
+    assert len(places) > 2000
+    end = int(places[-1].sum())
+    for each in range(2, len(places)):
+        struct.pack_into("<qq", body, at + batch._pointed(2) + 4 + 16 * each, 1, end - 1)
+    assert peak(lambda: arrows.read(bytes(body), 100)) < 4 * len(body)
