@@ -165,7 +165,8 @@ def codes_of(sets, uint64_t key):
     index_rank_each(members, n, key, ranks)
     for i in range(n):
         for at in range(COLUMNS):
-            prefetch(columns[i][at].codes + ranks[i] * columns[i][at].width)
+            if ranks[i] < columns[i][at].count:
+                prefetch(columns[i][at].codes + ranks[i] * columns[i][at].width)
     for i in range(n):
         found.append((sides[i], code_at(&columns[i][0], ranks[i]), code_at(&columns[i][1], ranks[i]),
                       code_at(&columns[i][2], ranks[i])))
