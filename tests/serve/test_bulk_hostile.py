@@ -194,6 +194,7 @@ def test_bytes_are_limited(bulk):
         ({"accept": "image/png"}, 406, "not_acceptable"),
         ({"accept": "application/json;q=0, text/plain;q=0.0"}, 406, "not_acceptable"),
         ({"accept": "application/json;q=nan"}, 406, "not_acceptable"),
+        ({"kind": LINES, "transfer_encoding": "chunked"}, 411, "length_required"),
         ({"query": "details=maybe"}, 400, "malformed_query"),
         ({"query": "malformed=ignore"}, 400, "malformed_query"),
         ({"query": "malformed="}, 400, "malformed_query"),

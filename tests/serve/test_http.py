@@ -427,6 +427,20 @@ def test_a_client_that_answers_no_ping_is_let_go(server):
 # ---- bodies ----
 
 
+@pytest.mark.parametrize("cut", [b"zz\r\n", b"10\r\n49015420", b""])
+def test_rows_that_are_cut_off(server, cut):
+    """The server takes a bad chunk for the end of a body: nobody may take what came for all rows."""
+    for kind in (b"text/plain", b"application/vnd.apache.arrow.stream"):
+        with connect(server) as client:
+            client.sendall(
+                b"POST /v1/checks HTTP/1.1\r\nHost: x\r\nContent-Type: " + kind + b"\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n10\r\n490154203237518\n\r\n" + cut
+            )
+            client.shutdown(socket.SHUT_WR)
+            client.settimeout(5)
+            assert codes(client.recv(1 << 16)) in ([411], [400], [])
+
+
 def test_a_body_that_never_ends(server):
     """By HTTP/1.1 in chunks, and by HTTP/2: refused when it is too long."""
     before = resident(server)
