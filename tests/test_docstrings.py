@@ -8,7 +8,6 @@ import pkgutil
 import sys
 import warnings
 from enum import Enum
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,13 +17,10 @@ import imeiset.serve
 
 for name in (
     *(f"imeiset.integrations.{name}" for name in ("pandas", "polars", "duckdb", "spark")),
-    *(module.name for module in pkgutil.iter_modules(imeiset.serve.__path__, "imeiset.serve.")),
+    *(module.name for module in pkgutil.walk_packages(imeiset.serve.__path__, "imeiset.serve.")),
 ):
     with contextlib.suppress(ModuleNotFoundError):  # the library of one is not installed
         importlib.import_module(name)
-
-for path in sorted(Path(imeiset.__file__).with_name("serve").glob("[a-z]*.py")):
-    importlib.import_module(f"imeiset.serve.{path.stem}")
 
 # The raw layer that sets are over: its methods are for the package, and have a line each.
 RAW = ("imeiset._native.index", "imeiset.index")

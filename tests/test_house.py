@@ -29,6 +29,8 @@ FLOORS = (
     ("__init__",),
     ("integrations", "serve", "cli", "__main__"),
 )
+FRONTS = ("state", "config", "http", "diameter", "admin", "processes", "__init__")
+"""The rooms of imeiset/serve/, each of which imports those to its left only."""
 LONGEST = {".py": 450, ".pyx": 650, ".h": 500}  # lines
 ENTRIES = 28  # of imeiset/
 
@@ -157,6 +159,25 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     for module, targets in edges.items():
         rooms.setdefault(room(module), set()).update(map(room, targets))
     assert not circles(rooms)
+
+
+def test_rooms_of_the_fronts_import_one_way() -> None:
+    def front(module: str) -> str:
+        return [*module.split("."), "__init__"][2]
+
+    inside = {module: targets for module, targets in graph().items() if room(module) == "serve"}
+    assert {front(module) for module in inside} == set(FRONTS)
+    wrong = [
+        f"{module} imports {target}"
+        for module, targets in inside.items()
+        for target in targets
+        if room(target) == "serve" and FRONTS.index(front(target)) > FRONTS.index(front(module))
+    ]
+    assert not wrong, "\n".join(wrong)
+    docs = (ROOT / "docs" / "design.md").read_text()
+    files = {relative(path) for path in MODULES if room(dotted(path)) == "serve" and path.stem != "__init__"}
+    missing = [name for name in files if f"`{name.removeprefix('imeiset/serve/')}`" not in docs]
+    assert not missing, f"docs/design.md, The fronts: {missing}"
 
 
 def test_circles_are_found() -> None:

@@ -144,7 +144,11 @@ PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{page.name}" for page in
 @pytest.mark.parametrize("page", PAGES)
 def test_files_that_pages_name_are_there(page):
     root = pages.DOCS.parent
-    inside = ("imeiset", "imeiset/register", "imeiset/cli", "imeiset/_native", "imeiset/_native/c", "tests")
+    inside = (
+        "imeiset",
+        *(f"imeiset/{room}" for room in ("register", "serve", "cli", "_native", "_native/c")),
+        "tests",
+    )
     text = (root / page).read_text()
     named = set(re.findall(r"`([\w./-]+(?:\.(?:py|pyx|pxd|h|md)|/))`", text))
     made_up = {name for name in named if "NAME" in name} | {"calls/"}

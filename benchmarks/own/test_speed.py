@@ -11,9 +11,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks import corpus
 from imeiset import EquipmentStatus, Imei, ImeiSet, Register, Store, is_valid, load, parse
-from imeiset.serve import diameter, s13
-from imeiset.serve.board import Counts
-from imeiset.serve.s13 import IdentityChecks
+from imeiset.serve.diameter import messages, s13
+from imeiset.serve.diameter.s13 import IdentityChecks
+from imeiset.serve.state import Counts
 
 SIZES = [1_000_000, 10_000_000]
 BATCH = 1_000_000
@@ -171,11 +171,11 @@ def test_identity_checks(benchmark: BenchmarkFixture, how: str) -> None:
     register = Register()
     register.add("black", built(SIZES[1]), status=EquipmentStatus.BLACKLISTED)
     checks = IdentityChecks(cast(Store, register), "eir.example.org", "example.org", Counts())
-    header = diameter.Header(diameter.REQUEST, s13.IDENTITY_CHECK, s13.S13, 1, 1)
-    session, user = diameter.avp(263, "mme.example.org;1;2"), diameter.avp(1, "234150999999999")
+    header = messages.Header(messages.REQUEST, s13.IDENTITY_CHECK, s13.S13, 1, 1)
+    session, user = messages.avp(263, "mme.example.org;1;2"), messages.avp(1, "234150999999999")
     requests = []
     for text in texts(SIZES[1], size=64).tolist():
-        terminal = diameter.group(s13.TERMINAL_INFORMATION, [diameter.avp(s13.IMEI, text)])
+        terminal = messages.group(s13.TERMINAL_INFORMATION, [messages.avp(s13.IMEI, text)])
         requests.append(header.write(session, checks.origin, terminal, user))
     received = b"".join(requests)
     ask = {"native": lambda: checks.answers(received), "Python": lambda: [*map(checks.answer, requests)]}

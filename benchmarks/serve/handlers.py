@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from imeiset import Store
-from imeiset.serve.bulk import CHECKS, Bulk
 from imeiset.serve.config import LimitsConfig
+from imeiset.serve.http.bulk import CHECKS, Bulk
 
 from ..own.__main__ import Bar
 

@@ -18,7 +18,7 @@ import click
 from imeiset import EquipmentStatus
 
 if TYPE_CHECKING:
-    from imeiset.serve.diameter import Header
+    from imeiset.serve.diameter.messages import Header
 
 _PHONE, _IMSI = "356938035643809", "262011234567890"
 _HOST = "127.0.0.1"
@@ -114,8 +114,8 @@ class _Mme:
     """An MME with one connection, after the exchange of capabilities."""
 
     def __init__(self, connection: socket.socket) -> None:
-        from imeiset.serve.diameter import CAPABILITIES, REQUEST, Code, Header, avp
-        from imeiset.serve.s13 import S13, VENDOR_3GPP
+        from imeiset.serve.diameter.messages import CAPABILITIES, REQUEST, Code, Header, avp
+        from imeiset.serve.diameter.s13 import S13, VENDOR_3GPP
 
         self._connection = connection
         self._ask(
@@ -128,8 +128,14 @@ class _Mme:
 
     def status(self) -> str:
         """The status of the phone."""
-        from imeiset.serve.diameter import PROXIABLE, REQUEST, Code, Header, avp, group
-        from imeiset.serve.s13 import EQUIPMENT_STATUS, IDENTITY_CHECK, IMEI, S13, TERMINAL_INFORMATION
+        from imeiset.serve.diameter.messages import PROXIABLE, REQUEST, Code, Header, avp, group
+        from imeiset.serve.diameter.s13 import (
+            EQUIPMENT_STATUS,
+            IDENTITY_CHECK,
+            IMEI,
+            S13,
+            TERMINAL_INFORMATION,
+        )
 
         answered = self._ask(
             Header(REQUEST | PROXIABLE, IDENTITY_CHECK, S13, 2, 2),
@@ -143,7 +149,7 @@ class _Mme:
 
     def _ask(self, header: "Header", *avps: bytes) -> dict[int, int]:
         """The AVPs of the answer that are numbers."""
-        from imeiset.serve.diameter import HEADER, Code, avp, length_of, read_avps
+        from imeiset.serve.diameter.messages import HEADER, Code, avp, length_of, read_avps
 
         origin = avp(Code.ORIGIN_HOST, "mme.example.org"), avp(Code.ORIGIN_REALM, "example.org")
         self._connection.sendall(header.write(*avps, *origin))

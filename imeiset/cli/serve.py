@@ -52,7 +52,7 @@ def command(
     under way end.
     """
     if example:
-        from imeiset.serve.example import example as text
+        from imeiset.serve.config.example import example as text
 
         click.echo(text(), nl=False)
         return
@@ -77,14 +77,14 @@ def command(
     if check:
         _check(read())
         return
-    from imeiset.serve.running import run
+    from imeiset.serve.processes.supervisor import run
 
     sys.exit(run(read, source))
 
 
 def _check(config: "Config") -> None:
-    from imeiset.serve.checking import facts
     from imeiset.serve.config import dumped
+    from imeiset.serve.processes.check import facts
 
     said = facts(dumped(config))
     if "error" in said:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from imeiset.serve.application import App, app
+    from imeiset.serve.http.application import App, app
 
 __all__ = ["App", "app"]
 
@@ -14,5 +14,5 @@ if not TYPE_CHECKING:  # a name brings its module when it is asked for
         if name in __all__:
             from importlib import import_module
 
-            return globals().setdefault(name, getattr(import_module("imeiset.serve.application"), name))
+            return globals().setdefault(name, getattr(import_module("imeiset.serve.http.application"), name))
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,10 +10,11 @@ import time
 from pathlib import Path
 
 from imeiset import Delta, EquipmentStatus, ImeiSet, Register, Store
-from imeiset.serve import logs
 from imeiset.serve.admin import Admin
-from imeiset.serve.board import Board, Peer, Seat, Totals
 from imeiset.serve.config import understood
+from imeiset.serve.processes import logs
+from imeiset.serve.processes.board import Board, Seat
+from imeiset.serve.state import Peer, Totals
 
 BLACK, GREY, WHITE = EquipmentStatus.BLACKLISTED, EquipmentStatus.GREYLISTED, EquipmentStatus.WHITELISTED
 STOLEN, WATCHED, HOME = "490154203237518", "356938035643809", "234150999999999"

@@ -3,7 +3,7 @@
 import json
 from types import SimpleNamespace
 
-from imeiset.serve.bulk import CHECKS
+from imeiset.serve.http.bulk import CHECKS
 
 BLACK, CLEAR = "490154203237518", "352099001761481"
 HOME = "234150999999999"

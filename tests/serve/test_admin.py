@@ -12,13 +12,14 @@ from types import SimpleNamespace
 import pytest
 
 from imeiset import Delta, EquipmentStatus, Policy, Register, Store
-from imeiset.serve import health, rates
-from imeiset.serve.admin import LONGEST, Admin, is_loopback, shown
-from imeiset.serve.answers import COMPRESSED, FAILED, TOO_LONG
-from imeiset.serve.board import NOTHING, Board, Counts, Seat
-from imeiset.serve.health import Expected
-from imeiset.serve.metrics import Seen, Totals
-from imeiset.serve.served import Work
+from imeiset.serve.admin import Admin, health, rates
+from imeiset.serve.admin.application import LONGEST, is_loopback, shown
+from imeiset.serve.admin.health import Expected
+from imeiset.serve.admin.metrics import Seen, Totals
+from imeiset.serve.http.answers import COMPRESSED, FAILED, TOO_LONG
+from imeiset.serve.http.gateway import Work
+from imeiset.serve.processes.board import Board, Seat
+from imeiset.serve.state import NOTHING, Counts
 
 BLACK, GREY = EquipmentStatus.BLACKLISTED, EquipmentStatus.GREYLISTED
 IMEI, OTHER, IMSI = "490154203237518", "352099001761481", "234150999999999"

@@ -13,12 +13,12 @@ import pytest
 
 from imeiset import Delta, EquipmentStatus, ImeiSet, Register, Store, StoreError
 from imeiset.serve import App, app
-from imeiset.serve.answers import Answer
-from imeiset.serve.board import Counts
 from imeiset.serve.config import Config, HttpConfig, LimitsConfig, OAuth2Config, StoreConfig
-from imeiset.serve.eir import PATH
-from imeiset.serve.served import Served, Work
-from imeiset.serve.values import Address
+from imeiset.serve.config.values import Address
+from imeiset.serve.http.answers import Answer
+from imeiset.serve.http.eir import PATH
+from imeiset.serve.http.gateway import Served, Work
+from imeiset.serve.state import Counts
 
 B = EquipmentStatus.BLACKLISTED
 BLACK, OTHER = "490154203237518", "860123450000012"
@@ -551,7 +551,7 @@ def test_a_body_that_nobody_needs_is_taken_off_the_line(store, ask, oauth2, url,
 
 
 def test_a_body_that_nobody_needs_may_stop(store, ask, monkeypatch):
-    monkeypatch.setattr("imeiset.serve.served._DISCARDING", 0.05)
+    monkeypatch.setattr("imeiset.serve.http.gateway._DISCARDING", 0.05)
     assert ask(app(store), "/x", "POST", Body([b"x", 60.0])).status == 404
     assert ask(app(store), "/x", "POST", Body([b"x", GONE])) is None
 

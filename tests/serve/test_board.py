@@ -11,9 +11,10 @@ import time
 import pytest
 
 from imeiset import EquipmentStatus, Register
-from imeiset.serve.board import Board, Counts, Peer, Seat, Totals
 from imeiset.serve.config import AdminConfig, Config, RunConfig, StoreConfig
-from imeiset.serve.values import Address
+from imeiset.serve.config.values import Address
+from imeiset.serve.processes.board import Board, Seat
+from imeiset.serve.state import Counts, Peer, Totals
 
 BLACK = EquipmentStatus.BLACKLISTED
 
@@ -154,7 +155,8 @@ def test_readers_see_whole_files_while_writers_die(board):
     """A process is killed in the middle of what it does, again and again."""
     code = f"""
 import itertools
-from imeiset.serve.board import Board, Seat, Totals
+from imeiset.serve.processes.board import Board, Seat
+from imeiset.serve.state import Totals
 seat = Seat(Board({str(board.folder)!r}), "http")
 print("up", flush=True)
 for n in itertools.count(1):

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from imeiset import Delta, EquipmentStatus, ImeiSet, Policy, Register, Store
-from imeiset.serve.board import Counts
-from imeiset.serve.bulk import Bulk
+from imeiset.serve.http.bulk import Bulk
+from imeiset.serve.state import Counts
 
 BLACK, CLEAR, GREY = "490154203237518", "352099001761481", "356938035643809"
 HOME = "234150999999999"

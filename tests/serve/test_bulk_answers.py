@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imeiset import EquipmentStatus, ImeiError, ImeiSet, ImsiError, Policy, Register, Store
-from imeiset.serve import arrows, asking, formats
-from imeiset.serve.board import Counts
-from imeiset.serve.bulk import CHECKS, Bulk
+from imeiset.serve.http import arrow_form, checks, formats
+from imeiset.serve.http.bulk import CHECKS, Bulk
+from imeiset.serve.state import Counts
 
 W, B, G, U = EquipmentStatus
 LIMITS = SimpleNamespace(rows=10_000, bytes=8_000_000)
@@ -252,7 +252,7 @@ def test_plain_json_is_read_as_json_is(body):
     if found is not None:
         read = json.loads(body)
         assert read.keys() == {"imeis"}
-        want = asking.Asked.of(read["imeis"], None, str)
+        want = checks.Asked.of(read["imeis"], None, str)
         assert found.keys.tolist() == want.keys.tolist()
         assert not want.status.any()
         assert [found.value()(row).decode() for row in range(len(found.keys))] == read["imeis"]
@@ -283,10 +283,10 @@ def test_forms_answer_alike(codes):
     """And a client may ask in one and be answered in another."""
     import numpy as np
 
-    answers = asking.Answers(np.array(codes, np.uint8), {}, dict, False)
+    answers = checks.Answers(np.array(codes, np.uint8), {}, dict, False)
     words = [formats.STATUSES[code] for code in codes]
     assert [
         one["status"] for one in of_json(formats.FORMS["application/json"].write(answers), False)
     ] == words
     assert [one["status"] for one in of_lines(formats.FORMS["text/plain"].write(answers), False)] == words
-    assert [one["status"] for one in of_arrow(arrows.write(answers), False)] == words
+    assert [one["status"] for one in of_arrow(arrow_form.write(answers), False)] == words

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imeiset import Delta, EquipmentStatus, Register, Store
-from imeiset.serve import ipc
-from imeiset.serve.board import Counts
-from imeiset.serve.bulk import CHECKS, LISTS, Bulk
+from imeiset.serve.http import ipc
+from imeiset.serve.http.bulk import CHECKS, LISTS, Bulk
+from imeiset.serve.state import Counts
 
 from .requests import BLACK, CLEAR, HOME, JSON, LIMITS, LINES, ask, refused
 
@@ -165,7 +165,7 @@ def test_rows_are_limited(bulk):
 
 
 def test_no_memory_is_taken_for_rows_beyond_the_limit(bulk, monkeypatch):
-    monkeypatch.setattr("imeiset.serve.formats._DECODER", None)
+    monkeypatch.setattr("imeiset.serve.http.formats._DECODER", None)
     for value in (b'""', b"null", b"[]", b"{}"):
         bulk.counts = Counts()
         body = b'{"imeis":[' + b",".join([value] * 4000) + b"]}"

@@ -16,8 +16,8 @@ from imeiset.cli import main
 from imeiset.errors import ServeConfigError
 from imeiset.serve import config as configuration
 from imeiset.serve.config import Config, dumped, loaded, pinned, read, understood, with_fixed
-from imeiset.serve.example import example
-from imeiset.serve.values import Address
+from imeiset.serve.config.example import example
+from imeiset.serve.config.values import Address
 
 FILES = ("tls.crt", "tls.key", "clients.pem", "nrf.pem")
 # Each section in full, as a table of the form of the file.

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imeiset.serve import diameter
-from imeiset.serve.diameter import (
+from imeiset.serve.diameter import messages as diameter
+from imeiset.serve.diameter.messages import (
     HEADER,
     LONGEST,
     MORE,

@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from imeiset import EquipmentStatus, ImeiSet, Policy, Register, StoreError
-from imeiset.serve.board import Counts
-from imeiset.serve.eir import PATH, Eir
+from imeiset.serve.http.eir import PATH, Eir
+from imeiset.serve.state import Counts
 
 W, B, G, U = EquipmentStatus
 BLACK, GREY, WHITE, OTHER = "490154203237518", "356938035643809", "352099001761481", "860123450000012"

@@ -5,11 +5,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from imeiset.serve.folder import run_folder
+from imeiset.serve.processes.folder import run_folder
 
 RUNS = """
 import sys
-from imeiset.serve.folder import run_folder
+from imeiset.serve.processes.folder import run_folder
 for _ in range(150):
     with run_folder() as folder:
         (folder / "config.json").write_text("x")

@@ -33,7 +33,7 @@ def here(tmp_path, monkeypatch):
 def play(servers):
     """Runs the commands of a text: `imeiset serve` on ports that are free, until the next one."""
     pytest.importorskip("granian")
-    pytest.importorskip("imeiset.serve.running")
+    pytest.importorskip("imeiset.serve.processes.supervisor")
     if not shutil.which("curl"):
         pytest.skip("curl: not found")
     ports = {f"{HOST}:{port}": f"{HOST}:{free_port()}" for port in PORTS}

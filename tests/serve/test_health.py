@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from imeiset import EquipmentStatus
-from imeiset.serve.board import ProcessState
-from imeiset.serve.health import SILENT, Expected, Followed, is_alive, reasons, seconds
+from imeiset.serve.admin.health import SILENT, Expected, Followed, is_alive, reasons, seconds
+from imeiset.serve.state import ProcessState
 
 NOW = 1_795_964_248.0
 BLACK = EquipmentStatus.BLACKLISTED

@@ -10,7 +10,7 @@ from pathlib import Path
 import pages
 import pytest
 
-from imeiset.serve import asking, bulk, formats
+from imeiset.serve.http import bulk, checks, formats
 
 from .servers import HOST
 
@@ -57,7 +57,7 @@ def test_words_are_told():
         assert f"`{cause}`" in text, cause
     numbers = {"negative", "out_of_range", "fifteen_digits", "wrong_type"}  # which are refused
     digits = {"check_digit", "check_digit_spare", "no_check_digit"}  # which nobody requires
-    for word in {*asking.ERRORS.values()} - numbers - digits:
+    for word in {*checks.ERRORS.values()} - numbers - digits:
         assert f"`{word}`" in text, word
     for kind in formats.FORMS:
         assert f"`{kind}`" in text

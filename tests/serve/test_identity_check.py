@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from imeiset import EquipmentStatus, ImeiSet, Policy, Register
 from imeiset._native.identity_check import AT_A_TIME, COUNTED, Requests
-from imeiset.serve import s13
-from imeiset.serve.board import Counts
-from imeiset.serve.diameter import LONGEST, Header, length_of
+from imeiset.serve.diameter import s13
+from imeiset.serve.diameter.messages import LONGEST, Header, length_of
+from imeiset.serve.state import Counts
 
 from .messages import (
     DRMP,

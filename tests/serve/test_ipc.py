@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imeiset import EquipmentStatus, Register, Store
-from imeiset.serve import arrows, asking, ipc
-from imeiset.serve.board import Counts
-from imeiset.serve.bulk import Bulk
+from imeiset.serve.http import arrow_form, checks, ipc
+from imeiset.serve.http.bulk import Bulk
+from imeiset.serve.state import Counts
 
 from .requests import BLACK, CLEAR, HOME, LIMITS, LINES, ask, refused
 
@@ -57,7 +57,7 @@ STREAMS = {
 @pytest.mark.parametrize("name", STREAMS)
 def test_sound_streams_are_read(name):
     """So that what follows is not refused for another reason."""
-    found = arrows.read(STREAMS[name], 100)
+    found = arrow_form.read(STREAMS[name], 100)
     want = {"nulls": [None] * 5, "no rows": []}.get(name, ROWS)
     want = [value and value.encode() for value in want]
     assert [found.value()(row) for row in range(len(found.keys))] == want
@@ -142,8 +142,8 @@ def test_streams_that_lie(name):
     for _ in range(1500):
         body = mutated(draw, STREAMS[name])
         try:
-            found = arrows.read(body, 100)
-        except asking.Refused:
+            found = arrow_form.read(body, 100)
+        except checks.Refused:
             continue
         value = found.value()
         for text in [value(row) for row in range(len(found.keys))] + (found.imsis or []):
@@ -153,8 +153,8 @@ def test_streams_that_lie(name):
 @settings(max_examples=200)
 @given(st.binary(max_size=400), st.booleans())
 def test_any_bytes(body, begins):
-    with pytest.raises(asking.Refused):
-        arrows.read(b"\xff\xff\xff\xff" + body if begins else body, 100)
+    with pytest.raises(checks.Refused):
+        arrow_form.read(b"\xff\xff\xff\xff" + body if begins else body, 100)
 
 
 def head_of(body, kind):
@@ -172,7 +172,7 @@ def peak(call):
     """The most memory that a refusal takes, in bytes."""
     tracemalloc.start()
     try:
-        with pytest.raises(asking.Refused):
+        with pytest.raises(checks.Refused):
             call()
         return tracemalloc.get_traced_memory()[1]
     finally:
@@ -186,7 +186,7 @@ def test_no_memory_is_taken_for_a_dictionary_that_is_not_there():
     batch = header.expected(1, "a batch")
     for place in (batch._place(0), batch._pointed(1) + 4):  # of the batch, and of its column
         struct.pack_into("<q", body, at + place, 300_000_000)
-    assert peak(lambda: arrows.read(bytes(body), 100)) < 1_000_000
+    assert peak(lambda: arrow_form.read(bytes(body), 100)) < 1_000_000
 
 
 def test_no_memory_is_taken_for_buffers_that_overlap():
@@ -200,4 +200,4 @@ def test_no_memory_is_taken_for_buffers_that_overlap():
     end = int(places[-1].sum())
     for each in range(2, len(places)):
         struct.pack_into("<qq", body, at + batch._pointed(2) + 4 + 16 * each, 1, end - 1)
-    assert peak(lambda: arrows.read(bytes(body), 100)) < 4 * len(body)
+    assert peak(lambda: arrow_form.read(bytes(body), 100)) < 4 * len(body)

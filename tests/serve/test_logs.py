@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imeiset.errors import mask_log
-from imeiset.serve import logs
+from imeiset.serve.processes import logs
 
 # Loggers here are not of imeiset: of those, no test may log a number at all.
 IMEI, IMEISV, IMSI = "490154203237518", "4901542032375112", "234150999999999"
@@ -232,7 +232,7 @@ SCRIPTS = {
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_what_nobody_catches_is_a_line(script):
-    program = f"from imeiset.serve import logs\nlogs.setup(process='s13-0')\n{script}"
+    program = f"from imeiset.serve.processes import logs\nlogs.setup(process='s13-0')\n{script}"
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert told.stdout == ""
     lines = [json.loads(line) for line in told.stderr.splitlines()]

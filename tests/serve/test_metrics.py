@@ -14,9 +14,9 @@ prometheus_client = pytest.importorskip("prometheus_client", reason="the extra s
 parser = pytest.importorskip("prometheus_client.parser")
 
 from imeiset import EquipmentStatus  # noqa: E402
-from imeiset.serve.board import Peer, ProcessState, Totals  # noqa: E402
-from imeiset.serve.health import Expected  # noqa: E402
-from imeiset.serve.metrics import METRICS, OF_STORE, Collector, Seen, exposition, label_of  # noqa: E402
+from imeiset.serve.admin.health import Expected  # noqa: E402
+from imeiset.serve.admin.metrics import METRICS, OF_STORE, Collector, Seen, exposition, label_of  # noqa: E402
+from imeiset.serve.state import Peer, ProcessState, Totals  # noqa: E402
 
 NOW = 1_795_964_248.0
 ROOT = Path(__file__).parent.parent.parent

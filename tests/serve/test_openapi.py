@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from imeiset import EquipmentStatus, ParseStatus, Policy, Register, Store
 from imeiset.register.kinds import KINDS, RULES
-from imeiset.serve import app, asking, bulk, openapi
-from imeiset.serve.formats import FORMS
+from imeiset.serve import app
+from imeiset.serve.http import bulk, checks, openapi
+from imeiset.serve.http.formats import FORMS
 
 BLACK = "490154203237518"
 
@@ -40,7 +41,7 @@ def test_it_is_openapi(document):
 
 def test_words_are_those_of_the_code(document):
     """So that a client which reads the document knows every word it may get."""
-    assert schema(document, "Status")["enum"] == list(asking.STATUSES)
+    assert schema(document, "Status")["enum"] == list(checks.STATUSES)
     assert schema(document, "EquipmentStatus")["enum"] == [
         status.name for status in list(EquipmentStatus)[:3]
     ]
@@ -51,8 +52,8 @@ def test_words_are_those_of_the_code(document):
     digits = {"OK", "CHECK_DIGIT", "CHECK_DIGIT_SPARE", "NO_CHECK_DIGIT"}
     words = {status.name.lower() for status in ParseStatus if status.name not in numbers | digits} | {"imsi"}
     assert {*schema(document, "CheckError")["properties"]["error"]["enum"]} == words
-    checks = document["paths"][bulk.CHECKS]["post"]
-    for forms in (checks["requestBody"]["content"], checks["responses"]["200"]["content"]):
+    post = document["paths"][bulk.CHECKS]["post"]
+    for forms in (post["requestBody"]["content"], post["responses"]["200"]["content"]):
         assert forms.keys() == FORMS.keys()
 
 

@@ -461,7 +461,7 @@ def test_a_result_is_taken_off_in_time(browser, address):
 
 def test_the_page_of_a_run(browser, servers, tmp_path):
     """As `imeiset serve` has it: a phone is found when it is reported, and that the store is away is said."""
-    pytest.importorskip("imeiset.serve.running")
+    pytest.importorskip("imeiset.serve.processes.supervisor")
     Store.create(tmp_path / "eir", Register()).close()
     server = servers.serve(tmp_path / "eir")
     page = Page(browser, f"http://{HOST}:{server.admin}/")

@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imeiset import EquipmentStatus, Policy, Register
-from imeiset.serve import diameter, peers
-from imeiset.serve.board import Counts
 from imeiset.serve.config import Config, DiameterConfig, PeerConfig, RunConfig, StoreConfig
-from imeiset.serve.diameter import Header
-from imeiset.serve.node import Judged, Node
-from imeiset.serve.peers import CLOSING, OPEN, Front
-from imeiset.serve.values import Address
+from imeiset.serve.config.values import Address
+from imeiset.serve.diameter import messages as diameter
+from imeiset.serve.diameter import peers
+from imeiset.serve.diameter.messages import Header
+from imeiset.serve.diameter.node import Judged, Node
+from imeiset.serve.diameter.peers import CLOSING, OPEN, Front
+from imeiset.serve.state import Counts
 
 from .messages import (
     FAILED,

@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from imeiset.serve import rates
-from imeiset.serve.board import ProcessState, Totals
-from imeiset.serve.rates import KEPT, Rates, Sampler
+from imeiset.serve.admin import rates
+from imeiset.serve.admin.rates import KEPT, Rates, Sampler
+from imeiset.serve.state import ProcessState, Totals
 
 from .servers import until
 

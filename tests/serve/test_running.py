@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 
 from imeiset import Delta, EquipmentStatus, Policy, Register, Store
-from imeiset.serve.board import Board, ProcessState
 from imeiset.serve.config import understood
-from imeiset.serve.groups import Check, Front
-from imeiset.serve.process import Process
-from imeiset.serve.values import Address
+from imeiset.serve.config.values import Address
+from imeiset.serve.processes.board import Board
+from imeiset.serve.processes.children import Check, Front
+from imeiset.serve.processes.process import Process
+from imeiset.serve.state import ProcessState
 
 from .clients import core
 from .clients.certificates import DAY, Authority
@@ -79,7 +80,7 @@ format = "text"
         given = {**os.environ, "RUNTIME_DIRECTORY": str(self.runtime), **environment}
         command = [sys.executable, "-m", "imeiset", "serve", str(self.path)]
         self.server = self.servers.start(command, **self.ports, env=given).up()
-        self.said("running: ready")
+        self.said("supervisor: ready")
         return self
 
     @property
@@ -200,7 +201,7 @@ def test_several_addresses(a_run):
     a_run.path.write_text(text)
     command = [sys.executable, "-m", "imeiset", "serve", str(a_run.path)]
     server = a_run.server = a_run.servers.start(command, **ports).up()
-    a_run.said("running: ready")
+    a_run.said("supervisor: ready")
     for host in (HOST, "::1"):
         with socket.create_connection((host, ports["http"])) as one:
             one.sendall(b"GET /v1/lists HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -526,7 +527,7 @@ def test_a_full_disk_is_no_silence(monkeypatch, tmp_path, caplog):
     board = Board(tmp_path / "run")
     tables = {"store": {"path": str(tmp_path / "eir")}, "http": {"listen": f"{HOST}:0"}}
     board.publish(understood(tables))
-    monkeypatch.setattr("imeiset.serve.logs.setup", lambda *_, **__: None)
+    monkeypatch.setattr("imeiset.serve.processes.logs.setup", lambda *_, **__: None)
     process = Process(str(board.folder), "http", os.getppid())
 
     def full(path, data):
@@ -536,7 +537,7 @@ def test_a_full_disk_is_no_silence(monkeypatch, tmp_path, caplog):
         return (board.folder / "http-0.lock").stat().st_mtime_ns
 
     with monkeypatch.context() as patch:
-        patch.setattr("imeiset.serve.board.write", full)
+        patch.setattr("imeiset.serve.processes.board.write", full)
         process.start()
         first = beat()
         until(lambda: beat() > first)
@@ -839,10 +840,10 @@ def test_tokens_change_while_it_runs(a_run):
 def test_a_worker_imports_what_it_needs():
     code = """
 import sys
-import imeiset.serve.workers
+import imeiset.serve.processes.main
 heavy = set("numpy click rich pyroaring nanoarrow pyarrow jwt cryptography prometheus_client".split())
 print(sorted(heavy & sys.modules.keys()))
-import imeiset.serve.application, imeiset.serve.process
+import imeiset.serve.http.application, imeiset.serve.processes.process
 rooms = {f"imeiset.{room}" for room in ("feeds", "deltas", "screening", "cli", "merging")}
 print(sorted((heavy | rooms) & sys.modules.keys()))
 """

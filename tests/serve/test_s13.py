@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imeiset import Delta, EquipmentStatus, ImeiSet, Policy, Register, Store
-from imeiset.serve import s13
-from imeiset.serve.board import Counts
+from imeiset.serve.diameter import s13
+from imeiset.serve.state import Counts
 
 from .messages import (
     DRMP,

@@ -21,7 +21,7 @@ from .servers import until
 
 pytest.importorskip("granian")
 pytest.importorskip("prometheus_client")
-pytest.importorskip("imeiset.serve.running")
+pytest.importorskip("imeiset.serve.processes.supervisor")
 
 BLACK, GREY, WHITE, NONE = "490154203237518", "356938035643809", "352099001761481", "860123450000012"
 OWNER, OTHER = "234150999999999", "262011234567890"

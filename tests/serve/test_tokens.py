@@ -12,7 +12,7 @@ import pytest
 
 from imeiset.errors import ServeConfigError
 from imeiset.serve.config import OAuth2Config
-from imeiset.serve.tokens import INVALID, MISSING, SCOPE, Tokens
+from imeiset.serve.http.tokens import INVALID, MISSING, SCOPE, Tokens
 
 jwt = pytest.importorskip("jwt")
 pytest.importorskip("cryptography")
@@ -373,7 +373,7 @@ def test_a_token_is_remembered_until_it_expires(made, monkeypatch):
 
 
 def test_what_is_remembered_is_bounded(made, monkeypatch):
-    monkeypatch.setattr("imeiset.serve.tokens._KEPT", 3)
+    monkeypatch.setattr("imeiset.serve.http.tokens._KEPT", 3)
     tokens = made()
     headers = [bearer(sub=f"amf-{n}") for n in range(5)]
     for header in headers:

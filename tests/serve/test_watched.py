@@ -21,7 +21,7 @@ from .servers import HOST, free_port, until
 
 pytest.importorskip("granian", reason="the extra serve is not installed")
 parser = pytest.importorskip("prometheus_client.parser", reason="the extra serve is not installed")
-pytest.importorskip("imeiset.serve.running")
+pytest.importorskip("imeiset.serve.processes.supervisor")
 
 STOLEN, NONE, IMSI = "490154203237518", "860123450000012", "234150999999999"
 

@@ -1,7 +1,7 @@
 /* Plain ME-Identity-Check requests among received bytes, and their answers (RFC 6733, 3GPP TS 29.272).
  *
  * A request is plain where it gets a status and no error, and has nothing that is unusual. Of all others
- * imeiset/serve/s13.py decides, which is also what tests compare this with. Whatever lengths say, nothing is
+ * serve/diameter/s13.py decides, which is also what tests compare this with. Whatever lengths say, nothing is
  * read beyond the end of what holds it. */
 #ifndef IMEISET_DIAMETER_H
 #define IMEISET_DIAMETER_H

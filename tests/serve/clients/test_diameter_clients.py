@@ -12,10 +12,10 @@ from struct import pack
 import pytest
 
 from imeiset import EquipmentStatus, Policy, Register, Store
-from imeiset.serve.board import Counts
 from imeiset.serve.config import understood
-from imeiset.serve.peers import OPEN, Front
-from imeiset.serve.s13 import IdentityChecks
+from imeiset.serve.diameter.peers import OPEN, Front
+from imeiset.serve.diameter.s13 import IdentityChecks
+from imeiset.serve.state import Counts
 
 from ..messages import (
     GPP,

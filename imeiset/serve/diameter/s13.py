@@ -12,8 +12,7 @@ import numpy as np
 from imeiset import EquipmentStatus, ImeiError, Store, Verdict
 from imeiset._native.checks import CheckTables
 from imeiset._native.identity_check import AT_A_TIME, COUNTED, Requests
-from imeiset.serve.board import Counts
-from imeiset.serve.diameter import (
+from imeiset.serve.diameter.messages import (
     ERROR,
     HEADER,
     LONGEST,
@@ -27,6 +26,7 @@ from imeiset.serve.diameter import (
     name_of,
     read_avps,
 )
+from imeiset.serve.state import Counts
 
 VENDOR_3GPP = 10415
 S13 = 16777252

@@ -12,8 +12,18 @@ from imeiset._native.rows import joined
 from imeiset.arrow import text_buffers
 from imeiset.errors import mask_text
 from imeiset.register import Words
-from imeiset.serve import arrows, ipc
-from imeiset.serve.asking import DAYS, ERROR, ERRORS, STATUSES, TEXTS, Answers, Asked, Refused, expect_rows
+from imeiset.serve.http import arrow_form, ipc
+from imeiset.serve.http.checks import (
+    DAYS,
+    ERROR,
+    ERRORS,
+    STATUSES,
+    TEXTS,
+    Answers,
+    Asked,
+    Refused,
+    expect_rows,
+)
 
 _COMMA, _NEWLINE, _BLANK = b",\n "
 _BOM = b"\xef\xbb\xbf"
@@ -277,5 +287,5 @@ def _field(text: str) -> str:
 FORMS: dict[str, Form] = {
     "application/json": Form(_read_json, _write_json, _write_json_details),
     "text/plain": Form(_read_lines, _write_lines, _write_lines_details),
-    ipc.KIND: Form(arrows.read, arrows.write, arrows.write_details),
+    ipc.KIND: Form(arrow_form.read, arrow_form.write, arrow_form.write_details),
 }

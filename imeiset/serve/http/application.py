@@ -6,13 +6,13 @@ import time
 from typing import Any, NamedTuple
 
 from imeiset import ImeisetError, Store
-from imeiset.serve import eir, openapi
-from imeiset.serve.answers import JSON, UNREADABLE, URI_TOO_LONG, Answer, Refusal, not_allowed
-from imeiset.serve.board import Counts
-from imeiset.serve.bulk import CHECKS, LISTS, Bulk
 from imeiset.serve.config import Config, HttpConfig, LimitsConfig
-from imeiset.serve.served import Served, Work
-from imeiset.serve.tokens import Tokens
+from imeiset.serve.http import eir, openapi
+from imeiset.serve.http.answers import JSON, UNREADABLE, URI_TOO_LONG, Answer, Refusal, not_allowed
+from imeiset.serve.http.bulk import CHECKS, LISTS, Bulk
+from imeiset.serve.http.gateway import Served, Work
+from imeiset.serve.http.tokens import Tokens
+from imeiset.serve.state import Counts
 
 _log = logging.getLogger(__name__)
 OPENAPI = "/openapi.json"
@@ -48,7 +48,7 @@ class App(Served):
     config
         A `Config`, or the `HttpConfig` of one; None: no tokens, and the usual limits.
     counts
-        Of `imeiset.serve.board`; None for its own.
+        Of `imeiset.serve.processes.board`; None for its own.
     refresh
         Seconds between two looks for changes, where a path is given.
 

@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl
 
 from imeiset import Store
 from imeiset.errors import ExtraMissing, ImeisetError
-from imeiset.serve.answers import UNREADABLE, Answer, not_allowed, problem
-from imeiset.serve.asking import Malformed, Refused, answers_of
-from imeiset.serve.formats import FORMS, Form
-from imeiset.serve.lists import Listing
+from imeiset.serve.http.answers import UNREADABLE, Answer, not_allowed, problem
+from imeiset.serve.http.checks import Malformed, Refused, answers_of
+from imeiset.serve.http.formats import FORMS, Form
+from imeiset.serve.http.lists import Listing
 from imeiset.store.frozen import Frozen
 
 CHECKS, LISTS = "/v1/checks", "/v1/lists"
@@ -49,7 +49,7 @@ class Bulk:
     store : Store
         Whose lists answer.
     counts
-        Of `imeiset.serve.board`, or None.
+        Of `imeiset.serve.processes.board`, or None.
     limits : Limits
         May be replaced at any time.
     """

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from imeiset import EquipmentStatus
 from imeiset.errors import mask_log
 from imeiset.errors.extras import extra
-from imeiset.serve.health import Expected, is_alive
+from imeiset.serve.admin.health import Expected, is_alive
 
 
 class Seen(NamedTuple):

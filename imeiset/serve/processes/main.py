@@ -20,9 +20,9 @@ from functools import partial
 from typing import Any
 
 from imeiset.errors import ImeisetError
-from imeiset.serve import logs
-from imeiset.serve.board import Board
-from imeiset.serve.values import Address
+from imeiset.serve.config.values import Address
+from imeiset.serve.processes import logs
+from imeiset.serve.processes.board import Board
 
 _log = logging.getLogger(__name__)
 _GRACE = 1.0  # seconds beyond `drain` after which a process that should end is ended
@@ -38,7 +38,7 @@ _SPARE = 256  # descriptors that are not connections
 
 def target(folder: str, kind: str, parent: int) -> Any:
     """What a worker runs, made in it."""
-    from imeiset.serve.process import TARGETS, Process
+    from imeiset.serve.processes.process import TARGETS, Process
 
     _allow_connections()
     try:
@@ -135,8 +135,8 @@ def _watch_supervisor(drain: float, stop: Callable[[], object]) -> None:
 
 
 async def _s13(folder: str, sockets: list[socket.socket]) -> None:
-    from imeiset.serve.peers import Front
-    from imeiset.serve.process import Process, Unreadable
+    from imeiset.serve.diameter.peers import Front
+    from imeiset.serve.processes.process import Process, Unreadable
 
     process, loop, stop = Process(folder, "s13", os.getppid()), asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -159,7 +159,7 @@ def main(orders: dict[str, Any]) -> None:
     """Be the process that the orders of the supervisor say."""
     kind, folder = orders["kind"], orders["folder"]
     if kind == "check":
-        from imeiset.serve.checking import facts
+        from imeiset.serve.processes.check import facts
 
         print(json.dumps(facts(orders["config"])))
     elif kind == "s13":

@@ -19,9 +19,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from imeiset import Store
-from imeiset.serve.board import Counts, Peer
 from imeiset.serve.config import Config, DiameterConfig, PeerConfig
-from imeiset.serve.diameter import (
+from imeiset.serve.diameter.messages import (
     CAPABILITIES,
     DISCONNECT,
     LONGEST,
@@ -31,8 +30,9 @@ from imeiset.serve.diameter import (
     Result,
     length_of,
 )
-from imeiset.serve.node import NOT_WANTED, REBOOTING, Address, Judged, Node
-from imeiset.serve.s13 import IdentityChecks
+from imeiset.serve.diameter.node import NOT_WANTED, REBOOTING, Address, Judged, Node
+from imeiset.serve.diameter.s13 import IdentityChecks
+from imeiset.serve.state import Counts, Peer
 
 WAITING, OPEN, CLOSING = "waiting", "open", "closing"
 

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from imeiset.errors import ServeConfigError
-from imeiset.serve.board import write
+from imeiset.serve.processes.board import write
 
 _PREFIX = "imeiset-serve-"
 

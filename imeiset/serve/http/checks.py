@@ -33,7 +33,7 @@ class Malformed(Exception):
 
 
 class Refused(Exception):
-    """A request that is not answered. cause: a word of `imeiset.serve.bulk.CAUSES`; more: members of the
+    """A request that is not answered. cause: a word of `imeiset.serve.http.bulk.CAUSES`; more: members of the
     problem details."""
 
     def __init__(self, cause: str, detail: str, **more: Any) -> None:

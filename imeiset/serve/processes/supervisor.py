@@ -14,12 +14,13 @@ from types import FrameType
 from typing import Any
 
 from imeiset.errors import ImeisetError, ServeConfigError
-from imeiset.serve import logs
-from imeiset.serve.board import Board, ProcessState
 from imeiset.serve.config import Config, HttpConfig, pinned, with_fixed
-from imeiset.serve.folder import Copies, run_folder
-from imeiset.serve.groups import Check, Front, Group, ending
-from imeiset.serve.values import Address
+from imeiset.serve.config.values import Address
+from imeiset.serve.processes import logs
+from imeiset.serve.processes.board import Board
+from imeiset.serve.processes.children import Check, Front, Group, ending
+from imeiset.serve.processes.folder import Copies, run_folder
+from imeiset.serve.state import ProcessState
 
 _log = logging.getLogger(__name__)
 _TURN = 0.25  # seconds between two looks at everything

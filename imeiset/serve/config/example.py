@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
-from imeiset.serve.config import Config
+from imeiset.serve.config.keys import Config
 
 _HEAD = """\
 # imeiset serve eir.toml

@@ -25,7 +25,7 @@ def facts(text: str) -> dict[str, Any]:
         if config.http and config.http.tls:
             warnings += _tls(config.http.tls)
         if config.http and config.http.oauth2:
-            from imeiset.serve.tokens import Tokens
+            from imeiset.serve.http.tokens import Tokens
 
             Tokens(config.http.oauth2)
         store = Store.open(config.store.path)

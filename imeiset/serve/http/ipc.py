@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from imeiset import readers
 from imeiset._native import parse as _parse
 from imeiset.errors import ParseStatus, mask_text
-from imeiset.serve.asking import Refused, expect_rows
+from imeiset.serve.http.checks import Refused, expect_rows
 
 KIND = "application/vnd.apache.arrow.stream"
 _SCHEMA, _DICTIONARY, _BATCH = 1, 2, 3  # of messages

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from imeiset.serve.diameter import (
+from imeiset.serve.diameter.messages import (
     DISCONNECT,
     HEADER,
     REQUEST,
@@ -21,7 +21,7 @@ from imeiset.serve.diameter import (
     group,
     read_avps,
 )
-from imeiset.serve.s13 import S13, VENDOR_3GPP
+from imeiset.serve.diameter.s13 import S13, VENDOR_3GPP
 
 RELAY = 0xFFFFFFFF
 """The application of a peer that passes on those of others."""

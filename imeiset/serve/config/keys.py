@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from imeiset.errors import ServeConfigError, mask_text
-from imeiset.serve import values
-from imeiset.serve.values import Address, BadValue, Source
+from imeiset.serve.config import values
+from imeiset.serve.config.values import Address, BadValue, Source
 
 _LONGEST = 1 << 20  # bytes of a file
 _ALGORITHMS = (

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
 from imeiset import EquipmentStatus, ImeiError, ImeisetError, ImsiError
-from imeiset.serve.answers import (
+from imeiset.serve.http.answers import (
     JSON,
     NOT_ACCEPTABLE,
     NOT_FOUND,
@@ -74,12 +74,12 @@ class Eir:
     store
         A `Store`, or a `Register`.
     counts
-        Of `imeiset.serve.board`: what is answered is added there when it is collected. Errors at once.
+        Of `imeiset.serve.state`: what is answered is added there when it is collected. Errors at once.
 
     Examples
     --------
     >>> import imeiset
-    >>> from imeiset.serve.eir import PATH, Eir
+    >>> from imeiset.serve.http.eir import PATH, Eir
     >>> register = imeiset.Register()
     >>> register.add("stolen", ["490154203237518"], status=imeiset.EquipmentStatus.BLACKLISTED)
     >>> Eir(register).answer("GET", PATH, "pei=imei-490154203237518", {}).body

@@ -58,7 +58,7 @@ def problem(
 
     Examples
     --------
-    >>> from imeiset.serve.answers import problem
+    >>> from imeiset.serve.http.answers import problem
     >>> problem(404, "ERROR_EQUIPMENT_UNKNOWN").body
     b'{"status":404,"title":"Not Found","cause":"ERROR_EQUIPMENT_UNKNOWN"}'
     """

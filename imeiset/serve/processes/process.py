@@ -14,10 +14,11 @@ from typing import Any
 
 from imeiset import Store
 from imeiset.errors import ImeisetError
-from imeiset.serve import logs
-from imeiset.serve.answers import UNREADABLE
-from imeiset.serve.board import BEAT, Board, Counts, Seat
 from imeiset.serve.config import Config
+from imeiset.serve.http.answers import UNREADABLE
+from imeiset.serve.processes import logs
+from imeiset.serve.processes.board import BEAT, Board, Seat
+from imeiset.serve.state import Counts
 
 _log = logging.getLogger(__name__)
 _GRACE = 1.0  # seconds beyond `drain` after which a process that should end is ended
@@ -196,7 +197,7 @@ class Target:
 
 
 def _checks(process: Process) -> Target:
-    from imeiset.serve.application import App
+    from imeiset.serve.http.application import App
 
     def made(store: Followed | None) -> App | None:
         if store is None:

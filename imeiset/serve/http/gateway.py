@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from imeiset.serve.answers import (
+from imeiset.serve.http.answers import (
     COMPRESSED,
     CONGESTED,
     CROWDED,

@@ -15,7 +15,7 @@ def document() -> bytes:
     Examples
     --------
     >>> import json
-    >>> from imeiset.serve import openapi
+    >>> from imeiset.serve.http import openapi
     >>> json.loads(openapi.document())["openapi"]
     '3.1.0'
     """

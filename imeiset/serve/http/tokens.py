@@ -11,8 +11,8 @@ from typing import Any
 
 from imeiset.errors import ServeConfigError
 from imeiset.errors.extras import extra
-from imeiset.serve.answers import Refusal, refusal
 from imeiset.serve.config import OAuth2Config
+from imeiset.serve.http.answers import Refusal, refusal
 
 _LONGEST = 8192  # characters of a header Authorization
 _KEPT = 1024  # verified tokens

@@ -18,7 +18,7 @@ class Rates:
 
     Examples
     --------
-    >>> from imeiset.serve.board import ProcessState, Totals
+    >>> from imeiset.serve.state import ProcessState, Totals
     >>> rates = Rates()
     >>> for beat, count in ((10.0, 100), (12.0, 500)):
     ...     counts = Totals({("5g", 1, "exact"): count}, {})

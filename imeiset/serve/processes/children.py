@@ -11,15 +11,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from imeiset.serve.board import ProcessState, last_beat
 from imeiset.serve.config import Config, dumped
-from imeiset.serve.values import Address
+from imeiset.serve.config.values import Address
+from imeiset.serve.processes.board import last_beat
+from imeiset.serve.state import ProcessState
 
 _CODE = """
 import json, sys
 orders = json.loads(sys.stdin.readline())
 sys.path[:] = orders.pop("path")
-from imeiset.serve.workers import main
+from imeiset.serve.processes.main import main
 main(orders)
 """
 # A worker multiplies no matrices: without these, numpy and malloc would keep memory for many threads.

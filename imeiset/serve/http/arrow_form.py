@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from imeiset import arrow, columns, to_arrow
 from imeiset._native.rows import joined
 from imeiset.errors.extras import extra
-from imeiset.serve import ipc
-from imeiset.serve.asking import DAYS, ERROR, ERRORS, STATUSES, TEXTS, Answers, Asked, Refused
+from imeiset.serve.http import ipc
+from imeiset.serve.http.checks import DAYS, ERROR, ERRORS, STATUSES, TEXTS, Answers, Asked, Refused
 
 _LARGEST = (1 << 31) - 1  # bytes of a column of texts
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from imeiset import EquipmentStatus, ImeisetError
-from imeiset.serve import health
-from imeiset.serve.answers import JSON, UNREADABLE, Answer, Refusal, not_allowed, problem
-from imeiset.serve.board import Counts, ProcessState
-from imeiset.serve.metrics import Collector, Seen, Totals, exposition
-from imeiset.serve.rates import Rates, Sampler
-from imeiset.serve.served import Served, Work
+from imeiset.serve.admin import health
+from imeiset.serve.admin.metrics import Collector, Seen, Totals, exposition
+from imeiset.serve.admin.rates import Rates, Sampler
+from imeiset.serve.http.answers import JSON, UNREADABLE, Answer, Refusal, not_allowed, problem
+from imeiset.serve.http.gateway import Served, Work
+from imeiset.serve.state import Counts, ProcessState
 
 LONGEST = 4096  # bytes of the body of a lookup
 _PAGE = Path(__file__).parent / "page"
