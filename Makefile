@@ -20,7 +20,7 @@ SOURCES := pyproject.toml setup.py README.md LICENSE \
 CYTHON := $(shell find imeiset -name '*.pyx' -o -name '*.pxd')
 STUBBED := $(shell find imeiset -name '*.pyi' | sed 's/\.pyi$$//; s/\//./g; s/\.__init__$$//')
 
-.PHONY: help demo test lint bench test-long test-edges explore torture test-all test-integrations test-spark test-serve test-wheel sanitize clean
+.PHONY: help demo test lint docs bench test-long test-edges explore torture test-all test-integrations test-spark test-serve test-wheel sanitize clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
@@ -61,6 +61,18 @@ lint: $(VENV)/.installed ## Style, types, and stubs against the compiled modules
 	done
 	$(if $(STUBBED),cd $(VENV) && bin/python -m mypy.stubtest --mypy-config-file ../pyproject.toml \
 		--allowlist ../.stubtest --ignore-unused-allowlist $(STUBBED))
+
+# Offline, once the environment is there. The site is in build/docs/html.
+docs: build/venv-docs/.installed ## The site of docs/ and of the reference: no warning, no dead link, nothing left out
+	build/venv-docs/bin/python docs/_make/assemble.py build/docs/source
+	build/venv-docs/bin/sphinx-build -q -W --keep-going -E -d build/docs/doctrees build/docs/source build/docs/html
+	SITE=$(abspath build/docs/html) $(SAFELY) build/venv-docs/bin/pytest tests/test_site.py
+
+build/venv-docs/.installed: $(SOURCES)
+	[ -e build/venv-docs/bin/pip ] || $(PYTHON) -m venv build/venv-docs
+	build/venv-docs/bin/python $(PIP) $(BUILDERS)
+	build/venv-docs/bin/python $(PIP) --no-build-isolation '.[docs]'
+	touch $@
 
 # Run from a directory without the sources, so that the installed build is what is measured.
 bench: $(VENV)/.bench ## The project's bars and the speed of every kernel

@@ -50,7 +50,7 @@ class Imei:
     separators   49-015420-323751-8                     the same, with single '-' or ' ' between digits
     pei          imei-490154203237518                   15 digits, or 16 after imeisv- (3GPP TS 29.571)
     filler       490154203237518F                       15 digits and F, or 14 and FF (3GPP TS 29.002)
-    urn          urn:gsma:imei:49015420-323751-8        15 digits; parameters may follow, ;svn=06 (RFC 7254)
+    urn          ``urn:gsma:imei:49015420-323751-8``    15 digits; parameters may follow, ;svn=06 (RFC 7254)
     spreadsheet  ="490154203237518", '490154203237518   digits that a spreadsheet was told to leave as text
     svn          49015420323751/06                      an IMEISV; after 15 digits the version is dropped
     ===========  =====================================  ====================================================

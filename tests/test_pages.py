@@ -66,13 +66,9 @@ def here(tmp_path, monkeypatch):
 
 
 def test_readme(here):
-    Path("blocklist.csv").write_text(f"imei\n{LISTED}\n352099001761481\n")
     blocks = re.findall(r"^```(\w*)\n(.*?)^```", pages.README.read_text(), re.M | re.S)
-    assert [language for language, _ in blocks] == ["console", "python", "", "", "console"]
-    _, code, commands, shown, _ = [text for _, text in blocks]
-    said = [_run(line) for line in commands.splitlines()]
-    assert [found.exit_code for found in said] == [0, 0]
-    assert said[1].stdout == shown
+    assert [language for language, _ in blocks] == ["console", "python", "console", "console"]
+    _, code, commands, _ = [text for _, text in blocks]
     found = {}
     exec(compile(code, "README.md", "exec"), found)
     assert LISTED in found["blocked"]
@@ -81,11 +77,21 @@ def test_readme(here):
     assert found["register"].check(LISTED, imsi=HOME).status is EquipmentStatus.WHITELISTED
     assert (found["store"].sequence, len(found["store"]["stolen"])) == (1, 3)
     found["store"].close()
-    said = _run("imeiset check eir 352099001761499")
-    assert (said.exit_code, said.stdout) == (1, "352099001761499  whitelisted, on no list\n")
+    build, *checks = re.split(r"^\$ ", commands, flags=re.M)[1:]
+    assert _run(build).exit_code == 0
+    for check, exit_code in zip(checks, (0, 1), strict=True):
+        line, _, shown = check.partition("\n")
+        said = _run(line)
+        assert (said.exit_code, said.stdout) == (exit_code, shown)
+    assert checks[1].endswith("352099001761499  whitelisted, on no list\n")
     assert "`whitelisted, on no list`" in pages.README.read_text()
     for page in re.findall(r"\]\(([^)]*)\)", pages.README.read_text()):
-        assert (pages.README.parent / page).exists(), page
+        path, _, anchor = page.partition("#")
+        assert (pages.README.parent / path).exists(), page
+        assert (
+            not anchor
+            or f"\n## {anchor.replace('-', ' ').capitalize()}\n" in (pages.README.parent / path).read_text()
+        )
 
 
 def _run(line):

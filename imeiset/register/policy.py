@@ -70,18 +70,18 @@ class Policy:
     -----
     The answers of the three usual response types, by the lists that an IMEI is on:
 
-    ====================  ======  ======  =======
-    lists                 type 1  type 2  type 3
-    ====================  ======  ======  =======
-    none                  white   unknown unknown
-    white                 white   white   white
-    grey                  grey    grey    unknown
-    black                 black   black   unknown
-    white, grey           grey    grey    grey
-    white, black          black   black   black
-    black, grey           black   black   unknown
-    white, black, grey    black   black   black
-    ====================  ======  ======  =======
+    ====================  ======  =======  =======
+    lists                 type 1  type 2   type 3
+    ====================  ======  =======  =======
+    none                  white   unknown  unknown
+    white                 white   white    white
+    grey                  grey    grey     unknown
+    black                 black   black    unknown
+    white, grey           grey    grey     grey
+    white, black          black   black    black
+    black, grey           black   black    unknown
+    white, black, grey    black   black    black
+    ====================  ======  =======  =======
 
     Examples
     --------

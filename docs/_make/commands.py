@@ -1,0 +1,64 @@
+"""The page of the commands, from click."""
+
+import inspect
+import re
+
+import click
+from tables import block, code, prose, table
+
+from imeiset.cli import _COMMANDS, main
+
+_EXITS = table(
+    ("exit code", "means"),
+    [
+        ("0", "found, or done"),
+        ("1", "nothing found: `check`, `explain`, `screen` and `history` say so"),
+        ("2", "an error, told in one line on stderr; nothing was written"),
+        ("130, 143", "interrupted by Ctrl-C, ended by SIGTERM"),
+        ("141", "whoever read the output went away"),
+    ],
+)
+
+
+def commands() -> str:
+    """Every command: examples, what it does, options, exit code."""
+    parts = [
+        "# Commands\n",
+        "`imeiset COMMAND`, or `python -m imeiset COMMAND`. `imeiset COMMAND --help` prints the same. "
+        "`-` is stdin or stdout.\n",
+        _EXITS,
+        table(
+            ("command", "for"),
+            ((f"[`{name}`](#{name})", prose(_paragraphs(_command(name))[0])) for name in _COMMANDS),
+        ),
+    ]
+    return "\n".join([*parts, *(_told(name) for name in _COMMANDS)])
+
+
+def _command(name: str) -> click.Command:
+    found = main.get_command(click.Context(main), name)
+    assert found is not None
+    return found
+
+
+def _paragraphs(command: click.Command) -> list[str]:
+    return re.split(r"\n\s*\n", inspect.cleandoc(command.help or ""))
+
+
+def _told(name: str) -> str:
+    command = _command(name)
+    context = click.Context(command, info_name=f"imeiset {name}", max_content_width=200)
+    usage = " ".join(command.get_usage(context).removeprefix("Usage: ").split())
+    parts = [f"## {name}\n"]
+    rest = _paragraphs(command)
+    for paragraph in rest:
+        if paragraph.startswith("\b"):
+            parts.append(block("sh", inspect.cleandoc(paragraph.removeprefix("\b"))))
+        else:
+            parts.append(re.sub(r"docs/([\w-]+)\.md", r"[\1](../\1.md)", prose(paragraph)) + "\n")
+    if not any(paragraph.startswith("Exit code") for paragraph in rest):
+        parts.append("Exit code: 0 when it is done, 2 after an error.\n")
+    parts.insert(2, block("text", usage))
+    rows = [record for one in command.get_params(context) if (record := one.get_help_record(context))]
+    parts.append(table(("option", "is"), ((code(left), prose(right)) for left, right in rows)))
+    return "\n".join(parts)

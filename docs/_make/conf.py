@@ -1,0 +1,33 @@
+"""Sphinx: how the site looks, and what makes its reference out of docstrings. Nothing is fetched."""
+
+import imeiset
+
+project = "imeiset"
+version = release = imeiset.__version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]
+source_suffix = {".md": "markdown"}
+
+myst_heading_anchors = 3  # the anchors that GitHub makes
+myst_enable_extensions = ["attrs_inline"]
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autosummary_generate = False
+# What these do is said without them.
+autodoc_mock_imports = ["granian", "prometheus_client", "pyspark"]
+default_role = "py:obj"  # a name in backticks is a link, if it is one of ours
+numpydoc_show_class_members = False
+python_use_unqualified_type_names = True
+maximum_signature_line_length = 90
+toc_object_entries_show_parents = "hide"
+
+html_theme = "furo"
+html_title = f"imeiset {version}"
+html_static_path = ["style.css"]
+html_css_files = ["style.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_show_copyright = False
+html_theme_options = {"top_of_page_buttons": []}
+pygments_style = "friendly"
+pygments_dark_style = "one-dark"
