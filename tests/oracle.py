@@ -400,3 +400,12 @@ def digest(runs, texts):
         after = high + 1
     rest = b"".join(text.encode().ljust(16, b"\0") for text in texts)
     return hashlib.sha256(hashlib.sha256(encoded).digest() + rest).hexdigest()
+
+
+def count_codes(rows, shift, room):
+    """How often each code below `room` is in the bits of rows from a shift on, and the two lowest bits of
+    each; IndexError for others."""
+    codes = [row >> shift for row in rows]
+    if any(code >= room for code in codes):
+        raise IndexError("a code beyond the counts")
+    return [codes.count(code) for code in range(room)], [code & 3 for code in codes]

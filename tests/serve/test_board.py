@@ -191,6 +191,7 @@ def test_a_folder_that_is_gone(board, tmp_path):
         path.unlink()
     seat.publish(Totals({}, {}))  # made anew
     assert len(board.processes()) == 1
+    assert (board.is_writable(), missing.is_writable()) == (True, False)
 
 
 # ---- the configuration ----

@@ -152,6 +152,8 @@ def test_what_is_published_is_what_is_read_again(folder):
         ("store", "path", "tls.crt", "the directory of a store"),
         ("store", "path", 7, "a text, got 7"),
         ("store", "path", " ", "a text of printable characters"),
+        ("store", "path", "x" * 5000, "the directory of a store"),
+        pytest.param("store", "refresh", 10**400, "0.01 to 3,600 seconds", id="more than a float"),
         ("store", "refresh", 0, "0.01 to 3,600 seconds"),
         ("store", "refresh", True, "got true"),
         ("store", "refresh", float("nan"), "got nan"),
@@ -161,6 +163,7 @@ def test_what_is_published_is_what_is_read_again(folder):
         ("http", "listen", "127.0.0.1:", "an IP address and a port"),
         ("http", "listen", "127.0.0.1:65536", "an IP address and a port"),
         ("http", "listen", "127.0.0.1:-1", "an IP address and a port"),
+        ("http", "listen", "127.0.0.1:" + "9" * 5000, "an IP address and a port"),
         ("http", "listen", "127.0.0.1:\uff18\uff10", "an IP address and a port"),
         ("http", "listen", "::1:8080", "an IP address and a port"),
         ("http", "listen", "eir.example.org:8080", "an IP address and a port"),
@@ -178,11 +181,13 @@ def test_what_is_published_is_what_is_read_again(folder):
         ("http", "tls", {}, "PEM, with the chain: certificate = "),
         ("http", "tls", {**TLS, "key": "none.key"}, "a file that is there"),
         ("http", "tls", {**TLS, "key": "eir"}, "a file that is there"),
+        ("http", "tls", {**TLS, "key": "x" * 5000}, "a file that is there"),
         ("http", "oauth2", {"keys": []}, "a list of at least one"),
         ("http", "oauth2", {"keys": ["none.pem"]}, "a file that is there"),
         ("http", "oauth2", {"keys": ["nrf.pem"], "algorithms": ["none"]}, "one of ES256, ES384"),
         ("http", "oauth2", {"keys": ["nrf.pem"], "algorithms": ["HS256"]}, "one of ES256, ES384"),
         ("http", "oauth2", {"keys": ["nrf.pem"], "leeway": -1}, "0 to 300 seconds"),
+        ("http", "oauth2", {"keys": ["nrf.pem"], "audience": []}, "a list of at least one"),
         ("http", "limits", {"rows": 0}, "a whole number from 1"),
         ("http", "limits", {"uri": 10}, "a whole number from 256"),
         ("http", "adress", "127.0.0.1:80", "expected one of listen, workers"),
@@ -258,6 +263,8 @@ def test_tables_that_are_not_there_or_contradict_one_another(folder, tables, exp
     [
         (b"[store", "expected TOML, got "),
         (b"\xff", "expected TOML in UTF-8, got other bytes"),
+        (b"a=" + b"9" * 5000, "expected TOML, got Exceeds the limit"),
+        (b"a=" + b"[" * 20000, "expected TOML, got tables or lists too deep in one another"),
         (b"#" * (1 << 21), "expected a configuration of at most 1,048,576 bytes, got a larger file"),
         (None, "expected a readable file, got No such file or directory"),
     ],
@@ -425,6 +432,43 @@ def test_what_needs_a_restart_stays_and_is_named(folder):
     assert with_fixed(before, before) == (before, [])
     gone, fixed = with_fixed(before, understood({"store": STORE, "http": HTTP}))
     assert (gone.diameter, fixed) == (before.diameter, ["diameter"])
+
+
+@pytest.mark.parametrize(
+    ("before", "new", "address"),
+    [
+        ({"http": {"oauth2": {"keys": ["nrf.pem"]}}}, {"http": {}}, "http"),
+        ({"http": {"tls": {**TLS, "client_ca": "clients.pem"}}}, {"http": {"tls": TLS}}, "http"),
+        ({"http": {"open": True}}, {"http": {}}, "http"),
+        ({"diameter": {"peers": [PEER]}}, {"diameter": {}}, "diameter"),
+        ({"admin": {"open": True}}, {"admin": {}}, "admin"),
+    ],
+)
+def test_an_address_that_stays_needs_what_it_needed(folder, before, new, address):
+    """A loopback address that is not in force yet is no reason to let everybody ask at the old one."""
+
+    def at(host, tables):
+        return understood(
+            {"store": STORE, **{name: {"listen": f"{host}:80", **given} for name, given in tables.items()}}
+        )
+
+    stays = at("192.0.2.1", before)
+    for loopback in ("127.0.0.1", "[::1]"):
+        with pytest.raises(
+            ServeConfigError, match=f"{address}.listen: .*192.0.2.1:80, where it listens until"
+        ):
+            with_fixed(stays, at(loopback, new), "eir.toml")
+    found, fixed = with_fixed(stays, at("127.0.0.1", before))
+    assert (found, fixed) == (stays, [f"{address}.listen"])
+
+
+def test_ipv4_addresses_in_ipv6_are_those_that_peers_have(folder):
+    given = ["::ffff:10.1.2.3", "::ffff:10.1.2.0/120", "::ffff:0:0/96", "2001:db8::/32", "::/0", "10.1.2.3"]
+    peers = [{**PEER, "addresses": given}]
+    found = understood({"store": STORE, "diameter": {"listen": "127.0.0.1:0", "peers": peers}})
+    assert found.diameter.peers[0].addresses == (
+        *("10.1.2.3/32", "10.1.2.0/24", "0.0.0.0/0", "2001:db8::/32", "::/0", "10.1.2.3/32"),
+    )
 
 
 def test_the_published_form_is_that_of_the_file(folder):

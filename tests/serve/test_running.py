@@ -284,12 +284,29 @@ def test_the_folder_of_a_run_that_was_killed_goes_with_the_next_one(a_run):
     assert list(a_run.runtime.iterdir()) == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_signals_while_it_starts(a_run, number):
+    """From when it has its folder on: it looks at the store then."""
+    a_run.write()
+    given = {**os.environ, "RUNTIME_DIRECTORY": str(a_run.runtime)}
+    command = [sys.executable, "-m", "imeiset", "serve", str(a_run.path)]
+    a_run.server = a_run.servers.start(command, **a_run.ports, env=given)
+    until(lambda: children(a_run.server.process.pid))
+    a_run.server.process.send_signal(number)
+    if number == signal.SIGHUP:
+        a_run.said("the configuration has been read again")
+        assert a_run.server.up().stop() == 0
+    else:
+        assert a_run.server.process.wait(10) == 0
+    assert list(a_run.runtime.iterdir()) == []
+
+
 def test_systemd_is_told(a_run):
     path = str(a_run.folder / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.bind(path)
         told.settimeout(20)
-        a_run.start(NOTIFY_SOCKET=path)
+        a_run.start(NOTIFY_SOCKET=path, WATCHDOG_USEC="60000000")
 
         def wait_for(word):
             while word not in told.recv(1000).decode().split("\n"):
@@ -299,6 +316,16 @@ def test_systemd_is_told(a_run):
         a_run.server.process.send_signal(signal.SIGHUP)
         wait_for("RELOADING=1")
         wait_for("READY=1")
+        folder = a_run.board.folder
+        shutil.rmtree(folder)
+        folder.touch()  # nothing can be published: what serves does so on
+        a_run.said("the supervisor tries again")
+        for _ in range(20):  # more than may have waited to be read
+            wait_for("WATCHDOG=1")
+        assert core.status(a_run.ports["http"], BLACK) == "BLACKLISTED"
+        assert a_run.server.text.count("the supervisor tries again") == 1
+        folder.unlink()
+        until(lambda: len(Board(folder).processes()) == 4)
         assert a_run.server.stop() == 0
         wait_for("STOPPING=1")
 
@@ -658,7 +685,7 @@ def test_the_last_state_serves_and_the_board_says_why(a_run):
         away.rename(a_run.eir / "base-00000001.imei")
         manifest.write_bytes(text)
 
-    for harm in (removed, replaced, damaged, unreadable):
+    for number, harm in enumerate((removed, replaced, damaged, unreadable), 1):
         faults = [state.refresh_faults for state in a_run.board.processes()]
         harmed = harm()
         next(harmed)
@@ -669,9 +696,11 @@ def test_the_last_state_serves_and_the_board_says_why(a_run):
         with Mme(a_run.ports["diameter"]) as mme:
             assert mme.status(BLACK) == "BLACKLISTED"
         assert a_run.server.get("/readyz")[0] == 503
+        a_run.said("the store cannot be read, its last state serves", 4 * number)
         next(harmed, None)
         until(lambda: not any(state.fault for state in a_run.board.processes()))
         until(lambda: a_run.server.get("/readyz")[0] == 200)
+        a_run.said("the store can be read again", 4 * number)
     assert [state.starts for state in a_run.board.processes()] == [1] * 4
 
 

@@ -81,7 +81,7 @@ class OAuth2Config:
     )
     audience: tuple[str, ...] = field(
         default=("5G_EIR",),
-        metadata=_key(values.texts, "a token is for one of these: the type, or instance ids"),
+        metadata=_key(values.list_of(values.text), "a token is for one of these: the type, or instance ids"),
     )
     scope: str = field(default="n5g-eir-eic", metadata=_key(values.text, "what a token has to allow"))
     issuers: tuple[str, ...] = field(
@@ -237,15 +237,18 @@ def read(path: str | os.PathLike[str]) -> Config:
     try:
         with Path(name).open("rb") as opened:
             data = opened.read(_LONGEST + 1)
-        if len(data) > _LONGEST:
-            raise ServeConfigError(name, f"a configuration of at most {_LONGEST:,} bytes", "a larger file")
-        tables = tomllib.loads(data.decode())
     except OSError as error:
         raise ServeConfigError(name, "a readable file", error.strerror or str(error)) from None
+    if len(data) > _LONGEST:
+        raise ServeConfigError(name, f"a configuration of at most {_LONGEST:,} bytes", "a larger file")
+    try:
+        tables = tomllib.loads(data.decode())
     except UnicodeDecodeError:
         raise ServeConfigError(name, "TOML in UTF-8", "other bytes") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise ServeConfigError(name, "TOML", mask_text(str(error))) from None
+    except RecursionError:
+        raise ServeConfigError(name, "TOML", "tables or lists too deep in one another") from None
     return understood(tables, name)
 
 
@@ -291,8 +294,11 @@ def pinned(config: Config, keep: Callable[[Path], Path]) -> Config:
     return cast(Config, copied(config))
 
 
-def with_fixed(before: Config, new: Config) -> tuple[Config, list[str]]:
-    """A new configuration, but for what only a restart can change; and the names of what of that is other."""
+def with_fixed(before: Config, new: Config, path: str = "") -> tuple[Config, list[str]]:
+    """A new configuration, but for what only a restart can change; and the names of what of that is other.
+
+    Raises ServeConfigError where an address that stays would answer to everybody. path: of the file.
+    """
     fixed = []
     for section, keys in _FIXED.items():
         old, given = getattr(before, section), getattr(new, section)
@@ -303,6 +309,7 @@ def with_fixed(before: Config, new: Config) -> tuple[Config, list[str]]:
             names = [key for key in keys if getattr(old, key) != getattr(given, key)]
             fixed += [f"{section}.{key}" for key in names]
             new = replace(new, **{section: replace(given, **{key: getattr(old, key) for key in names})})
+    _expect_met_risks(new, Source(path, {}), ", where it listens until a restart" if fixed else "")
     return new, fixed
 
 
@@ -353,8 +360,8 @@ def _join(name: str, key: str) -> str:
     return f"{name}.{key}" if name else key
 
 
-def _expect_met_risks(config: Config, source: Source) -> None:
-    """Refuse what would answer to everybody without being told to."""
+def _expect_met_risks(config: Config, source: Source, more: str = "") -> None:
+    """Refuse what would answer to everybody without being told to. more: of an address that does."""
     http, diameter, admin = config.http, config.diameter, config.admin
     if not (http or diameter or admin):
         raise source.error(
@@ -370,7 +377,7 @@ def _expect_met_risks(config: Config, source: Source) -> None:
         for address in front.listen if front and not safe else ():
             if not address.is_loopback:
                 expected = f"a loopback address, or another one {remedy}{source.elsewhere}"
-                raise source.error(f"{name}.listen", expected, words=str(address))
+                raise source.error(f"{name}.listen", expected, words=f"{address}{more}")
     taken: dict[Address, str] = {}
     for front, _, name, _ in risks:
         for address in front.listen if front else ():

@@ -1,7 +1,6 @@
 """The values in a configuration of `imeiset serve`: what each kind of them has to be."""
 
 import ipaddress
-import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from imeiset.errors import ServeConfigError, mask_text
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_MAPPED = 96  # bits before an IPv4 address in an IPv6 one
 _PERIOD = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
 _ROOT = re.compile(r"(/[A-Za-z0-9._~-]+)*")
@@ -120,7 +120,7 @@ def seconds(low: float, high: float) -> Callable[[Any, Source], float]:
         found = value
         if isinstance(value, str) and (match := _PERIOD.fullmatch(value.strip())):
             found = float(match[1]) * _UNITS[match[2]]
-        if type(found) not in (int, float) or not math.isfinite(found) or not low <= found <= high:
+        if type(found) not in (int, float) or not low <= found <= high:  # what is no number is in no range
             raise BadValue(expected, value)
         return float(found)
 
@@ -154,10 +154,17 @@ def texts(value: Any, source: Source) -> tuple[str, ...]:
     return tuple(text(one, source) for one in _expect(list, value, "a list of texts"))
 
 
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
+    try:
+        return kind(path)
+    except OSError:  # a name that is too long
+        return False
+
+
 def folder(value: Any, source: Source) -> Path:
     """A directory. What it holds is for who opens it to say."""
     path = source.folder / text(value, source)
-    if source.there and not path.is_dir():
+    if source.there and not _is(Path.is_dir, path):
         raise BadValue("the directory of a store", value)
     return path
 
@@ -165,7 +172,7 @@ def folder(value: Any, source: Source) -> Path:
 def file(value: Any, source: Source) -> Path:
     """A file that is there."""
     path = source.folder / text(value, source)
-    if source.there and not path.is_file():
+    if source.there and not _is(Path.is_file, path):
         raise BadValue("a file that is there", str(path))
     return path
 
@@ -201,7 +208,7 @@ def address(value: Any, source: Source) -> Address:
         ipaddress.ip_address(host)
     except ValueError:
         raise BadValue(expected, value) from None
-    if not (colon and port.isascii() and port.isdigit() and int(port) < 65_536):
+    if not (colon and port.isascii() and port.isdigit() and len(port) <= 5 and int(port) < 65_536):
         raise BadValue(expected, value)
     return Address(host, int(port))
 
@@ -219,9 +226,13 @@ def networks(value: Any, source: Source) -> tuple[str, ...]:
 def _network(value: Any, source: Source) -> str:
     expected = 'an address or a network: "10.1.2.3", "10.1.2.0/24"'
     try:
-        return str(ipaddress.ip_network(_expect(str, value, expected)))
+        found = ipaddress.ip_network(_expect(str, value, expected))
     except ValueError:
         raise BadValue(expected, value) from None
+    mapped = getattr(found.network_address, "ipv4_mapped", None)
+    if mapped is not None and found.prefixlen >= _MAPPED:  # by which such peers are known
+        found = ipaddress.ip_network((mapped, found.prefixlen - _MAPPED))
+    return str(found)
 
 
 def table_of_seconds(value: Any, source: Source) -> dict[str, float]:

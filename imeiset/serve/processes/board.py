@@ -53,6 +53,14 @@ class Board:
         """The configuration that is in force from now on."""
         write(self.folder / _CONFIG, dumped(config))
 
+    def is_writable(self) -> bool:
+        """Whether processes can tell anything: not where the disk is read-only."""
+        try:
+            os.utime(self.folder)
+        except OSError:
+            return False
+        return True
+
     def is_published(self) -> bool:
         """Whether a configuration is there."""
         return (self.folder / _CONFIG).exists()

@@ -25,7 +25,7 @@ _GRACE = 1.0  # seconds beyond `drain` after which a process that should end is 
 
 
 class Followed(Store):
-    """A store that counts the refreshes that failed, and says why the last one did."""
+    """A store that counts the refreshes that failed, and says, also in the log, why the last one did."""
 
     faults = 0
     why: str | None = None
@@ -36,9 +36,14 @@ class Followed(Store):
             moved = super().refresh()
         except Exception as error:
             self.faults += 1
-            self.why = str(error) or type(error).__name__
+            why = str(error) or type(error).__name__
+            if why != self.why:  # once, not for each look
+                _log.error("the store cannot be read, its last state serves: %s", why)
+            self.why = why
             raise
-        self.why = None
+        if self.why is not None:
+            _log.info("the store can be read again")
+            self.why = None
         return moved
 
 
@@ -115,7 +120,6 @@ class Process:
 
     def _tick(self) -> None:
         while not self._stopped.wait(BEAT):
-            self._seat.beat()
             self._try("read", self._look)
             self._try("told", self._tell)
 
@@ -153,6 +157,7 @@ class Process:
             os._exit(1)
 
     def _tell(self, *, ended: bool = False) -> None:
+        self._seat.beat()
         store, told = self.store, {}
         if store is not None:
             told = {name: getattr(store, name) for name in ("generation", "sequence", "state_id")}

@@ -70,35 +70,54 @@ class Supervisor:
         self._fronts: list[Front] = []
         self._leaving: list[Group] = []
         self._check: Check | None = None  # of the configuration that is to be the next one
+        self._fixed: list[str] = []  # what of that needs a restart
         self._signals: set[int] = set()
+        self._failure = ""  # of the last turn
         self._ready = False
 
     def run(self) -> int:
         """See `run`, the function."""
-        said = Check(self._config, self.board.folder).wait()
-        if "error" in said:
-            raise ImeisetError(self._copies.by_source(said["error"]))
-        self._bind()
-        self.board.publish(self._config)
         with _signals(self._signals) as wake:
+            check = Check(self._config, self.board.folder)
+            while (said := check.result()) is None:
+                if self._is_told_to_end():
+                    check.kill()
+                    return 0
+                _pause(wake, _TURN)
+            if "error" in said:
+                raise ImeisetError(self._copies.by_source(said["error"]))
+            self._bind()
+            self.board.publish(self._config)
             _log.info("store %s: %s", self._config.store.path, said["store"])
             self._say(said["warnings"])
             for front in self._fronts:
                 front.start()
                 _log.info("%s", _described(front, self._config))
             try:
-                while not self._signals & {signal.SIGTERM, signal.SIGINT}:
-                    select.select([wake], [], [], _TURN)
-                    with suppress(BlockingIOError):
-                        os.read(wake, 512)
-                    try:
-                        self._turn()
-                    except Exception:  # no memory for another process, say: what serves does so on
-                        _log.exception("the supervisor tries again")
+                while not self._is_told_to_end():
+                    _pause(wake, _TURN)
+                    self._try_turn()
+                    if "WATCHDOG_USEC" in os.environ:
+                        _notify("WATCHDOG=1")
             finally:
                 self._signals.clear()
                 self._end(wake)
         return 0
+
+    def _is_told_to_end(self) -> bool:
+        return bool(self._signals & {signal.SIGTERM, signal.SIGINT})
+
+    def _try_turn(self) -> None:
+        """A look at everything. If it fails, for want of memory for another process, say, what serves does so
+        on, and the next turn tries again; it is logged once."""
+        failure = ""
+        try:
+            self._turn()
+        except Exception as error:
+            failure = f"{type(error).__name__}: {error}"
+            if failure != self._failure:
+                _log.exception("the supervisor tries again")
+        self._failure = failure
 
     def _turn(self) -> None:
         self._reload()
@@ -117,8 +136,6 @@ class Supervisor:
             self._ready = True
             _log.info("ready")
             _notify("READY=1")
-        if "WATCHDOG_USEC" in os.environ:
-            _notify("WATCHDOG=1")
 
     # ---- processes ----
 
@@ -146,7 +163,7 @@ class Supervisor:
                 front.heir = None
                 _log.error("%s: successors do not serve; those before them go on", front.name)
             return
-        for pid in front.hung(states, _HUNG):
+        for pid in front.hung(states, _HUNG) if self.board.is_writable() else ():
             _log.error("%s: process %d has said nothing for %g s and is killed", front.name, pid, _HUNG)
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -163,22 +180,22 @@ class Supervisor:
                 self._signals.discard(signal.SIGHUP)
                 _notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
                 try:
-                    self._check = Check(self._pinned(self._read()), self.board.folder)
+                    new, self._fixed = with_fixed(self._config, self._pinned(self._read()), self._path)
+                    self._check = Check(new, self.board.folder)
                 except (ImeisetError, OSError) as error:
                     self._refuse(str(error))
             return
         said = self._check.result()
         if said is None:
             return
-        new, self._check = self._check.config, None
+        now, self._check = self._check.config, None
         if "error" in said:
             self._refuse(self._copies.by_source(said["error"]))
             return
         before = self._config
-        now, fixed = with_fixed(before, new)
         self.board.publish(now)
         self._config = now
-        for name in fixed:
+        for name in self._fixed:
             _log.warning("%s has changed: that needs a restart, and stays as it was until then", name)
         self._say(said["warnings"])
         logs.setup(self._config.log.level, self._config.log.format, process="serve")
@@ -239,9 +256,9 @@ class Supervisor:
             self._check.kill()
         for group in groups:
             group.leave(drain + _GRACE)
-        while groups and not self._signals & {signal.SIGTERM, signal.SIGINT}:
+        while groups and not self._is_told_to_end():
             groups = [group for group in groups if not group.is_over()]
-            select.select([wake], [], [], 0.02)
+            _pause(wake, 0.02)
         for group in groups:
             group.kill()
         _log.info("ended")
@@ -292,6 +309,13 @@ def _listening(address: Address) -> tuple[Address, socket.socket]:
     bound.bind(address)
     bound.listen(1024)
     return Address(address.host, bound.getsockname()[1]), bound
+
+
+def _pause(wake: int, seconds: float) -> None:
+    """Wait for so long, or until a signal comes."""
+    select.select([wake], [], [], seconds)
+    with suppress(BlockingIOError):
+        os.read(wake, 512)
 
 
 @contextmanager
