@@ -36,18 +36,23 @@ class Server:
     @property
     def cpu(self) -> float:
         """Seconds of processor that they have taken."""
-        mine = set(self.pids)
-        ticks = sum(int(fields[11]) + int(fields[12]) for pid, fields in _processes() if pid in mine)
-        return ticks / TICKS
+        return sum(self._seconds().values())
 
-    def own(self) -> dict[int, int]:
-        """Bytes of memory that each process shares with no other."""
-        found = {}
-        for pid in self.pids:
-            with contextlib.suppress(OSError):
-                lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-                found[pid] = 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+    def own(self, workers: int) -> list[int]:
+        """Bytes of memory that each of its workers shares with no other process. Workers are those that have
+        taken most of the processor."""
+        seconds = self._seconds()
+        found = []
+        for pid in sorted(seconds, key=seconds.__getitem__)[-workers:]:
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            found.append(1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Private_")))
         return found
+
+    def _seconds(self) -> dict[int, float]:
+        mine = set(self.pids)
+        return {
+            pid: (int(fields[11]) + int(fields[12])) / TICKS for pid, fields in _processes() if pid in mine
+        }
 
 
 @contextlib.contextmanager
