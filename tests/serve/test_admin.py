@@ -8,10 +8,12 @@ import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
 from imeiset import Delta, EquipmentStatus, Policy, Register, Store
+from imeiset.errors import StoreError
 from imeiset.serve.admin import Admin, health, rates
 from imeiset.serve.admin.application import LONGEST, is_loopback, shown
 from imeiset.serve.admin.health import Expected
@@ -218,6 +220,21 @@ def test_a_lookup_says_the_verdict_and_every_claim(admin, store):
         "default",
         [],
     )
+
+
+def test_a_lookup_names_the_moment_that_answered(admin, store, monkeypatch):
+    frozen = store.frozen
+
+    def changed():
+        found = frozen()
+        store.apply(Delta("stolen", remove=[IMEI], by="op-a"))
+        return found
+
+    monkeypatch.setattr(store, "frozen", changed)
+    told = json.loads(looked_up(admin, imei=IMEI).body)
+    assert (told["status"], told["sequence"]) == ("blacklisted", 0)
+    monkeypatch.setattr(store, "frozen", Mock(side_effect=StoreError("eir", "a store", "nothing")))
+    assert looked_up(admin, imei=IMEI).status == 503
 
 
 @pytest.mark.parametrize("form", ["49015420323751", "4901542032375112", "49-015420-323751-8", f"imei-{IMEI}"])

@@ -128,6 +128,22 @@ def test_digests_are_kept_until_a_list_changes(bulk, monkeypatch):
     assert made_of == ["stolen", "found", "found"]
 
 
+def test_digests_that_were_asked_for_are_told_whoever_lets_go_of_them_meanwhile(bulk, monkeypatch):
+    """Checks that know a later change forget the lists that it ended, while digests of these are made."""
+    from imeiset.register.lists import List
+
+    digest = List.digest
+
+    def changed(one):
+        bulk.store.apply(Delta(one.name, add=[CLEAR], by=one.owner or None))
+        asked(bulk, {"imeis": [BLACK]})
+        return digest(one)
+
+    monkeypatch.setattr(List, "digest", changed)
+    answer = asked(bulk, b"", "digests=true", path="/v1/lists", method="GET")
+    assert all(one["digest"] for one in json.loads(answer.body)["lists"])
+
+
 def test_malformed_rows(bulk):
     answer = asked(bulk, {"imeis": [BLACK, "49015420323751x"]})
     assert answer.status == 400

@@ -213,6 +213,12 @@ def test_open_metrics_where_they_are_asked_for():
     assert body.endswith(b"# EOF\n")
 
 
+@pytest.mark.parametrize("version", ["abc", "1.x", "", "-1", "1.0.0;escaping=x"])
+def test_a_version_that_is_not_one_is_no_error(version):
+    accept = f"application/openmetrics-text;version={version}"
+    assert b"imeiset_ready" in exposition(Collector(lambda: seen(process())), accept)[1]
+
+
 PROMTOOL = shutil.which("promtool")
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from imeiset import EquipmentStatus, ImeisetError
+from imeiset import EquipmentStatus, ImeiError, ImeisetError, ImsiError
 from imeiset.serve.admin import health
 from imeiset.serve.admin.metrics import Collector, Seen, Totals, exposition
 from imeiset.serve.admin.rates import Rates, Sampler
@@ -188,8 +188,10 @@ class Admin(Served):
             return UNREADABLE.answer
         try:
             return _json(self.lookup(asked["imei"].strip(), imsi and imsi.strip()))
-        except ImeisetError as error:
+        except (ImeiError, ImsiError) as error:
             return problem(400, detail=str(error))
+        except (ImeisetError, OSError):
+            return UNREADABLE.answer
 
     def lookup(self, imei: str, imsi: str | None = None) -> dict[str, Any]:
         """The verdict on a phone and every claim, all by the lists of one moment.
@@ -199,7 +201,8 @@ class Admin(Served):
         ImeiError, ImsiError
             As `Store.check` does.
         """
-        frozen, status = self.store.frozen(), self.store.status()
+        frozen = self.store.frozen()
+        status = frozen.status()
         verdict, claims = frozen.check(imei, imsi), frozen.explain(imei, imsi)
         return {
             **verdict.to_dict(),

@@ -287,5 +287,8 @@ def exposition(collector: Collector, accept: str = "") -> tuple[str, bytes]:
     choose = extra("prometheus_client.exposition", "metrics", "serve").choose_encoder
     registry = core.CollectorRegistry(auto_describe=False)
     registry.register(collector)
-    encode, content_type = choose(accept)
+    try:
+        encode, content_type = choose(accept)
+    except (TypeError, ValueError):  # of a version that is not one
+        encode, content_type = choose("")
     return content_type, encode(registry)

@@ -17,13 +17,13 @@ class Listing:
 
     def of(self, frozen: Frozen, *, digests: bool = False) -> dict[str, Any]:
         """The listing of a store at one moment. digests: O(members) for lists that changed since."""
+        known, status = self._digests.copy(), frozen.status()
         if digests:
             with self._one_at_a_time:  # and the others find what was made
                 for one in frozen.lists:
-                    if one not in self._digests:
-                        self._digests[one] = one.digest().hex()
-                        self.forget(frozen)
-        known, status = self._digests, frozen.status()
+                    known[one] = self._digests.get(one) or one.digest().hex()
+                    self._digests[one] = known[one]
+            self.forget(frozen)
         return {
             "generation": status.generation,
             "sequence": status.sequence,
@@ -35,8 +35,9 @@ class Listing:
 
     def forget(self, frozen: Frozen) -> None:
         """Let go of lists that are not there any more, for they hold the files of their base."""
-        if any(one not in frozen.lists for one in list(self._digests)):
-            self._digests = {one: text for one, text in self._digests.items() if one in frozen.lists}
+        for one in list(self._digests):  # others may make digests meanwhile: each step is one of its own
+            if one not in frozen.lists:
+                self._digests.pop(one, None)
 
 
 def _told(one: List, status: Status, digest: str | None) -> dict[str, Any]:
