@@ -343,6 +343,11 @@ class Checks(ListMapping, Checker):
         return Decisions(tables.about, rows, imsis)
 
 
+def tables_of(checks: Checks) -> CheckTables:
+    """What the kernels read: the lists of one moment. It is another object once they have changed."""
+    return checks._tables()
+
+
 def _answers(
     tables: CheckTables, imeis: Any, imsis: Any, threads: _Threads, digits: int
 ) -> tuple[Answers, Keys | None]:

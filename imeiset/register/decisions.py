@@ -53,14 +53,19 @@ class Decisions:
         dict
             The number of rows by (status, rule).
         """
-        found: dict[tuple[int, Rule], int] = {}
-        codes = np.flatnonzero(self._counts)
-        for code, count in zip(codes.tolist(), self._counts[codes].tolist(), strict=True):
-            status = code & _STATUS
-            by = status, self._rules.rule(status | (code >> 2 & 63) << 8 | code >> 8 << 16)
-            found[by] = found.get(by, 0) + count
-        return found
+        return tally_of(self._rules, self._counts)
 
     def details(self) -> dict[str, Any]:
         """The columns of `check_many` with details."""
         return answered(self._rules.lists, self._rules.rule, Answers.of(self._rows), self._imsis)
+
+
+def tally_of(rules: Rules, counts: NDArray[Any]) -> dict[tuple[int, Rule], int]:
+    """How many rows got a status by a rule, of how many got each packed code: what `PACKED` is below of."""
+    found: dict[tuple[int, Rule], int] = {}
+    codes = np.flatnonzero(counts)
+    for code, count in zip(codes.tolist(), counts[codes].tolist(), strict=True):
+        status = code & _STATUS
+        by = status, rules.rule(status | (code >> 2 & 63) << 8 | code >> 8 << 16)
+        found[by] = found.get(by, 0) + count
+    return found

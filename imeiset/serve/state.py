@@ -4,21 +4,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 Check = tuple[str, int, str]
 """An interface ("5g", "s13", "http"), an EquipmentStatus as a number, and the rule of verdicts."""
 Error = tuple[str, str]
 """An interface, and a cause in the words of its contract."""
-
-
-class Verdict(Protocol):
-    """What is counted of a verdict."""
-
-    @property
-    def status(self) -> Any: ...
-    @property
-    def rule(self) -> Any: ...
 
 
 class Totals(NamedTuple):
@@ -64,14 +55,8 @@ class Counts:
         self.collect: list[Callable[[], object]] = []
         self._mutex = threading.Lock()
 
-    def check(self, interface: str, verdict: Verdict) -> None:
-        """Count one check."""
-        key = (interface, verdict.status, verdict.rule)
-        with self._mutex:
-            self.checks[key] = self.checks.get(key, 0) + 1
-
-    def checked(self, interface: str, status: int, rule: str, count: int) -> None:
-        """Count several checks with the same outcome."""
+    def checked(self, interface: str, status: int, rule: str, count: int = 1) -> None:
+        """Count checks with the same outcome."""
         key = (interface, status, rule)
         with self._mutex:
             self.checks[key] = self.checks.get(key, 0) + count

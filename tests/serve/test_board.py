@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from imeiset import EquipmentStatus, Register
+from imeiset import EquipmentStatus
 from imeiset.serve.config import AdminConfig, Config, RunConfig, StoreConfig
 from imeiset.serve.config.values import Address
 from imeiset.serve.processes.board import Board, Seat
@@ -33,11 +33,10 @@ def leave(seat):
 
 
 def test_counts():
-    counts, register = Counts(), Register()
-    register.add("stolen", ["490154203237518"], status=BLACK)
+    counts = Counts()
     for _ in range(3):
-        counts.check("5g", register.check("490154203237518"))
-    counts.check("s13", register.check("356938035643809"))
+        counts.checked("5g", BLACK, "exact")
+    counts.checked("s13", EquipmentStatus.WHITELISTED, "default")
     counts.checked("http", 1, "exact", 20)
     counts.error("5g", "MANDATORY_QUERY_PARAM_MISSING")
     counts.error("http", "too_many_rows", 7)

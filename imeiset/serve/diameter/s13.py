@@ -12,6 +12,8 @@ import numpy as np
 from imeiset import EquipmentStatus, ImeiError, Store, Verdict
 from imeiset._native.checks import CheckTables
 from imeiset._native.identity_check import AT_A_TIME, COUNTED, Requests
+from imeiset.register.checks import tables_of
+from imeiset.register.decisions import tally_of
 from imeiset.serve.diameter.messages import (
     ERROR,
     HEADER,
@@ -199,7 +201,7 @@ class IdentityChecks:
                 _log.error("a check failed: %s", fault)
             self._fault = fault
             raise Refused(Result.UNABLE, "the lists cannot be read") from error
-        self._counts.check("s13", verdict)
+        self._counts.checked("s13", verdict.status, verdict.rule)
         return verdict.status
 
 
@@ -235,7 +237,7 @@ class Plain:
         """What its checks read. None for a store that cannot be read: each request then gets an answer that
         says so."""
         try:
-            tables = store._tables()
+            tables = tables_of(store)
         except Exception:
             return None
         if tables is not self._tables:
@@ -249,10 +251,9 @@ class Plain:
             return
         with self._mutex:
             now = self._tally.copy()  # the front goes on counting meanwhile
-            for code in np.flatnonzero(now != self._handed).tolist():
-                status, number, rule = code & 3, code >> 2 & 63, code >> 8
-                word = self._tables.about.rule(status | number << 8 | rule << 16)
-                self._counts.checked("s13", status, word, int(now[code] - self._handed[code]))
+            tally = tally_of(self._tables.about, now - self._handed)
+            for (status, rule), count in tally.items():
+                self._counts.checked("s13", status, rule, count)
             self._handed = now
 
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from imeiset import Store
 from imeiset.errors import ExtraMissing, ImeisetError
+from imeiset.serve.http.accept import accept_of, weight_of
 from imeiset.serve.http.answers import UNREADABLE, Answer, not_allowed, problem
 from imeiset.serve.http.checks import Malformed, Refused, answers_of
 from imeiset.serve.http.formats import FORMS, Form
@@ -49,7 +50,7 @@ class Bulk:
     store : Store
         Whose lists answer.
     counts
-        Of `imeiset.serve.processes.board`, or None.
+        A `Counts` of `imeiset.serve.state`, or None.
     limits : Limits
         May be replaced at any time.
     """
@@ -107,7 +108,7 @@ class Bulk:
         if len(body) > self.limits.bytes:
             raise _too_long(self.limits.bytes)
         given = _media_type(headers)
-        form, answer_type = _negotiated(_accept(headers), given)
+        form, answer_type = _negotiated(accept_of(headers), given)
         if headers.get("transfer-encoding") and given not in _SELF_ENDING:
             raise Refused(
                 "length_required",
@@ -130,7 +131,7 @@ class Bulk:
 
     def _lists(self, method: str, query: str, headers: Mapping[str, str]) -> Answer:
         options = _options(query, digests=_BOOLEANS)
-        _negotiated(_accept(headers), "application/json", ("application/json",))
+        _negotiated(accept_of(headers), "application/json", ("application/json",))
         frozen = self.store.frozen()
         found = self._listing.of(frozen, digests=options["digests"])
         text = json.dumps(found, separators=(",", ":")).encode()
@@ -186,12 +187,6 @@ def _media_type(headers: Mapping[str, str]) -> str:
     return kind
 
 
-def _accept(headers: Any) -> str:
-    """All headers Accept, as one. `get` of RSGI gives the first."""
-    several = getattr(headers, "get_all", None)
-    return (",".join(several("accept")) if several else headers.get("accept") or "").strip()
-
-
 def _negotiated(accept: str, given: str, forms: Iterable[str] = FORMS) -> tuple[Form, str]:
     """The form of the answer, and its name: that of the request where several will do."""
     best, chosen = 0.0, given
@@ -205,13 +200,6 @@ def _negotiated(accept: str, given: str, forms: Iterable[str] = FORMS) -> tuple[
 
 
 def _quality(accept: str, name: str) -> float:
-    """How much a form is wanted: as the closest range says. A weight that is not one counts as none."""
-    ranges = ("*/*", name.partition("/")[0] + "/*", name)
-    best, closeness = 0.0, -1
-    for part in accept.lower().split(","):
-        pattern, *parameters = (piece.replace(" ", "").replace("\t", "") for piece in part.split(";"))
-        if pattern in ranges and ranges.index(pattern) > closeness:
-            closeness = ranges.index(pattern)
-            weight = next((text[2:] for text in parameters if text.startswith("q=")), "1")
-            best = float(weight) if re.fullmatch(r"0(\.\d{0,3})?|1(\.0{0,3})?", weight) else 0.0
-    return best
+    """How much a form is wanted. A weight that is not one counts as none."""
+    weight = weight_of(accept, name)
+    return float(weight) if re.fullmatch(r"0(\.\d{0,3})?|1(\.0{0,3})?", weight) else 0.0

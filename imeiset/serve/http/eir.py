@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
 from imeiset import EquipmentStatus, ImeiError, ImeisetError, ImsiError
+from imeiset.serve.http.accept import accept_of, weight_of
 from imeiset.serve.http.answers import (
     JSON,
     NOT_ACCEPTABLE,
@@ -119,7 +120,7 @@ class Eir:
         if method != "GET":
             return self._refused(_GET_ONLY)
         accept = headers.get("accept")
-        if accept is not None and not accepts_json(accept) and not accepts_json(_all(headers, "accept")):
+        if accept is not None and not accepts_json(accept) and not accepts_json(accept_of(headers)):
             return self._refused(NOT_ACCEPTABLE)
         usual = _USUAL(query)
         try:
@@ -185,27 +186,12 @@ def elsewhere(path: str) -> Refusal:
     return _INVALID_API if version != "v1" and _VERSION(version) else NOT_FOUND
 
 
-def _all(headers: Any, name: str) -> str:
-    """All headers of one name, as one. `get` of RSGI gives the first."""
-    several = getattr(headers, "get_all", None)
-    return ",".join(several(name)) if several else headers.get(name)
-
-
 @lru_cache(64)
 def accepts_json(accept: str) -> bool:
-    """Whether a header Accept takes application/json: the range that says most of it decides.
-
-    One that is long enough to keep others waiting is not looked at.
-    """
+    """Whether a header Accept takes application/json. One that is so long that others would wait does."""
     if not accept.strip() or len(accept) > _LONGEST_ACCEPT:
         return True
-    best, weight = 0, "0"
-    for part in accept.lower().split(","):
-        media, *parameters = (text.strip() for text in part.split(";"))
-        rank = {"*/*": 1, "application/*": 2, "application/json": 3}.get(media, 0)
-        if rank > best:
-            best, weight = rank, next((text[2:] for text in parameters if text.startswith("q=")), "1")
-    return not re.fullmatch(r"0(\.0*)?", weight)
+    return not re.fullmatch(r"0(\.0*)?", weight_of(accept, "application/json"))
 
 
 def _read(query: str) -> tuple[str, str] | Refusal:

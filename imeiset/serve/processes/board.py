@@ -19,6 +19,8 @@ from imeiset.serve.state import Peer, ProcessState, Totals, summed
 _CONFIG = "config.json"
 BEAT = 0.5
 """Seconds between two files of a process."""
+GRACE = 1.0
+"""Seconds beyond `drain` after which a process that should end is killed."""
 
 
 class Board:

@@ -22,10 +22,9 @@ from typing import Any
 from imeiset.errors import ImeisetError
 from imeiset.serve.config.values import Address
 from imeiset.serve.processes import logs
-from imeiset.serve.processes.board import Board
+from imeiset.serve.processes.board import GRACE, Board
 
 _log = logging.getLogger(__name__)
-_GRACE = 1.0  # seconds beyond `drain` after which a process that should end is ended
 _HEADERS = 32_768  # bytes of the headers of a request
 _HEAD_WITHIN = 10_000  # milliseconds for all headers of a request by HTTP/1.1 to come
 _PING = 60_000  # milliseconds of silence after which a client by HTTP/2 is asked whether it lives
@@ -125,7 +124,7 @@ def _watch_supervisor(drain: float, stop: Callable[[], object]) -> None:
         while os.read(0, 1):
             pass
         stop()
-        time.sleep(drain + _GRACE)
+        time.sleep(drain + GRACE)
         os._exit(1)
 
     threading.Thread(target=wait, name="imeiset-supervisor", daemon=True).start()

@@ -17,11 +17,10 @@ from imeiset.errors import ImeisetError
 from imeiset.serve.config import Config
 from imeiset.serve.http.answers import UNREADABLE
 from imeiset.serve.processes import logs
-from imeiset.serve.processes.board import BEAT, Board, Seat
+from imeiset.serve.processes.board import BEAT, GRACE, Board, Seat
 from imeiset.serve.state import Counts
 
 _log = logging.getLogger(__name__)
-_GRACE = 1.0  # seconds beyond `drain` after which a process that should end is ended
 
 
 class Followed(Store):
@@ -153,7 +152,7 @@ class Process:
         if not self._orphaned:
             self._orphaned = now
             os.kill(os.getpid(), signal.SIGTERM)
-        elif now - self._orphaned > self.config.run.drain + _GRACE:
+        elif now - self._orphaned > self.config.run.drain + GRACE:
             os._exit(1)
 
     def _tell(self, *, ended: bool = False) -> None:

@@ -17,14 +17,13 @@ from imeiset.errors import ImeisetError, ServeConfigError
 from imeiset.serve.config import Config, HttpConfig, pinned, with_fixed
 from imeiset.serve.config.values import Address
 from imeiset.serve.processes import logs
-from imeiset.serve.processes.board import Board
+from imeiset.serve.processes.board import GRACE, Board
 from imeiset.serve.processes.children import Check, Front, Group, ending
 from imeiset.serve.processes.folder import Copies, run_folder
 from imeiset.serve.state import ProcessState
 
 _log = logging.getLogger(__name__)
 _TURN = 0.25  # seconds between two looks at everything
-_GRACE = 1.0  # seconds beyond `drain` after which what is left is killed
 _HUNG = 20.0  # seconds without a beat after which a process is killed, or one that is missing gets successors
 _UP_WITHIN = 60.0  # seconds for the successors of a front to serve
 _SURE = 1.0  # seconds that they serve beside those before them
@@ -246,7 +245,7 @@ class Supervisor:
         """End all processes within `drain` seconds, or at once at the second signal."""
         _notify("STOPPING=1")
         drain = self._config.run.drain
-        _log.info("ending, within %g s", drain + _GRACE)
+        _log.info("ending, within %g s", drain + GRACE)
         for bound in self._sockets:
             bound.close()
         groups = [*self._leaving]
@@ -255,7 +254,7 @@ class Supervisor:
         if self._check is not None:
             self._check.kill()
         for group in groups:
-            group.leave(drain + _GRACE)
+            group.leave(drain + GRACE)
         while groups and not self._is_told_to_end():
             groups = [group for group in groups if not group.is_over()]
             _pause(wake, 0.02)
