@@ -29,7 +29,7 @@ _MALFORMED = 0xFF  # in the place of a status: not decided yet
 
 
 class Checks(ListMapping, Checker):
-    """What a register and a store have in common."""
+    """The checks that a register, a store and one moment of either answer."""
 
     @property
     def _rules(self) -> Rules:

@@ -92,9 +92,9 @@ class ProcessState:
     Attributes
     ----------
     kind, index : str, int
-        "http", "s13" or "admin", and the seat that it has: any that was free.
+        "http", "s13" or "admin", and the number of its slot on the board.
     pid, parent : int
-        It, and who started it. A pid of 0: it ended, and is not missed.
+        It, and who started it. A pid of 0: it ended, as it should.
     started, beat : float
         When it began, and when it told this: time.time().
     starts : int
@@ -132,7 +132,7 @@ class ProcessState:
 
     @property
     def ended(self) -> bool:
-        """Whether it ended and is not missed: it was told to, or another one has taken its place."""
+        """Whether it ended as it was told to, or another process has its slot."""
         return not self.pid
 
 

@@ -13,7 +13,7 @@ from imeiset import Delta, EquipmentStatus, ImeiSet, Register, Store
 from imeiset.serve.admin import Admin
 from imeiset.serve.config import understood
 from imeiset.serve.processes import logs
-from imeiset.serve.processes.board import Board, Seat
+from imeiset.serve.processes.board import Board, Slot
 from imeiset.serve.state import Peer, Totals
 
 BLACK, GREY, WHITE = EquipmentStatus.BLACKLISTED, EquipmentStatus.GREYLISTED, EquipmentStatus.WHITELISTED
@@ -51,7 +51,7 @@ def make(folder: Path) -> Store:
 
 def live(board: Board, store: Store) -> None:
     """What four processes tell twice a second, as if they were busy."""
-    seats = {place: Seat(board, place[0]) for place in (("http", 0), ("http", 1), ("s13", 0), ("admin", 0))}
+    slots = {place: Slot(board, place[0]) for place in (("http", 0), ("http", 1), ("s13", 0), ("admin", 0))}
     begin, counts = time.time() - 90, {}
     peers = (
         Peer("mme1.epc.mnc015.mcc234.3gppnetwork.org", "10.1.2.11:41712", "open", begin),
@@ -59,7 +59,7 @@ def live(board: Board, store: Store) -> None:
     )
     step = 0
     while True:
-        for (kind, index), seat in seats.items():
+        for (kind, index), slot in slots.items():
             interface = {"http": "5g", "s13": "s13"}.get(kind)
             wave = 900 + 500 * abs((step + 7 * index) % 40 - 20) / 20
             for status, rule, share in (
@@ -74,7 +74,7 @@ def live(board: Board, store: Store) -> None:
                     counts[kind, index][key] += int(wave * share * (0.4 if kind == "s13" else 1))
             errors = {("5g", "MANDATORY_QUERY_PARAM_MISSING"): step // 9} if kind == "http" else {}
             told = Totals(counts.get((kind, index), {}), errors)
-            seat.publish(
+            slot.publish(
                 told,
                 generation=store.generation,
                 sequence=store.sequence,

@@ -17,10 +17,10 @@ from imeiset.errors import StoreError
 from imeiset.serve.admin import Admin, health, rates
 from imeiset.serve.admin.application import LONGEST, is_loopback, shown
 from imeiset.serve.admin.health import Expected
-from imeiset.serve.admin.metrics import Seen, Totals
+from imeiset.serve.admin.metrics import CounterSums, Seen
 from imeiset.serve.http.answers import COMPRESSED, FAILED, TOO_LONG
 from imeiset.serve.http.gateway import Work
-from imeiset.serve.processes.board import Board, Seat
+from imeiset.serve.processes.board import Board, Slot
 from imeiset.serve.state import NOTHING, Counts
 
 BLACK, GREY = EquipmentStatus.BLACKLISTED, EquipmentStatus.GREYLISTED
@@ -329,16 +329,16 @@ def test_with_a_board_it_shows_all_processes(store, board):
     admin = Admin(store, board=board, config=config(workers=2, max_age={"stolen": 60.0, "gone": 60.0}))
     counts = Counts()
     counts.checked("5g", 1, "exact", 7)
-    seats = [Seat(board, "http") for _ in range(2)]
-    seats[0].publish(counts.totals(), sequence=3, fault="eir: 490154203237518")
+    slots = [Slot(board, "http") for _ in range(2)]
+    slots[0].publish(counts.totals(), sequence=3, fault="eir: 490154203237518")
     assert asked(admin, "GET", "/readyz").status == 503
     assert json.loads(asked(admin, "GET", "/readyz").body)["reasons"] == [
         "HTTP workers: 1 of 2 run",
         "HTTP worker 0 cannot read the store: eir: 49015420*******",
         "list 'gone' is missing",
     ]
-    seats[0].publish(counts.totals())
-    seats[1].publish(counts.totals())
+    slots[0].publish(counts.totals())
+    slots[1].publish(counts.totals())
     admin.use(config(workers=2))
     assert asked(admin, "GET", "/readyz").status == 200
     told = json.loads(asked(admin, "GET", "/state").body)
@@ -347,7 +347,7 @@ def test_with_a_board_it_shows_all_processes(store, board):
         ("http", 0, True),
         ("http", 1, True),
     ]
-    seats[1].publish(counts.totals(), ended=True)
+    slots[1].publish(counts.totals(), ended=True)
     assert json.loads(asked(admin, "GET", "/readyz").body)["reasons"] == ["HTTP workers: 1 of 2 run"]
     (board.folder / "http-1.json").write_text("{")
     told = json.loads(asked(admin, "GET", "/state").body)
@@ -358,18 +358,18 @@ def test_a_worker_that_stands_still_while_others_go_on_is_said(store, board, mon
     """It answers, and it beats; but a phone that was reported since is not blocked by it."""
     monkeypatch.setattr(health, "BEHIND", 0.05)
     admin = Admin(store, board=board, config=config(workers=2))
-    seats = [Seat(board, "http") for _ in range(2)]
-    for one in seats:
+    slots = [Slot(board, "http") for _ in range(2)]
+    for one in slots:
         one.publish(NOTHING, sequence=7)
     assert asked(admin, "GET", "/readyz").status == 200
     time.sleep(1.01)
-    seats[0].publish(NOTHING, sequence=8)
+    slots[0].publish(NOTHING, sequence=8)
     asked(admin, "GET", "/readyz")
     time.sleep(0.1)
-    seats[1].publish(NOTHING, sequence=7)
+    slots[1].publish(NOTHING, sequence=7)
     [reason] = json.loads(asked(admin, "GET", "/readyz").body)["reasons"]
     assert reason == "HTTP worker 1 answers by change 7, and change 8 was there 0.05 s before"
-    seats[1].publish(NOTHING, sequence=8)
+    slots[1].publish(NOTHING, sequence=8)
     assert asked(admin, "GET", "/readyz").status == 200
 
 
@@ -380,7 +380,7 @@ def test_state_is_json_whatever_ages_are(store):
     )
     infinite.lists = {"x": SimpleNamespace(status=BLACK, kind="imeis", owner="", age=math.inf)}
     infinite.counts = {"x": {}}
-    told = shown(Seen([], infinite, [], Expected(), time.time()), Totals())
+    told = shown(Seen([], infinite, [], Expected(), time.time()), CounterSums())
     assert json.loads(json.dumps(told, allow_nan=False))["store"]["age"] == -1
 
 

@@ -17,7 +17,7 @@ from imeiset.serve.config import Config, HttpConfig, LimitsConfig, OAuth2Config,
 from imeiset.serve.config.values import Address
 from imeiset.serve.http.answers import Answer
 from imeiset.serve.http.eir import PATH
-from imeiset.serve.http.gateway import Served, Work
+from imeiset.serve.http.gateway import Gateway, Work
 from imeiset.serve.state import Counts
 
 B = EquipmentStatus.BLACKLISTED
@@ -459,7 +459,7 @@ def test_answers_of_bodies_are_not_swapped(store, rows):
         assert said == [bool(n >> (row % 4) & 1) for row in range(rows)]
 
 
-class Working(Served):
+class Working(Gateway):
     """Work that waits until it is let go."""
 
     def __init__(self):

@@ -13,7 +13,7 @@ import pytest
 from imeiset import EquipmentStatus
 from imeiset.serve.config import AdminConfig, Config, RunConfig, StoreConfig
 from imeiset.serve.config.values import Address
-from imeiset.serve.processes.board import Board, Seat
+from imeiset.serve.processes.board import Board, Slot
 from imeiset.serve.state import Counts, Peer, Totals
 
 BLACK = EquipmentStatus.BLACKLISTED
@@ -24,9 +24,9 @@ def board(tmp_path):
     return Board(tmp_path)
 
 
-def leave(seat):
+def leave(slot):
     """As the system does when a process dies."""
-    os.close(seat._lock)
+    os.close(slot._lock)
 
 
 # ---- counts ----
@@ -76,34 +76,34 @@ def test_many_threads_lose_no_count():
     assert counts.totals() == Totals({("5g", 1, "exact"): 2 * each}, {("5g", "x"): each})
 
 
-# ---- seats ----
+# ---- slots ----
 
 
 def test_what_is_told_is_read(board):
-    seat, counts = Seat(board, "s13"), Counts()
+    slot, counts = Slot(board, "s13"), Counts()
     counts.checked("s13", 1, "exact", 2)
     counts.error("s13", "5004")
     peer = Peer("mme.example.org", "10.0.0.1:3868", "open", 7.5)
     told = {"generation": 3, "sequence": 9, "state_id": "ab", "fault": "gone", "refresh_faults": 4}
-    seat.publish(counts.totals(), peers=(peer,), **told)
+    slot.publish(counts.totals(), peers=(peer,), **told)
     [state] = board.processes()
     assert (state.kind, state.index, state.pid, state.parent) == ("s13", 0, os.getpid(), os.getppid())
     assert {name: getattr(state, name) for name in told} == told
     assert (state.counts, state.peers, state.starts, state.ended) == (counts.totals(), (peer,), 1, False)
     assert 0 <= state.age < 5
     assert time.time() - 5 < state.started <= state.beat
-    seat.publish(counts.totals())
+    slot.publish(counts.totals())
     assert board.processes()[0].fault is None
 
 
 def test_seats_are_taken_in_order_and_counts_go_on(board):
-    first, second = Seat(board, "http"), Seat(board, "http")
-    other = Seat(board, "admin")
-    assert [seat.state.index for seat in (first, second, other)] == [0, 1, 0]
+    first, second = Slot(board, "http"), Slot(board, "http")
+    other = Slot(board, "admin")
+    assert [slot.state.index for slot in (first, second, other)] == [0, 1, 0]
     first.publish(Totals({("5g", 1, "exact"): 10}, {("5g", "x"): 1}), refresh_faults=3)
     second.publish(Totals({("5g", 1, "exact"): 5}, {}))
     leave(first)
-    third = Seat(board, "http")
+    third = Slot(board, "http")
     assert (third.state.index, third.state.starts) == (0, 2)
     assert board.totals().checks == {("5g", 1, "exact"): 15}  # before it has told anything, too
     third.publish(Totals({("5g", 1, "exact"): 1}, {}), refresh_faults=2)
@@ -115,14 +115,14 @@ def test_seats_are_taken_in_order_and_counts_go_on(board):
 
 
 def test_those_that_died_are_buried_and_those_that_live_are_not(board):
-    dead, alive = Seat(board, "http"), Seat(board, "http")
-    for seat in (dead, alive):
-        seat.publish(Totals({("5g", 1, "exact"): 4}, {}))
+    dead, alive = Slot(board, "http"), Slot(board, "http")
+    for slot in (dead, alive):
+        slot.publish(Totals({("5g", 1, "exact"): 4}, {}))
     leave(dead)
-    board.bury()
+    board.mark_ended()
     assert [state.ended for state in board.processes()] == [True, False]
     assert board.totals().checks == {("5g", 1, "exact"): 8}
-    again = Seat(board, "http")
+    again = Slot(board, "http")
     again.publish(Totals({}, {}))
     assert (again.state.index, again.state.starts, board.totals().checks) == (0, 2, {("5g", 1, "exact"): 8})
 
@@ -132,19 +132,19 @@ def test_those_that_died_are_buried_and_those_that_live_are_not(board):
     ["", "{", "[]", "7", "null", "{}", '{"counts": 7, "peers": []}', '{"counts": {}, "peers": []}', "\ud800"],
 )
 def test_a_torn_file_is_one_of_a_process_that_told_nothing(board, text):
-    Seat(board, "http").publish(Totals({("5g", 1, "exact"): 4}, {}))
+    Slot(board, "http").publish(Totals({("5g", 1, "exact"): 4}, {}))
     (board.folder / "http-1.json").write_bytes(text.encode("utf-8", "surrogatepass"))
     (board.folder / "http-2.json").mkdir()
     assert [state.index for state in board.processes()] == [0]
     assert board.totals().checks == {("5g", 1, "exact"): 4}
-    board.bury()
-    seat = Seat(board, "http")
-    assert seat.state.starts == 1
+    board.mark_ended()
+    slot = Slot(board, "http")
+    assert slot.state.starts == 1
 
 
 def test_a_file_of_a_newer_version_is_read(board):
-    seat = Seat(board, "http")
-    seat.publish(Totals({}, {}))
+    slot = Slot(board, "http")
+    slot.publish(Totals({}, {}))
     path = board.folder / "http-0.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "mood": "good"}))
     assert [state.index for state in board.processes()] == [0]
@@ -154,12 +154,12 @@ def test_readers_see_whole_files_while_writers_die(board):
     """A process is killed in the middle of what it does, again and again."""
     code = f"""
 import itertools
-from imeiset.serve.processes.board import Board, Seat
+from imeiset.serve.processes.board import Board, Slot
 from imeiset.serve.state import Totals
-seat = Seat(Board({str(board.folder)!r}), "http")
+slot = Slot(Board({str(board.folder)!r}), "http")
 print("up", flush=True)
 for n in itertools.count(1):
-    seat.publish(Totals({{("5g", 1, "exact"): n}}, {{}}), fault="x" * 20_000)
+    slot.publish(Totals({{("5g", 1, "exact"): n}}, {{}}), fault="x" * 20_000)
 """
     counted, seen = 0, 0
     for _ in range(8):
@@ -178,17 +178,17 @@ for n in itertools.count(1):
         assert board.totals().checks["5g", 1, "exact"] >= counted
     assert seen > 20
     assert [state.starts for state in board.processes()] == [8]
-    board.bury()
+    board.mark_ended()
     assert [state.ended for state in board.processes()] == [True]
 
 
 def test_a_folder_that_is_gone(board, tmp_path):
-    seat = Seat(board, "http")
+    slot = Slot(board, "http")
     missing = Board(tmp_path / "none")
     assert (missing.processes(), missing.totals()) == ([], Totals({}, {}))
     for path in board.folder.iterdir():
         path.unlink()
-    seat.publish(Totals({}, {}))  # made anew
+    slot.publish(Totals({}, {}))  # made anew
     assert len(board.processes()) == 1
     assert (board.is_writable(), missing.is_writable()) == (True, False)
 

@@ -252,7 +252,7 @@ def test_plain_json_is_read_as_json_is(body):
     if found is not None:
         read = json.loads(body)
         assert read.keys() == {"imeis"}
-        want = checks.Asked.of(read["imeis"], None, str)
+        want = checks.RequestRows.of(read["imeis"], None, str)
         assert found.keys.tolist() == want.keys.tolist()
         assert not want.status.any()
         assert [found.value()(row).decode() for row in range(len(found.keys))] == read["imeis"]
@@ -283,7 +283,7 @@ def test_forms_answer_alike(codes):
     """And a client may ask in one and be answered in another."""
     import numpy as np
 
-    answers = checks.Answers(np.array(codes, np.uint8), {}, dict, False)
+    answers = checks.RowAnswers(np.array(codes, np.uint8), {}, dict, False)
     words = [formats.STATUSES[code] for code in codes]
     assert [
         one["status"] for one in of_json(formats.FORMS["application/json"].write(answers), False)

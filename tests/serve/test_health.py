@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from imeiset import EquipmentStatus
-from imeiset.serve.admin.health import SILENT, Expected, Followed, is_alive, reasons, seconds
+from imeiset.serve.admin.health import SILENT, Expected, Followers, is_alive, reasons, seconds
 from imeiset.serve.state import ProcessState
 
 NOW = 1_795_964_248.0
@@ -149,20 +149,20 @@ def told(beat, *sequences):
     ],
 )
 def test_a_process_that_does_not_follow_the_store_is_said(steps, words):
-    followed, found = Followed(), []
+    followers, found = Followers(), []
     for seconds_on, *sequences in steps:
         now = NOW + seconds_on
-        followed.take(sequences, now)
-        found = followed.left_behind(told(now, *sequences), now)
+        followers.take(sequences, now)
+        found = followers.left_behind(told(now, *sequences), now)
     assert found == words
 
 
 def test_who_is_silent_or_has_ended_is_not_said_to_be_behind():
-    followed = Followed()
-    followed.take([9], NOW - 100)
+    followers = Followers()
+    followers.take([9], NOW - 100)
     behind = [process(beat=NOW - 60, sequence=1), process(pid=0, sequence=1)]
-    assert followed.left_behind(behind, NOW) == []
-    assert len(followed.left_behind([process(sequence=1)], NOW)) == 1
+    assert followers.left_behind(behind, NOW) == []
+    assert len(followers.left_behind([process(sequence=1)], NOW)) == 1
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from imeiset import Delta, EquipmentStatus, Policy, Register, Store
 from imeiset.serve.config import understood
 from imeiset.serve.config.values import Address
 from imeiset.serve.processes.board import Board
-from imeiset.serve.processes.children import Check, Front
+from imeiset.serve.processes.children import Check, FrontProcesses
 from imeiset.serve.processes.process import Process
 from imeiset.serve.state import ProcessState
 
@@ -525,7 +525,7 @@ class Members:
 
 
 def test_silence_is_measured_by_turns_not_by_the_clock(monkeypatch, tmp_path):
-    front = Front(tmp_path, "http", (Address(HOST, 1),), 2)
+    front = FrontProcesses(tmp_path, "http", (Address(HOST, 1),), 2)
     front.group = Members()
     now = 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)

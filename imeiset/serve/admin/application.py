@@ -13,10 +13,10 @@ from typing import Any
 
 from imeiset import EquipmentStatus, ImeiError, ImeisetError, ImsiError
 from imeiset.serve.admin import health
-from imeiset.serve.admin.metrics import Collector, Seen, Totals, exposition
+from imeiset.serve.admin.metrics import Collector, CounterSums, Seen, exposition
 from imeiset.serve.admin.rates import Rates, Sampler
 from imeiset.serve.http.answers import JSON, UNREADABLE, Answer, Refusal, not_allowed, problem
-from imeiset.serve.http.gateway import Served, Work
+from imeiset.serve.http.gateway import Gateway, Work
 from imeiset.serve.state import Counts, ProcessState
 
 LONGEST = 4096  # bytes of the body of a lookup
@@ -52,7 +52,7 @@ _FOREIGN_HOST = problem(
 _LOOKUP = Work(LONGEST, lambda body: _NO_LOOKUP)  # the answer is put in by the app
 
 
-class Admin(Served):
+class Admin(Gateway):
     """Answers of the admin port, over a store and what the other processes tell.
 
     Parameters
@@ -91,7 +91,7 @@ class Admin(Served):
         }
         self._started = time.time()
         self._rates = Rates()
-        self._followed = health.Followed()
+        self._followers = health.Followers()
         self._sampler: Sampler | None = None
         self.use(config)
 
@@ -140,7 +140,7 @@ class Admin(Served):
         if self._board is not None:
             processes: list[ProcessState] = self._board.processes()
             running = (one.sequence for one in processes if health.is_alive(one, now))
-            self._followed.take(running, now)
+            self._followers.take(running, now)
             return processes
         return [ProcessState("app", 0, os.getpid(), self._started, now, counts=self._counts.totals())]
 
@@ -152,7 +152,7 @@ class Admin(Served):
             names = ("generation", "sequence", "state_id", "fault")
             processes = [replace(processes[0], **{name: getattr(status, name) for name in names})]
         its = None if self._board is None else processes
-        why = health.reasons(its, status, self._expected, now) + self._followed.left_behind(processes, now)
+        why = health.reasons(its, status, self._expected, now) + self._followers.left_behind(processes, now)
         return Seen(processes, status, why, self._expected, now)
 
     def _file(self, path: str, headers: Any) -> Answer:
@@ -213,7 +213,7 @@ class Admin(Served):
         }
 
 
-def shown(seen: Seen, totals: Totals) -> dict[str, Any]:
+def shown(seen: Seen, totals: CounterSums) -> dict[str, Any]:
     """What the page is told: numbers and texts, nothing of a phone."""
     checks: dict[str, dict[str, int]] = {}
     for (interface, status, _), count in totals.take("checks", seen.processes).items():

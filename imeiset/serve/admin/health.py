@@ -1,6 +1,6 @@
 """Whether a front may be asked, and why not, in words.
 
-`/healthz` says that the process lives, nothing else: a list that is old is no reason to start anything again.
+`/healthz` says that the process lives, and nothing else: an old list is not a reason to restart anything.
 `/readyz` says whether somebody should look: the fronts go on answering by the last lists that they have,
 because a core that gets no answer lets the phone in.
 """
@@ -45,8 +45,8 @@ class Expected(NamedTuple):
         return cls(processes, config.ready.max_age)
 
 
-class Followed:
-    """Which change of the store was there when, to find processes that do not follow it."""
+class Followers:
+    """Finds processes that do not follow the store: it notes when each change was first seen."""
 
     def __init__(self) -> None:
         self._newest: deque[tuple[float, int]] = deque(maxlen=64)

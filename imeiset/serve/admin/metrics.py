@@ -48,10 +48,10 @@ class Metric(NamedTuple):
     kind: str
     help: str
     labels: tuple[str, ...]
-    rows: Callable[[Seen, "Totals"], Rows]
+    rows: Callable[[Seen, "CounterSums"], Rows]
 
 
-class Totals:
+class CounterSums:
     """Counts of all processes together, which never go back: neither when a process starts from nothing, nor
     when one is not there any more."""
 
@@ -75,33 +75,33 @@ def _counts(process: Any, name: str) -> Mapping[Any, int]:
     return {(): process.refresh_faults} if name == "refresh_faults" else getattr(process.counts, name)
 
 
-def _checks(seen: Seen, totals: Totals) -> Rows:
+def _checks(seen: Seen, totals: CounterSums) -> Rows:
     for (interface, status, rule), count in totals.take("checks", seen.processes).items():
         yield (interface, EquipmentStatus(status).name.lower(), rule), count
 
 
-def _errors(seen: Seen, totals: Totals) -> Rows:
+def _errors(seen: Seen, totals: CounterSums) -> Rows:
     yield from totals.take("errors", seen.processes).items()
 
 
-def _faults(seen: Seen, totals: Totals) -> Rows:
+def _faults(seen: Seen, totals: CounterSums) -> Rows:
     yield (), sum(totals.take("refresh_faults", seen.processes).values())
 
 
-def _entries(seen: Seen, _: Totals) -> Rows:
+def _entries(seen: Seen, _: CounterSums) -> Rows:
     for name, by_rule in seen.status.counts.items():
         one = seen.status.lists[name]
         for rule, count in by_rule.items():
             yield (name, one.status.name.lower(), one.kind, rule), count
 
 
-def _workers(seen: Seen, _: Totals) -> Rows:
+def _workers(seen: Seen, _: CounterSums) -> Rows:
     kinds = {*seen.expected.processes, *(one.kind for one in seen.processes)}
     for kind in sorted(kinds):
         yield (kind,), sum(one.kind == kind and is_alive(one, seen.now) for one in seen.processes)
 
 
-def _peers(seen: Seen, _: Totals) -> Rows:
+def _peers(seen: Seen, _: CounterSums) -> Rows:
     states = [peer.state for one in seen.processes if is_alive(one, seen.now) for peer in one.peers]
     known = {"open", *states} if "s13" in seen.expected.processes or states else set()
     for state in sorted(known):
@@ -115,12 +115,12 @@ def _version() -> str:
         return "unknown"
 
 
-def _of_store(name: str) -> Callable[[Seen, Totals], Rows]:
+def _of_store(name: str) -> Callable[[Seen, CounterSums], Rows]:
     """A number that the status of the store has under this name."""
     return lambda seen, _: [((), getattr(seen.status, name))]
 
 
-def _of_process(value: Callable[[Any, float], float]) -> Callable[[Seen, Totals], Rows]:
+def _of_process(value: Callable[[Any, float], float]) -> Callable[[Seen, CounterSums], Rows]:
     """A number of each process that has not ended as it was told to."""
     return lambda seen, _: [
         ((one.kind, str(one.index)), value(one, seen.now)) for one in seen.processes if not one.ended
@@ -244,7 +244,7 @@ class Collector:
 
     def __init__(self, seen: Callable[[], Seen]) -> None:
         self._seen = seen
-        self.totals = Totals()
+        self.totals = CounterSums()
 
     def collect(self) -> Iterator[Any]:
         """The metrics; those of the store are left out where there is none."""

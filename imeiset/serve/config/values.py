@@ -1,4 +1,4 @@
-"""The values in a configuration of `imeiset serve`: what each kind of them has to be."""
+"""The values in a configuration of `imeiset serve`: what each kind of value has to be."""
 
 import ipaddress
 import re

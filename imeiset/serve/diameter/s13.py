@@ -59,7 +59,7 @@ _ONCE = {Code.SESSION_ID, Code.DRMP, TERMINAL_INFORMATION, Code.USER_NAME, IMEI}
 _log = logging.getLogger(__name__)
 
 
-class Refused(Exception):
+class Rejected(Exception):
     """A request that gets an answer without a status. failed: the bytes of the AVPs that are to blame."""
 
     def __init__(self, code: int, text: str, failed: bytes = b"") -> None:
@@ -153,9 +153,9 @@ class IdentityChecks:
         error = False
         try:
             said = self._said[self._status(header, avps, broken)]
-        except Refused as refused:
-            self._counts.error("s13", str(refused.code))
-            said, error = refused.avps(self.origin), refused.is_protocol_error
+        except Rejected as rejected:
+            self._counts.error("s13", str(rejected.code))
+            said, error = rejected.avps(self.origin), rejected.is_protocol_error
         copied: dict[int, list[bytes]] = {Code.SESSION_ID: [], Code.DRMP: [], Code.PROXY_INFO: []}
         for one in avps:
             if one.name in copied:
@@ -164,43 +164,47 @@ class IdentityChecks:
         return header.answer(*session[:1], *priority[:1], said, *proxies, error=error)
 
     def _status(self, header: Header, avps: list[Avp], broken: Avp | None) -> EquipmentStatus:
-        """What a request gets. Raises Refused."""
+        """What a request gets. Raises Rejected."""
         if header.flags & ERROR:
-            raise Refused(Result.WRONG_FLAGS, "expected a request without the flag E")
+            raise Rejected(Result.WRONG_FLAGS, "expected a request without the flag E")
         if header.application not in (S13, 0):
-            raise Refused(Result.UNKNOWN_APPLICATION, f"expected application {S13}, got {header.application}")
+            raise Rejected(
+                Result.UNKNOWN_APPLICATION, f"expected application {S13}, got {header.application}"
+            )
         if header.application != S13 or header.command != IDENTITY_CHECK:
-            raise Refused(Result.UNSUPPORTED, f"expected command {IDENTITY_CHECK} of application {S13}")
+            raise Rejected(Result.UNSUPPORTED, f"expected command {IDENTITY_CHECK} of application {S13}")
         if self.closing:
-            raise Refused(Result.TOO_BUSY, "shutting down")
+            raise Rejected(Result.TOO_BUSY, "shutting down")
         given = _once(avps, broken)
         if Code.SESSION_ID not in given:
-            raise Refused(Result.MISSING_AVP, "expected a Session-Id", avp(Code.SESSION_ID, b""))
+            raise Rejected(Result.MISSING_AVP, "expected a Session-Id", avp(Code.SESSION_ID, b""))
         if TERMINAL_INFORMATION not in given:
-            raise Refused(Result.MISSING_AVP, "expected Terminal-Information", avp(TERMINAL_INFORMATION, b""))
+            raise Rejected(
+                Result.MISSING_AVP, "expected Terminal-Information", avp(TERMINAL_INFORMATION, b"")
+            )
         terminal = _once(*read_avps(given[TERMINAL_INFORMATION].data), within=TERMINAL_INFORMATION)
         if IMEI not in terminal:
             failed = group(TERMINAL_INFORMATION, [avp(IMEI, b"")])
-            raise Refused(Result.MISSING_AVP, "expected an IMEI in Terminal-Information", failed)
+            raise Rejected(Result.MISSING_AVP, "expected an IMEI in Terminal-Information", failed)
         return self._check(terminal[IMEI], given.get(Code.USER_NAME))
 
     def _check(self, imei: Avp, subscriber: Avp | None) -> EquipmentStatus:
         """The status of a phone, as used by a subscriber."""
         if subscriber is not None and not _is_digits(subscriber.data, 5, 15):
-            raise Refused(Result.WRONG_VALUE, "User-Name: expected 5 to 15 digits", subscriber.write())
+            raise Rejected(Result.WRONG_VALUE, "User-Name: expected 5 to 15 digits", subscriber.write())
         try:
             if not _is_digits(imei.data, 14, 16) and not self.store.answers_malformed:
                 raise _wrong(imei)
             verdict: Verdict = self.store.check(imei.data, None if subscriber is None else subscriber.data)
         except ImeiError:
             raise _wrong(imei) from None
-        except Refused:
+        except Rejected:
             raise
         except Exception as error:  # of the store: whatever it is, the peer gets an answer
             if self._fault != (fault := type(error).__name__):  # once, not for each request
                 _log.error("a check failed: %s", fault)
             self._fault = fault
-            raise Refused(Result.UNABLE, "the lists cannot be read") from error
+            raise Rejected(Result.UNABLE, "the lists cannot be read") from error
         self._counts.checked("s13", verdict.status, verdict.rule)
         return verdict.status
 
@@ -257,9 +261,9 @@ class Plain:
             self._handed = now
 
 
-def _wrong(imei: Avp) -> Refused:
+def _wrong(imei: Avp) -> Rejected:
     failed = group(TERMINAL_INFORMATION, [imei.write()])
-    return Refused(Result.WRONG_VALUE, "IMEI: expected 14 to 16 digits", failed)
+    return Rejected(Result.WRONG_VALUE, "IMEI: expected 14 to 16 digits", failed)
 
 
 def _is_digits(text: bytes, least: int, most: int) -> bool:
@@ -267,14 +271,14 @@ def _is_digits(text: bytes, least: int, most: int) -> bool:
 
 
 def _once(avps: Iterable[Avp], broken: Avp | None, *, within: int = 0) -> dict[int, Avp]:
-    """AVPs by their names. Raises Refused for those that a request must not have. within: the name of the
+    """AVPs by their names. Raises Rejected for those that a request must not have. within: the name of the
     group that they are in."""
 
     def failed(one: Avp) -> bytes:
         return group(within, [one.write()]) if within else one.write()
 
     if broken is not None:
-        raise Refused(
+        raise Rejected(
             Result.WRONG_LENGTH,
             "an AVP is longer than what holds it, or shorter than its head",
             failed(broken),
@@ -283,9 +287,9 @@ def _once(avps: Iterable[Avp], broken: Avp | None, *, within: int = 0) -> dict[i
     for one in avps:
         if one.name not in _UNDERSTOOD:
             if one.flags & MANDATORY:
-                raise Refused(Result.UNKNOWN_AVP, f"an AVP is not known: {_shown(one)}", failed(one))
+                raise Rejected(Result.UNKNOWN_AVP, f"an AVP is not known: {_shown(one)}", failed(one))
         elif one.name in given and one.name in _ONCE:
-            raise Refused(Result.TWICE, f"an AVP stands twice: {_shown(one)}", failed(one))
+            raise Rejected(Result.TWICE, f"an AVP stands twice: {_shown(one)}", failed(one))
         given.setdefault(one.name, one)
     return given
 

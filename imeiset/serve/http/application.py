@@ -10,7 +10,7 @@ from imeiset.serve.config import Config, HttpConfig, LimitsConfig
 from imeiset.serve.http import eir, openapi
 from imeiset.serve.http.answers import JSON, UNREADABLE, URI_TOO_LONG, Answer, Refusal, not_allowed
 from imeiset.serve.http.bulk import CHECKS, LISTS, Bulk
-from imeiset.serve.http.gateway import Served, Work
+from imeiset.serve.http.gateway import Gateway, Work
 from imeiset.serve.http.tokens import Tokens
 from imeiset.serve.state import Counts
 
@@ -37,7 +37,7 @@ class _Settings(NamedTuple):
         return cls(http.limits, http.limits.uri, http.root, http.root + eir.PATH, tokens, bulk)
 
 
-class App(Served):
+class App(Gateway):
     """Answers of a store by HTTP, for a server that speaks RSGI or ASGI. `app` makes one.
 
     Parameters
@@ -119,7 +119,7 @@ class App(Served):
             self.store.close()
 
     def respond(self, method: str, path: str, query: str, headers: Any) -> Answer | Work:
-        """See `Served`."""
+        """See `Gateway`."""
         if self.store is None:
             self.start()
             if self.store is None:
@@ -160,7 +160,7 @@ class App(Served):
         return refusal.answer
 
     def refused(self, refusal: Refusal) -> Answer:
-        """See `Served`."""
+        """See `Gateway`."""
         return self._refused(refusal, "")
 
 

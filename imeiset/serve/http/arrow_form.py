@@ -11,17 +11,17 @@ from imeiset import arrow, columns, to_arrow
 from imeiset._native.rows import joined
 from imeiset.errors.extras import extra
 from imeiset.serve.http import ipc
-from imeiset.serve.http.checks import DAYS, ERROR, ERRORS, STATUSES, TEXTS, Answers, Asked, Refused
+from imeiset.serve.http.checks import DAYS, ERROR, ERRORS, STATUSES, TEXTS, Refused, RequestRows, RowAnswers
 
 _LARGEST = (1 << 31) - 1  # bytes of a column of texts
 
 
-def read(body: bytes, limit: int) -> Asked:
+def read(body: bytes, limit: int) -> RequestRows:
     """The rows of a stream."""
     found = ipc.read(body, limit)
     imeis = _Parts(found["imei"])
     imsis = _Parts(found["imsi"]).values() if "imsi" in found else None
-    return Asked(imeis.keys, imeis.status, lambda: imeis.value, imsis, "row {}".format)
+    return RequestRows(imeis.keys, imeis.status, lambda: imeis.value, imsis, "row {}".format)
 
 
 class _Parts:
@@ -48,12 +48,12 @@ _STATUS_TEXTS = arrow.text_buffers([*STATUSES, *[""] * (256 - ERROR)])
 _ERROR_TEXTS = arrow.text_buffers(ERRORS.get(code, "") for code in range(256))
 
 
-def write(answers: Answers) -> bytes:
+def write(answers: RowAnswers) -> bytes:
     """The answers as one batch."""
     return _stream(_statuses(answers))
 
 
-def write_details(answers: Answers) -> bytes:
+def write_details(answers: RowAnswers) -> bytes:
     """The same with details."""
     details, found = answers.details(), _statuses(answers)
     for name in TEXTS:
@@ -62,7 +62,7 @@ def write_details(answers: Answers) -> bytes:
     return _stream(found | {name: to_arrow(details[name]) for name in DAYS})
 
 
-def _statuses(answers: Answers) -> dict[str, Any]:
+def _statuses(answers: RowAnswers) -> dict[str, Any]:
     """The column of statuses; if there may be errors, beside it theirs."""
     found = {"status": _texts(_STATUS_TEXTS, answers.codes)}
     return found | ({"error": _texts(_ERROR_TEXTS, answers.codes)} if answers.report else {})

@@ -1,4 +1,4 @@
-"""What the lists say of the rows of one request, all of them answered by one moment."""
+"""What the lists say of the rows of one request, all answered by one moment of the store."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from imeiset.register.imsis import BAD_IMSI, NO_IMSI, imsi_numbers
 TEXTS = ("list", "rule", "reasons")
 DAYS = ("date", "until")
 ERROR = 4
-"""What the numbers of errors begin with, after those of statuses: `ERROR` and a `ParseStatus`."""
+"""A code of a row is an `EquipmentStatus`, or the sum of `ERROR` and a `ParseStatus`."""
 BAD_SUBSCRIBER = 255
 STATUSES = tuple(status.name.lower() for status in EquipmentStatus)
 ERRORS = {ERROR + status: status.name.lower() for status in ParseStatus if status} | {BAD_SUBSCRIBER: "imsi"}
@@ -49,7 +49,7 @@ def expect_rows(count: int, limit: int, *, guessed: bool = False) -> None:
         raise Refused("too_many_rows", detail, limit=limit)
 
 
-class Asked(NamedTuple):
+class RequestRows(NamedTuple):
     """The rows of a request.
 
     Attributes
@@ -77,7 +77,7 @@ class Asked(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class RowAnswers:
     """What each row got.
 
     Attributes
@@ -103,7 +103,7 @@ class Answers:
         return int(np.count_nonzero(self.codes >= ERROR)) if self.report else 0
 
 
-def answers_of(listed: Checks, asked: Asked, *, report: bool = False) -> Answers:
+def answers_of(listed: Checks, asked: RequestRows, *, report: bool = False) -> RowAnswers:
     """The answers to all rows: those of `Checks.check`, row by row. Raises Malformed for the first row for
     which that raises, unless report: then the row has a number for it."""
     numbers, wrong = None, asked.status != 0
@@ -114,19 +114,19 @@ def answers_of(listed: Checks, asked: Asked, *, report: bool = False) -> Answers
     if rows.size:
         return _Mended(listed, asked, numbers).answers(rows, report)
     found = listed.decide(asked.keys, numbers)
-    return Answers(found.status, found.tally(), found.details, report)
+    return RowAnswers(found.status, found.tally(), found.details, report)
 
 
 class _Mended:
     """Rows of which some are malformed: each gets what `check` says of it."""
 
-    def __init__(self, listed: Checks, asked: Asked, numbers: NDArray[np.uint64] | None) -> None:
+    def __init__(self, listed: Checks, asked: RequestRows, numbers: NDArray[np.uint64] | None) -> None:
         self.listed, self.asked = listed, asked
         self.keys, self.status, self.numbers = asked.keys, asked.status, numbers
         self.codes = np.zeros(len(self.keys), np.uint8)
         self.said: dict[Verdict, list[int]] = {}  # rows without a key
 
-    def answers(self, rows: NDArray[np.intp], report: bool) -> Answers:
+    def answers(self, rows: NDArray[np.intp], report: bool) -> RowAnswers:
         """All rows. rows: those that are malformed."""
         malformed = self.listed.policy.malformed
         if any(one.irregular for one in self.listed.lists):
@@ -152,7 +152,7 @@ class _Mended:
             self.codes[some] = verdict.status
             by = int(verdict.status), verdict.rule
             tally[by] = tally.get(by, 0) + len(some)
-        return Answers(self.codes, tally, lambda: self._details(found.details(), places), report)
+        return RowAnswers(self.codes, tally, lambda: self._details(found.details(), places), report)
 
     def _know_no_imsi(self) -> None:
         """Where the policy has a status for malformed input, a malformed IMSI counts as not given."""

@@ -19,9 +19,9 @@ from imeiset.serve.http.checks import (
     ERRORS,
     STATUSES,
     TEXTS,
-    Answers,
-    Asked,
     Refused,
+    RequestRows,
+    RowAnswers,
     expect_rows,
 )
 
@@ -38,9 +38,9 @@ def _malformed(detail: str) -> NoReturn:
 class Form(NamedTuple):
     """How rows are read and answers written. read: of a body, and the most rows."""
 
-    read: Callable[[bytes, int], Asked]
-    write: Callable[[Answers], bytes]
-    write_details: Callable[[Answers], bytes]
+    read: Callable[[bytes, int], RequestRows]
+    write: Callable[[RowAnswers], bytes]
+    write_details: Callable[[RowAnswers], bytes]
 
 
 # ---- texts of rows, put together ----
@@ -59,7 +59,7 @@ class Fragments:
         return joined(len(codes), [(*self._texts, codes.astype(np.int32))])
 
 
-def _combined(answers: Answers, text: Callable[[dict[str, Any]], str]) -> bytes:
+def _combined(answers: RowAnswers, text: Callable[[dict[str, Any]], str]) -> bytes:
     """The texts of all rows with details, each made once of rows that have the same."""
     found = answers.details()
     numbers, most = answers.codes.astype(np.int64), 256
@@ -84,7 +84,7 @@ def _numbered(column: Any) -> tuple[NDArray[Any], int]:
     return numbers, len(days)
 
 
-def _row(answers: Answers, found: Mapping[str, Any], row: int) -> dict[str, Any]:
+def _row(answers: RowAnswers, found: Mapping[str, Any], row: int) -> dict[str, Any]:
     code = int(answers.codes[row])
     if code >= ERROR:
         return {"error": ERRORS[code]}
@@ -136,7 +136,7 @@ _BEGIN = re.compile(
 _END = re.compile(rb'"[ \t\n\r]*\][ \t\n\r]*\}[ \t\n\r]*')
 
 
-def plain_imeis(body: bytes) -> Asked | None:
+def plain_imeis(body: bytes) -> RequestRows | None:
     """The IMEIs of a JSON object that has nothing but these; None of a body that has to be read as JSON is.
 
     Where all of them are equally long, and the separators too, each is where it is expected to be: looking
@@ -156,18 +156,18 @@ def plain_imeis(body: bytes) -> Asked | None:
 
 def _regular(
     body: bytes, start: int, rows: int, first: bytes, between: bytes, named: Callable[[int], str]
-) -> Asked | None:
+) -> RequestRows | None:
     """Rows that are all as long as the first, and between two of them the same; None of others, and where one
     is not an IMEI."""
     step = len(first + between)
     for at, byte in enumerate(between, start + len(first)):
         if rows > 1 and (np.ndarray(rows - 1, np.uint8, body, at, (step,)) != byte).any():
             return None
-    asked = Asked.of(np.ndarray(rows, f"S{len(first)}", body, start, (step,)), None, named)
+    asked = RequestRows.of(np.ndarray(rows, f"S{len(first)}", body, start, (step,)), None, named)
     return None if asked.status.any() else asked
 
 
-def _read_json(body: bytes, limit: int) -> Asked:
+def _read_json(body: bytes, limit: int) -> RequestRows:
     if (plain := plain_imeis(body)) is not None:
         expect_rows(len(plain.keys), limit)
         return plain
@@ -192,7 +192,7 @@ def _read_json(body: bytes, limit: int) -> Asked:
         imsis = _column("imsis", given["imsis"], limit)
         if len(imsis) != len(imeis):
             _malformed(f"imsis: expected {len(imeis)}, one for each IMEI, got {len(imsis)}")
-    return Asked.of(imeis, imsis, _IMEI)
+    return RequestRows.of(imeis, imsis, _IMEI)
 
 
 def _column(name: str, values: object, limit: int) -> list[Any]:
@@ -208,11 +208,11 @@ def _column(name: str, values: object, limit: int) -> list[Any]:
 _OBJECTS = Fragments(',{{"{}":"{}"}}'.format)
 
 
-def _write_json(answers: Answers) -> bytes:
+def _write_json(answers: RowAnswers) -> bytes:
     return _results(_OBJECTS.joined(answers.codes))
 
 
-def _write_json_details(answers: Answers) -> bytes:
+def _write_json_details(answers: RowAnswers) -> bytes:
     return _results(_combined(answers, lambda row: "," + json.dumps(row, separators=(",", ":"))))
 
 
@@ -233,7 +233,7 @@ def count_lines(text: bytes) -> int:
     return ends + (text != b"" and not text.endswith(b"\n"))
 
 
-def _read_lines(body: bytes, limit: int) -> Asked:
+def _read_lines(body: bytes, limit: int) -> RequestRows:
     body = body.removeprefix(_BOM)
     rows = count_lines(body)
     expect_rows(rows, limit)
@@ -244,13 +244,13 @@ def _read_lines(body: bytes, limit: int) -> Asked:
             regular = _regular(body, 0, rows, first, b"\n", _line)
             if regular is not None:
                 return regular
-        return Asked.of(body, None, _line)
+        return RequestRows.of(body, None, _line)
     body = body.removesuffix(b"\n")
     marks = np.frombuffer(body, np.uint8)
     marks = marks[(marks == _COMMA) | (marks == _NEWLINE)]
     if len(marks) % 2 and (marks[::2] == _COMMA).all() and (marks[1::2] == _NEWLINE).all():
         fields = body.replace(b",", b"\n").split(b"\n")  # two in each line
-        return Asked.of(fields[::2], fields[1::2], _line)
+        return RequestRows.of(fields[::2], fields[1::2], _line)
     imeis, imsis = [], []
     for row, line in enumerate(body.split(b"\n")):
         imei, _, imsi = line.partition(b",")
@@ -258,18 +258,18 @@ def _read_lines(body: bytes, limit: int) -> Asked:
             _malformed(f"{_line(row)}: expected an IMEI, or an IMEI, a comma and an IMSI, got more commas")
         imeis.append(imei)
         imsis.append(imsi)
-    return Asked.of(imeis, imsis, _line)
+    return RequestRows.of(imeis, imsis, _line)
 
 
 _LINES = Fragments(lambda key, word: f"{word}\n" if key == "status" else f"error:{word}\n")
 _QUOTED = ',"\n\r'
 
 
-def _write_lines(answers: Answers) -> bytes:
+def _write_lines(answers: RowAnswers) -> bytes:
     return _LINES.joined(answers.codes)
 
 
-def _write_lines_details(answers: Answers) -> bytes:
+def _write_lines_details(answers: RowAnswers) -> bytes:
     return _combined(answers, _line_of)
 
 

@@ -52,8 +52,8 @@ class Work(NamedTuple):
     too_long: Callable[[], Answer] | None = None
 
 
-class Refused(Exception):
-    """A body is not read, or not to its end."""
+class BodyRefused(Exception):
+    """A body that is not read, or not to its end."""
 
     def __init__(self, refusal: Refusal) -> None:
         self.refusal = refusal
@@ -63,8 +63,8 @@ class Gone(Exception):
     """The client is gone: nobody waits for an answer."""
 
 
-class Served:
-    """What a server runs: by RSGI, as granian, or by ASGI. A subclass fills `respond`, and maybe others.
+class Gateway:
+    """An application that a server runs by RSGI, as granian does, or by ASGI. A subclass has `respond`.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ class Served:
         """What a request with a body gets."""
         try:
             return await self._work(work, request)
-        except Refused as refused:
+        except BodyRefused as refused:
             await request.discard()
             if refused.refusal is TOO_LONG and work.too_long:
                 return work.too_long()
@@ -119,7 +119,7 @@ class Served:
 
     async def _work(self, work: Work, request: "_Request") -> Answer:
         if self._under_way >= self.most:
-            raise Refused(CONGESTED)
+            raise BodyRefused(CONGESTED)
         self._under_way += 1
         body = bytearray()
         try:
@@ -127,7 +127,7 @@ class Served:
                 length = _expected(work, request.headers)
                 await request.attended(self._read(body, work.size, request.chunks))
                 if length not in (None, len(body)):
-                    raise Refused(CUT_SHORT)
+                    raise BodyRefused(CUT_SHORT)
             else:
                 await request.discard()
             if not work.is_long(len(body)):
@@ -145,15 +145,15 @@ class Served:
                     body += chunk
                     self._held += len(chunk)
                     if len(body) > limit:
-                        raise Refused(TOO_LONG)
+                        raise BodyRefused(TOO_LONG)
                     if self._held > self.memory:
-                        raise Refused(CROWDED)
+                        raise BodyRefused(CROWDED)
         except TimeoutError:
-            raise Refused(SLOW) from None
+            raise BodyRefused(SLOW) from None
 
     async def _in_thread(self, work: Work, body: bytes) -> Answer:
         if self._working >= _THREADS + _WAITING:
-            raise Refused(CONGESTED)
+            raise BodyRefused(CONGESTED)
         if self._threads is None:
             self._threads = ThreadPoolExecutor(_THREADS, "imeiset-work")
         self._working += 1
@@ -281,13 +281,13 @@ class _Request(NamedTuple):
 def _expected(work: Work, headers: Any) -> int | None:
     """How long a body is to be; what need not be read at all is refused."""
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise Refused(COMPRESSED)
+        raise BodyRefused(COMPRESSED)
     length = headers.get("content-length", "")
     if not (length.isascii() and length.isdigit()):
         return None
     digits = length.lstrip("0") or "0"
     if len(digits) > 18 or int(digits) > work.size:
-        raise Refused(TOO_LONG)
+        raise BodyRefused(TOO_LONG)
     return int(digits)
 
 

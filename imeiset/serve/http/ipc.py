@@ -1,5 +1,5 @@
-"""Arrow IPC streams of texts, read without trust: every length and every place is looked at before it is
-used. Libraries that read such streams fast end the process over some that lie.
+"""Arrow IPC streams of texts, read without trust: every length and every offset is checked before it is used.
+Libraries that read such streams fast crash over some that lie.
 
 A stream is messages one after another: four bytes of 1, the length of the metadata, the metadata, which is
 a flatbuffer, and a body of buffers. The names and numbers are those of the Arrow columnar format, version 1.
@@ -166,7 +166,7 @@ def _field(field: _Table) -> _Field:
     of = coded.table(1)
     bits, is_signed = (32, 1) if of is None else (of.number(0, "<i"), of.number(1, "<B"))
     if bits not in (8, 16, 32, 64) or kind == _NULL:
-        _unsound("a dictionary that is none")
+        _unsound("a dictionary that is not one")
     return _Field(name, kind, coded.number(0, "<q"), np.dtype(f"<{'i' if is_signed else 'u'}{bits // 8}"))
 
 

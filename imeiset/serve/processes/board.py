@@ -1,7 +1,7 @@
 """What the processes of `imeiset serve` tell one another: counts, their state, and the configuration.
 
 Each process publishes a file in the folder of the run, by rename; whoever wants to know reads all of them. A
-file that is torn, or is not there, is one of a process that has not told anything yet.
+process whose file is torn or absent has not told anything yet.
 """
 
 import fcntl
@@ -42,8 +42,8 @@ class Board:
         """The counts of all processes of the run, those that have ended too."""
         return summed(self.processes())
 
-    def bury(self) -> None:
-        """Say of all that died without a word, and have no successor in their seats, that they ended."""
+    def mark_ended(self) -> None:
+        """Mark as ended all processes that died without a word, and whose slots nobody has taken."""
         for state in self.processes():
             path = self.folder / f"{state.kind}-{state.index}.json"
             if not state.ended and (lock := _lock(path)) is not None:
@@ -72,15 +72,15 @@ class Board:
         return loaded((self.folder / _CONFIG).read_text())
 
     def config_mark(self) -> tuple[int, int]:
-        """Another one, when another configuration is in force."""
+        """What changes when another configuration is published."""
         there = (self.folder / _CONFIG).stat()
         return there.st_ino, there.st_mtime_ns
 
 
-class Seat:
-    """The place of a process on the board: a file, and a lock that says that it lives.
+class Slot:
+    """The slot of a process on the board: a file, and a lock that says that the process lives.
 
-    It is the first of its kind that is free. Who takes it counts on from where the one before ended, so that
+    A process takes the first free slot of its kind, and counts on from where the one before it ended, so that
     counts never go back.
     """
 
@@ -99,7 +99,7 @@ class Seat:
         )
 
     def beat(self) -> None:
-        """Say that it lives, and no more: also where the disk is full."""
+        """Say that the process lives, and nothing else: this works where the disk is full, too."""
         os.utime(self._lock)
 
     def publish(self, counts: Totals, *, ended: bool = False, refresh_faults: int = 0, **told: Any) -> None:
@@ -119,7 +119,7 @@ def last_beat(folder: Path, state: ProcessState) -> int | None:
 
 
 def _lock(path: Path) -> int | None:
-    """The lock of the process whose file it is, as a descriptor; None if it lives."""
+    """Take the lock beside the file of a process, as a descriptor; None if that process lives."""
     lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -130,7 +130,7 @@ def _lock(path: Path) -> int | None:
 
 
 def write(path: Path, data: str | bytes) -> None:
-    """A file of this, or the one that was there before, whole. It need not outlive a power cut."""
+    """Put data into a file: readers see the old content or the new, whole. A power cut may undo it."""
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
@@ -142,7 +142,7 @@ def write(path: Path, data: str | bytes) -> None:
 
 
 def read_state(path: Path) -> ProcessState | None:
-    """The state in a file; None if there is none to be had."""
+    """The state in a file; None if it cannot be read."""
     try:
         given = json.loads(path.read_text())
         known = {one.name for one in fields(ProcessState)}

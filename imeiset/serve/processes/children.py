@@ -1,4 +1,4 @@
-"""Processes as their supervisor sees them: started, watched, told to end, killed with all their own."""
+"""Processes as their supervisor sees them: started, watched, told to end, killed with those they started."""
 
 import json
 import os
@@ -46,8 +46,8 @@ def _start(orders: dict[str, Any], **options: Any) -> "subprocess.Popen[bytes]":
     return process
 
 
-class Group:
-    """A process, and those that it starts itself."""
+class ProcessGroup:
+    """A process, and the processes that it starts itself."""
 
     def __init__(self, orders: dict[str, Any], sockets: tuple[socket.socket, ...] = ()) -> None:
         numbers = tuple(one.fileno() for one in sockets)
@@ -144,11 +144,11 @@ class Check:
         self._process.wait()
 
 
-class Front:
-    """What serves: a group of processes, others after them when they die, or when they are to have
-    successors, which serve beside them for a while.
+class FrontProcesses:
+    """The processes of one front. When they die, others are started. Successors may serve beside them, and
+    then take over.
 
-    sockets: that listen at its addresses, where its process does not bind them itself.
+    sockets: they listen at the addresses of the front, where its process does not bind those itself.
     """
 
     def __init__(
@@ -163,9 +163,9 @@ class Front:
         self.name = f"{kind} {', '.join(map(str, self.addresses))}"
         self._orders = {"kind": kind, "folder": str(folder), "address": self.addresses[0]}
         self._folder, self._sockets = folder, sockets
-        self.group: Group = None  # type: ignore[assignment] # until it is started
-        self.heir: Group | None = None
-        self._heir_serves: float | None = None
+        self.group: ProcessGroup = None  # type: ignore[assignment] # until it is started
+        self.successor: ProcessGroup | None = None
+        self._successor_serves: float | None = None
         self._silence: dict[int, tuple[int | None, float]] = {}  # by process: last beat, seconds since
         self._looked = time.monotonic()
         self._pause = 0.0
@@ -176,7 +176,7 @@ class Front:
         """Start it."""
         self._due = None
         self._complete = time.monotonic()
-        self.group = Group(self._orders, self._sockets)
+        self.group = ProcessGroup(self._orders, self._sockets)
 
     def died(self) -> int | None:
         """How it ended, if it did and is not about to be started again."""
@@ -194,28 +194,28 @@ class Front:
 
     def succeed(self) -> None:
         """Start successors."""
-        self._heir_serves = None
-        self.heir = Group(self._orders, self._sockets)
+        self._successor_serves = None
+        self.successor = ProcessGroup(self._orders, self._sockets)
 
     def take_over(self) -> None:
         """Let the successors be those that serve."""
-        assert self.heir is not None
-        self.group, self.heir, self._due = self.heir, None, None
+        assert self.successor is not None
+        self.group, self.successor, self._due = self.successor, None, None
         self._complete = time.monotonic()
 
-    def heir_serves(self, states: list[ProcessState]) -> float:
+    def successor_serves(self, states: list[ProcessState]) -> float:
         """For how many seconds the successors have served."""
-        if self.heir is None or not self._serves(self.heir, states):
-            self._heir_serves = None
+        if self.successor is None or not self._serves(self.successor, states):
+            self._successor_serves = None
             return 0.0
-        self._heir_serves = self._heir_serves or time.monotonic()
-        return time.monotonic() - self._heir_serves
+        self._successor_serves = self._successor_serves or time.monotonic()
+        return time.monotonic() - self._successor_serves
 
     def serves(self, states: list[ProcessState]) -> bool:
         """Whether all its processes have the store, and its addresses accept."""
         return self._serves(self.group, states) and all(map(_accepts, self.addresses))
 
-    def _serves(self, group: Group, states: list[ProcessState]) -> bool:
+    def _serves(self, group: ProcessGroup, states: list[ProcessState]) -> bool:
         return sum(state.generation > 0 for state in _of(group, states)) >= self.workers
 
     def hung(self, states: list[ProcessState], after: float) -> list[int]:
@@ -240,7 +240,7 @@ class Front:
         return time.monotonic() - self._complete
 
 
-def _of(group: Group, states: list[ProcessState]) -> list[ProcessState]:
+def _of(group: ProcessGroup, states: list[ProcessState]) -> list[ProcessState]:
     return [state for state in states if not state.ended and group.pid in (state.pid, state.parent)]
 
 

@@ -19,8 +19,8 @@ _PREFIX = "imeiset-serve-"
 def run_folder() -> Iterator[Path]:
     """A folder for its owner only, under $RUNTIME_DIRECTORY or where temporary files are.
 
-    It is locked for as long as it is used, which also keeps those away who tidy up there. Folders of runs
-    that were killed are removed.
+    The folder is locked while it is used, so that programs that tidy up there leave it alone. Folders of
+    runs that were killed are removed.
     """
     parent = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0] or tempfile.gettempdir()
     for old in Path(parent).glob(f"{_PREFIX}*"):
@@ -61,8 +61,8 @@ def _locked(folder: Path) -> Iterator[int]:
 
 
 class Copies:
-    """Copies of the files that a configuration names, as they were when it was read: what becomes of those
-    is of no account until it is read again."""
+    """Copies of the files that a configuration names, as they were when it was read. Later changes of the
+    files do not count until the configuration is read again."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -1,7 +1,7 @@
 """What the processes that `imeiset serve` starts do.
 
-Their stdin is a pipe that the supervisor holds: when it closes, all end. What holds no store imports little:
-granian's own process, which only starts workers.
+Their stdin is a pipe that the supervisor holds: when it closes, all end. The process of granian itself has no
+store and only starts workers, so this module imports little.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""A process of a run, from the inside: its store, its counts, its place on the board.
+"""A process of a run, from the inside: its store, its counts, its slot on the board.
 
-It follows the store on its own, tells the board twice a second how it is, and takes a new configuration from
-there.
+The process follows the store on its own, tells the board twice a second how it is, and takes a new
+configuration from there.
 """
 
 import logging
@@ -17,13 +17,13 @@ from imeiset.errors import ImeisetError
 from imeiset.serve.config import Config
 from imeiset.serve.http.answers import UNREADABLE
 from imeiset.serve.processes import logs
-from imeiset.serve.processes.board import BEAT, GRACE, Board, Seat
+from imeiset.serve.processes.board import BEAT, GRACE, Board, Slot
 from imeiset.serve.state import Counts
 
 _log = logging.getLogger(__name__)
 
 
-class Followed(Store):
+class FollowedStore(Store):
     """A store that counts the refreshes that failed, and says, also in the log, why the last one did."""
 
     faults = 0
@@ -60,11 +60,11 @@ class Unreadable:
 
 
 class Process:
-    """One of the processes of a run: its store, its counts, its seat on the board, and its tick.
+    """One of the processes of a run: its store, its counts, its slot on the board, and its tick.
 
     Attributes
     ----------
-    store : Followed or None
+    store : FollowedStore or None
         None while it could not be opened; `unreadable` is why.
     on_store, on_config : callable
         Called, by the thread of the tick, with the store once it is there, and with a new configuration.
@@ -77,27 +77,27 @@ class Process:
         self._mark = self.board.config_mark()
         self.config = self.board.config()
         self.counts = Counts()
-        self._seat = Seat(self.board, kind)
+        self._slot = Slot(self.board, kind)
         self._parent = parent
         self._orphaned = 0.0  # since when
         self._stopped = threading.Event()
         self._ticking = threading.Thread(target=self._tick, name="imeiset-tick", daemon=True)
         self._failures: dict[str, str] = {}  # of what is tried
-        self.on_store: Callable[[Followed], object] = _nothing
+        self.on_store: Callable[[FollowedStore], object] = _nothing
         self.on_config: Callable[[Config], object] = _nothing
         self.peers: Callable[[], tuple[Any, ...]] = tuple
-        self.store: Followed | None = None
+        self.store: FollowedStore | None = None
         self.unreadable: Exception | None = None
         self._set_up_log()
         self._open()
 
     def _set_up_log(self) -> None:
-        state = self._seat.state
+        state = self._slot.state
         logs.setup(self.config.log.level, self.config.log.format, process=f"{state.kind}-{state.index}")
 
     def _open(self) -> None:
         try:
-            store = Followed.open(self.config.store.path)
+            store = FollowedStore.open(self.config.store.path)
         except (ImeisetError, OSError) as error:
             if str(error) != str(self.unreadable):
                 _log.error("the store cannot be opened: %s", error)
@@ -156,14 +156,14 @@ class Process:
             os._exit(1)
 
     def _tell(self, *, ended: bool = False) -> None:
-        self._seat.beat()
+        self._slot.beat()
         store, told = self.store, {}
         if store is not None:
             told = {name: getattr(store, name) for name in ("generation", "sequence", "state_id")}
             told |= {"fault": store.why, "refresh_faults": store.faults}
         elif self.unreadable is not None:
             told = {"fault": str(self.unreadable)}
-        self._seat.publish(self.counts.totals(), ended=ended, peers=self.peers(), **told)
+        self._slot.publish(self.counts.totals(), ended=ended, peers=self.peers(), **told)
 
 
 def _nothing(_: object) -> None:
@@ -203,7 +203,7 @@ class Target:
 def _checks(process: Process) -> Target:
     from imeiset.serve.http.application import App
 
-    def made(store: Followed | None) -> App | None:
+    def made(store: FollowedStore | None) -> App | None:
         if store is None:
             return None
         app = App(store, process.config, counts=process.counts)

@@ -18,12 +18,12 @@ from imeiset.serve.config import Config, HttpConfig, pinned, with_fixed
 from imeiset.serve.config.values import Address
 from imeiset.serve.processes import logs
 from imeiset.serve.processes.board import GRACE, Board
-from imeiset.serve.processes.children import Check, Front, Group, ending
+from imeiset.serve.processes.children import Check, FrontProcesses, ProcessGroup, ending
 from imeiset.serve.processes.folder import Copies, run_folder
 from imeiset.serve.state import ProcessState
 
 _log = logging.getLogger(__name__)
-_TURN = 0.25  # seconds between two looks at everything
+_INTERVAL = 0.25  # seconds between two looks at everything
 _HUNG = 20.0  # seconds without a beat after which a process is killed, or one that is missing gets successors
 _UP_WITHIN = 60.0  # seconds for the successors of a front to serve
 _SURE = 1.0  # seconds that they serve beside those before them
@@ -66,8 +66,8 @@ class Supervisor:
         self._copies = Copies(folder)
         self._config = self._pinned(config)
         self._sockets: list[socket.socket] = []
-        self._fronts: list[Front] = []
-        self._leaving: list[Group] = []
+        self._fronts: list[FrontProcesses] = []
+        self._leaving: list[ProcessGroup] = []
         self._check: Check | None = None  # of the configuration that is to be the next one
         self._fixed: list[str] = []  # what of that needs a restart
         self._signals: set[int] = set()
@@ -82,7 +82,7 @@ class Supervisor:
                 if self._is_told_to_end():
                     check.kill()
                     return 0
-                _pause(wake, _TURN)
+                _pause(wake, _INTERVAL)
             if "error" in said:
                 raise ImeisetError(self._copies.by_source(said["error"]))
             self._bind()
@@ -94,8 +94,8 @@ class Supervisor:
                 _log.info("%s", _described(front, self._config))
             try:
                 while not self._is_told_to_end():
-                    _pause(wake, _TURN)
-                    self._try_turn()
+                    _pause(wake, _INTERVAL)
+                    self._try_step()
                     if "WATCHDOG_USEC" in os.environ:
                         _notify("WATCHDOG=1")
             finally:
@@ -106,19 +106,19 @@ class Supervisor:
     def _is_told_to_end(self) -> bool:
         return bool(self._signals & {signal.SIGTERM, signal.SIGINT})
 
-    def _try_turn(self) -> None:
+    def _try_step(self) -> None:
         """A look at everything. If it fails, for want of memory for another process, say, what serves does so
         on, and the next turn tries again; it is logged once."""
         failure = ""
         try:
-            self._turn()
+            self._step()
         except Exception as error:
             failure = f"{type(error).__name__}: {error}"
             if failure != self._failure:
                 _log.exception("the supervisor tries again")
         self._failure = failure
 
-    def _turn(self) -> None:
+    def _step(self) -> None:
         self._reload()
         if not self.board.is_published():  # somebody tidied up
             self.board.folder.mkdir(mode=0o700, exist_ok=True)
@@ -126,11 +126,11 @@ class Supervisor:
             self.board.publish(self._config)
         states = self.board.processes()
         for front in self._fronts:
-            self._mind(front, states)
+            self._keep_up(front, states)
         for group in list(self._leaving):
             if group.is_over():
                 self._leaving.remove(group)
-                self.board.bury()
+                self.board.mark_ended()
         if not self._ready and all(front.serves(states) for front in self._fronts):
             self._ready = True
             _log.info("ready")
@@ -138,28 +138,28 @@ class Supervisor:
 
     # ---- processes ----
 
-    def _mind(self, front: Front, states: list[ProcessState]) -> None:
+    def _keep_up(self, front: FrontProcesses, states: list[ProcessState]) -> None:
         """Start it again if it died, and let its successors take over when they serve."""
         if (code := front.died()) is not None:
             self._leaving.append(front.group)
             front.group.leave(self._config.run.drain)
-            if front.heir is not None:
+            if front.successor is not None:
                 front.take_over()
             else:
                 pause = front.start_later()
                 _log.error("%s %s; it starts again in %g s", front.name, ending(code), pause)
         if front.is_due():
             front.start()
-        if front.heir is not None:
-            if front.heir_serves(states) > _SURE:
+        if front.successor is not None:
+            if front.successor_serves(states) > _SURE:
                 old = front.group
                 front.take_over()
                 old.leave(self._config.run.drain)
                 self._leaving.append(old)
                 _log.info("%s: successors have taken over", front.name)
-            elif front.heir.age > _UP_WITHIN or front.heir.code() is not None:
-                front.heir.kill()
-                front.heir = None
+            elif front.successor.age > _UP_WITHIN or front.successor.code() is not None:
+                front.successor.kill()
+                front.successor = None
                 _log.error("%s: successors do not serve; those before them go on", front.name)
             return
         for pid in front.hung(states, _HUNG) if self.board.is_writable() else ():
@@ -175,7 +175,7 @@ class Supervisor:
     def _reload(self) -> None:
         """At SIGHUP, read and check the configuration, and publish it if it is good."""
         if self._check is None:
-            if signal.SIGHUP in self._signals and not any(front.heir for front in self._fronts):
+            if signal.SIGHUP in self._signals and not any(front.successor for front in self._fronts):
                 self._signals.discard(signal.SIGHUP)
                 _notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
                 try:
@@ -234,10 +234,10 @@ class Supervisor:
             addresses = tuple(address for address, _ in bound)
             self._sockets += sockets
             if kind == "s13" and bound:
-                self._fronts.append(Front(folder, kind, addresses, 1, sockets))
+                self._fronts.append(FrontProcesses(folder, kind, addresses, 1, sockets))
             elif kind != "s13":
                 workers = part.workers if isinstance(part, HttpConfig) else 1
-                self._fronts += [Front(folder, kind, (one,), workers) for one in addresses]
+                self._fronts += [FrontProcesses(folder, kind, (one,), workers) for one in addresses]
 
     # ---- the end ----
 
@@ -250,7 +250,7 @@ class Supervisor:
             bound.close()
         groups = [*self._leaving]
         for front in self._fronts:
-            groups += [group for group in (front.group, front.heir) if group is not None]
+            groups += [group for group in (front.group, front.successor) if group is not None]
         if self._check is not None:
             self._check.kill()
         for group in groups:
@@ -268,7 +268,7 @@ def _of_granian(http: HttpConfig | None) -> Any:
     return http and (http.workers, http.tls)
 
 
-def _described(front: Front, config: Config) -> str:
+def _described(front: FrontProcesses, config: Config) -> str:
     where = ", ".join(map(str, front.addresses))
     if front.kind == "s13" and config.diameter:
         peers = len(config.diameter.peers)
