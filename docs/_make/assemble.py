@@ -17,7 +17,7 @@ CONTENTS: dict[str, tuple[str, ...]] = {
     "": ("getting-started", "concepts", "troubleshooting"),
     "Guides": (
         *("feeds", "registers", "daily", "why", "give-back", "embedding", "serve", "http-api", "operation"),
-        *("screen", "pandas", "polars", "duckdb", "spark", "arrow"),
+        *("screen", "clones", "pandas", "polars", "duckdb", "spark", "arrow"),
     ),
     "Reference": (
         *(

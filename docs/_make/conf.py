@@ -29,5 +29,14 @@ html_copy_source = False
 html_show_sourcelink = False
 html_show_copyright = False
 html_theme_options = {"top_of_page_buttons": []}
+highlight_language = "text"
 pygments_style = "friendly"
 pygments_dark_style = "one-dark"
+
+
+def setup(app):
+    """A store is made by `create` and `open`: what its class takes is nobody's business."""
+    app.connect(
+        "autodoc-process-signature",
+        lambda app, what, name, *_: ("", None) if name == "imeiset.Store" else None,
+    )
