@@ -295,6 +295,8 @@ OPEN = "10.0.0.1:3868"
         ("http", {"tls": TLS}, False),
         ("http", {"tls": {**TLS, "client_ca": "clients.pem"}}, True),
         ("http", {"oauth2": {"keys": ["nrf.pem"]}}, True),
+        ("http", {"oauth2": {"keys": ["nrf.pem"], "bulk": False}}, False),
+        ("http", {"oauth2": {"keys": ["nrf.pem"], "bulk": False}, "open": True}, True),
         ("http", {"open": True}, True),
         ("diameter", {}, False),
         ("diameter", {"peers": []}, False),

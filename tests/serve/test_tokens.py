@@ -43,7 +43,7 @@ def public(key):
     )
 
 
-def certificate(key):
+def certificate(key, issuer=None):
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "nrf")])
     made = (
         x509.CertificateBuilder()
@@ -53,7 +53,7 @@ def certificate(key):
         .serial_number(1)
         .not_valid_before(datetime.datetime(2020, 1, 1))
         .not_valid_after(datetime.datetime(2021, 1, 1))
-        .sign(key, hashes.SHA256())
+        .sign(issuer or key, hashes.SHA256())
     )
     return made.public_bytes(serialization.Encoding.PEM)
 
@@ -267,6 +267,23 @@ def test_several_keys_of_several_kinds(made):
     for algorithm, key in [*keys.items(), ("ES256", STRANGER)]:
         assert tokens.refusal(bearer(CLAIMS, key, algorithm)) is None, algorithm
     assert tokens.refusal(bearer(CLAIMS, ec.generate_private_key(ec.SECP256R1()))) is INVALID
+
+
+def test_all_public_keys_of_a_file(made):
+    """Of a file with the old and the new key, both count."""
+    tokens = made(public(NRF) + public(STRANGER))
+    assert tokens.refusal(bearer()) is tokens.refusal(bearer(key=STRANGER)) is None
+    with pytest.raises(ServeConfigError):
+        made(public(NRF) + public(STRANGER).replace(b"M", b"-"))
+
+
+def test_certificates_that_are_no_chain(made):
+    """Of a file with the old and the new certificate, one would not be read: that is said."""
+    with pytest.raises(ServeConfigError, match="in a file of its own"):
+        made(certificate(NRF) + certificate(STRANGER))
+    chain = certificate(NRF, RSA) + certificate(RSA)
+    assert made(chain).refusal(bearer()) is None
+    assert made(chain, algorithms=("ES256", "RS256")).refusal(bearer(key=RSA, algorithm="RS256")) is INVALID
 
 
 @pytest.mark.parametrize("form", ["certificate", "set", "key"])

@@ -367,9 +367,16 @@ def _expect_met_risks(config: Config, source: Source, more: str = "") -> None:
         raise source.error(
             "http", "one of [http], [diameter] and [admin]", words="none: nothing would listen"
         )
-    safe_http = http and ((http.tls and http.tls.client_ca) or http.oauth2 or http.open)
+    safe_http = http and (
+        (http.tls and http.tls.client_ca) or (http.oauth2 and http.oauth2.bulk) or http.open
+    )
     risks = (
-        (http, safe_http, "http", "with http.tls.client_ca, http.oauth2 or http.open = true"),
+        (
+            http,
+            safe_http,
+            "http",
+            "with http.tls.client_ca, http.oauth2 (for bulk checks, too) or http.open = true",
+        ),
         (diameter, diameter and diameter.peers, "diameter", "with [[diameter.peers]], who may connect"),
         (admin, admin and admin.open, "admin", "with admin.open = true"),
     )

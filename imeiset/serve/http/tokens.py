@@ -5,6 +5,7 @@ never what a token says of itself.
 """
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ _LONGEST = 8192  # characters of a header Authorization
 _KEPT = 1024  # verified tokens
 _SHORTEST = 2048  # bits of an RSA key
 _CURVES = {"secp256r1": ("ES256",), "secp384r1": ("ES384",), "secp521r1": ("ES512",)}
+_PUBLIC = re.compile(rb"-----BEGIN ([A-Z ]*PUBLIC KEY)-----.*?-----END \1-----", re.S).finditer
+_ALONE = "a certificate and the chain of its issuers: each other certificate in a file of its own"
 _RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 
 
@@ -139,12 +142,29 @@ class Tokens:
                 given = json.loads(data)
                 return [self._jwt.PyJWK.from_dict(one).key for one in given.get("keys", [given])]
             if b"BEGIN CERTIFICATE" in data:
-                certificates = _cryptography("x509").load_pem_x509_certificates(data)
-                return [certificates[0].public_key()]  # the others are of a chain
-            return [serialization.load_pem_public_key(data)]
+                first, *chain = _cryptography("x509").load_pem_x509_certificates(data)
+                key = first.public_key()
+                for one in chain:
+                    if not _issued(first, one):
+                        raise _error(path, _ALONE, "one that did not issue the one before it")
+                    first = one
+                return [key]
+            blocks = [found[0] for found in _PUBLIC(data)]
+            return [serialization.load_pem_public_key(block) for block in blocks or [data]]
+        except ServeConfigError:
+            raise
         except Exception:  # of many kinds, with texts that quote the file
             expected = "a public key or a certificate in PEM, or a JSON Web Key Set"
             raise _error(path, expected, "something else") from None
+
+
+def _issued(one: Any, by: Any) -> bool:
+    """Whether a certificate was issued by another: names may be the same after a change of keys."""
+    try:
+        one.verify_directly_issued_by(by)
+    except Exception:  # by a key of another kind, by another key, or in a way that is not known
+        return False
+    return True
 
 
 def _cryptography(module: str) -> Any:
