@@ -1,4 +1,4 @@
-"""What was decided of many keys at once: the statuses at hand, the rest told when it is asked for."""
+"""What was decided of many keys at once: the statuses are made at once, the rest when it is asked for."""
 
 from typing import Any
 
@@ -56,12 +56,18 @@ class Decisions:
         return tally_of(self._rules, self._counts)
 
     def details(self) -> dict[str, Any]:
-        """The columns of `check_many` with details."""
+        """The columns of `check_many` with details.
+
+        Returns
+        -------
+        dict
+            A column of n rows by name, as `check_many` describes them.
+        """
         return answered(self._rules.lists, self._rules.rule, Answers.of(self._rows), self._imsis)
 
 
 def tally_of(rules: Rules, counts: NDArray[Any]) -> dict[tuple[int, Rule], int]:
-    """How many rows got a status by a rule, of how many got each packed code: what `PACKED` is below of."""
+    """How many rows got a status by a rule. counts: how many rows got each packed code, without its key."""
     found: dict[tuple[int, Rule], int] = {}
     codes = np.flatnonzero(counts)
     for code, count in zip(codes.tolist(), counts[codes].tolist(), strict=True):

@@ -53,7 +53,20 @@ class Frozen(Checks):
         return f"{self._state.position.digest:016x}"
 
     def status(self) -> Status:
-        """What the store is at this moment, and how old."""
+        """What the store is at this moment, and how old.
+
+        Returns
+        -------
+        Status
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from imeiset import Register, Store
+        >>> with tempfile.TemporaryDirectory() as folder, Store.create(folder, Register()) as store:
+        ...     store.frozen().status().sequence
+        0
+        """
         return status_of(self._state, self._state.position.end, None)
 
     def frozen(self) -> "Frozen":

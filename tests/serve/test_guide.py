@@ -129,8 +129,9 @@ def test_the_configurations(here):
 
 def test_the_limits_are_those_of_the_configuration():
     text, limits = (pages.DOCS / "serve.md").read_text(), config.LimitsConfig()
-    assert f"`http.limits.rows`, {limits.rows:,};" in text
-    assert f"`http.limits.bytes`, {limits.bytes // 10**6} MB;" in text
+    of_bulk = (pages.DOCS / "http-api.md").read_text()
+    assert f"| {limits.rows:,} rows of a request | `http.limits.rows` |" in of_bulk
+    assert f"| {limits.bytes:,} bytes of a body | `http.limits.bytes` |" in of_bulk
     assert f"`http.limits.uri`, {limits.uri:,};" in text
     assert f"every {config.StoreConfig.__dataclass_fields__['refresh'].default} s" in text
     assert f"After {config.DiameterConfig.__dataclass_fields__['watchdog'].default:.0f} s of silence" in text
