@@ -92,3 +92,16 @@ def test_why_is_this_phone_blocked(here):
         if language == "console":
             played(text)
     exec(compile(pages.code("why.md"), "why.md", "exec"), {})
+
+
+def test_merge_operators_lists(here):
+    files = iter(["op-a.csv", "op-b.csv", "both.toml"])
+    for language, text in blocks("merging.md"):
+        if language in ("csv", "toml"):
+            Path(next(files)).write_text(text)
+        else:
+            played(text)
+    assert [*files] == []
+    assert ImeiSet.open("all.imei") == ImeiSet([ONE, THREE, FOUR])
+    rows = [f"{THREE},,2026-11-28", f"{ONE},theft,2026-11-02", f"{FOUR},,2026-11-29"]
+    assert Path("joined.csv").read_text().splitlines() == ["imei,reasons,date", *rows]

@@ -16,7 +16,18 @@ DOCS = ROOT / "docs"
 CONTENTS: dict[str, tuple[str, ...]] = {
     "": ("getting-started", "concepts", "troubleshooting"),
     "Guides": (
-        *("feeds", "registers", "daily", "why", "give-back", "embedding", "serve", "http-api", "operation"),
+        *(
+            "feeds",
+            "registers",
+            "merging",
+            "daily",
+            "why",
+            "give-back",
+            "embedding",
+            "serve",
+            "http-api",
+            "operation",
+        ),
         *("screen", "clones", "pandas", "polars", "duckdb", "spark", "arrow"),
     ),
     "Reference": (

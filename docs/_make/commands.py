@@ -13,7 +13,10 @@ _EXITS = table(
     [
         ("0", "found, or done"),
         ("1", "nothing found: `check`, `explain`, `screen` and `history` say so"),
-        ("2", "an error, told in one line on stderr; nothing was written"),
+        (
+            "2",
+            "an error, told in one line on stderr; what `feed` and `apply` did before it stays",
+        ),
         ("130, 143", "interrupted by Ctrl-C, ended by SIGTERM"),
         ("141", "whoever read the output went away"),
     ],
