@@ -301,33 +301,54 @@ def test_signals_while_it_starts(a_run, number):
     assert list(a_run.runtime.iterdir()) == []
 
 
-def test_systemd_is_told(a_run):
-    path = str(a_run.folder / "notify")
+@pytest.fixture
+def systemd(tmp_path):
+    """Where systemd is told, as a path, and the words that it was told."""
+    path, heard = str(tmp_path / "notify"), []
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.bind(path)
-        told.settimeout(20)
-        a_run.start(NOTIFY_SOCKET=path, WATCHDOG_USEC="60000000")
 
-        def wait_for(word):
-            while word not in told.recv(1000).decode().split("\n"):
-                pass
+        def listen():
+            while "END" not in heard:
+                heard.extend(told.recv(1000).decode().split("\n"))
 
-        wait_for("READY=1")
-        a_run.server.process.send_signal(signal.SIGHUP)
-        wait_for("RELOADING=1")
-        wait_for("READY=1")
-        folder = a_run.board.folder
-        shutil.rmtree(folder)
-        folder.touch()  # nothing can be published: what serves does so on
-        a_run.said("the supervisor tries again")
-        for _ in range(20):  # more than may have waited to be read
-            wait_for("WATCHDOG=1")
-        assert core.status(a_run.ports["http"], BLACK) == "BLACKLISTED"
-        assert a_run.server.text.count("the supervisor tries again") == 1
-        folder.unlink()
-        until(lambda: len(Board(folder).processes()) == 4)
-        assert a_run.server.stop() == 0
-        wait_for("STOPPING=1")
+        listening = threading.Thread(target=listen)
+        listening.start()
+        yield path, heard
+        told.sendto(b"END", path)
+        listening.join()
+
+
+def test_systemd_is_told(a_run, systemd):
+    path, heard = systemd
+    a_run.start(NOTIFY_SOCKET=path)
+    until(lambda: "READY=1" in heard)
+    a_run.server.process.send_signal(signal.SIGHUP)
+    until(lambda: "RELOADING=1" in heard)
+    until(lambda: heard.count("READY=1") == 2)
+    assert a_run.server.stop() == 0
+    until(lambda: "STOPPING=1" in heard)
+    assert "WATCHDOG=1" not in heard
+
+
+def test_a_folder_that_cannot_be_made_ends_nothing(a_run, systemd):
+    path, heard = systemd
+    a_run.start(NOTIFY_SOCKET=path, WATCHDOG_USEC="60000000")
+    folder = a_run.board.folder
+    shutil.rmtree(folder)
+    folder.touch()
+    a_run.said("the supervisor tries again")
+    before = heard.count("WATCHDOG=1")
+    until(lambda: heard.count("WATCHDOG=1") > before + 2)
+    a_run.server.process.send_signal(signal.SIGHUP)
+    a_run.said("the configuration stays as it was: ")
+    until(lambda: "RELOADING=1" in heard)
+    until(lambda: heard.index("RELOADING=1") < len(heard) - heard[::-1].index("READY=1"))
+    assert core.status(a_run.ports["http"], BLACK) == "BLACKLISTED"
+    folder.unlink()
+    until(lambda: len(Board(folder).processes()) == 4)
+    assert a_run.server.text.count("the supervisor tries again") == 1
+    assert a_run.server.stop() == 0
 
 
 # ---- the end ----

@@ -192,7 +192,11 @@ class Supervisor:
             self._refuse(self._copies.by_source(said["error"]))
             return
         before = self._config
-        self.board.publish(now)
+        try:
+            self.board.publish(now)
+        except OSError as error:
+            self._refuse(f"processes cannot be told: {error.strerror}")
+            return
         self._config = now
         for name in self._fixed:
             _log.warning("%s has changed: that needs a restart, and stays as it was until then", name)
