@@ -226,7 +226,8 @@ class _Batch:
             _unsound("a column before its dictionary")
         self._expect_node()
         there, entries = self._there(), known[field.number]
-        places = np.frombuffer(self._buffer(self.length * field.places.itemsize), field.places)[: self.length]
+        size = self.length * field.places.itemsize
+        places = np.frombuffer(self._buffer(size)[:size], field.places)
         used = places[there]  # that of a null may be anything
         if used.size and (int(used.min()) < 0 or int(used.max()) >= len(entries.keys)):
             _unsound("an index outside of its dictionary")
@@ -248,8 +249,9 @@ class _Batch:
 
     def _spans(self, width: int) -> Part:
         there = self._there()
-        offsets = self._buffer((self.length + 1) * width if self.length else 0) or bytes(width)
-        ends, data = np.frombuffer(offsets, f"<i{width}")[: self.length + 1], self._buffer()
+        size = (self.length + 1) * width
+        offsets = self._buffer(size if self.length else 0)[:size].ljust(size, b"\0")  # no rows: maybe none
+        ends, data = np.frombuffer(offsets, f"<i{width}"), self._buffer()
         return Part.of(
             self.length,
             there,
