@@ -80,7 +80,7 @@ def reasons(processes: Sequence[Any] | None, status: Any, expected: Expected, no
     Parameters
     ----------
     processes : list of ProcessState, optional
-        None where there are none to look after: embedded in a server of a user's own.
+        None where there is no run: the front is embedded in another server.
     status : imeiset.store.Status, optional
         Of the store as this process has it; None if it has none.
     expected : Expected

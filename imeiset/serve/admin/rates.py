@@ -32,10 +32,10 @@ class Rates:
         self._samples: deque[dict[str, float]] = deque(maxlen=KEPT)
 
     def take(self, processes: Iterable[Any]) -> None:
-        """A sample more: what each process counted since it was asked last, by its own clock.
+        """Take a sample: what each process counted since the last one, per second of its own clock.
 
-        What tells nothing more counts nothing more. What is seen for the first time has no rate yet, and the
-        first sample of all is none.
+        A process without a newer beat adds nothing, and so does one that is seen for the first time. The
+        first call takes no sample.
         """
         found: dict[str, float] = {}
         is_first = not self._last

@@ -24,7 +24,7 @@ _ALGORITHMS = (
 )
 
 
-# What processes are told once, when they start. Of a section without keys, all.
+# Keys that processes are told once, when they start; () stands for all keys of the section.
 _FIXED: dict[str, tuple[str, ...]] = {
     "store": (),
     "http": ("listen",),

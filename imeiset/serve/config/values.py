@@ -40,7 +40,7 @@ class Address(NamedTuple):
 
 
 class BadValue(Exception):
-    """A value that is not what its message says. got: the part of it that is not."""
+    """A value that is not what is expected, which the message says. got: the part that is wrong."""
 
     def __init__(self, expected: str, got: Any) -> None:
         super().__init__(expected)
@@ -50,7 +50,7 @@ class BadValue(Exception):
 class Source(NamedTuple):
     """Where a configuration comes from, "" if not from a file, and what keys are called there.
 
-    there: whether files that it names have to be.
+    there: whether the files that it names have to exist.
     """
 
     path: str
@@ -64,7 +64,7 @@ class Source(NamedTuple):
 
     @property
     def elsewhere(self) -> str:
-        """Where keys can be set that this source has not."""
+        """Where keys can be set that this source does not have."""
         return " in a configuration (--example prints one)" if self.options else ""
 
     def error(self, key: str, expected: str, got: Any = None, *, words: str = "") -> ServeConfigError:
@@ -120,7 +120,7 @@ def seconds(low: float, high: float) -> Callable[[Any, Source], float]:
         found = value
         if isinstance(value, str) and (match := _PERIOD.fullmatch(value.strip())):
             found = float(match[1]) * _UNITS[match[2]]
-        if type(found) not in (int, float) or not low <= found <= high:  # what is no number is in no range
+        if type(found) not in (int, float) or not low <= found <= high:  # NaN is in no range
             raise BadValue(expected, value)
         return float(found)
 
@@ -162,7 +162,7 @@ def _is(kind: Callable[[Path], bool], path: Path) -> bool:
 
 
 def folder(value: Any, source: Source) -> Path:
-    """A directory. What it holds is for who opens it to say."""
+    """A directory. Whether it holds a store shows when it is opened."""
     path = source.folder / text(value, source)
     if source.there and not _is(Path.is_dir, path):
         raise BadValue("the directory of a store", value)

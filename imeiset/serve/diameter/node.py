@@ -1,5 +1,7 @@
-"""What two Diameter peers tell each other of themselves: capabilities, and that they live or leave (RFC 6733,
-section 5). Messages are bytes, and nothing here knows of connections."""
+"""Ourselves as a Diameter node: capabilities, watchdogs and disconnects (RFC 6733, section 5).
+
+Messages are bytes, and nothing here knows of connections.
+"""
 
 import ipaddress
 import itertools

@@ -377,7 +377,7 @@ def _of(config: Config) -> DiameterConfig:
 
 
 def _sctp_beside(bound: socket.socket) -> socket.socket | None:
-    """A socket for SCTP at the address of one for TCP; None where there is none, which is logged.
+    """A socket for SCTP at the address of one for TCP; None, with a line in the log, if there cannot be one.
 
     Untested: many kernels do without.
     """

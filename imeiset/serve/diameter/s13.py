@@ -135,7 +135,7 @@ class IdentityChecks:
         return (b"", at) if self.closing else self._plain.answers(self.store, received, at)
 
     def answer(self, message: bytes) -> bytes:
-        """The answer to a request: a whole message, see `diameter.length_of`.
+        """The answer to a request: a whole message, see `messages.length_of`.
 
         Parameters
         ----------
@@ -238,8 +238,8 @@ class Plain:
         return parts[0] if len(parts) == 1 else b"".join(parts), at
 
     def _tables_of(self, store: Store) -> CheckTables | None:
-        """What its checks read. None for a store that cannot be read: each request then gets an answer that
-        says so."""
+        """What the checks of a store read; None if it cannot be read: then `IdentityChecks.answer` says so to
+        each request."""
         try:
             tables = tables_of(store)
         except Exception:

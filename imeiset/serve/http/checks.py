@@ -57,7 +57,7 @@ class RequestRows(NamedTuple):
     keys, status
         Of their IMEIs, as `imeiset.parse` has them.
     value : callable
-        Makes what gives the IMEI in a row as it was sent.
+        Makes a function that gives the IMEI of a row as it was sent.
     imsis : sequence, optional
         Of the rows; None where none is given.
     named : callable
@@ -104,27 +104,30 @@ class RowAnswers:
 
 
 def answers_of(listed: Checks, asked: RequestRows, *, report: bool = False) -> RowAnswers:
-    """The answers to all rows: those of `Checks.check`, row by row. Raises Malformed for the first row for
-    which that raises, unless report: then the row has a number for it."""
+    """The answers to all rows: each is what `Checks.check` says of its row.
+
+    report: a row for which `check` raises gets a code for the error. Otherwise the first such row raises
+    Malformed.
+    """
     numbers, wrong = None, asked.status != 0
     if asked.imsis is not None:
         numbers, _ = imsi_numbers(asked.imsis, len(wrong))
         wrong |= numbers == BAD_IMSI
     rows = np.flatnonzero(wrong)
     if rows.size:
-        return _Mended(listed, asked, numbers).answers(rows, report)
+        return _MixedRows(listed, asked, numbers).answers(rows, report)
     found = listed.decide(asked.keys, numbers)
     return RowAnswers(found.status, found.tally(), found.details, report)
 
 
-class _Mended:
+class _MixedRows:
     """Rows of which some are malformed: each gets what `check` says of it."""
 
     def __init__(self, listed: Checks, asked: RequestRows, numbers: NDArray[np.uint64] | None) -> None:
         self.listed, self.asked = listed, asked
         self.keys, self.status, self.numbers = asked.keys, asked.status, numbers
         self.codes = np.zeros(len(self.keys), np.uint8)
-        self.said: dict[Verdict, list[int]] = {}  # rows without a key
+        self.said: dict[Verdict, list[int]] = {}  # rows that are decided without a key
 
     def answers(self, rows: NDArray[np.intp], report: bool) -> RowAnswers:
         """All rows. rows: those that are malformed."""
@@ -168,8 +171,8 @@ class _Mended:
             return None, error
 
     def _ask(self, rows: NDArray[np.intp], report: bool) -> None:
-        """What `check` says of malformed rows, one by one, for some may be listed as texts; of those that
-        begin with an IMEI, the key to decide by."""
+        """Ask `check` about malformed rows one by one, because lists may have them as texts. A row that
+        begins with an IMEI gets its key, and is decided with the others."""
         value = self.asked.value()
         self.asked = self.asked._replace(value=lambda: value)  # made once
         for row in rows.tolist():

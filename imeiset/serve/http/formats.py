@@ -36,7 +36,7 @@ def _malformed(detail: str) -> NoReturn:
 
 
 class Form(NamedTuple):
-    """How rows are read and answers written. read: of a body, and the most rows."""
+    """How a body is read as rows, of which it may have at most so many, and how answers are written."""
 
     read: Callable[[bytes, int], RequestRows]
     write: Callable[[RowAnswers], bytes]
@@ -47,7 +47,7 @@ class Form(NamedTuple):
 
 
 class Fragments:
-    """The text that each answer has. of: makes it of a key, "status" or "error", and a word."""
+    """A text for each code of an answer. of: makes it of a key, "status" or "error", and a word."""
 
     def __init__(self, of: Callable[[str, str], str]) -> None:
         texts = [of("status", word) for word in STATUSES]
@@ -60,7 +60,7 @@ class Fragments:
 
 
 def _combined(answers: RowAnswers, text: Callable[[dict[str, Any]], str]) -> bytes:
-    """The texts of all rows with details, each made once of rows that have the same."""
+    """The texts of all rows with details. Rows with the same details share one text, which is made once."""
     found = answers.details()
     numbers, most = answers.codes.astype(np.int64), 256
     for name in (*TEXTS, *DAYS):
@@ -75,7 +75,7 @@ def _combined(answers: RowAnswers, text: Callable[[dict[str, Any]], str]) -> byt
 
 
 def _numbered(column: Any) -> tuple[NDArray[Any], int]:
-    """A column of details as numbers, the same for the same, and how many there are."""
+    """A column of details as numbers, equal for equal details, and how many numbers there are."""
     if isinstance(column, Words):
         return column.codes + 1, len(column.words) + 1
     if np.isnat(column).all():
@@ -113,7 +113,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class _Number:
-    """What stands for a number, which is no text. Nothing is made of its digits."""
+    """Takes the place of a number in JSON, which is not a text. Its digits are not read."""
 
     def __init__(self, _: str) -> None:
         pass
@@ -157,8 +157,8 @@ def plain_imeis(body: bytes) -> RequestRows | None:
 def _regular(
     body: bytes, start: int, rows: int, first: bytes, between: bytes, named: Callable[[int], str]
 ) -> RequestRows | None:
-    """Rows that are all as long as the first, and between two of them the same; None of others, and where one
-    is not an IMEI."""
+    """Rows that are all as long as the first, with the same bytes between two of them. None if they are not
+    so, or if a row is not an IMEI."""
     step = len(first + between)
     for at, byte in enumerate(between, start + len(first)):
         if rows > 1 and (np.ndarray(rows - 1, np.uint8, body, at, (step,)) != byte).any():

@@ -221,7 +221,8 @@ class FrontProcesses:
     def hung(self, states: list[ProcessState], after: float) -> list[int]:
         """Its processes that live and have said nothing for so many seconds.
 
-        Seconds in which this process looks: a clock that is set, or a machine that slept, is no silence.
+        Only seconds in which this process looks count: where a clock is set or the machine sleeps, nothing is
+        silent.
         """
         now = time.monotonic()
         passed, self._looked = min(now - self._looked, _LOOK), now

@@ -107,8 +107,8 @@ class Supervisor:
         return bool(self._signals & {signal.SIGTERM, signal.SIGINT})
 
     def _try_step(self) -> None:
-        """A look at everything. If it fails, for want of memory for another process, say, what serves does so
-        on, and the next turn tries again; it is logged once."""
+        """Take a step. If it fails, as without memory for another process, the processes serve on and the
+        next step tries again. The same failure is logged once."""
         failure = ""
         try:
             self._step()
