@@ -62,10 +62,11 @@ lint: $(VENV)/.installed ## Style, types, and stubs against the compiled modules
 	$(if $(STUBBED),cd $(VENV) && bin/python -m mypy.stubtest --mypy-config-file ../pyproject.toml \
 		--allowlist ../.stubtest --ignore-unused-allowlist $(STUBBED))
 
-# Offline, once the environment is there. The site is in build/docs/html.
+# Offline, once the environment is there. The site is in build/docs/html, imeiset.1 in build/docs/man.
 docs: build/venv-docs/.installed ## The site of docs/ and of the reference: no warning, no dead link, nothing left out
 	build/venv-docs/bin/python docs/_make/assemble.py build/docs/source
 	build/venv-docs/bin/sphinx-build -q -W --keep-going -E -d build/docs/doctrees build/docs/source build/docs/html
+	build/venv-docs/bin/sphinx-build -q -W -b man -d build/docs/doctrees build/docs/source build/docs/man
 	SITE=$(abspath build/docs/html) $(SAFELY) build/venv-docs/bin/pytest tests/test_site.py
 
 build/venv-docs/.installed: $(SOURCES)

@@ -238,6 +238,14 @@ def built(site):
     return found
 
 
+def test_the_man_page_has_every_command(site):
+    page = site.with_name("man") / "imeiset.1"
+    if not page.exists():
+        pytest.skip("`make docs` makes it")
+    text = page.read_text()
+    assert [name for name in _COMMANDS if not re.search(rf"^\.SH {name.upper()}$", text, re.M)] == []
+
+
 def test_nothing_is_fetched_from_elsewhere(site, built):
     for name, text in built.items():
         fetched = re.findall(

@@ -21,6 +21,8 @@ python_use_unqualified_type_names = True
 maximum_signature_line_length = 90
 toc_object_entries_show_parents = "hide"
 
+# `imeiset.1` is the page of the commands.
+man_pages = [("reference/commands", "imeiset", "is this phone blocked?", "", 1)]
 html_theme = "furo"
 html_title = f"imeiset {version}"
 html_static_path = ["style.css"]
