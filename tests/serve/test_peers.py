@@ -258,6 +258,26 @@ def test_who_may_connect():
     asyncio.run(run())
 
 
+def test_a_flood_of_connections_does_not_fill_the_log(caplog):
+    caplog.set_level("INFO")
+    front = Front(register(), config(("mme", ("127.0.0.1",))), Counts())
+    now = 1000.25
+    front.now = lambda: now
+
+    def connect(times):
+        caplog.clear()
+        for number in range(times):
+            front.log("peer at %s: refused", number)
+        return caplog.messages
+
+    assert len(connect(50)) == 50
+    assert connect(150) == []
+    now += 1
+    assert connect(1) == ["150 more lines about peers were left out", "peer at 0: refused"]
+    now += 1
+    assert connect(1) == ["peer at 0: refused"]
+
+
 def test_without_a_list_only_loopback_may_connect():
     front = Front(register(), config(), Counts())
     loopback = ("127.0.0.1", "127.255.0.1", "::1", "::ffff:127.0.0.1")

@@ -48,6 +48,8 @@ SUSPECTED = 5.0
 """Seconds for a sign of life of a peer that connects a second time."""
 AT_A_TIME = LONGEST
 """Bytes of a connection that are answered before others have their turn."""
+LINES = 50
+"""Of the log about connections, in a second."""
 UNANSWERED = 2
 """Watchdogs, before a connection is closed."""
 _SCTP = getattr(socket, "IPPROTO_SCTP", 132)
@@ -240,7 +242,7 @@ class Connection(asyncio.BufferedProtocol):
         self.leaving, self.state, self._until = True, CLOSING, self._front.now() + FAREWELL
 
     def _said(self, what: str, host: str = "") -> None:
-        _log.info("peer %s at %s: %s", self.host or host or "(unknown)", self.address, what)
+        self._front.log("peer %s at %s: %s", self.host or host or "(unknown)", self.address, what)
 
 
 class Front:
@@ -264,6 +266,7 @@ class Front:
         self.connections: set[Connection] = set()
         self.buffer = memoryview(bytearray(AT_A_TIME))
         self.now = time.monotonic
+        self._second, self._lines = 0, 0  # how many lines were to be logged in it
         self._servers: list[asyncio.Server] = []
         self._take(config)
 
@@ -280,6 +283,18 @@ class Front:
         diameter = _of(config)
         self.watchdog, self._sctp, self._drain = diameter.watchdog, diameter.sctp, config.run.drain
         self._allowed = [Allowed.of(peer) for peer in diameter.peers]
+
+    def log(self, text: str, *of: object) -> None:
+        """Log what became of a connection. Of a flood of them it is said how many, so that nobody fills the
+        disk by connecting."""
+        second = int(self.now())
+        if second != self._second:
+            if (left_out := self._lines - LINES) > 0:
+                _log.warning("%d more lines about peers were left out", left_out)
+            self._second, self._lines = second, 0
+        self._lines += 1
+        if self._lines <= LINES:
+            _log.info(text, *of)
 
     # ---- who may connect ----
 
