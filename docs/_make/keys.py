@@ -93,8 +93,9 @@ def serve_config() -> str:
     """The keys of eir.toml."""
     parts = [
         "# Configuration of imeiset serve\n",
-        "The keys of the file that `imeiset serve FILE.toml` reads. `imeiset.serve.App` takes the same as "
-        "a dict. `imeiset serve --check` tries it. A front whose table is left out is off.\n",
+        "The keys of the file that `imeiset serve FILE.toml` reads. `imeiset.serve.config.read` reads "
+        "it for `imeiset.serve.app`. `imeiset serve --check` tries it. A front whose table is left out is "
+        "off.\n",
     ]
     for kind, name, several in _sections(config.Config, ""):
         head = f"[[{name}]]" if several else f"[{name}]"

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import parse_qsl
 
 from imeiset import Store
@@ -13,6 +13,7 @@ from imeiset.serve.http.answers import UNREADABLE, Answer, not_allowed, problem
 from imeiset.serve.http.checks import Malformed, Refused, answers_of
 from imeiset.serve.http.formats import FORMS, Form
 from imeiset.serve.http.lists import Listing
+from imeiset.serve.state import Counts
 from imeiset.store.frozen import Frozen
 
 CHECKS, LISTS = "/v1/checks", "/v1/lists"
@@ -49,14 +50,14 @@ class Bulk:
     ----------
     store : Store
         Whose lists answer.
-    counts
-        A `Counts` of `imeiset.serve.state`, or None.
+    counts : Counts or None
+        What is answered is counted there.
     limits : Limits
         May be replaced at any time.
     """
 
-    def __init__(self, store: Store, counts: Any, limits: Limits) -> None:
-        self.store, self.counts, self.limits = store, counts, limits
+    def __init__(self, store: Store, counts: Counts | None, limits: Limits) -> None:
+        self.store, self.counts, self.limits = store, counts or Counts(), limits
         self._listing = Listing()
 
     def takes(self, method: str, path: str) -> int:
@@ -123,9 +124,9 @@ class Bulk:
             detail = f"{asked.named(malformed.row)}: {malformed.error}"
             raise Refused("malformed_row", detail, row=malformed.row) from None
         text = (form.write_details if options["details"] else form.write)(answers)
-        for (status, rule), n in answers.tally.items() if self.counts is not None else ():
+        for (status, rule), n in answers.tally.items():
             self.counts.checked("http", status, rule, n)
-        if self.counts is not None and answers.errors:
+        if answers.errors:
             self.counts.error("http", "malformed_row", answers.errors)
         return Answer(200, [("content-type", answer_type), *_moment(frozen)], text)
 
@@ -144,8 +145,7 @@ class Bulk:
         )
 
     def _counted(self, answer: Answer, cause: str) -> Answer:
-        if self.counts is not None:
-            self.counts.error("http", cause)
+        self.counts.error("http", cause)
         return answer
 
 

@@ -20,6 +20,7 @@ from imeiset.serve.http.answers import (
     problem,
     refusal,
 )
+from imeiset.serve.state import Counts
 
 ROOT = "/n5g-eir-eic/"
 PATH = f"{ROOT}v1/equipment-status"
@@ -74,8 +75,8 @@ class Eir:
     ----------
     store
         A `Store`, or a `Register`.
-    counts
-        Of `imeiset.serve.state`: what is answered is added there when it is collected. Errors at once.
+    counts : Counts, optional
+        What is answered is added there when it is collected, errors at once.
 
     Examples
     --------
@@ -87,17 +88,16 @@ class Eir:
     b'{"status":"BLACKLISTED"}'
     """
 
-    def __init__(self, store: Any, counts: Any = None) -> None:
+    def __init__(self, store: Any, counts: Counts | None = None) -> None:
         self._store = store
-        self._counts = counts
+        self._counts = counts or Counts()
         # By the rule and the status of a verdict: how often it was given, its answer, and how often of these
         # the counts know of. That costs a tenth of a call of the counts for each.
         self._given: defaultdict[str, list[list[Any]]] = defaultdict(
             lambda: [[0, answer, 0] for answer in _ANSWERS]
         )
         self._folding = threading.Lock()
-        if counts is not None:
-            counts.collect.append(self._fold)
+        self._counts.collect.append(self._fold)
 
     def answer(self, method: str, path: str, query: str, headers: Headers) -> Answer:
         """What one request is answered.
@@ -165,8 +165,7 @@ class Eir:
         return self._store.check_unlisted(imsi) if verdict.rule == "malformed" else verdict
 
     def _refused(self, refused: Refusal) -> Answer:
-        if self._counts is not None:
-            self._counts.error(INTERFACE, refused.word)
+        self._counts.error(INTERFACE, refused.word)
         return refused.answer
 
     def _fold(self) -> None:
