@@ -1,5 +1,6 @@
 """`imeiset serve` as processes: started, killed, told to read again and to end, with clients that do not."""
 
+import asyncio
 import contextlib
 import os
 import re
@@ -18,7 +19,7 @@ import pytest
 from imeiset import Delta, EquipmentStatus, Policy, Register, Store
 from imeiset.serve.config import understood
 from imeiset.serve.config.values import Address
-from imeiset.serve.processes.board import Board
+from imeiset.serve.processes.board import BEAT, Board
 from imeiset.serve.processes.children import Check, FrontProcesses
 from imeiset.serve.processes.process import Process
 from imeiset.serve.state import ProcessState
@@ -569,34 +570,76 @@ def test_silence_is_measured_by_turns_not_by_the_clock(monkeypatch, tmp_path):
     assert look(1, p4=10**18, p3=101) == []
 
 
-def test_a_full_disk_is_no_silence(monkeypatch, tmp_path, caplog):
+class Turning(threading.Thread):
+    """An event loop in a thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+
+    def run(self):
+        self.loop.run_forever()
+        self.loop.close()
+
+
+@pytest.fixture
+def a_process(monkeypatch, tmp_path):
+    """A process of a run in this one, which ticks, and the loop that answers."""
     make_store(tmp_path / "eir")
     (tmp_path / "run").mkdir()
     board = Board(tmp_path / "run")
     tables = {"store": {"path": str(tmp_path / "eir")}, "http": {"listen": f"{HOST}:0"}}
     board.publish(understood(tables))
     monkeypatch.setattr("imeiset.serve.processes.logs.setup", lambda *_, **__: None)
-    process = Process(str(board.folder), "http", os.getppid())
+    process, turning = Process(str(board.folder), "http", os.getppid()), Turning()
+    turning.start()
+    yield process, turning.loop
+    process.end()
+    process.store.close()
+    turning.loop.call_soon_threadsafe(turning.loop.stop)
+    turning.join()
+    assert [state.ended for state in board.processes()] == [True]
+
+
+def beat(process):
+    return (process.board.folder / "http-0.lock").stat().st_mtime_ns
+
+
+def beats(process):
+    first = beat(process)
+    until(lambda: beat(process) > first)
+
+
+def test_a_full_disk_is_no_silence(monkeypatch, a_process, caplog):
+    process, loop = a_process
 
     def full(path, data):
         raise OSError(28, "No space left on device")
 
-    def beat():
-        return (board.folder / "http-0.lock").stat().st_mtime_ns
-
     with monkeypatch.context() as patch:
         patch.setattr("imeiset.serve.processes.board.write", full)
-        process.start()
-        first = beat()
-        until(lambda: beat() > first)
-        first = beat()
-        until(lambda: beat() > first)
-        assert board.processes() == []
-    until(lambda: board.processes())
-    process.end()
-    process.store.close()
-    assert [state.ended for state in board.processes()] == [True]
+        process.start(loop)
+        beats(process)
+        beats(process)
+        assert process.board.processes() == []
+    until(process.board.processes)
     assert caplog.text.count("No space left on device") == 1
+
+
+def test_a_loop_that_hangs_is_silence(a_process):
+    process, loop = a_process
+    process.start(loop)
+    beats(process)
+    hangs, goes_on = threading.Event(), threading.Event()
+    loop.call_soon_threadsafe(lambda: (hangs.set(), goes_on.wait()))
+    hangs.wait()
+    time.sleep(2 * BEAT)  # what was asked for before
+    last = beat(process)
+    time.sleep(4 * BEAT)
+    assert beat(process) == last
+    goes_on.set()
+    beats(process)
+    beats(process)
 
 
 def test_a_check_that_crashes_is_an_answer(monkeypatch, tmp_path):

@@ -146,7 +146,7 @@ async def _s13(folder: str, sockets: list[socket.socket]) -> None:
     process.on_config = lambda config: loop.call_soon_threadsafe(front.use, config)
     process.on_store = lambda store: loop.call_soon_threadsafe(setattr, front, "store", store)
     process.peers = front.peers
-    process.start()
+    process.start(loop)
     await front.run(sockets, stop)
     process.end()
 

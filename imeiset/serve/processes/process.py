@@ -4,12 +4,14 @@ The process follows the store on its own, tells the board twice a second how it 
 configuration from there.
 """
 
+import asyncio
 import logging
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from imeiset import Store
@@ -81,6 +83,8 @@ class Process:
         self._parent = parent
         self._orphaned = 0.0  # since when
         self._stopped = threading.Event()
+        self._turned = threading.Event()  # by the loop that answers
+        self._turned.set()
         self._ticking = threading.Thread(target=self._tick, name="imeiset-tick", daemon=True)
         self._failures: dict[str, str] = {}  # of what is tried
         self.on_store: Callable[[FollowedStore], object] = _nothing
@@ -106,8 +110,9 @@ class Process:
         store.watch(self.config.store.refresh)
         self.store, self.unreadable = store, None
 
-    def start(self) -> None:
-        """Tell the board, and begin to tick."""
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Tell the board, and begin to tick. loop: that answers; when it hangs, the board is told nothing."""
+        self._loop = loop
         self._try("told", self._tell)
         self._ticking.start()
 
@@ -120,7 +125,17 @@ class Process:
     def _tick(self) -> None:
         while not self._stopped.wait(BEAT):
             self._try("read", self._look)
-            self._try("told", self._tell)
+            if self._has_turned():
+                self._try("told", self._tell)
+
+    def _has_turned(self) -> bool:
+        """Whether the loop did what it was asked for the last time. Ask it again."""
+        if not self._turned.is_set():
+            return False
+        self._turned.clear()
+        with suppress(RuntimeError):  # it is closed
+            self._loop.call_soon_threadsafe(self._turned.set)
+        return True
 
     def _try(self, what: str, act: Callable[[], object]) -> None:
         """Whatever happens, a full disk say: it is logged once, and the next tick tries again."""
@@ -190,7 +205,7 @@ class Target:
             await self.app.__rsgi__(scope, protocol)
 
     def __rsgi_init__(self, loop: Any) -> None:
-        self._process.start()
+        self._process.start(loop)
 
     def __rsgi_del__(self, loop: Any) -> None:
         if self.app is not None:
