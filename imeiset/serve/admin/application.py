@@ -181,13 +181,13 @@ class Admin(Gateway):
             return _NO_LOOKUP
         if not isinstance(asked, dict) or not isinstance(asked.get("imei"), str):
             return _NO_LOOKUP
-        imsi = asked.get("imsi") or None
+        imsi = asked.get("imsi")
         if not isinstance(imsi, str | None):
             return _NO_LOOKUP
         if self.store is None:
             return UNREADABLE.answer
         try:
-            return _json(self.lookup(asked["imei"].strip(), imsi and imsi.strip()))
+            return _json(self.lookup(asked["imei"].strip(), (imsi or "").strip() or None))
         except (ImeiError, ImsiError) as error:
             return problem(400, detail=str(error))
         except (ImeisetError, OSError):
