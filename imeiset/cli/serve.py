@@ -45,7 +45,7 @@ def command(
     imeiset serve eir.toml
     imeiset serve eir --http 127.0.0.1:8080 --admin 127.0.0.1:9090
 
-    Those of 5G cores and of MMEs, and checks in bulk, from a store that changes meanwhile.
+    5G cores ask by HTTP/2, MMEs by Diameter S13, other clients in bulk. The store may change meanwhile.
 
     A store without options is served at 127.0.0.1: 8080 (HTTP), 3868 (Diameter) and 9090 (metrics, health and
     the page). SIGHUP reads the configuration again, its tokens and certificates too. SIGTERM lets requests
