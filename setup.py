@@ -1,11 +1,14 @@
 """Compile the Cython modules; everything else is in pyproject.toml."""
 
 import os
+import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
+if sys.byteorder != "little" or sys.maxsize < 2**32:
+    sys.exit("imeiset needs a 64-bit little-endian processor, such as x86-64 and aarch64")
 NATIVE = Path("imeiset", "_native")
 SHARED = "imeiset._native._shared"  # what Cython would otherwise put into every module
 DEBUG = bool(os.environ.get("IMEISET_DEBUG"))  # bounds-checked Cython
@@ -16,28 +19,25 @@ DIRECTIVES |= {"boundscheck": DEBUG, "initializedcheck": DEBUG}
 
 # A portable baseline: no -march. -ffp-contract=off keeps the bytes of a snapshot the same on every machine.
 compile_args = ["-O3", "-std=c11", "-ffp-contract=off", "-Wall", "-Wno-unused-function"]
+compile_args += [] if DEBUG else ["-g0"]  # the interpreter's own flags ask for -g
 SPECIAL = {
     # Without the code that is shared the module is small, and GCC would inline too little in its sweeps.
     "imeiset._native.index": ["--param=inline-unit-growth=400"],
-    SHARED: ["-O1"],  # no time is spent in it, and -O3 takes more than twice as long
+    SHARED: ["-Os"],  # no time is spent in it, and -O3 takes more than twice as long
 }
 sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
-if SANITIZE:
-    compile_args += [*sanitizers, "-O1", "-g"]
-elif not DEBUG:
-    compile_args += ["-g0"]  # the interpreter's own flags ask for -g
+compile_args += [*sanitizers, "-O1", "-g"] if SANITIZE else []
 
 
 class Build(build_ext):
     """Makes the C files, when there is something to compile: an sdist does without Cython."""
 
     def run(self) -> None:
-        """Cython first, on all cores; then the compiler."""
         from Cython.Build import cythonize
 
-        workers = CORES if CORES > 1 else 0
-        options = {"shared_utility_qualified_name": SHARED, "compiler_directives": DIRECTIVES}
-        made = cythonize(self.extensions, build_dir="build/cython", nthreads=workers, **options)
+        options = {"build_dir": "build/cython", "nthreads": CORES if CORES > 1 else 0}
+        options |= {"shared_utility_qualified_name": SHARED, "compiler_directives": DIRECTIVES}
+        made = cythonize(self.extensions, **options)
         for extension, compiled in zip(self.extensions, made, strict=True):
             extension.sources = compiled.sources
         super().run()

@@ -424,7 +424,7 @@ class Shape(NamedTuple):
 
 def shape_rows():
     """The table, read from its source."""
-    source = (Path(imeiset.__file__).parent / "_native/c/shapes.h").read_text()
+    source = Path(__file__).parents[1].joinpath("imeiset/_native/c/shapes.h").read_text()
     table = source[source.index("SHAPE_ROWS[256] = {") :]
     rows = re.findall(r"\{(\d+), (\d+), (\d+)\}", table)
     return [Shape(row, *map(int, numbers)) for row, numbers in enumerate(rows)]

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 # The order of the pages. A page of docs/ that is not here is an error.
 CONTENTS: dict[str, tuple[str, ...]] = {
-    "": ("getting-started", "concepts", "troubleshooting"),
+    "": ("getting-started", "install", "concepts", "troubleshooting"),
     "Guides": (
         *(
             "feeds",

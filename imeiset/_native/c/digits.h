@@ -52,9 +52,6 @@ enum imei_status {
 ALWAYS_INLINE uint64_t load8(const uint8_t *p) {
     uint64_t word;
     memcpy(&word, p, 8);
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
     return word;
 }
 
@@ -198,9 +195,6 @@ static void imei_write_tacs(size_t n, const uint64_t *keys, uint8_t *texts) {
         uint64_t pairs = over + ((fours - 100 * over) << 16);
         uint64_t tens = (pairs * 103 >> 10) & bytes;
         uint64_t text = keys[i] < IMEI_KEYS ? (tens + ((pairs - 10 * tens) << 8)) | BYTES_0 : 0;
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-        text = __builtin_bswap64(text);
-#endif
         memcpy(texts + 8 * i, &text, 8);
     }
 }

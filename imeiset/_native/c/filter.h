@@ -142,9 +142,6 @@ static inline size_t nonzero_rows(const uint8_t *bytes, size_t n, uint32_t *rows
     for (; i + 8 <= n; i += 8) {
         uint64_t eight;
         memcpy(&eight, bytes + i, 8);
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-        eight = __builtin_bswap64(eight);
-#endif
         const uint64_t low = UINT64_C(0x7F7F7F7F7F7F7F7F);
         uint64_t tops = (((eight & low) + low) | eight) & ~low; /* the top bit of each that is not 0 */
         for (; tops; tops &= tops - 1) rows[count++] = (uint32_t)(i + (size_t)__builtin_ctzll(tops) / 8);

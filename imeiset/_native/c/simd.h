@@ -10,6 +10,11 @@
 
 #include <string.h>
 
+/* Files are mapped as they are, and keys, positions and sizes of files take 64 bits. */
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__ || __SIZEOF_POINTER__ != 8
+#error "imeiset needs a 64-bit little-endian processor, such as x86-64 and aarch64"
+#endif
+
 enum simd_level {
     SIMD_PORTABLE = 0, /* plain C */
     SIMD_SSE4 = 1,     /* SSSE3, SSE4.1, SSE4.2, POPCNT */

@@ -5,10 +5,9 @@ list, is masked.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
-from imeiset import EquipmentStatus
+from imeiset import EquipmentStatus, __version__
 from imeiset.errors import mask_log
 from imeiset.errors.extras import extra
 from imeiset.serve.admin.health import Expected, is_alive
@@ -106,13 +105,6 @@ def _peers(seen: Seen, _: CounterSums) -> Rows:
     known = {"open", *states} if "s13" in seen.expected.processes or states else set()
     for state in sorted(known):
         yield (state,), states.count(state)
-
-
-def _version() -> str:
-    try:
-        return version("imeiset")
-    except PackageNotFoundError:  # run from its sources
-        return "unknown"
 
 
 def _of_store(name: str) -> Callable[[Seen, CounterSums], Rows]:
@@ -226,7 +218,7 @@ OF_RUN = (
     ),
     Metric("imeiset_peers", "gauge", "Diameter peers, by state.", ("state",), _peers),
     Metric(
-        "imeiset_build_info", "gauge", "1, with the version.", ("version",), lambda *_: [((_version(),), 1)]
+        "imeiset_build_info", "gauge", "1, with the version.", ("version",), lambda *_: [((__version__,), 1)]
     ),
 )
 METRICS = (*OF_RUN, *OF_STORE)
