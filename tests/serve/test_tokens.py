@@ -277,6 +277,17 @@ def test_all_public_keys_of_a_file(made):
         made(public(NRF) + public(STRANGER).replace(b"M", b"-"))
 
 
+def test_keys_of_a_set_that_are_not_for_signatures(made):
+    keys = [
+        json.loads(jwt.algorithms.ECAlgorithm.to_jwk(key.public_key())) | {"use": use}
+        for key, use in ((NRF, "sig"), (STRANGER, "enc"))
+    ]
+    tokens = made(json.dumps({"keys": keys}).encode())
+    assert (tokens.refusal(bearer()), tokens.refusal(bearer(key=STRANGER))) == (None, INVALID)
+    with pytest.raises(ServeConfigError, match="no key"):
+        made(json.dumps(keys[1]).encode())
+
+
 def test_certificates_that_are_no_chain(made):
     """Of a file with the old and the new certificate, one would not be read: that is said."""
     with pytest.raises(ServeConfigError, match="in a file of its own"):

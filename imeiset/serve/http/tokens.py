@@ -140,7 +140,8 @@ class Tokens:
         try:
             if data.lstrip().startswith(b"{"):
                 given = json.loads(data)
-                return [self._jwt.PyJWK.from_dict(one).key for one in given.get("keys", [given])]
+                signing = [one for one in given.get("keys", [given]) if one.get("use", "sig") == "sig"]
+                return [self._jwt.PyJWK.from_dict(one).key for one in signing]
             if b"BEGIN CERTIFICATE" in data:
                 first, *chain = _cryptography("x509").load_pem_x509_certificates(data)
                 key = first.public_key()
