@@ -235,7 +235,7 @@ SID = make gcc libc6-dev git ca-certificates $(foreach v,$(NEWEST),python$v-dev 
 
 test-arm64: ## The aarch64 wheel in Debian's arm64 under qemu: needs root, mmdebstrap and qemu-user-static
 	[ -e build/arm64/usr/bin/python3.13 ] || $(DEBIAN) --variant=minbase --arch=arm64 \
-		--include=python3.13-venv,ca-certificates stable build/arm64
+		--include=python3.13-venv,ca-certificates,libstdc++6 stable build/arm64
 	rm -rf build/arm64/srv/imeiset
 	$(call AWAY,build/arm64/srv/imeiset)
 	cp build/wheels/*-cp313-manylinux_*_aarch64.whl build/arm64/srv/imeiset
