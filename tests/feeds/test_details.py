@@ -71,5 +71,5 @@ def test_equals_a_dict(folder, given, span, columns):
                 column = found[side]
                 assert (column is None) == (not any(texts))
                 if column is not None:
-                    assert [column.text(at) for at in range(len(members))] == texts
+                    assert [column.text(int(code)) for code in column.codes] == texts
                     assert column.is_sound()

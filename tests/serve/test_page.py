@@ -36,8 +36,8 @@ NONE = "\N{EN DASH}"  # in a cell that says nothing
 def site(logged, folder, **environment):
     """The admin port of admin_site.py, and where it is."""
     port = free_port()
-    root = str(Path(__file__).parent.parent.parent)
-    variables = os.environ | {"PYTHONPATH": root} | environment
+    path = os.pathsep.join(filter(None, sys.path))  # the imeiset that is tested, wherever it is
+    variables = os.environ | {"PYTHONPATH": path} | environment
     server = logged.start([sys.executable, str(PROGRAM), str(folder), str(port)], admin=port, env=variables)
     try:
         server.up()
