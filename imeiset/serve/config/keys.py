@@ -6,10 +6,8 @@ it is for, which the sample configuration shows, too.
 
 import json
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
@@ -241,6 +239,8 @@ def read(path: str | os.PathLike[str]) -> Config:
         raise ServeConfigError(name, "a readable file", error.strerror or str(error)) from None
     if len(data) > _LONGEST:
         raise ServeConfigError(name, f"a configuration of at most {_LONGEST:,} bytes", "a larger file")
+    import tomllib  # here: workers, which read what was understood, keep nothing of it in memory
+
     try:
         tables = tomllib.loads(data.decode())
     except UnicodeDecodeError:
@@ -329,6 +329,8 @@ def _table(kind: type[Any], given: Any, source: Source, name: str) -> Any:
     known = {one.name: one for one in fields(kind)}
     for key in given:
         if key not in known:
+            from difflib import get_close_matches
+
             near = get_close_matches(key, known, 1) or [f"one of {', '.join(known)}"]
             raise source.error(_join(name, key), near[0], words="a key that is not known")
     read_values = {

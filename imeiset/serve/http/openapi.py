@@ -1,7 +1,6 @@
 """Our OpenAPI document: everything that the HTTP front answers."""
 
 from functools import cache
-from importlib.resources import files
 
 
 @cache
@@ -19,4 +18,6 @@ def document() -> bytes:
     >>> json.loads(openapi.document())["openapi"]
     '3.1.0'
     """
+    from importlib.resources import files  # here: what a worker does not need it does not keep in memory
+
     return files(__package__).joinpath("openapi.json").read_bytes()
