@@ -6,7 +6,6 @@ import shlex
 from pathlib import Path
 
 import pages
-import pytest
 from click.testing import CliRunner
 
 from imeiset import Delta, EquipmentStatus, ImeiSet, Register, Store
@@ -15,13 +14,6 @@ from imeiset.cli import main
 ONE, TWO, THREE, FOUR, FIVE = (
     *("490154203237518", "356938035643809", "352099001761481", "860123450000012", "352099001761499"),
 )
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "120")
-    return tmp_path
 
 
 def blocks(page):
