@@ -23,6 +23,7 @@ CONTENTS: dict[str, tuple[str, ...]] = {
             "daily",
             "why",
             "give-back",
+            "fastapi",
             "embedding",
             "serve",
             "http-api",

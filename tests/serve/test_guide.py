@@ -70,12 +70,12 @@ def play(servers):
 
 
 def asked(command, expected):
-    """What curl says, as soon as it is what is expected, or within a second."""
+    """What curl says, as soon as it is what is expected, or what it says after a second."""
     end = time.monotonic() + 1
     while True:
         run = subprocess.run(command, capture_output=True, text=True, check=True)
-        if run.stdout == expected or time.monotonic() > end:
-            return run.stdout
+        if run.stdout.strip() == expected or time.monotonic() > end:
+            return run.stdout.strip()
         time.sleep(0.02)
 
 
