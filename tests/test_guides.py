@@ -97,3 +97,77 @@ def test_merge_operators_lists(here):
     assert ImeiSet.open("all.imei") == ImeiSet([ONE, THREE, FOUR])
     rows = [f"{THREE},,2026-11-28", f"{ONE},theft,2026-11-02", f"{FOUR},,2026-11-29"]
     assert Path("joined.csv").read_text().splitlines() == ["imei,reasons,date", *rows]
+
+
+def test_entries_that_end(here):
+    names = iter(["unregistered.csv", "blocked.csv", "register.toml", "more-time.csv"])
+    for language, text in blocks("expired.md"):
+        if language in ("csv", "toml"):
+            Path(next(names)).write_text(text)
+        elif language == "console":
+            played(text)
+        elif language == "text":
+            cron = text.replace("/srv/eir", "eir").replace(r"$(date +\%F)", "2030-07-01")
+            [[*arguments]] = [shlex.split(line)[6:] for line in cron.splitlines()]
+            assert CliRunner().invoke(main, arguments).exit_code == 0
+    assert [*names] == []
+    exec(compile(pages.code("expired.md"), "expired.md", "exec"), {})
+
+
+def test_what_is_past_of_other_lists_of_phones_turns_too(here):
+    """The warning of docs/expired.md."""
+    register = Register()
+    register.add("days", [ONE], status=EquipmentStatus.BLACKLISTED, until=["2030-06-30"])
+    register.add("permits", [TWO], status=EquipmentStatus.WHITELISTED, until=["2030-06-30"])
+    register.add("blocked", [], status=EquipmentStatus.BLACKLISTED)
+    register.exempt("pairs", [THREE], ["234150999999999"], until=["2030-06-30"])
+    with Store.create("eir", register) as store:
+        store.expire("2030-07-01", "blocked", force=True)
+        assert store["blocked"] == ImeiSet([ONE, TWO])
+        assert store.counts()["pairs"] == {"pair": 0}
+
+
+def test_a_full_list_brings_back_what_turned_until_the_next_day(here):
+    lists = "".join(
+        f'[[lists]]\nname = "{name}"\nstatus = "{status}"\nowner = "{owner}"\nfiles = ["{name}.csv"]\n'
+        for name, status, owner in (
+            ("unregistered", "greylisted", "customs"),
+            ("blocked", "blacklisted", "regulator"),
+        )
+    )
+    Path("register.toml").write_text(lists)
+    Path("unregistered.csv").write_text(f"imei,until\n{ONE},2030-06-30\n")
+    Path("blocked.csv").write_text("imei\n")
+    Path("in/customs").mkdir(parents=True)
+    Path("in/customs/unregistered_full_000001.csv").write_text(f"imei,until\n{ONE},2030-06-30\n")
+    played("$ imeiset create eir register.toml\n")
+    played("$ imeiset expire eir --today 2030-07-01 --then blocked --force\n")
+    played("$ imeiset feed in/customs eir --force\n")
+    with Store.open("eir") as store:
+        assert store["unregistered"] == store["blocked"] == ImeiSet([ONE])
+        assert store.check(ONE).status is EquipmentStatus.BLACKLISTED
+    played("$ imeiset expire eir --today 2030-07-02 --then blocked --force\n")
+    with Store.open("eir") as store:
+        assert (len(store["unregistered"]), store["blocked"]) == (0, ImeiSet([ONE]))
+
+
+def test_a_fleet(here):
+    names = iter(
+        [
+            *("fleet.csv", "workshop.csv", "stolen.csv", "fleet.toml"),
+            *("swap.csv", "machines.toml", "bought.csv", "models.csv"),
+        ]
+    )
+    for language, text in blocks("fleet.md"):
+        if language in ("csv", "toml"):
+            Path(next(names)).write_text(text)
+        elif language == "console":
+            played(text)
+        elif language == "python":
+            exec(compile(text, "fleet.md", "exec"), {})
+    assert [*names] == []
+    with Store.open("eir") as store:  # the lock of a phone goes with its last pair
+        store.apply(Delta("scrapped", remove=[TWO], by="acme"))
+        for end, status in ((3, EquipmentStatus.BLACKLISTED), (4, EquipmentStatus.WHITELISTED)):
+            store.apply(Delta("fleet", remove=([TWO], [f"23415000000000{end}"]), by="acme"))
+            assert store.check(TWO, "234150777777777").status is status

@@ -23,6 +23,8 @@ CONTENTS: dict[str, tuple[str, ...]] = {
             "daily",
             "why",
             "give-back",
+            "expired",
+            "fleet",
             "fastapi",
             "embedding",
             "serve",

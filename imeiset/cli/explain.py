@@ -71,4 +71,5 @@ def _show(claims: "tuple[Claim, ...]") -> None:
         words = (*(facts[name] for name in ("list", "status", "rule", "owner")), reasons)
         cells = [printable(word) if word else "-" for word in (*words, facts["date"], facts["until"])]
         table.add_row(mark, *cells, style="bold" if claim.decided else "")
-    Console(markup=False, emoji=False, highlight=False).print(table)
+    wide = 10_000  # a name that is cut in two cannot be searched for
+    Console(markup=False, emoji=False, highlight=False, width=wide).print(table)
