@@ -55,7 +55,7 @@ _MODULES = {
     "imeiset.sets": "ImeiSet",
     "imeiset.store": "Delta Store",
 }
-_ROOMS = "columns deltas errors feeds integrations register screening serve sets snapshot store"
+_ROOMS = "columns deltas errors feeds integrations register screening serve sets snapshot store trust"
 # Without `open`, which `from imeiset import *` must not put in the place of the built-in one.
 __all__ = [
     "ApplyReport", "Delta", "EquipmentStatus", "FeedError", "Imei", "ImeiError", "ImeiSet", "ImeiWarning",

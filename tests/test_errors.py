@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imeiset import ImeiSet, Register, Store, errors, load
-from imeiset.errors import ImeiError, ImsiError, ParseStatus, StoreDamaged, mask_imsi, mask_text, printable
+from imeiset.errors import (
+    ImeiError,
+    ImsiError,
+    ParseStatus,
+    StoreDamaged,
+    mask_imsi,
+    mask_text,
+    mask_url,
+    printable,
+)
 
 IMEI, IMSI = "490154203237518", "234150999999999"
 # What each kind is in the standard library, beside an Exception.
@@ -25,6 +34,7 @@ PARENTS = {
     "StoreExists": FileExistsError,
     "StoreLocked": BlockingIOError,
     "ServeConfigError": ValueError,
+    "TrustUnreachable": OSError,
 }
 
 
@@ -46,6 +56,8 @@ def made(kind):
         return kind(value=IMSI + "x", position=7)
     if kind is errors.ServeConfigError:
         return kind("eir.toml", "a whole number", "'2'", key="http.workers")
+    if issubclass(kind, errors.TrustError):
+        return kind("list.csv", "rows", "none")
     if issubclass(kind, errors._FileError):
         return kind("list.csv", "rows", "none", line=3)
     return kind("a message")
@@ -101,7 +113,7 @@ def test_parents(kind):
     assert isinstance(error, PARENTS.get(kind.__name__, Exception))
     if isinstance(error, OSError):
         assert error.filename == "list.csv"
-        assert errno.errorcode[error.errno] in ("ENOENT", "EEXIST", "EAGAIN")
+        assert errno.errorcode[error.errno] in ("ENOENT", "EEXIST", "EAGAIN", "EIO")
         assert kind("a message").filename is None
     assert set(PARENTS) <= {kind.__name__ for kind in KINDS}
 
@@ -137,6 +149,26 @@ def test_no_imei_is_left_whole(before, between, after, junk):
         shown = mask_text(text)
         assert shown.isprintable()
         assert "323751" not in re.sub("[^0-9]", "", shown)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://lists.example/eir", "https://lists.example/eir"),
+        ("https://a:b@lists.example/eir", "https://***@lists.example/eir"),
+        ("sftp://a:b@c@lists.example:22/eir", "sftp://***@lists.example:22/eir"),
+        ("s3://lists/eir?token=5&x=@y", "s3://lists/eir?***"),
+        (
+            "s3://a@lists?x, then ftp://b:c@d/e?f=1 failed",
+            "s3://***@lists?***, then ftp://***@d/e?*** failed",
+        ),
+        ("simplecache::https://a:b@c/d", "simplecache::https://***@c/d"),
+        ("/mnt/stick/a@b?c", "/mnt/stick/a@b?c"),
+    ],
+)
+def test_urls_show_no_credentials(url, shown):
+    assert mask_url(url) == shown
+    assert errors.TrustError(url, "one", "another").place == mask_url(url)
 
 
 @given(st.text())

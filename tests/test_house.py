@@ -25,7 +25,7 @@ FLOORS = (
     ("index", "roaring", "algebra", "sets", "merging"),
     ("register",),
     ("store", "feeds"),
-    ("opening", "deltas", "screening"),
+    ("opening", "deltas", "trust", "screening"),
     ("__init__",),
     ("integrations", "serve", "cli", "__main__"),
 )

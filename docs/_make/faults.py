@@ -15,6 +15,7 @@ _FAMILIES = {
     "SnapshotError": "Files that imeiset wrote",
     "FeedError": "Lists that others wrote",
     "StoreError": "Stores",
+    "TrustError": "Publishing and following",
     "ServeConfigError": "Serving, and libraries that are not there",
 }
 _IN = {"ImsiError": "ImeiError", "ImeiWarning": "ImeiError", "ExtraMissing": "ServeConfigError"}
@@ -26,6 +27,7 @@ _BASES = {  # the kinds say why, and the base is for catching
     "SnapshotError": ("Any error of a snapshot.", "The kind says why: see below."),
     "FeedError": ("Any error of a source file.", "The kind says why: see below."),
     "StoreError": ("Any error of a store.", "The kind says why: see below."),
+    "TrustError": ("Any error of publishing and following.", "The kind says why: see below."),
 }
 
 

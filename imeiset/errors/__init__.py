@@ -6,21 +6,26 @@ attributes are then empty. Pickled and copied, it keeps them.
 """
 
 import errno
-import os
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import Literal
 
+from imeiset.errors.base import FileError as _FileError
+from imeiset.errors.base import FileSystemError as _SystemError
+from imeiset.errors.base import ImeisetError as ImeisetError
 from imeiset.errors.masking import mask as mask
 from imeiset.errors.masking import mask_imsi as mask_imsi
 from imeiset.errors.masking import mask_log as mask_log
 from imeiset.errors.masking import mask_text as mask_text
+from imeiset.errors.masking import mask_url as mask_url
 from imeiset.errors.masking import printable as printable
+from imeiset.errors.trust import TrustError as TrustError
+from imeiset.errors.trust import TrustRefused as TrustRefused
+from imeiset.errors.trust import TrustStale as TrustStale
+from imeiset.errors.trust import TrustUnreachable as TrustUnreachable
 
 CheckDigit = Literal["ignore", "spare", "require"]
 """Which 15th digits are well formed: any, the right one or 0, the right one."""
-
-_Path = str | os.PathLike[str]
 
 
 class ParseStatus(IntEnum):
@@ -129,21 +134,6 @@ def expect_ordered(name: str, column: object) -> None:
         raise TypeError(f"{name}: expected {expected}, got {type(column).__name__}")
 
 
-class ImeisetError(Exception):
-    """Base of every error that imeiset raises on purpose, wrong argument types aside.
-
-    Examples
-    --------
-    >>> try:
-    ...     imeiset.open("nowhere.imei")
-    ... except imeiset.ImeisetError as error:
-    ...     print(error)
-    nowhere.imei: expected a readable file, got No such file or directory
-    """
-
-    __str__ = Exception.__str__  # that of OSError would add an errno
-
-
 class ExtraMissing(ImeisetError, ModuleNotFoundError):
     """A library is not installed: `pip install 'imeiset[extra]'`, where `extra` is the attribute."""
 
@@ -239,30 +229,6 @@ class ImsiError(ImeisetError, ValueError):
         self.got = "" if message else mask_imsi(value)
         where = "" if position is None else f"row {position}: "
         super().__init__(message or f"{where}expected {self.expected}, got '{self.got}'")
-
-
-class _FileError(ImeisetError):
-    """A file, or the directory of a store: `path`, `line`, and what was `expected` and `got`, in words."""
-
-    def __init__(
-        self, path: _Path = "", expected: str = "", got: str = "", *, line: int | None = None, key: str = ""
-    ):
-        name = os.fspath(path)
-        place = ": ".join(filter(None, (name if line is None else f"{name}, line {line}", key)))
-        super().__init__(f"{place}: expected {expected}, got {got}" if expected else name)
-        self.path, self.line, self.key = name if expected else "", line, key
-        self.expected, self.got = expected, got
-
-
-class _SystemError(_FileError, OSError):
-    """One that is an OSError too, with the attributes of one."""
-
-    errno: int = errno.ENOENT  # not that of OSError, which pickles would lose
-
-    @property
-    def filename(self) -> str | None:
-        """The file."""
-        return self.path or None
 
 
 class SnapshotError(_FileError):

@@ -19,6 +19,9 @@ _BETWEEN = r"(?:%(?:25)*(?:2[0BDEFbdef]|5[Ff])|[-\s._/+])"
 _TOKEN = re.compile(rf"{_BETWEEN}|{_DIGIT}")
 _NUMBER = re.compile(rf"{_DIGIT}(?:{_BETWEEN}{{0,2}}{_DIGIT}){{13,}}")
 _SHORTER = re.compile(rf"{_DIGIT}{{11,13}}")  # an IMEI without its zeros, the number of a subscriber
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*(?:@[^/@\s]*)*@")
+_QUERY = re.compile(r"\?[^\s,;]*")
+_URL = re.compile(r"[\w+.-]+://\S*")
 _NAMED = re.compile(  # a number that says what it is, of any length
     rf"(?P<name>imei(?:sv)?|imsi|msisdn)(?P<sign>(?:%(?:25)*(?!3[0-9]|25)[0-9a-f]{{2}}|[^\w%]){{0,4}})"
     rf"(?P<number>{_DIGIT}(?:{_BETWEEN}{{0,2}}{_DIGIT})+)",
@@ -75,6 +78,15 @@ def mask_log(text: str) -> str:
     text = _NAMED.sub(_hide_named, text)
     text = _NUMBER.sub(lambda found: _hide_digits(found[0], _SHOWN), text)
     return _SHORTER.sub(lambda found: _hide_digits(found[0], _NETWORK), text)
+
+
+def mask_url(text: str) -> str:
+    """A URL, or a text with URLs in it, as it may be shown: without user, password and query.
+
+    >>> mask_url("s3://key:secret@lists/eir?token=5, lists/eir")
+    's3://***@lists/eir?***, lists/eir'
+    """
+    return _URL.sub(lambda found: _QUERY.sub("?***", _CREDENTIALS.sub("***@", found[0])), text)
 
 
 def printable(text: str) -> str:

@@ -1,0 +1,22 @@
+"""Lists that travel: a store published, signed, and followed by others, over any kind of place."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from imeiset.trust.publisher import PublishReport, publish
+
+_MODULES = {
+    "imeiset.trust.publisher": "PublishReport publish",
+}
+__all__ = ["PublishReport", "publish"]
+
+
+if not TYPE_CHECKING:  # a name brings its module when it is asked for
+
+    def __getattr__(name):
+        from importlib import import_module
+
+        for module, names in _MODULES.items():
+            if name in names.split():
+                return globals().setdefault(name, getattr(import_module(module), name))
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
