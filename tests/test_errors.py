@@ -34,6 +34,7 @@ PARENTS = {
     "StoreExists": FileExistsError,
     "StoreLocked": BlockingIOError,
     "ServeConfigError": ValueError,
+    "TrustMissing": FileNotFoundError,
     "TrustUnreachable": OSError,
 }
 

@@ -20,6 +20,8 @@ from imeiset.errors.masking import mask_text as mask_text
 from imeiset.errors.masking import mask_url as mask_url
 from imeiset.errors.masking import printable as printable
 from imeiset.errors.trust import TrustError as TrustError
+from imeiset.errors.trust import TrustKey as TrustKey
+from imeiset.errors.trust import TrustMissing as TrustMissing
 from imeiset.errors.trust import TrustRefused as TrustRefused
 from imeiset.errors.trust import TrustStale as TrustStale
 from imeiset.errors.trust import TrustUnreachable as TrustUnreachable

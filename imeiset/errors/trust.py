@@ -40,6 +40,16 @@ class TrustUnreachable(TrustError, FileSystemError):
     errno = errno.EIO
 
 
+class TrustMissing(TrustUnreachable, FileNotFoundError):
+    """No such file in the place. See whether the URL is the right one, and whether anything was published."""
+
+    errno = errno.ENOENT
+
+
+class TrustKey(TrustError):
+    """A key that is to sign is not at hand, or cannot be read. Bring the file that the message names."""
+
+
 class TrustStale(TrustError):
     """What is published has expired. See whether its publisher goes on, and whether the clock is right.
 
