@@ -1,0 +1,112 @@
+"""A folder behind http(s), as `places` has it, by urllib3, which python-tuf brings: it can be told when to end."""
+
+import errno
+import re
+import time
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from imeiset.errors.extras import extra
+
+SECONDS = 30.0
+"""How long to wait for a connection, or for the next byte."""
+
+
+class Web:
+    """A folder behind http(s), to be read. The URL's query, as of a signed URL, goes with every file."""
+
+    def __init__(self, url: str) -> None:
+        self._urllib3 = extra("urllib3", "to read from the web needs urllib3", "follow")
+        self._url = urlsplit(url)
+        credentials, at, host = self._url.netloc.rpartition("@")
+        self._host = host
+        self._headers = {"User-Agent": "imeiset", "Accept-Encoding": "identity"}
+        if at:
+            self._headers |= self._urllib3.make_headers(basic_auth=unquote(credentials))
+        self._pool = self._connected()
+
+    def _connected(self) -> Any:
+        from urllib.request import getproxies, proxy_bypass  # with all of http: only where it is needed
+
+        proxies = getproxies()
+        proxy = proxies.get(self._url.scheme.lower(), proxies.get("all"))
+        options = {
+            "timeout": self._urllib3.Timeout(SECONDS),
+            # Nothing is tried again there: that would log the URL with its query.
+            "retries": self._urllib3.Retry(None, connect=0, read=0, status=0, other=0, redirect=3),
+        }
+        if proxy and not proxy_bypass(self._host):
+            return self._urllib3.ProxyManager(proxy, **options)
+        return self._urllib3.PoolManager(**options)
+
+    def open(self, name: str, start: int, length: int) -> "_Response":
+        path = f"{self._url.path.rstrip('/')}/{name}"
+        url = urlunsplit(self._url._replace(netloc=self._host, path=path, fragment=""))
+        asked = {"Range": f"bytes={start}-{start + length - 1}"} if start else {}
+        response = self._asked(url, self._headers | asked)
+        status = response.status
+        if status in (200, 206, 416):
+            return _Response(response, start)
+        response.drain_conn()
+        if status in (404, 410):
+            raise FileNotFoundError(errno.ENOENT, f"status {status}")
+        if status in (401, 403):
+            raise PermissionError(errno.EACCES, f"status {status}, which is to say that it is forbidden")
+        raise OSError(errno.EIO, f"status {status}")
+
+    def _asked(self, url: str, headers: dict[str, str]) -> Any:
+        """The response, its body still to come. A connection that the server has closed is made anew."""
+        try:
+            return self._pool.request("GET", url, headers=headers, preload_content=False)
+        except self._urllib3.exceptions.MaxRetryError as error:
+            if isinstance(error.reason, self._urllib3.exceptions.TimeoutError):
+                raise
+        self.forget()
+        time.sleep(0.2)
+        return self._pool.request("GET", url, headers=headers, preload_content=False)
+
+    def put(self, name: str, source: str | bytes) -> None:
+        raise OSError(errno.EROFS, "a web server: put files where it has them from")
+
+    def names(self, folder: str) -> list[str]:
+        raise OSError(errno.EROFS, "a web server, whose folders cannot be listed")
+
+    def remove(self, name: str) -> None:
+        raise OSError(errno.EROFS, "a web server: remove files where it has them from")
+
+    def forget(self) -> None:
+        self._pool = self._connected()
+
+
+class _Response:
+    """A response that is being read, from `start` of the file on."""
+
+    def __init__(self, response: Any, start: int) -> None:
+        self._response, self._before, self._whole = response, 0, False
+        if response.status == 200:  # ranges are not served: what comes before is read for nothing
+            self._before = start
+        elif response.status == 206:
+            said = re.match(r"bytes (\d{1,18})-", response.headers.get("Content-Range", ""))
+            if said is None or int(said[1]) != start:
+                self.close()
+                raise OSError(errno.EIO, "a range that was not asked for")
+
+    def read(self, size: int) -> bytes:
+        if self._response.status == 416:  # the file ends before
+            return b""
+        while self._before:
+            skipped = self._response.read(min(self._before, size))
+            if not skipped:
+                return b""
+            self._before -= len(skipped)
+        data: bytes = self._response.read(size)
+        self._whole = len(data) < size
+        return data
+
+    def close(self) -> None:
+        # A connection is used again only if nothing is left in it.
+        if self._whole or self._response.status == 416:
+            self._response.drain_conn()
+            self._response.release_conn()
+        else:
+            self._response.close()
