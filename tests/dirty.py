@@ -106,3 +106,22 @@ def details(values=COLUMN):
         else:
             rows.append(("whitelisted", None, "default", None, None, None))
     return rows
+
+
+CLONE = GOOD[:14]
+_IMSIS = [f"23415000000000{i}" for i in range(5)]
+CLONE_PAIRS = [f"{CLONE},{_IMSIS[0]},2", *(f"{CLONE},{imsi},1" for imsi in _IMSIS[1:])]
+
+
+def cloned(path):
+    """Records of a phone that five subscribers use, however its IMEI is written; of one that four use often, of
+    what is not an IMEI, and of nobody."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    forms = [GOOD, "4901542032375101", CLONE]
+    rows = [(forms[i % 3], imsi) for i, imsi in enumerate([*_IMSIS, _IMSIS[0]])]
+    rows += [("352099001761481", imsi) for imsi in _IMSIS[:4]] + [("352099001761481", _IMSIS[0])] * 9
+    rows += [("n/a", imsi) for imsi in _IMSIS] + [(None, imsi) for imsi in _IMSIS]
+    rows += [(f"{GOOD}\n", "234150000000009"), ("356938035643809", None)] + [(GOOD, None)] * 9
+    pq.write_table(pa.table({"imei": [one for one, _ in rows], "imsi": [one for _, one in rows]}), path)

@@ -64,24 +64,19 @@ def test_the_code_of_a_page_runs(page, here):
 
 
 def test_cloned_phones_are_found(tmp_path, monkeypatch, capfd):
-    """Those that five subscribers use, however their IMEI is written; not four, nor what is not an IMEI."""
-    pa, _ = pytest.importorskip("pyarrow"), pytest.importorskip("duckdb")
+    pytest.importorskip("pyarrow")
+    pytest.importorskip("duckdb")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
-    imsis = [f"23415000000000{i}" for i in range(5)]
-    forms = ["490154203237518", "4901542032375101", "49015420323751"]
-    rows = [(forms[i % 3], imsi) for i, imsi in enumerate(imsis)]
-    rows += [("352099001761481", imsi) for imsi in imsis[:4]] + [("352099001761481", imsis[0])] * 9
-    rows += [("n/a", imsi) for imsi in imsis] + [(None, imsi) for imsi in imsis]
-    rows += [("356938035643809", None)] * 9
-    table = pa.table({"imei": [imei for imei, _ in rows], "imsi": [imsi for _, imsi in rows]})
-    importlib.import_module("pyarrow.parquet").write_table(table, "records.parquet")
-    names = run_the_code_of("clones")
-    assert names["con"].sql("FROM suspects").fetchall() == [("49015420323751", 5, 5)]
-    _, *found = Path("suspects.csv").read_text().splitlines()
-    assert sorted(found) == [f"49015420323751,{imsi},1" for imsi in imsis]
+    dirty.cloned("records.parquet")
+    ImeiSet([]).save("blocked.imei")
+    names = {}
     for language, text in blocks("clones.md"):
-        if language in ("csv", "toml"):
+        if language == "python" and "spark" not in text:
+            exec(compile(text, "clones.md", "exec"), names)
+        elif language in ("csv", "toml"):
             Path({"csv": "holders.csv", "toml": "register.toml"}[language]).write_text(text)
         elif language == "console":
             played(text)
+    assert names["con"].sql("FROM suspects").fetchall() == [(dirty.CLONE, 5, 6)]
+    assert Path("suspects.csv").read_text().splitlines()[1:] == dirty.CLONE_PAIRS

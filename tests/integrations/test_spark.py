@@ -164,3 +164,21 @@ def test_the_code_of_the_page_runs(spark, calls, tmp_path, monkeypatch):
     exec(compile(code, "spark.md", "exec"), {"spark": spark, "__name__": "__main__"})
     assert spark.read.parquet(f"{tmp_path}/hits.parquet").count() == dirty.words().count("listed") * COPIES
     assert len(ImeiSet.open("national.imei")) > 3
+
+
+def test_cloned_phones_are_found(spark, tmp_path):
+    page = Path(__file__).parent.parent.parent / "docs" / "clones.md"
+    if not page.exists():
+        pytest.skip("the sources are away: an installed build is being tested")
+    dirty.cloned(tmp_path / "records.parquet")
+    [code] = [
+        block
+        for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
+        if "spark" in block
+    ]
+    code = re.sub(r'"(records.parquet|suspects)"', rf'"{tmp_path}/\1"', code)
+    names = {"spark": spark}
+    exec(compile(code, "clones.md", "exec"), names)
+    assert [tuple(row) for row in names["suspects"].collect()] == [(dirty.CLONE, 5, 6)]
+    [written] = (tmp_path / "suspects").glob("part-*.csv")
+    assert written.read_text().splitlines() == ["phone,imsi,records", *dirty.CLONE_PAIRS]
