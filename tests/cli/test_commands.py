@@ -259,12 +259,9 @@ def test_an_interrupt_leaves_nothing(here):
     ) as process:
         process.stdin.write(b"490154203237518\n" * 200_000)
         process.stdin.flush()
-        for _ in range(500):  # until the rejects are open
-            if names():
-                break
-            time.sleep(0.01)
+        until_it_writes(process, here)  # the rejects
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(120) == 130
         assert process.stderr.read() == b"imeiset: interrupted\n"
     assert names() == []
 
@@ -318,12 +315,9 @@ def test_an_interrupted_diff_or_export_leaves_nothing(here, arguments):
     ImeiSet().save("old.imei")
     ImeiSet.from_ranges([0], [10**13]).save("new.imei")  # without end
     with subprocess.Popen([*RUN, *arguments.split()], stderr=subprocess.PIPE, env=ENVIRONMENT) as process:
-        for _ in range(1000):
-            if is_writing(process.pid, here):
-                break
-            time.sleep(0.01)
+        until_it_writes(process, here)
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(120) == 130
         assert process.stderr.read() == b"imeiset: interrupted\n"
     assert names() == ["new.imei", "old.imei"]
 
@@ -713,6 +707,14 @@ def is_writing(process, directory):
     return not all(name.endswith(".imei") for name in found)
 
 
+def until_it_writes(process, directory):
+    deadline = time.monotonic() + 120
+    while not is_writing(process.pid, directory):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_nothing(here, number):
     """While stdin is waited for."""
@@ -722,12 +724,9 @@ def test_a_signal_leaves_nothing(here, number):
         stderr=subprocess.PIPE,
         env=ENVIRONMENT,
     ) as process:
-        deadline = time.monotonic() + 10
-        while not is_writing(process.pid, here):  # until the rejects are open
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until_it_writes(process, here)  # the rejects
         process.send_signal(number)
-        assert process.wait(10) == 128 + number
+        assert process.wait(120) == 128 + number
         assert process.stderr.read().count(b"\n") <= 1
     assert names() == []
 

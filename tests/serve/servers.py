@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 HOST = "127.0.0.1"
-PATIENCE = 30.0  # seconds: of a machine that does much else
+PATIENCE = 120.0  # seconds that nothing takes, on a machine that does much else too
 
 # Times have as many digits as an IMEI: of the day, of the clock in seconds, and decimals.
 _TIMES = re.compile(r"\d{4}-\d\d-\d\dT?[ \d:.,]*|\b1[789]\d{8}\b|(?<=\d)\.\d+")
@@ -103,13 +103,15 @@ class Server:
     def get(self, path: str, port: int | None = None) -> tuple[int, bytes]:
         """Status and body of a GET by HTTP/1.1; of the admin port where none is named."""
         try:
-            with urllib.request.urlopen(f"http://{HOST}:{port or self.admin}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(
+                f"http://{HOST}:{port or self.admin}{path}", timeout=PATIENCE
+            ) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read()
 
-    def stop(self, number: int = signal.SIGTERM, within: float = 20.0) -> int:
+    def stop(self, number: int = signal.SIGTERM, within: float = PATIENCE) -> int:
         """Its exit code after this signal. Whatever is left of its session is killed."""
         try:
             if self.process.poll() is None:

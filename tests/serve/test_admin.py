@@ -23,6 +23,8 @@ from imeiset.serve.http.gateway import Work
 from imeiset.serve.processes.board import Board, Slot
 from imeiset.serve.state import NOTHING, Counts
 
+from .servers import PATIENCE
+
 BLACK, GREY = EquipmentStatus.BLACKLISTED, EquipmentStatus.GREYLISTED
 IMEI, OTHER, IMSI = "490154203237518", "352099001761481", "234150999999999"
 HOST = {"host": "127.0.0.1:9090"}
@@ -319,7 +321,7 @@ def test_rates_are_kept_from_the_start_whoever_looks(store, monkeypatch):
     admin.start()
     admin.start()
     assert sum(one.name == "imeiset-rates" for one in threading.enumerate()) <= before + 1
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while not any(admin._rates.samples().get("5g", ())):
         counts.checked("5g", 1, "exact", 100)
         assert time.monotonic() < end
@@ -400,7 +402,7 @@ def test_when_the_store_is_away_the_last_state_answers(store, tmp_path):
     admin = Admin(reader)
     reader.watch(0.01)
     (tmp_path / "eir").rename(tmp_path / "elsewhere")
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while asked(admin, "GET", "/readyz").status == 200:
         assert time.monotonic() < end
         time.sleep(0.02)

@@ -20,6 +20,8 @@ from imeiset.serve.http.eir import PATH
 from imeiset.serve.http.gateway import Gateway, Work
 from imeiset.serve.state import Counts
 
+from .servers import PATIENCE
+
 B = EquipmentStatus.BLACKLISTED
 BLACK, OTHER = "490154203237518", "860123450000012"
 CHECK = f"{PATH}?pei=imei-{BLACK}"
@@ -246,7 +248,7 @@ def test_a_path_is_opened_and_watched(store, ask):
         url = f"{PATH}?pei=imei-{OTHER}"
         assert json.loads(ask(front, url).body) == {"status": "WHITELISTED"}  # the first request opens it
         store.apply(Delta("stolen", add=[OTHER]))
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         while json.loads(ask(front, url).body) != {"status": "BLACKLISTED"}:
             assert time.monotonic() < end
     finally:
@@ -377,9 +379,8 @@ def test_a_body_that_does_not_come(store, ask):
 
 def test_a_client_that_is_gone(store, ask, caplog):
     front = app(store)
-    begin = time.monotonic()
+    front.patience = 1e6
     assert ask(front, "/v1/checks", "POST", Body([b"x", GONE]), **JSON) is None
-    assert time.monotonic() - begin < 20
     assert front._held == front._under_way == 0
     assert not caplog.records
 
@@ -470,7 +471,7 @@ class Working(Gateway):
         def work(body):
             self.names.add(threading.current_thread().name)
             if path == "/long":
-                assert self.go.wait(20)
+                assert self.go.wait(PATIENCE)
             return Answer(200, [], body)
 
         return Work(100, work, lambda size: path == "/long")

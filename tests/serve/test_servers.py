@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from .servers import serial_numbers
+from .servers import PATIENCE, serial_numbers
 
 PHONE = "490154203237518"
 
@@ -45,6 +45,6 @@ def test_other_numbers_are_none(line):
 def test_what_a_server_writes_is_kept(servers, tmp_path):
     command = [sys.executable, "-c", "import sys; print('out'); print('err', file=sys.stderr)"]
     server = servers.start(command)
-    assert server.process.wait(20) == 0
+    assert server.process.wait(PATIENCE) == 0
     assert server.text.split() == ["out", "err"]
     assert server in servers.started

@@ -362,9 +362,9 @@ def test_a_reader_of_a_directory_that_was_recreated_the_same(path, writer):
         Store.create(path, register()).close()
         assert (path / "base-00000001.imei").read_bytes() == bases
         add(path, 2)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while reader.check(2).status != BLACK and time.monotonic() < deadline:
-            assert moved.wait(10)
+            assert moved.wait(60)
         assert (reader.check(1).status, reader.check(2).status) == (WHITE, BLACK)
         assert reader.status().fault is None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from ..servers import HOST
+from ..servers import HOST, PATIENCE
 
 PATH = "/n5g-eir-eic/v1/equipment-status"
 
@@ -39,7 +39,7 @@ def curl(port: int, target: str, *options: str) -> Said:
     if not shutil.which("curl"):
         pytest.skip("curl: not found")
     told = "\n%{http_code} %{http_version} %{content_type}"
-    command = ["curl", "-s", "-m", "10", "--http2-prior-knowledge", "-w", told, *options]
+    command = ["curl", "-s", "-m", "120", "--http2-prior-knowledge", "-w", told, *options]
     run = subprocess.run([*command, f"http://{HOST}:{port}{target}"], capture_output=True, check=True)
     body, _, said = run.stdout.rpartition(b"\n")
     code, version, kind = said.decode().split(" ", 2)
@@ -63,7 +63,7 @@ class Core:
         config = pytest.importorskip("h2.config")
         self.events = pytest.importorskip("h2.events")
         self.authority = f"{HOST}:{port}"
-        self.socket = socket.create_connection((HOST, port), 10)
+        self.socket = socket.create_connection((HOST, port), PATIENCE)
         self.h2 = connection.H2Connection(config.H2Configuration(client_side=True))
         self.h2.initiate_connection()
         self.socket.sendall(self.h2.data_to_send())

@@ -4,7 +4,7 @@ import itertools
 import socket
 import struct
 
-from ..servers import HOST
+from ..servers import HOST, PATIENCE
 
 S13, VENDOR = 16777252, 10415
 STATUSES = ("WHITELISTED", "BLACKLISTED", "GREYLISTED")
@@ -35,7 +35,7 @@ def avps(data: bytes) -> dict[int, bytes]:
 class Mme:
     """A peer that has exchanged capabilities, and asks."""
 
-    def __init__(self, port: int, identity: str = "mme.example.org", timeout: float = 10.0) -> None:
+    def __init__(self, port: int, identity: str = "mme.example.org", timeout: float = PATIENCE) -> None:
         self.identity = identity
         self.numbers = itertools.count(1)
         self.socket = socket.create_connection((HOST, port), timeout)
@@ -79,6 +79,8 @@ class Mme:
             if not flags & 0x80:
                 assert (answered, hop_by_hop) == (command, number)
                 return avps(body)
+            if answered == 282:
+                raise ConnectionError("the server disconnects")
             assert answered == 280, f"expected an answer or a watchdog, got command {answered}"
             self.send(0, 280, 0, hop_by_hop, avp(268, 2001))
 
