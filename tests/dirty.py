@@ -114,8 +114,8 @@ CLONE_PAIRS = [f"{CLONE},{_IMSIS[0]},2", *(f"{CLONE},{imsi},1" for imsi in _IMSI
 
 
 def cloned(path):
-    """Records of a phone that five subscribers use, however its IMEI is written; of one that four use often, of
-    what is not an IMEI, and of nobody."""
+    """Records of a phone that five subscribers use, however its IMEI is written; of one that four use often;
+    of what is not an IMEI, and of nobody."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

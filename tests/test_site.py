@@ -90,14 +90,17 @@ def test_every_command_has_an_entry(made):
 
 
 def test_every_error_has_a_cause_and_a_remedy(made):
-    told = {row[0].strip("`"): row[1:] for row in rows(made["errors"])}
+    told = {re.sub(r"\[`(\w+)`\].*", r"\1", row[0]): row[1:] for row in rows(made["errors"])}
     module = importlib.import_module("imeiset.errors")
-    kinds = [one for one in vars(module).values() if inspect.isclass(one) and issubclass(one, Exception)]
-    public = [one for one in kinds if not one.__name__.startswith("_")]
+    named = {name: one for name, one in vars(module).items() if not name.startswith("_")}
+    public = [one for one in named.values() if inspect.isclass(one) and issubclass(one, Exception)]
     assert len(public) > 30
     assert ImeisetError in public
     for one in public:
         cause, remedy = told[one.__name__]
+        assert re.search(
+            rf"^\.\. autoexception:: imeiset\.(errors\.)?{one.__name__}$", made["errors"], re.M
+        ), one
         assert len(cause) > 10, one
         assert len(remedy) > 10, one
     for status in ParseStatus:

@@ -36,6 +36,7 @@ CONTENTS: dict[str, tuple[str, ...]] = {
     "Reference": (
         *(
             "reference/commands",
+            "reference/json",
             "reference/sets",
             "reference/registers",
             "reference/stores",
@@ -99,7 +100,7 @@ def contents() -> str:
 
 def assemble(target: Path) -> None:
     """Write all that Sphinx needs to an empty directory."""
-    from reference import pages
+    from reference import files, pages
 
     shutil.rmtree(target, ignore_errors=True)
     (target / "reference").mkdir(parents=True)
@@ -109,6 +110,9 @@ def assemble(target: Path) -> None:
     texts["index.md"] += "\n" + contents()
     for name, text in texts.items():
         (target / name).write_text(_outside(text, target))
+    (target / "schemas").mkdir()
+    for name, text in files().items():
+        (target / name).write_text(text)
     for path in [*DOCS.glob("*.png"), *DOCS.glob("*.svg"), *Path(__file__).parent.glob("*.css")]:
         shutil.copy(path, target / path.name)
     shutil.copy(Path(__file__).with_name("conf.py"), target)

@@ -62,6 +62,8 @@ def _told(name: str) -> str:
     if not any(paragraph.startswith("Exit code") for paragraph in rest):
         parts.append("Exit code: 0 when it is done, 2 after an error.\n")
     parts.insert(2, block("text", usage))
+    if any("--json" in one.opts for one in command.params):
+        parts.append(f"What it prints with `--json`: [the members](json.md#{name}).\n")
     rows = [record for one in command.get_params(context) if (record := one.get_help_record(context))]
     parts.append(table(("option", "is"), ((code(left), prose(right)) for left, right in rows)))
     return "\n".join(parts)

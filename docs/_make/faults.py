@@ -58,7 +58,7 @@ def faults() -> str:
         "# Errors\n",
         "Every error that the library raises on purpose is an `ImeisetError`. A wrong type of an "
         "argument is a `TypeError`, a value that no argument can have a `ValueError`. All are in "
-        "`imeiset.errors`, those [below](#in-python) in `imeiset` too. A message says what happened, where, "
+        "`imeiset.errors`, the first of each family in `imeiset` too. A message says what happened, where, "
         "and what settles it. Of an IMEI it shows the TAC only. Commands print the message and end with 2.\n",
         _errors_of([errors.ImeisetError]),
     ]
@@ -73,13 +73,14 @@ def faults() -> str:
             ((int(one), code(one.name), prose(one.text), prose(one.expected)) for one in ParseStatus),
         ),
         "## In Python\n",
-        *(python.entry(name) for name in imeiset.__all__ if name in _exported_errors()),
+        python.entry("ParseStatus"),
+        *(python.entry(one.__name__, _module(one)) for one in error_classes()),
     ]
     return "\n".join(parts)
 
 
-def _exported_errors() -> set[str]:
-    return {one.__name__ for one in error_classes()} | {"ParseStatus"}
+def _module(one: type[Exception]) -> str:
+    return "imeiset" if one.__name__ in imeiset.__all__ else "imeiset.errors"
 
 
 def _family(one: type[Exception]) -> type[Exception] | None:
@@ -89,5 +90,8 @@ def _family(one: type[Exception]) -> type[Exception] | None:
 
 
 def _errors_of(kinds: list[type[Exception]]) -> str:
-    rows = ((code(one.__name__), *map(prose, cause_and_remedy(one))) for one in kinds)
+    rows = (
+        (f"[`{one.__name__}`](#{_module(one)}.{one.__name__})", *map(prose, cause_and_remedy(one)))
+        for one in kinds
+    )
     return table(("error", "what happened", "what to do"), rows)
