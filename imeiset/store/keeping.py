@@ -1,6 +1,7 @@
 """How the lists of a store that serves come, go, and let go of what is past."""
 
 import datetime
+from collections.abc import Callable, Iterable
 
 from imeiset.errors import StoreShrunk
 from imeiset.register.details import date_text, reasons_text
@@ -9,8 +10,9 @@ from imeiset.register.policy import EquipmentStatus
 from imeiset.store.changes import change_of, named
 from imeiset.store.events import moment
 from imeiset.store.expiry import emptied, expect_few, expired
-from imeiset.store.feeds import expect_owner
-from imeiset.store.payload import list_about, list_change, text_of
+from imeiset.store.feeds import expect_owner, missing
+from imeiset.store.following import followed
+from imeiset.store.payload import Change, feed_name, list_about, list_change, text_of
 from imeiset.store.writer import Writer
 
 
@@ -198,3 +200,59 @@ class Keeper(Writer):
             owners = {one.name: one.owner for one in state.lists}
             changes = [change_of(delta, state.lists, owners[delta.list] or who, what) for delta in deltas]
             return self._write(lock, changes) if changes else None
+
+    def _follow(
+        self,
+        changes: Iterable[Change],
+        *,
+        feed: str,
+        number: int,
+        after: int,
+        prefix: str = "",
+        expect: Callable[[tuple[List, ...]], object] | None = None,
+    ) -> bool:
+        """Make the changes of one edition that a feed published: one record of the journal, or nothing.
+
+        Parameters
+        ----------
+        changes
+            Of published lists, as `trust.delta.read` gives them. All lists that they name are the feed's, or
+            new and become so. A list that goes is told without what it holds.
+        feed
+            Whose lists they are.
+        number, after
+            The edition, and the one before it. An edition that is here already is not made again.
+        prefix
+            What the names of the lists begin with here.
+        expect
+            Is told all lists of the store as they will be, before anything is written, and raises to refuse.
+
+        Returns
+        -------
+        bool
+            Whether the edition is new here.
+
+        Raises
+        ------
+        StoreOwner
+            A list is not the feed's.
+        StoreSequence
+            The feed is not at edition `after`.
+        ValueError
+            The changes are not of these lists: one that they change is not there, or too many are new.
+        StoreError, OSError
+            See `apply`.
+        """
+        name = feed_name(feed)
+        with self._mutex:
+            lock, state = self._become_writer(), self._state
+            last = state.editions.number(name)
+            if number <= last or after != last:
+                self._expect_ours(lock)  # before anything is said of the state
+            if number <= last:
+                return False
+            if after != last:
+                raise missing(self._directory, state.editions, name, last, number, after)
+            told = list(followed(self._directory, changes, state.lists, name, prefix))
+            self._write(lock, told, name, number, expect)
+            return True

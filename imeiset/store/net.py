@@ -39,15 +39,19 @@ def _of_list(old: List | None, new: List | None) -> Iterator[Change]:
     some = new or old
     assert some is not None
     empty = List(some.name, some.status, some.kind)
-    one, other = old or empty, new or empty
-    yield from _of_sets(some.name, one, other)
-    yield from _of_pairs(some.name, _pairs(one.pairs), _pairs(other.pairs))
-    texts = ({text.decode() for text in side.irregular} for side in (one, other))
-    yield from _of_texts(some.name, "irregular", *texts)
-    prefixes = ({str(prefix)[1:] for prefix in side.prefixes} for side in (one, other))
-    yield from _of_texts(some.name, "imsi", *prefixes)
+    yield from net_members(old or empty, new or empty)
     if old and not new:
         yield list_change(old.name, None)
+
+
+def net_members(old: List, new: List) -> Iterator[Change]:
+    """The same of what one list holds, whatever else becomes of it."""
+    yield from _of_sets(new.name, old, new)
+    yield from _of_pairs(new.name, _pairs(old.pairs), _pairs(new.pairs))
+    texts = ({text.decode() for text in side.irregular} for side in (old, new))
+    yield from _of_texts(new.name, "irregular", *texts)
+    prefixes = ({str(prefix)[1:] for prefix in side.prefixes} for side in (old, new))
+    yield from _of_texts(new.name, "imsi", *prefixes)
 
 
 def _change(

@@ -74,33 +74,19 @@ class State:
 
 def changed(state: State, changes: Iterable[Change], position: Position, editions: Editions) -> State:
     """A state after changes. O(changes), nearly always: see `register.layers.stacked`."""
-    lists = {one.name: one for one in state.lists}
-    together: dict[tuple[str, str], list[Change]] = {}
+    changes = tuple(changes)
+    frozen = lists_after(state.lists, changes)
     keys, runs, prefixes = list[Keys](), list[Runs](), set[int]()
     relists = False
     for change in changes:
-        name, rule = change.about["list"], change.about["rule"]
-        if rule == LIST_RULE:
-            for pending in [both for both in together if both[0] == name]:
-                lists[name] = _list_changed(lists[name], pending[1], together.pop(pending))
-            lists, relists = relisted_by(lists, change), True
-        elif rule not in KINDS[lists[name].kind].rules:
-            raise ValueError(f"list {name!r}: a change by rule {rule!r}, which its kind does not have")
-        elif RULES[rule].columns:  # of numbers, each of which its last change decides about
-            together.setdefault((name, rule), []).append(change)
-        else:
-            lists[name] = _texts_changed(lists[name], rule, change)
+        rule = change.about["rule"]
+        relists = relists or rule == LIST_RULE
         if rule == "imsi":
-            new = prefix_numbers(change.about["add"])
-            check_prefixes(replace(lists[name], prefixes=new), lists.values())
-            prefixes |= new | prefix_numbers(change.about["remove"])
+            prefixes |= prefix_numbers(change.about["add"]) | prefix_numbers(change.about["remove"])
         elif rule in ("exact", "pair"):
             keys += [change.add[0], change.remove[0]]
         elif rule in ("range", "tac"):
             runs += [(change.add[0], change.add[1]), (change.remove[0], change.remove[1])]
-    for (name, rule), some in together.items():
-        lists[name] = _list_changed(lists[name], rule, some)
-    frozen = tuple(lists.values())
     touched = state.touched.after(keys, runs, frozen)
     rules, layers = Rules(frozen, state.base.policy), state.prefixes
     if relists:  # the lists have other numbers now
@@ -117,6 +103,30 @@ def changed(state: State, changes: Iterable[Change], position: Position, edition
         editions=editions,
         relisted=state.relisted or relists,
     )
+
+
+def lists_after(given: Iterable[List], changes: Iterable[Change]) -> tuple[List, ...]:
+    """Lists after changes. ValueError or LookupError for those that are not of these lists."""
+    lists = {one.name: one for one in given}
+    together: dict[tuple[str, str], list[Change]] = {}
+    for change in changes:
+        name, rule = change.about["list"], change.about["rule"]
+        if rule == LIST_RULE:
+            for pending in [both for both in together if both[0] == name]:
+                lists[name] = _list_changed(lists[name], pending[1], together.pop(pending))
+            lists = relisted_by(lists, change)
+        elif rule not in KINDS[lists[name].kind].rules:
+            raise ValueError(f"list {name!r}: a change by rule {rule!r}, which its kind does not have")
+        elif RULES[rule].columns:  # of numbers, each of which its last change decides about
+            together.setdefault((name, rule), []).append(change)
+        else:
+            lists[name] = _texts_changed(lists[name], rule, change)
+        if rule == "imsi":
+            new = prefix_numbers(change.about["add"])
+            check_prefixes(replace(lists[name], prefixes=new), lists.values())
+    for (name, rule), some in together.items():
+        lists[name] = _list_changed(lists[name], rule, some)
+    return tuple(lists.values())
 
 
 def relisted_by(lists: dict[str, List], change: Change) -> dict[str, List]:

@@ -5,10 +5,12 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from imeiset.register.policy import EquipmentStatus
 from imeiset.store.events import moment
+from imeiset.store.following import FollowStatus, follow_statuses
 from imeiset.store.state import State
 
 _MEBI = 1 << 20
@@ -101,6 +103,8 @@ class Status:
     compact_due : str or None
         Why compacting is due, if it is: "200,000 changes pending, 12% of the base". It is when the journal
         has an eighth of the bytes of the base, but not below 4 MiB, and at 256 MiB in any case.
+    followed : dict of str to FollowStatus
+        How following goes, of each feed that is published and followed.
     """
 
     generation: int
@@ -117,6 +121,7 @@ class Status:
     feeds: Mapping[str, FeedStatus] = field(default_factory=dict)
     lists: Mapping[str, ListStatus] = field(default_factory=dict)
     compact_due: str | None = None
+    followed: Mapping[str, FollowStatus] = field(default_factory=dict)
 
 
 def status_of(state: State, size: int, fault: str | None) -> Status:
@@ -145,7 +150,20 @@ def status_of(state: State, size: int, fault: str | None) -> Status:
             for one in state.lists
         },
         compact_due=compact_due(state),
+        followed=_followed(state),
     )
+
+
+def _followed(state: State) -> dict[str, FollowStatus]:
+    """How following goes: read at each status, for it changes without the store."""
+    numbers = {name: feed.number for name, feed in state.editions.feeds.items()}
+    found = {}
+    for feed, (edition, kept) in follow_statuses(Path(state.file.path).parent, numbers).items():
+        # Written after the store moved: until then it tells of another edition.
+        published = kept.published if kept.edition == edition else None
+        age = Age.of(int(published.timestamp()) * 10**9).age if published else math.inf
+        found[feed] = FollowStatus(edition, published, age, kept.checked, kept.fault, kept.since)
+    return found
 
 
 def compact_due(state: State) -> str | None:

@@ -95,7 +95,42 @@ class Store(Keeper):
         ...     store = Store.create(f"{folder}/eir", Register())
         """
         _expect_register(register)
-        path = Path(directory)
+        return cls._created(Path(directory), register._now(), time.time_ns(), Editions())
+
+    @classmethod
+    def _create_followed(
+        cls, directory: str | os.PathLike[str], register: Register, *, feed: str, number: int
+    ) -> Self:
+        """Make a store of a base that a feed published, and open it as its writer, as `create` does.
+
+        Parameters
+        ----------
+        directory, register
+            See `create`. The lists become the feed's.
+        feed, number
+            Whose they are, and the edition of it that they are.
+
+        Returns
+        -------
+        Store
+
+        Raises
+        ------
+        StoreExists, OSError
+            See `create`.
+        StoreOwner
+            A list has another owner.
+        """
+        _expect_register(register)
+        given, now, path = register._now(), time.time_ns(), Path(directory)
+        lists = with_lists_of(feed, path, (), given.lists)
+        contents = Contents(lists, given.policy, given.coverage)
+        editions = moved(path, Editions(), feed_name(feed), _expect_through(feed, number), now)
+        editions = editions.of_lists([one.name for one in lists], lists, now)
+        return cls._created(path, contents, now, editions)
+
+    @classmethod
+    def _created(cls, path: Path, contents: Contents, now: int, editions: Editions) -> Self:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except FileExistsError:
@@ -109,8 +144,8 @@ class Store(Keeper):
                     raise errors.StoreExists(path, "a directory without a store", got)
 
             expect_none()
-            with saved(register._now(), Editions(), path, 1) as base:
-                publish_generation(path, 1, base, Position(0, 0, time.time_ns()), (), expect_none)
+            with saved(contents, editions, path, 1) as base:
+                publish_generation(path, 1, base, Position(0, 0, now), (), expect_none)
             return cls(path, "mmap", None, lock)
         except BaseException:
             lock.close()

@@ -2,12 +2,13 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import index
 from pathlib import Path
 
 from imeiset import errors
+from imeiset.register.lists import List
 from imeiset.store import journal as _journal
 from imeiset.store.changes import Delta, change_of
 from imeiset.store.directory import HISTORY, UNPUBLISHED, Lock, base_path, generation_of, is_serving
@@ -164,13 +165,25 @@ class Writer(Reader):
                     expected = f"change {number} as it was applied"
                     raise errors.StoreSequence(self._directory, expected, "another")
 
-    def _write(self, lock: Lock, changes: Sequence[Change], feed: str = "", number: int | None = None) -> int:
-        """Make changes the next record of the store, and serve it: the number of that. number: the feed's."""
+    def _write(
+        self,
+        lock: Lock,
+        changes: Sequence[Change],
+        feed: str = "",
+        number: int | None = None,
+        expect: Callable[[tuple[List, ...]], object] | None = None,
+    ) -> int:
+        """Make changes the next record of the store, and serve it: the number of that.
+
+        number: the feed's. expect: is told all lists as they will be, and raises to refuse the changes.
+        """
         state, now = self._state, time.time_ns()
         payload = Payload(tuple(with_held(changes, state.lists)), feed, number if feed else None)
         record, position = _journal.after(state.position, now, packed(payload))
         # All that may be wrong with them, before the disk.
         after = changed(state, payload.changes, position, state.editions.after(payload, now))
+        if expect is not None:
+            expect(after.lists)
         self._expect_ours(lock)
         what = f"change {position.sequence}"
         try:
