@@ -272,6 +272,11 @@ def test_links_and_anchors_lead_somewhere(site, built):
     assert wrong == []
 
 
+def test_errors_are_linked_where_they_are_raised(built):
+    for page, error in (("stores", "errors.StoreExists"), ("sets", "ImeiError"), ("lists", "FeedError")):
+        assert f'href="errors.html#imeiset.{error}"' in built[f"reference/{page}.html"], error
+
+
 def test_everything_public_has_an_anchor(built):
     anchors = {anchor for text in built.values() for anchor in re.findall(r"\bid=\"([^\"]*)\"", text)}
     assert [name for name in THINGS if f"imeiset.{name}" not in anchors] == []

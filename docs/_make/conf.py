@@ -1,6 +1,9 @@
 """Sphinx: how the site looks, and what makes its reference out of docstrings. Nothing is fetched."""
 
+from numpydoc.xref import DEFAULT_LINKS
+
 import imeiset
+import imeiset.errors
 
 project = "imeiset"
 version = release = imeiset.__version__
@@ -17,6 +20,12 @@ autosummary_generate = False
 autodoc_mock_imports = ["granian", "prometheus_client", "pyspark"]
 default_role = "py:obj"  # a name in backticks is a link, if it is one of ours
 numpydoc_show_class_members = False
+numpydoc_xref_param_type = True
+numpydoc_xref_aliases = {name: name for name in DEFAULT_LINKS} | {  # nothing outside: no network
+    one.__name__: f"imeiset.{'' if one.__name__ in imeiset.__all__ else 'errors.'}{one.__name__}"
+    for one in vars(imeiset.errors).values()
+    if isinstance(one, type) and issubclass(one, Exception)
+}
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 90
 toc_object_entries_show_parents = "hide"
