@@ -2,11 +2,13 @@
 
     followed/H/state.json   in the directory of a store, H the first 16 hexadecimal digits of the SHA-256 of
                             the name of the feed, JSON in UTF-8:
-                            {"feed": F, "edition": N, "published": T, "checked": T, "fault": text, "since": T}
+                            {"feed": F, "place": text, "edition": N, "published": T, "checked": T,
+                             "fault": text, "kind": text, "since": T}
 
-F is the name of the feed, N the edition that the store had last, T a time "2026-01-31T12:00:00Z" in UTC: when
-the publisher made that edition, by its clock; when the place was last read and was as it should be; and since
-when it is not, for which "fault" is the reason. What is not known is null.
+F is the name of the feed, "place" where it is published, without credentials, N the edition that the store
+had last, T a time "2026-01-31T12:00:00Z" in UTC: when the publisher made that edition, by its clock; when the
+place was last read and was as it should be; and since when it is not, for which "fault" is the reason and
+"kind" the name of the error. What is not known is null, or "" for the place.
 """
 
 import datetime
@@ -84,6 +86,10 @@ class FollowStatus:
         Why the last time failed.
     since : datetime.datetime or None
         When it failed first since it was last well.
+    kind : str or None
+        The name of the error of the fault, such as "TrustStale".
+    place : str
+        Where it is published, without credentials.
     """
 
     edition: int
@@ -92,6 +98,8 @@ class FollowStatus:
     checked: datetime.datetime | None = None
     fault: str | None = None
     since: datetime.datetime | None = None
+    kind: str | None = None
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +112,8 @@ class Following:
     checked: datetime.datetime | None = None
     fault: str | None = None
     since: datetime.datetime | None = None
+    kind: str | None = None
+    place: str = ""
 
     @staticmethod
     def folder(directory: Path, feed: str) -> Path:
@@ -112,11 +122,11 @@ class Following:
 
     def well(self, now: datetime.datetime, edition: int, published: datetime.datetime) -> "Following":
         """After a time that went well."""
-        return Following(self.feed, edition, published, now)
+        return Following(self.feed, edition, published, now, place=self.place)
 
-    def failed(self, now: datetime.datetime, fault: str) -> "Following":
-        """After a time that did not."""
-        return replace(self, fault=fault, since=self.since or now)
+    def failed(self, now: datetime.datetime, fault: str, kind: str | None = None) -> "Following":
+        """After a time that did not. kind: the name of the error."""
+        return replace(self, fault=fault, kind=kind, since=self.since or now)
 
     def write(self, directory: Path) -> None:
         """Keep it. The folder is there. OSError."""
@@ -143,8 +153,9 @@ def _read(path: Path) -> Following | None:
                 when = datetime.datetime.strptime(told[name], _TIME)
                 told[name] = when.replace(tzinfo=datetime.UTC)
         found = Following(**{name: told[name] for name in Following.__dataclass_fields__})
-        texts = isinstance(found.feed, str) and isinstance(found.fault, str | None)
-        if texts and type(found.edition) is int and 0 <= found.edition <= MAX_NUMBER:
+        texts = isinstance(found.feed, str) and isinstance(found.place, str)
+        faults = isinstance(found.fault, str | None) and isinstance(found.kind, str | None)
+        if texts and faults and type(found.edition) is int and 0 <= found.edition <= MAX_NUMBER:
             return found
     return None
 

@@ -162,7 +162,8 @@ def _followed(state: State) -> dict[str, FollowStatus]:
         # Written after the store moved: until then it tells of another edition.
         published = kept.published if kept.edition == edition else None
         age = Age.of(int(published.timestamp()) * 10**9).age if published else math.inf
-        found[feed] = FollowStatus(edition, published, age, kept.checked, kept.fault, kept.since)
+        told = kept.checked, kept.fault, kept.since, kept.kind, kept.place
+        found[feed] = FollowStatus(edition, published, age, *told)
     return found
 
 
