@@ -162,6 +162,20 @@ def test_every_limit_has_an_entry(made):
     ] == []
 
 
+def test_the_first_page_leads_to_all_of_it(made):
+    assert {*reference.LOOKED_UP} == {*made}
+    for name, (title, _) in reference.LOOKED_UP.items():
+        assert made[name].startswith(f"# {title}\n")
+
+
+def test_the_first_page_leads_to_every_guide():
+    text = (pages.DOCS / "index.md").read_text()
+    guides = {name for caption, names in assemble.CONTENTS.items() if "Guides" in caption for name in names}
+    assert [
+        name for name in {*guides, *assemble.CONTENTS[""], "concepts", "feeds"} if f"]({name}.md" not in text
+    ] == []
+
+
 # ---- the first pages -------------------------------------------------------------------------------
 
 

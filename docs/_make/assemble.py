@@ -10,49 +10,39 @@ import shutil
 import sys
 from pathlib import Path
 
+from tables import table
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 # The order of the pages. A page of docs/ that is not here is an error.
 CONTENTS: dict[str, tuple[str, ...]] = {
-    "": ("getting-started", "install", "concepts", "troubleshooting"),
-    "Guides": (
-        *(
-            "feeds",
-            "registers",
-            "merging",
-            "daily",
-            "why",
-            "give-back",
-            "expired",
-            "fleet",
-            "fastapi",
-            "embedding",
-            "serve",
-            "http-api",
-            "operation",
-        ),
-        *("screen", "clones", "pandas", "polars", "duckdb", "spark", "arrow"),
-    ),
+    "": ("getting-started", "install", "troubleshooting"),
+    "Guides: lists": ("registers", "merging", "daily", "expired", "fleet", "why", "give-back"),
+    "Guides: answers": ("fastapi", "embedding", "serve", "operation"),
+    "Guides: records": ("screen", "pandas", "polars", "duckdb", "spark", "arrow", "clones"),
+    "Concepts": ("concepts",),
     "Reference": (
-        *(
-            "reference/commands",
-            "reference/json",
-            "reference/sets",
-            "reference/registers",
-            "reference/stores",
-            "reference/lists",
-        ),
-        *("reference/serve", "reference/integrations", "reference/errors", "reference/columns"),
-        *("reference/descriptions", "reference/serve-config", "reference/limits"),
+        *("feeds", "http-api", "reference/commands", "reference/json", "reference/sets"),
+        *("reference/registers", "reference/stores", "reference/lists", "reference/serve"),
+        *("reference/integrations", "reference/errors", "reference/columns", "reference/descriptions"),
+        *("reference/serve-config", "reference/limits"),
     ),
     "Background": ("design", "sizing", "benchmarks", "how-tested", "contributing", "changelog"),
 }
 # Of these the title is too long for a list of pages.
 _SHORT = {
+    "concepts": "Words, statuses, durability, privacy",
     "design": "How it works, and what lost",
-    "embedding": "Serving a register",
+    "embedding": "Forks, asyncio, threads",
+    "expired": "Entries that end",
+    "fastapi": "FastAPI, Flask, gunicorn",
+    "feeds": "How lists are read",
+    "fleet": "A fleet",
     "operation": "Operation",
+    "reference/descriptions": "register.toml",
+    "reference/serve-config": "eir.toml",
     "registers": "Registers and stores",
+    "screen": "CSV and Parquet files",
     "serve": "5G and S13",
     "sizing": "Sizing",
 }
@@ -88,6 +78,16 @@ def _outside(text: str, target: Path) -> str:
     return re.sub(rf"\]\(({re.escape(ROOT.as_posix())}/[^)]+)\)", copied, text)
 
 
+def looked_up() -> str:
+    """The pages that are made, for those who look something up."""
+    from reference import LOOKED_UP
+
+    return "\n## Look something up\n\n" + table(
+        ("what", "page"),
+        ((told, f"[{title}](reference/{name}.md)") for name, (title, told) in LOOKED_UP.items()),
+    )
+
+
 def contents() -> str:
     """The order of the pages, for Sphinx."""
     parts = []
@@ -107,7 +107,7 @@ def assemble(target: Path) -> None:
     texts = {path.name: page(path.read_text()) for path in DOCS.glob("*.md")}
     texts |= {made: page((ROOT / name).read_text(), from_root=True) for name, made in _BESIDE.items()}
     texts |= {f"reference/{name}.md": text for name, text in pages().items()}
-    texts["index.md"] += "\n" + contents()
+    texts["index.md"] += looked_up() + "\n" + contents()
     for name, text in texts.items():
         (target / name).write_text(_outside(text, target))
     (target / "schemas").mkdir()

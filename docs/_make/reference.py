@@ -21,6 +21,26 @@ PAGES: dict[str, Callable[[], str]] = {
     "limits": keys.limits,
 }
 
+# What each is for, on the first page.
+LOOKED_UP = {
+    "commands": ("Commands", "every command: examples, options, exit codes"),
+    "json": ("Output as JSON", "what commands print with `--json`, with JSON Schemas"),
+    "sets": ("Sets and IMEIs", "Python: `ImeiSet`, `Imei`, `parse`, `are_valid`, `merge`, `diff`"),
+    "registers": ("Registers and verdicts", "Python: `Register`, `Policy`, `Verdict`, `load_register`"),
+    "stores": ("Stores and changes", "Python: `Store`, `Delta`, `apply`, `feed`"),
+    "lists": ("Lists and records", "Python: `load`, `export`, `screen`"),
+    "serve": ("imeiset.serve", "Python: the fronts as objects"),
+    "integrations": ("Integrations", "Python: pandas, polars, DuckDB, Spark"),
+    "errors": ("Errors", "every error: what happened, and what to do"),
+    "columns": (
+        "Columns, words and dates",
+        "titles of columns, words of statuses and changes, forms of dates",
+    ),
+    "descriptions": ("Descriptions of registers", "every key of `register.toml`"),
+    "serve-config": ("Configuration of imeiset serve", "every key of `eir.toml`"),
+    "limits": ("Limits", "what is refused because it is too much"),
+}
+
 
 def pages() -> dict[str, str]:
     """Each page of the reference, by its name."""
