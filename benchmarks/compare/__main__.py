@@ -325,7 +325,9 @@ def main() -> None:
         "--only", metavar="WORDS", help="peers whose names have one of these words: redis,set"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write what was found to this file")
-    parser.add_argument("--charts", type=Path, metavar="DIR", help="also draw it, as PNG files")
+    parser.add_argument(
+        "--charts", type=Path, metavar="DIR", help="also draw it, as SVG files for light and for dark pages"
+    )
     options = parser.parse_args()
 
     chosen = _chosen(options.only)

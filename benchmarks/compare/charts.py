@@ -1,7 +1,13 @@
-"""The pictures of a run: `python -m benchmarks.compare.charts run.json DIR` draws a saved one again."""
+"""The charts of a run: `python -m benchmarks.compare.charts run.json DIR` draws a saved one again.
+
+Each is drawn twice, for light and for dark pages, and says one thing. Those in docs/ are drawn from
+`figures.json`, which is here.
+"""
 
 import json
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,84 +17,119 @@ matplotlib.use("agg")
 from matplotlib import pyplot
 
 from .bars import figure, short
-from .job import WORKLOADS
 
 OURS, LIMIT = "imeiset", "limit: one line"
-COLOURS = {OURS: "#c0392b", "imeiset in memory": "#e67e73", LIMIT: "#000000"}
-OTHERS = [colour for i, colour in enumerate(pyplot.get_cmap("tab20").colors) if i not in (6, 7)]  # no reds
-GREY = "#8a97a6"
+LIMIT_NAME = "touching one line"
+WORKLOAD = "half hits"
+# Whom the charts show: each for a kind of table that a user may have.
+SHOWN = (OURS, "pandas get_indexer", "DuckDB semi-join", "set", "polars is_in", "Redis SMISMEMBER", LIMIT)
+STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 13,
+    "svg.fonttype": "path",  # the same on every machine
+    "svg.hashsalt": "imeiset",  # and the same bytes each time
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.minor.bottom": False,
+    "ytick.minor.left": False,
+}
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """The colours for pages of one brightness."""
+
+    name: str
+    text: str
+    ours: str
+    others: str
+    faint: str
+
+
+SCHEMES = (
+    Scheme("light", text="#24292f", ours="#b3261e", others="#8a94a1", faint="#d5dae0"),
+    Scheme("dark", text="#d8dee6", ours="#ff7b6b", others="#7d8896", faint="#3b434d"),
+)
 
 
 def draw(found: dict[str, Any], directory: Path) -> list[Path]:
-    """Draw every picture for which the run has the figures; returns the files."""
-    drawn = []
+    """Draw every chart for which the run has the figures; returns the files."""
+    charts: dict[str, Callable[[Scheme], Any]] = {}
     if "curve" in found:
-        drawn.append(lookups(found["curve"], directory / "lookups.png"))
+        charts["lookups"] = lambda scheme: lookups(found["curve"], scheme)
     if "resident" in found:
-        title = f"Resident bytes per IMEI, list of {found['size']:,}"
-        drawn.append(ranking(found["resident"], title, directory / "resident.png"))
+        bytes_each = {name: found["resident"][name] for name in SHOWN if name in found["resident"]}
+        title = f"Bytes of memory per IMEI, list of {short(found['size'])}"
+        charts["resident"] = lambda scheme: ranking(bytes_each, title, scheme)
     if len(found.get("load", {})) > 1:
         rates = {name: 1e3 / ns for name, ns in found["load"].items()}
-        title = f"{found['lines']:,} unsorted lines on disk to a saved file,\nmillion lines a second"
-        drawn.append(ranking(rates, title, directory / "load.png", more=True))
+        heading = f"Million lines a second, from {short(found['lines'])} unsorted lines to a saved file"
+        charts["load"] = lambda scheme: ranking(rates, heading, scheme, more=True)
+    drawn = []
+    for name, chart in charts.items():
+        for scheme in SCHEMES:
+            with pyplot.rc_context(STYLE | _colours(scheme)):
+                picture, path = chart(scheme), directory / f"{name}-{scheme.name}.svg"
+                picture.savefig(path, transparent=True, metadata={"Date": None, "Creator": None})
+                pyplot.close(picture)
+            drawn.append(path)
     return drawn
 
 
-def lookups(points: list[dict[str, Any]], path: Path) -> Path:
-    """ns per lookup against the size of the list, a panel for each workload."""
-    picture, panels = pyplot.subplots(1, len(WORKLOADS), figsize=(13, 7.5), sharey=True, layout="constrained")
-    names = list(dict.fromkeys(name for point in points for name in point["lookups"]["half hits"]))
-    others = [name for name in names if name not in COLOURS]
-    colours = COLOURS | {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(others)}
-    for panel, workload in zip(panels, WORKLOADS, strict=True):
-        for name in names:
-            seen = [(point["size"], point["lookups"][workload].get(name)) for point in points]
-            sizes, ns = zip(*[(size, value) for size, value in seen if value is not None], strict=True)
-            panel.plot(
-                sizes,
-                ns,
-                label=name,
-                color=colours[name],
-                linewidth=3.5 if name.startswith(OURS) else 1.5,
-                linestyle="--" if name == LIMIT else "-",
-                marker="osD^v<>pPX*h"[names.index(name) % 12],
-                markersize=5,
-                zorder=3 if name in COLOURS else 2,
-            )
-        panel.set(xscale="log", yscale="log", xlabel="IMEIs in the list", title=workload)
-        panel.set_xticks([point["size"] for point in points], [short(point["size"]) for point in points])
-        panel.minorticks_off()
-        panel.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
-        panel.grid(alpha=0.3)
-    panels[0].set_ylabel("ns per lookup, in batch")
-    last = points[-1]["lookups"]["half hits"]
-    handles = dict(zip(names, panels[0].get_lines(), strict=True))
-    order = sorted(names, key=lambda name: -last.get(name, points[-2]["lookups"]["half hits"].get(name, 0)))
-    picture.legend(
-        [handles[name] for name in order], order, loc="outside right upper", frameon=False, fontsize=10
-    )
-    return _save(picture, path)
+def _colours(scheme: Scheme) -> dict[str, str]:
+    of_text = ("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor", "axes.titlecolor")
+    of_lines = ("axes.edgecolor", "xtick.color", "ytick.color", "grid.color")
+    return dict.fromkeys(of_text, scheme.text) | dict.fromkeys(of_lines, scheme.faint)
 
 
-def ranking(values: dict[str, float], title: str, path: Path, *, more: bool = False) -> Path:
+def lookups(points: list[dict[str, Any]], scheme: Scheme) -> Any:
+    """ns per lookup against the size of the list. Each line has its name at its end."""
+    picture, panel = pyplot.subplots(figsize=(8.4, 5.2), layout="constrained")
+    for name in SHOWN:
+        seen = [(one["size"], ns) for one in points if (ns := one["lookups"][WORKLOAD].get(name)) is not None]
+        if not seen:
+            continue
+        colour = scheme.ours if name == OURS else scheme.others
+        style = {"linewidth": 4 if name == OURS else 2, "linestyle": ":" if name == LIMIT else "-"}
+        panel.plot(*zip(*seen, strict=True), color=colour, zorder=3 if name == OURS else 2, **style)
+        ends_early = seen[-1][0] < points[-1]["size"]
+        panel.annotate(
+            LIMIT_NAME if name == LIMIT else name,
+            seen[-1],
+            xytext=(0, 7) if ends_early else (7, 0),
+            textcoords="offset points",
+            ha="right" if ends_early else "left",
+            va="bottom" if ends_early else "center",
+            color=colour if name == OURS else scheme.text,
+            fontweight="bold" if name == OURS else "normal",
+        )
+    panel.set(xscale="log", yscale="log", xlabel="IMEIs in the list")
+    sizes = [one["size"] for one in points]
+    panel.set_xticks(sizes, [short(size) for size in sizes])
+    panel.minorticks_off()
+    panel.margins(y=0.1)
+    panel.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    panel.grid(axis="y")
+    panel.set_axisbelow(True)
+    panel.set_title("ns per lookup, in a batch of which half are listed", loc="left", fontsize=14, pad=12)
+    return picture
+
+
+def ranking(values: dict[str, float], title: str, scheme: Scheme, *, more: bool = False) -> Any:
     """A horizontal bar for each name, the best on top: the least, or with `more` the most."""
     order = sorted(values, key=lambda name: values[name], reverse=not more)
-    picture, panel = pyplot.subplots(figsize=(8, 1.2 + 0.36 * len(order)), layout="constrained")
-    colours = [COLOURS.get(name, GREY) for name in order]
-    drawn = panel.barh(order, [values[name] for name in order], color=colours)
-    panel.bar_label(drawn, [figure(values[name]) for name in order], padding=4)
-    panel.margins(x=0.12)
-    panel.set_title(title, loc="left", fontsize=11)
-    panel.spines[["top", "right"]].set_visible(False)
-    return _save(picture, path)
-
-
-def _save(picture: Any, path: Path) -> Path:
-    picture.savefig(path, dpi=110, metadata={"Software": None})
-    pyplot.close(picture)
-    return path
+    picture, panel = pyplot.subplots(figsize=(8.4, 1.0 + 0.42 * len(order)), layout="constrained")
+    colours = [scheme.ours if name == OURS else scheme.others for name in order]
+    drawn = panel.barh(order, [values[name] for name in order], color=colours, height=0.68)
+    panel.bar_label(drawn, [figure(values[name]) for name in order], padding=6)
+    panel.margins(x=0.1)
+    panel.set_title(title, loc="left", fontsize=14)
+    panel.spines["bottom"].set_visible(False)
+    panel.set_xticks([])
+    panel.tick_params(axis="y", length=0)
+    return picture
 
 
 if __name__ == "__main__":
-    for drawn in draw(json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])):
-        print(drawn)
+    for path in draw(json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])):
+        print(path)

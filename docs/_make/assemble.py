@@ -49,8 +49,15 @@ _SHORT = {
 _BESIDE = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}  # of the root, as pages
 
 
+# A picture for dark pages and one for light pages, as GitHub shows them.
+_PICTURE = re.compile(
+    r'<picture>\s*<source [^>]*srcset="(.+?)">\s*<img src="(.+?)" alt="(.+?)">\s*</picture>'
+)
+
+
 def page(text: str, from_root: bool = False) -> str:
     """A page as Sphinx gets it, with links to files out of docs/ mended."""
+    text = _PICTURE.sub(r"![\3](\2){.only-light} ![\3](\1){.only-dark}", text)
 
     def mended(found: re.Match[str]) -> str:
         path = found[1]
