@@ -1,7 +1,7 @@
 """The command line: one file per command, imported only when it is called for.
 
 Exit codes are those of grep: 0 found (or done), 1 none found, 2 an error, which is told in one line on
-stderr.
+stderr. Of what is published, 3 is an error too: it has expired; and 4: it is refused.
 """
 
 import io
@@ -17,11 +17,19 @@ from typing import Any, TextIO
 import click
 
 from imeiset import __version__
-from imeiset.errors import ImeisetError, SnapshotKind, SnapshotMagic, printable
+from imeiset.errors import (
+    ImeisetError,
+    SnapshotKind,
+    SnapshotMagic,
+    TrustRefused,
+    TrustStale,
+    printable,
+)
 
 _COMMANDS = (
     *("build", "check", "explain", "screen", "merge", "info", "verify", "apply", "diff", "export"),  # files
     *("create", "replace", "feed", "expire", "history", "compact", "prune", "watch", "serve"),  # stores
+    *("keys", "publish"),  # lists that travel
     *("demo", "completion"),
 )
 # What to do, where the error of a library cannot know.
@@ -29,6 +37,9 @@ _REMEDIES: dict[type[ImeisetError], str] = {
     SnapshotMagic: "`imeiset build` makes one of a list",
     SnapshotKind: "`imeiset build` makes a register of a description (docs/registers.md), and a set of lists",
 }
+
+# Exit codes that are not 2.
+_CODES: dict[type[ImeisetError], int] = {TrustStale: 3, TrustRefused: 4}
 
 
 class _Commands(click.Group):
@@ -110,6 +121,7 @@ def _fail(error: BaseException) -> int:
         elif isinstance(error, click.ClickException):
             message = error.format_message()
         elif isinstance(error, ImeisetError):
+            code = _CODES.get(type(error), 2)
             message = "; ".join(
                 [str(error), *(_REMEDIES[kind] for kind in _REMEDIES if isinstance(error, kind))]
             )

@@ -3,12 +3,16 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from imeiset.trust.publisher import PublishReport, publish
+    from imeiset.trust.publisher import publish
+    from imeiset.trust.reports import ListReport, PublishReport
+    from imeiset.trust.rotation import RotateReport, rotate
 
 _MODULES = {
-    "imeiset.trust.publisher": "PublishReport publish",
+    "imeiset.trust.publisher": "publish",
+    "imeiset.trust.reports": "ListReport PublishReport",
+    "imeiset.trust.rotation": "RotateReport rotate",
 }
-__all__ = ["PublishReport", "publish"]
+__all__ = ["ListReport", "PublishReport", "RotateReport", "publish", "rotate"]
 
 
 if not TYPE_CHECKING:  # a name brings its module when it is asked for

@@ -7,11 +7,12 @@ It is TUF's (https://theupdateframework.github.io/specification/latest/), with c
     metadata/N.snapshot.json   the version, length and SHA-256 of N.targets.json
     metadata/timestamp.json    the same of N.snapshot.json; putting it is the commit of all others
 
-A publisher reads what has expired, too, which it is there to renew. Signatures alone do not make it go on from
-there: `publisher` compares with what the store last published. Followers read with `client`.
+A publisher reads what has expired, too: it is there to renew it. Signatures alone are not enough for it to go
+on: `publisher` compares with what the store last published. Followers read with `client`.
 """
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -152,6 +153,8 @@ class Published:
         The committed ones, if all of them are whole; otherwise `targets` is the last that the key signed.
     faults : list of str
         Why not, in words.
+    seen : bytes
+        The timestamp as it was found, whatever it is; none if there was none.
     """
 
     place: Place
@@ -162,6 +165,7 @@ class Published:
     snapshot: Any = None
     timestamp: Any = None
     faults: list[str] = field(default_factory=list)
+    seen: bytes = b""
 
     @classmethod
     def read(cls, place: Place, roots: Sequence[bytes]) -> "Published":
@@ -207,6 +211,8 @@ class Published:
 
     def _read(self, role: str, name: str) -> tuple[Any, bytes]:
         data = self.place.read(name, LIMITS[role])
+        if role == "timestamp":
+            self.seen = data
         found = load(role, data, self._where(name))
         expect_signed(self.root, found, self._where(name))
         return found, data
@@ -248,7 +254,57 @@ class Published:
         fits = rest == f"{role}.json" and number.isascii() and number.isdigit() and len(number) < 99
         return int(number) if fits else 0
 
+    def commit(
+        self, targets: Any, signers: Sequence[Any], life: timedelta, versions: Mapping[str, int]
+    ) -> None:
+        """Put targets there that are new, and what commits them; or new timestamps of those that are there.
+
+        signers: of the online role. versions: the last ones that are known. TrustRefused if another publisher
+        commits at the same time: what is there then is one of the two, whole.
+        """
+        same = targets is self.targets and self.snapshot is not None
+        snapshot, now_ = self.snapshot, now()
+        if not same or snapshot.signed.expires - now_ < SNAPSHOT * life / 2:
+            payload = snapshot_of(targets, self._next("snapshot", versions), life)
+            snapshot = signed(payload, signers)
+        timestamp = signed(timestamp_of(snapshot, self._next("timestamp", versions), life), signers)
+        files = [one for one, old in ((targets, self.targets), (snapshot, self.snapshot)) if one is not old]
+        for one in files:
+            put(self.place, one)
+        self._expect_alone(self.seen)
+        put(self.place, timestamp)
+        self._expect_alone(timestamp.to_bytes())
+        for one in files:  # another may have put one of the same version, and may have given way
+            if self.place.read(name_of(one.signed), LIMITS[one.signed.type]) != one.to_bytes():
+                put(self.place, one)
+        if files:
+            self._expect_alone(timestamp.to_bytes())
+        self.targets, self.snapshot, self.timestamp, self.faults = targets, snapshot, timestamp, []
+        self.seen = timestamp.to_bytes()
+
+    def _next(self, role: str, versions: Mapping[str, int]) -> int:
+        """The version after all that are known; a number that is high enough if none is."""
+        part = getattr(self, role)
+        known = max(part.signed.version if part else 0, versions.get(role, 0))
+        return 1 + (known or (int(time.time()) if self.seen else 0))
+
+    def _expect_alone(self, timestamp: bytes) -> None:
+        try:
+            there = self.place.read("metadata/timestamp.json", LIMITS["timestamp"])
+        except (TrustMissing, TrustRefused):
+            there = b""
+        if there != timestamp:
+            got = "one that another publisher has just put there: see which of the two should publish"
+            raise TrustRefused(self._where("metadata/timestamp.json"), "that of this publisher", got)
+
+    def versions(self) -> dict[str, int]:
+        """Of each part, by role."""
+        return {role: part.signed.version for role, part in self._parts().items()}
+
     def expires(self) -> dict[str, datetime]:
         """When each part ends."""
+        return {role: part.signed.expires for role, part in self._parts().items()}
+
+    def _parts(self) -> dict[str, Any]:
         parts = {role: getattr(self, role) for role in SIGNED_BY}
-        return {role: part.signed.expires for role, part in parts.items() if part is not None}
+        return {role: part for role, part in parts.items() if part is not None}

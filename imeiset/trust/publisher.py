@@ -1,68 +1,291 @@
-"""A store published: the next edition made of what changed since the last one, signed, and put up."""
+"""A store published: the next edition made of what changed since the last one, signed, and put up.
+
+In this order: the place is read and verified, and has to be as this store left it; files of the edition are
+made here, and checked; the memory of the store prepares for them; they are put there, then targets.json, then
+snapshot.json, then timestamp.json, which is the commit; then the memory keeps it, and what nobody needs any
+more goes. Whoever dies on the way leaves the old edition or the new one, and goes on with the next call.
+"""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Literal
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
+from imeiset.errors import TrustError, TrustKey, TrustRefused
 from imeiset.store import Store
+from imeiset.trust.keys import Keys, Passphrase
+from imeiset.trust.making import Listed, Made, made, selected
+from imeiset.trust.memory import Memory, Said
+from imeiset.trust.metadata import ENDS_SOON, LIVES, Published, now, signed, tuf
+from imeiset.trust.places import Place
+from imeiset.trust.reports import PublishReport, ending
 
-
-@dataclass(frozen=True, slots=True)
-class ListReport:
-    """What an edition changes in a list: how many members it adds and removes, and what the list then has."""
-
-    status: str
-    added: int
-    removed: int
-    counts: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class PublishReport:
-    """What `publish` did, or with `dry_run` would do.
-
-    Attributes
-    ----------
-    place : str
-        Where, without credentials.
-    action : str
-        "base" or "delta": an edition of that kind. "renewed": its metadata alone, "nothing": all is current.
-    edition : int
-        The one that is current at the place now.
-    bytes : int
-        Of the files that were put up.
-    lists : dict of str to ListReport
-        What the edition changes.
-    expires : dict of str to datetime
-        When each kind of metadata ends: "root", "targets", "snapshot", "timestamp".
-    warnings : tuple of str
-        What ends soon, and what to do.
-    """
-
-    place: str
-    action: Literal["base", "delta", "renewed", "nothing"]
-    edition: int
-    bytes: int = 0
-    lists: dict[str, ListReport] = field(default_factory=dict)
-    expires: dict[str, datetime] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    dry_run: bool = False
+_TARGET = re.compile(r"[0-9a-f]{64}\.(base|delta)-[0-9]{8,19}\.imei")
 
 
 def publish(
     store: Store | str | os.PathLike[str],
     url: str | os.PathLike[str],
     *,
-    keys: str | os.PathLike[str],
+    keys: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     lists: Sequence[str] | None = None,
     base_every: int = 30,
     expires: timedelta = timedelta(days=2),
     renew: bool = False,
     base: bool = False,
     dry_run: bool = False,
-    passphrase: bytes | None = None,
+    passphrase: Passphrase = None,
 ) -> PublishReport:
-    """Publish a store: what changed since its last edition, signed."""
-    raise NotImplementedError
+    """Publish a store: what changed since its last edition, signed.
+
+    Parameters
+    ----------
+    store
+        It is read, so another process may write it meanwhile. What was published is kept in its folder.
+    url
+        A folder, or a URL that fsspec opens and that can be written to.
+    keys
+        The folder of `imeiset keys new`, or several; the keys of targets and online are needed.
+    lists
+        The names of those that are published. None: all.
+    base_every
+        After so many editions the next one is a base too, which followers begin with; sooner when the deltas
+        since the last weigh half of it.
+    expires
+        How long followers count what they see as current. Publish, or renew, more often.
+    renew
+        Sign anew what ends soon, even if nothing changed; the online key is enough for that.
+    base
+        Publish a base of all lists, as the edition after the one that is there, whoever published that.
+    dry_run
+        Write nothing anywhere.
+    passphrase
+        Of the keys, if they have one.
+
+    Returns
+    -------
+    PublishReport
+
+    Raises
+    ------
+    TrustRefused
+        What is there is not what this store published last; or another publisher commits at the same time.
+    TrustKey, TrustUnreachable
+        A key is missing; the place cannot be read or written.
+    StoreLocked
+        Another process publishes this store there.
+    StoreError, SnapshotError, ValueError
+        The store cannot be read; no list of such a name.
+
+    Notes
+    -----
+    Lists are published without their owners: those who follow make the feed the owner.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from imeiset import EquipmentStatus, Register, Store
+    >>> from imeiset.trust import keys, publish
+    >>> register = Register()
+    >>> register.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED)
+    >>> with tempfile.TemporaryDirectory() as folder, Store.create(f"{folder}/eir", register) as store:
+    ...     fingerprint = keys.new(f"{folder}/keys")
+    ...     report = publish(store, f"{folder}/place", keys=f"{folder}/keys")
+    >>> report.action, report.edition, report.lists["stolen"].added
+    ('base', 1, 1)
+    """
+    if base_every < 1:
+        raise ValueError(f"base_every: expected at least 1, got {base_every}")
+    if not expires >= timedelta(minutes=1):
+        raise ValueError(f"expires: expected a minute or more, got {expires}")
+    place = Place(url)
+    with _opened(store) as opened:
+        memory = Memory(opened._directory, place)
+        with nullcontext() if dry_run else memory.locked():
+            own = _Own(Keys.of(keys, passphrase), place, memory, expires, renew, base, dry_run, base_every)
+            return own.publish(opened, lists)
+
+
+@contextmanager
+def _opened(store: Store | str | os.PathLike[str]) -> Iterator[Store]:
+    if isinstance(store, Store):
+        store.refresh()
+        yield store
+    else:
+        with Store.open(store) as opened:
+            yield opened
+
+
+@dataclass(slots=True)
+class _Own:
+    """One call of `publish`."""
+
+    keys: Keys
+    place: Place
+    memory: Memory
+    life: timedelta
+    renew: bool
+    base: bool
+    dry_run: bool
+    base_every: int
+    warnings: list[str] = field(default_factory=list)
+
+    def publish(self, store: Store, names: Sequence[str] | None) -> PublishReport:
+        remote = Published.read(self.place, self.keys.roots())
+        if remote.targets is not None:
+            self.warnings += [f"{fault}: it is put there anew" for fault in remote.faults]
+        listed = Listed.of(remote.targets, str(self.place))
+        last = self._last(listed)
+        if last is None and not self.base and self.renew and listed.current:
+            self.warnings.append("this store has published nothing here: its lists were not compared")
+            return self._without_edition(remote, listed.current, last)
+        goes_on = last is not None and last.edition == listed.current > last.above
+        old = self.memory.contents(listed.current) if goes_on else None
+        number = 1 + max(listed.current, last.above if last else 0)
+        with self._work_folder() as folder:
+            path = folder / "next.lists" if self.dry_run else self.memory.lists_path(number)
+            new = selected(store, names)
+            edition = made(folder, path, old, new, listed, number, base=self.base, base_every=self.base_every)
+            if edition is not None and self.renew and not self.keys.has("targets", remote.root):
+                self.warnings.append("lists have changed, and were not published: the key of targets is away")
+                edition = None
+            if edition is None:
+                return self._without_edition(remote, listed.current, last)
+            return self._with_edition(remote, edition, last)
+
+    # ---- what was published last ------------------------------------------------------
+
+    def _last(self, listed: Listed) -> Said | None:
+        """What this store said last, if that is what the place has. TrustRefused if it is not, unless a base
+        is to follow whatever is there."""
+        try:
+            last, prepared = self.memory.last(), self.memory.prepared()
+        except TrustRefused:
+            if not self.base:
+                raise
+            return None
+        for some in (last, prepared):
+            if some is not None and (some.edition, dict(some.lists)) == listed.says():
+                if some is prepared and some is not last and not self.dry_run:
+                    self.memory.adopt()
+                return some
+        current = listed.current
+        stolen = last is not None and last.above and not current  # keys were replaced after a theft
+        if self.base or stolen:
+            if last is None:
+                return None
+            return replace(last, edition=0, lists={}, above=max(last.above, last.edition))
+        if last is None and (not current or self.renew):
+            return None
+        got = f"edition {current}, published by another store" if current else "nothing"
+        if last is not None and last.edition > current:
+            got += f": this store has published edition {last.edition} there, somebody put an older copy back"
+        elif last is not None:
+            got += ", or this store is an older copy that was put back"
+        expected = "nothing yet" if last is None else f"edition {last.edition} of this store"
+        got += "; base=True (--base) publishes all that this store has as the next edition"
+        raise TrustRefused(str(self.place), expected, got)
+
+    @contextmanager
+    def _work_folder(self) -> Iterator[Path]:
+        if self.dry_run:
+            with TemporaryDirectory(prefix="imeiset-") as folder:
+                yield Path(folder)
+        else:
+            yield self.memory.folder
+
+    # ---- an edition -------------------------------------------------------------------
+
+    def _with_edition(self, remote: Published, made: Made, last: Said | None) -> PublishReport:
+        edition = made.edition
+        report = PublishReport(str(self.place), edition.kind, edition.number, made.bytes, {**made.lists})
+        payload = self._targets(remote, made.targets, last)
+        signers = self.keys.signers("targets", remote.root), self.keys.signers("online", remote.root)
+        if self.dry_run:
+            return self._reported(report, remote)
+        digests = {name: one.digest for name, one in edition.lists.items()}
+        said = Said(edition.number, digests, self._versions(last))
+        self.memory.prepare(said)
+        self._put_roots(remote)
+        for path, file in made.files.items():
+            self.place.put(f"targets/{made.targets[path].hashes['sha256']}.{path}", file)
+        before = remote.targets
+        remote.commit(signed(payload, signers[0]), signers[1], self.life, self._versions(last))
+        self.memory.prepare(replace(said, versions=remote.versions()))
+        self.memory.adopt()
+        self._clean(remote, before)
+        (self.memory.folder / "next.delta").unlink(missing_ok=True)
+        return self._reported(report, remote)
+
+    def _targets(self, remote: Published, targets: Mapping[str, Any], last: Said | None) -> Any:
+        version = remote._next("targets", self._versions(last))
+        return tuf().Targets(version, None, now() + LIVES["targets"], dict(targets))
+
+    @staticmethod
+    def _versions(last: Said | None) -> Mapping[str, int]:
+        return last.versions if last is not None else {}
+
+    def _put_roots(self, remote: Published) -> None:
+        for version in remote.absent:
+            self.place.put_bytes(f"metadata/{version}.root.json", remote.roots[version])
+        for version, data in remote.roots.items():
+            if version > min(remote.roots):
+                with suppress(OSError):  # a folder of keys may be for reading only
+                    self.keys.keep_root(data, version)
+
+    def _clean(self, remote: Published, before: Any) -> None:
+        """Remove what neither this edition nor the one before needs."""
+        named = {
+            f"{target.hashes['sha256']}.{path}"
+            for some in (remote.targets, before)
+            if some is not None
+            for path, target in some.signed.targets.items()
+        }
+        kept = {role: version - 1 for role, version in remote.versions().items()}
+        try:
+            for name in self.place.names("targets"):
+                if _TARGET.fullmatch(name) and name not in named:
+                    self.place.remove(f"targets/{name}")
+            for name in self.place.names("metadata"):
+                for role in ("targets", "snapshot"):
+                    if 0 < Published.version_of(name, role) < kept[role]:
+                        self.place.remove(f"metadata/{name}")
+        except TrustError as error:
+            self.warnings.append(f"files of old editions were not removed: {error}")
+
+    # ---- without one ------------------------------------------------------------------
+
+    def _without_edition(self, remote: Published, current: int, last: Said | None) -> PublishReport:
+        """Sign anew what is to be."""
+        report = PublishReport(str(self.place), "nothing", current)
+        ends = remote.expires()
+        targets = remote.targets
+        if targets is None:
+            raise TrustRefused(str(self.place), "an edition, to sign it anew", "none")
+        quiet = remote.timestamp is not None and ends["timestamp"] - now() >= 0.75 * self.life
+        soon = ends["targets"] - now() < ENDS_SOON
+        if quiet and not self.renew and not remote.absent:
+            return self._reported(report, remote)
+        with suppress(TrustKey):
+            if soon:
+                payload = self._targets(remote, targets.signed.targets, last)
+                targets = signed(payload, self.keys.signers("targets", remote.root))
+        signers = self.keys.signers("online", remote.root)
+        if not self.dry_run:
+            self._put_roots(remote)
+            remote.commit(targets, signers, self.life, self._versions(last))
+            if last is not None and last.edition == current:
+                self.memory.keep(replace(last, versions=remote.versions()))
+        return self._reported(replace(report, action="renewed"), remote)
+
+    def _reported(self, report: PublishReport, remote: Published) -> PublishReport:
+        expires = remote.expires()
+        warnings = [*self.warnings, *ending(expires, str(self.place))]
+        for path in self.keys.others_can_read():
+            warnings.append(f"{path}: others can read this key: chmod 600")
+        return replace(report, expires=expires, warnings=tuple(warnings), dry_run=self.dry_run)

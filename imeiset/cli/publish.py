@@ -1,0 +1,106 @@
+"""`imeiset publish`: a store published, signed, for others who follow it."""
+
+from datetime import timedelta
+
+import click
+
+from imeiset.cli.files import DIRECTORY, json_option, working
+from imeiset.cli.signing import (
+    expires_option,
+    keys_option,
+    passphrase_of,
+    passphrase_option,
+    show_ends,
+    show_json,
+    show_warnings,
+)
+from imeiset.errors import mask_url, printable
+
+
+@click.command("publish")
+@click.argument("store", type=DIRECTORY)
+@click.argument("url")
+@keys_option
+@click.option("--lists", metavar="NAME,NAME", help="Only these. [default: all]")
+@click.option(
+    "--base-every",
+    type=click.IntRange(1),
+    default=30,
+    show_default=True,
+    metavar="N",
+    help="A base after so many editions, or when the changes since the last weigh half of it.",
+)
+@expires_option
+@click.option("--renew", is_flag=True, help="Sign anew what ends soon, even if no list changed.")
+@click.option("--base", is_flag=True, help="Publish all lists, after whatever edition is there.")
+@click.option("--dry-run", is_flag=True, help="Say what would be published, and write nothing.")
+@passphrase_option
+@json_option
+def command(
+    store: str,
+    url: str,
+    folders: tuple[str, ...],
+    lists: str | None,
+    base_every: int,
+    expires: timedelta,
+    renew: bool,
+    base: bool,
+    dry_run: bool,
+    passphrase_file: str | None,
+    as_json: bool,
+) -> None:
+    """Publish a store, signed, for others who follow it.
+
+    \b
+    imeiset keys new keys
+    imeiset publish eir s3://lists/eir --keys keys
+    imeiset publish eir /mnt/stick/eir --keys keys --lists stolen,cloned --dry-run
+
+    What changed since the last edition is the next one. Nothing is published where nothing changed; what is
+    there is then signed anew when a quarter of its time is gone. Run it at least every --expires: followers
+    take what has expired for held back. Snapshots last 7 times as long, what lists the files (targets) 365
+    days, and root 730 days: `imeiset keys rotate` makes the next root.
+
+    The keys of targets and online are needed; for --renew the online key is enough. URL is a folder, or what
+    fsspec writes to: s3://, sftp://, gs://.
+    """
+    from imeiset.trust import publish
+
+    names = None if lists is None else [name for name in lists.split(",") if name]
+    if names is not None and not names:
+        raise click.UsageError("--lists: expected names, got none")
+    with working("publishing"):
+        try:
+            report = publish(
+                store,
+                url,
+                keys=folders,
+                lists=names,
+                base_every=base_every,
+                expires=expires,
+                renew=renew,
+                base=base,
+                dry_run=dry_run,
+                passphrase=passphrase_of(passphrase_file),
+            )
+        except ValueError as error:
+            if type(error) is not ValueError:
+                raise
+            raise click.UsageError(mask_url(str(error))) from None
+    if as_json:
+        show_json(report)
+        show_warnings(report.warnings)
+        return
+    done = {
+        "base": f"edition {report.edition:,}, a base of {report.bytes:,} bytes",
+        "delta": f"edition {report.edition:,}, a delta of {report.bytes:,} bytes",
+        "renewed": f"edition {report.edition:,} signed anew",
+        "nothing": f"edition {report.edition:,} is current",
+    }[report.action]
+    would = "would be: " if report.dry_run and report.action != "nothing" else ""
+    click.echo(f"{printable(report.place)}: {would}{done}")
+    for name, one in report.lists.items():
+        held = sum(one.counts.values())
+        left = f"{held:,} in it" if one.status else "the list is taken away"
+        click.echo(f"  {printable(name)}: {one.added:,} added, {one.removed:,} removed, {left}")
+    show_ends(report.expires, report.warnings)
