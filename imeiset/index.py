@@ -113,13 +113,22 @@ class Index(FrozenIndex):
         in pieces, in order, with how much of both was looked at, up to 1. On all cores; what is equal is
         skipped, see _native/c/diff.h. Memory: some MB."""
         spans = _spans(self, other)
+        for number, (mine, theirs) in enumerate(self.changes_by_span(other, spans), 1):
+            yield mine, theirs, number / len(spans)
+
+    def changes_by_span(
+        self, other: "Index", spans: list[tuple[int, int]]
+    ) -> Iterator[tuple[tuple[Keys, Keys], tuple[Keys, Keys]]]:
+        """The same, one piece for each span from a TAC up to another: `spans` has such as are of a size."""
         below = [-1, -1]
-        for number, found in enumerate(
-            in_order(lambda span: self.difference_of_tacs(other, *span), spans), 1
-        ):
+        for found in in_order(lambda span: self.difference_of_tacs(other, *span), spans):
             mine, theirs = ((pairs[:, 0].copy(), pairs[:, 1].copy()) for pairs in found)
             below = [_top(*mine, below[0]), _top(*theirs, below[1])]
-            yield mine, theirs, number / len(spans)
+            yield mine, theirs
+
+    def spans(self, other: "Index") -> list[tuple[int, int]]:
+        """Spans of TACs, all there are, in each of which this set and another have some thousands of keys."""
+        return _spans(self, other)
 
     def reversed_runs(self) -> Iterator[tuple[int, int]]:
         """All runs, the last first, as pairs of lowest and highest key. Memory: some MB."""

@@ -6,8 +6,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imeiset.index import joined_runs
 from imeiset.readers import Keys
-from imeiset.register.details import Column, numbered
+from imeiset.register.details import Column, damaged, numbered
 from imeiset.register.kinds import ListRule
 from imeiset.register.layered import NOTHING, LayeredSet
 from imeiset.register.lists import List
@@ -19,6 +20,7 @@ from imeiset.store.payload import HELD_RULES, Change, list_about, list_change
 _COLUMNS = ("reason", "date", "until")
 _ROWS = 1 << 20  # of one change, at most, and some thousands
 _NO_KEYS: Keys = np.empty(0, np.uint64)
+_SERIALS = np.uint64(10**6)
 _SPANS: tuple[Literal["range"], Literal["tac"]] = ("range", "tac")
 
 
@@ -85,32 +87,81 @@ def _of_sets(name: str, old: List, new: List) -> Iterator[Change]:
         gone, come = ends(was - now), ends(now - was)
         if len(gone[0]) or len(come[0]):
             yield _change(name, rule, add=len(come[0]), remove=len(gone[0]), columns=(come, gone))
-    before, after = _flat(old.exact), _flat(new.exact)
-    for keys in _some(before.base - after.base):
+    yield from _of_exact(new.name, _flat(old.exact), _flat(new.exact))
+
+
+def _of_exact(name: str, old: LayeredSet, new: LayeredSet) -> Iterator[Change]:
+    """The changes of exact IMEIs, in lots of about _ROWS. Memory: what differs in a span of TACs."""
+    detailed = any(one is not other for one, other in zip(old.columns, new.columns, strict=True))
+    lots: dict[str, list[Keys]] = {"gone": [], "come": [], "other": []}
+    spans = old.base.spans(new.base)
+    for span, (mine, theirs) in zip(spans, old.base.changes_by_span(new.base, spans), strict=True):
+        found = {"gone": [*_keys(*mine)], "come": [*_keys(*theirs)], "other": list[Keys]()}
+        if detailed:
+            changed = (np.concatenate([_NO_KEYS, *found[what]]) for what in ("gone", "come"))
+            found["other"] = [_with_other_details(span, old, new, *changed)]
+        for what, lot in lots.items():
+            lot += found[what]
+            if sum(map(len, lot)) >= _ROWS:
+                yield from _lot(name, what, lot, new)
+                lot.clear()
+    for what, lot in lots.items():
+        yield from _lot(name, what, lot, new)
+
+
+def _lot(name: str, what: str, lot: list[Keys], new: LayeredSet) -> Iterator[Change]:
+    """What some keys are told as, that are gone, have come, or have other details."""
+    keys = np.concatenate([_NO_KEYS, *lot])
+    if what != "gone":
+        yield from _exact(name, keys, new, was=what == "other")
+    elif len(keys):
         yield _change(name, "exact", remove=len(keys), columns=((_NO_KEYS,), (keys,)))
-    for keys in _some(after.base - before.base):
-        yield from _exact(name, keys, after, was=False)
-    if any(one is not other for one, other in zip(before.columns, after.columns, strict=True)):
-        for keys in _some(after.base & before.base):
-            yield from _exact(name, keys[_differ(keys, before, after)], after, was=True)
+
+
+def _keys(lows: Keys, highs: Keys) -> Iterator[Keys]:
+    """The keys of runs."""
+    if (lows == highs).all():
+        yield lows
+        return
+    yield from ImeiSet.from_runs(*joined_runs(lows, highs)).chunks()
+
+
+def _with_other_details(
+    span: tuple[int, int], old: LayeredSet, new: LayeredSet, gone: Keys, come: Keys
+) -> Keys:
+    """The IMEIs of a span of TACs, of both sets, that have other reasons or dates in the new one: without
+    those that are gone and have come, the two are the same, in order."""
+    edges = np.array(span, np.uint64) * _SERIALS
+    (begin, end), (start, stop) = (_ranks(one.base, edges) for one in (old, new))
+    out, into = _places(old.base, gone) - begin, _places(new.base, come) - start
+    if end - begin - len(gone) != stop - start - len(come):
+        raise damaged("sets", "positions that do not fit their members")
+    differ = np.zeros(stop - start - len(come), bool)
+    for one, other in zip(old.columns, new.columns, strict=True):
+        if one is None and other is None:
+            continue
+        texts: dict[str, int] = {}
+        was = np.delete(_numbers(one, texts, begin, end), out)
+        differ |= was != np.delete(_numbers(other, texts, start, stop), into)
+    if not differ.any():
+        return _NO_KEYS
+    pairs, _ = new.base.difference_of_tacs(NOTHING, *span)
+    keys = np.concatenate([_NO_KEYS, *_keys(pairs[:, 0].copy(), pairs[:, 1].copy())])
+    return np.delete(keys, into)[differ]
+
+
+def _numbers(column: Column | None, texts: dict[str, int], begin: int, end: int) -> NDArray[Any]:
+    """A piece of a column by the numbers of texts."""
+    if column is None:
+        texts.setdefault("", 0)
+        return np.zeros(end - begin, np.int64)
+    return numbered(texts, column.values, column.codes[begin:end])
 
 
 def ends(members: ImeiSet) -> tuple[Keys, Keys]:
     """The first and the last members of all runs."""
     lows, highs = map(np.concatenate, zip(*members.runs(), strict=True))
     return lows, highs
-
-
-def _some(members: ImeiSet) -> Iterator[Keys]:
-    """All keys, about _ROWS at a time."""
-    held: list[Keys] = []
-    for keys in members.chunks():
-        held.append(keys)
-        if sum(map(len, held)) >= _ROWS:
-            yield np.concatenate(held)
-            held = []
-    if any(map(len, held)):
-        yield np.concatenate(held)
 
 
 def _codes(column: Column | None, at: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -123,18 +174,12 @@ def _places(members: ImeiSet, keys: Keys) -> NDArray[np.int64]:
     return at
 
 
-def _differ(keys: Keys, old: LayeredSet, new: LayeredSet) -> NDArray[np.bool_]:
-    """Which IMEIs, of both sets, have other reasons or dates in the new one."""
-    found = np.zeros(len(keys), bool)
-    before, after = _places(old.base, keys), _places(new.base, keys)
-    for one, other in zip(old.columns, new.columns, strict=True):
-        texts: dict[str, int] = {}
-        was, now = (
-            numbered(texts, column.values if column else (), _codes(column, at))
-            for column, at in ((one, before), (other, after))
-        )
-        found |= was != now
-    return found
+def _ranks(members: ImeiSet, keys: Keys) -> tuple[int, int]:
+    """How many members are below each of two keys."""
+    below = np.empty(len(keys), np.int64)
+    members.ranks(keys, below)
+    first, second = below.tolist()
+    return first, second
 
 
 def _exact(name: str, keys: Keys, members: LayeredSet, *, was: bool) -> Iterator[Change]:
