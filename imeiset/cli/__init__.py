@@ -29,7 +29,7 @@ from imeiset.errors import (
 _COMMANDS = (
     *("build", "check", "explain", "screen", "merge", "info", "verify", "apply", "diff", "export"),  # files
     *("create", "replace", "feed", "expire", "history", "compact", "prune", "watch", "serve"),  # stores
-    *("keys", "publish"),  # lists that travel
+    *("keys", "publish", "follow"),  # lists that travel
     *("demo", "completion"),
 )
 # What to do, where the error of a library cannot know.
@@ -37,7 +37,6 @@ _REMEDIES: dict[type[ImeisetError], str] = {
     SnapshotMagic: "`imeiset build` makes one of a list",
     SnapshotKind: "`imeiset build` makes a register of a description (docs/registers.md), and a set of lists",
 }
-
 # Exit codes that are not 2.
 _CODES: dict[type[ImeisetError], int] = {TrustStale: 3, TrustRefused: 4}
 

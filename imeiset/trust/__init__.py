@@ -3,16 +3,23 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from imeiset.trust.follower import Follower, FollowReport, follow_again
+    from imeiset.trust.mirroring import MirrorReport, mirror
     from imeiset.trust.publisher import publish
     from imeiset.trust.reports import ListReport, PublishReport
     from imeiset.trust.rotation import RotateReport, rotate
 
 _MODULES = {
+    "imeiset.trust.follower": "FollowReport Follower follow_again",
+    "imeiset.trust.mirroring": "MirrorReport mirror",
     "imeiset.trust.publisher": "publish",
     "imeiset.trust.reports": "ListReport PublishReport",
     "imeiset.trust.rotation": "RotateReport rotate",
 }
-__all__ = ["ListReport", "PublishReport", "RotateReport", "publish", "rotate"]
+__all__ = [
+    "FollowReport", "Follower", "ListReport", "MirrorReport", "PublishReport", "RotateReport",
+    "follow_again", "mirror", "publish", "rotate",
+]  # fmt: skip
 
 
 if not TYPE_CHECKING:  # a name brings its module when it is asked for

@@ -100,7 +100,7 @@ class Place:
         return data
 
     def pieces(self, name: str, start: int, length: int) -> Iterator[bytes]:
-        """At most `length` bytes of a file from `start` on, fewer if it ends before. TrustMissing without one."""
+        """At most `length` bytes of a file from `start` on, fewer where it ends."""
         opened = self._do(name, self._at.open, _checked(name), start, length)
         size = _SMALLEST
         try:
@@ -181,8 +181,8 @@ def _checked(name: str) -> str:
 def _within(seconds: float, function: Callable[..., Any], *args: Any) -> Any:
     """What a function returns or raises; TimeoutError if that takes longer.
 
-    It runs in a thread, which is left behind then: no library can be told to give up an answer that comes byte
-    by byte.
+    It runs in a thread, which is left behind then: no library can be told to give up an answer that comes
+    byte by byte.
     """
     results: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
 

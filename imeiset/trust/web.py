@@ -1,4 +1,4 @@
-"""A folder behind http(s), as `places` has it, by urllib3, which python-tuf brings: it can be told when to end."""
+"""A folder behind http(s), for `places`: by urllib3, which python-tuf brings and which knows time limits."""
 
 import errno
 import re

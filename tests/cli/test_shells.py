@@ -122,6 +122,7 @@ def test_every_path_is_completed(name):
     texts |= {"add", "remove", "reason", "date", "until", "by", "ref", "owner", "feed", "name", "lists"}
     texts |= {"create_list", "drop_list", "then", "today", "since", "number", "deltas", "full", "operators"}
     texts |= {"http", "diameter", "admin"}  # addresses
+    texts |= {"url", "prefix", "receipt", "expires"}
     texts |= {
         name
         for name, option in OPTIONS.items()

@@ -1,0 +1,196 @@
+"""A verified copy of a place: for a stick, for those behind a border, for a server nearer to many followers.
+
+What a mirror has is what its publisher signed, so whoever follows it needs not trust it. It is the same feed.
+The copy itself remembers what was seen last: it is refused to go back. Files are put in the order in which a
+publisher puts them: targets, targets.json, snapshot.json, and timestamp.json last.
+"""
+
+import fcntl
+import os
+import re
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from imeiset.errors import TrustMissing, TrustRefused, TrustUnreachable
+from imeiset.trust.client import Catalog, catalog
+from imeiset.trust.fetch import Progress, fetch
+from imeiset.trust.metadata import LIMITS, fingerprint, load
+from imeiset.trust.places import Place
+
+_METADATA = re.compile(r"(\d{1,19})\.(root|targets|snapshot)\.json", re.ASCII)
+_TARGET = re.compile(r"[0-9a-f]{64}\.(base|delta)-[0-9]{8,19}\.imei(\.part)?")
+_KEPT = 2  # versions of targets.json and snapshot.json: somebody may be reading
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorReport:
+    """What one step of a mirror did.
+
+    Attributes
+    ----------
+    feed, place : str
+        Whose lists they are, and where they were found, without credentials.
+    edition, before : int
+        The newest that the copy has now, and had before; 0 for none.
+    published : datetime.datetime
+        When its publisher made it, by the publisher's clock.
+    files : tuple of str
+        What was copied.
+    bytes : int
+        How long these files are.
+    """
+
+    feed: str
+    place: str
+    edition: int
+    before: int
+    published: datetime
+    files: tuple[str, ...] = ()
+    bytes: int = 0
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def moved(self) -> bool:
+        """Whether the copy has another edition than before."""
+        return self.edition != self.before
+
+
+def mirror(
+    url: str | os.PathLike[str],
+    directory: str | os.PathLike[str],
+    *,
+    root: str | os.PathLike[str] | bytes,
+    progress: Progress | None = None,
+) -> MirrorReport:
+    """Bring a verified copy of a place up to date, or make one.
+
+    Parameters
+    ----------
+    url, root, progress
+        See `imeiset.trust.Follower`.
+    directory
+        Of the copy. It is a place that can be followed, and mirrored again.
+
+    Returns
+    -------
+    MirrorReport
+
+    Raises
+    ------
+    TrustUnreachable, TrustStale, TrustRefused
+        As for `imeiset.trust.Follower.step`. The copy stays as it was.
+    """
+    root = root if isinstance(root, bytes) else Path(root).read_bytes()
+    feed, place, copy = fingerprint(root), Place(url), Place(directory)
+    here = Path(directory)
+    try:
+        (here / "metadata").mkdir(parents=True, exist_ok=True)
+        with (here / ".lock").open("ab") as lock, tempfile.TemporaryDirectory() as seen:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            before = _recall(here / "metadata", Path(seen), root)
+            return _copied(place, copy, here, Path(seen), root, feed, before, progress)
+    except (TrustRefused, TrustUnreachable):
+        raise
+    except BlockingIOError as error:
+        got = "another process that writes there"
+        raise TrustUnreachable(os.fspath(directory), "to be the one who mirrors", got) from error
+    except OSError as error:
+        got = error.strerror or str(error)
+        raise TrustUnreachable(os.fspath(directory), "a folder to write to", got) from error
+
+
+def _recall(metadata: Path, seen: Path, root: bytes) -> int:
+    """What the copy has, for the client: its files in the folder `seen`. Returns the newest edition of it."""
+    version = load("root", root, "root.json").signed.version
+    own = metadata / f"{version}.root.json"
+    if own.exists() and own.read_bytes() != root:
+        raise TrustRefused(str(metadata.parent), "a mirror of this publisher", "one of another publisher")
+    (seen / "root_history").mkdir()
+    newest: dict[str, int] = {}
+    for path in metadata.iterdir():
+        if found := _METADATA.fullmatch(path.name):
+            if found[2] == "root":
+                (seen / "root_history" / path.name).write_bytes(path.read_bytes())
+            else:
+                newest[found[2]] = max(newest.get(found[2], 0), int(found[1]))
+    for role, number in newest.items():
+        (seen / f"{role}.json").write_bytes((metadata / f"{number}.{role}.json").read_bytes())
+    with suppress(FileNotFoundError):
+        (seen / "timestamp.json").write_bytes((metadata / "timestamp.json").read_bytes())
+    if "targets" not in newest or not (seen / "timestamp.json").exists():
+        return 0
+    with suppress(TrustRefused):
+        targets = load("targets", (seen / "targets.json").read_bytes(), str(metadata)).signed.targets
+        return Catalog.of(str(metadata), targets).current
+    return 0
+
+
+def _copied(
+    place: Place,
+    copy: Place,
+    here: Path,
+    seen: Path,
+    root: bytes,
+    feed: str,
+    before: int,
+    progress: Progress | None,
+) -> MirrorReport:
+    found = catalog(place, seen, root)
+    targets = [*found.bases.values(), *found.deltas.values()]
+    files = []
+    for target in targets:
+        path = here / target.path
+        if path.exists() and path.stat().st_size == target.length:
+            continue  # it was verified when it came, and whoever follows the copy verifies it
+        fetch(place, target, here / "targets", progress)
+        path.chmod(0o666 & ~_umask())
+        files.append(target)
+    versions = _put(place, copy, seen, root)
+    wanted = {target.path.removeprefix("targets/") for target in targets}
+    for name in copy.names("targets"):
+        if _TARGET.fullmatch(name) and name not in wanted:
+            copy.remove(f"targets/{name}")
+    for name in copy.names("metadata"):
+        about = _METADATA.fullmatch(name)
+        if about and about[2] != "root" and int(about[1]) <= versions[about[2]] - _KEPT:
+            copy.remove(f"metadata/{name}")
+    return MirrorReport(
+        feed,
+        str(place),
+        found.current,
+        before,
+        found.edition.time,
+        tuple(target.name for target in files),
+        sum(target.length for target in files),
+    )
+
+
+def _put(place: Place, copy: Place, seen: Path, root: bytes) -> dict[str, int]:
+    """Put the metadata that was verified into the copy: the versions of it."""
+    versions = {"root": load("root", root, "root.json").signed.version}
+    known = {*copy.names("metadata")}
+
+    def put(name: str, data: bytes) -> None:
+        if name not in known or copy.read(f"metadata/{name}", max(LIMITS.values())) != data:
+            copy.put_bytes(f"metadata/{name}", data)
+
+    for number in range(1, versions["root"]):  # for those who were given an older one; they verify it
+        if f"{number}.root.json" not in known:
+            with suppress(TrustMissing):
+                put(f"{number}.root.json", place.read(f"metadata/{number}.root.json", LIMITS["root"]))
+    for path in sorted((seen / "root_history").iterdir()):
+        put(path.name, path.read_bytes())
+    for role in ("targets", "snapshot", "timestamp"):
+        data = (seen / f"{role}.json").read_bytes()
+        versions[role] = load(role, data, str(place)).signed.version
+        put(f"{role}.json" if role == "timestamp" else f"{versions[role]}.{role}.json", data)
+    return versions
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
