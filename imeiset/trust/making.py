@@ -72,6 +72,8 @@ class Made:
 
 def selected(store: Store, names: Iterable[str] | None) -> Contents:
     """The lists of a store as they are published: flat, and without owners. O(members)."""
+    if isinstance(names, str):
+        raise TypeError(f"lists: expected names, got one text: [{names!r}]")
     contents = store._state.flattened()
     wanted = None if names is None else [*names]
     for name in wanted or ():

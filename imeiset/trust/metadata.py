@@ -13,7 +13,7 @@ on: `publisher` compares with what the store last published. Followers read with
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -255,12 +255,17 @@ class Published:
         return int(number) if fits else 0
 
     def commit(
-        self, targets: Any, signers: Sequence[Any], life: timedelta, versions: Mapping[str, int]
+        self,
+        targets: Any,
+        signers: Sequence[Any],
+        life: timedelta,
+        versions: Mapping[str, int],
+        check: Callable[[], None],
     ) -> None:
         """Put targets there that are new, and what commits them; or new timestamps of those that are there.
 
-        signers: of the online role. versions: the last ones that are known. TrustRefused if another publisher
-        commits at the same time: what is there then is one of the two, whole.
+        signers: of the online role. versions: the last ones that are known. check: raises if another
+        publisher has come, before each file. TrustRefused if one has committed since the place was read.
         """
         same = targets is self.targets and self.snapshot is not None
         snapshot, now_ = self.snapshot, now()
@@ -270,17 +275,17 @@ class Published:
         timestamp = signed(timestamp_of(snapshot, self._next("timestamp", versions), life), signers)
         files = [one for one, old in ((targets, self.targets), (snapshot, self.snapshot)) if one is not old]
         for one in files:
+            check()
             put(self.place, one)
-        self._expect_alone(self.seen)
+        check()
+        self.expect_unchanged()
         put(self.place, timestamp)
-        self._expect_alone(timestamp.to_bytes())
-        for one in files:  # another may have put one of the same version, and may have given way
+        self.seen = timestamp.to_bytes()
+        self.expect_unchanged()
+        for one in files:  # another may have put one of the same version before it gave way
             if self.place.read(name_of(one.signed), LIMITS[one.signed.type]) != one.to_bytes():
                 put(self.place, one)
-        if files:
-            self._expect_alone(timestamp.to_bytes())
         self.targets, self.snapshot, self.timestamp, self.faults = targets, snapshot, timestamp, []
-        self.seen = timestamp.to_bytes()
 
     def _next(self, role: str, versions: Mapping[str, int]) -> int:
         """The version after all that are known; a number that is high enough if none is."""
@@ -288,12 +293,13 @@ class Published:
         known = max(part.signed.version if part else 0, versions.get(role, 0))
         return 1 + (known or (int(time.time()) if self.seen else 0))
 
-    def _expect_alone(self, timestamp: bytes) -> None:
+    def expect_unchanged(self) -> None:
+        """Raise TrustRefused if the place has another timestamp than was seen or put last."""
         try:
             there = self.place.read("metadata/timestamp.json", LIMITS["timestamp"])
         except (TrustMissing, TrustRefused):
             there = b""
-        if there != timestamp:
+        if there != self.seen:
             got = "one that another publisher has just put there: see which of the two should publish"
             raise TrustRefused(self._where("metadata/timestamp.json"), "that of this publisher", got)
 

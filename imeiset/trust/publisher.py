@@ -16,8 +16,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from imeiset.errors import TrustError, TrustKey, TrustRefused
+from imeiset.errors import SnapshotError, TrustError, TrustKey, TrustRefused
+from imeiset.register.layout import Contents
 from imeiset.store import Store
+from imeiset.trust.claims import Claim
 from imeiset.trust.keys import Keys, Passphrase
 from imeiset.trust.making import Listed, Made, made, selected
 from imeiset.trust.memory import Memory, Said
@@ -107,7 +109,8 @@ def publish(
     with _opened(store) as opened:
         memory = Memory(opened._directory, place)
         with nullcontext() if dry_run else memory.locked():
-            own = _Own(Keys.of(keys, passphrase), place, memory, expires, renew, base, dry_run, base_every)
+            some, claim = Keys.of(keys, passphrase), Claim.of(place, opened._directory)
+            own = _Own(some, place, memory, claim, expires, renew, base, dry_run, base_every)
             return own.publish(opened, lists)
 
 
@@ -128,6 +131,7 @@ class _Own:
     keys: Keys
     place: Place
     memory: Memory
+    claim: Claim
     life: timedelta
     renew: bool
     base: bool
@@ -145,7 +149,7 @@ class _Own:
             self.warnings.append("this store has published nothing here: its lists were not compared")
             return self._without_edition(remote, listed.current, last)
         goes_on = last is not None and last.edition == listed.current > last.above
-        old = self.memory.contents(listed.current) if goes_on else None
+        old = self._old(listed.current) if goes_on else None
         number = 1 + max(listed.current, last.above if last else 0)
         with self._work_folder() as folder:
             path = folder / "next.lists" if self.dry_run else self.memory.lists_path(number)
@@ -191,6 +195,16 @@ class _Own:
         got += "; base=True (--base) publishes all that this store has as the next edition"
         raise TrustRefused(str(self.place), expected, got)
 
+    def _old(self, edition: int) -> Contents | None:
+        """The lists as of an edition; None if they are damaged here, and a base is asked for."""
+        try:
+            return self.memory.contents(edition)
+        except SnapshotError as error:
+            if self.base:
+                return None
+            got = f"{error.got}; base=True (--base) publishes all lists without it"
+            raise TrustRefused(error.path, error.expected, got) from error
+
     @contextmanager
     def _work_folder(self) -> Iterator[Path]:
         if self.dry_run:
@@ -210,17 +224,22 @@ class _Own:
             return self._reported(report, remote)
         digests = {name: one.digest for name, one in edition.lists.items()}
         said = Said(edition.number, digests, self._versions(last))
-        self.memory.prepare(said)
-        self._put_roots(remote)
-        for path, file in made.files.items():
-            self.place.put(f"targets/{made.targets[path].hashes['sha256']}.{path}", file)
         before = remote.targets
-        remote.commit(signed(payload, signers[0]), signers[1], self.life, self._versions(last))
-        self.memory.prepare(replace(said, versions=remote.versions()))
-        self.memory.adopt()
-        self._clean(remote, before)
+        with self.claim.held():
+            remote.expect_unchanged()
+            self.memory.prepare(said)
+            self._put_roots(remote)
+            for path, file in made.files.items():
+                self.place.put(f"targets/{made.targets[path].hashes['sha256']}.{path}", file)
+            self._commit(remote, signed(payload, signers[0]), signers[1], last)
+            self.memory.prepare(replace(said, versions=remote.versions()))
+            self.memory.adopt()
+            self._clean(remote, before)
         (self.memory.folder / "next.delta").unlink(missing_ok=True)
         return self._reported(report, remote)
+
+    def _commit(self, remote: Published, targets: Any, signers: Sequence[Any], last: Said | None) -> None:
+        remote.commit(targets, signers, self.life, self._versions(last), self.claim.expect_ours)
 
     def _targets(self, remote: Published, targets: Mapping[str, Any], last: Said | None) -> Any:
         version = remote._next("targets", self._versions(last))
@@ -277,8 +296,10 @@ class _Own:
                 targets = signed(payload, self.keys.signers("targets", remote.root))
         signers = self.keys.signers("online", remote.root)
         if not self.dry_run:
-            self._put_roots(remote)
-            remote.commit(targets, signers, self.life, self._versions(last))
+            with self.claim.held():
+                remote.expect_unchanged()
+                self._put_roots(remote)
+                self._commit(remote, targets, signers, last)
             if last is not None and last.edition == current:
                 self.memory.keep(replace(last, versions=remote.versions()))
         return self._reported(replace(report, action="renewed"), remote)

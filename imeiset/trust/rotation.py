@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from imeiset.errors import TrustRefused
+from imeiset.trust.claims import Claim
 from imeiset.trust.keys import Keys, Passphrase
 from imeiset.trust.making import Listed
 from imeiset.trust.memory import Memory, Said
@@ -129,24 +130,29 @@ def rotate(
     made = {role: own.add(role, len(_keys(role, old))) for role in ROLES if role in roles}
     public = {role: [signer.public_key for signer in some] for role, some in made.items()}
     root = signed(next_root(old, public), [*old_signers, *made.get("root", [])])
-    new_targets = remote.targets
-    if "targets" in roles:
-        version = 1 + max(versions.get("targets", 0), remote.targets.signed.version)
-        new_targets = signed(tuf().Targets(version, None, now() + LIVES["targets"], targets), made["targets"])
-        put(place, new_targets)
-    if memory is not None and said is not None and not edition:
-        memory.keep(replace(said, above=_above(remote, said)))
-    own.keep_root(root.to_bytes(), root.signed.version)
-    for missing in remote.absent:
-        place.put_bytes(f"metadata/{missing}.root.json", remote.roots[missing])
-    put(place, root)
-    remote.root = root
-    if made.keys() & {"targets", "online"}:
-        if "online" in roles:
-            remote.snapshot = None
-        remote.commit(new_targets, made.get("online") or online, expires, versions)
-        if memory is not None and (said := memory.last()) is not None:
-            memory.keep(replace(said, versions=remote.versions()))
+    claim = Claim.of(place, own.folders[0] if store is None else store)
+    with claim.held():
+        remote.expect_unchanged()
+        new_targets = remote.targets
+        if "targets" in roles:
+            version = 1 + max(versions.get("targets", 0), remote.targets.signed.version)
+            payload = tuf().Targets(version, None, now() + LIVES["targets"], targets)
+            new_targets = signed(payload, made["targets"])
+            put(place, new_targets)
+        if memory is not None and said is not None and not edition:
+            memory.keep(replace(said, above=_above(remote, said)))
+        own.keep_root(root.to_bytes(), root.signed.version)
+        for missing in remote.absent:
+            place.put_bytes(f"metadata/{missing}.root.json", remote.roots[missing])
+        put(place, root)
+        remote.root = root
+        if made.keys() & {"targets", "online"}:
+            if "online" in roles:
+                remote.snapshot = None
+            signers = made.get("online") or online
+            remote.commit(new_targets, signers, expires, versions, claim.expect_ours)
+            if memory is not None and (said := memory.last()) is not None:
+                memory.keep(replace(said, versions=remote.versions()))
     ends = remote.expires()
     return RotateReport(
         str(place),
