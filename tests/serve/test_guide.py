@@ -102,14 +102,6 @@ def test_the_commands(here, play):
         play(text)
 
 
-def test_the_readme(here, play):
-    register = Register()
-    register.add("stolen", [ONE], status=EquipmentStatus.BLACKLISTED)
-    Store.create("eir", register).close()
-    [text] = re.findall(r"^```console\n(\$ imeiset serve.*?)^```", pages.README.read_text(), re.M | re.S)
-    play(text)
-
-
 def test_the_configurations(here):
     named, others = tables()
     Path("eir").mkdir()
