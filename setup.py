@@ -49,11 +49,9 @@ given = {
     "extra_link_args": sanitizers if SANITIZE else [],
 }
 modules = {f"imeiset._native.{path.stem}": [str(path)] for path in sorted(NATIVE.glob("*.pyx"))}
-setup(
-    ext_modules=[
-        Extension(name, sources, extra_compile_args=compile_args + SPECIAL.get(name, []), **given)
-        for name, sources in {**modules, SHARED: []}.items()
-    ],
-    cmdclass={"build_ext": Build},
-    options={"build_ext": {"parallel": CORES}},
-)
+extensions = [
+    Extension(name, sources, extra_compile_args=compile_args + SPECIAL.get(name, []), **given)
+    for name, sources in {**modules, SHARED: []}.items()
+]
+if __name__ == "__main__":  # the processes that Cython starts read this file too
+    setup(ext_modules=extensions, cmdclass={"build_ext": Build}, options={"build_ext": {"parallel": CORES}})

@@ -46,3 +46,10 @@ def test_the_version_is_said_once():
         place for place in places if re.search(r"(?m)^_*version.*\d+\.\d+\.\d+", (ROOT / place).read_text())
     ]
     assert found == ["imeiset/__init__.py"]
+
+
+def test_processes_that_a_build_starts_build_nothing():
+    # Python 3.14 starts them afresh, and they read setup.py as a module before they translate.
+    code = "import runpy, setuptools; setuptools.setup = None; runpy.run_path('setup.py', {}, '__mp_main__')"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
