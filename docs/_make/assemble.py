@@ -24,7 +24,13 @@ CONTENTS: dict[str, tuple[str, ...]] = {
     "Reference": (
         *("feeds", "http-api", "reference/commands", "reference/json", "reference/sets"),
         *("reference/registers", "reference/stores", "reference/lists", "reference/serve"),
-        *("reference/integrations", "reference/errors", "reference/columns", "reference/descriptions"),
+        *(
+            "reference/trust",
+            "reference/integrations",
+            "reference/errors",
+            "reference/columns",
+            "reference/descriptions",
+        ),
         *("reference/serve-config", "reference/limits"),
     ),
     "Background": ("design", "sizing", "benchmarks", "how-tested", "contributing", "changelog"),

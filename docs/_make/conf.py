@@ -17,7 +17,15 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autosummary_generate = False
 # What these do is said without them.
-autodoc_mock_imports = ["granian", "prometheus_client", "pyspark"]
+autodoc_mock_imports = [
+    "cryptography",
+    "fsspec",
+    "securesystemslib",
+    "tuf",
+    "granian",
+    "prometheus_client",
+    "pyspark",
+]
 default_role = "py:obj"  # a name in backticks is a link, if it is one of ours
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = True

@@ -14,6 +14,7 @@ from imeiset.register.claims import Claim
 from imeiset.register.kinds import KINDS, RULES, FileKind
 from imeiset.store import Event
 from imeiset.store.status import Status
+from imeiset.trust import FollowReport, PublishReport, RotateReport
 
 _TEXT, _COUNT = value(str), value(int)
 _AGE = maybe(value(float, "Seconds since then; null where nobody knows."))
@@ -207,6 +208,27 @@ OUTPUTS: dict[str, tuple[str, Shape]] = {
             *("why", "added", "removed", "updated", "still_listed", "lists"),
         ),
     ),
+    "follow": (
+        "For each step that moved, of a store or a mirror.",
+        optional(
+            with_members(
+                without(of(FollowReport), "counts", "digests"),
+                {},
+                {
+                    "lists": _by_name(
+                        some(
+                            {
+                                "counts": _by_name(_COUNT, "How much it holds, by rule."),
+                                "digest": maybe(value(str, "SHA-256 of it; null where it was not compared.")),
+                            }
+                        ),
+                        "Each list of the publisher, under the publisher's name. Of a store.",
+                    ),
+                },
+            ),
+            *("lists", "warnings"),
+        ),
+    ),
     "history": (
         "For each event.",
         with_members(
@@ -244,6 +266,15 @@ OUTPUTS: dict[str, tuple[str, Shape]] = {
         some({"bytes": value(int, "The size of the file."), "state_id": _STATE, **_LISTS}),
     ),
     "info-store": ("For a store.", with_members(_STORE, {}, _LISTS)),
+    "keys-rotate": (
+        "For the keys.",
+        with_members(
+            of(RotateReport),
+            {},
+            {name: of(PublishReport)["properties"][name] for name in ("expires", "warnings")},
+        ),
+    ),
+    "publish": ("For the edition.", of(PublishReport)),
     "replace": (
         "For the store.",
         some(

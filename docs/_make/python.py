@@ -85,6 +85,19 @@ def serve() -> str:
     )
 
 
+def trust() -> str:
+    """What `imeiset.trust` has."""
+    import imeiset.trust
+
+    return "\n".join(
+        [
+            "# imeiset.trust\n",
+            "What `imeiset publish`, `follow` and `keys rotate` run. It needs the extra `follow`.\n",
+            *(f"## {name}\n\n{entry(name, 'imeiset.trust')}" for name in imeiset.trust.__all__),
+        ]
+    )
+
+
 def integrations() -> str:
     """What each library gets."""
     parts = ["# Integrations\n", "Each module is imported by its name, and needs the extra of that name.\n"]
@@ -114,6 +127,7 @@ def names() -> set[str]:
 PAGES: dict[str, Callable[[], str]] = {
     **{page: _group(title, listed.split()) for page, (title, listed) in GROUPS.items()},
     "serve": serve,
+    "trust": trust,
     "integrations": integrations,
 }
 assert {*imeiset.__all__} <= names(), {*imeiset.__all__} - names()

@@ -30,6 +30,7 @@ LOOKED_UP = {
     "stores": ("Stores and changes", "Python: `Store`, `Delta`, `apply`, `feed`"),
     "lists": ("Lists and records", "Python: `load`, `export`, `screen`"),
     "serve": ("imeiset.serve", "Python: the fronts as objects"),
+    "trust": ("imeiset.trust", "Python: stores published, signed, and followed"),
     "integrations": ("Integrations", "Python: pandas, polars, DuckDB, Spark"),
     "errors": ("Errors", "every error: what happened, and what to do"),
     "columns": (

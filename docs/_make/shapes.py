@@ -30,6 +30,12 @@ TOLD = {
         "values": "Some of its values.",
         "why": "What it looks like: statuses, changes, dates, imeis or reasons.",
     },
+    "ListReport": {
+        "status": "That of the list; empty where it is taken away.",
+        "added": "How many members the edition adds.",
+        "removed": "How many members it removes.",
+        "counts": "What the list then has, by rule.",
+    },
     "ColumnFacts": {
         "number": "From 1.",
         "title": "In the header; null where there is none.",
