@@ -109,7 +109,7 @@ def publish(
     with _opened(store) as opened:
         memory = Memory(opened._directory, place)
         with nullcontext() if dry_run else memory.locked():
-            some, claim = Keys.of(keys, passphrase), Claim.of(place, opened._directory)
+            some, claim = Keys.of(keys, passphrase), Claim(place)
             own = _Own(some, place, memory, claim, expires, renew, base, dry_run, base_every)
             return own.publish(opened, lists)
 

@@ -130,7 +130,7 @@ def rotate(
     made = {role: own.add(role, len(_keys(role, old))) for role in ROLES if role in roles}
     public = {role: [signer.public_key for signer in some] for role, some in made.items()}
     root = signed(next_root(old, public), [*old_signers, *made.get("root", [])])
-    claim = Claim.of(place, own.folders[0] if store is None else store)
+    claim = Claim(place)
     with claim.held():
         remote.expect_unchanged()
         new_targets = remote.targets

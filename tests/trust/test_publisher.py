@@ -4,6 +4,8 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -134,9 +136,9 @@ def test_quiet_is_signed_anew_when_a_quarter_of_its_time_is_gone(world, monkeypa
 
 
 def _at(monkeypatch, when):
-    from imeiset.trust import making, publisher, reports
+    from imeiset.trust import claims, making, publisher, reports
 
-    for module in (metadata, publisher, reports, making):
+    for module in (claims, metadata, publisher, reports, making):
         monkeypatch.setattr(module, "now", lambda: when)
 
 
@@ -460,10 +462,12 @@ def test_two_at_once_on_two_hosts(world, monkeypatch, at):
     def before(name):
         if len(seen) == at and not other:
             other.append(None)
-            try:
-                other[0] = there.publish()
-            except TrustRefused as error:
-                other[0] = error
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr("socket.gethostname", lambda: "there")
+                try:
+                    other[0] = there.publish()
+                except TrustRefused as error:
+                    other[0] = error
         elif not other:
             seen.append(name)
 
@@ -486,6 +490,31 @@ def test_two_at_once_on_two_hosts(world, monkeypatch, at):
         loser.publish()
     assert count == (102 if refused[0] else 101)
     assert loser.publish(base=True).edition == 3
+
+
+def test_a_claim_of_a_dead_process_is_taken_over(world, monkeypatch):
+    from imeiset.trust import claims
+
+    world.publish()
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    claim = world.place / claims.NAME
+    place = Place(world.place)
+    with monkeypatch.context() as patched:
+        patched.setattr("os.getpid", lambda: process.pid)
+        claims.Claim(place)._put()
+    process.wait()
+    assert world.publish(renew=True).action == "renewed"
+    assert not claim.exists()
+    with monkeypatch.context() as patched:
+        patched.setattr("socket.gethostname", lambda: "there")
+        claims.Claim(place)._put()
+    with pytest.raises(TrustRefused, match="no other publisher at work, got another since"):
+        world.publish(renew=True)
+    _at(monkeypatch, metadata.now() + timedelta(minutes=11))
+    assert world.publish(renew=True).action == "renewed"
+    for junk in (b"", b"[]", b"{}", b'{"time": 3}', b"[" * 900, b"x" * 5000):
+        claim.write_bytes(junk)
+        assert world.publish(renew=True).action == "renewed"
 
 
 def test_the_memory_shows_no_credentials(world):
