@@ -122,10 +122,11 @@ class Store(Keeper):
             A list has another owner.
         """
         _expect_register(register)
+        name, through = feed_name(feed), _expect_through(feed, number)
         given, now, path = register._now(), time.time_ns(), Path(directory)
-        lists = with_lists_of(feed, path, (), given.lists)
+        lists = with_lists_of(name, path, (), given.lists)
         contents = Contents(lists, given.policy, given.coverage)
-        editions = moved(path, Editions(), feed_name(feed), _expect_through(feed, number), now)
+        editions = moved(path, Editions(), name, through, now)
         editions = editions.of_lists([one.name for one in lists], lists, now)
         return cls._created(path, contents, now, editions)
 

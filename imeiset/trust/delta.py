@@ -42,7 +42,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imeiset import snapshot
-from imeiset.errors import ImeisetError, SnapshotError, SnapshotMissing, TrustRefused, mask_text
+from imeiset.errors import ImeisetError, SnapshotError, SnapshotMissing, StoreDamaged, TrustRefused, mask_text
 from imeiset.register.details import is_date, reasons_text
 from imeiset.register.dumps import dump
 from imeiset.register.kinds import KINDS, RULES
@@ -103,12 +103,13 @@ def read(path: str | os.PathLike[str], place: str | None = None) -> tuple[Change
         file = snapshot.open(path, "memory", kind=KIND)
         file.verify()
         changes, rows = _changes(file.sections)
+        found = unpacked(packed(Payload(changes)), Path(file.path)).changes  # or no journal could hold it
         if rows != file.count:
             raise ValueError(f"{rows} rows, and not {file.count}")
-        return unpacked(packed(Payload(changes)), Path(file.path)).changes  # or no journal could hold it
+        return found
     except SnapshotMissing:
         raise
-    except SnapshotError as error:
+    except (SnapshotError, StoreDamaged) as error:
         raise TrustRefused(where, error.expected, error.got) from error
     except (
         ImeisetError,
@@ -161,18 +162,18 @@ class _Entry:
 
 def _sections(old: Sequence[List], new: Sequence[List]) -> "tuple[list[tuple[str, ReadableBuffer]], int]":
     before, after = ({one.name: one for one in lists} for lists in (old, new))
-    entries, rows = list[_Entry](), 0
+    entries, rows, groups = list[_Entry](), 0, 0
     order = [name for name in before if name in after and _same(before[name], after[name])]
     if [one.name for one in new] != order + [name for name in after if name not in order]:
         raise NoDelta("the lists have another order: publish a base")
-    for name in [*before, *(name for name in after if name not in before)]:
+    gone = [name for name in before if name not in after]
+    for name in [*gone, *order, *(name for name in after if name not in order)]:
         was, now = before.get(name), after.get(name)
         entry = _Entry({"name": name, "kind": (now or before[name]).kind})
         stays = was is not None and now is not None and _same(was, now)
         if was is not None and not stays:
             entry.about["gone"] = True
         if now is None:
-            entry.about["kind"] = before[name].kind
             entries.append(entry)
             continue
         if not stays:
@@ -182,7 +183,8 @@ def _sections(old: Sequence[List], new: Sequence[List]) -> "tuple[list[tuple[str
             rows += _taken(entry, change)
             if rows > MAX_ROWS:
                 raise NoDelta(f"more than {MAX_ROWS:,} rows have changed: publish a base")
-        if sum(map(len, entry.added.values())) > MAX_GROUPS:
+        groups += sum(len(entry.added.get(rule, ())) for rule in _OF_RULE)
+        if groups > MAX_GROUPS:
             raise NoDelta(f"more than {MAX_GROUPS:,} reasons and dates: publish a base")
         if entry.removed or entry.added or entry.texts or not stays:
             entries.append(entry)
@@ -195,7 +197,7 @@ def _sections(old: Sequence[List], new: Sequence[List]) -> "tuple[list[tuple[str
 
 def _same(one: List, other: List) -> bool:
     """Whether a list is the same but for what it holds."""
-    return list_about(one) == list_about(other)
+    return (one.status, one.kind, one.reason) == (other.status, other.kind, other.reason)
 
 
 def _taken(entry: _Entry, change: Change) -> int:
@@ -259,7 +261,7 @@ def _changes(sections: Mapping[str, memoryview]) -> tuple[tuple[Change, ...], in
     """What is in the sections, and how many rows. Raises whatever comes of others."""
     text = bytes(sections[_DESCRIPTION])
     about = json.loads(text)
-    if about["delta"] != FORMAT:
+    if about["delta"] != FORMAT or type(about["delta"]) is not int:
         raise ValueError(f"delta format {about['delta']!r}: update imeiset")
     if {*about} != {"delta", "lists"} or dump(about) != text:
         raise ValueError("a description in another form than it is written in")
@@ -268,10 +270,10 @@ def _changes(sections: Mapping[str, memoryview]) -> tuple[tuple[Change, ...], in
         raise ValueError(f"{len(lists)} lists, and not at most {2 * MAX_LISTS}")
     left = {name: sections[name] for name in sections if name != _DESCRIPTION}
     gone, removed, new, added = (list[Change]() for _ in range(4))
-    rows = 0
+    rows, groups = 0, 0
     for number, one in enumerate(lists):
         _expect_list(one)
-        read = _Rows(number, one, left)
+        read = _Rows(number, one, left, rows, groups)
         mine, minus = [*read.added()], [*read.removed()]
         _expect_apart(one, minus, mine)
         if "gone" in one:
@@ -287,7 +289,7 @@ def _changes(sections: Mapping[str, memoryview]) -> tuple[tuple[Change, ...], in
             raise ValueError(f"list {one['name']!r}: no changes")
         removed += minus
         added += mine
-        rows += read.rows
+        rows, groups = read.rows, read.groups
     if left:
         raise ValueError(f"sections of no list: {', '.join(sorted(left))}")
     names = [one["name"] for one in lists]
@@ -307,7 +309,7 @@ def _expect_list(one: Any) -> None:
         raise ValueError(f"a list with other keys than it may have: {', '.join(sorted(one))}")
     if one.get("gone", True) is not True or {*one.get("new", _NEW)} != _NEW:
         raise ValueError("a list that goes or is new in another way than may be")
-    said_of(one["name"], {"kind": one["kind"], "status": KINDS[one["kind"]].status or 0, "reason": ""})
+    said_of(one["name"], {"kind": one["kind"], "status": int(KINDS[one["kind"]].status or 0), "reason": ""})
     for letter in _COLUMNS:
         texts = one.get(letter, [""])
         if not texts or texts != sorted({*texts}) or (letter in one and "" in texts):
@@ -321,12 +323,14 @@ _NEW = {"reason", "status"}
 
 
 class _Rows:
-    """The rows of one list, taken from the sections."""
+    """The rows of one list, taken from the sections. rows, groups: of all lists so far."""
 
-    def __init__(self, number: int, about: Mapping[str, Any], left: dict[str, memoryview]) -> None:
+    def __init__(
+        self, number: int, about: Mapping[str, Any], left: dict[str, memoryview], rows: int, groups: int
+    ) -> None:
         self._about, self._number, self._left = about, number, left
         self._rules = KINDS[about["kind"]].rules
-        self.rows = self._groups = 0
+        self.rows, self.groups = rows, groups
 
     def removed(self) -> Iterator[Change]:
         """As changes."""
@@ -357,8 +361,8 @@ class _Rows:
                 for letter, code in zip(letters, codes, strict=True):
                     used[letter].add(code)
                     said[_COLUMNS[letter]] = ["", *self._about.get(letter, ())][code]
-                self._groups += 1
-                if self._groups > MAX_GROUPS:
+                self.groups += 1
+                if self.groups > MAX_GROUPS:
                     raise ValueError(f"more than {MAX_GROUPS:,} groups")
                 yield self._change(rule, add=self._columns(rule, numbers, count), **said)
             self._expect_end(numbers)
