@@ -155,4 +155,14 @@ def _abandon_if_broken(stream: TextIO | None) -> None:
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
-    """Exact, compressed sets of blocked IMEIs, and registers of such lists: is this handset blocked?"""
+    """Say whether phones are blocked, by their IMEIs.
+
+    \b
+    imeiset build blocklist.csv -o blocked.imei
+    imeiset check blocked.imei 490154203237518
+
+    A snapshot is a file with a set of IMEIs, or with a register of several lists. A store is a directory with
+    a register that changes while it serves. The --help of each command has examples.
+
+    Exit code: 0 if something was found or done, 1 if nothing was found, 2 after an error.
+    """

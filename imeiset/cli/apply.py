@@ -26,38 +26,46 @@ if TYPE_CHECKING:
 
 
 @click.command("apply")
-@click.argument("base", type=FILE, metavar="BASE|STORE")
+@click.argument("base", type=FILE, metavar="SNAPSHOT|STORE")
 @click.argument("deltas", type=FILE, metavar="[DELTA]...", nargs=-1, callback=stdin_once)
-@click.option("-o", "--output", type=FILE, metavar="OUT", help="The snapshot to write; may be BASE.")
-@click.option("--list", metavar="NAME", help="Of a store or --description: the list, if it has several.")
+@click.option("-o", "--output", type=FILE, metavar="OUT", help="The snapshot to write; may be SNAPSHOT.")
 @click.option(
-    "--sequence", type=click.IntRange(1), metavar="N", help="Of a store: the number the first delta must get."
+    "--list", metavar="NAME", help="The list of the store or of --description, if there are several."
 )
-@click.option("--feed", metavar="NAME", help="Of a store: the feed whose number --sequence is.")
+@click.option(
+    "--sequence",
+    type=click.IntRange(1),
+    metavar="N",
+    help="The number that the first delta must get in the store.",
+)
+@click.option("--feed", metavar="NAME", help="The feed of a store that --sequence counts.")
 @click.option(
     "--after",
     type=click.IntRange(0),
     metavar="N",
-    help="Of a feed that leaves numbers out: the number before --sequence.",
+    help="The number before --sequence, of a feed that leaves numbers out.",
 )
 @byhand.options
 @click.option(
-    "--outcomes", type=FILE, metavar="CSV", help="Write each row to this file with what became of it."
+    "--outcomes", type=FILE, metavar="CSV", help="Write each row, and what became of it, to this file."
 )
 @click.option(
-    "--description", type=FILE, metavar="TOML", help="Read deltas as this description says of the list."
+    "--description",
+    type=FILE,
+    metavar="TOML",
+    help="Read deltas by the options that this description gives the list.",
 )
 @reading_options("apply", leave=("imsi",))
-@click.option("--change", type=click.Choice(["add", "remove", "update"]), help="What all rows are.")
+@click.option("--change", type=click.Choice(["add", "remove", "update"]), help="What every row says.")
 @click.option("--allow", multiple=True, type=click.Choice(CHECKS), help="Leave out a check; may be repeated.")
-@click.option("--expect-digest", metavar="HEX", help="Refuse another result.")
+@click.option("--expect-digest", metavar="HEX", help="Refuse a result with another digest.")
 @min_size_option
 @force_option
 @json_option
 def command(
     base: str, deltas: tuple[str, ...], output: str | None, allow: list[str], as_json: bool, **options: Any
 ) -> None:
-    """Apply deltas to the snapshot BASE, or to a list of STORE.
+    """Apply deltas to a set, or to a list of a store.
 
     \b
     imeiset apply blocked.imei delta.csv -o blocked.imei
@@ -66,25 +74,24 @@ def command(
     imeiset apply eir --list stolen --add 490154203237518 --reason lost --by desk --ref "case 7"
     imeiset apply eir --create-list stolen --status blacklisted --owner op-a
 
-    A DELTA says what changes in one of three ways: by a column change_type of add, remove and update, or the
+    A DELTA says in one of three ways what changes: by a column change_type of add, remove and update, or by
     --change-column; by its name, which ends in _blocked, _unblocked or _changed; or by a '+' or '-' before
-    each number. All of it is applied or nothing. These are errors: an addition of what is there, a removal or
-    update of what is not, two different changes of one IMEI, a change that is not understood, and rejected
+    each number. All of it is applied, or nothing. These are errors: an addition of what is there, a removal
+    or update of what is not, two different changes of one IMEI, a change that is not understood, and rejected
     rows if --max-rejects does not allow them.
 
     In a STORE each DELTA is a change of its own, on the disk before the next one is read. Reasons and dates
     are kept. For a list of pairs the DELTA has a column imsi. With --sequence, a DELTA that was applied under
-    its number is not applied again, and one that is out of order is refused. With --feed, the number is that
-    of the feed, each of which has its own. A list with an owner is changed by its owner only: --by, or the
-    feed.
+    its number is not applied again, and one that is out of order is refused. With --feed, the number is one
+    of that feed; each feed counts by itself. Only its owner changes a list that has one: --by, or the feed.
 
     Instead of a DELTA, --add and --remove change single phones of a list. These must have 15 digits with the
-    right check digit, because people mistype: --check-digit ignore takes any of 14 or 15 digits. Lists are
-    made by --create-list and dropped by --drop-list.
+    right check digit, because people mistype; --check-digit ignore takes any of 14 or 15 digits.
+    --create-list makes a list, --drop-list drops one.
 
-    --outcomes writes the rows of the DELTA as they were with one more column: added, already there, removed
-    (and which lists have the phone all the same), not there, updated, or rejected and why. If the DELTA is
-    refused, the column says which rows are wrong.
+    --outcomes writes the rows of the DELTA as they were, with one more column: added, already there, removed
+    (and which lists still have the phone), not there, updated, or rejected and why. If the DELTA is refused,
+    the column says which rows are wrong.
     """
     from imeiset.feeds import Options
 

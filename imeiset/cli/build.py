@@ -43,21 +43,20 @@ def command(
     replaced: dict[str, list[str]],
     **options: Any,  # of `load`
 ) -> None:
-    """Make a set of lists of IMEIs, or a register.
+    """Make a set from lists of IMEIs, or a register.
 
     \b
     imeiset build blocklist.csv.gz other.txt -o blocked.imei
     imeiset build register.toml -o register.imei --rejects rejects.csv
     imeiset build register.toml -o register.imei --file stolen=today.csv
 
-    A FILE is a plain list or delimited text, Parquet or Arrow. It may be compressed (gzip, zstd, xz, zip) or
-    remote (whatever fsspec opens); '-' is stdin. Lines that start with '#' are comments.
+    A FILE is a plain list, delimited text, a workbook, Parquet or Arrow. It may be compressed (gzip, zstd,
+    xz, zip) or remote (whatever fsspec opens). '-' is stdin. Lines that start with '#' are comments.
 
-    A description FILE.toml becomes a register. It names the lists, their status and files, and the policy:
-    see docs/registers.md.
+    From a description FILE.toml comes a register. It names the lists, their status and files, and the policy
+    (docs/registers.md).
 
-    OUT appears when everything was read and written, or not at all. A list that is much smaller than the last
-    one is refused.
+    OUT appears whole or not at all. A list that is much smaller than the last one is refused.
     """
     from imeiset import ImeiSet, Register, load
     from imeiset.cli import registers

@@ -21,24 +21,26 @@ _ALONE = ("add", "remove", "create_list", "drop_list")  # one of them, in the pl
 _MORE = ("reason", "date", "until", "status", "kind", "owner")  # that go with one of them
 _TELL = ("by", "ref")  # that go with files, too
 _OPTIONS = (
-    click.option("--add", multiple=True, metavar="IMEI", help="This phone to --list; may be repeated."),
-    click.option("--remove", multiple=True, metavar="IMEI", help="This phone off --list; may be repeated."),
+    click.option("--add", multiple=True, metavar="IMEI", help="Add this phone to --list; may be repeated."),
+    click.option(
+        "--remove", multiple=True, metavar="IMEI", help="Remove this phone from --list; may be repeated."
+    ),
     click.option(
         "--imsi",
         metavar="ignore|IMSI",
-        help=f"{OPTIONS['imsi'].help} With --add or --remove, of a list of pairs: that of the phone.",
+        help=f"{OPTIONS['imsi'].help} With --add or --remove, the IMSI of a pair.",
     ),
-    click.option("--reason", metavar="TEXT", help="Why it is added; several with '|' between."),
-    click.option("--date", metavar="DATE", help="Since when it is listed."),
+    click.option("--reason", metavar="TEXT", help="Why the phone is added; '|' separates several reasons."),
+    click.option("--date", metavar="DATE", help="The day from which on it is listed."),
     click.option("--until", metavar="DATE", help="The last day on which it counts, see imeiset expire."),
-    click.option("--by", metavar="NAME", help="Of a store: who says so. [default: the feed]"),
-    click.option("--ref", metavar="TEXT", help="Of a store: what it goes back to: a case, a file."),
-    click.option("--create-list", metavar="NAME", help="A new list in a store; with --status."),
-    click.option("--status", type=click.Choice(_STATUSES), help="Of the new list."),
-    click.option("--kind", type=click.Choice(_KINDS), help="Of the new list. [default: imeis]"),
-    click.option("--owner", metavar="NAME", help="Of the new list: who alone may change it."),
+    click.option("--by", metavar="NAME", help="Who changes the store. [default: the feed]"),
+    click.option("--ref", metavar="TEXT", help="What the change of the store refers to: a case, a file."),
+    click.option("--create-list", metavar="NAME", help="Make this list in a store; needs --status."),
+    click.option("--status", type=click.Choice(_STATUSES), help="The status of the new list."),
+    click.option("--kind", type=click.Choice(_KINDS), help="The kind of the new list. [default: imeis]"),
+    click.option("--owner", metavar="NAME", help="Who alone may change the new list."),
     click.option(
-        "--drop-list", metavar="NAME", help="Drop a list of a store; --force if it holds something."
+        "--drop-list", metavar="NAME", help="Drop this list of a store; --force if it is not empty."
     ),
 )
 

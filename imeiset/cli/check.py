@@ -24,9 +24,9 @@ _BLOCK = 1 << 20  # bytes read at a time, and the longest line
 @click.command("check", context_settings={"ignore_unknown_options": True})
 @click.argument("snapshot", type=FILE, metavar="SNAPSHOT|STORE")
 @click.argument("imeis", metavar="IMEI...", nargs=-1, required=True)
-@click.option("--imsi", help="Of the subscriber, for registers and stores.")
+@click.option("--imsi", metavar="IMSI", help="The subscriber, for registers and stores.")
 @json_option
-@click.option("-q", "--quiet", is_flag=True, help="Only the exit code.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit code is the answer.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -36,19 +36,19 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Say whether phones are listed, and with what status.
+    """Say whether phones are listed, and their status.
 
     \b
     imeiset check blocked.imei 49-015420-323751-8
     imeiset check eir 490154203237518 --imsi 234150999999999
     imeiset check blocked.imei - --json < imeis.txt
 
-    An IMEI has 14, 15 or 16 digits, of which the first 14 are compared. If SNAPSHOT keeps irregular
-    identities, these are answered too. '-' alone is stdin, one IMEI a line. A register or STORE gives the
-    equipment status, the list and the rule that decided, the date and the reasons.
+    An IMEI has 14, 15 or 16 digits, of which the first 14 are compared. A set that keeps irregular identities
+    answers for these too. '-' alone is stdin, one IMEI a line. A register gives the equipment status, the
+    list and the rule that decided, the date and the reasons.
 
-    Exit code: 0 if one is listed (of a register: black- or greylisted), 1 if none is, 2 after an error, be it
-    a single malformed IMEI.
+    Exit code: 0 if one is listed (of a register: black- or greylisted), 1 if none is, 2 after an error; a
+    single malformed IMEI is one.
     """
     from imeiset import ImeiSet
     from imeiset import open as opened

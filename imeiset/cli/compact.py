@@ -9,12 +9,13 @@ from imeiset.errors import printable
 @click.command("compact")
 @click.argument("store", type=DIRECTORY)
 def command(store: str) -> None:
-    """Make one base of a store's base and its changes.
+    """Join the base of a store and its changes into a new base.
 
     \b
     imeiset compact eir
 
-    It is the next generation. Readers go on meanwhile. The old generation stays until prune removes it.
+    The new base is the next generation. Readers go on meanwhile. The old generation stays until imeiset prune
+    removes it.
     """
     from imeiset import Store
 

@@ -16,13 +16,13 @@ from imeiset.cli.registers import load_source, show
 @files_option
 @json_option
 def command(store: str, source: str, replaced: dict[str, list[str]], as_json: bool, **options: Any) -> None:
-    """Make a store of a register, in the directory STORE.
+    """Make a store from a register.
 
     \b
     imeiset create eir register.toml
 
-    In a store a register changes while it serves. SOURCE is the snapshot of a register, or a description
-    FILE.toml as for build.
+    STORE is a new directory, in which the register changes while it serves. SOURCE is the snapshot of a
+    register, or a description FILE.toml as for build.
     """
     from imeiset import Store
     from imeiset.errors import StoreExists, StoreMissing

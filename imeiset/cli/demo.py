@@ -44,12 +44,22 @@ _FORMS = {
 
 @click.command("demo")
 @click.option(
-    "--rows", type=click.IntRange(1_000, 20_000_000), default=1_000_000, show_default=True, metavar="N"
+    "--rows",
+    type=click.IntRange(1_000, 20_000_000),
+    default=1_000_000,
+    show_default=True,
+    metavar="N",
+    help="How many rows the lists have.",
 )
 @click.option(
-    "--lookups", type=click.IntRange(1_000, 100_000_000), default=10_000_000, show_default=True, metavar="N"
+    "--lookups",
+    type=click.IntRange(1_000, 100_000_000),
+    default=10_000_000,
+    show_default=True,
+    metavar="N",
+    help="How many lookups to time.",
 )
-@click.option("-o", "--output", type=DIRECTORY, metavar="DIR", help="Leave the files there.")
+@click.option("-o", "--output", type=DIRECTORY, metavar="DIR", help="Keep the files in this directory.")
 def command(rows: int, lookups: int, output: str | None) -> None:
     """Show the commands at work.
 

@@ -11,7 +11,7 @@ from imeiset.errors import printable
 @click.command("diff")
 @click.argument("old", type=FILE)
 @click.argument("new", type=FILE)
-@click.option("--list", metavar="NAME", help="Of registers and stores: the delta of this list.")
+@click.option("--list", metavar="NAME", help="Write the delta of this list, of registers and stores.")
 @click.option(
     "--format",
     "form",
@@ -29,7 +29,7 @@ from imeiset.errors import printable
     help="The delta to write, or a directory for those of all lists. [default: stdout]",
 )
 def command(old: str, new: str, list: str | None, form: str, output: str) -> None:
-    """Write what changes from one set or register to another.
+    """Write the differences between two sets, registers or stores.
 
     \b
     imeiset diff last.imei blocked.imei -o delta.csv
@@ -38,7 +38,7 @@ def command(old: str, new: str, list: str | None, form: str, output: str) -> Non
     imeiset diff last.imei eir -o deltas/                    and a delta for each
     imeiset diff last.imei eir --list stolen -o delta.csv
 
-    It is a delta for `imeiset apply`. Of sets, removals come first, then additions.
+    The output is a delta for imeiset apply. That of sets has removals first, then additions.
     """
     from imeiset import ImeiSet, diff, open
     from imeiset.deltas import differences

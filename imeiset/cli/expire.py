@@ -11,9 +11,9 @@ from imeiset.errors import printable
 @click.command("expire")
 @click.argument("store", type=DIRECTORY)
 @click.option("--today", metavar="DATE", help="What day it is. [default: that of the clock, in UTC]")
-@click.option("--then", metavar="LIST", help="Move what is past to this list.")
-@click.option("--by", metavar="NAME", help="Who says so, of lists without an owner.")
-@click.option("--ref", metavar="TEXT", help="What it goes back to. [default: 'expired' and the day]")
+@click.option("--then", metavar="LIST", help="Move the entries to this list.")
+@click.option("--by", metavar="NAME", help="Who changes lists without an owner.")
+@click.option("--ref", metavar="TEXT", help="What the change refers to. [default: 'expired' and the day]")
 @min_size_option
 @force_option
 @json_option
@@ -27,20 +27,21 @@ def command(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Take off the lists what is past its last day.
+    """Remove entries that are past their last day.
 
     \b
     imeiset expire eir
     imeiset expire eir --today 2026-12-01 --then black
 
-    Phones and pairs may have a last day on which they count (until). A phone stays listed after it until this
-    command is run: run it once a day. It makes one change of the store. With --then they move to LIST, which
-    is of the same kind, with their reasons and without a last day: grey turns black after a period of grace.
+    Phones and pairs may have a last day on which they count (until). After that day an entry stays until this
+    command runs, so run it once a day. It makes one change of the store. With --then the entries move to
+    LIST, which has the same kind, with their reasons and without a last day: so grey turns black after a
+    period of grace.
 
-    Refused are a day before that of the last change, and a list that would lose more than a quarter
+    A day before that of the last change is refused, and so is a list that would lose more than a quarter
     (--min-size, --force): the clock may be wrong.
 
-    Exit code: 0 if it was done, or if nothing is past, 2 after an error.
+    Exit code: 0 when it is done, or nothing is past its last day; 2 after an error.
     """
     import datetime
 

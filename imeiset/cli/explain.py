@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 @click.command("explain", context_settings={"ignore_unknown_options": True})
 @click.argument("target", type=FILE, metavar="REGISTER|STORE")
 @click.argument("imei")
-@click.option("--imsi", help="Of the subscriber.")
+@click.option("--imsi", metavar="IMSI", help="The subscriber.")
 @json_option
 @click.pass_context
 def command(context: click.Context, target: str, imei: str, imsi: str | None, as_json: bool) -> None:
-    """Say why a phone is blocked: what each list has on it.
+    """Say why a phone is blocked, list by list.
 
     \b
     imeiset explain eir 490154203237518
     imeiset explain register.imei 490154203237518 --imsi 234150999999999 --json
 
-    The first line is the verdict, as check gives it. Below it stands a line for each list that says something
-    of this phone: its status, the rule by which it has the phone, whose list it is, the reasons, and from
-    when until when. '*' marks what decided. Where none has it, the policy decided.
+    The first line is the verdict that imeiset check gives. Each list that says something of the phone has a
+    line below: its status, the rule that matched, the owner of the list, the reasons, the date and the last
+    day. '*' marks the line that decided. Without one, the policy decided.
 
     Exit code: 0 if a list says something, 1 if none does, 2 after an error.
     """

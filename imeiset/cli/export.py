@@ -29,7 +29,7 @@ def _operators(
 
 
 @click.command("export")
-@click.argument("target", type=FILE)
+@click.argument("target", type=FILE, metavar="SNAPSHOT|STORE")
 @click.option(
     "-o",
     "--output",
@@ -39,7 +39,7 @@ def _operators(
     help="The file to write, '-' is stdout; or a directory.",
 )
 @click.option("--list", "lists", multiple=True, metavar="NAME", help="Only this list; may be repeated.")
-@click.option("--joined", is_flag=True, help="The IMEIs of all lists as one list, each IMEI once.")
+@click.option("--joined", is_flag=True, help="Write the IMEIs of all lists as one list, each IMEI once.")
 @click.option(
     "--format",
     "form",
@@ -52,7 +52,7 @@ def _operators(
     multiple=True,
     callback=_operators,
     metavar="NAME=PREFIX,...",
-    help="Of dirbs: exceptions of this operator's IMSIs to a file of its own; may be repeated.",
+    help="In dirbs, a file of its own for the exceptions of this operator's IMSIs; may be repeated.",
 )
 def command(
     target: str,
@@ -71,9 +71,9 @@ def command(
     imeiset export eir --joined --format plain -o - | head
     imeiset export eir --format dirbs -o out/ --operator op-a=23415,23420
 
-    TARGET is a set, a register or a store. A file has one list, in the order of the IMEIs, or several joined.
-    A directory gets a file for each list and kind, and `imeiset build copy/register.toml` makes the same
-    register of them. Files appear whole or not at all, and only their owner may read them.
+    A file gets one list, in the order of the IMEIs, or several joined. A directory gets a file for each list
+    and kind, and imeiset build makes the same register of its register.toml. Files appear whole or not at
+    all, and only their owner may read them.
     """
     from imeiset import ImeiSet, export, open
 

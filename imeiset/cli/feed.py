@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @click.option("--deltas", metavar="GLOB", help="Names of deltas, whatever words they have.")
 @click.option("--full", metavar="GLOB", help="Names of full lists, whatever words they have.")
 @click.option(
-    "--outcomes", type=DIRECTORY, help="Write each delta to this directory with what became of its rows."
+    "--outcomes",
+    type=DIRECTORY,
+    help="Write the rows of each delta, and what became of them, to this directory.",
 )
 @reading_options("apply", leave=("rejects",))
 @click.option("--allow", multiple=True, type=click.Choice(CHECKS), help="Leave out a check; may be repeated.")
@@ -33,27 +35,27 @@ if TYPE_CHECKING:
 def command(
     directory: str, store: str, name: str | None, allow: tuple[str, ...], as_json: bool, **options: Any
 ) -> None:
-    """Bring the files of a feed into a store, in order.
+    """Apply the files of a feed to a store, in order.
 
     \b
     imeiset feed in/op-a eir
     imeiset feed in/op-a eir --feed op-a --description op-a.toml
 
     DIR holds full lists and deltas, each with its number in its name: stolen_full_000120.csv.gz,
-    stolen_delta_000121.csv. A delta from 7 to 9 is named ..._delta_7_9_.... Where no name has a number, days
-    or hours are (20261129, 20261129_14). A full list contains the changes up to its number, its own too.
+    stolen_delta_000121.csv. A delta from 7 to 9 is named ..._delta_7_9_.... If no name has a number, days or
+    hours take its place (20261129, 20261129_14). A full list contains all changes up to its own number.
 
-    What the store has is not applied again. A delta is applied if it follows what the store has. If one is
-    missing, the next newer full list replaces the lists of the feed; without one, the command stops and says
-    what is missing. Each line says what became of a file: applied, replaced, contained, waiting or left out.
-    A file with another content than was applied under its number is an error, and so is one with a number in
-    its name that is not understood.
+    A file that the store has is not applied again. A delta is applied if it follows the last one. If a delta
+    is missing, the next newer full list replaces the lists of the feed; without a newer one, the command
+    stops and says what is missing. Each line says what became of a file: applied, replaced, contained,
+    waiting or left out. A file whose content differs from what was applied under its number is an error, and
+    so is a name with a number that is not understood.
 
     The lists of the feed are those that it owns in the store, or that the description has. If there are
-    several, each file has the name of its list in its own.
+    several, the name of each file contains the name of its list.
 
-    Exit code: 0 if the store is as new as DIR, 2 if something is missing or wrong. What came before it is
-    done.
+    Exit code: 0 if the store is as new as DIR, 2 if something is missing or wrong. The files before it are
+    applied.
     """
     import re
     from pathlib import Path

@@ -16,8 +16,8 @@ Opened = TypeVar("Opened")
 
 # Shells offer the names of files, or of directories; who opens them says what is wrong with them.
 FILE, DIRECTORY = click.Path(readable=False), click.Path(file_okay=False, readable=False)
-json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead, one object a line.")
-force_option = click.option("--force", is_flag=True, help="Whatever the size.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+force_option = click.option("--force", is_flag=True, help="Take it, whatever its size.")
 
 
 def stdin_once(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -41,7 +41,7 @@ min_size_option = click.option(
     default=75.0,
     show_default=True,
     metavar="PERCENT",
-    help="Refuse a list with less of what it had.",
+    help="Refuse a list that has less of its last size than this.",
 )
 
 

@@ -42,16 +42,16 @@ def command(
     whole: bool,
     as_json: bool,
 ) -> None:
-    """Tell what became of phones: added, changed, removed.
+    """Show what became of phones: added, changed, removed.
 
     \b
     imeiset history eir 490154203237518
     imeiset history eir --since 2026-11-01 -o november.csv
     imeiset history eir --since 1200 --list stolen --json
 
-    Each line has the time (UTC), the change of the store and of its feed, the list, who said so and by which
-    paper (by, ref), the reasons, and from when until when. 'held' is what was there when the history begins.
-    History goes back as far as prune has left it.
+    Each line has the time (UTC), the change of the store and of its feed, the list, who made the change and
+    what it refers to (by, ref), the reasons, the date and the last day. 'held' is an entry that was there
+    when the history begins. The history goes back as far as imeiset prune has left it.
 
     The history of one phone shows its number. That of all phones masks numbers, unless it is written with
     -o, or asked for with --whole. OUT is readable by its owner only.

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 @click.command("info")
 @click.argument("snapshot", type=FILE, metavar="SNAPSHOT|STORE|LIST")
-@click.option("--top", type=click.IntRange(0), default=10, show_default=True, help="How many TACs to draw.")
+@click.option(
+    "--top",
+    type=click.IntRange(0),
+    default=10,
+    show_default=True,
+    help="How many of the biggest TACs to show.",
+)
 @click.option("--digests", is_flag=True, help="The SHA-256 of all that each list holds; reads all of them.")
 @reading_options("info")
 @json_option
@@ -30,13 +36,13 @@ def command(snapshot: str, top: int, digests: bool, as_json: bool, **options: An
     imeiset info eir --json --digests
     imeiset info stolen.csv --where status=Blocked
 
-    Of a set: how many IMEIs, its size, and its biggest TACs. Of a register: its policy, its lists and how
-    much each holds. Of a STORE also its generation, its last change and the age of that, its journal, how
-    far its feeds are, when each list was last named by a change, and the id that tells its states apart.
+    Of a set it shows how many IMEIs it has, its size and its biggest TACs; of a register its policy, its
+    lists and how much each holds. Of a STORE it shows also the generation, the last change and its age, the
+    journal, how far the feeds are, when a change last named each list, and the id of the state.
 
-    Of a LIST that is not built yet: how it is written, what each column is taken for, its first rows with
-    their numbers masked, what is in all its rows, and why build would refuse it. The options of reading are
-    those of build.
+    Of a LIST that is not built yet it shows how it is written, what each column is taken for, the first rows
+    with their numbers masked, what is in all rows, and why imeiset build would refuse it. The options of
+    reading are those of imeiset build.
     """
     from imeiset import ImeiSet
     from imeiset import open as opened

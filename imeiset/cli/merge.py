@@ -15,9 +15,9 @@ def command(parts: tuple[str, ...], output: str) -> None:
     \b
     imeiset merge part-*.imei -o blocked.imei
 
-    For lists that were built in parts, in any order, on many machines. It takes a single pass, and memory
-    that does not grow with them. OUT has the same bytes as if it had been built in one piece. It appears
-    whole or not at all.
+    The parts may come from many machines, in any order. Merging takes one pass, and memory that does not grow
+    with the lists. OUT has the same bytes as a snapshot that was built in one piece. It appears whole or not
+    at all.
     """
     from imeiset import merge
 

@@ -54,7 +54,7 @@ files_option = click.option(
     multiple=True,
     metavar="NAME=PATH",
     callback=_files,
-    help="Of a description: the list NAME from this file instead, for this run; may be repeated.",
+    help="Read the list NAME of a description from this file, in this run; may be repeated.",
 )
 
 

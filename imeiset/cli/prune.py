@@ -8,13 +8,15 @@ from imeiset.errors import printable
 
 @click.command("prune")
 @click.argument("store", type=DIRECTORY)
-@click.option("--keep", type=click.IntRange(1), required=True, metavar="N", help="How many stay.")
+@click.option(
+    "--keep", type=click.IntRange(1), required=True, metavar="N", help="How many generations to keep."
+)
 @click.option(
     "--history",
     type=click.FloatRange(0),
     callback=number,
     metavar="DAYS",
-    help="How long the changes of the others stay for imeiset history. [default: not at all]",
+    help="How long to keep the changes of the others, for imeiset history. [default: not at all]",
 )
 def command(store: str, keep: int, history: float | None) -> None:
     """Remove the old generations of a store.
@@ -23,8 +25,9 @@ def command(store: str, keep: int, history: float | None) -> None:
     imeiset prune eir --keep 2
     imeiset prune eir --keep 2 --history 365
 
-    Readers that still use one go on: its files live until they move. With --history, the changes of old
-    generations stay for so many days, without their lists: 8 bytes for each phone that was added or removed.
+    Readers that still use an old generation go on: its files live until they move. With --history, the
+    changes of old generations stay for that many days, without their lists: 8 bytes for each phone that was
+    added or removed.
     """
     from imeiset import Store
 

@@ -19,12 +19,12 @@ from imeiset.cli.registers import load_source, show
 @click.command("replace")
 @click.argument("store", type=DIRECTORY)
 @click.argument("source", type=FILE)
-@click.option("--feed", metavar="NAME", help="Replace the lists of this feed, and leave the others.")
+@click.option("--feed", metavar="NAME", help="Replace the lists of this feed, and keep the others.")
 @click.option(
-    "--through", type=click.IntRange(0), metavar="N", help="Of a feed: its last change that SOURCE contains."
+    "--through", type=click.IntRange(0), metavar="N", help="The last change of the feed that SOURCE contains."
 )
-@click.option("--by", metavar="NAME", help="Who says so. [default: the feed]")
-@click.option("--ref", metavar="TEXT", help="What it goes back to: a case, a file.")
+@click.option("--by", metavar="NAME", help="Who changes the store. [default: the feed]")
+@click.option("--ref", metavar="TEXT", help="What the change refers to: a case, a file.")
 @min_size_option
 @force_option
 @reading_options("run")
@@ -43,19 +43,20 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Give a store new full lists.
+    """Replace the lists of a store by new full lists.
 
     \b
     imeiset replace eir register.toml
     imeiset replace eir op-a.toml --feed op-a --through 120
 
-    They become its next generation. SOURCE is the snapshot of a register, or a description FILE.toml as for
-    build. Readers go on with the old lists until they refresh. A register in which a list is much smaller is
-    refused.
+    The new lists are the next generation of the store. SOURCE is the snapshot of a register, or a description
+    FILE.toml as for build. Readers go on with the old lists until they refresh. A register in which a list is
+    much smaller is refused.
 
     With --feed, only the lists that this feed owns are replaced. --through says which of its changes they
-    contain: change 121 is applied next, also if it was before. Without a feed, all lists are replaced,
-    whoever owns them, and feeds are as far as they were; with --force they begin anew, with change 1.
+    contain: after --through 120, change 121 is applied next, even if it was applied before. Without --feed,
+    all lists are replaced, whoever owns them, and every feed stays where it was; with --force every feed
+    starts again with change 1.
     """
     from imeiset import Store
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "--digits",
     type=click.Choice(["14", "15"]),
     default="14",
-    help="What integers in Parquet are: keys of 14 digits, or numbers of 15 with the check digit. Of text: "
+    help="Integers in Parquet are keys of 14 digits, or numbers of 15 with the check digit. For text, see "
     "--lost-zeros.",
 )
 @click.option(
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--details",
     is_flag=True,
-    help="Write what the list says of each hit, too: list, rule, reasons, date, until.",
+    help="Also write the list, rule, reasons, date and until of each hit.",
 )
 @json_option
 @click.pass_context
@@ -52,15 +52,16 @@ def command(
     digits: str,
     **options: Any,
 ) -> None:
-    """Say of every record of files whether its IMEI is listed.
+    """Look up the IMEI of every record of files.
 
     \b
     imeiset screen blocked.imei calls.csv.gz
     imeiset screen eir calls/ -o hits.parquet --only hits
 
-    An INPUT is delimited text, compressed or not, Parquet, or a directory of such files; '-' is stdin. With
-    -o, the rows go to OUT as they were, with a status: 'listed', 'not listed' or 'malformed: ' and why, or of
-    a register that of the equipment. OUT appears whole or not at all.
+    An INPUT is delimited text, compressed or not, a workbook, Parquet, or a directory of such files. '-' is
+    stdin. With -o, OUT gets the rows as they were, and a status after each: 'listed', 'not listed', or
+    'malformed: ' and why. From a register the status is that of the equipment. OUT appears whole or not at
+    all.
 
     Exit code: 0 if a record is a hit, 1 if none is, 2 after an error.
     """

@@ -21,13 +21,13 @@ _NAMES = {
 
 @click.command("serve")
 @click.argument("source", metavar="CONFIG|STORE", required=False, type=FILE)
-@click.option("--http", metavar="HOST:PORT", help="Of a store: 5G-EIR and bulk checks here.")
-@click.option("--diameter", metavar="HOST:PORT", help="Diameter S13 here.")
-@click.option("--admin", metavar="HOST:PORT", help="Metrics, health and the page here.")
+@click.option("--http", metavar="HOST:PORT", help="5G-EIR and bulk checks, at this address.")
+@click.option("--diameter", metavar="HOST:PORT", help="Diameter S13, at this address.")
+@click.option("--admin", metavar="HOST:PORT", help="Metrics, health and the page, at this address.")
 @click.option(
     "--workers", type=int, metavar="N", help="Processes for --http.  [default: the number of cores]"
 )
-@click.option("--check", is_flag=True, help="Say whether it can be served, and end.")
+@click.option("--check", is_flag=True, help="Check that it can be served, and end.")
 @click.option("--example", is_flag=True, help="Print a configuration with all keys, and end.")
 def command(
     source: str | None,
@@ -45,7 +45,7 @@ def command(
     imeiset serve eir.toml
     imeiset serve eir --http 127.0.0.1:8080 --admin 127.0.0.1:9090
 
-    5G cores ask by HTTP/2, MMEs by Diameter S13, other clients in bulk. The store may change meanwhile.
+    5G cores ask over HTTP/2, MMEs over Diameter S13, other clients in bulk. The store may change meanwhile.
 
     A store without options is served at 127.0.0.1: 8080 (HTTP), 3868 (Diameter) and 9090 (metrics, health and
     the page). SIGHUP reads the configuration again, its tokens and certificates too. SIGTERM lets requests

@@ -9,12 +9,13 @@ from imeiset.errors import printable
 @click.command("verify")
 @click.argument("snapshots", type=FILE, metavar="SNAPSHOT|STORE...", nargs=-1, required=True)
 def command(snapshots: tuple[str, ...]) -> None:
-    """Read all of a snapshot or a store: is it whole?
+    """Check that a snapshot or a store is whole.
 
     \b
     imeiset verify blocked.imei eir
 
-    Compares every checksum, makes every set of its members anew, and reads the changes of a store.
+    All of it is read: every checksum is compared, every set is made again of its members, and the changes of
+    a store are read.
     """
     import imeiset
 

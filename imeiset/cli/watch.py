@@ -24,19 +24,20 @@ if TYPE_CHECKING:
     default=0.2,
     show_default=True,
     metavar="SECONDS",
-    help="How often to look.",
+    help="The time between two looks.",
 )
-@click.option("--imei", help="Say what the verdict on this phone is, too.")
-@click.option("--imsi", help="Of this subscriber.")
+@click.option("--imei", help="Also print the verdict on this phone.")
+@click.option("--imsi", metavar="IMSI", help="The subscriber, with --imei.")
 @json_option
 def command(store: str, interval: float, imei: str | None, imsi: str | None, as_json: bool) -> None:
-    """Print each state that a store moves to.
+    """Print each new state of a store.
 
     \b
     imeiset watch eir --json
     imeiset watch eir --imei 490154203237518
 
-    A state that cannot be read is told on stderr, and the one before it serves on. Ctrl-C ends it.
+    A state that cannot be read is reported on stderr, and the one before it stays in use. Ctrl-C ends the
+    command.
     """
     from imeiset import Store
 

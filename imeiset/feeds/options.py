@@ -207,7 +207,7 @@ class Options:
     format: str | None = _option(
         None,
         "load list apply info",
-        "What the files have to be: stolen, tacs, ranges, ...",
+        "The format that the files must have: stolen, tacs, ranges, ...",
         words=tuple(FORMATS),
         metavar="NAME",
     )
@@ -232,7 +232,7 @@ class Options:
     lost_zeros: LostZeros | None = _option(
         None,
         "load list apply screen info",
-        "Rows a digit short: as they are, or with the zero that a spreadsheet dropped. [default: an error]",
+        "Rows that lack a digit: keep them, or restore the zero that was dropped. [default: an error]",
         words=("keep", "restore", "restore-imeisv"),
     )
     where: Where | None = _option(
@@ -242,7 +242,7 @@ class Options:
         None, "list apply", "The column that says what a row changes, by its title or its number.", COLUMN
     )
     change_values: Mapping[str, str] | None = _option(
-        None, "list apply", "What its values mean: add, remove or update.", VALUES
+        None, "list apply", "What the values of that column mean: add, remove or update.", VALUES
     )
     date_column: Column | None = _option(
         None, "list apply info", "The column of the dates, by its title or its number.", COLUMN
@@ -260,10 +260,14 @@ class Options:
         None, "list apply info", "The column of the reasons, by its title or its number.", COLUMN
     )
     imsi: Literal["ignore"] | None = _option(
-        None, "load list apply info", "A list with IMSIs: ignore them.", words=("ignore",)
+        None, "load list apply info", "Ignore the IMSIs of a list that has some.", words=("ignore",)
     )
     skip: int | None = _option(
-        None, "load list apply screen info", "Lines above the header, or the first row.", WHOLE, least=0
+        None,
+        "load list apply screen info",
+        "How many lines stand above the header or the first row.",
+        WHOLE,
+        least=0,
     )
     tbcd: bool | None = _option(
         None, "load list apply screen info", "Cells are TBCD in hex, two digits swapped.", FLAG
@@ -272,16 +276,16 @@ class Options:
     rejects: str | os.PathLike[str] | None = _option(
         None,
         "load apply run",
-        "Write the rejected rows to this file, of a register to one for each list.",
+        "Write the rejected rows to this file; for a register, to one file a list.",
         PATH,
     )
     max_rejects: int | None = _option(
-        None, "load list apply run", "Stop after more rejected rows, in a list.", WHOLE, least=0
+        None, "load list apply run", "Stop when a list has more rejected rows.", WHOLE, least=0
     )
     max_line: int = _option(
-        MAX_LINE, "load", "Reject longer rows.", WHOLE, least=1, most=MAX_ROW, metavar="BYTES"
+        MAX_LINE, "load", "Reject rows that are longer.", WHOLE, least=1, most=MAX_ROW, metavar="BYTES"
     )
-    max_rows: int | None = _option(None, "load run", "Refuse more rows.", WHOLE, least=0)
+    max_rows: int | None = _option(None, "load run", "Refuse a list with more rows.", WHOLE, least=0)
     max_bytes: int = _option(MAX_BYTES, "load", "Refuse a longer text.", WHOLE, least=0, metavar="BYTES")
     max_ratio: float = _option(
         MAX_RATIO, "load", "Refuse text N times its compressed size.", NUMBER, least=1
