@@ -17,7 +17,7 @@ DOCS = ROOT / "docs"
 # The order of the pages. A page of docs/ that is not here is an error.
 CONTENTS: dict[str, tuple[str, ...]] = {
     "": ("getting-started", "install", "troubleshooting"),
-    "Guides: lists": ("registers", "merging", "daily", "expired", "fleet", "why", "give-back"),
+    "Guides: lists": ("registers", "merging", "daily", "expired", "fleet", "why", "give-back", "follow"),
     "Guides: answers": ("fastapi", "embedding", "serve", "operation"),
     "Guides: records": ("screen", "pandas", "polars", "duckdb", "spark", "arrow", "clones"),
     "Concepts": ("concepts",),
@@ -44,6 +44,7 @@ _SHORT = {
     "fastapi": "FastAPI, Flask, gunicorn",
     "feeds": "How lists are read",
     "fleet": "A fleet",
+    "follow": "Publish and follow",
     "operation": "Operation",
     "reference/descriptions": "register.toml",
     "reference/serve-config": "eir.toml",

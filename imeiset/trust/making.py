@@ -3,9 +3,11 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from imeiset._threads import in_threads
 from imeiset.errors import TrustError
 from imeiset.register.coverage import Coverage
 from imeiset.register.layout import Contents
@@ -105,8 +107,15 @@ def made(
     changes = None if old is None else _delta(folder / "next.delta", old, new)
     if changes == () and same_policy and not base:
         return None
-    edition = Edition.of(new.lists, number, now(), policy=new.policy)
-    new.save(lists_path)
+
+    def check_and_save() -> None:
+        if old is not None and changes:
+            _expect_leads(changes, old, new, folder)
+        new.save(lists_path)
+
+    # The digests take as long as all the rest.
+    digests = partial(Edition.of, new.lists, number, now(), policy=new.policy)
+    _, edition = in_threads(lambda work: work(), (check_and_save, digests))
     files, targets = dict[str, Path](), dict[str, Any]()
     if changes is not None:
         since = min(number - base_every, before.number if before is not None else 0)
@@ -127,17 +136,20 @@ def made(
 
 
 def _delta(path: Path, old: Contents, new: Contents) -> tuple[Change, ...] | None:
-    """Write what changed, and see that it leads there; None if only a base tells it."""
+    """Write what changed; None if only a base tells it."""
     try:
         deltas.write(path, old.lists, new.lists)
     except deltas.NoDelta:
         return None
-    changes = deltas.read(path)
+    return deltas.read(path)
+
+
+def _expect_leads(changes: tuple[Change, ...], old: Contents, new: Contents, folder: Path) -> None:
+    """Raise TrustError unless followers would have the new lists after the changes. O(members)."""
     after = deltas.lists_after(old.lists, changes)
     order = [one.name for one in after] == [one.name for one in new.lists]
     if not order or next(net_changes(after, new.lists), None) is not None:
-        raise TrustError(str(path), "a delta that leads from the last edition to this one", "another")
-    return changes
+        raise TrustError(str(folder), "a delta that leads from the last edition to this one", "another")
 
 
 def _base_is_due(targets: Mapping[str, Any], listed: Listed, number: int, base_every: int) -> bool:

@@ -52,8 +52,9 @@ def fingerprint(data: bytes) -> str:
 
 def load(role: str, data: bytes, place: str) -> Any:
     """The `Metadata` of a file, unverified. TrustRefused if it is not metadata of that role."""
+    api = tuf()
     try:
-        found = tuf().Metadata.from_bytes(data)
+        found = api.Metadata.from_bytes(data)
     except Exception as error:  # python-tuf says whatever its parsers do
         raise TrustRefused(place, f"metadata of role {role}", mask_text(str(error))) from None
     if found.signed.type != role:
@@ -149,6 +150,8 @@ class Published:
         Those from the first that is trusted to the last, by version.
     absent : list of int
         Versions of roots that the place lacks.
+    strange : list of str
+        Names of files that are in the place of roots.
     targets, snapshot, timestamp
         The committed ones, if all of them are whole; otherwise `targets` is the last that the key signed.
     faults : list of str
@@ -161,6 +164,7 @@ class Published:
     root: Any
     roots: dict[int, bytes]
     absent: list[int] = field(default_factory=list)
+    strange: list[str] = field(default_factory=list)
     targets: Any = None
     snapshot: Any = None
     timestamp: Any = None
@@ -186,28 +190,45 @@ class Published:
 
     def _read_roots(self, known: Sequence[Any], data: Sequence[bytes]) -> None:
         here = {one.signed.version: part for one, part in zip(known, data, strict=True)}
-        first = version = self.root.signed.version
-        while version < first + _ROOTS:
-            name = f"metadata/{version}.root.json"
-            try:
-                there = self.place.read(name, LIMITS["root"])
-            except TrustMissing:
-                if version not in here:
-                    return
-                there = here[version]
-                self.absent.append(version)
-            if there != here.get(version, there):
+        first = self.root.signed.version
+        for version in range(first, first + _ROOTS):
+            there = self._root_there(version)
+            kept = here.get(version)
+            if there is None and kept is None:
+                return
+            if kept is not None and there not in (None, kept):
                 got = "another: it was put there by somebody else, or this folder is of other keys"
-                raise TrustRefused(self._where(name), f"root {version} of the folder of keys", got)
-            new = load("root", there, self._where(name))
-            if new.signed.version != version:
-                got = f"version {new.signed.version}"
-                raise TrustRefused(self._where(name), f"root {version}", got)
-            if version > first:
-                expect_signed(self.root, new, self._where(name))
-            expect_signed(new, new, self._where(name))
-            self.root, self.roots[version] = new, there
-            version += 1
+                raise TrustRefused(
+                    self._where(f"metadata/{version}.root.json"), "that of the folder of keys", got
+                )
+            if there is None:
+                self.absent.append(version)
+            self.roots[version] = kept or there or b""
+            self.root = self._verified_root(version, self.roots[version])
+
+    def _root_there(self, version: int) -> bytes | None:
+        """A root that the place has; None if it has none, or what nobody who may has signed."""
+        name = f"metadata/{version}.root.json"
+        try:
+            data = self.place.read(name, LIMITS["root"])
+            self._verified_root(version, data)
+        except TrustMissing:
+            return None
+        except TrustRefused as error:
+            self.faults.append(str(error))
+            self.strange.append(name)
+            return None
+        return data
+
+    def _verified_root(self, version: int, data: bytes) -> Any:
+        where = self._where(f"metadata/{version}.root.json")
+        new = load("root", data, where)
+        if new.signed.version != version:
+            raise TrustRefused(where, f"root {version}", f"version {new.signed.version}")
+        if version > self.root.signed.version:
+            expect_signed(self.root, new, where)
+        expect_signed(new, new, where)
+        return new
 
     def _read(self, role: str, name: str) -> tuple[Any, bytes]:
         data = self.place.read(name, LIMITS[role])
@@ -302,6 +323,14 @@ class Published:
         if there != self.seen:
             got = "one that another publisher has just put there: see which of the two should publish"
             raise TrustRefused(self._where("metadata/timestamp.json"), "that of this publisher", got)
+
+    def put_roots(self) -> None:
+        """Take away what is in the place of roots, and put those there that it lacks."""
+        for name in self.strange:
+            self.place.remove(name)
+        for version in self.absent:
+            self.place.put_bytes(f"metadata/{version}.root.json", self.roots[version])
+        self.strange, self.absent = [], []
 
     def versions(self) -> dict[str, int]:
         """Of each part, by role."""

@@ -192,7 +192,7 @@ class _Own:
         elif last is not None:
             got += ", or this store is an older copy that was put back"
         expected = "nothing yet" if last is None else f"edition {last.edition} of this store"
-        got += "; base=True (--base) publishes all that this store has as the next edition"
+        got += "; --base, or base=True, publishes all that this store has as the next edition"
         raise TrustRefused(str(self.place), expected, got)
 
     def _old(self, edition: int) -> Contents | None:
@@ -202,7 +202,7 @@ class _Own:
         except SnapshotError as error:
             if self.base:
                 return None
-            got = f"{error.got}; base=True (--base) publishes all lists without it"
+            got = f"{error.got}; --base, or base=True, publishes all lists without it"
             raise TrustRefused(error.path, error.expected, got) from error
 
     @contextmanager
@@ -250,8 +250,7 @@ class _Own:
         return last.versions if last is not None else {}
 
     def _put_roots(self, remote: Published) -> None:
-        for version in remote.absent:
-            self.place.put_bytes(f"metadata/{version}.root.json", remote.roots[version])
+        remote.put_roots()
         for version, data in remote.roots.items():
             if version > min(remote.roots):
                 with suppress(OSError):  # a folder of keys may be for reading only
@@ -288,7 +287,7 @@ class _Own:
             raise TrustRefused(str(self.place), "an edition, to sign it anew", "none")
         quiet = remote.timestamp is not None and ends["timestamp"] - now() >= 0.75 * self.life
         soon = ends["targets"] - now() < ENDS_SOON
-        if quiet and not self.renew and not remote.absent:
+        if quiet and not self.renew and not (remote.absent or remote.strange):
             return self._reported(report, remote)
         with suppress(TrustKey):
             if soon:

@@ -142,8 +142,7 @@ def rotate(
         if memory is not None and said is not None and not edition:
             memory.keep(replace(said, above=_above(remote, said)))
         own.keep_root(root.to_bytes(), root.signed.version)
-        for missing in remote.absent:
-            place.put_bytes(f"metadata/{missing}.root.json", remote.roots[missing])
+        remote.put_roots()
         put(place, root)
         remote.root = root
         if made.keys() & {"targets", "online"}:
