@@ -9,7 +9,7 @@ import click
 from imeiset.cli.files import FILE, json_option
 from imeiset.cli.lists import show_list
 from imeiset.cli.options import given, reading_options
-from imeiset.cli.registers import age_text, freshness, policy_facts, since_text, store_facts
+from imeiset.cli.registers import age_text, followed_text, freshness, policy_facts, since_text, store_facts
 from imeiset.errors import printable
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def command(snapshot: str, top: int, digests: bool, as_json: bool, **options: An
 
     Of a set it shows how many IMEIs it has, its size and its biggest TACs; of a register its policy, its
     lists and how much each holds. Of a STORE it shows also the generation, the last change and its age, the
-    journal, how far the feeds are, when a change last named each list, and the id of the state.
+    journal, how far the feeds are, what it follows of others, when a change last named each list, and the id
+    of the state.
 
     Of a LIST that is not built yet it shows how it is written, what each column is taken for, the first rows
     with their numbers masked, what is in all rows, and why imeiset build would refuse it. The options of
@@ -124,6 +125,8 @@ def _show_register(register: "Register | Store", name: str, digests: bool, as_js
             click.echo(f"imeiset compact is due: {status.compact_due}")
         for feed, of in status.feeds.items():
             click.echo(f"feed {printable(feed)}: change {of.number}, {since_text(of.changed)}")
+        for followed in status.followed.values():
+            click.echo(followed_text(followed))
     else:
         click.echo(f"{printable(name)}: a register of {len(lists)} lists in {facts['bytes']:,} bytes")
     click.echo(f"state {facts['state_id']}")

@@ -9,15 +9,16 @@ import click
 
 from imeiset.cli.files import check_outputs, progress_bar
 from imeiset.cli.options import given
-from imeiset.errors import printable
+from imeiset.errors import mask_log, printable
 from imeiset.feeds.options import options_of
 
 if TYPE_CHECKING:
     import datetime
 
     from imeiset import LoadedRegister, Policy, Register, Verdict
-    from imeiset.store import FeedStatus, ListStatus, Status
+    from imeiset.store import FeedStatus, FollowStatus, ListStatus, Status
 
+_TIMES = ("published", "checked", "since")
 # Options of build that go with a description, beside those of reading.
 _TOGETHER = ("files", "output", "replaced", "as_json", "against", "min_size", "force")
 
@@ -125,7 +126,33 @@ def store_facts(status: "Status") -> dict[str, Any]:
         **freshness(status),
         "ahead": round(status.ahead, 6),
         "feeds": {name: {"number": one.number, **freshness(one)} for name, one in status.feeds.items()},
+        **({"followed": followed_facts(status)} if status.followed else {}),
     }
+
+
+def followed_facts(status: "Status") -> dict[str, Any]:
+    """What is followed, by feed, as JSON has it."""
+    return {
+        name: {
+            "place": one.place,
+            "edition": one.edition,
+            **{when: (time := getattr(one, when)) and time.isoformat() for when in _TIMES},
+            "fault": one.fault,
+            "kind": one.kind,
+        }
+        for name, one in status.followed.items()
+    }
+
+
+def followed_text(one: "FollowStatus") -> str:
+    """How far a store is in what it follows, in words."""
+    edition = f"edition {one.edition}, published {since_text(one.published)}"
+    text = (
+        f"followed from {printable(mask_log(one.place))}: {edition}, found current {since_text(one.checked)}"
+    )
+    if one.fault:
+        text += f"; since {since_text(one.since)}: {printable(mask_log(one.fault))}"
+    return text
 
 
 def freshness(one: "Status | FeedStatus | ListStatus") -> dict[str, Any]:

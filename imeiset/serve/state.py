@@ -92,7 +92,7 @@ class ProcessState:
     Attributes
     ----------
     kind, index : str, int
-        "http", "s13" or "admin", and the number of its slot on the board.
+        "http", "s13", "admin" or "follow", and the number of its slot on the board.
     pid, parent : int
         It, and who started it. A pid of 0: it ended, as it should.
     started, beat : float

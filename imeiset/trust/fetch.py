@@ -62,6 +62,18 @@ def fetch(place: Place, target: Target, folder: Path, progress: Progress | None 
     return path
 
 
+def is_whole(path: Path, target: Target) -> bool:
+    """Whether a file is there, and is the target."""
+    try:
+        with path.open("rb") as file:
+            return (
+                os.fstat(file.fileno()).st_size == target.length
+                and hashlib.file_digest(file, "sha256").hexdigest() == target.sha256
+            )
+    except FileNotFoundError:
+        return False
+
+
 def _resumed(descriptor: int, length: int, digest: "hashlib._Hash") -> int:
     """How much of a file is there, which the digest then has; what is beyond its length goes."""
     if os.fstat(descriptor).st_size > length:

@@ -18,8 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from imeiset import errors
+from imeiset import errors, snapshot
 from imeiset.errors import ImeisetError, TrustError, TrustRefused, TrustUnreachable
+from imeiset.register.layout import KIND
 from imeiset.register.lists import List, shrunk
 from imeiset.register.register import Register
 from imeiset.store.directory import MANIFEST
@@ -178,11 +179,14 @@ class Follower:
         """
         with self._locked():
             try:
-                report = self._moved(accept_shrink)
+                return self._moved(accept_shrink)
             except TrustError as error:
                 self._tell_fault(error)
                 raise
-            return report
+            except OSError as error:
+                fault = _unwritable(self._folder, error)
+                self._tell_fault(fault)
+                raise fault from error
 
     def run(
         self,
@@ -214,8 +218,7 @@ class Follower:
             self._folder.mkdir(parents=True, exist_ok=True)
             file = (self._folder / "lock").open("ab")
         except OSError as error:
-            got = error.strerror or str(error)
-            raise TrustUnreachable(str(self._folder), "a folder to write to", got) from error
+            raise _unwritable(self._folder, error) from error
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -245,7 +248,7 @@ class Follower:
         )
         clean(self._folder, ())
         known = Following(self.feed, place=str(self._place))
-        self._remember(known.well(datetime.now(UTC), edition.number, edition.time))
+        known.well(datetime.now(UTC), edition.number, edition.time).write(self._store)
         if self._receipt and report.moved:
             return replace(report, warnings=receipts.write(self._place, self._receipt, report))
         return report
@@ -311,7 +314,9 @@ class Follower:
 
     def _apply_base(self, target: Target, path: Path, where: str, shrink: float) -> None:
         edition = target.edition
-        register = Register.verify(path)
+        # Its bytes are those that were signed. Building its sets anew would take their memory.
+        snapshot.open(path, kind=KIND).verify()
+        register = Register.open(path)
         edition.expect_lists(register.lists, where, digests=self._digests)
         if any(one.owner for one in register.lists):
             raise TrustRefused(where, "lists without owners", "one that has an owner")
@@ -364,13 +369,6 @@ class Follower:
         except (ImeisetError, OSError) as error:
             _explain(error, str(self._store))
 
-    def _remember(self, following: Following) -> None:
-        try:
-            following.write(self._store)
-        except OSError as error:
-            got = error.strerror or str(error)
-            raise TrustUnreachable(str(self._folder), "a folder to write to", got) from error
-
     def _tell_fault(self, error: TrustError) -> None:
         """Remember why it failed; if the disk does not take that either, the error is raised all the same."""
         known = replace(Following.read(self._store, self.feed), place=str(self._place))
@@ -402,6 +400,10 @@ def pause(every: float, faults: int) -> float:
     """How long to wait after so many faults in a row, in seconds."""
     longer = min(every * 2.0 ** min(faults, 20), max(every, _LONGEST))
     return longer * random.uniform(0.9, 1.1)
+
+
+def _unwritable(folder: Path, error: OSError) -> TrustUnreachable:
+    return TrustUnreachable(str(folder), "a folder to write to", error.strerror or str(error))
 
 
 def _explain(error: Exception, where: str) -> NoReturn:

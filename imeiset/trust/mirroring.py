@@ -16,13 +16,13 @@ from pathlib import Path
 
 from imeiset.errors import TrustMissing, TrustRefused, TrustUnreachable
 from imeiset.trust.client import Catalog, catalog
-from imeiset.trust.fetch import Progress, fetch
+from imeiset.trust.fetch import Progress, fetch, is_whole
 from imeiset.trust.metadata import LIMITS, fingerprint, load
 from imeiset.trust.places import Place
 
 _METADATA = re.compile(r"(\d{1,19})\.(root|targets|snapshot)\.json", re.ASCII)
 _TARGET = re.compile(r"[0-9a-f]{64}\.(base|delta)-[0-9]{8,19}\.imei(\.part)?")
-_KEPT = 2  # versions of targets.json and snapshot.json: somebody may be reading
+_KEPT = 2  # versions of targets.json and snapshot.json
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +102,8 @@ def mirror(
         raise TrustUnreachable(os.fspath(directory), "a folder to write to", got) from error
 
 
-def _recall(metadata: Path, seen: Path, root: bytes) -> int:
-    """What the copy has, for the client: its files in the folder `seen`. Returns the newest edition of it."""
+def _recall(metadata: Path, seen: Path, root: bytes) -> Catalog:
+    """What the copy has. For the client, its metadata are put into the folder `seen`."""
     version = load("root", root, "root.json").signed.version
     own = metadata / f"{version}.root.json"
     if own.exists() and own.read_bytes() != root:
@@ -120,12 +120,10 @@ def _recall(metadata: Path, seen: Path, root: bytes) -> int:
         (seen / f"{role}.json").write_bytes((metadata / f"{number}.{role}.json").read_bytes())
     with suppress(FileNotFoundError):
         (seen / "timestamp.json").write_bytes((metadata / "timestamp.json").read_bytes())
-    if "targets" not in newest or not (seen / "timestamp.json").exists():
-        return 0
-    with suppress(TrustRefused):
-        targets = load("targets", (seen / "targets.json").read_bytes(), str(metadata)).signed.targets
-        return Catalog.of(str(metadata), targets).current
-    return 0
+    place = str(metadata.parent)
+    with suppress(FileNotFoundError, TrustRefused):  # then nothing is known of it
+        return Catalog.of(place, load("targets", (seen / "targets.json").read_bytes(), place).signed.targets)
+    return Catalog(place, {}, {})
 
 
 def _copied(
@@ -135,21 +133,22 @@ def _copied(
     seen: Path,
     root: bytes,
     feed: str,
-    before: int,
+    before: Catalog,
     progress: Progress | None,
 ) -> MirrorReport:
     found = catalog(place, seen, root)
     targets = [*found.bases.values(), *found.deltas.values()]
+    old = [*before.bases.values(), *before.deltas.values()]  # somebody may be reading
     files = []
     for target in targets:
         path = here / target.path
-        if path.exists() and path.stat().st_size == target.length:
-            continue  # it was verified when it came, and whoever follows the copy verifies it
+        if is_whole(path, target):
+            continue
         fetch(place, target, here / "targets", progress)
         path.chmod(0o666 & ~_umask())
         files.append(target)
     versions = _put(place, copy, seen, root)
-    wanted = {target.path.removeprefix("targets/") for target in targets}
+    wanted = {target.path.removeprefix("targets/") for target in (*targets, *old)}
     for name in copy.names("targets"):
         if _TARGET.fullmatch(name) and name not in wanted:
             copy.remove(f"targets/{name}")
@@ -161,7 +160,7 @@ def _copied(
         feed,
         str(place),
         found.current,
-        before,
+        before.current,
         found.edition.time,
         tuple(target.name for target in files),
         sum(target.length for target in files),

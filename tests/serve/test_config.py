@@ -19,7 +19,7 @@ from imeiset.serve.config import Config, dumped, loaded, pinned, read, understoo
 from imeiset.serve.config.example import example
 from imeiset.serve.config.values import Address
 
-FILES = ("tls.crt", "tls.key", "clients.pem", "nrf.pem")
+FILES = ("tls.crt", "tls.key", "clients.pem", "nrf.pem", "root.json")
 # Each section in full, as a table of the form of the file.
 STORE = {"path": "eir"}
 HTTP = {"listen": "127.0.0.1:8080"}

@@ -1,6 +1,7 @@
 """When a front is ready, row by row: what is so, and what /readyz says of it."""
 
 import math
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -17,12 +18,18 @@ def process(kind="http", index=0, beat=NOW - 0.4, **more):
     return ProcessState(kind, index, more.pop("pid", 12), NOW - 100, beat, **more)
 
 
-def status(fault=None, sequence=7, age=30.0, **ages):
+def status(fault=None, sequence=7, age=30.0, followed=None, **ages):
     """Of a store with these lists, by their ages."""
     lists = {
         name: SimpleNamespace(age=one, status=BLACK, kind="imeis", owner="") for name, one in ages.items()
     }
-    return SimpleNamespace(fault=fault, sequence=sequence, age=age, lists=lists)
+    return SimpleNamespace(fault=fault, sequence=sequence, age=age, lists=lists, followed=followed or {})
+
+
+def followed(fault=None, kind=None, hours=0.0):
+    """Of a publisher, with a fault that began so long ago."""
+    since = datetime.fromtimestamp(NOW - 3600 * hours, UTC) if fault else None
+    return {"of-op-a": SimpleNamespace(edition=7, fault=fault, kind=kind, since=since)}
 
 
 TWO = Expected({"http": 2, "s13": 1})
@@ -55,6 +62,28 @@ ALL = (process(), process(index=1), process("s13"), process("admin"))
             ["HTTP workers: 1 of 2 run", "HTTP worker 0 was last heard of 1 h ago"],
         ),
         ((process(pid=0), *ALL[1:]), status(), TWO, ["HTTP workers: 1 of 2 run"]),
+        # publishers
+        ((*ALL, process("follow")), status(followed=followed()), TWO, []),
+        (ALL, status(), Expected({"follow": 1}), ["followers: 0 of 1 run"]),
+        (
+            ALL,
+            status(followed=followed("a: expected X, got Y", "TrustRefused", 0.5)),
+            TWO,
+            ["edition 7 serves, for 30 min: a: expected X, got Y"],
+        ),
+        (
+            ALL,
+            status(followed=followed("a: stale", "TrustStale", 26)),
+            TWO,
+            ["edition 7 serves, for 1 d 2 h: a: stale"],
+        ),
+        (ALL, status(followed=followed("a: away", "TrustUnreachable", 0.9)), TWO, []),
+        (
+            ALL,
+            status(followed=followed("a: away", "TrustMissing", 3)),
+            TWO,
+            ["edition 7 serves, for 3 h: a: away"],
+        ),
         # refreshes that failed
         (
             (*ALL[:1], process(index=1, fault="eir/journal: expected a file, got nothing"), *ALL[2:]),

@@ -5,6 +5,7 @@ import math
 import re
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,7 +30,7 @@ def process(kind="http", index=0, checks=(), errors=(), **more):
     return ProcessState(kind, index, 12, NOW - 100, more.pop("beat", NOW - 1), counts=counts, **more)
 
 
-def status(*lists, feeds=()):
+def status(*lists, feeds=(), followed=()):
     one = {
         name: SimpleNamespace(status=EquipmentStatus.BLACKLISTED, kind="imeis", owner="", age=age)
         for name, age in lists
@@ -45,7 +46,15 @@ def status(*lists, feeds=()):
         lists=one,
         feeds={name: SimpleNamespace(number=3, age=1.0) for name in feeds},
         fault=None,
+        followed=dict(followed),
     )
+
+
+def followed(**more):
+    """Of a publisher whose edition is a minute old, and was found current ten seconds ago."""
+    then = [datetime.fromtimestamp(NOW - ago, UTC) for ago in (60, 10)]
+    told = {"edition": 7, "published": then[0], "age": 60.0, "checked": then[1], "fault": None, "kind": None}
+    return SimpleNamespace(**{**told, **more})
 
 
 def seen(*processes, of_store=None, reasons=(), expected=None):
@@ -95,7 +104,15 @@ def test_every_value():
     )
     now = seen(
         *workers,
-        of_store=status(("stolen", 60.0), ("found", None), feeds=["op-a"]),
+        of_store=status(
+            ("stolen", 60.0),
+            ("found", None),
+            feeds=["op-a"],
+            followed={
+                "op-a": followed(),
+                "op-b": followed(fault="x", kind="TrustStale", published=None, age=None, checked=None),
+            },
+        ),
         reasons=["x"],
         expected=Expected({"http": 2, "s13": 1}),
     )
@@ -115,6 +132,12 @@ def test_every_value():
         },
         of("imeiset_list_age_seconds", list="stolen"): 60,
         of("imeiset_feed_sequence", feed="op-a"): 3,
+        of("imeiset_follow_edition", feed="op-a"): 7,
+        of("imeiset_follow_edition", feed="op-b"): 7,
+        of("imeiset_follow_published_age_seconds", feed="op-a"): 60.0,
+        of("imeiset_follow_checked_age_seconds", feed="op-a"): 10.0,
+        of("imeiset_follow_fault", feed="op-a", kind=""): 0,
+        of("imeiset_follow_fault", feed="op-b", kind="TrustStale"): 1,
         of("imeiset_feed_age_seconds", feed="op-a"): 1,
         of("imeiset_store_generation"): 2,
         of("imeiset_store_sequence"): 9,

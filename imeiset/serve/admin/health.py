@@ -15,8 +15,9 @@ from imeiset.errors import mask_log, printable
 
 SILENT = 5.0  # seconds after which a process that says nothing counts as gone
 BEHIND = 5.0  # seconds that a process may take to see a change
-_ONE = {"http": "HTTP worker", "s13": "S13 process", "admin": "admin process"}
-_ALL = {"http": "HTTP workers", "s13": "S13 processes"}
+_ONE = {"http": "HTTP worker", "s13": "S13 process", "admin": "admin process", "follow": "follower"}
+_ALL = {"http": "HTTP workers", "s13": "S13 processes", "follow": "followers"}
+_PASSING = 3600.0  # seconds for which a publisher may be out of reach before somebody should look
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
@@ -42,6 +43,8 @@ class Expected(NamedTuple):
         processes = {"http": config.http.workers * len(config.http.listen)} if config.http else {}
         if config.diameter:
             processes["s13"] = 1
+        if config.follow:
+            processes["follow"] = 1
         return cls(processes, config.ready.max_age)
 
 
@@ -98,7 +101,7 @@ def reasons(processes: Sequence[Any] | None, status: Any, expected: Expected, no
         return [*found, "the store is not open"]
     if status.fault:
         found.append(f"the store cannot be read, its last state serves: {shown(status.fault)}")
-    return found + of_lists(status, expected.max_age)
+    return found + of_followed(status, now) + of_lists(status, expected.max_age)
 
 
 def of_processes(processes: Sequence[Any], expected: Mapping[str, int], now: float) -> list[str]:
@@ -113,6 +116,17 @@ def of_processes(processes: Sequence[Any], expected: Mapping[str, int], now: flo
             found += [f"{name_of(one)} was last heard of {age} ago" for one, age in ages]
     cut_off = [one for one in processes if one.fault and is_alive(one, now)]
     return found + [f"{name_of(one)} cannot read the store: {shown(one.fault)}" for one in cut_off]
+
+
+def of_followed(status: Any, now: float) -> list[str]:
+    """Which publishers cannot be followed: at once if what they publish is refused or has expired, after an
+    hour if they cannot be reached."""
+    found = []
+    for one in status.followed.values():
+        lasts = now - one.since.timestamp() if one.fault and one.since else 0.0
+        if one.fault and (one.kind in ("TrustRefused", "TrustStale") or lasts > _PASSING):
+            found.append(f"edition {one.edition} serves, for {seconds(max(lasts, 0))}: {shown(one.fault)}")
+    return found
 
 
 def of_lists(status: Any, max_age: Mapping[str, float]) -> list[str]:

@@ -150,6 +150,42 @@ OF_STORE = (
         ("feed",),
         lambda seen, _: [((name,), one.age) for name, one in seen.status.feeds.items()],
     ),
+    Metric(
+        "imeiset_follow_edition",
+        "gauge",
+        "The edition of a publisher that serves.",
+        ("feed",),
+        lambda seen, _: [((name,), one.edition) for name, one in seen.status.followed.items()],
+    ),
+    Metric(
+        "imeiset_follow_published_age_seconds",
+        "gauge",
+        "Seconds since its publisher made that edition, by the publisher's clock; not known: absent.",
+        ("feed",),
+        lambda seen, _: [
+            ((name,), one.age) for name, one in seen.status.followed.items() if one.published is not None
+        ],
+    ),
+    Metric(
+        "imeiset_follow_checked_age_seconds",
+        "gauge",
+        "Seconds since the place was last found in order, and the store current; never yet: absent.",
+        ("feed",),
+        lambda seen, _: [
+            ((name,), max(seen.now - one.checked.timestamp(), 0.0))
+            for name, one in seen.status.followed.items()
+            if one.checked is not None
+        ],
+    ),
+    Metric(
+        "imeiset_follow_fault",
+        "gauge",
+        "1 while a publisher cannot be followed, by why: TrustUnreachable, TrustStale, TrustRefused.",
+        ("feed", "kind"),
+        lambda seen, _: [
+            ((name, one.kind or ""), one.fault is not None) for name, one in seen.status.followed.items()
+        ],
+    ),
     Metric("imeiset_store_generation", "gauge", "The base that serves.", (), _of_store("generation")),
     Metric("imeiset_store_sequence", "gauge", "The last change that serves.", (), _of_store("sequence")),
     Metric("imeiset_store_age_seconds", "gauge", "Seconds since the last change.", (), _of_store("age")),

@@ -20,7 +20,7 @@ def example() -> str:
     """A configuration with all keys, those of optional tables as comments."""
     lines = [_HEAD.rstrip()]
     for one in fields(Config):
-        lines += ["", *_table(one, one.name, "")]
+        lines += ["", *_table(one, one.name, "# " if one.default == () else "")]
     return "\n".join(lines) + "\n"
 
 

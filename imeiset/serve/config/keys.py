@@ -29,6 +29,7 @@ _FIXED: dict[str, tuple[str, ...]] = {
     "diameter": ("listen", "identity", "realm", "sctp"),
     "admin": ("listen",),
     "run": (),
+    "follow": (),
 }
 
 
@@ -176,6 +177,24 @@ class AdminConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowConfig:
+    """A publisher whose lists the store keeps current."""
+
+    url: str = field(metadata=_key(values.place, "where it publishes", '"https://lists.example/eir"'))
+    root: Path = field(metadata=_key(values.file, "its root.json, got by another way", '"root.json"'))
+    feed: str = field(
+        default="", metadata=_key(values.list_prefix, 'whose lists they are in the store; "": the root says')
+    )
+    every: float = field(default=300.0, metadata=_key(values.seconds(1, 86_400), "seconds between two looks"))
+    max_shrink: float = field(
+        default=25.0, metadata=_key(values.percent, "percent of a list that an edition may take away")
+    )
+    prefix: str = field(
+        default="", metadata=_key(values.list_prefix, "what the names of its lists begin with in the store")
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ReadyConfig:
     """When /readyz says that it is not."""
 
@@ -223,6 +242,9 @@ class Config:
     )
     admin: AdminConfig | None = field(
         default=None, metadata=_key(AdminConfig, "metrics, health and the page; leave it out: they are off")
+    )
+    follow: tuple[FollowConfig, ...] = field(
+        default=(), metadata=_key(FollowConfig, "whose lists are followed; leave it out: nobody's")
     )
     ready: ReadyConfig = field(default_factory=ReadyConfig, metadata=_key(ReadyConfig, ""))
     log: LogConfig = field(default_factory=LogConfig, metadata=_key(LogConfig, ""))
@@ -305,7 +327,7 @@ def with_fixed(before: Config, new: Config, path: str = "") -> tuple[Config, lis
         if (old is None or given is None or not keys) and old != given:
             fixed.append(section)
             new = replace(new, **{section: old})
-        elif old is not None:
+        elif keys and old is not None:
             names = [key for key in keys if getattr(old, key) != getattr(given, key)]
             fixed += [f"{section}.{key}" for key in names]
             new = replace(new, **{section: replace(given, **{key: getattr(old, key) for key in names})})

@@ -127,6 +127,13 @@ def seconds(low: float, high: float) -> Callable[[Any, Source], float]:
     return read
 
 
+def percent(value: Any, source: Source) -> float:
+    """From 0 to 100."""
+    if type(value) not in (int, float) or not 0 <= value <= 100:
+        raise BadValue("percent from 0 to 100", value)
+    return float(value)
+
+
 def choice(*words: str) -> Callable[[Any, Source], str]:
     """A reader of one of some words."""
 
@@ -178,6 +185,17 @@ def file(value: Any, source: Source) -> Path:
 
 
 files = list_of(file)
+
+
+def place(value: Any, source: Source) -> str:
+    """Where somebody publishes: a URL, or the path of a folder, which need not be there."""
+    found = text(value, source)
+    return found if "://" in found else str(source.folder / found)
+
+
+def list_prefix(value: Any, source: Source) -> str:
+    """What names of lists begin with, or nothing."""
+    return "" if value == "" else text(value, source)
 
 
 def root(value: Any, source: Source) -> str:

@@ -9,6 +9,7 @@ from imeiset import EquipmentStatus, Store
 from imeiset.errors import ImeisetError, ServeConfigError
 from imeiset.errors.extras import extra
 from imeiset.serve.config import TlsConfig, loaded
+from imeiset.serve.processes.following import follower
 
 _SOON = datetime.timedelta(days=14)
 
@@ -28,9 +29,15 @@ def facts(text: str) -> dict[str, Any]:
             from imeiset.serve.http.tokens import Tokens
 
             Tokens(config.http.oauth2)
+        followers = [follower(config, one) for one in config.follow]
         store = Store.open(config.store.path)
     except (ImeisetError, OSError) as error:
         return {"error": str(error)}
+    feeds = [one.feed for one in followers]
+    if len({*feeds}) < len(feeds):
+        return {
+            "error": "follow: expected publishers with roots or feeds of their own, got one of them twice"
+        }
     said = {one.status for one in store.lists}
     if (
         store.policy.response_type == 3

@@ -148,7 +148,8 @@ class FrontProcesses:
     """The processes of one front. When they die, others are started. Successors may serve beside them, and
     then take over.
 
-    sockets: they listen at the addresses of the front, where its process does not bind those itself.
+    addresses: none of the process that follows publishers. sockets: they listen at the addresses of the
+    front, where its process does not bind those itself.
     """
 
     def __init__(
@@ -160,8 +161,8 @@ class FrontProcesses:
         sockets: tuple[socket.socket, ...] = (),
     ) -> None:
         self.kind, self.addresses, self.workers = kind, addresses, workers
-        self.name = f"{kind} {', '.join(map(str, self.addresses))}"
-        self._orders = {"kind": kind, "folder": str(folder), "address": self.addresses[0]}
+        self.name = f"{kind} {', '.join(map(str, self.addresses))}".rstrip()
+        self._orders = {"kind": kind, "folder": str(folder), "address": (*self.addresses, None)[0]}
         self._folder, self._sockets = folder, sockets
         self.group: ProcessGroup = None  # type: ignore[assignment] # until it is started
         self.successor: ProcessGroup | None = None

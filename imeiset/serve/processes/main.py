@@ -164,6 +164,10 @@ def main(orders: dict[str, Any]) -> None:
     elif kind == "s13":
         _allow_connections()
         asyncio.run(_s13(folder, [socket.socket(fileno=number) for number in orders["sockets"]]))
+    elif kind == "follow":
+        from imeiset.serve.processes.following import run
+
+        asyncio.run(run(folder, _watch_supervisor))
     else:
         _granian(folder, kind, Address(*orders["address"]))
     sys.stdout.flush()

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from imeiset.errors import ImeisetError, ServeConfigError
+from imeiset.errors import ImeisetError, ServeConfigError, mask_url
 from imeiset.serve.config import Config, HttpConfig, pinned, with_fixed
 from imeiset.serve.config.values import Address
 from imeiset.serve.processes import logs
@@ -242,6 +242,8 @@ class Supervisor:
             elif kind != "s13":
                 workers = part.workers if isinstance(part, HttpConfig) else 1
                 self._fronts += [FrontProcesses(folder, kind, (one,), workers) for one in addresses]
+        if self._config.follow:
+            self._fronts.append(FrontProcesses(folder, "follow", (), 1))
 
     # ---- the end ----
 
@@ -278,6 +280,8 @@ def _described(front: FrontProcesses, config: Config) -> str:
         peers = len(config.diameter.peers)
         who = f"{peers} in the list of peers" if peers else "every peer on loopback may connect"
         return f"Diameter S13: {where} as {config.diameter.identity}, {who}"
+    if front.kind == "follow":
+        return f"followed: {', '.join(mask_url(one.url) for one in config.follow)}"
     if front.kind == "admin":
         return f"metrics, health and page: http://{where}/"
     assert config.http
