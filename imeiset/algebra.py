@@ -29,7 +29,7 @@ class IdentitySet(Index, Set[Any]):  # not Set[str]: it is asked for keys, bytes
         """The irregular identities beside the IMEIs, in normal form and order: S16[n], not to be written to.
 
         None in a set that rejects them: there, asking for one raises ImeiError, as for any malformed text.
-        They are not counted by `len`, have no position, and are no part of `iter` and `to_numpy`.
+        They are not counted by `len`, have no position, and are not part of `iter` and `to_numpy`.
 
         Examples
         --------

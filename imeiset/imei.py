@@ -40,8 +40,8 @@ class Imei:
 
     Notes
     -----
-    Every column, file and command takes the same texts for IMEIs. Blanks around a text are no part of it, and
-    letters are of either case.
+    Every column, file and command takes the same texts for IMEIs. Blanks around a text are not part of it,
+    and letters are of either case.
 
     ===========  =====================================  ====================================================
     form         example                                is
@@ -114,7 +114,7 @@ class Imei:
 
     @classmethod
     def from_pei(cls, pei: str, /) -> Self:
-        """Of a Permanent Equipment Identifier (3GPP TS 29.571 clause 5.3.2), and of nothing else.
+        """The IMEI in a Permanent Equipment Identifier (3GPP TS 29.571 clause 5.3.2).
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ class Imei:
 
     @classmethod
     def from_tbcd(cls, octets: bytes | bytearray | memoryview, /) -> Self:
-        """Of the 8 octets of 3GPP TS 29.002 (type IMEI): digits low nibble first, fillers F at the end.
+        """The IMEI in the 8 octets of 3GPP TS 29.002: digits low nibble first, fillers F at the end.
 
         Parameters
         ----------

@@ -1,9 +1,9 @@
-"""Irregular identities: texts that phones send for an IMEI and that are none, kept and compared as text.
+"""Irregular identities: texts that phones send in the place of an IMEI, kept and compared as text.
 
 National systems list them, for malformed IMEIs are used to evade blocking. The field and its normal form
 are those of DIRBS: 1 to 16 of the digits, the letters A to F, '*' and '#'. If the first 14 are digits,
-they are the key; otherwise the whole text, in upper case, is an irregular identity. Blanks around are no part
-of it.
+they are the key; otherwise the whole text, in upper case, is an irregular identity. Blanks around are not
+part of it.
 """
 
 import re

@@ -60,7 +60,7 @@ def command(
         raise click.NoSuchOption(unknown[0], ctx=context)
     listed = opened(snapshot)
     if imsi is not None and (isinstance(listed, ImeiSet) or not is_imsi(imsi)):
-        why = "a set knows no subscribers" if isinstance(listed, ImeiSet) else "expected 5 to 15 digits"
+        why = "a set has no subscribers" if isinstance(listed, ImeiSet) else "expected 5 to 15 digits"
         raise click.UsageError(f"--imsi: {why}")
     texts = [imei.encode(errors="surrogateescape") for imei in imeis]
     batches = _lines() if imeis == ("-",) else iter([([*range(1, len(texts) + 1)], texts)])

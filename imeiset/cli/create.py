@@ -32,7 +32,8 @@ def command(store: str, source: str, replaced: dict[str, list[str]], as_json: bo
     except StoreMissing:
         pass
     else:
-        raise StoreExists(store, "a directory without a store", "one with a store: imeiset replace")
+        got = "one with a store: imeiset replace gives it new lists"
+        raise StoreExists(store, "a directory without a store", got)
     register, loaded = load_source(source, replaced, options)
     with working("writing"):
         made = Store.create(store, register)

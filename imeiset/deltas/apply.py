@@ -63,9 +63,9 @@ def apply(
     change
         What all rows are: "add", "remove" or "update".
     checks
-        Which are made. "add": no addition of what is there. "remove", "update": neither of what is not there.
-        "conflict": no two different changes of one identity in a file. Without "update", an update of what is
-        not there adds it.
+        The checks to make. "add": no addition of what is there. "remove", "update": neither of what is not
+        there. "conflict": no two different changes of one identity in a file. Without "update", an update of
+        what is not there adds it.
     expect_digest
         That of the result; for a list by what the file changes: its IMEIs, its ranges, its TACs or its pairs.
     min_size
@@ -75,7 +75,7 @@ def apply(
         state it is for; the feed whose numbers these are; and the feed's number before the first file's. What
         was applied before under its number is not checked again.
     by, ref
-        Of a store, see `Delta`: who makes the changes, and what they go back to. Lists with an owner are
+        Of a store, see `Delta`: who makes the changes, and what they refer to. Lists with an owner are
         changed by their owner only; `by` is the feed if it is not said.
     outcomes
         A file for the rows of the delta, each with what became of it in a further column, see

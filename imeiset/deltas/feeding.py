@@ -80,7 +80,7 @@ def feed(
     progress: Progress | None = None,
     **options: Any,
 ) -> list[FeedStep]:
-    """Bring the files of a feed into a store, in order: what it has not had yet.
+    """Apply the files of a feed to a store, in order, as far as it does not have them yet.
 
     Each file has a number in its name, see `imeiset.deltas.naming`. A delta is applied if it follows what the
     store has of the feed. A full list contains the changes up to its number; it replaces the feed's lists

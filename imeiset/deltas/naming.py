@@ -56,7 +56,7 @@ _STEPS = {DAY: timedelta(days=1), HOUR: timedelta(hours=1)}
 @dataclass(frozen=True, slots=True)
 class Named:
     """A file by its name. number: that of the change, or the last one that a full list contains. after: of a
-    delta, the number before it. list: of the feed. why: it is not understood, or is no list."""
+    delta, the number before it. list: of the feed. why: it is not understood, or is not a list."""
 
     path: Path
     number: int = 0

@@ -277,7 +277,7 @@ def write(output: BinaryIO, changes: Changes, options: Options, outcomes: Outcom
 
 
 def expect_text(path: str) -> None:
-    """Raise FeedEncoding for a file that is no text that can be read twice."""
+    """Raise FeedEncoding for a file that is not a text that can be read twice."""
     if path == "-" or arrow.is_table(path):
         got = "stdin, which can be read once" if path == "-" else "Parquet or Arrow"
         raise FeedEncoding(path, "a file of text, for --outcomes", f"{got}: save it as CSV first")

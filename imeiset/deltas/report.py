@@ -17,11 +17,11 @@ class ApplyReport:
     Attributes
     ----------
     sources : list of LoadReport
-        What was read of each.
+        What was read of each source.
     added, removed, updated : int
-        How many identities were.
+        Identities that were added, removed and updated.
     still_listed : int
-        How many IMEIs were removed that the list has by a range or a TAC all the same.
+        Removed IMEIs that a range or a TAC of the list still covers.
     keys, texts : int
         How many IMEIs (of ranges those in them, or pairs), and irregular identities, the set or the list has
         now.

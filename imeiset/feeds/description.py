@@ -232,7 +232,7 @@ class _TomlTable:
         return FeedDescription(self.path, f"in {self.where} {expected}", got)
 
     def get(self, key: str, kind: Any, otherwise: Any = None) -> Any:
-        """A value of that type; TOML's booleans are no numbers."""
+        """A value of that type; TOML's booleans are not numbers."""
         value = self._values.get(key, otherwise)
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
             raise self.error(f"{_WORDS[kind]} as {key!r}", mask_text(repr(value)))

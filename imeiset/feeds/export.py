@@ -76,7 +76,7 @@ def export(
     KeyError
         For a name that no list has.
     SnapshotBounds
-        If a list is from a damaged file, and what it has in the place of a date is none.
+        If a list is from a damaged file that has something else in the place of a date.
     OSError
         If a file cannot be written. All files are then as they were.
 

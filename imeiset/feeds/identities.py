@@ -88,7 +88,7 @@ class Identities:
                 self._imsis.add(found)
 
     def expect_all(self, path: str, forms: Sequence[int], swapped: int) -> None:
-        """Raise FeedColumn for a source of TBCD, or with `tbcd` for one that is none.
+        """Raise FeedColumn for a source of TBCD, or with `tbcd` for one that is not TBCD.
 
         forms: its rows of 14, 15 and 16 digits. swapped: how many of its keys `swapped_in` counts.
         """

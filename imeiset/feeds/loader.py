@@ -137,7 +137,7 @@ def load(
         A file for the rejected rows as they were, after line, source and reason, readable by its owner only.
         Mended, it can be loaded.
     max_rejects : int, optional
-        How many rejected rows to put up with.
+        How many rejected rows are allowed.
     max_line : int
         Bytes. A longer row is rejected and never held in memory.
     max_rows : int, optional

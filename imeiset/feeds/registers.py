@@ -93,7 +93,7 @@ def load_register(
     rejects : str or os.PathLike, optional
         Where rejected rows go: for each list to a file of its own, whose name ends in that of the list.
     max_rejects : int, optional
-        How many rejected rows to put up with in each list that does not say it.
+        How many rejected rows are allowed in each list that does not say it.
     max_rows : int, optional
         Rows of each list.
     progress : callable, optional

@@ -136,7 +136,7 @@ class LoadReport:
     placeholders : dict of str to Suspects
         Of these, the ones that no phone has of its own: 'zeros', 'equal digits' and 'test TAC'.
     dates_not_understood : Suspects
-        Rows in the result whose date is not a date in a form that is read. An empty cell is no date.
+        Rows in the result whose date is not a date in a form that is read. An empty cell is not one.
     wrong_check_digits, spare_check_digits : int
         Those of 15 digits whose last is not the Luhn digit: neither that nor 0, or 0. Rejected ones too.
     ranges : int

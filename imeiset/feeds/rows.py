@@ -279,7 +279,7 @@ class RowScanner:
         return self._values.codes(name, values)[group]
 
     def _signed(self, place: int, text: memoryview, flaws: NDArray[np.int32]) -> Column:
-        """The changes of a list of '+' and '-', which are no part of the cells any more."""
+        """The changes of a list of '+' and '-', which are not part of the cells any more."""
         starts, ends = self._scanner.cells[place]
         signs = np.frombuffer(text, np.uint8)[np.minimum(starts, len(text) - 1)]
         codes = np.zeros(len(starts), np.int32)

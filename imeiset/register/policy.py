@@ -51,11 +51,11 @@ class Policy:
     Parameters
     ----------
     response_type : {1, 2, 3}
-        What an IMEI gets that is on several lists, or on none; see Notes.
+        The verdict on an IMEI that is on several lists, or on none; see Notes.
     unlisted : EquipmentStatus, optional
-        What equipment on no list gets, whatever the response type says.
+        The status of equipment on no list, whatever the response type says.
     malformed : EquipmentStatus, optional
-        What an input gets that is not an IMEI; a malformed IMSI then counts as not given. None raises.
+        The status of an input that is not an IMEI; a malformed IMSI then counts as not given. None: an error.
     precedence : tuple of str
         The rules 'imsi', 'pair', 'exact', 'range' and 'tac', the strongest first. The first rule by which any
         list says something decides: all lists count that say something by it, and no others. By 'pair' the
@@ -110,7 +110,7 @@ class Policy:
             )
 
     def outcome(self, statuses: Iterable[int]) -> tuple[EquipmentStatus, EquipmentStatus | None]:
-        """What an IMEI gets that is on lists of these statuses.
+        """The answer for an IMEI that is on lists of these statuses.
 
         Parameters
         ----------

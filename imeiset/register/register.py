@@ -12,7 +12,7 @@ from imeiset.register.policy import Policy
 
 
 class Register(Makers):
-    """Named lists with a status each, and a policy: what is the status of this equipment?
+    """Named lists with a status each, and a policy that decides the status of equipment.
 
     A `collections.abc.Mapping` of list names to the exact IMEIs of each list. It is true even without lists,
     and equal to itself alone. Copies are independent of it, and it can be pickled at any time.

@@ -181,7 +181,7 @@ class Rules:
         return tuple(claims)
 
     def malformed(self, imei: object, status: int, prefix: int) -> Verdict | int:
-        """The verdict on an IMEI that is none; status says why. prefix: the code that the IMSI gives alone.
+        """The verdict on what is not an IMEI; status says why. prefix: the code that the IMSI gives alone.
 
         A key instead where a text begins with one.
         """

@@ -245,7 +245,7 @@ class Screener:
         return {"status": Words(self.words, codes.astype(np.int32))} | said
 
     def now(self) -> "Screener":
-        """What the list is at this moment, for many calls that are to be answered alike.
+        """The list as it is at this moment, for many calls that are to be answered alike.
 
         Returns
         -------

@@ -40,7 +40,7 @@ class ScreenReport:
     rows, hits : int
         Records, and those that are listed (of a register: black- or greylisted).
     malformed : int
-        Records whose status is that of something that is not an IMEI, whatever a policy says that such get.
+        Records whose IMEI is malformed, whatever status a policy gives them.
     words : dict of str to int
         Rows by status, malformed ones by reason. Their sum is `rows`.
     lists : dict of str to int

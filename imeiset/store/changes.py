@@ -21,7 +21,9 @@ from imeiset.store.payload import HELD_RULES, Change, once, text_of
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """Changes of one list: removals, then additions. To add what is there, or remove what is not, is allowed.
+    """Changes of one list: removals, then additions.
+
+    Adding what is there, and removing what is not, is allowed.
 
     Parameters
     ----------
@@ -39,10 +41,10 @@ class Delta:
         The last day on which the exact IMEIs or pairs that are added count; `Store.expire` takes them off the
         list after it. None: they stay.
     by
-        Who says so: at most 200 characters. A list with an owner takes changes by its owner alone. None: the
-        feed that the delta is applied for.
+        Who makes the change: at most 200 characters. A list with an owner takes changes by its owner alone.
+        None: the feed that the delta is applied for.
     ref
-        What says so, such as a ticket or a file: at most 200 characters.
+        What the change refers to, such as a ticket or a file: at most 200 characters.
 
     Notes
     -----

@@ -102,14 +102,14 @@ def _feed(about: dict[str, object]) -> Feed:
     digests = []
     for number, digest in about["digests"]:
         if not isinstance(digest, str):
-            raise ValueError("a digest that is no text")
+            raise ValueError("a digest that is not a text")
         digests.append((_integer(number, MAX_NUMBER, 1), digest))
     return Feed(_integer(about["number"], MAX_NUMBER, 0), _integer(about["time"], MAX_NUMBER), tuple(digests))
 
 
 def _integer(value: object, most: int, least: int = -MAX_NUMBER) -> int:
     if type(value) is not int or not least <= value <= most:
-        raise ValueError(f"a number that is none: {value!r}")
+        raise ValueError(f"a number of a feed that is not one: {value!r}")
     return value
 
 

@@ -159,8 +159,8 @@ class Keeper(Writer):
         Raises
         ------
         ValueError
-            Today is no date, or more than a day before the last change of the store: the clock may be wrong.
-            Or `then` is no list.
+            `today` is not a date, or is more than a day before the last change of the store: the clock may
+            be wrong. Or `then` is not a list of the store.
         StoreShrunk
             More would go. It may be the clock, too.
         StoreError, OSError
@@ -190,9 +190,8 @@ class Keeper(Writer):
             lock, state = self._become_writer(), self._state
             last = moment(state.position.time).date()
             if day < last - datetime.timedelta(1):
-                raise ValueError(
-                    f"today: expected {last}, the day of the last change, or later, got {day}: clock?"
-                )
+                expected = f"expected {last}, the day of the last change, or later"
+                raise ValueError(f"today: {expected}, got {day}: is the clock right?")
             target = None if then is None else named(state.lists, then)
             deltas = list(expired(state.lists, day, target))
             if not force:

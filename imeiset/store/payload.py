@@ -254,7 +254,7 @@ def _change(about: dict[str, Any], numbers: _Numbers, version: int) -> Change:
     if version > 1:
         for name in _BY:
             if name in about and not (isinstance(about[name], str) and text_of(name, about[name])):
-                raise ValueError(f"{name} that is no text, or empty")
+                raise ValueError(f"{name} that is not a text, or is empty")
         if rule == LIST_RULE:
             _expect_list_change(about)
             return Change(about, (), ())
@@ -269,15 +269,15 @@ def _change(about: dict[str, Any], numbers: _Numbers, version: int) -> Change:
             raise ValueError(f"until {until!r} of rule {rule!r} and date {texts[3]!r}")
     net = about.get("net", [[], []])
     if not isinstance(net, list) or len(net) != len(_SIDES):
-        raise ValueError(f"net of rule {rule!r} that is no array of two")
+        raise ValueError(f"net of rule {rule!r} that is not an array of two")
     if not (columns := RULES[rule].columns):
         for side in (about["add"], about["remove"], *net):
             if not isinstance(side, list) or not all(map(_TEXTS[rule], side)):
-                raise ValueError(f"a change by rule {rule!r} that is no array of such texts")
+                raise ValueError(f"a change by rule {rule!r} that is not an array of such texts")
         return Change(about, (), ())
     add, remove = numbers.columns(about, columns)
     if rule == "pair" and not (are_imsis(add[1]) and are_imsis(remove[1])):
-        raise ValueError("pairs with numbers that are no IMSIs")
+        raise ValueError("pairs with numbers that are not IMSIs")
     if rule not in HELD_RULES:
         really = numbers.columns(dict(zip(_SIDES, net, strict=True)), columns) if "net" in about else None
         for lows, highs in (add, remove, *(really or ())):
@@ -297,7 +297,7 @@ def _change(about: dict[str, Any], numbers: _Numbers, version: int) -> Change:
 
 def _expect_imeis(keys: NDArray[Any]) -> None:
     if keys.max(initial=0) > _LAST_KEY:
-        raise ValueError("numbers that are no keys of IMEIs")
+        raise ValueError("numbers that are not keys of IMEIs")
 
 
 def _are_ascending(columns: tuple[NDArray[Any], ...]) -> bool:

@@ -266,7 +266,7 @@ class Store(Keeper):
         keep
             Whether lists of the feed that are not in the register stay as they are; otherwise they go.
         by, ref
-            Who says so, and what: see `Delta`. None: the feed, and nothing.
+            Who makes the change, and what it refers to: see `Delta`. None: the feed, and nothing.
         shrink
             Percent of what a list holds by some rule that may be gone.
         force
@@ -347,7 +347,7 @@ class Store(Keeper):
         Returns
         -------
         int
-            Of how many generations something is gone.
+            How many generations lost something.
 
         Raises
         ------

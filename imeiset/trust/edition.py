@@ -170,7 +170,7 @@ def followed(register: Register, feed: str, prefix: str = "") -> Register:
 def _read(custom: object) -> dict[str, Any]:
     """The fields of an edition. ValueError for what cannot be one."""
     if not isinstance(custom, Mapping):
-        raise ValueError(f"no object, but {type(custom).__name__}")
+        raise ValueError(f"expected an object, got {type(custom).__name__}")
     if custom.get("imeiset") != FORMAT or type(custom["imeiset"]) is not int:
         known = "imeiset" in custom
         got = f"format {shown(custom['imeiset'])}: update imeiset" if known else "none: it is another's file"
@@ -238,7 +238,7 @@ def _lists(custom: Mapping[str, Any]) -> dict[str, ListEdition]:
 
 def _list(name: str, about: object) -> ListEdition:
     if not isinstance(about, Mapping):
-        raise ValueError(f"list {shown(name)}: no object, but {type(about).__name__}")
+        raise ValueError(f"list {shown(name)}: expected an object, got {type(about).__name__}")
     try:
         said = said_of(name, about)
         counts: dict[str, int] = field(about, "counts", dict)

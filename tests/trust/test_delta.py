@@ -284,7 +284,7 @@ def test_what_the_next_tests_write_is_a_delta(path):
         ),
         (told(black=({}, {"-exact": [5, 0]})), "a key that comes twice, or is too large"),
         (told(black=({}, {"-exact": [10**14]})), "numbers beyond those of IMEIs"),
-        (told(black=({}, {"-exact": [10**14 - 1, 1]})), "numbers that are no keys of IMEIs"),
+        (told(black=({}, {"-exact": [10**14 - 1, 1]})), "numbers that are not keys of IMEIs"),
         (told(black=({}, {"-exact": [10**14 - 1] * 200_000})), "a key that comes twice, or is too large"),
         (told(black=({}, {"-exact": b""})), "0 rows at once"),
         (told(black=({}, {"+exact": b""})), "no changes"),
@@ -322,7 +322,7 @@ def test_what_the_next_tests_write_is_a_delta(path):
         # ranges and TACs
         (told(black=({}, {"+range": [5, 0, 0, 0]})), "runs that touch, or are too long"),
         (told(black=({}, {"+range": [5, 0, 3]})), "1 numbers after the last row"),
-        (told(black=({}, {"+range": [5, 10**14 - 1]})), "numbers that are no keys of IMEIs"),
+        (told(black=({}, {"+range": [5, 10**14 - 1]})), "numbers that are not keys of IMEIs"),
         (told(black=({}, {"+range": [5, 10**14 - 1] * 200_000})), "runs that touch, or are too long"),
         (
             told(black=({}, {"+range": [5, 10], "-range": [15, 3]})),
@@ -333,8 +333,8 @@ def test_what_the_next_tests_write_is_a_delta(path):
         # pairs
         (told(two=({"kind": "lock"}, {"-pair": [5, 1234567, 0, 1234567]})), "pairs that are not in order"),
         (told(two=({"kind": "lock"}, {"-pair": [5, 1234567, 0, 1234566]})), "pairs that are not in order"),
-        (told(two=({"kind": "lock"}, {"-pair": [5, 12]})), "pairs with numbers that are no IMSIs"),
-        (told(two=({"kind": "lock"}, {"-pair": [5, 2 * 10**15]})), "pairs with numbers that are no IMSIs"),
+        (told(two=({"kind": "lock"}, {"-pair": [5, 12]})), "pairs with numbers that are not IMSIs"),
+        (told(two=({"kind": "lock"}, {"-pair": [5, 2 * 10**15]})), "pairs with numbers that are not IMSIs"),
         (told(two=({"kind": "lock"}, {"-pair": [5, 1234567, 0]})), "1 numbers after the last row"),
         (
             told(two=({"kind": "lock"}, {"-pair": [5, 1234567], "+pair": [1, 0, 5, 1234567]})),

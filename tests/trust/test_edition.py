@@ -117,8 +117,8 @@ def test_what_is_not_known_is_left_alone():
 @pytest.mark.parametrize(
     ("custom", "why"),
     [
-        (None, "no object, but NoneType"),
-        ([1], "no object, but list"),
+        (None, "expected an object, got NoneType"),
+        ([1], "expected an object, got list"),
         ({}, "none: it is another's file"),
         (base(imeiset=2), "format 2: update imeiset"),
         (base(imeiset=True), "format True: update imeiset"),
@@ -147,7 +147,7 @@ def test_what_is_not_known_is_left_alone():
         (base(policy=base()["policy"] | {"malformed": "black"}), "malformed: expected int, got str"),
         (base(lists=None), "lists: expected dict, got none"),
         (base(lists=["stolen"]), "lists: expected dict, got list"),
-        (base(lists={"stolen": 1}), "list 'stolen': no object, but int"),
+        (base(lists={"stolen": 1}), "list 'stolen': expected an object, got int"),
         (base(lists={f"n{n}": {} for n in range(33)}), "33 lists, and not at most 32"),
         (base(lists={"": base()["lists"]["stolen"]}), "name: expected 1 to 100 printable characters"),
         (base(lists={"a\nb": base()["lists"]["stolen"]}), "name: expected 1 to 100 printable characters"),
