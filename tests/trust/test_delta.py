@@ -343,15 +343,15 @@ def test_what_the_next_tests_write_is_a_delta(path):
         # texts of other rules
         (told(black=({}, {"+irreg": b"62#2\n62#2"})), "texts that are not in order"),
         (told(black=({}, {"+irreg": b"62#2\n00*1"})), "texts that are not in order"),
-        (told(black=({}, {"+irreg": b""})), "no array of such texts"),
-        (told(black=({}, {"+irreg": b"490154203237518"})), "no array of such texts"),
+        (told(black=({}, {"+irreg": b""})), "not an array of such texts"),
+        (told(black=({}, {"+irreg": b"490154203237518"})), "not an array of such texts"),
         (told(black=({}, {"+irreg": "é".encode()})), "ascii"),
         (
             told(black=({}, {"+irreg": b"62#2", "-irreg": b"62#2"})),
             "come twice, or are both added and removed",
         ),
-        (told(some=({"kind": "imsis"}, {"+imsi": b"26a"})), "no array of such texts"),
-        (told(some=({"kind": "imsis"}, {"+imsi": b"1" * 16})), "no array of such texts"),
+        (told(some=({"kind": "imsis"}, {"+imsi": b"26a"})), "not an array of such texts"),
+        (told(some=({"kind": "imsis"}, {"+imsi": b"1" * 16})), "not an array of such texts"),
         (
             told(some=({"kind": "imsis"}, {"+imsi": b"262"}), more=({"kind": "imsis"}, {"+imsi": b"262"})),
             "an IMSI prefix on two lists",
