@@ -23,16 +23,18 @@ if TYPE_CHECKING:
 @click.argument("store", type=DIRECTORY, required=False)
 @click.option("--root", type=FILE, required=True, help="The root.json that the publisher gave you.")
 @click.option("--mirror", type=DIRECTORY, metavar="DIR", help="Keep a verified copy instead of a store.")
-@click.option("--once", is_flag=True, help="Look once; so it is without --every.")
+@click.option("--once", is_flag=True, help="Look once, as without --every.")
 @click.option(
     "--every",
     type=click.FloatRange(1, 86_400),
     callback=number,
     metavar="SECONDS",
-    help="Look again and again, until it is ended.",
+    help="Look again after this time, until the command is ended.",
 )
-@click.option("--feed", metavar="NAME", help="Whose lists they are in STORE. [default: that of the root]")
-@click.option("--prefix", default="", metavar="TEXT", help="What the names of the lists begin with in STORE.")
+@click.option(
+    "--feed", metavar="NAME", help="The feed that owns the lists in STORE. [default: that of the root]"
+)
+@click.option("--prefix", default="", metavar="TEXT", help="Put this before the names of the lists in STORE.")
 @click.option(
     "--max-shrink",
     type=click.FloatRange(0, 100),
@@ -40,10 +42,10 @@ if TYPE_CHECKING:
     default=25.0,
     show_default=True,
     metavar="PERCENT",
-    help="Refuse an edition that takes more of a list.",
+    help="Refuse an edition that removes more than this of a list.",
 )
-@click.option("--accept-shrink", is_flag=True, help="Take whatever is gone, this time.")
-@click.option("--quick", is_flag=True, help="Compare how much lists hold, not the digests of what they hold.")
+@click.option("--accept-shrink", is_flag=True, help="Accept the edition this time, however much is gone.")
+@click.option("--quick", is_flag=True, help="Compare the sizes of lists, not their digests.")
 @click.option("--receipt", metavar="NAME", help="Write receipts/NAME.json at URL after each move.")
 @json_option
 def command(
@@ -68,16 +70,16 @@ def command(
     imeiset follow s3://lists/eir eir --root root.json --every 300
     imeiset follow https://lists.example/eir --mirror stick --root root.json
 
-    URL is a folder, or a URL of one. STORE is made if it is not there. Otherwise lists of others stay in it,
-    so that one store may follow several publishers. root.json comes from the publisher by another way than
-    URL: what it signed is taken, and nothing else. Every list is compared with the digest that was signed
-    before an edition serves. On any fault the edition that is there goes on serving.
+    URL is a folder, or a URL of one. STORE is made if it is not there. The lists of others stay in it, so one
+    store may follow several publishers. Get root.json from the publisher by another way than URL: only what
+    its keys sign is taken. Before an edition serves, every list is compared with the digest that was signed.
+    After any fault the last edition goes on serving.
 
-    With --every, times differ by a tenth, and double after faults. SIGTERM or Ctrl-C ends it between two
-    editions.
+    With --every, the times vary by a tenth, and double after faults. SIGTERM or Ctrl-C ends the command
+    between two editions.
 
-    Exit code: 0 STORE is current, 2 URL or STORE could not be read or written, 3 what is published has
-    expired, 4 it was refused: it is not what was signed, or not what may follow.
+    Exit code: 0 if STORE is current; 2 if URL or STORE cannot be read or written; 3 if the published edition
+    has expired; 4 if it was refused, because it is not what was signed, or not what may follow.
     """
     from imeiset.trust import Follower, follow_again
     from imeiset.trust import mirror as copy

@@ -46,10 +46,12 @@ def command() -> None:
     default="2/3",
     show_default=True,
     metavar="M/N",
-    help="So many of so many root keys have to sign a change of keys.",
+    help="M of N root keys have to sign a change of keys.",
 )
-@click.option("--passphrase-file", metavar="FILE", help="Its first line is the passphrase of the keys.")
-@click.option("--no-passphrase", is_flag=True, help="Leave the keys without one.")
+@click.option(
+    "--passphrase-file", metavar="FILE", help="A file whose first line is the passphrase of the keys."
+)
+@click.option("--no-passphrase", is_flag=True, help="Make keys without a passphrase.")
 def new(folder: str, threshold: tuple[int, int], passphrase_file: str | None, no_passphrase: bool) -> None:
     """Make the keys of a publisher, in a folder of their own.
 
@@ -88,7 +90,7 @@ def new(folder: str, threshold: tuple[int, int], passphrase_file: str | None, no
     type=click.Choice(("targets", "online", "root")),
     required=True,
     multiple=True,
-    help="Whose keys; may be repeated.",
+    help="The role whose keys are replaced; may be repeated.",
 )
 @click.option("--store", type=DIRECTORY, help="After a theft: sign nothing that this store did not publish.")
 @expires_option
@@ -109,9 +111,9 @@ def rotate(
     imeiset keys rotate s3://lists/eir --keys keys --role online
     imeiset keys rotate s3://lists/eir --keys keys --keys /mnt/safe --role targets --role online --store eir
 
-    So many root keys as have to sign are needed, from DIR or from other folders. New keys are written to DIR.
-    What the old ones sign counts no more, for every follower who sees the new root. The next root lasts 730
-    days, whichever role it is for.
+    As many root keys as have to sign are needed, from DIR or from other folders. New keys are written to DIR.
+    For every follower who sees the new root, the old keys no longer count. The next root lasts 730 days, for
+    any role.
     """
     from imeiset.trust import rotate
 

@@ -21,18 +21,18 @@ from imeiset.errors import mask_url, printable
 @click.argument("store", type=DIRECTORY)
 @click.argument("url")
 @keys_option
-@click.option("--lists", metavar="NAME,NAME", help="Only these. [default: all]")
+@click.option("--lists", metavar="NAME,NAME", help="Publish only these lists. [default: all]")
 @click.option(
     "--base-every",
     type=click.IntRange(1),
     default=30,
     show_default=True,
     metavar="N",
-    help="A base after so many editions, or when the changes since the last weigh half of it.",
+    help="Publish a base after this many editions, or when the changes since the last base weigh half of it.",
 )
 @expires_option
 @click.option("--renew", is_flag=True, help="Sign anew what ends soon, even if no list changed.")
-@click.option("--base", is_flag=True, help="Publish all lists, after whatever edition is there.")
+@click.option("--base", is_flag=True, help="Publish a base, after whatever edition is there.")
 @click.option("--dry-run", is_flag=True, help="Say what would be published, and write nothing.")
 @passphrase_option
 @json_option
@@ -56,10 +56,11 @@ def command(
     imeiset publish eir s3://lists/eir --keys keys
     imeiset publish eir /mnt/stick/eir --keys keys --lists stolen,cloned --dry-run
 
-    What changed since the last edition is the next one. Nothing is published where nothing changed; what is
-    there is then signed anew when a quarter of its time is gone. Run it at least every --expires: followers
-    take what has expired for held back. Snapshots last 7 times as long, what lists the files (targets) 365
-    days, and root 730 days: `imeiset keys rotate` makes the next root.
+    The changes since the last edition become the next edition. If nothing changed, no edition is published;
+    the last one is signed anew when a quarter of its time is gone. Run the command more often than --expires
+    says: followers refuse an edition that has expired, because somebody may hold back the next one. Snapshots
+    last 7 times as long, the list of the files (targets) 365 days, and root 730 days: imeiset keys rotate
+    makes the next root.
 
     The keys of targets and online are needed; for --renew the online key is enough. URL is a folder, or what
     fsspec writes to: s3://, sftp://, gs://.

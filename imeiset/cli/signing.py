@@ -39,13 +39,13 @@ expires_option = click.option(
     default="2d",
     show_default=True,
     metavar="TIME",
-    help="How long followers count it as current: 2d, 36h, 90m. Renew more often.",
+    help="How long followers take an edition as current: 2d, 36h, 90m.",
 )
 passphrase_option = click.option(
     "--passphrase-file",
     type=FILE,
     metavar="FILE",
-    help="Its first line is the passphrase of the keys. [default: to ask, if they have one]",
+    help="A file whose first line is the passphrase of the keys. [default: ask for it]",
 )
 
 
