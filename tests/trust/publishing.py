@@ -5,6 +5,7 @@ from datetime import timedelta
 from imeiset import Delta, EquipmentStatus, Register, Store
 from imeiset.trust import keys, publish, rotate
 from imeiset.trust.keys import Keys
+from imeiset.trust.making import Listed
 from imeiset.trust.metadata import Published
 from imeiset.trust.places import Place
 
@@ -52,3 +53,34 @@ class World:
 
 def files_in(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def listed(world):
+    """The editions that its place has."""
+    return Listed.of(world.seen().targets, "place")
+
+
+class Crash(BaseException):
+    """As of a process that is killed: nothing cleans up."""
+
+
+def writes(monkeypatch, at=None, before=None):
+    """Count what is written to places; the write of that number, from 0, does not come about."""
+    done = []
+
+    def wrapped(name):
+        real = getattr(Place, name)
+
+        def call(self, *args):
+            if at is not None and len(done) == at:
+                raise Crash
+            if before is not None:
+                before(args[0])
+            done.append((name, args[0]))
+            return real(self, *args)
+
+        monkeypatch.setattr(Place, name, call)
+
+    for name in ("put", "put_bytes", "remove"):
+        wrapped(name)
+    return done

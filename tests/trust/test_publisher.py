@@ -15,10 +15,9 @@ import pytest
 from imeiset import EquipmentStatus, Policy, Register, Store
 from imeiset.errors import StoreLocked, TrustKey, TrustRefused, TrustUnreachable
 from imeiset.trust import metadata, publish
-from imeiset.trust.making import Listed
 from imeiset.trust.places import Place
 
-from .publishing import LIFE, World, files_in, imei
+from .publishing import LIFE, Crash, World, files_in, imei, listed, writes
 
 pytest.importorskip("tuf")
 
@@ -26,10 +25,6 @@ pytest.importorskip("tuf")
 @pytest.fixture
 def world(tmp_path):
     return World(tmp_path)
-
-
-def listed(world):
-    return Listed.of(world.seen().targets, "place")
 
 
 def kinds(world):
@@ -308,32 +303,6 @@ def test_metadata_that_was_damaged_is_put_anew(world, name, data):
 
 
 # ---- crashes and others ---------------------------------------------------------------
-
-
-class Crash(BaseException):
-    """As of a process that is killed: nothing cleans up."""
-
-
-def writes(monkeypatch, at=None, before=None):
-    """Count what is written to places; the write of that number, from 0, does not come about."""
-    done = []
-
-    def wrapped(name):
-        real = getattr(Place, name)
-
-        def call(self, *args):
-            if at is not None and len(done) == at:
-                raise Crash
-            if before is not None:
-                before(args[0])
-            done.append((name, args[0]))
-            return real(self, *args)
-
-        monkeypatch.setattr(Place, name, call)
-
-    for name in ("put", "put_bytes", "remove"):
-        wrapped(name)
-    return done
 
 
 def test_the_order_of_what_is_put(world, monkeypatch):

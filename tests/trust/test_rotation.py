@@ -13,8 +13,7 @@ from imeiset.trust.keys import Keys
 from imeiset.trust.metadata import described, now, put, signed, tuf
 from imeiset.trust.places import Place
 
-from .publishing import World, files_in, imei
-from .test_publisher import Crash, listed, writes
+from .publishing import Crash, World, files_in, imei, listed, writes
 
 pytest.importorskip("tuf")
 ROLES = ("root", "targets", "online")
