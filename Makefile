@@ -31,10 +31,10 @@ help: ## This list
 EXTRA = $(shell $(PYTHON) -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 	print(*(repr(r) for r in extras["optional-dependencies"]["$(1)"]))')
 
-# With the libraries of the extra `serve`, if they can be had; beside .venv, so that `make test` stays without them.
-demo: $(VENV)/.installed ## Make a dirty blocklist, build, check and time it; block a phone on the wire
-	[ -e build/demo/.complete ] || { rm -rf build/demo; $(BIN)/python $(PIP) --retries 1 --timeout 10 --target build/demo $(call EXTRA,serve) \
-		&& touch build/demo/.complete; } || echo 'The extra "serve" cannot be installed: the demo goes on without it.'
+# With the libraries of the extras `serve` and `follow`, if they can be had; beside .venv, so that `make test` stays without them.
+demo: $(VENV)/.installed ## Make a dirty blocklist, build, check and time it; block a phone on the wire, and elsewhere
+	[ -e build/demo/.serve-follow ] || { rm -rf build/demo; $(BIN)/python $(PIP) --retries 1 --timeout 10 --target build/demo $(call EXTRA,serve) $(call EXTRA,follow) \
+		&& touch build/demo/.serve-follow; } || echo 'The extras "serve" and "follow" cannot be installed: the demo goes on without them.'
 	PYTHONPATH=$(abspath build/demo) $(BIN)/imeiset demo
 
 # Half of the tests beside the other half. Their processes share nothing, and fork without threads beside them.

@@ -68,10 +68,12 @@ def command(rows: int, lookups: int, output: str | None) -> None:
 
     Two dirty blocklists are made; a set of them is built, inspected, verified, checked and timed. In a store
     a phone is reported stolen while other processes watch; and again, while cores ask for it over HTTP/2 and
-    Diameter S13, if the extra "serve" is installed.
+    Diameter S13, if the extra "serve" is installed. With the extra "follow", the store is published, and a
+    phone reported in it is blocked in another one that follows it.
     """
     import numpy as np
 
+    from imeiset.cli.demo_follow import elsewhere
     from imeiset.cli.demo_serve import on_the_wire
     from imeiset.cli.demo_store import stolen_phone
 
@@ -102,6 +104,7 @@ def command(rows: int, lookups: int, output: str | None) -> None:
         _time(folder / "blocked.imei", lookups, rng)
         stolen_phone(folder, _run)
         on_the_wire(folder, _run)
+        elsewhere(folder, _run)
 
 
 def _run(folder: Path, *arguments: str, expected: int = 0) -> None:

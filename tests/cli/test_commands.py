@@ -587,7 +587,14 @@ def test_demo(here):
             assert int(after[1]) < 1000
     else:
         assert 'left out: for a 5G-EIR and Diameter S13, pip install "imeiset[serve]"' in found.stdout
-    assert [name for name in names("kept") if name != "serve.log"] == [
+    if travels := bool(find_spec("tuf") and find_spec("fsspec")):
+        assert "356938035643825  blacklisted  stolen  exact" in found.stdout
+        assert re.search(r"blocked there \d+ ms after it was reported here", found.stdout)
+    else:
+        assert 'left out: to publish and follow lists, pip install "imeiset[follow]"' in found.stdout
+    travelled = {"keys", "partner", "published", "seen.csv"}
+    assert travelled & {*names("kept")} == (travelled if travels else set())
+    assert [name for name in names("kept") if name not in {"serve.log", *travelled}] == [
         "blocked.imei",
         "delta.csv",
         "eir",
