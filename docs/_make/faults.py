@@ -59,7 +59,8 @@ def faults() -> str:
         "Every error that the library raises on purpose is an `ImeisetError`. A wrong type of an "
         "argument is a `TypeError`, a value that no argument can have a `ValueError`. All are in "
         "`imeiset.errors`, the first of each family in `imeiset` too. A message says what happened, where, "
-        "and what settles it. Of an IMEI it shows the TAC only. Commands print the message and end with 2.\n",
+        "and what settles it. Of an IMEI it shows the TAC only. Commands print the message and end "
+        "with an [exit code](commands.md).\n",
         _errors_of([errors.ImeisetError]),
     ]
     for base, title in _FAMILIES.items():
