@@ -22,7 +22,8 @@ CYTHON := $(shell find imeiset -name '*.pyx' -o -name '*.pxd')
 STUBBED := $(shell find imeiset -name '*.pyi' | sed 's/\.pyi$$//; s/\//./g; s/\.__init__$$//')
 
 .PHONY: help demo test lint docs bench test-long test-edges explore torture test-all test-integrations test-spark \
-	test-serve sdist wheels test-wheel test-wheels test-reproducible test-sid test-arm64 test-compilers sanitize clean
+	test-serve test-follow sdist wheels test-wheel test-wheels test-reproducible test-sid test-arm64 \
+	test-compilers sanitize clean
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
@@ -147,6 +148,13 @@ test-serve: ## The fronts on the wire, asked by the clients that are here (TOOLS
 	build/venv-serve/bin/python $(PIP) $(BUILDERS)
 	build/venv-serve/bin/python $(PIP) --no-build-isolation '.[test-serve]'
 	$(SAFELY) build/venv-serve/bin/pytest -m "not long" --durations=10 tests/serve
+
+test-follow: ## Publishing and following: attacks, crashes, histories, and S3, SFTP and HTTPS servers on loopback
+	[ ! -e .ci/serve-tools ] || TOOLS=$(TOOLS) .ci/serve-tools
+	[ -e build/venv-follow/bin/pip ] || $(PYTHON) -m venv build/venv-follow
+	build/venv-follow/bin/python $(PIP) $(BUILDERS)
+	build/venv-follow/bin/python $(PIP) --no-build-isolation '.[test-follow]'
+	$(SAFELY) build/venv-follow/bin/pytest -m "not long" --durations=10 tests/trust
 
 # Each of the following works on a copy of what git tracks, so that nothing else can help it pass.
 COPY = rm -rf $(1) && mkdir -p $(1) && git ls-files -z | xargs -0 cp --parents -t $(1)

@@ -26,6 +26,7 @@ from imeiset.errors.extras import extra
 from imeiset.trust.web import SECONDS, Web
 
 _OF_A_PIECE = 60.0  # seconds
+_OF_CLOSING = 2.0
 _SMALLEST, _LARGEST = 1 << 15, 1 << 23  # bytes of a piece: the next is twice as long while one takes a second
 _NAME = re.compile(r"(?!\.)[\w.-]+(?:/(?!\.)[\w.-]+)*", re.ASCII)
 _URL = re.compile(r"(?P<protocol>[A-Za-z][A-Za-z0-9+.-]+)(?:://|::)")
@@ -114,8 +115,8 @@ class Place:
                 length -= len(piece)
                 yield piece
         finally:
-            with suppress(Exception):
-                opened.close()
+            with suppress(Exception):  # a thread that was left behind may still read it, and hold its lock
+                _within(_OF_CLOSING, opened.close)
 
     def put(self, name: str, path: str | os.PathLike[str]) -> None:
         """Put a local file there, whole; another of that name is replaced."""

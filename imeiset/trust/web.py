@@ -3,6 +3,7 @@
 import errno
 import re
 import time
+from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -10,6 +11,8 @@ from imeiset.errors.extras import extra
 
 SECONDS = 30.0
 """How long to wait for a connection, or for the next byte."""
+# What is compressed on the way, though that was not asked for, is not unpacked: it could be of any size.
+_AS_IT_COMES = {"preload_content": False, "decode_content": False}
 
 
 class Web:
@@ -57,13 +60,13 @@ class Web:
     def _asked(self, url: str, headers: dict[str, str]) -> Any:
         """The response, its body still to come. A connection that the server has closed is made anew."""
         try:
-            return self._pool.request("GET", url, headers=headers, preload_content=False)
+            return self._pool.request("GET", url, headers=headers, **_AS_IT_COMES)
         except self._urllib3.exceptions.MaxRetryError as error:
             if isinstance(error.reason, self._urllib3.exceptions.TimeoutError):
                 raise
         self.forget()
         time.sleep(0.2)
-        return self._pool.request("GET", url, headers=headers, preload_content=False)
+        return self._pool.request("GET", url, headers=headers, **_AS_IT_COMES)
 
     def put(self, name: str, source: str | bytes) -> None:
         raise OSError(errno.EROFS, "a web server: put files where it has them from")
@@ -75,6 +78,7 @@ class Web:
         raise OSError(errno.EROFS, "a web server: remove files where it has them from")
 
     def forget(self) -> None:
+        self._pool.clear()
         self._pool = self._connected()
 
 
@@ -109,4 +113,7 @@ class _Response:
             self._response.drain_conn()
             self._response.release_conn()
         else:
+            # Whoever still waits for more of it is told that this was all; since urllib3 2.3.
+            with suppress(Exception):
+                self._response.shutdown()
             self._response.close()

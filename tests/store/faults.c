@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -112,4 +114,37 @@ int unlinkat(int dir, const char *path, int flags) {
 int unlink(const char *path) {
     if (!inside(path) || !reached()) return REAL(unlink)(path);
     FAIL(REAL(unlink)(path));
+}
+
+/* How files are copied, folders made and links set. */
+ssize_t sendfile64(int to, int from, off64_t *at, size_t n) {
+    if (!ours(to) || !reached()) return REAL(sendfile64)(to, from, at, n);
+    FAIL(REAL(sendfile64)(to, from, at, n));
+}
+
+ssize_t sendfile(int to, int from, off_t *at, size_t n) { return sendfile64(to, from, at, n); }
+
+ssize_t copy_file_range(int from, off64_t *from_at, int to, off64_t *to_at, size_t n, unsigned int flags) {
+    if (!ours(to) || !reached()) return REAL(copy_file_range)(from, from_at, to, to_at, n, flags);
+    FAIL(REAL(copy_file_range)(from, from_at, to, to_at, n, flags));
+}
+
+int mkdir(const char *path, mode_t mode) {
+    if (!inside(path) || !reached()) return REAL(mkdir)(path, mode);
+    FAIL(REAL(mkdir)(path, mode));
+}
+
+int rmdir(const char *path) {
+    if (!inside(path) || !reached()) return REAL(rmdir)(path);
+    FAIL(REAL(rmdir)(path));
+}
+
+int link(const char *from, const char *to) {
+    if (!inside(to) || !reached()) return REAL(link)(from, to);
+    FAIL(REAL(link)(from, to));
+}
+
+int symlink(const char *to, const char *path) {
+    if (!inside(path) || !reached()) return REAL(symlink)(to, path);
+    FAIL(REAL(symlink)(to, path));
 }

@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+pytest.importorskip("tuf")
+
 from imeiset import Store
 from imeiset.errors import TrustKey, TrustRefused
 from imeiset.trust import Follower, metadata
@@ -15,7 +17,6 @@ from imeiset.trust.places import Place
 
 from .publishing import Crash, World, files_in, imei, listed, writes
 
-pytest.importorskip("tuf")
 ROLES = ("root", "targets", "online")
 
 
