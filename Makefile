@@ -40,14 +40,14 @@ demo: $(VENV)/.installed ## Make a dirty blocklist, build, check and time it; bl
 
 # Half of the tests beside the other half. Their processes share nothing, and fork without threads beside them.
 HALF := store national register deltas feeds cli
-BESIDE = $(SAFELY) $(1)/pytest -q -m "not long" $(HALF:%=tests/%) >build/half.log 2>&1 & half=$$!; \
+BESIDE = log=$$(mktemp); \
+	$(SAFELY) $(1)/pytest -q -m "not long" $(HALF:%=tests/%) >$$log 2>&1 & half=$$!; \
 	$(SAFELY) $(1)/pytest -q -m "not long" $(HALF:%=--ignore=tests/%) tests && other=0 || other=$$?; \
 	wait $$half && half=0 || half=$$?; \
-	cat build/half.log; \
+	cat $$log; rm $$log; \
 	exit $$((half | other))
 
 test: lint ## Lint, types, stubs and tests, on an installed build
-	mkdir -p build
 	$(call BESIDE,$(BIN))
 
 test-long: $(VENV)/.installed ## The tests that take minutes
@@ -199,7 +199,7 @@ test-wheel: sdist ## The wheel from the sdist, tested without the sources
 	$(BIN)/python -m venv build/release/venv
 	build/release/venv/bin/python $(PIP) "$$(echo build/release/dist/*.whl)[test]"
 	$(call AWAY,build/release/away)
-	cd build/release/away && $(SAFELY) ../venv/bin/pytest -m "not long"
+	cd build/release/away; $(call BESIDE,../venv/bin)
 
 wheels: sdist ## Wheels of every Python found for x86-64 and aarch64, glibc and musl, in build/wheels
 	rm -rf build/wheels && mkdir build/wheels
