@@ -3,6 +3,7 @@
 import contextlib
 import doctest
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 import sys
@@ -21,6 +22,12 @@ for name in (
 ):
     with contextlib.suppress(ModuleNotFoundError):  # the library of one is not installed
         importlib.import_module(name)
+
+if importlib.util.find_spec("tuf"):  # without the extra, examples of the room cannot run
+    import imeiset.trust
+
+    for module in pkgutil.walk_packages(imeiset.trust.__path__, "imeiset.trust."):
+        importlib.import_module(module.name)
 
 # The raw layer that sets are over: its methods are for the package, and have a line each.
 RAW = ("imeiset._native.index", "imeiset.index")

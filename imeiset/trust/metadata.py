@@ -312,7 +312,7 @@ class Published:
         """The version after all that are known; a number that is high enough if none is."""
         part = getattr(self, role)
         known = max(part.signed.version if part else 0, versions.get(role, 0))
-        return 1 + (known or (int(time.time()) if self.seen else 0))
+        return 1 + (known or (int(time.time()) if self.targets is not None else 0))
 
     def expect_unchanged(self) -> None:
         """Raise TrustRefused if the place has another timestamp than was seen or put last."""
