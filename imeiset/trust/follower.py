@@ -131,6 +131,24 @@ class Follower:
     Several followers, of several publishers, may keep lists in one store, in one process or several. Others
     read the store meanwhile. On any fault the edition that is there goes on serving; `Store.status` tells of
     faults, and how old the edition is.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from imeiset import EquipmentStatus, Register, Store
+    >>> from imeiset.trust import Follower, keys, publish
+    >>> register = Register()
+    >>> register.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fingerprint = keys.new(f"{folder}/keys")
+    ...     with Store.create(f"{folder}/eir", register) as store:
+    ...         report = publish(store, f"{folder}/place", keys=f"{folder}/keys")
+    ...     follower = Follower(f"{folder}/place", f"{folder}/theirs", root=f"{folder}/keys/root.json")
+    ...     edition = follower.step().edition
+    ...     with Store.open(f"{folder}/theirs") as theirs:
+    ...         status = theirs.check("490154203237518").status.name
+    >>> edition, status
+    (1, 'BLACKLISTED')
     """
 
     def __init__(

@@ -82,6 +82,20 @@ def mirror(
     ------
     TrustUnreachable, TrustStale, TrustRefused
         As for `imeiset.trust.Follower.step`. The copy stays as it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from imeiset import EquipmentStatus, Register, Store
+    >>> from imeiset.trust import mirror, keys, publish
+    >>> register = Register()
+    >>> register.add("stolen", ["490154203237518"], status=EquipmentStatus.BLACKLISTED)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fingerprint = keys.new(f"{folder}/keys")
+    ...     with Store.create(f"{folder}/eir", register) as store:
+    ...         report = publish(store, f"{folder}/place", keys=f"{folder}/keys")
+    ...     mirror(f"{folder}/place", f"{folder}/stick", root=f"{folder}/keys/root.json").files
+    ('base-00000001.imei',)
     """
     root = root if isinstance(root, bytes) else Path(root).read_bytes()
     feed, place, copy = fingerprint(root), Place(url), Place(directory)

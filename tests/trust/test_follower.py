@@ -1,5 +1,6 @@
 """A store that follows a publisher, and a copy of a place: what they take, keep, refuse and say."""
 
+import doctest
 import fcntl
 import json
 import os
@@ -10,6 +11,7 @@ import sys
 import threading
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -495,6 +497,13 @@ def test_a_mirror_of_another_publisher_is_left_alone(world, tmp_path):
     mirror(world.place, tmp_path / "stick", root=world.keys / "root.json")
     with pytest.raises(TrustRefused, match="a mirror of this publisher"):
         mirror(other.place, tmp_path / "stick", root=other.keys / "root.json")
+
+
+@pytest.mark.parametrize("module", ["follower", "mirroring", "places"])
+def test_examples(module, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = doctest.testmod(import_module(f"imeiset.trust.{module}"))
+    assert (found.failed, found.attempted > 0) == (0, True)
 
 
 # ---- the command ---------------------------------------------------------------------------
