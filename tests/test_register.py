@@ -40,6 +40,7 @@ from imeiset.errors import (
     SnapshotSectionChecksum,
     SnapshotVersion,
 )
+from imeiset.register.checks import tables_of
 from imeiset.register.details import Column
 from imeiset.register.imsis import imsi_numbers
 from imeiset.register.layered import NOTHING, LayeredSet
@@ -815,6 +816,35 @@ def test_reasons_of_lists_that_changed_are_merged(before, changes, often):
     if got:
         assert got.is_sound()
         assert (got.codes.dtype, got.codes.tolist()) == (column.codes.dtype, column.codes.tolist())
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100])
+def test_verdicts_with_the_same_details_are_made_once(tmp_path, monkeypatch, kept):
+    """What is kept is of these lists alone: a change, a later side or another list never gets it."""
+    monkeypatch.setattr("imeiset.register.rules._VERDICTS", kept)
+    keys = [LISTED, OTHER, "352099001761481"]
+    made = Register()
+    made.add("stolen", keys[:2], status=B, reasons=["lost", "fraud"], dates=["20240229", "20240301"])
+    made.add("found", keys[2:], status=G, reasons=["lost"], dates=["20240229"])
+    with Store.create(tmp_path / "s", made) as store:
+        for _ in range(2):
+            found = [store.check(key) for key in keys]
+            assert [v.to_dict() for v in found] == [made.check(key).to_dict() for key in keys]
+            assert [(v.list, v.reasons, v.date.day) for v in found] == [
+                ("stolen", ("lost",), 29),
+                ("stolen", ("fraud",), 1),
+                ("found", ("lost",), 29),
+            ]
+            assert kept < 3 or all(store.check(key) is v for key, v in zip(keys, found, strict=True))
+        store.apply(Delta("stolen", add=keys[1:2], reason="lost", date="20240302"))
+        store.apply(Delta("found", add=keys[:1], reason="other"))
+        for _ in range(2):
+            assert [(v.list, v.reasons, v.date.day) for v in map(store.check, keys)] == [
+                ("stolen", ("lost",), 29),
+                ("stolen", ("lost",), 2),
+                ("found", ("lost",), 29),
+            ]
+        assert len(tables_of(store).about._verdicts) == min(kept, 3)
 
 
 def test_many_reasons_take_wider_codes():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from imeiset import columns, irregular
 from imeiset._native.checks import PACKED, RULES, CheckTables
 from imeiset._native.imsi import BAD_IMSI, NO_IMSI
-from imeiset._native.layered import Level, codes_of
+from imeiset._native.layered import Detailed, Level, codes_of
 from imeiset._native.prefixes import Prefixes
 from imeiset.errors import ImeiError, ImsiError, ParseStatus
 from imeiset.readers import Keys
@@ -24,6 +24,8 @@ from imeiset.register.lists import List
 from imeiset.register.policy import STRENGTH, EquipmentStatus, Policy, Rule, Verdict
 
 _ROWS = 1 << 12  # of malformed rows at a time
+_VERDICTS = 1 << 14  # with details, each made once: some MB
+_STATUSES = tuple(EquipmentStatus)
 _RULES: tuple[Any, ...] = (*RULES, "irregular", "malformed")
 _BY_EXACT, _BY_PAIR = RULES.index("exact"), RULES.index("pair")
 _IRREGULAR, _BY_POLICY = (_RULES.index(rule) << 16 for rule in ("irregular", "malformed"))
@@ -37,6 +39,7 @@ class _Speaker(NamedTuple):
     rule: Rule
     reasons: tuple[str, ...]
     exact: LayeredSet | None
+    detailed: tuple[Detailed, ...]
 
     def said(self, place: tuple[int, int, int, int]) -> _Said:
         """What it says of a phone; place: one of `codes_of`."""
@@ -59,6 +62,7 @@ class Rules:
         self._by_strength = sorted(range(len(lists)), key=lambda i: STRENGTH.index(self._statuses[i]))
         self.has_texts = any(one.irregular for one in self.lists)
         self._speakers: dict[int, _Speaker] = {}
+        self._verdicts: dict[tuple[int, tuple[int, ...]], Verdict] = {}  # of phones with details
 
     def tables(
         self,
@@ -123,14 +127,20 @@ class Rules:
 
     def told(self, code: int, key: int | None = None) -> Verdict:
         """What a code says; with the reasons and the date that the list has for a key."""
-        status, i = EquipmentStatus(code & 0xFF), (code >> 8 & 0xFF) - 1
-        if i < 0:
+        status = _STATUSES[code & 0xFF]
+        if not code >> 8 & 0xFF:
             return Verdict(status, rule=self.rule(code))
-        speaker = self._speaker(code)
+        speaker = self._speakers.get(code) or self._speaker(code)
         if key is None or speaker.exact is None:
             return Verdict(status, speaker.list.name, speaker.rule, speaker.reasons)
-        reasons, date, _ = speaker.said(codes_of((speaker.exact.detailed,), key)[0])
-        return Verdict(status, speaker.list.name, speaker.rule, reasons, date)
+        place = codes_of(speaker.detailed, key)[0]
+        found = self._verdicts.get((code, place))
+        if found is None:
+            reasons, date, _ = speaker.said(place)
+            found = Verdict(status, speaker.list.name, speaker.rule, reasons, date)
+            if len(self._verdicts) < _VERDICTS:
+                self._verdicts[code, place] = found
+        return found
 
     def rule(self, code: int) -> Rule:
         """The word for the rule of a code."""
@@ -144,9 +154,8 @@ class Rules:
         if found is None:
             one = self.lists[(code >> 8 & 0xFF) - 1]
             detailed = one.exact is not None and one.exact.has_details and code >> 16 == _BY_EXACT
-            found = _Speaker(
-                one, self.rule(code), (one.reason,) if one.reason else (), one.exact if detailed else None
-            )
+            exact, reasons = one.exact if detailed else None, (one.reason,) if one.reason else ()
+            found = _Speaker(one, self.rule(code), reasons, exact, (exact.detailed,) if exact else ())
             self._speakers[code] = found
         return found
 
@@ -166,10 +175,10 @@ class Rules:
         if not codes:
             return ()
         speakers = [self._speaker(code) for code in codes]
-        places = iter(codes_of([one.exact.detailed for one in speakers if one.exact is not None], key))
+        places = iter(codes_of([one.detailed[0] for one in speakers if one.detailed], key))
         claims: list[Claim] = []
         for code, speaker in zip(codes, speakers, strict=True):
-            one, rule, reasons, exact = speaker
+            one, rule, reasons, exact, _ = speaker
             date = until = None
             if exact is not None:
                 reasons, date, until = speaker.said(next(places))
