@@ -99,11 +99,14 @@ class Keys:
         """Make new keys for a role in the first folder, with a passphrase if others have one."""
         form, kinds = _cryptography("serialization"), _cryptography("asymmetric.ed25519")
         made = []
+        asked = not callable(self.passphrase) or any(
+            b"ENCRYPTED" in key.read_bytes() for key in self._every()
+        )
         for _ in range(number):
             private = kinds.Ed25519PrivateKey.generate()
             made.append(_crypto().CryptoSigner(private))
             path = self.folders[0] / file_name(role, made[-1].public_key.keyid)
-            word = self._passphrase(path)
+            word = self._passphrase(path) if asked else None
             hidden = form.BestAvailableEncryption(word) if word else form.NoEncryption()
             _write(path, private.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, hidden), 0o600)
         return made
@@ -114,8 +117,10 @@ class Keys:
 
     def others_can_read(self) -> list[Path]:
         """The keys that not only their owner can read."""
-        every = (path for folder in self.folders for path in sorted(folder.glob("*.pem")))
-        return [path for path in every if path.stat().st_mode & 0o077]
+        return [path for path in self._every() if path.stat().st_mode & 0o077]
+
+    def _every(self) -> list[Path]:
+        return [path for folder in self.folders for path in sorted(folder.glob("*.pem"))]
 
     def _file(self, role: str, key: str) -> Path | None:
         paths = (folder / file_name(role, key) for folder in self.folders)

@@ -142,3 +142,19 @@ def test_keys_that_others_can_read_are_named(tmp_path):
     path = next((tmp_path / "keys").glob("online-*"))
     path.chmod(0o640)
     assert Keys.of(tmp_path / "keys").others_can_read() == [path]
+
+
+def test_new_keys_are_asked_a_passphrase_for_if_others_have_one(tmp_path):
+    asked = []
+
+    def ask(path):
+        asked.append(path)
+        return b"secret"
+
+    keys.new(tmp_path / "open")
+    Keys.of(tmp_path / "open", ask).add("online", 1)
+    assert asked == []
+    keys.new(tmp_path / "hidden", passphrase=b"secret")
+    Keys.of(tmp_path / "hidden", ask).add("online", 1)
+    assert len(asked) == 1
+    assert all(b"ENCRYPTED" in path.read_bytes() for path in (tmp_path / "hidden").glob("*.pem"))
