@@ -79,7 +79,7 @@ docs: build/venv-docs/.installed ## The site of docs/ and of the reference: no w
 	build/venv-docs/bin/python docs/_make/assemble.py build/docs/source
 	build/venv-docs/bin/sphinx-build -q -W --keep-going -E -d build/docs/doctrees build/docs/source build/docs/html
 	build/venv-docs/bin/sphinx-build -q -W -b man -d build/docs/doctrees build/docs/source build/docs/man
-	SITE=$(abspath build/docs/html) $(SAFELY) build/venv-docs/bin/pytest tests/test_site.py
+	SITE=$(abspath build/docs/html) $(SAFELY) build/venv-docs/bin/pytest tests/test_site.py tests/test_outputs.py
 
 build/venv-docs/.installed: $(SOURCES)
 	[ -e build/venv-docs/bin/pip ] || $(PYTHON) -m venv build/venv-docs
