@@ -55,6 +55,7 @@ def config(workers=1, max_age=None, open=False, diameter=None):
         http=SimpleNamespace(workers=workers, listen=("127.0.0.1:8080",)),
         diameter=diameter,
         admin=SimpleNamespace(open=open),
+        follow=(),
         ready=SimpleNamespace(max_age=max_age or {}),
     )
 

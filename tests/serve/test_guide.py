@@ -106,7 +106,7 @@ def test_the_configurations(here):
     named, others = tables()
     Path("eir").mkdir()
     Store.create("eir/store", Register()).close()
-    for name in re.findall(r'"([\w-]+\.(?:crt|key|pem))"', "".join(others)):
+    for name in re.findall(r'"([\w-]+\.(?:crt|key|pem|json))"', "".join(others)):
         Path(name).write_text("")
     text = named["eir.toml"].replace('path = "eir"', 'path = "eir/store"')
     Path("eir.toml").write_text(text)
@@ -117,6 +117,7 @@ def test_the_configurations(here):
     assert found.http.oauth2.audience == ("5G_EIR",)
     assert [peer.identity for peer in found.diameter.peers] == ["mme.example.org", "dra1.example.org"]
     assert dict(found.ready.max_age) == {"stolen": 26 * 3600}
+    assert [(one.url, one.every) for one in found.follow] == [("https://lists.example/eir", 300)]
 
 
 def test_the_limits_are_those_of_the_configuration():
