@@ -65,7 +65,9 @@ cdef extern from "c/encode.h" nogil:
     struct encoder:
         pass
     uint8_t* encode_keys(encoder*, const uint64_t*, size_t, uint8_t*) noexcept
-    uint8_t* encode_runs(encoder*, const uint64_t*, const uint64_t*, size_t, uint8_t*) noexcept
+    uint8_t* encode_runs(
+        encoder*, const uint64_t*, const uint64_t*, size_t, const uint64_t*, size_t, uint8_t*
+    ) noexcept
     uint8_t* encode_flush(encoder*, uint8_t*) noexcept
 
 index_init()
@@ -442,14 +444,22 @@ cdef class Encoder:
                 end = encode_keys(&self.state, &keys[0], n, start)
         return self.room[: end - start].data
 
-    def runs(self, const uint64_t[::1] lows not None, const uint64_t[::1] highs not None):
-        """What the next ascending inclusive runs add, valid until the next call."""
-        cdef size_t n = min(lows.shape[0], highs.shape[0])
-        cdef uint8_t* start = self.more(n * ENCODED_RUN + ENCODED_RUN)
+    def runs(
+        self,
+        const uint64_t[::1] lows not None,
+        const uint64_t[::1] highs not None,
+        const uint64_t[::1] flips=None,
+    ):
+        """What the next ascending inclusive runs add, valid until the next call. flips: ascending keys; those
+        that the runs have are left out, and the others added."""
+        cdef size_t n = min(lows.shape[0], highs.shape[0]), m = 0 if flips is None else flips.shape[0]
+        cdef uint8_t* start = self.more((n + m) * ENCODED_RUN + ENCODED_RUN)
         cdef uint8_t* end = start
-        if n:
-            with nogil:
-                end = encode_runs(&self.state, &lows[0], &highs[0], n, start)
+        cdef const uint64_t* low = &lows[0] if n else NULL
+        cdef const uint64_t* high = &highs[0] if n else NULL
+        cdef const uint64_t* flip = &flips[0] if m else NULL
+        with nogil:
+            end = encode_runs(&self.state, low, high, n, flip, m, start)
         return self.room[: end - start].data
 
     def finish(self):

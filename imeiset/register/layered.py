@@ -130,7 +130,7 @@ class LayeredSet:
         if grown is not None:
             grown = (
                 None
-                if _is_wide(add) or _is_wide(remove)
+                if is_wide(add) or is_wide(remove)
                 else grown + len(add) - self._has(add) - self._has(remove)
             )
         return replace(self, layers=stacked(Layer(add, remove, columns), self.layers), grown=grown)
@@ -190,7 +190,7 @@ def followed(changes: tuple[ImeiSet, ImeiSet], more: tuple[ImeiSet, ImeiSet]) ->
     return added, removed - add if len(add) else removed
 
 
-def _is_wide(members: ImeiSet) -> bool:
+def is_wide(members: ImeiSet) -> bool:
     """Whether it has so many more IMEIs than bytes that it is better not to look at each."""
     return len(members) > 64 * members.nbytes
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from imeiset.errors import expect_several, mask, mask_imsi, mask_text
+from imeiset.register.digests import ExactDigest
 from imeiset.register.dumps import dump
 from imeiset.register.kinds import KINDS, LEVELS, RULES
 from imeiset.register.layered import NOTHING, LayeredSet, packed, without_irregular
@@ -17,7 +18,6 @@ from imeiset.register.policy import EquipmentStatus, status_of
 from imeiset.sets import ImeiSet
 
 _OWNER = 100  # characters
-_ROWS = 1 << 20  # of codes at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +97,8 @@ class List:
     def digest(self) -> bytes:
         """The SHA-256 of all that it holds: the same for the same contents, however they came about.
 
-        O(members). Hashed are the length of a text as 8 bytes, that text, and numbers, all little-endian:
+        O(members), and some MB of memory beside that of changes and of pairs. Hashed are the length of a text
+        as 8 bytes, that text, and numbers, all little-endian:
 
             text     JSON in UTF-8, keys sorted, without spaces:
                      {"name": text, "status": number, "kind": text, "reason": text, "owner": text,
@@ -115,15 +116,16 @@ class List:
                      the pairs that have an until, in order: 8 bytes for each key, 8 for each IMSI, and 4 for
                      each day, since 1970-01-01
         """
-        flat = self.flattened()
-        parts = {rule: getattr(flat, rule) or LayeredSet(NOTHING) for rule in LEVELS}
+        flat, exact = replace(self, exact=None).flattened(), ExactDigest(self.exact or LayeredSet(NOTHING))
+        sets = {rule: getattr(flat, rule) or LayeredSet(NOTHING) for rule in LEVELS if rule != "exact"}
         pairs = flat.pairs.base if flat.pairs else NO_PAIRS
-        columns = parts["exact"].columns
+        columns = exact.columns()
         about: dict[str, Any] = {name: getattr(flat, name) for name in ("name", "kind", "reason", "owner")}
-        about |= {rule: without_irregular(part.base).digest() for rule, part in parts.items()}
+        about |= {rule: without_irregular(part.base).digest() for rule, part in sets.items()}
         about |= {
+            "exact": exact.of_keys(),
             "status": int(flat.status),
-            "details": [list(column.values) if column else [] for column in columns],
+            "details": [texts for texts, _ in columns],
             "irregular": sorted(text.decode() for text in flat.irregular),
             "prefixes": sorted(str(prefix)[1:] for prefix in flat.prefixes),
             "pairs": pairs.imeis.digest(),
@@ -132,9 +134,9 @@ class List:
         }
         text = dump(about)
         whole = hashlib.sha256(len(text).to_bytes(8, "little") + text)
-        for column in filter(None, columns):
-            for at in range(0, len(column.codes), _ROWS):
-                whole.update(column.codes[at : at + _ROWS].astype("<u4").data)
+        for _, pieces in columns:
+            for codes in pieces:
+                whole.update(codes.astype("<u4", copy=False).data)
         starts, imsis, (keys, subscribers, days) = pairs.starts, pairs.imsis, pairs.untils
         for array, dtype in (
             (starts, "<u4"),

@@ -57,16 +57,31 @@ static inline uint8_t *encode_keys(struct encoder *e, const uint64_t *keys, size
     return to;
 }
 
-/* Add inclusive runs, ascending. */
-static inline uint8_t *encode_runs(struct encoder *e, const uint64_t *lows, const uint64_t *highs, size_t n,
-                                   uint8_t *to) {
-    for (size_t i = 0; i < n; i++) {
-        if (!e->length || lows[i] != e->start + e->length) {
-            to = encode_flush(e, to);
-            e->start = lows[i];
-        }
-        e->length += highs[i] - lows[i] + 1;
+/* Add an inclusive run, which is above all before it and may touch the last. */
+static inline uint8_t *encode_run(struct encoder *e, uint64_t low, uint64_t high, uint8_t *to) {
+    if (!e->length || low != e->start + e->length) {
+        to = encode_flush(e, to);
+        e->start = low;
     }
+    e->length += high - low + 1;
+    return to;
+}
+
+/* Add ascending inclusive runs without those of some ascending keys that they have, and with those that they do
+ * not have: at most a run more for each. */
+static inline uint8_t *encode_runs(struct encoder *e, const uint64_t *lows, const uint64_t *highs, size_t n,
+                                   const uint64_t *flips, size_t m, uint8_t *to) {
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t low = lows[i];
+        for (; at < m && flips[at] < low; at++) to = encode_run(e, flips[at], flips[at], to);
+        for (; at < m && flips[at] <= highs[i]; at++) {
+            if (flips[at] > low) to = encode_run(e, low, flips[at] - 1, to);
+            low = flips[at] + 1;
+        }
+        if (low <= highs[i]) to = encode_run(e, low, highs[i], to);
+    }
+    for (; at < m; at++) to = encode_run(e, flips[at], flips[at], to);
     return to;
 }
 
