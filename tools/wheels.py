@@ -127,13 +127,16 @@ def main(sdist: str, folder: str, *pythons: str) -> None:
         (source,) = Path(work).iterdir()
         # Nothing of what was compiled before, so that building twice shows whether the bytes are the same.
         os.environ |= dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), f"{work}/zig")
+        large = []
         for python in map(os.path.abspath, pythons):  # not resolved: a link into an environment stays in it
             for platform in PLATFORMS:
                 wheel = build(source, python, platform, Path(folder).absolute())
                 size = wheel.stat().st_size
                 print(f"{wheel.name}: {size:,} bytes", flush=True)
                 if size > LARGEST:
-                    sys.exit(f"{wheel.name} is larger than {LARGEST:,} bytes")
+                    large.append(wheel.name)
+    if large:
+        sys.exit(f"larger than {LARGEST:,} bytes: {', '.join(large)}")
 
 
 if __name__ == "__main__":

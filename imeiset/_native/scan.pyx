@@ -185,7 +185,7 @@ cdef class Scanner:
                   bint shorter=False, identities=(0,), int32_t digits=14, int restored=0, bint tbcd=False,
                   status=None, counting=(), watched=()):
         wanted = np.array(columns, np.int32)
-        if len(delimiter) > 1 or delimiter in (b"\n", b"\r", b'"', b"\0"):
+        if len(delimiter) > 1 or delimiter and delimiter[0] in b'\n\r"\0':
             raise ValueError(f"expected a one-byte delimiter, got {delimiter!r}")
         if wanted.ndim != 1 or not wanted.size or wanted[0] < 0 or (np.diff(wanted) <= 0).any():
             raise ValueError(f"expected ascending column numbers from 0, got {columns!r}")
