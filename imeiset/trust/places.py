@@ -286,11 +286,11 @@ class _Remote:
     def _at(self, name: str = "") -> tuple[Any, str]:
         """The file system, and the path of a file in it."""
         if self._connected is None:
-            options = {_TIMED[self._protocol]: SECONDS} if self._protocol in _TIMED else {}
+            # Those that are told hand on all that they do not know to the library that connects.
+            timed = _TIMED.get(self._protocol)
+            options: dict[str, Any] = {timed: SECONDS} if timed else {"use_listings_cache": False}
             # Not one that others have: a connection that broke is in it for good.
-            self._connected = self._fsspec.url_to_fs(
-                self._url, skip_instance_cache=True, use_listings_cache=False, **options
-            )
+            self._connected = self._fsspec.url_to_fs(self._url, skip_instance_cache=True, **options)
             if hasattr(files := self._connected[0], "ftp") and hasattr(files.ftp, "get_channel"):
                 files.ftp.get_channel().settimeout(SECONDS)
         files, root = self._connected
