@@ -162,7 +162,8 @@ def expect_owner(directory: Path, changes: Iterable[Change], lists: Sequence[Lis
 def with_lists_of(
     feed: str, directory: Path, lists: Sequence[List], given: Sequence[List], *, keep: bool = False
 ) -> tuple[List, ...]:
-    """The lists of a store with those of a feed replaced: they keep their places, and new ones come last.
+    """The lists of a store with those of a feed replaced: these take the places of the old ones in the order in
+    which they are given, which can decide between them, and those that are left over come last.
 
     keep: those that are not given, too. StoreOwner for a list that is not the feed's.
     """
@@ -173,8 +174,13 @@ def with_lists_of(
         if owner != feed or one.owner not in ("", feed):
             raise not_owner(directory, one.name, owner if owner != feed else one.owner, feed)
         new[one.name] = replace(one, owner=feed)
-    kept = [new.pop(one.name, one) for one in lists if keep or one.owner != feed or one.name in new]
-    found = (*kept, *new.values())
+    given_ones = iter(new.values())
+    kept = [
+        next(given_ones) if one.name in new else one
+        for one in lists
+        if keep or one.owner != feed or one.name in new
+    ]
+    found = (*kept, *given_ones)
     if len(found) > MAX_LISTS:
         raise ValueError(f"expected at most {MAX_LISTS} lists, got {len(found)} with those of feed {feed!r}")
     for one in found:

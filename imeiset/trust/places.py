@@ -7,6 +7,7 @@ the writer fails.
 """
 
 import errno
+import io
 import os
 import queue
 import re
@@ -107,9 +108,13 @@ class Place:
         try:
             while length:
                 began = time.monotonic()
-                piece = self._do(name, opened.read, min(size, length))[:length]
+                # What comes before the start is read for nothing where ranges are not served.
+                skips = self._do(name, opened.skip, size)
+                piece = b"" if skips else self._do(name, opened.read, min(size, length))[:length]
                 if time.monotonic() - began < 1:
                     size = min(2 * size, _LARGEST)
+                if skips:
+                    continue
                 if not piece:
                     return
                 length -= len(piece)
@@ -206,6 +211,9 @@ def _within(seconds: float, function: Callable[..., Any], *args: Any) -> Any:
 class _Opened(Protocol):
     """A file that is being read."""
 
+    def skip(self, size: int, /) -> int:
+        """Read up to so much of what comes before the start, for nothing: how much of it is left."""
+
     def read(self, size: int, /) -> bytes: ...
 
     def close(self) -> object: ...
@@ -226,6 +234,13 @@ class _Folder(Protocol):
         """After a fault: the next call connects anew."""
 
 
+class _File(io.FileIO):
+    """A local one."""
+
+    def skip(self, size: int, /) -> int:
+        return 0
+
+
 class _Local:
     """A folder of this machine."""
 
@@ -235,7 +250,7 @@ class _Local:
     def open(self, name: str, start: int, length: int) -> _Opened:
         # Whoever prepared a stick may have put a pipe there, which nobody writes to.
         descriptor = os.open(self.path / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        file = os.fdopen(descriptor, "rb", buffering=0)
+        file = _File(descriptor, "rb")
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             file.close()
             raise OSError(errno.EINVAL, "not a regular file")
@@ -349,6 +364,9 @@ class _Ranges:
     def __init__(self, files: Any, path: str, start: int) -> None:
         self._files, self._path, self._start = files, path, start
         self._ended = False
+
+    def skip(self, size: int, /) -> int:
+        return 0
 
     def read(self, size: int) -> bytes:
         if self._ended:

@@ -95,14 +95,15 @@ class _Response:
                 self.close()
                 raise OSError(errno.EIO, "a range that was not asked for")
 
+    def skip(self, size: int, /) -> int:
+        if self._before:
+            skipped = len(self._response.read(min(self._before, size)))
+            self._before -= skipped or self._before  # it ends before
+        return self._before
+
     def read(self, size: int) -> bytes:
         if self._response.status == 416:  # the file ends before
             return b""
-        while self._before:
-            skipped = self._response.read(min(self._before, size))
-            if not skipped:
-                return b""
-            self._before -= len(skipped)
         data: bytes = self._response.read(size)
         self._whole = len(data) < size
         return data

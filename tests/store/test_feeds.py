@@ -270,10 +270,10 @@ def test_a_full_list_replaces_lists_of_its_feed_alone(store, directory):
     for one in states(store, directory):
         found = [(each.name, each.owner, each.status, each.counts()) for each in one.lists]
         assert found == [
-            ("a_stolen", "op-a", G, {"exact": 1}),
+            ("new", "op-a", G, {"exact": 1}),  # the feed's, in the order in which it gives them
             ("b_stolen", "op-b", B, {"exact": 1}),
             ("common", "", B, {"exact": 1}),
-            ("new", "op-a", G, {"exact": 1}),
+            ("a_stolen", "op-a", G, {"exact": 1}),
         ]
         assert [one.check(key).status for key in (7, 8, OTHER, THIRD, PHONE)] == [G, G, B, B, W]
     Store.verify(directory)

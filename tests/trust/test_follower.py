@@ -171,6 +171,32 @@ def test_a_list_comes_and_goes(world, here):
     assert "found" not in held(here)[0]
 
 
+def test_lists_that_get_another_order_have_it_here_too(world, here):
+    """The first of several lists is named, and says the reason."""
+    phone, card = "490154203237518", "001010123456789"
+
+    def replaced(*names):
+        register = Register()
+        for number, name in enumerate(sorted(names)):
+            register.add(f"x{number}", [imei(number)], status=BLACK)
+        for name in names:
+            register.block(name, [phone], [card])
+        with Store.open(world.store) as store:
+            store.replace(register, force=True)
+        world.publish()
+        follower(world, here, max_shrink=100).step()
+        with Store.open(world.store) as ours, Store.open(here) as theirs:
+            assert [one.name for one in theirs.lists if one.owner] == [one.name for one in ours.lists]
+            assert theirs.check(phone, card).list == ours.check(phone, card).list == names[0]
+
+    replaced("a", "b")
+    with Store.open(here) as store:
+        store.add_list("mine", status=BLACK)
+    replaced("b", "a")
+    replaced("c", "b", "a")
+    replaced("a", "c")
+
+
 def test_two_publishers_in_one_store(tmp_path, here):
     worlds = [World(tmp_path / name) for name in ("a", "b")]
     for one in worlds:

@@ -76,6 +76,14 @@ class Handler(http.server.SimpleHTTPRequestHandler):
             self.send_header("Content-Length", "10")
             self.end_headers()
             self.wfile.write(BYTES[:10])
+        elif self.path.startswith("/steady/"):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(BYTES)))
+            self.end_headers()
+            for at in range(0, len(BYTES), 1 << 14):
+                self.wfile.write(BYTES[at : at + (1 << 14)])
+                self.wfile.flush()
+                time.sleep(0.1)
         elif self.path.startswith("/ranges/"):
             self.send_response(200)
             self.send_header("Content-Length", str(len(BYTES)))
@@ -218,6 +226,16 @@ def test_the_web_is_read_in_ranges_where_it_has_them(tmp_path, how):
             "bytes=255999-256003",
             "bytes=256000-256004",
         ]
+
+
+def test_what_comes_before_takes_as_long_as_it_takes(tmp_path, monkeypatch):
+    """Or a long file whose first part is here would never come from a server that has no ranges."""
+    pytest.importorskip("urllib3")
+    monkeypatch.setattr(places, "_OF_A_PIECE", 0.7)
+    with served(tmp_path) as (url, _):
+        place = Place(f"{url}/steady")
+        assert pieces(place, "a.imei", len(BYTES) - 10, 11) == BYTES[-10:]
+        assert pieces(place, "a.imei", len(BYTES) + 10, 11) == b""
 
 
 def test_a_server_that_does_not_end_is_not_read_to_the_end(tmp_path):
