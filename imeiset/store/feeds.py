@@ -162,8 +162,8 @@ def expect_owner(directory: Path, changes: Iterable[Change], lists: Sequence[Lis
 def with_lists_of(
     feed: str, directory: Path, lists: Sequence[List], given: Sequence[List], *, keep: bool = False
 ) -> tuple[List, ...]:
-    """The lists of a store with those of a feed replaced: these take the places of the old ones in the order in
-    which they are given, which can decide between them, and those that are left over come last.
+    """The lists of a store with those of a feed replaced: these take the places of the old ones, in the order
+    in which they are given, which can decide between them, and those that are left over come last.
 
     keep: those that are not given, too. StoreOwner for a list that is not the feed's.
     """

@@ -23,6 +23,7 @@ _TARGET = re.compile(r"(?P<kind>base|delta)-(?P<number>[0-9]{8,19})\.imei")
 _SHA256 = re.compile("[0-9a-f]{64}")
 _ROOT = re.compile(r"[0-9]+\.root\.json")
 _BASE = "place:///"  # python-tuf makes URLs: only the names in them count
+_LONGEST = 100  # characters of the name of a file
 _AHEAD = 10**6  # editions: whoever stole a key could otherwise use up all numbers
 
 
@@ -193,7 +194,10 @@ def _fetcher(place: Place) -> Any:
 
         def download_bytes(self, url: str, max_length: int) -> bytes:
             name = url.removeprefix(_BASE)
-            self.last = f"{place}/metadata/{name}"
+            self.last = f"{place}/metadata/{name if len(name) < _LONGEST else '...' + name[-14:]}"
+            if len(name) >= _LONGEST:
+                got = "one beyond all: a key may be stolen. Ask the publisher"
+                raise TrustRefused(self.last, "a version that others can follow", got)
             if name in ("snapshot.json", "targets.json"):  # others may replace them while they are read
                 raise TrustRefused(self.last, "a root with consistent snapshots", "one without")
             try:

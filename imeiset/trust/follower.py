@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from imeiset import errors, snapshot
-from imeiset.errors import ImeisetError, TrustError, TrustRefused, TrustUnreachable
+from imeiset.errors import ImeisetError, TrustError, TrustMissing, TrustRefused, TrustUnreachable
 from imeiset.register.layout import KIND
 from imeiset.register.lists import List, shrunk
 from imeiset.register.register import Register
@@ -277,17 +277,19 @@ class Follower:
         """Apply files in order: those that were applied."""
         clean(self._folder, files)
         for at, target in enumerate(files):
-            path = fetch(self._place, target, self._folder, self._progress)
             try:
-                self._apply(target, path, accept_shrink)
-            except TrustRefused:
-                # Who is not at what the publisher had then gets the newest base whole.
+                path = fetch(self._place, target, self._folder, self._progress)
+                try:
+                    self._apply(target, path, accept_shrink)
+                finally:
+                    path.unlink(missing_ok=True)
+            except (TrustRefused, TrustMissing):
+                # Who is not at what the publisher had then, or meets a delta that is damaged or lost, gets
+                # the newest base whole.
                 again = found.from_base(self._edition())
                 if target.edition.kind == "base" or not again:
                     raise
                 return (*files[:at], *self._by(found, again, before, accept_shrink))
-            finally:
-                path.unlink(missing_ok=True)
         return files
 
     def _apply(self, target: Target, path: Path, accept_shrink: bool) -> None:

@@ -32,6 +32,8 @@ LIVES = {"root": timedelta(days=730), "targets": timedelta(days=365)}
 """How long what is signed counts. Timestamps: as told; snapshots: SNAPSHOT times as long."""
 SNAPSHOT = 7
 ENDS_SOON = timedelta(days=60)
+MOST_VERSIONS = 10**18
+"""No publisher gets as far. Versions are in the names of files, whose length has an end: see `Published`."""
 _ROOTS = 256  # versions in a row that are looked for
 
 
@@ -236,7 +238,15 @@ class Published:
             self.seen = data
         found = load(role, data, self._where(name))
         expect_signed(self.root, found, self._where(name))
+        self._expect_near(role, found.signed.version, name)
         return found, data
+
+    def _expect_near(self, role: str, version: int, name: str) -> None:
+        """Raise TrustRefused for a version that leaves none after it, which who stole a key may have signed:
+        then it is put anew."""
+        if version > MOST_VERSIONS:
+            got = "one beyond all: the online key may be stolen, `imeiset keys rotate` replaces it"
+            raise TrustRefused(self._where(name), f"a version of {role} that others can follow", got)
 
     def _read_committed(self) -> None:
         timestamp, _ = self._read("timestamp", "metadata/timestamp.json")
@@ -248,6 +258,7 @@ class Published:
         name = f"metadata/{meta.version if meta else '?'}.{role}.json"
         if meta is None:
             raise TrustRefused(self._where(name), "a snapshot that names targets.json", "one that does not")
+        self._expect_near(role, meta.version, f"metadata of role {role}")
         found, data = self._read(role, name)
         try:
             meta.verify_length_and_hashes(data)

@@ -177,7 +177,7 @@ def test_lists_that_get_another_order_have_it_here_too(world, here):
 
     def replaced(*names):
         register = Register()
-        for number, name in enumerate(sorted(names)):
+        for number in range(len(names)):
             register.add(f"x{number}", [imei(number)], status=BLACK)
         for name in names:
             register.block(name, [phone], [card])
@@ -363,6 +363,23 @@ def test_an_edition_that_does_not_fit_what_is_here_is_healed_by_the_next_base(wo
     assert report.files == ("base-00000003.imei",)
     assert blocked(here, 501)
     assert not blocked(here, 999)
+
+
+@pytest.mark.parametrize("data", [None, b"x", b"x" * 100_000])
+def test_a_delta_that_the_place_lost_or_damaged_is_passed_by(world, here, data):
+    """Where a base leads on."""
+    follower(world, here).step()
+    world.change(500)
+    world.publish(base_every=1)
+    (path,) = (world.place / "targets").glob("*.delta-00000002.imei")
+    if data is None:
+        path.unlink()
+    else:
+        path.write_bytes(data * path.stat().st_size if len(data) == 1 else data)
+    with Store.open(here) as store:
+        assert store.feeds[world.fingerprint] == 1
+    assert follower(world, here).step().files == ("base-00000002.imei",)
+    assert blocked(here, 500)
 
 
 def test_without_digests_counts_are_compared(world, here):

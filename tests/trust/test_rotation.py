@@ -127,6 +127,26 @@ def test_fast_forward_is_recovered_from(world):
     assert reader.step().edition == 2
 
 
+@pytest.mark.parametrize("digits", [241, 301])
+def test_versions_that_leave_no_name_for_a_file(world, digits):
+    """Of a thief of the online key: whoever publishes is told, and new keys end it."""
+    reader = Reader(world)
+    reader.step()
+    place, seen, version, life = Place(world.place), world.seen(), 10**digits - 1, timedelta(days=2)
+    signers = Keys.of(world.keys).signers("online", seen.root)
+    snapshot = metadata.signed(metadata.snapshot_of(seen.targets, version, life), signers)
+    if digits < 250:
+        metadata.put(place, snapshot)
+    metadata.put(place, metadata.signed(metadata.timestamp_of(snapshot, version, life), signers))
+    with pytest.raises(TrustRefused, match="may be stolen"):
+        reader.step()
+    assert "may be stolen" in world.publish(dry_run=True, renew=True).warnings[0]
+    world.change(200)
+    world.rotate("online", store=world.store)
+    world.publish()
+    assert (reader.step().edition, reader.members()) == (2, 101)
+
+
 def test_a_thief_of_both_keys(world):
     """What the thief published is not signed anew; the next edition is above it, and takes it back."""
     reader = Reader(world)
