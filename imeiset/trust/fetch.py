@@ -34,7 +34,9 @@ def fetch(place: Place, target: Target, folder: Path, progress: Progress | None 
         folder.mkdir(parents=True, exist_ok=True)
         if path.exists():  # of a call whose caller died: the disk may have lost what was not synced
             path.replace(part)
-        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if part.is_symlink() or (part.exists() and not part.is_file()):
+            part.unlink()  # whoever prepared a stick may have put it there, to have another file written
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "r+b", buffering=0) as file:
             digest = hashlib.sha256()
             for again in (False, True):
@@ -65,6 +67,8 @@ def fetch(place: Place, target: Target, folder: Path, progress: Progress | None 
 def is_whole(path: Path, target: Target) -> bool:
     """Whether a file is there, and is the target."""
     try:
+        if not path.is_file():  # a pipe, which nobody writes to
+            return False
         with path.open("rb") as file:
             return (
                 os.fstat(file.fileno()).st_size == target.length

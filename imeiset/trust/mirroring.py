@@ -120,19 +120,20 @@ def _recall(metadata: Path, seen: Path, root: bytes) -> Catalog:
     """What the copy has. For the client, its metadata are put into the folder `seen`."""
     version = load("root", root, "root.json").signed.version
     own = metadata / f"{version}.root.json"
-    if own.exists() and own.read_bytes() != root:
+    if own.is_file() and own.read_bytes() != root:
         raise TrustRefused(str(metadata.parent), "a mirror of this publisher", "one of another publisher")
     (seen / "root_history").mkdir()
     newest: dict[str, int] = {}
     for path in metadata.iterdir():
-        if found := _METADATA.fullmatch(path.name):
+        # Whoever prepared a stick may have put a pipe there.
+        if (found := _METADATA.fullmatch(path.name)) and path.is_file():
             if found[2] == "root":
                 (seen / "root_history" / path.name).write_bytes(path.read_bytes())
             else:
                 newest[found[2]] = max(newest.get(found[2], 0), int(found[1]))
     for role, number in newest.items():
         (seen / f"{role}.json").write_bytes((metadata / f"{number}.{role}.json").read_bytes())
-    with suppress(FileNotFoundError):
+    if (metadata / "timestamp.json").is_file():
         (seen / "timestamp.json").write_bytes((metadata / "timestamp.json").read_bytes())
     place = str(metadata.parent)
     with suppress(FileNotFoundError, TrustRefused):  # then nothing is known of it

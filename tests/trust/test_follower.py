@@ -509,6 +509,27 @@ def test_a_mirror_follows_new_keys_for_those_with_the_first_root(world, here, tm
     assert blocked(here, 500)
 
 
+def test_pipes_and_links_on_a_stick_are_passed_by(world, tmp_path):
+    copy, other = tmp_path / "stick", tmp_path / "other"
+    other.write_bytes(b"mine")
+    (copy / "metadata").mkdir(parents=True)
+    (copy / "targets").mkdir()
+    os.mkfifo(copy / "metadata" / "2.root.json")
+    (copy / "metadata" / "7.snapshot.json").symlink_to("/dev/zero")
+    (path,) = (world.place / "targets").iterdir()
+    (copy / "targets" / f"{path.name}.part").symlink_to(other)
+    os.mkfifo(copy / "targets" / path.name)
+    assert mirror(world.place, copy, root=world.keys / "root.json").edition == 1
+    assert other.read_bytes() == b"mine"
+    assert (copy / "targets" / path.name).read_bytes() == path.read_bytes()
+    for name in ("1.root.json", "timestamp.json"):
+        (copy / "metadata" / name).unlink()
+        os.mkfifo(copy / "metadata" / name)
+        with pytest.raises(TrustUnreachable, match="not a regular file"):
+            mirror(world.place, copy, root=world.keys / "root.json")
+        (copy / "metadata" / name).unlink()
+
+
 def test_a_mirror_does_not_go_back(world, tmp_path):
     copy, root = tmp_path / "stick", world.keys / "root.json"
     shutil.copytree(world.place, tmp_path / "old")
