@@ -191,7 +191,7 @@ class _Scale:
         if not moment:
             return "its name has no number and no day: --number says what it is"
         if len(moment) == _DAY and self.form != DAY:
-            return "its name has a day, and others have a time: --number says what it is"
+            return "its name has a day, and others have a time: name it by that of its last change"
         number = int(moment[: len(shown_as(self.form))])
         if not is_delta:
             return number - 1, number

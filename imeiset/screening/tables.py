@@ -212,7 +212,8 @@ class TableScreen:
             keys, status = columns.parse(column, digits=self._digits)
             value = readers.values(column, digits=self._digits)
         except TypeError as error:
-            raise FeedColumn(path, "a column of texts, or of integers", str(error)) from error
+            expected = "a column of texts, or of integers: write IMEIs as text"
+            raise FeedColumn(path, expected, str(error).rpartition(", got ")[2]) from error
         refused = np.flatnonzero(np.isin(status, columns.AMBIGUOUS))
         if refused.size:
             row = int(refused[0])

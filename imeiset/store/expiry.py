@@ -106,4 +106,5 @@ def expect_few(directory: Path, lists: Iterable[List], deltas: Iterable[Delta], 
             if not gone * 100 <= count * percent:  # of NaN too
                 what = f"the {count:,} {RULES[delta.rule].noun} of list {delta.list!r}"
                 expected = f"at most {percent:g}% of {what} to be past"
-                raise StoreShrunk(directory, expected, f"{gone:,}: is the date right? If so, force it")
+                how = "is the date right? If so, force it (--force, force=True)"
+                raise StoreShrunk(directory, expected, f"{gone:,}: {how}")

@@ -120,7 +120,9 @@ class Keeper(Writer):
             if gone and not force:
                 held = held_text(one.counts())
                 expected = f"list {name!r} empty, before it is dropped"
-                raise StoreShrunk(self._directory, expected, f"{held}: force it if that is right")
+                raise StoreShrunk(
+                    self._directory, expected, f"{held}: force it (--force, force=True) if that is right"
+                )
             return self._write(lock, changes)
 
     def expire(

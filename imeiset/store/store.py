@@ -314,7 +314,8 @@ class Store(Keeper):
             editions = editions.of_lists([one.name for one in given.lists], contents.lists, now)
             counts = {one.name: one.counts() for one in contents.lists}
             if not force and (found := shrunk(self.counts(), counts, 100 - shrink)):
-                raise errors.StoreShrunk(self._directory, found[0], f"{found[1]}: force it if that is right")
+                how = "force it (--force, force=True) if that is right"
+                raise errors.StoreShrunk(self._directory, found[0], f"{found[1]}: {how}")
             number = self.generation + 1
             with (
                 saved(contents, editions, self._directory, number) as base,

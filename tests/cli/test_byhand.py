@@ -259,7 +259,7 @@ def test_what_is_past_goes_when_somebody_says_so(store):
     run("apply", store, "--create-list", "black", "--status", "blacklisted")
     assert run("expire", store).stdout == f"eir: nothing is past on {TODAY}\n"
     late = (day + datetime.timedelta(days=1)).isoformat()
-    fails("expire", store, "--today", late, match="force it")
+    fails("expire", store, "--today", late, match="force it (--force, ")
     found = run("expire", store, "--today", late, "--then", "black", "--min-size", "60", "--by", "clerk")
     assert found.stdout == "eir: change 3, watch -1, black +1\n"
     with Store.open(store) as opened:

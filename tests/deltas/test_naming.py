@@ -77,7 +77,7 @@ def test_by_days_and_hours_where_no_name_has_a_number(tmp_path):
         ("delta", 2026113022, 2026113023),
         ("delta", 2026113023, 2026120100),
     ]
-    assert "others have a time" in hours[3][1]
+    assert "others have a time: name it by that of its last change" in hours[3][1]
     (tmp_path / "times").mkdir()
     times = named(tmp_path / "times", "full_20261130T083035.csv", "delta_20261130_090000.csv")
     assert times[0][1:] == ("full", None, 20261130083035)

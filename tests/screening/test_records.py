@@ -382,6 +382,15 @@ def integers(tmp_path):
     return ask
 
 
+def test_floats_are_refused(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    pytest.importorskip("nanoarrow")
+    pq.write_table(pa.table({"imei": [float(text) for text in WHOLE]}), tmp_path / "in.parquet")
+    with pytest.raises(FeedColumn, match=r"texts, or of integers: write IMEIs as text, got one of double$"):
+        screen(tmp_path / "in.parquet", BLOCKED, column="imei")
+
+
 @pytest.mark.parametrize("kind", ["int64", "uint64", "dictionary"])
 def test_integers(integers, kind):
     keys, numbers = [int(text[:14]) for text in WHOLE], [int(text) for text in WHOLE]
