@@ -10,7 +10,7 @@ for compiler in /usr/bin/gcc-[0-9]* /usr/bin/clang-[0-9]*; do
         # What Cython writes is noisy with -Wextra. Headers that levels.h compiles once for each level are in others.
         find build/cython -name '*.c' | xargs -P "$(nproc)" -n 1 "$compiler" $flags -O3 -ffp-contract=off -fPIC -c -o /dev/null
         find imeiset -name '*.h' ! -name levels.h ! -name '*_loops.h' \
-            | xargs -P "$(nproc)" -n 1 "$compiler" $flags -Wextra -fsyntax-only -x c
+            | xargs -P "$(nproc)" -I '{}' "$compiler" $flags -Wextra -fsyntax-only -include '{}' -x c /dev/null
     } >warnings 2>&1 && [ ! -s warnings ] && echo "${compiler#/usr/bin/}: no warning" && continue
     echo "${compiler#/usr/bin/}: $(grep -c ' warning: ' warnings) warnings, $(grep -c ' error: ' warnings) errors"
     head -n 20 warnings
