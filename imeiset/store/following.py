@@ -2,13 +2,14 @@
 
     followed/H/state.json   in the directory of a store, H the first 16 hexadecimal digits of the SHA-256 of
                             the name of the feed, JSON in UTF-8:
-                            {"feed": F, "place": text, "edition": N, "published": T, "checked": T,
-                             "fault": text, "kind": text, "since": T}
+                            {"feed": F, "place": text, "edition": N, "lists": D, "published": T,
+                             "checked": T, "fault": text, "kind": text, "since": T}
 
 F is the name of the feed, "place" where it is published, without credentials, N the edition that the store
-had last, T a time "2026-01-31T12:00:00Z" in UTC: when the publisher made that edition, by its clock; when the
-place was last read and was as it should be; and since when it is not, for which "fault" is the reason and
-"kind" the name of the error. What is not known is null, or "" for the place.
+had last, D what tells its lists from those of another edition of that number, T a time "2026-01-31T12:00:00Z"
+in UTC: when the publisher made that edition, by its clock; when the place was last read and was as it should
+be; and since when it is not, for which "fault" is the reason and "kind" the name of the error. What is not
+known is null, or "" for a text.
 """
 
 import datetime
@@ -114,15 +115,18 @@ class Following:
     since: datetime.datetime | None = None
     kind: str | None = None
     place: str = ""
+    lists: str = ""
 
     @staticmethod
     def folder(directory: Path, feed: str) -> Path:
         """Where a store keeps what it knows of a feed that it follows."""
         return directory / _FOLDER / hashlib.sha256(feed.encode()).hexdigest()[:16]
 
-    def well(self, now: datetime.datetime, edition: int, published: datetime.datetime) -> "Following":
-        """After a time that went well."""
-        return Following(self.feed, edition, published, now, place=self.place)
+    def well(
+        self, now: datetime.datetime, edition: int, published: datetime.datetime, lists: str = ""
+    ) -> "Following":
+        """After a time that went well. lists: what tells those of the edition from others."""
+        return Following(self.feed, edition, published, now, place=self.place, lists=lists)
 
     def failed(self, now: datetime.datetime, fault: str, kind: str | None = None) -> "Following":
         """After a time that did not. kind: the name of the error."""
@@ -153,7 +157,7 @@ def _read(path: Path) -> Following | None:
                 when = datetime.datetime.strptime(told[name], _TIME)
                 told[name] = when.replace(tzinfo=datetime.UTC)
         found = Following(**{name: told[name] for name in Following.__dataclass_fields__})
-        texts = isinstance(found.feed, str) and isinstance(found.place, str)
+        texts = all(isinstance(text, str) for text in (found.feed, found.place, found.lists))
         faults = isinstance(found.fault, str | None) and isinstance(found.kind, str | None)
         if texts and faults and type(found.edition) is int and 0 <= found.edition <= MAX_NUMBER:
             return found

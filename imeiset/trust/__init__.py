@@ -3,17 +3,17 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from imeiset.trust.follower import Follower, FollowReport, follow_again
+    from imeiset.trust.follower import Follower, follow_again
     from imeiset.trust.mirroring import MirrorReport, mirror
     from imeiset.trust.publisher import publish
-    from imeiset.trust.reports import ListReport, PublishReport
+    from imeiset.trust.reports import FollowReport, ListReport, PublishReport
     from imeiset.trust.rotation import RotateReport, rotate
 
 _MODULES = {
-    "imeiset.trust.follower": "FollowReport Follower follow_again",
+    "imeiset.trust.follower": "Follower follow_again",
     "imeiset.trust.mirroring": "MirrorReport mirror",
     "imeiset.trust.publisher": "publish",
-    "imeiset.trust.reports": "ListReport PublishReport",
+    "imeiset.trust.reports": "FollowReport ListReport PublishReport",
     "imeiset.trust.rotation": "RotateReport rotate",
 }
 __all__ = [

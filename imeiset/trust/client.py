@@ -149,8 +149,12 @@ def catalog(place: Place, folder: Path, root: bytes) -> Catalog:
     fetcher = _fetcher(place)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        updater = client.Updater(os.fspath(folder), _BASE, fetcher=fetcher, bootstrap=root)
-        updater.refresh()
+        for again in (False, True):
+            updater = client.Updater(os.fspath(folder), _BASE, fetcher=fetcher, bootstrap=root)
+            updater.refresh()
+            if again or not _forget_others(folder):
+                break
+        _expect_one(folder, place, fetcher.timestamp)
         targets = tuf().Metadata.from_file(os.fspath(folder / "targets.json")).signed.targets
     except (TrustUnreachable, TrustRefused):
         raise
@@ -161,6 +165,31 @@ def catalog(place: Place, folder: Path, root: bytes) -> Catalog:
     except Exception as error:
         _explain(error, fetcher.last)
     return Catalog.of(str(place), targets)
+
+
+def _forget_others(folder: Path) -> bool:
+    """Remove what was seen before and is not what the files above it name: python-tuf compares versions, and
+    who stole keys may have signed others of the same versions. Whether there was such a thing."""
+    seen = {role: (folder / f"{role}.json").read_bytes() for role in ("timestamp", "snapshot", "targets")}
+    try:
+        named = load("timestamp", seen["timestamp"], os.fspath(folder)).signed.snapshot_meta
+        named.verify_length_and_hashes(seen["snapshot"])
+        named = load("snapshot", seen["snapshot"], os.fspath(folder)).signed.meta["targets.json"]
+        named.verify_length_and_hashes(seen["targets"])
+    except Exception:  # whatever it is that does not fit
+        for role in ("snapshot", "targets"):
+            (folder / f"{role}.json").unlink(missing_ok=True)
+        return True
+    return False
+
+
+def _expect_one(folder: Path, place: Place, timestamp: bytes) -> None:
+    """Raise TrustRefused if the timestamp of a place is another than that of its version that is here."""
+    if (folder / "timestamp.json").read_bytes() != timestamp:
+        got = "another one: two publish there, or somebody has stolen keys. The next version settles it"
+        raise TrustRefused(
+            f"{place}/metadata/timestamp.json", "the timestamp that this version had before", got
+        )
 
 
 def _explain(error: Exception, where: str) -> NoReturn:
@@ -188,6 +217,7 @@ def _fetcher(place: Place) -> Any:
 
     class Fetcher(client.FetcherInterface):  # type: ignore[misc,name-defined]
         last = "root.json"  # as it was given
+        timestamp = b""  # as it was read
 
         def _fetch(self, url: str) -> Iterator[bytes]:
             raise NotImplementedError  # metadata alone is read by it
@@ -208,6 +238,8 @@ def _fetcher(place: Place) -> Any:
                 if absent and _ROOT.fullmatch(name):
                     raise kinds.DownloadHTTPError("no such root", 404) from error
                 raise
+            if name == "timestamp.json":
+                self.timestamp = data
             return data
 
     return Fetcher()

@@ -12,6 +12,7 @@ another number than 1 is another format.
 """
 
 import datetime
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +20,7 @@ from typing import Any, Literal, Self
 
 from imeiset._threads import in_order
 from imeiset.errors import TrustRefused, mask_text
+from imeiset.register.dumps import dump
 from imeiset.register.kinds import KINDS
 from imeiset.register.layout import MAX_LISTS, Contents
 from imeiset.register.lists import List, held_text
@@ -110,6 +112,10 @@ class Edition:
             return cls(**_read(custom))
         except ValueError as error:
             raise TrustRefused(place, "the description of an edition", str(error)) from None
+
+    def seal(self) -> str:
+        """The SHA-256 of what it says of the lists: it tells editions of one number apart."""
+        return hashlib.sha256(dump({name: one.custom() for name, one in self.lists.items()})).hexdigest()
 
     def expect_lists(self, lists: Iterable[List], place: str, *, digests: bool = True) -> None:
         """Raise TrustRefused unless lists are what the edition says. O(members) with digests.

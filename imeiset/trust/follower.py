@@ -11,9 +11,9 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -33,51 +33,11 @@ from imeiset.trust.edition import followed, published
 from imeiset.trust.fetch import Progress, clean, fetch
 from imeiset.trust.metadata import fingerprint
 from imeiset.trust.places import Place
+from imeiset.trust.reports import FollowReport
 
 Report = TypeVar("Report")
 _LONGEST = 900.0  # seconds between two tries after faults, if `every` is not longer
 _PATIENCE = 30.0  # seconds for which another writer may have the store
-
-
-@dataclass(frozen=True, slots=True)
-class FollowReport:
-    """What one step of a follower did.
-
-    Attributes
-    ----------
-    feed, place : str
-        Whose lists they are, and where they were found, without credentials.
-    edition, before : int
-        The one that the store has now, and had before; 0 for none.
-    published : datetime.datetime
-        When its publisher made it, by the publisher's clock.
-    files : tuple of str
-        What was applied, in order.
-    bytes : int
-        How long these files are. What was there of one already was not fetched again.
-    counts : dict
-        By list and rule how much each list of the publisher has, under the publisher's names.
-    digests : dict of str to str
-        The SHA-256 of each, as it was compared; empty if digests were not compared, or nothing was new.
-    warnings : tuple of str
-        What went wrong beside it: a receipt that could not be written.
-    """
-
-    feed: str
-    place: str
-    edition: int
-    before: int
-    published: datetime
-    files: tuple[str, ...] = ()
-    bytes: int = 0
-    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    digests: Mapping[str, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def moved(self) -> bool:
-        """Whether the store has another edition than before."""
-        return self.edition != self.before
 
 
 class Follower:
@@ -251,6 +211,8 @@ class Follower:
         before = self._edition()
         found = catalog(self._place, self._folder / "metadata", self._root)
         files = found.path(before)
+        if not files:
+            self._expect_as_here(found)
         done = self._by(found, files, before, accept_shrink)
         edition = found.edition
         report = FollowReport(
@@ -266,10 +228,29 @@ class Follower:
         )
         clean(self._folder, ())
         known = Following(self.feed, place=str(self._place))
-        known.well(datetime.now(UTC), edition.number, edition.time).write(self._store)
+        known.well(datetime.now(UTC), edition.number, edition.time, edition.seal()).write(self._store)
         if self._receipt and report.moved:
             return replace(report, warnings=receipts.write(self._place, self._receipt, report))
         return report
+
+    def _expect_as_here(self, found: Catalog) -> None:
+        """Raise TrustRefused if the edition of this number that is here was another: of a thief who put the
+        place back, say. O(members) where that is not known."""
+        edition, where = found.edition, f"{found.place}: edition {found.current}"
+        known = Following.read(self._store, self.feed)
+        if (known.edition, known.lists) == (edition.number, edition.seal()):
+            return
+        with Store.open(self._store) as store:
+            try:
+                edition.expect_lists(
+                    published(store.lists, self.feed, self._prefix), where, digests=self._digests
+                )
+            except TrustRefused as error:
+                got = (
+                    f"{error.got}: lists were changed here, or this is another edition of that number, of who"
+                )
+                got += " has stolen keys. Ask the publisher for a base (imeiset publish --base)"
+                raise TrustRefused(where, error.expected, got) from error
 
     def _by(
         self, found: Catalog, files: Sequence[Target], before: int, accept_shrink: bool

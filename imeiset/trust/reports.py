@@ -1,4 +1,4 @@
-"""What publishing reports: editions, lists, and when what is signed ends."""
+"""What publishing and following report: editions, lists, and when what is signed ends."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -50,6 +50,47 @@ class PublishReport:
     expires: dict[str, datetime] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FollowReport:
+    """What one step of a follower did.
+
+    Attributes
+    ----------
+    feed, place : str
+        Whose lists they are, and where they were found, without credentials.
+    edition, before : int
+        The one that the store has now, and had before; 0 for none.
+    published : datetime.datetime
+        When its publisher made it, by the publisher's clock.
+    files : tuple of str
+        What was applied, in order.
+    bytes : int
+        How long these files are. What was there of one already was not fetched again.
+    counts : dict
+        By list and rule how much each list of the publisher has, under the publisher's names.
+    digests : dict of str to str
+        The SHA-256 of each, as it was compared; empty if digests were not compared, or nothing was new.
+    warnings : tuple of str
+        What went wrong beside it: a receipt that could not be written.
+    """
+
+    feed: str
+    place: str
+    edition: int
+    before: int
+    published: datetime
+    files: tuple[str, ...] = ()
+    bytes: int = 0
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def moved(self) -> bool:
+        """Whether the store has another edition than before."""
+        return self.edition != self.before
 
 
 def ending(expires: Mapping[str, datetime], place: str) -> list[str]:

@@ -330,6 +330,7 @@ def test_what_followed_before_there_was_an_edition(directory):
                 {"fault": 7},
                 {"kind": {}},
                 {"place": None},
+                {"lists": 7},
             )
         ),
     ],

@@ -665,3 +665,64 @@ def test_it_follows_until_a_signal(world, here, number):
         process.send_signal(number)
         assert process.wait(20) == 0
         assert process.communicate() == ("", "")
+
+
+# ---- another edition of the number that is here ----
+
+
+def test_an_edition_of_a_thief_is_not_taken_for_that_of_the_publisher(world, here, tmp_path):
+    """Both have the same number, and the thief put the place back before the publisher went on."""
+    reader, thief = follower(world, here), World.__new__(World)
+    reader.step()
+    before = shutil.copytree(world.place, tmp_path / "before")
+    thief.__dict__ |= world.__dict__ | {"store": tmp_path / "thief"}
+    shutil.copytree(world.store, thief.store)
+    thief.change(remove=range(10))
+    thief.publish()
+    assert reader.step().edition == 2
+    shutil.rmtree(world.place)
+    shutil.copytree(before, world.place)
+    world.change(200)
+    world.publish()
+    with pytest.raises(TrustRefused, match="two publish there"):
+        reader.step()
+    world.publish(renew=True)
+    for _ in range(2):
+        with pytest.raises(TrustRefused, match="another edition of that number"):
+            reader.step()
+    assert not blocked(here, 5), "what was taken goes on serving"
+    world.publish(base=True)
+    assert reader.step().edition == 3
+    assert blocked(here, 5)
+    assert blocked(here, 200)
+
+
+def test_an_edition_that_is_here_is_known_again_without_its_memory(world, here):
+    reader = follower(world, here)
+    reader.step()
+    shutil.rmtree(here / "followed")
+    report = reader.step()
+    assert (report.edition, report.moved) == (1, False)
+    with Store.open(here) as store:
+        owner = store.lists[0].owner
+        store.apply(Delta("stolen", remove=[imei(5)], by=owner))
+    assert reader.step().edition == 1, "what is done here by the name of the publisher is not looked for"
+    shutil.rmtree(here / "followed")
+    with pytest.raises(TrustRefused, match="changed here"):
+        reader.step()
+
+
+def test_metadata_that_does_not_fit_together_is_read_anew(world, here):
+    """python-tuf takes what it has seen before for that of the same version."""
+    reader = follower(world, here)
+    reader.step()
+    (folder,) = (here / "followed").glob("*/metadata")
+    world.change(200)
+    world.publish()
+    reader.step()
+    targets = json.loads((folder / "targets.json").read_text())
+    (folder / "targets.json").write_text(json.dumps(targets))  # other bytes
+    assert reader.step().edition == 2
+    assert (folder / "targets.json").read_bytes() == (
+        world.place / "metadata" / "2.targets.json"
+    ).read_bytes()
