@@ -106,7 +106,7 @@ def rclone_sftp(servers: Servers, folder: Path) -> Iterator[Served]:
     port = free_port()
     (folder / "lists").mkdir()
     command = [program("rclone"), "serve", "sftp", "--addr", f"{HOST}:{port}"]
-    command += ["--user", "tester", "--pass", "nothing-to-hide", "--dir-cache-time", "0", str(folder)]
+    command += ["--user", "tester", "--pass", "nothing-to-hide", "--dir-cache-time", "10ms", str(folder)]
     with _running(servers, command, port, env=_home(folder)):
         yield Served(f"sftp://tester:nothing-to-hide@{HOST}:{port}/lists")
 
