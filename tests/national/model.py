@@ -176,7 +176,10 @@ class Model:
             if not 0 <= after < number:
                 raise Refused("value")
             if number <= at.number:
-                if at.contents.get(number, content) != content:
+                known = all(
+                    one.list in self.lists for one in changes
+                )  # what was of a list that is gone is not
+                if known and at.contents.get(number, content) != content:
                     raise Refused("sequence")
                 return number  # as before
             if after != at.number:
@@ -268,8 +271,10 @@ class Model:
             if force:
                 self.feeds = {}
         else:
-            order = [*self.lists, *(name for name in new if name not in self.lists)]
-            self.lists = {name: new.get(name) or kept[name] for name in order if name in new or name in kept}
+            given = iter(new.values())
+            places = [name for name in self.lists if name in new or name in kept]
+            found = [next(given) if name in new else kept[name] for name in places]
+            self.lists = {one.name: one for one in (*found, *given)}
             if through is not None:
                 at = self.feeds.setdefault(feed, Feed())
                 at.contents = {n: content for n, content in at.contents.items() if n <= through and not force}
