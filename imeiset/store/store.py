@@ -257,8 +257,9 @@ class Store(Keeper):
             All lists, as they are to be; or with `feed` all that the feed has. The policy counts without a
             feed only.
         feed
-            Replace the lists that this feed owns, and leave the others. New lists become its own. None: the
-            whole store, whoever owns what; how far feeds are stays as it is.
+            Replace the lists that this feed owns, and leave the others. New lists become its own. They have
+            the order in which they are given, in the places of those before. None: the whole store, whoever
+            owns what; how far feeds are stays as it is.
         through
             The number of the last change that the full lists of the feed contain. Changes after it will be
             applied, again if they were before; those up to it are known to be contained. None: only while
