@@ -39,7 +39,7 @@ demo: $(VENV)/.installed ## Make a dirty blocklist, build, check and time it; bl
 	PYTHONPATH=$(abspath build/demo) $(BIN)/imeiset demo
 
 # Half of the tests beside the other half. Their processes share nothing, and fork without threads beside them.
-HALF := store national register deltas feeds cli
+HALF := store national register deltas feeds
 BESIDE = log=$$(mktemp); \
 	$(SAFELY) $(1)/pytest -q -m "not long" $(HALF:%=tests/%) >$$log 2>&1 & half=$$!; \
 	$(SAFELY) $(1)/pytest -q -m "not long" $(HALF:%=--ignore=tests/%) tests && other=0 || other=$$?; \
