@@ -72,3 +72,12 @@ class Following:
     def forget(self) -> None:
         """What TUF keeps beside the store is lost."""
         shutil.rmtree(self.store / "followed")
+
+
+def begun(forger, folder):
+    """A follower of what a forger has published, at the newest edition of it."""
+    root = folder / "root.json"
+    shutil.copy(forger.first_root, root)
+    made = Following(forger.folder, folder / "store", root)
+    made.step()
+    return made

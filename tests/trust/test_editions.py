@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from imeiset import Delta, EquipmentStatus, ImeiSet, Policy, Register, Store
 from imeiset.errors import TrustError, TrustRefused
 
-from .following import Following, held
+from .following import Following, begun, held
 from .forger import FIRST, Forger, keys, register
 
 LISTS = {"stolen": keys(20), "lost": keys(10, 100)}
@@ -34,10 +34,7 @@ def forger(tmp_path):
 @pytest.fixture
 def follower(forger, tmp_path):
     """It follows editions 1 and 2."""
-    root = tmp_path / "root.json"
-    shutil.copy(forger.first_root, root)
-    made = Following(forger.folder, tmp_path / "store", root)
-    made.step()
+    made = begun(forger, tmp_path)
     forger.delta(MORE)
     forger.publish()
     made.step()

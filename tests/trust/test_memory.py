@@ -14,7 +14,7 @@ from imeiset.store.directory import Lock
 from imeiset.trust import follower as _follower
 
 from . import hostile as _hostile
-from .following import Following, held
+from .following import Following, begun, held
 from .forger import DAY, Forger, keys, now
 
 LISTS = {"stolen": keys(2_000), "lost": keys(10, 100_000)}
@@ -42,10 +42,7 @@ def forger(tmp_path):
 @pytest.fixture
 def follower(forger, tmp_path):
     """It follows editions 1 and 2; 3 is there."""
-    root = tmp_path / "root.json"
-    shutil.copy(forger.first_root, root)
-    made = Following(forger.folder, tmp_path / "store", root)
-    made.step()
+    made = begun(forger, tmp_path)
     forger.delta(MORE)
     forger.publish()
     made.step()

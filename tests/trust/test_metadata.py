@@ -13,7 +13,7 @@ from tuf.api.metadata import MetaFile
 
 from imeiset.errors import TrustRefused, TrustStale, TrustUnreachable
 
-from .following import Following, held
+from .following import Following, begun, held
 from .forger import DAY, ROLES, Forger, keys, now
 
 LISTS = {"stolen": keys(20), "lost": keys(10, 100)}
@@ -33,10 +33,7 @@ def forger(tmp_path):
 @pytest.fixture
 def follower(forger, tmp_path):
     """It follows edition 1."""
-    root = tmp_path / "root.json"
-    shutil.copy(forger.first_root, root)
-    made = Following(forger.folder, tmp_path / "store", root)
-    made.step()
+    made = begun(forger, tmp_path)
     assert made.members() == LISTS
     return made
 
