@@ -45,10 +45,11 @@ def free_port() -> int:
 
 
 def until(what: Callable[[], object], seconds: float = PATIENCE, pause: float = 0.02) -> object:
-    """What `what` gives as soon as it is true; an error of the network counts as false."""
+    """What `what` gives as soon as it is true; an error of the network counts as false, and so does one for
+    want of an entry: a process that is dead is on no board until its successor is."""
     end = time.monotonic() + seconds
     while True:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, LookupError):
             if found := what():
                 return found
         assert time.monotonic() < end, f"not within {seconds} s: {what}"

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from .servers import PATIENCE, serial_numbers
+from .servers import PATIENCE, serial_numbers, until
 
 PHONE = "490154203237518"
 
@@ -48,3 +48,9 @@ def test_what_a_server_writes_is_kept(servers, tmp_path):
     assert server.process.wait(PATIENCE) == 0
     assert server.text.split() == ["out", "err"]
     assert server in servers.started
+
+
+def test_what_is_not_there_yet_is_waited_for():
+    """As a process is that was killed, until its successor is on the board."""
+    board = iter([[], [], ["its successor"]])
+    assert until(lambda: next(board)[0]) == "its successor"

@@ -123,7 +123,8 @@ def _watch_supervisor(drain: float, stop: Callable[[], object]) -> None:
     def wait() -> None:
         while os.read(0, 1):
             pass
-        stop()
+        with suppress(RuntimeError):  # its loop is closed: it has ended already
+            stop()
         time.sleep(drain + GRACE)
         os._exit(1)
 

@@ -91,8 +91,13 @@ class Served:
         assert self.ready.wait(PATIENCE)
         return self
 
+    def leave(self):
+        """Begin to say goodbye to all peers; not needed where it has done so already."""
+        with contextlib.suppress(RuntimeError):  # its loop has ended
+            self.loop.call_soon_threadsafe(self.stop.set)
+
     def __exit__(self, *_):
-        self.loop.call_soon_threadsafe(self.stop.set)
+        self.leave()
         self.thread.join(PATIENCE)
         assert not self.thread.is_alive()
 
@@ -138,6 +143,14 @@ def relay(folder, client, server):
                 daemon.wait(1)  # how it ends is not ours
             daemon.kill()
             daemon.wait()
+
+
+def test_a_front_that_has_left_may_be_told_again(store):
+    """As when a peer answers its goodbye at once."""
+    with Served(store) as eir:
+        eir.leave()
+        eir.thread.join(PATIENCE)
+        eir.leave()
 
 
 def received(peer):
@@ -263,18 +276,18 @@ def test_tshark_finds_nothing_malformed(store, tmp_path):
     whole = split(checks.answers(b"".join(plain))[0])
     assert len(whole) == len(plain)
     errors = [checks.answer(case[1]) for case in CASES]
-    with Served(store, watchdog=0.2) as eir, socket.create_connection(("127.0.0.1", eir.port)) as peer:
+    with Served(store, watchdog=2.0) as eir, socket.create_connection(("127.0.0.1", eir.port)) as peer:
         peer.sendall(capabilities())
         between = [received(peer)]
         peer.sendall(message(280, origin()))
         between += [received(peer), received(peer)]  # the answer, and its own question
         peer.sendall(message(282, origin(), avp(273, 0)))
         between.append(received(peer))
-        eir.loop.call_soon_threadsafe(eir.stop.set)
+        eir.leave()
     with Served(store) as eir, socket.create_connection(("127.0.0.1", eir.port)) as peer:
         peer.sendall(capabilities())
         received(peer)
-        eir.loop.call_soon_threadsafe(eir.stop.set)
+        eir.leave()
         between.append(received(peer))
     streams = [whole, errors, between]
     packets(tmp_path / "s13.pcap", streams)
