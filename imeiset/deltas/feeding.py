@@ -99,6 +99,7 @@ def feed(
         files it names does not matter. None: the lists of the store.
     number
         A regular expression with a group for the number in a name, and perhaps one for that before it.
+        Numbers are days (20261130) or hours (2026113023) if each of them is one, and the store's last too.
     deltas, full
         Patterns of names that are such, as '*_inc_*', whatever words they have.
     checks, min_size
@@ -153,7 +154,7 @@ def feed(
     run.outcomes = None if outcomes is None else Path(outcomes)
     if not folder.is_dir():
         raise FeedMissing(str(folder), "a directory of a feed", "none")
-    files = files_of(folder, run.names, number=number, deltas=deltas, full=full)
+    files = files_of(folder, run.names, number=number, deltas=deltas, full=full, last=run.position)
     steps: list[FeedStep] = []
 
     def tell(step: FeedStep) -> None:

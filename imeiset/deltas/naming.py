@@ -81,15 +81,22 @@ class Named:
 
 
 def files_of(
-    directory: Path, lists: Sequence[str], *, number: str | None, deltas: str | None, full: str | None
+    directory: Path,
+    lists: Sequence[str],
+    *,
+    number: str | None,
+    deltas: str | None,
+    full: str | None,
+    last: int = 0,
 ) -> list[Named]:
     """The files of a directory, those that are understood in order: by number, deltas before full lists.
 
     number: a regular expression with a group for the number, and perhaps one for that before it. deltas,
-    full: patterns of names that are such, whatever words they have.
+    full: patterns of names that are such, whatever words they have. last: the number of the last change of
+    the feed, if there was one.
     """
     paths = sorted(path for path in directory.iterdir() if path.is_file() and not path.name.startswith("."))
-    scale = _Scale([path.name for path in paths if not _NOT_LISTS.search(path.name)], number)
+    scale = _Scale([path.name for path in paths if not _NOT_LISTS.search(path.name)], number, last)
     found = []
     for path in paths:
         if _NOT_LISTS.search(path.name):
@@ -150,9 +157,13 @@ def _list_of(name: str, lists: Sequence[str]) -> str | list[str]:
 
 
 class _Scale:
-    """What the numbers in names of a directory are: counters, or where no name has one, days or hours."""
+    """What the numbers in names of a directory are: counters, or where no name has one, days or hours.
 
-    def __init__(self, names: Iterable[str], pattern: str | None) -> None:
+    Those that a pattern finds are days or hours if each of them is one, and the last of the feed too: a counter
+    that looks like an hour has neighbours that do not, as 2026113024.
+    """
+
+    def __init__(self, names: Iterable[str], pattern: str | None, last: int) -> None:
         self._pattern = re.compile(pattern) if pattern else None
         self._times: dict[str, int] = {}  # of the full lists beside deltas that have numbers
         some = list(names)
@@ -162,6 +173,11 @@ class _Scale:
         if moments and not self._counted:
             timed = [moment for moment in moments if len(moment) > _DAY]
             self.form = DAY if not timed else HOUR if all(one.endswith("0000") for one in timed) else SECOND
+        if self._pattern:
+            texts = [groups[0] for name in some if len(groups := self._found(name)) == 1]
+            forms = {form_of(int(text)) if text[0] != "0" else "" for text in texts}
+            forms |= {form_of(last)} if last > 0 else set()
+            self.form = forms.pop() if len(forms) == 1 else ""
         for name in some if self._counted else ():
             moment, numbers = _moment(name), self.numbers(name, is_delta=True)
             if moment and not isinstance(numbers, str) and words_of_changes(name):
@@ -170,11 +186,10 @@ class _Scale:
     def numbers(self, name: str, *, is_delta: bool) -> tuple[int, int] | str:
         """The number before a file, and its own; or why they are not understood."""
         if self._pattern is not None:
-            found = self._pattern.search(name)
-            groups = [int(text) for text in found.groups() if text] if found else []
+            groups = [*map(int, self._found(name))]
             if not 1 <= len(groups) <= 2:
                 return "--number does not find its number"
-            return (groups[0] - 1 if len(groups) == 1 else min(groups)), max(groups)
+            return (before(groups[0], self.form) if len(groups) == 1 else min(groups)), max(groups)
         if self._counted:
             counters = _counters(name)
             if is_delta and (both := _from_to(name)):
@@ -198,6 +213,11 @@ class _Scale:
         if self.form not in _STEPS:
             return "its time does not say what comes before it: --number says its number"
         return before(number, self.form), number
+
+    def _found(self, name: str) -> list[str]:
+        """What the groups of the pattern have found in a name."""
+        found = self._pattern.search(name) if self._pattern else None
+        return [text for text in found.groups() if text] if found else []
 
 
 def shown_as(form: str) -> str:

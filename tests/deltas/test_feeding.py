@@ -127,6 +127,20 @@ def test_days_and_hours(store):
         feed(store)
 
 
+def test_hours_that_a_pattern_finds_go_past_midnight_and_a_gap_stays_one(store):
+    number = r"op1_.*_(\d{10})\.csv"
+    full("op1_full_2026113022.csv", *range(20))
+    delta("op1_delta_2026113023.csv", add=[20])
+    assert [one[0] for one in feed(store, number=number)] == ["replaced", "applied"]
+    delta("op1_delta_2026120101.csv", add=[22])
+    with pytest.raises(FeedMissing, match="after 2026-11-30 23 h .*, which comes after 2026-12-01 00 h"):
+        feed(store, number=number)
+    assert (on(store), store.feeds) == ([*range(21)], {"op-a": 2026113023})
+    delta("op1_delta_2026120100.csv", add=[21])
+    assert [one[0] for one in feed(store, number=number)][-2:] == ["applied", "applied"]
+    assert (on(store), store.feeds) == ([*range(23)], {"op-a": 2026120101})
+
+
 def test_as_dirbs_sends_them(store):
     head = "20261129083035_blacklist"
     full(f"{head}.csv", *range(20))

@@ -9,10 +9,10 @@ from imeiset.deltas.naming import files_of, form_of, shown
 DIRBS = "20261129083035_blacklist"
 
 
-def named(folder, *names, lists=("stolen",), number=None, deltas=None, full=None):
+def named(folder, *names, lists=("stolen",), **more):
     for name in names:
         Path(folder, name).write_text("")
-    found = files_of(Path(folder), lists, number=number, deltas=deltas, full=full)
+    found = files_of(Path(folder), lists, **{"number": None, "deltas": None, "full": None, **more})
     kinds = {True: "delta", False: "full"}
     return [
         (file.name, file.why) if file.why else (file.name, kinds[file.is_delta], file.after, file.number)
@@ -122,6 +122,30 @@ def test_what_settles_it(tmp_path):
     ]
     found = named(tmp_path, "d-120to125-blocked", number=r"d-(\d+)to(\d+)", deltas="d-*")
     assert ("d-120to125-blocked", "delta", 120, 125) in found
+
+
+HOURS = "op1_delta_2026113023.csv", "op1_delta_2026120100.csv"
+
+
+@pytest.mark.parametrize(
+    ("names", "last", "before"),
+    [
+        (HOURS, 0, [2026113022, 2026113023]),
+        (HOURS[1:], 2026113023, [2026113023]),
+        # A counter: it was none of an hour, or another number of the directory is none.
+        (HOURS[1:], 2026120099, [2026120099]),
+        ((*HOURS, "op1_delta_2026113024.csv"), 0, [2026113022, 2026113023, 2026120099]),
+        ((*HOURS, "op1_full_17.csv"), 0, [2026113022, 2026120099]),
+        (("op1_delta_0020261201.csv",), 0, [20261200]),
+        (("op1_delta_20261201.csv", "op1_delta_20261202.csv"), 20261130, [20261130, 20261201]),
+        (("op1_delta_20270101.csv",), 20261231, [20261231]),
+        (("op1_delta_20261201.csv",), 20261200, [20261200]),
+        (("op1_delta_20261201000000.csv",), 0, [20261200999999]),  # what comes before a second is not known
+    ],
+)
+def test_numbers_that_a_pattern_finds_are_days_or_hours_if_all_of_them_are(tmp_path, names, last, before):
+    found = named(tmp_path, *names, number=r"_(\d+)\.", last=last)
+    assert [one[2] for one in found if one[1] == "delta"] == before
 
 
 def test_by_the_longest_list_that_a_name_has(tmp_path):
