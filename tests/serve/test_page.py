@@ -117,7 +117,8 @@ class Page:
         return [(one["method"], one["url"], one.get("postData", "")) for one in sent]
 
     def complaints(self):
-        return self.browser.get_log("browser")
+        """What the browser said, but for the icon of another address, which it asks for when it likes."""
+        return [said for said in self.browser.get_log("browser") if "/favicon.ico - " not in said["message"]]
 
 
 @pytest.fixture
