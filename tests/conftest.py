@@ -4,7 +4,7 @@ import os
 import signal
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # Deadlines measure the machine, not the code; a failing example is printed so that it can be pinned.
 # By default a test tries the same examples each time, so that what passes is a matter of the change alone;
@@ -19,6 +19,8 @@ settings.register_profile(
 settings.register_profile("quick", settings.get_profile("default"), max_examples=20)
 settings.register_profile("explore", settings.get_profile("default"), derandomize=False)
 settings.register_profile("thorough", settings.get_profile("explore"), max_examples=2_000)
+# One failing example is enough to tell that a test notices: `make mutants` does not look for the smallest.
+settings.register_profile("mutants", settings.get_profile("default"), phases=(Phase.explicit, Phase.generate))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 # A suite that is started in the background may have to ignore these, and so would the commands it starts.

@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import ctypes
+import hashlib
 import itertools
 import mmap
 import os
@@ -28,8 +29,8 @@ import imeiset.sets
 from imeiset._native import payload, simd
 from imeiset._native.background import work_in_background
 from imeiset._native.checks import CheckTables
+from imeiset._native.index import Encoder, IndexReader
 from imeiset._native.index import FrozenIndex as Index
-from imeiset._native.index import IndexReader
 from imeiset._native.layered import Detailed, Layered, Level, codes_of
 from imeiset._native.prefixes import Prefixes
 from imeiset.errors import CHECK_DIGIT_CODES, ImeiError, ParseStatus, SnapshotBounds
@@ -1708,3 +1709,57 @@ def test_nobody_borrows_private_methods():
                 and ast.unparse(node.value) not in ("self", "cls")
             ]
     assert not borrowed
+
+
+# ---- its digest is taken in a thread beside -------------------------------------
+
+
+def test_every_batch_is_digested(monkeypatch):
+    """On the way while a set is made, later, and where runs come in many pieces: always of all keys."""
+    keys = array(range(0, 3_000_000, 3))
+    expected = Encoder()
+    whole = hashlib.sha256(bytes(expected.keys(keys)) + bytes(expected.finish())).digest()
+    made = imeiset.index.Index.from_parts([keys[500_000:].copy(), keys[:500_000].copy()], digest=True)
+    assert made._of_keys == whole
+    assert imeiset.index.Index.from_keys(keys).digest_of_keys() == whole
+    monkeypatch.setattr(imeiset.index, "_RUNS", 1000)
+    assert imeiset.index.Index.from_keys(keys).digest_of_keys() == whole
+
+
+@pytest.mark.parametrize("fails_at", [1, 2, 5])
+def test_an_error_of_the_thread_that_digests_is_raised(monkeypatch, fails_at):
+    class Broken:
+        calls = 0
+
+        def keys(self, some, *_):
+            self.calls += len(some) > 0
+            if len(some) and self.calls == fails_at:
+                raise MemoryError("no room")
+            return b""
+
+        runs = keys
+
+        def finish(self):
+            return b""
+
+    keys = array(range(0, 300_000, 3))
+    made = imeiset.index.Index.from_keys(keys)
+    monkeypatch.setattr(imeiset.index, "Encoder", Broken)
+    monkeypatch.setattr(imeiset.index, "_RUNS", 10_000)
+    with pytest.raises(MemoryError, match="no room"):
+        imeiset.index.Index.from_parts([keys.copy()], digest=True)
+    with pytest.raises(MemoryError, match="no room"):
+        made.digest_of_keys()
+
+
+def test_runs_that_touch_or_overlap_are_joined():
+    for runs, expected in [
+        ([(5, 9), (0, 4)], [(0, 9)]),  # touch
+        ([(0, 4), (6, 9)], [(0, 4), (6, 9)]),  # a key between them
+        ([(0, 9), (2, 3), (9, 12), (13, 13), (20, 20)], [(0, 13), (20, 20)]),
+        ([(7, 7)], [(7, 7)]),
+        ([], []),
+    ]:
+        lows, highs = (array([run[side] for run in runs]) for side in (0, 1))
+        joined = imeiset.index.joined_runs(lows, highs)
+        assert [*zip(*(ends.tolist() for ends in joined), strict=True)] == expected

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imeiset import EquipmentStatus, ImeiSet, Policy
+from imeiset import EquipmentStatus, ImeiSet, Policy, Register
 from imeiset._native import simd
 from imeiset._native.filters import mark_runs, marks_of_runs
 from imeiset._native.layered import Layered
@@ -334,3 +334,19 @@ def test_nothing_changed_is_no_layer():
     assert two.changed_by((none, none), (none, none)) is two
     assert Layered(imeis({1})) is not None
     assert Pairing(NO_PAIRS.arrays) is not None
+
+
+def test_the_ends_of_ranges_are_covered():
+    """Whatever part of its first and last TAC a range has: one serial, all, all but one."""
+    tac = 10**6
+    for first, end in [(35, 35), (35, 36), (35, 38), (0, 1)]:
+        for low in (first * tac, first * tac + 1, first * tac + tac - 1):
+            for high in (end * tac + 1, end * tac, end * tac - 1, end * tac - 2, end * tac + tac - 1):
+                if low > high:
+                    continue
+                register = Register()
+                register.add_ranges("batch", [low], [high], status=B)
+                asked = np.array([max(low, 1) - 1, low, (low + high) // 2, high, high + 1], np.uint64)
+                expected = [low <= key <= high for key in asked.tolist()]
+                assert (register.check_many(asked) == B).tolist() == expected, (low, high)
+                assert [register.check(key).status == B for key in asked.tolist()] == expected, (low, high)

@@ -346,3 +346,15 @@ def test_a_journal_of_the_first_version_says_what_it_said(tmp_path_factory, reco
         for one in (reader, old, Store.verify(home / "old")):
             assert [each.digest() for each in one.lists] == expected
             assert (one.sequence, one.feeds) == (len(records) + 1, {"op": 1})
+
+
+def test_the_text_is_filled_up_to_whole_numbers():
+    """So that the numbers after it are aligned, and the same change has the same bytes."""
+    for length in range(9):
+        (change,) = unpacked(one({**ALL, "list": "x" * length}), PATH).changes
+        data = packed(Payload((change,)))
+        size = int.from_bytes(data[:8], "little")
+        text = data[8 : 8 + size]
+        assert size % 8 == 0
+        assert len(text) - len(text.rstrip(b" ")) == -len(text.rstrip(b" ")) % 8
+        assert len(data) == 8 + size + 8 * len([5, 7, 6, 0b10, 0b1])

@@ -412,8 +412,9 @@ def test_no_thread_is_left(store, directory):
     ):
         store.compact_in_background().result(60)
     reader = Store.open(directory)
-    for _ in range(20):
-        reader.watch(0.001)
+    for interval in [0.001] * 20 + [3600]:
+        reader.watch(interval)
+        assert len(threading.enumerate()) == len(threads) + 1
         reader.close()
         assert threading.enumerate() == threads
 
