@@ -70,6 +70,13 @@ def bars(directory: Path, quick: bool) -> list[Bar]:
     resident = statistics.median(one["resident"] for one in opened)
     rows.append(Bar(f"open {_short(largest)} and answer once", "ms", 5, 1, seconds * 1e3))
     rows.append(Bar("memory that became resident", "MiB", 4, 4, resident / MEBI))
+    seen = measure.starts(warm_up)
+    rows.append(
+        Bar("import imeiset, beyond Python's start", "ms CPU", 20, 10, seen["imeiset"] - seen["python"])
+    )
+    note = f"{seen['command']:.0f} and {seen['numpy']:.0f} ms"
+    answered = seen["command"] - seen["numpy"]
+    rows.append(Bar("`imeiset check` of one phone, beyond NumPy's import", "ms CPU", 150, 75, answered, note))
 
     for what, hits in [("half hits", 0.5), ("misses", 0.0), ("hits", 1.0)]:
         seen = measure.fresh(measure.against_pandas, directory / f"reference-{10**7}.imei", 10**7, hits)

@@ -3,7 +3,10 @@
 import gc
 import multiprocessing
 import os
+import resource
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -108,6 +111,28 @@ def against_pandas(path: Path, n: int, hits: float) -> dict[str, float]:
             call()
             times[name].append(time.perf_counter() - start)
     return {name: statistics.median(taken) / QUERIES * 1e9 for name, taken in times.items()}
+
+
+def starts(path: Path) -> dict[str, float]:
+    """Median milliseconds of processor time of processes that start, in turns: Python alone, with NumPy, with
+    the library, and the command with one question to the set at `path`. Their modules are compiled already.
+    """
+    commands = {
+        "python": ["-c", ""],
+        "numpy": ["-c", "import numpy"],
+        "imeiset": ["-c", "import imeiset"],
+        "command": ["-m", "imeiset", "check", str(path), "490154203237518"],
+    }
+    compiled = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(2 * ROUNDS + 1):
+        for name, command in commands.items():
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run([sys.executable, *command], env=compiled, stdout=subprocess.DEVNULL)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            taken = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+            times[name].append(taken)
+    return {name: statistics.median(taken[1:]) * 1e3 for name, taken in times.items()}
 
 
 def memory(field: str) -> int:

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imeiset.cli.files import check_outputs, progress_bar
-from imeiset.cli.options import given
 from imeiset.errors import mask_log, printable
-from imeiset.feeds.options import options_of
 
 if TYPE_CHECKING:
     import datetime
@@ -25,6 +23,8 @@ _TOGETHER = ("files", "output", "replaced", "as_json", "against", "min_size", "f
 
 def expect_alone(context: click.Context, files: tuple[str, ...]) -> None:
     """That `imeiset build` of a description has no other files, and no options that stand in it."""
+    from imeiset.feeds.options import options_of
+
     if len(files) > 1:
         raise click.UsageError("expected a description alone, got other files beside it: name them in it")
     for name in context.params.keys() - {*_TOGETHER, *options_of("run")}:
@@ -65,6 +65,7 @@ def load_source(
 ) -> "tuple[Register, LoadedRegister | None]":
     """The register in a snapshot, or of a description."""
     from imeiset import Register
+    from imeiset.cli.options import given
 
     if source.endswith(".toml"):
         loaded = load(source, None, files, given(options, "run"))

@@ -780,3 +780,14 @@ def test_a_mistake_of_ours_is_not_none_found(snapshot, monkeypatch):
     found = CliRunner().invoke(main, ["check", snapshot, OTHER])
     assert found.exit_code == 2
     assert "a bug in imeiset" in found.stderr
+
+
+def test_a_check_imports_no_reader_of_lists(here):
+    """Half of what its process would take is importing them."""
+    ImeiSet([LISTED]).save("blocked.imei")
+    asked = (
+        "import sys; from imeiset.cli import main\n"
+        f"assert main(['check', 'blocked.imei', '{LISTED}'], standalone_mode=False) == 0\n"
+        "assert not [name for name in sys.modules if name.startswith('imeiset.feeds')]"
+    )
+    subprocess.run([sys.executable, "-c", asked], env=ENVIRONMENT, check=True)
