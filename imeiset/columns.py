@@ -15,6 +15,7 @@ from imeiset._threads import in_threads, parts_for
 from imeiset.errors import CheckDigit, ImeiWarning, ParseStatus, expect_ordered, mask_imsi
 from imeiset.readers import Keys, Statuses, buffers, error_at, materialized, source, split, values
 
+_INTEGERS = np.dtype(np.uint64), np.dtype(np.int64)
 _ROWS = 1 << 14  # rows at a time: keys and statuses stay in cache
 AMBIGUOUS = (ParseStatus.FIFTEEN_DIGITS, ParseStatus.OUT_OF_RANGE, ParseStatus.WRONG_TYPE)
 """The statuses that are an error whatever malformed rows count as: a number that is not a key may be a phone
@@ -32,7 +33,7 @@ def likely_keys(column: object, *, digits: int = 14) -> Keys | None:
     """The column itself where it is an array of integers that may all be keys; None of another."""
     if type(column) is not np.ndarray or column.ndim != 1 or digits != 14:
         return None
-    if column.dtype not in (np.uint64, np.int64) or not column.flags.c_contiguous:
+    if column.dtype not in _INTEGERS or not column.flags.c_contiguous:
         return None
     return column.view(np.uint64)
 

@@ -182,7 +182,7 @@ class ImeiSet(IdentitySet):
 
         Notes
         -----
-        About 10 to 60 ns an entry, and 5 µs a call.
+        2 to 60 ns an entry, and a call 10 µs; 0.5 µs for an array of keys and for up to 128 texts.
 
         Examples
         --------
@@ -194,6 +194,8 @@ class ImeiSet(IdentitySet):
         """
         if malformed not in (None, False, True):
             raise TypeError(f"malformed: expected None, False or True, got {malformed!r}")
+        if threads == 1 and digits == 14 and (answers := self.contains_at_once(column)) is not None:
+            return answers
         return columns.ask(
             column,
             self.contains_keys,

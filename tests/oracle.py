@@ -223,6 +223,19 @@ class Members:
 W, B, G, U = range(4)  # white, black, grey, unknown
 
 
+def bucket(key, count):
+    """Where a key stands in the hash table of a small set that has so many buckets."""
+    rest = key // 128
+    mixed = (rest ^ rest >> 27) % 2**32 * 0x9E3779B1 % 2**32
+    return ((mixed >> 16) * count // 2**16 + key % 128) % count
+
+
+def key_in(bucket_number, rest, count):
+    """The key of these upper bits that stands in that bucket, of which there is one at most."""
+    lower = (bucket_number - bucket(rest * 128, count)) % count
+    return rest * 128 + lower if lower < 128 else None
+
+
 def parse_imsi(value):
     """The digits of an IMSI, None where none is given or understood; and whether it is understood."""
     text = (value or "").strip(" \t\n\v\f\r")

@@ -76,10 +76,20 @@ def ranged(ranges):
     return Index.from_runs(array([low for low, _ in ranges]), array([high for _, high in ranges]))
 
 
+def hashed(index):
+    """The index, asked so much that it has a hash table if it is ever to have one."""
+    n = 4 * min(len(index), 1 << 18) + 4096
+    index.contains_keys(np.zeros(n, np.uint64), np.empty(n, np.uint8))
+    return index
+
+
 def contains(index, keys):
-    """The answers, which are the same at every level and stay within `out`."""
+    """The answers, which are the same at every level, hashed and not, and stay within `out`."""
     answers = []
-    for level in LEVELS:
+    for level in (*LEVELS, None, *LEVELS):
+        if level is None:
+            hashed(index)
+            continue
         simd.use_simd(level)
         out = np.full(len(keys) + 2, 0xA5, np.uint8)
         index.contains_keys(keys, out[1:-1])
@@ -1349,12 +1359,14 @@ VICTIMS = {
 }
 
 
-def test_batches_at_page_ends_and_every_alignment(mixed):
+@pytest.mark.parametrize("shape", [lambda index: index, hashed], ids=["index", "hashed"])
+def test_batches_at_page_ends_and_every_alignment(mixed, shape):
     """Keys and answers that end, or begin, where memory does; answers at any address."""
     index, keys = mixed
     asked = around(keys, np.random.default_rng(12), 3000)
     found = np.isin(asked, keys)
     fenced_keys, fenced_out = Fenced(4096 * 8), Fenced(4096)
+    index = shape(index)
     for length in (*range(201), 2047, 2048, 2049, 2112, 4096):
         for place in ("at_start", "at_end"):
             given = getattr(fenced_keys, place)(length * 8).view(np.uint64)

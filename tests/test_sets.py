@@ -14,6 +14,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import warnings
 from collections.abc import Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,7 +28,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from imeiset import Imei, ImeiError, ImeiSet, ParseStatus, SnapshotError, index, snapshot
+from imeiset import Imei, ImeiError, ImeiSet, ImeiWarning, ParseStatus, SnapshotError, index, snapshot
+from imeiset import columns as columns_module
 from imeiset._native import payload
 from imeiset.errors import SnapshotBounds, SnapshotKind, SnapshotMissing, SnapshotTruncated
 
@@ -431,6 +433,75 @@ def test_contains_and_positions(name, threads, blocked, twin, asked):
         part = columns(asked[:n])[name]
         assert blocked.contains(part, threads=threads).tolist() == found[:n].tolist()
         assert blocked.positions(part, threads=threads).tolist() == places[:n].tolist()
+
+
+def outcome(call):
+    """What a call gives, or what it raises, to be compared."""
+    try:
+        return call().tolist()
+    except Exception as error:
+        return type(error), str(error), getattr(error, "position", None)
+
+
+class Wrapped:
+    def __init__(self, key):
+        self.__imei_key__ = key
+
+
+SHORT = 128
+
+
+@pytest.mark.parametrize("malformed", [None, False, True])
+@pytest.mark.parametrize("n", [0, 1, 2, SHORT - 1, SHORT, SHORT + 1, 300])
+def test_columns_that_are_answered_at_once_are_answered_alike(n, malformed, blocked, asked):
+    """Short ones, and arrays of keys, take another way than others."""
+    keys = array((asked * 300)[:n])
+    texts = [text(key) for key in keys.tolist()]
+    wrong = [keys.astype(np.int64), keys.copy(), texts.copy(), texts.copy(), texts.copy()]
+    for column, value in zip(wrong, [-1, 10**14, "n/a", None, 10**15], strict=True):
+        if n:
+            column[n // 2] = value
+    twice = np.repeat(keys, 2)
+    for column in (
+        keys, keys.astype(np.int64), keys.astype(">u8"), keys.astype(np.ulonglong), twice[::2], twice,
+        keys[::-1], keys.reshape(1, -1), keys.reshape(-1, 1), keys.astype(np.float64), keys.astype(object),
+        keys.astype("M8[us]"), keys.view("V8"), keys.view([("key", np.uint64)]), (keys % 2).astype(bool),
+        np.ma.masked_array(keys, keys % 2 == 0), keys.view(np.recarray), pickle.loads(pickle.dumps(keys)),
+        texts, tuple(texts), np.array(texts, "S15"), np.array(texts, "U15"), np.array(texts, ">U15"),
+        np.array(texts, "S15").reshape(1, -1), np.array(texts, "S20")[::-1], np.array(texts, "S14"),
+        [one.encode() for one in texts], keys.tolist(), list(keys), [Imei(one) for one in texts],
+        [one.lower() + "\n" for one in texts], [[one] for one in texts], [Wrapped(one) for one in keys],
+        b"\n".join(one.encode() for one in texts), *wrong,
+    ):  # fmt: skip
+        readable = copy.copy(column)
+        if isinstance(readable, np.ndarray):
+            readable.flags.writeable = False
+        general = functools.partial(columns_module.ask, column, blocked.contains_keys, np.bool_)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ImeiWarning)
+            for digits, given in itertools.product((14, 15), (column, readable)):
+                options = {"malformed": malformed, "digits": digits}
+                answered = outcome(functools.partial(blocked.contains, given, **options))
+                assert answered == outcome(functools.partial(general, **options)), column
+
+
+def test_answers_are_new_arrays(blocked, asked):
+    for column in (array(asked), [text(key) for key in asked[:5]]):
+        one, other = blocked.contains(column), blocked.contains(column)
+        assert one.dtype == np.bool_
+        assert one.flags.writeable
+        assert not np.shares_memory(one, other)
+
+
+def test_a_list_that_shrinks_while_it_is_read(blocked):
+    class Shrinking:
+        @property
+        def __imei_key__(self):
+            column.clear()
+            return 5
+
+    column = [Shrinking() for _ in range(100)]
+    outcome(lambda: blocked.contains(column))
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ alike: `FrozenIndex.sections` gives them out, `FrozenIndex.from_sections` takes 
 """
 
 cimport cython
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
@@ -42,9 +43,18 @@ cdef extern from "c/merge.h" nogil:
     size_t reader_runs(reader*, uint64_t*, uint64_t*, size_t) noexcept
     int combine(const index*, const index*, int, builder*) noexcept
 
+cdef extern from "c/hashed.h" nogil:
+    enum: HASHED_KEYS
+    struct hashed:
+        pass
+    struct beside:
+        hashed* hashed
+    void hashed_free(hashed*) noexcept
+    size_t hashed_bytes(const beside*) noexcept
+
 cdef extern from "c/kernels.h" nogil:
     struct index_kernels:
-        void (*contains)(const index*, const uint64_t*, size_t, uint8_t*) noexcept nogil
+        bint (*contains)(const index*, const uint64_t*, size_t, uint8_t*) noexcept nogil
         int (*contains_parts)(const index*, uint32_t, uint32_t) noexcept nogil
         int (*contains_text)(const index*, const uint8_t*, size_t) noexcept nogil
         void (*positions)(const index*, const uint64_t*, size_t, int64_t*) noexcept nogil
@@ -71,6 +81,12 @@ cdef extern from "c/encode.h" nogil:
     uint8_t* encode_flush(encoder*, uint8_t*) noexcept
 
 index_init()
+
+cdef enum:
+    SHORT = 128  # rows of which each may be asked for by itself
+
+cdef object _ndarray = np.ndarray, _empty = np.empty
+cdef object _BOOL = np.dtype(np.bool_), _UINT64 = np.dtype(np.uint64), _INT64 = np.dtype(np.int64)
 
 cdef const index_kernels* _kernels
 
@@ -109,12 +125,22 @@ cdef class FrozenIndex:
     """
 
     cdef index ix
+    cdef beside beside
     cdef tuple views  # keeps the memory of the arrays
 
     def __cinit__(self, *given):
         if given:  # never the empty set in place of what was meant
             raise TypeError(f"expected no arguments, got {len(given)}")
-        self.views = attach_sections(&self.ix, _EMPTY)
+        self.attach(_EMPTY)
+
+    def __dealloc__(self):
+        hashed_free(self.beside.hashed)
+
+    cdef int attach(self, tuple sections) except -1:
+        self.views = attach_sections(&self.ix, sections)
+        if 0 < self.ix.count <= HASHED_KEYS:
+            self.ix.beside = &self.beside
+        return 0
 
     # ---- making ----------------------------------------------------------------
 
@@ -140,7 +166,7 @@ cdef class FrozenIndex:
             if b.status == BUILD_OK:
                 with nogil:
                     builder_finish(&b)
-            self.views = attach_sections(&self.ix, take_sections(&b))
+            self.attach(take_sections(&b))
         finally:
             builder_free(&b)
         return self
@@ -158,7 +184,7 @@ cdef class FrozenIndex:
             add_runs(&b, lows, highs)
             with nogil:
                 builder_finish(&b)
-            self.views = attach_sections(&self.ix, take_sections(&b))
+            self.attach(take_sections(&b))
         finally:
             builder_free(&b)
         return self
@@ -193,7 +219,7 @@ cdef class FrozenIndex:
         for name in _SECTIONS:
             if name not in sections:
                 raise ValueError(f"sections: expected {name}, got none of that name")
-        self.views = attach_sections(&self.ix, tuple([sections[name] for name in _SECTIONS]))
+        self.attach(tuple([sections[name] for name in _SECTIONS]))
         return self
 
     def sections(self):
@@ -206,6 +232,11 @@ cdef class FrozenIndex:
     def nbytes(self):
         """Bytes of the set, in memory or mapped."""
         return sum([view.nbytes for view in self.views])
+
+    @property
+    def hashed_nbytes(self):
+        """Bytes of the hash table that a small set has for batches once it was asked enough, else 0."""
+        return hashed_bytes(&self.beside)
 
     def __len__(self):
         return self.ix.count
@@ -233,12 +264,71 @@ cdef class FrozenIndex:
         raise parse_error(status, value, -1)
 
     def contains_keys(self, const uint64_t[::1] keys not None, uint8_t[::1] out not None):
-        """out[i] = 1 if keys[i] is in the set, else 0; any number where keys[i] is not below 10**14."""
+        """out[i] = 1 if keys[i] is in the set, else 0; any number where keys[i] is not below 10**14. Returns
+        whether all are."""
         cdef size_t n = keys.shape[0]
+        cdef bint good = True
         expect_rows("out", keys.shape[0], out.shape[0])
         if n:
             with nogil:
-                _kernels.contains(&self.ix, &keys[0], n, &out[0])
+                good = _kernels.contains(&self.ix, &keys[0], n, &out[0])
+        return good
+
+    def contains_at_once(self, column, /):
+        """Which rows of a column are in the set, as bool[n], where that takes no preparation: of an array of
+        uint64 or int64 that are all keys, and of a short column of IMEIs in a list, a tuple or an array of
+        texts. None of another column."""
+        if type(column) is _ndarray:
+            if column.dtype is _UINT64 or column.dtype is _INT64:
+                return self.contains_array(column)
+            if column.dtype.kind not in "SU" or column.ndim != 1:
+                return None
+            if len(column) <= SHORT:
+                return self.contains_items(tuple(column.tolist()))
+        elif (type(column) is list or type(column) is tuple) and len(column) <= SHORT:
+            return self.contains_items(tuple(column))
+        return None
+
+    cdef object contains_array(self, column):
+        cdef Py_buffer keys, out
+        cdef const uint64_t* asked
+        cdef uint8_t* found
+        cdef size_t n
+        cdef bint good
+        try:
+            PyObject_GetBuffer(column, &keys, PyBUF_C_CONTIGUOUS)
+        except ValueError:  # it is not contiguous
+            return None
+        try:
+            if keys.ndim != 1:
+                return None
+            answers = _empty(keys.shape[0], _BOOL)
+            PyObject_GetBuffer(answers, &out, PyBUF_WRITABLE)
+            n, asked, found = keys.shape[0], <const uint64_t*>keys.buf, <uint8_t*>out.buf
+            if n <= SHORT:  # to have the interpreter back may take longer
+                good = _kernels.contains(&self.ix, asked, n, found)
+            else:
+                with nogil:
+                    good = _kernels.contains(&self.ix, asked, n, found)
+            PyBuffer_Release(&out)
+            return answers if good else None
+        finally:
+            PyBuffer_Release(&keys)
+
+    cdef object contains_items(self, tuple items):
+        cdef uint64_t keys[SHORT]
+        cdef Py_ssize_t i, n = len(items)
+        cdef Py_buffer out
+        if n > SHORT:  # a list may have grown
+            return None
+        for i in range(n):
+            if parse_object(items[i], &keys[i]):
+                return None
+        answers = _empty(n, _BOOL)
+        PyObject_GetBuffer(answers, &out, PyBUF_WRITABLE)
+        _kernels.contains(&self.ix, keys, n, <uint8_t*>out.buf)
+        PyBuffer_Release(&out)
+        return answers
 
     def positions_of_keys(self, const uint64_t[::1] keys not None, int64_t[::1] out not None):
         """out[i] = how many keys of the set are below keys[i], or -1 if keys[i] is not in the set."""
@@ -352,7 +442,7 @@ cdef FrozenIndex made_of(cls, FrozenIndex a, FrozenIndex b, int op, uint64_t run
         run(make, &one)
     try:
         raise_damaged(one.to.status in (BUILD_NOT_ASCENDING, BUILD_OUT_OF_RANGE, BUILD_DAMAGED))
-        self.views = attach_sections(&self.ix, take_sections(&one.to))
+        self.attach(take_sections(&one.to))
     finally:
         builder_free(&one.to)
     return self

@@ -15,6 +15,7 @@ cdef extern from "c/build.h" nogil:
         const uint64_t* spill_ranks
         uint32_t pilot_count, slot_count, tac_count, multiplier
         uint64_t line_count, spill_count, count
+        void* beside
     struct bytes:
         uint8_t* data
         size_t used, room, drained

@@ -24,6 +24,8 @@
 
 /* ---- the arrays ---------------------------------------------------------- */
 
+struct beside; /* hashed.h */
+
 struct index {
     const uint8_t *pilots;
     const uint64_t *slots; /* TAC in bits 0..26, row in 27..34, first line in 35..63 */
@@ -38,6 +40,7 @@ struct index {
     /* the levels of the fences, from the root down to one fence per line */
     uint32_t levels;
     uint64_t level_at[MAX_LEVELS], level_nodes[MAX_LEVELS], level_last[MAX_LEVELS]; /* last: the last child */
+    struct beside *beside; /* of a small set that is asked about many keys; NULL of others */
 };
 
 #define EMPTY_TAC 0x7FFFFFFu /* no TAC: above 10^8 */

@@ -5,7 +5,7 @@
 #include "several.h"
 
 struct index_kernels {
-    void (*contains)(const struct index *, const uint64_t *keys, size_t n, uint8_t *out);
+    int (*contains)(const struct index *, const uint64_t *keys, size_t n, uint8_t *out); /* whether all are keys */
     int (*contains_parts)(const struct index *, uint32_t tac, uint32_t serial);
     int (*contains_text)(const struct index *, const uint8_t *text, size_t n); /* -1: not just 14, 15 or 16 digits */
     void (*positions)(const struct index *, const uint64_t *keys, size_t n, int64_t *out);
@@ -16,8 +16,8 @@ struct index_kernels {
 };
 
 #define INDEX_KERNELS(name, target, level)                                                                        \
-    target static void contains_##name(const struct index *ix, const uint64_t *keys, size_t n, uint8_t *out) {   \
-        contains_keys(ix, keys, n, out, level);                                                                   \
+    target static int contains_##name(const struct index *ix, const uint64_t *keys, size_t n, uint8_t *out) {    \
+        return contains_keys(ix, keys, n, out, level);                                                            \
     }                                                                                                             \
     target NOINLINE int ask_spill_##name(const struct index *ix, uint32_t tac, uint32_t serial) {                 \
         uint64_t key = (uint64_t)tac * SERIALS + serial;                                                          \

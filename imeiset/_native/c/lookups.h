@@ -191,14 +191,4 @@ ALWAYS_INLINE void contains_block(const struct index *ix, const uint64_t *keys, 
     if (ix->spill_count) spill_block(ix, keys, waiting, waits, out, level);
 }
 
-ALWAYS_INLINE void contains_keys(const struct index *shared, const uint64_t *keys, size_t n, uint8_t *out, int level) {
-    const struct index copy = *shared, *ix = &copy; /* that writes to out cannot change */
-    for (size_t at = 0; at < n; at += BLOCK) {
-        uint64_t own[BLOCK]; /* another thread may write to keys: an answer is for what was there at one moment */
-        uint32_t here = (uint32_t)(n - at < BLOCK ? n - at : BLOCK);
-        memcpy(own, keys + at, here * sizeof *own);
-        contains_block(ix, own, here, out + at, level);
-    }
-}
-
 #endif

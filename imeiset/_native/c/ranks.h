@@ -7,7 +7,7 @@
 #ifndef IMEISET_RANKS_H
 #define IMEISET_RANKS_H
 
-#include "lookups.h"
+#include "hashed.h"
 
 /* ---- in the lines ------------------------------------------------------------------- */
 

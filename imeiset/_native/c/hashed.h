@@ -1,0 +1,200 @@
+/* A small set as a hash table beside its index, for many lookups.
+ *
+ * A bucket is a line of 64 bytes with room for 12 keys. A key has 47 bits. Its upper 40 stand in the bucket; a hash
+ * of them says at which bucket to start, and the lower 7 bits how many buckets after that one the key's is. So the
+ * bucket and the bits that stand in it are the whole key: two keys never have both in common.
+ *
+ *   bytes 0..47    the lower 32 of the 40 bits of each key
+ *   bytes 48..59   the upper 8 of each; 255, which no key has, where there is none
+ *   byte 63        1 where there was no room for a key: what is not found here is asked of the index, else 0
+ */
+#ifndef IMEISET_HASHED_H
+#define IMEISET_HASHED_H
+
+#include "lookups.h"
+#include "merge.h"
+
+#define HASHED_KEYS 131072u /* a larger set is left to its index */
+#define BUCKET_KEYS 12u
+#define BUCKET_STEPS 128u
+#define WORTH_HASHING(count) (4 * (count) + 4096) /* lookups that take longer by the index than the table takes to make */
+
+struct hashed {
+    uint8_t *buckets;
+    uint32_t count; /* of buckets, 128 to 65535 */
+};
+
+/* What is beside an index and changes: threads that ask share it. */
+struct beside {
+    struct hashed *hashed; /* NULL until it is worth while */
+    uint64_t asked;        /* keys, until then */
+};
+
+/* Where a key is looked for, and what stands there. */
+struct hashed_place {
+    uint32_t bucket, low, high;
+};
+
+ALWAYS_INLINE struct hashed_place hashed_place(uint32_t count, uint64_t key) {
+    uint64_t rest = key / BUCKET_STEPS;
+    uint32_t low = (uint32_t)rest, mixed = (low ^ (uint32_t)(rest >> 27)) * 0x9E3779B1u;
+    uint32_t bucket = ((mixed >> 16) * count >> 16) + (uint32_t)(key % BUCKET_STEPS);
+    bucket = bucket < count ? bucket : bucket - count;
+    return (struct hashed_place){bucket, low, (uint32_t)(rest >> 32)};
+}
+
+/* ---- making it -------------------------------------------------------------------- */
+
+static inline void hashed_free(struct hashed *h) {
+    if (h) free(h->buckets);
+    free(h);
+}
+
+/* NULL where there is no memory, where the index is damaged, or where the keys are such that many find no room. */
+NOINLINE struct hashed *hashed_make(const struct index *ix) {
+    uint32_t count = (uint32_t)(ix->count * 5 / 32), left_out = 0; /* one key in a hundred finds no room */
+    count = count < BUCKET_STEPS ? BUCKET_STEPS : count;
+    struct hashed *h = malloc(sizeof *h);
+    struct reader *reader = malloc(sizeof *reader);
+    uint8_t *buckets = aligned_alloc(LINE_BYTES, (size_t)count * LINE_BYTES);
+    uint64_t keys[GROUP], seen = 0;
+    size_t n = 0;
+    if (!h || !reader || !buckets) goto failed;
+    memset(buckets, 0xFF, (size_t)count * LINE_BYTES);
+    for (uint32_t i = 0; i < count; i++) buckets[i * LINE_BYTES + 63] = 0;
+    reader_init(reader, ix, 0);
+    while ((n = reader_keys(reader, keys, GROUP))) {
+        for (size_t i = 0; i < n; i++) {
+            if (keys[i] >= KEYS) goto failed;
+            struct hashed_place p = hashed_place(count, keys[i]);
+            uint8_t *bucket = buckets + (size_t)p.bucket * LINE_BYTES, *at = memchr(bucket + 48, 0xFF, BUCKET_KEYS);
+            if (at) {
+                *at = (uint8_t)p.high;
+                memcpy(bucket + 4 * (at - bucket - 48), &p.low, 4);
+            } else {
+                bucket[63] = 1;
+                left_out++;
+            }
+        }
+        seen += n;
+    }
+    if (seen != ix->count || left_out > ix->count / 16) goto failed;
+    free(reader);
+    *h = (struct hashed){buckets, count};
+    return h;
+failed:
+    free(buckets);
+    free(reader);
+    free(h);
+    return NULL;
+}
+
+/* Its bytes, 0 where there is none. */
+static inline size_t hashed_bytes(const struct beside *beside) {
+    const struct hashed *h = __atomic_load_n(&beside->hashed, __ATOMIC_ACQUIRE);
+    return h ? (size_t)h->count * LINE_BYTES : 0;
+}
+
+/* The table of a set that is asked about n more keys, if it has one or is to have one now. */
+static inline const struct hashed *hashed_of(const struct index *ix, uint32_t n) {
+    struct beside *beside = ix->beside;
+    if (!beside) return NULL;
+    struct hashed *h = __atomic_load_n(&beside->hashed, __ATOMIC_ACQUIRE);
+    if (h) return h;
+    uint64_t before = __atomic_fetch_add(&beside->asked, n, __ATOMIC_RELAXED), worth = WORTH_HASHING(ix->count);
+    if (before >= worth || before + n < worth) return NULL; /* one thread is the one that comes to it */
+    h = hashed_make(ix);
+    __atomic_store_n(&beside->hashed, h, __ATOMIC_RELEASE);
+    return h;
+}
+
+/* ---- asking it -------------------------------------------------------------------- */
+
+#if SIMD_X86
+
+TARGET_SSE4 static inline uint32_t bucket_match_sse4(const uint8_t *bucket, uint32_t low, uint32_t high) {
+    const __m128i *at = (const __m128i *)bucket, want = _mm_set1_epi32((int)low);
+    __m128i first = _mm_packs_epi32(_mm_cmpeq_epi32(at[0], want), _mm_cmpeq_epi32(at[1], want));
+    __m128i other = _mm_packs_epi32(_mm_cmpeq_epi32(at[2], want), _mm_setzero_si128());
+    __m128i both = _mm_and_si128(_mm_packs_epi16(first, other), _mm_cmpeq_epi8(at[3], _mm_set1_epi32((int)high)));
+    return (uint32_t)_mm_movemask_epi8(both);
+}
+
+TARGET_AVX512 static inline uint32_t bucket_match_avx512(const uint8_t *bucket, uint32_t low, uint32_t high) {
+    __mmask16 match = _mm512_mask_cmpeq_epi32_mask(0xFFF, _mm512_load_si512(bucket), _mm512_set1_epi32((int)low));
+    return _mm_mask_cmpeq_epi8_mask(match, _mm_load_si128((const __m128i *)(bucket + 48)), _mm_set1_epi32((int)high));
+}
+
+#endif
+
+/* Not 0 if a key stands in the bucket; `high` four times over. */
+ALWAYS_INLINE uint32_t bucket_match(const uint8_t *bucket, uint32_t low, uint32_t high, int level) {
+#if SIMD_X86
+    if (level >= SIMD_AVX512) return bucket_match_avx512(bucket, low, high);
+    if (level >= SIMD_SSE4) return bucket_match_sse4(bucket, low, high);
+#endif
+    (void)level;
+    uint32_t match = 0;
+    for (uint32_t i = 0; i < BUCKET_KEYS; i++) {
+        uint32_t entry;
+        memcpy(&entry, bucket + 4 * i, 4);
+        match |= (entry == low) & (bucket[48 + i] == (uint8_t)high);
+    }
+    return match;
+}
+
+/* Answers up to a block of keys; returns how many have to ask the index, of which it says the rows. There is room
+ * for a whole number of groups of keys. */
+ALWAYS_INLINE uint32_t hashed_block(const struct hashed *h, uint64_t *keys, uint32_t n, uint8_t *out, uint32_t *asks,
+                                    int level) {
+    const uint8_t *buckets = h->buckets;
+    const uint32_t count = h->count;
+    uint32_t asking = 0;
+    for (uint32_t i = n; i % GROUP; i++) keys[i] = KEYS;
+    for (uint32_t base = 0; base < n; base += GROUP) {
+        uint32_t bucket[GROUP], low[GROUP], high[GROUP], here = n - base < GROUP ? n - base : GROUP;
+        for (uint32_t i = 0; i < GROUP; i++) {
+            struct hashed_place p = hashed_place(count, bounded(keys[base + i]));
+            bucket[i] = p.bucket * LINE_BYTES;
+            low[i] = p.low;
+            high[i] = p.high * 0x01010101u;
+        }
+        for (uint32_t i = 0; i < here; i++) {
+            const uint8_t *at = buckets + bucket[i];
+            uint8_t found = bucket_match(at, low[i], high[i], level) != 0;
+            out[base + i] = found;
+            asks[asking] = base + i;
+            asking += at[63] > found;
+        }
+    }
+    return asking;
+}
+
+/* ---- the keys of a set, large or small ----------------------------------------------- */
+
+/* Returns whether all are below 10^14. */
+ALWAYS_INLINE int contains_keys(const struct index *shared, const uint64_t *keys, size_t n, uint8_t *out, int level) {
+    const struct index copy = *shared, *ix = &copy; /* that writes to out cannot change */
+    uint64_t wrong = 0;
+    for (size_t at = 0; at < n; at += BLOCK) {
+        uint64_t own[BLOCK]; /* another thread may write to keys: an answer is for what was there at one moment */
+        uint32_t here = (uint32_t)(n - at < BLOCK ? n - at : BLOCK), left = here, asks[BLOCK];
+        uint8_t answers[BLOCK], *to = out + at;
+        const struct hashed *h = hashed_of(ix, here);
+        for (uint32_t i = 0; i < here; i++) {
+            own[i] = keys[at + i];
+            wrong |= own[i] | (KEYS - 1 - own[i]); /* the top bit: beyond the last key */
+        }
+        if (h) {
+            left = hashed_block(h, own, here, to, asks, level);
+            if (!left) continue;
+            for (uint32_t i = 0; i < left; i++) own[i] = own[asks[i]];
+            to = answers;
+        }
+        contains_block(ix, own, left, to, level);
+        for (uint32_t i = 0; h && i < left; i++) out[at + asks[i]] = answers[i];
+    }
+    return wrong >> 63 == 0;
+}
+
+#endif
