@@ -63,9 +63,12 @@ class Changes:
         progress: Progress | None,
         rule: ListRule | None = None,
         polarity: Polarity | None = None,
+        *,
+        alone: bool = True,
     ) -> "Changes":
         """Read a file. change: what all its rows are. rule: the first one of the list; None for a set, which
-        has no reasons and dates. polarity: what becomes of the phones of the list; None as in `read`.
+        has no reasons and dates. polarity: what becomes of the phones of the list; None as in `read`. alone:
+        it is not one of a directory, for whose files nobody says `change`.
         """
         fixed, pairs = _change_of(path, change, polarity), rule == "pair"
         more = {"exact": DETAILS, "pair": ("imsi", "until")}.get(rule or "", ())
@@ -88,15 +91,13 @@ class Changes:
                 if named
                 else "a list that does not say it"
             )
-            raise FeedConflict(
-                path, "a column change_type, --change-column or --change, for what changes", got
-            )
+            says = "--change-column or --change," if alone else "or --change-column,"
+            raise FeedConflict(path, f"a column change_type, {says} for what changes", got)
         elif change is None and (
             others := [one for one in table.members if _change_of(one, None) not in (None, fixed)]
         ):
-            raise FeedConflict(
-                path, "an archive that is named as what is in it, or --change", repr(others[0])
-            )
+            expected = "an archive that is named as what is in it" + ", or --change" * alone
+            raise FeedConflict(path, expected, repr(others[0]))
         if more:
             expect_dates(path, table, options)
         [identity] = {FORMATS[name].identity for name in table.report.formats}

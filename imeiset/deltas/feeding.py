@@ -328,7 +328,7 @@ class _Run:
             told = None
             if self.outcomes is not None and outcomes:
                 told = os.fspath(self.outcomes / f"{file.name}.outcomes.csv")
-            changes = read_changes(path, None, reading, told, self.progress, rule, polarity)
+            changes = read_changes(path, None, reading, told, self.progress, rule, polarity, alone=False)
             parts.append(Part(file.list, changes, reading, told, ref_of(file.name, digest)))
         parts.sort(key=lambda part: not len(part.changes.removes))  # of one list, removals come first
         report = ApplyReport()

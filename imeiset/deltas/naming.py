@@ -159,8 +159,8 @@ def _list_of(name: str, lists: Sequence[str]) -> str | list[str]:
 class _Scale:
     """What the numbers in names of a directory are: counters, or where no name has one, days or hours.
 
-    Those that a pattern finds are days or hours if each of them is one, and the last of the feed too: a counter
-    that looks like an hour has neighbours that do not, as 2026113024.
+    Those that a pattern finds are days or hours if each of them is one, and the last of the feed too: a
+    counter that looks like an hour has neighbours that do not, as 2026113024.
     """
 
     def __init__(self, names: Iterable[str], pattern: str | None, last: int) -> None:

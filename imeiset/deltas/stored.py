@@ -20,6 +20,7 @@ from ..register.untils import text_of_day
 from ..sets import ImeiSet
 from ..store import Delta, Store
 from ..store.changes import change_of, named
+from ..store.feeds import expect_by
 from ..store.state import list_after
 from . import outcomes as results
 from .changes import ADD, UPDATE, Changes
@@ -64,14 +65,14 @@ def rule_for(path: str, one: List) -> ListRule:
 
 
 def read_changes(
-    path: str, change: str | None, options: Options, outcomes: str | None, *more: Any
+    path: str, change: str | None, options: Options, outcomes: str | None, *more: Any, alone: bool = True
 ) -> Changes:
     """A file of changes, see `Changes.read`. If it has rows that must not be rejected, its rows go to
     `outcomes` all the same, with what is wrong with them."""
     if outcomes is not None:
         results.expect_text(path)
     try:
-        return Changes.read(path, change, options, *more)
+        return Changes.read(path, change, options, *more, alone=alone)
     except FeedRejects:
         if outcomes is not None:
             with suppress(FeedError):
@@ -105,6 +106,9 @@ def apply_parts(
         fresh = numbering.is_next(store)
         try:
             if fresh:
+                by = numbering.by or numbering.feed or ""
+                for name, one in lists.items():
+                    expect_by(store._directory, name, one.owner, by)
                 for part in parts:
                     _check_list(lists[part.name], part.changes, checks, min_size, digest, report)
             deltas = [delta for part in parts for delta in _deltas(part, checks, numbering.by)]
@@ -168,7 +172,7 @@ def _check_list(
     size = before.get(rule, 0) + (before.get("irregular", 0) if rule == "exact" else 0)
     left = size + counts[0] - counts[1]
     if found := shrunk({one.name: {rule: size}}, {one.name: {rule: left}}, min_size):
-        raise FeedLimit(changes.path, *found)
+        raise FeedLimit(changes.path, found[0], f"{found[1]}: --force takes it all the same")
     if digest is not None:
         check_digest(changes.path, changes.applied_to(whole(one, rule), checks), digest)
     counted(report, counts)

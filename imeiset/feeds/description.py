@@ -38,14 +38,14 @@ from glob import glob
 from pathlib import Path
 from typing import Any, cast
 
-from ..errors import FeedDescription, FeedMissing, mask_text
+from ..errors import FeedDescription, FeedError, FeedMissing, mask_text
 from ..register.imsis import prefix_numbers
 from ..register.kinds import FILE_KINDS, KINDS, RULES, FileKind, ListRule
 from ..register.lists import List
 from ..register.policy import EquipmentStatus, Policy
 from ..register.register import Register
 from .formats import Polarity
-from .options import DEFAULTS, Options, options_of
+from .options import DEFAULTS, Options, as_keys, options_of
 from .sources import Paths, is_remote, names_of
 
 _POLICY = ("response_type", "unlisted", "malformed", "precedence")
@@ -108,6 +108,15 @@ class Description:
     path: str
     policy: Policy
     lists: tuple[Listing, ...]
+
+    def told(self, error: FeedError, name: str) -> FeedError:
+        """An error about a file of a list, in which options are the keys of the description."""
+        expected, got = as_keys(error.expected), as_keys(error.got)
+        if (expected, got) == (error.expected, error.got):
+            return error
+        where = "a description" if Path(self.path).is_dir() else self.path  # of a feed without one
+        got += f"; write it in list {name!r} of {where}"
+        return type(error)(error.path, expected, got, line=error.line, key=error.key)
 
     @property
     def files(self) -> tuple[str, ...]:

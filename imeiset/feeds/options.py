@@ -11,7 +11,10 @@ values, the options of the commands, and the keys of a list in a description. A 
 - "run": `load_register`, and the commands that load a description
 """
 
+import json
 import os
+import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple, Self, cast
@@ -328,3 +331,46 @@ DEFAULTS: dict[str, Any] = {one.name: one.default for one in fields(Options)}
 def options_of(door: Doors) -> dict[str, Option]:
     """The options of a door, by name."""
     return {name: option for name, option in OPTIONS.items() if door in option.doors}
+
+
+# An option in a text, and what may be its value, once or more often; what is quoted is of another command.
+_VALUE = r"""(?:'[^']*'|"[^"]*"|[^\s;'"\\])+(?<!,)"""
+_IN_TEXT = re.compile(rf"`[^`]*`|--(no-)?([a-z][a-z-]*)((?: {_VALUE})(?: --\2 {_VALUE})*)?")
+_NO_TITLES = ("or", "says", "with")  # words that follow an option without a value
+
+
+def as_keys(text: str) -> str:
+    """A text in which options are the keys of a list in a description: 'lost_zeros = "keep"'.
+
+    Examples
+    --------
+    >>> as_keys("--tbcd reads TBCD, --column imei1 --column imei2 both; `imeiset apply --column x`")
+    'tbcd = true reads TBCD, column = ["imei1", "imei2"] both; `imeiset apply --column x`'
+    """
+    return _IN_TEXT.sub(_as_key, text)
+
+
+def _as_key(found: re.Match[str]) -> str:
+    no, switch, rest = found.groups(default="")
+    name = switch.replace("-", "_")
+    if "list" not in (option := OPTIONS.get(name, _NONE)).doors:
+        return found[0]
+    if option.kind is FLAG:
+        return f"{name} = {'false' if no else 'true'}{rest}"
+    values = [one for one in shlex.split(rest) if one != f"--{switch}"]
+    if not values or not _is_value(option, values[0]):
+        return name + rest
+    shown = [json.dumps(int(one) if one.isdecimal() else one, ensure_ascii=False) for one in values]
+    return f"{name} = " + (f"[{', '.join(shown)}]" if len(shown) > 1 else shown[0])
+
+
+_NONE = Option("", ())
+
+
+def _is_value(option: Option, word: str) -> bool:
+    """Whether the word after an option is its value, and not the next word of the sentence."""
+    if option.words:
+        return word in option.words
+    if option.kind is WHERE:
+        return "=" in word
+    return word.isdecimal() or (option.kind in (COLUMN, COLUMNS) and word not in _NO_TITLES)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import FeedColumn, FeedLimit, FeedRejects, mask_imsi
+from ..errors import FeedColumn, FeedError, FeedLimit, FeedRejects, mask_imsi
 from ..register.imsis import PREFIX
 from ..register.kinds import FILE_KINDS, RULES, FileKind
 from ..register.layered import LayeredSet
@@ -152,7 +152,10 @@ def load_register(
             reading = partial(
                 read, one.files, options=options, polarity=polarity, progress=advance, files=outputs
             )
-            report = _load(register, one, reading, description.path)
+            try:
+                report = _load(register, one, reading, description.path)
+            except FeedError as error:
+                raise description.told(error, one.name) from error
             report.seconds = time.perf_counter() - started
             reports.append(ListReport(one.name, one.kind, report))
             done += sum(size_of(name) or 0 for name in one.files)

@@ -78,7 +78,7 @@ class Workbook:
         openpyxl = extra("openpyxl", f"{path}: workbooks need openpyxl", "xlsx")
         unpacked = sum(member.file_size for member in archive.infolist())  # zipfile gives no more than that
         if unpacked > limit:
-            expected = f"a workbook of at most {limit:,} bytes when unpacked (--max-bytes, --max-ratio)"
+            expected = f"a workbook of at most {limit:,} bytes when unpacked: save a larger one as CSV"
             raise FeedLimit(path, expected, f"{unpacked:,}")
         with _whole(path):
             for name in archive.namelist():

@@ -153,10 +153,14 @@ def expect_owner(directory: Path, changes: Iterable[Change], lists: Sequence[Lis
     """Raise StoreOwner for a change of a list that has an owner, by somebody else."""
     owners = {one.name: one.owner for one in lists}
     for change in changes:
-        name, by = change.about["list"], change.about.get("by", "")
-        owner = owners.get(name, "")
-        if owner and by != owner:
-            raise not_owner(directory, name, owner, by)
+        name = change.about["list"]
+        expect_by(directory, name, owners.get(name, ""), change.about.get("by", ""))
+
+
+def expect_by(directory: Path, name: str, owner: str, by: str) -> None:
+    """Raise StoreOwner if a list has an owner, and it is not this one."""
+    if owner and by != owner:
+        raise not_owner(directory, name, owner, by)
 
 
 def with_lists_of(

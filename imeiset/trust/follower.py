@@ -411,9 +411,11 @@ def _explain(error: Exception, where: str) -> NoReturn:
     """Raise an error of the store, or of a file, as one that says what to do."""
     expected, got = getattr(error, "expected", ""), getattr(error, "got", "")
     if isinstance(error, errors.StoreShrunk):
-        got = f"{got}: if the publisher says that it is right, --accept-shrink takes it this time"
+        got = f"{got}: if the publisher says that it is right, take it by `imeiset follow --accept-shrink`"
     elif isinstance(error, errors.StoreOwner):
-        got = f"{got}, who is another: --prefix TEXT gives the lists of this publisher other names"
+        got = (
+            f"{got}, who is another: `imeiset follow --prefix TEXT` gives this publisher's lists other names"
+        )
     elif isinstance(error, errors.StoreError | OSError):
         text = str(error) if isinstance(error, ImeisetError) else getattr(error, "strerror", None)
         raise TrustUnreachable(where, "a store that can be written", text or str(error)) from error

@@ -131,7 +131,8 @@ class Memory:
         except FileNotFoundError:
             return None
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            got = f"{mask_text(str(error))}; --base, or base=True, publishes all lists without it"
+            got = f"{mask_text(str(error))}; "
+            got += "`imeiset publish --base`, or base=True, publishes all lists without it"
             raise TrustRefused(str(path), "what was published last", got) from None
         return said
 

@@ -133,7 +133,7 @@ def test_hours_that_a_pattern_finds_go_past_midnight_and_a_gap_stays_one(store):
     delta("op1_delta_2026113023.csv", add=[20])
     assert [one[0] for one in feed(store, number=number)] == ["replaced", "applied"]
     delta("op1_delta_2026120101.csv", add=[22])
-    with pytest.raises(FeedMissing, match="after 2026-11-30 23 h .*, which comes after 2026-12-01 00 h"):
+    with pytest.raises(FeedMissing, match=r"after 2026-11-30 23 h .*, which comes after 2026-12-01 00 h"):
         feed(store, number=number)
     assert (on(store), store.feeds) == ([*range(21)], {"op-a": 2026113023})
     delta("op1_delta_2026120100.csv", add=[21])

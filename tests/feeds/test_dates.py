@@ -113,7 +113,7 @@ def test_a_format_without_a_column_of_dates(tmp_path):
     description = tmp_path / "register.toml"
     text = f"[[lists]]\nname='x'\nstatus='blacklisted'\nfiles=['{path.name}']\ndate_format='%d.%m.%Y'\n"
     description.write_text(text)
-    with pytest.raises(FeedColumn, match=r"--date-column says where.*no column 'date' or 'reporting_date'"):
+    with pytest.raises(FeedColumn, match=r"date_column says where.*no column 'date' or 'reporting_date'"):
         load_register(description)
     description.write_text(text + "date_column='since'\n")
     assert load_register(description).register.check(IMEIS[0]).date == DAY

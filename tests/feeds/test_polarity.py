@@ -35,7 +35,7 @@ def test_words_that_contradict_a_list(tmp_path, kind, status, against, word, doo
     description.write_text(text)
     if door == "description":
         if word in against:
-            with pytest.raises(FeedColumn, match="--where answer="):
+            with pytest.raises(FeedColumn, match='where = "answer='):
                 load_register(description)
             description.write_text(f"{text}where = 'answer={word}'\n")
         [(_, _, report)] = load_register(description).reports
@@ -91,7 +91,7 @@ def test_formats_whose_statuses_say_the_opposite(tmp_path, text, status, word, f
     if word is None:
         assert load_register(path).register.counts()["x"] == {"exact": 2}
     else:
-        with pytest.raises(FeedColumn, match=r"--where status=VALUE.*statuses that say the opposite"):
+        with pytest.raises(FeedColumn, match=r'where = "status=VALUE.*statuses that say the opposite'):
             load_register(path)
         path.write_text(f"{said}where = 'status={word}'\n")
         assert load_register(path).register.counts()["x"] == {"exact": 1}
@@ -264,7 +264,7 @@ def test_permissions_that_ended(tmp_path, value):
     path = tmp_path / "register.toml"
     for status in ("whitelisted", "blacklisted"):
         path.write_text(f"[[lists]]\nname = 'x'\nstatus = '{status}'\nfiles = ['list.csv']\n")
-        with pytest.raises(FeedColumn, match="--where status="):
+        with pytest.raises(FeedColumn, match='where = "status='):
             load_register(path)
 
 
@@ -274,5 +274,5 @@ def test_flags(tmp_path, status, title):
     (tmp_path / "list.csv").write_text(f"imei,{title}\n{A},yes\n{B},no\n")
     path = tmp_path / "register.toml"
     path.write_text(f"[[lists]]\nname = 'x'\nstatus = '{status}'\nfiles = ['list.csv']\n")
-    with pytest.raises(FeedColumn, match=f"--where {title}="):
+    with pytest.raises(FeedColumn, match=f'where = "{title}='):
         load_register(path)

@@ -89,7 +89,7 @@ def test_what_does_not_go_together(register):
         register(f"imei,a\n{ONE},\n", "until_column = 'a'", "details = 'ignore'")
     with pytest.raises(FeedDescription, match=r"'until_column' in a list of kind .* only"):
         register("tac\n35693803\n", "until_column = 'a'", kind="tacs")
-    with pytest.raises(FeedColumn, match="--until-column or --date-column says where"):
+    with pytest.raises(FeedColumn, match="until_column or date_column says where"):
         register(f"imei,imsi\n{ONE},{HOME}\n", "date_format = '%d.%m.%Y'", kind="lock", status="")
 
 
