@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imeiset.cli.files import FILE, json_option
-from imeiset.cli.registers import verdict_line
+from imeiset.cli.registers import name_text, verdict_line
 from imeiset.errors import printable
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ def _show(claims: "tuple[Claim, ...]") -> None:
     for claim in claims:
         facts = claim.to_dict()
         mark, reasons = "*" if claim.decided else " ", "|".join(facts["reasons"])
-        words = (*(facts[name] for name in ("list", "status", "rule", "owner")), reasons)
+        owner = name_text(facts["owner"] or "")
+        words = (*(facts[name] for name in ("list", "status", "rule")), owner, reasons)
         cells = [printable(word) if word else "-" for word in (*words, facts["date"], facts["until"])]
         table.add_row(mark, *cells, style="bold" if claim.decided else "")
     wide = 10_000  # a name that is cut in two cannot be searched for

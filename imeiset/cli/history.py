@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imeiset.cli.files import DIRECTORY, FILE, check_outputs, json_option, output_file
+from imeiset.cli.registers import name_text
 from imeiset.errors import mask, mask_imsi, printable
 
 if TYPE_CHECKING:
@@ -141,8 +142,9 @@ def _line(facts: dict[str, Any]) -> str:
     phone += f"..{facts['last']}" if facts["last"] else ""
     phone += f" with {facts['imsi']}" if facts["imei"] and facts["imsi"] else ""
     phone = facts["imsi"] or phone if not facts["imei"] else phone
-    feed = f"{facts['feed']} {facts['number']}" if facts["feed"] else "-"
-    said = [f"{name} {facts[name]}" for name in ("by", "ref") if facts[name]]
+    feed = f"{name_text(facts['feed'])} {facts['number']}" if facts["feed"] else "-"
+    said = [f"by {name_text(facts['by'])}"] if facts["by"] else []
+    said += [f"ref {facts['ref']}"] if facts["ref"] else []
     said += ["|".join(facts["reasons"])] if facts["reasons"] else []
     said += [f"{word} {facts[name]}" for name, word in (("date", "since"), ("until", "until")) if facts[name]]
     words = (

@@ -9,7 +9,16 @@ import click
 from imeiset.cli.files import FILE, json_option
 from imeiset.cli.lists import show_list
 from imeiset.cli.options import given, reading_options
-from imeiset.cli.registers import age_text, followed_text, freshness, policy_facts, since_text, store_facts
+from imeiset.cli.registers import (
+    age_text,
+    followed_text,
+    freshness,
+    name_text,
+    number_text,
+    policy_facts,
+    since_text,
+    store_facts,
+)
 from imeiset.errors import printable
 
 if TYPE_CHECKING:
@@ -39,7 +48,7 @@ def command(snapshot: str, top: int, digests: bool, as_json: bool, **options: An
     Of a set it shows how many IMEIs it has, its size and its biggest TACs; of a register its policy, its
     lists and how much each holds. Of a STORE it shows also the generation, the last change and its age, the
     journal, how far the feeds are, what it follows of others, when a change last named each list, and the id
-    of the state.
+    of the state. A publisher is shown by the first digits of its fingerprint; --json has all of them.
 
     Of a LIST that is not built yet it shows how it is written, what each column is taken for, the first rows
     with their numbers masked, what is in all rows, and why imeiset build would refuse it. The options of
@@ -124,7 +133,7 @@ def _show_register(register: "Register | Store", name: str, digests: bool, as_js
         if status.compact_due:
             click.echo(f"imeiset compact is due: {status.compact_due}")
         for feed, of in status.feeds.items():
-            click.echo(f"feed {printable(feed)}: change {of.number}, {since_text(of.changed)}")
+            click.echo(f"feed {name_text(feed)}: change {number_text(of.number)}, {since_text(of.changed)}")
         for followed in status.followed.values():
             click.echo(followed_text(followed))
     else:
@@ -138,9 +147,9 @@ def _show_register(register: "Register | Store", name: str, digests: bool, as_js
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for one in lists:
         held = held_text(one["counts"])
-        about = (one["name"], one["status"], one["kind"], held, one["reason"], one["owner"])
+        about = (one["name"], one["status"], one["kind"], held, one["reason"])
         named = since_text(status.lists[one["name"]].changed) if status else ""
-        table.add_row(*map(printable, about), "" if named == "-" else named)
+        table.add_row(*map(printable, about), name_text(one["owner"]), "" if named == "-" else named)
     Console(markup=False, emoji=False, highlight=False).print(table)
     for one in lists if digests else ():
         click.echo(f"{one['digest']}  {printable(one['name'])}")

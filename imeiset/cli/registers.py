@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from imeiset.store import FeedStatus, FollowStatus, ListStatus, Status
 
 _TIMES = ("published", "checked", "since")
+_FINGERPRINT = re.compile("([0-9a-f]{12})[0-9a-f]{52}")
 # Options of build that go with a description, beside those of reading.
 _TOGETHER = ("files", "output", "replaced", "as_json", "against", "min_size", "force")
 
@@ -143,6 +145,19 @@ def followed_facts(status: "Status") -> dict[str, Any]:
         }
         for name, one in status.followed.items()
     }
+
+
+def name_text(name: str) -> str:
+    """The name of a feed or an owner: of a fingerprint, as a publisher has, the first digits."""
+    found = _FINGERPRINT.fullmatch(name)
+    return f"{found[1]}..." if found else printable(name)
+
+
+def number_text(number: int) -> str:
+    """The number of a change, and the day or the hour that it may be."""
+    from imeiset.deltas.naming import shown
+
+    return str(number) if (words := shown(number)) == str(number) else f"{number} ({words})"
 
 
 def followed_text(one: "FollowStatus") -> str:

@@ -105,6 +105,13 @@ def test_info_says_how_far_feeds_are_and_when_lists_were_named(store):
     assert shown.rstrip().endswith("UTC")
 
 
+def test_info_says_the_hour_that_the_last_change_of_a_feed_may_be(store):
+    with Store.open(store) as opened:
+        opened.apply(feed="op-a", sequence=2026113023, after=0)
+    assert "feed op-a: change 2026113023 (2026-11-30 23 h), " in run("info", store).stdout
+    assert json.loads(run("info", store, "--json").stdout)["feeds"]["op-a"]["number"] == 2026113023
+
+
 def test_info_gives_the_digests_of_lists(store):
     Register().save("empty.imei")
     ImeiSet([ONE]).save("set.imei")

@@ -599,6 +599,13 @@ def test_the_command(world, here, tmp_path):
     assert f"followed from {world.place}: edition 2, published 20" in shown.replace("\n", "")
     facts = json.loads(CliRunner().invoke(main, ["info", str(here), "--json"]).output)
     assert facts["followed"][world.fingerprint]["edition"] == 2
+    assert {one["owner"] for one in facts["lists"]} == {world.fingerprint}
+    with Store.open(here) as store:
+        some = next(iter(store["stolen"]))
+    for command in (["info", here], ["explain", here, some], ["history", here, "--since", "2020-01-01"]):
+        shown = CliRunner().invoke(main, [*map(str, command)]).output
+        assert f"{world.fingerprint[:12]}..." in shown.replace("\n", "")
+        assert world.fingerprint not in shown.replace("\n", "")
 
 
 def test_exit_codes(world, here, tmp_path, monkeypatch):
