@@ -23,7 +23,7 @@ STUBBED := $(shell find imeiset -name '*.pyi' | sed 's/\.pyi$$//; s/\//./g; s/\.
 
 .PHONY: help demo test lint docs bench test-long test-edges explore torture test-all test-integrations test-spark \
 	test-serve test-follow sdist wheels test-wheel test-wheels test-reproducible test-sid test-arm64 \
-	test-compilers sanitize clean
+	test-compilers sanitize fuzz fuzz-coverage clean
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
@@ -299,6 +299,36 @@ sanitize: $(VENV)/.made ## The tests under AddressSanitizer and UndefinedBehavio
 		ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
 		LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so) $$($${CC:-cc} -print-file-name=libstdc++.so)" \
 		venv/bin/pytest -m "not long" -p no:cacheprovider
+
+# Harnesses of tests/fuzz with libFuzzer, AddressSanitizer and UndefinedBehaviorSanitizer. What is found goes to
+# build/fuzz/found; a file of it belongs in tests/fuzz/corpus.
+SECONDS := 60
+CLANG := clang
+HARNESSES := $(filter-out replay,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
+HARNESS = $(CLANG) -std=gnu11 -O1 -g -pthread -Wall -Wextra -Wno-unused-function -Wno-unused-parameter
+CLANG_NEEDED = for tool in $(1); do command -v $$tool >/dev/null || { echo "$$tool (Debian: clang llvm): not found"; exit 1; }; done
+
+fuzz: ## Bytes that are mutated against the C headers, SECONDS=60 for each harness: needs clang
+	$(call CLANG_NEEDED,$(CLANG))
+	mkdir -p build/fuzz/found
+	for harness in $(HARNESSES); do \
+		mkdir -p build/fuzz/corpus/$$harness; \
+		$(HARNESS) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined tests/fuzz/$$harness.c \
+			-o build/fuzz/$$harness; \
+		echo "$$harness"; \
+		build/fuzz/$$harness -max_total_time=$(SECONDS) -max_len=4096 -timeout=60 -verbosity=0 -print_final_stats=1 \
+			-artifact_prefix=build/fuzz/found/$$harness- build/fuzz/corpus/$$harness tests/fuzz/corpus/$$harness; \
+	done
+
+fuzz-coverage: ## How much of the C headers the corpora of tests/fuzz reach: needs clang and llvm
+	$(call CLANG_NEEDED,$(CLANG) llvm-profdata llvm-cov)
+	mkdir -p build/fuzz/coverage
+	cd build/fuzz/coverage && for harness in $(HARNESSES); do \
+		$(HARNESS) -fprofile-instr-generate -fcoverage-mapping ../../../tests/fuzz/{$$harness,replay}.c -o $$harness; \
+		LLVM_PROFILE_FILE=$$harness.profraw ./$$harness ../../../tests/fuzz/corpus/$$harness/* 2>$$harness.log; \
+		llvm-profdata merge -sparse $$harness.profraw -o $$harness.profdata; \
+	done
+	cd build/fuzz/coverage && $(PYTHON) ../../../tests/fuzz/coverage.py llvm-cov $(HARNESSES)
 
 clean: ## Remove what was built
 	rm -rf build dist .venv *.egg-info

@@ -131,13 +131,14 @@ static inline int rank_add(struct builder *b, uint64_t line, uint32_t count) {
 
 /* Write the first n gathered serials and all runs of the TAC to the spill, in order. */
 static inline int tac_spill(struct builder *b, uint32_t n) {
-    const struct run *run = (const struct run *)b->runs.data, *end = run + b->runs.used / sizeof *run;
+    const struct run *run = (const struct run *)b->runs.data;
     uint64_t first = b->tac * SERIALS;
-    for (uint32_t i = 0; i < n || run < end;) {
-        int serial = i < n && (run == end || first + b->serials[i] < run->start);
+    size_t left = b->runs.used / sizeof *run;
+    for (uint32_t i = 0; i < n || left;) {
+        int serial = i < n && (!left || first + b->serials[i] < run->start);
         uint64_t start = serial ? first + b->serials[i++] : run->start;
         uint64_t length = serial ? 1 : run->written ? 0 : run->length;
-        run += !serial;
+        if (!serial) run++, left--;
         if (length && spill_add(b, start, length)) return b->status;
     }
     return BUILD_OK;
@@ -145,9 +146,9 @@ static inline int tac_spill(struct builder *b, uint32_t n) {
 
 /* Note in the lines of the TAC which stretches its runs reach into. */
 static inline void tac_mark(struct builder *b, const struct shape *s, uint8_t *lines) {
-    const struct run *run = (const struct run *)b->runs.data, *end = run + b->runs.used / sizeof *run;
+    const struct run *run = (const struct run *)b->runs.data;
     uint64_t first = b->tac * SERIALS;
-    for (; run < end; run++) {
+    for (size_t left = b->runs.used / sizeof *run; left; left--, run++) {
         uint64_t from = run->start < first ? 0 : run->start - first, to = run->start + run->length - first;
         for (uint64_t nth = from / s->width; nth < s->lines && nth * s->width < to; nth++)
             line_mark(lines + nth * LINE_BYTES, s, (uint32_t)(from > nth * s->width ? from - nth * s->width : 0));
