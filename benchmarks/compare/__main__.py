@@ -26,7 +26,7 @@ from rich.table import Table
 import imeiset
 
 from . import peers
-from .bars import figure, judge, short
+from .bars import figure, judge, judge_small, short
 from .job import MANY, POOL, WORKLOADS, Job, compile_limits, prepare
 from .worker import BATCH, Seen, Worker, Wrong
 
@@ -234,8 +234,13 @@ def show(found: dict[str, Any], out: Console) -> None:
         table.add_row(name, figure(ns * found["lines"] / 1e9), figure(1e3 / ns))
     out.print(_right(table))
 
+    show_bars(found["bars"], out)
+
+
+def show_bars(rows: list[dict[str, Any]], out: Console) -> None:
+    """Print what was aimed for and what was seen."""
     table = Table("bar", "bar", "stretch", "seen", "", "", title="bars")
-    for row in found["bars"]:
+    for row in rows:
         colour = {"MISSED": "red", "met": "green"}.get(row["verdict"], "bright_green")
         sign = "≥" if row["more"] else "≤"
         table.add_row(
@@ -350,6 +355,7 @@ def main() -> None:
             compile_limits(directory)
             if options.curve:
                 found["curve"] = curve(directory, SIZES[options.size], tables)
+                found["bars"] = [bar.as_dict() for bar in judge_small(found["curve"])]
             else:
                 found |= full(directory, SIZES[options.size], chosen)
         except (RuntimeError, Wrong) as error:
@@ -361,6 +367,7 @@ def main() -> None:
         out.width = 150
     if options.curve:
         show_curve(found["curve"], out)
+        show_bars(found["bars"], out)
     else:
         show(found, out)
     out.print(

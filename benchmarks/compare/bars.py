@@ -91,6 +91,21 @@ def judge(found: dict[str, Any]) -> list[Bar]:
     return bars
 
 
+SMALL = {10**3: (1.1, 1.5), 10**4: (1.1, 1.5), 10**5: (2, 3)}  # IMEIs: bar and stretch
+
+
+def judge_small(points: list[dict[str, Any]]) -> list[Bar]:
+    """The bars of small lists, against peers that keep their table and such as do not."""
+    bars = []
+    for point in points:
+        for workload, seen in point["lookups"].items():
+            others = _peers(seen, lambda kind: kind is not peers.Limit)
+            if (aims := SMALL.get(point["size"])) and others:
+                what = f"batch contains, {short(point['size'])}, {workload}, against the fastest peer"
+                bars.append(_more(what, *aims, seen[OURS], others))
+    return bars
+
+
 def _peers(seen: dict[str, float], fits: Callable[[Kind], bool]) -> dict[str, float]:
     kinds = {kind.name: kind for kind in peers.TABLES if not issubclass(kind, peers.Imeiset)}
     return {name: value for name, value in seen.items() if name in kinds and fits(kinds[name])}

@@ -19,6 +19,7 @@ from .. import corpus
 
 ROUNDS = 7
 QUERIES = 4_000_000
+CALLED, CALLS = 100, 500  # rows of a call that has few, and calls in a round
 
 Result = TypeVar("Result")
 
@@ -133,6 +134,27 @@ def starts(path: Path) -> dict[str, float]:
             taken = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
             times[name].append(taken)
     return {name: statistics.median(taken[1:]) * 1e3 for name, taken in times.items()}
+
+
+def calls(path: Path, n: int) -> dict[str, float]:
+    """Seconds of a call of `contains` of few rows, by what they are: medians of rounds in turns."""
+    members = ImeiSet.open(path)
+    keys = corpus.queries(list_of("reference", n), CALLED, 0.5)
+    texts = corpus.texts(keys).astype("U15").tolist()
+    columns: dict[str, Any] = {
+        "1 key": keys[:1],
+        f"{CALLED} keys": keys,
+        "1 text": texts[:1],
+        f"{CALLED} texts": texts,
+    }
+    times: dict[str, list[float]] = {name: [] for name in columns}
+    for _ in range(ROUNDS * 9):
+        for name, column in columns.items():
+            start = time.perf_counter()
+            for _ in range(CALLS):
+                members.contains(column)
+            times[name].append((time.perf_counter() - start) / CALLS)
+    return {name: statistics.median(taken) for name, taken in times.items()}
 
 
 def memory(field: str) -> int:
