@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset._native import parse as _parse
-from imeiset.errors import ExtraMissing, ParseStatus, mask_text
+from imeiset.errors import OF_FLOATS, ExtraMissing, ParseStatus, mask_text
 
 _Keys = NDArray[np.uint64]
 _Statuses = NDArray[np.uint8]
@@ -23,6 +23,7 @@ _How = tuple[int, bool]  # digits and exact, as of `columns.source`
 
 _EXTENSION = b"ARROW:extension:name"
 INTEGERS = ("int64", "uint64")
+_FLOATS = ("half_float", "float", "double")
 ACCEPTED = (
     "an Arrow column of string, binary, their large and view forms, a dictionary of those, int64 or uint64"
 )
@@ -292,7 +293,8 @@ def _chunk(array: Any, dictionaries: "_Dictionaries", start: int = 0, stop: int 
     for kind, storages in _KINDS.items():
         if held in storages:
             return kind(*given)
-    raise TypeError(f"expected {ACCEPTED}, got one of {held}")
+    hint = f": {OF_FLOATS}" if held in _FLOATS else ""
+    raise TypeError(f"expected {ACCEPTED}, got one of {held}{hint}")
 
 
 class _Chunk:

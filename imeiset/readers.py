@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from imeiset import arrow as _arrow
 from imeiset._native import parse as _parse
-from imeiset.errors import ExtraMissing, ImeiError, ParseStatus
+from imeiset.errors import OF_FLOATS, ExtraMissing, ImeiError, ParseStatus
 from imeiset.imei import Imei
 
 Keys = NDArray[np.uint64]
@@ -194,7 +194,8 @@ def _array(values: NDArray[Any], digits: int, exact: bool) -> Source:
         raise ValueError(f"expected an array of one dimension, got {values.ndim}")
     kind = values.dtype.kind
     if not (kind in "SUOT" or (kind in "iu" and values.dtype.itemsize == 8)):
-        raise TypeError(f"expected {_ACCEPTED}, got an array of {values.dtype}")
+        hint = f": {OF_FLOATS}" if kind == "f" else ""
+        raise TypeError(f"expected {_ACCEPTED}, got an array of {values.dtype}{hint}")
     if kind in "OT" or isinstance(values, ma.MaskedArray):
         items = values.tolist()  # None where masked
         return _Rows(items, partial(_parse.objects, items, digits), exact)

@@ -170,6 +170,11 @@ def test_nulls():
         assert rows(np.ma.array(data, mask=[True, False])) == [missing, good]
     with pytest.raises(TypeError, match="array of float64"):
         parse(np.ma.array([1.0], mask=[True]))
+    for floats in (np.array([4.9e14]), np.array([4.9e14], np.float32), [490154203237518.0]):
+        with pytest.raises((TypeError, ImeiError), match=r"float.*: read the column as text"):
+            ImeiSet(floats)
+    with pytest.raises(ImeiError, match=r"got '<bool>'$"):
+        ImeiSet([True])
 
 
 def test_pandas():

@@ -16,7 +16,7 @@ import numpy as np
 from .. import columns, readers
 from .._native.scan import annotate
 from .._threads import in_order
-from ..errors import FeedColumn, FeedEncoding, FeedMissing, ParseStatus, mask, mask_text
+from ..errors import OF_FLOATS, FeedColumn, FeedEncoding, FeedMissing, ParseStatus, mask, mask_text
 from ..errors.extras import extra
 from ..feeds.arrow import is_parquet, is_text, parquet_batches, shown
 from ..feeds.dialect import Dialect, of_table
@@ -213,7 +213,8 @@ class TableScreen:
             value = readers.values(column, digits=self._digits)
         except TypeError as error:
             expected = "a column of texts, or of integers: write IMEIs as text"
-            raise FeedColumn(path, expected, str(error).rpartition(", got ")[2]) from error
+            got = str(error).rpartition(", got ")[2].removesuffix(f": {OF_FLOATS}")
+            raise FeedColumn(path, expected, got) from error
         refused = np.flatnonzero(np.isin(status, columns.AMBIGUOUS))
         if refused.size:
             row = int(refused[0])

@@ -1,7 +1,7 @@
 """What is past: the IMEIs and pairs that are listed until a day that is over."""
 
 import datetime
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,16 @@ def emptied(one: List) -> Iterator[Delta]:
         yield Delta(one.name, remove=[str(prefix)[1:] for prefix in flat.prefixes], rule="imsi")
 
 
-def expired(lists: Sequence[List], today: datetime.date, then: List | None) -> Iterator[Delta]:
-    """Changes that take off what is past, list by list; then those that put it on another list."""
+def expired(
+    lists: Sequence[List], today: datetime.date, then: List | None, moving: Collection[str] | None = None
+) -> Iterator[Delta]:
+    """Changes that take off what is past, list by list; then those that put it on another list. moving: the
+    names of the lists of which it goes there; None: all of the same kind."""
     exact: list[tuple[Keys, list[str], NDArray[Any]]] = []
     pairs: list[tuple[Keys, Keys]] = []
     for one in lists:
         moves = then is not None and one.name != then.name and one.kind == then.kind
+        moves &= moving is None or one.name in moving
         if one.exact is not None:
             keys, texts, codes = _past(one.exact.flattened(), today)
             if len(keys):

@@ -1,9 +1,9 @@
 """How the lists of a store that serves come, go, and let go of what is past."""
 
 import datetime
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-from imeiset.errors import StoreShrunk
+from imeiset.errors import StoreShrunk, expect_several
 from imeiset.register.details import date_text, reasons_text
 from imeiset.register.lists import List, held_text
 from imeiset.register.policy import EquipmentStatus
@@ -130,6 +130,7 @@ class Keeper(Writer):
         today: object,
         then: str | None = None,
         *,
+        lists: Iterable[str] | None = None,
         by: str | None = None,
         ref: str | None = None,
         shrink: float = 25.0,
@@ -145,6 +146,8 @@ class Keeper(Writer):
             Move what is past of lists of the same kind to this one, with its reasons and today's date, and
             without an until. What is there has the reasons of both, and the first date. What is past there
             goes. None: it goes everywhere.
+        lists
+            Of which lists what is past moves to `then`. Other lists lose it. None: all of the same kind.
         by, ref
             Who says so, and what, see `Delta`. Of lists with an owner, the owner says so. None: nobody, and
             "expired" with the date.
@@ -162,7 +165,7 @@ class Keeper(Writer):
         ------
         ValueError
             `today` is not a date, or is more than a day before the last change of the store: the clock may
-            be wrong. Or `then` is not a list of the store.
+            be wrong. Or `then` is not a list of the store, or one of `lists` is not a list of its kind.
         StoreShrunk
             More would go. It may be the clock, too.
         StoreError, OSError
@@ -195,7 +198,8 @@ class Keeper(Writer):
                 expected = f"expected {last}, the day of the last change, or later"
                 raise ValueError(f"today: {expected}, got {day}: is the clock right?")
             target = None if then is None else named(state.lists, then)
-            deltas = list(expired(state.lists, day, target))
+            moving = None if lists is None else _moving(state.lists, target, lists)
+            deltas = list(expired(state.lists, day, target, moving))
             if not force:
                 expect_few(self._directory, state.lists, deltas, shrink)
             owners = {one.name: one.owner for one in state.lists}
@@ -257,3 +261,16 @@ class Keeper(Writer):
             told = list(followed(self._directory, changes, state.lists, name, prefix))
             self._write(lock, told, name, number, expect)
             return True
+
+
+def _moving(lists: Sequence[List], then: List | None, names: Iterable[str]) -> set[str]:
+    """The names of lists that move to another. Raises ValueError for one that cannot."""
+    expect_several("lists", names)
+    if then is None:
+        raise ValueError("lists: expected with `then`, the list that they move to")
+    found = {name: named(lists, name) for name in names}
+    for name, one in found.items():
+        if name == then.name or one.kind != then.kind:
+            what = "the same" if name == then.name else f"one of kind {one.kind!r}"
+            raise ValueError(f"lists: expected another list of kind {then.kind!r}, got {name!r}, {what}")
+    return {*found}

@@ -268,6 +268,15 @@ def test_what_is_past_goes_when_somebody_says_so(store):
         assert (last.by, last.ref) == ("clerk", f"expired {late}")
     facts = json.loads(run("expire", store, "--json").stdout)
     assert (facts["sequence"], facts["lists"]) == (None, {})
+    for name in ("watch", "stolen"):
+        more = ("--by", "op-a") if name == "stolen" else ()
+        run("apply", store, "--list", name, "--add", GOOD, "--until", day.isoformat(), *more)
+    moving = "expire", store, "--today", late, "--then", "black", "--force"
+    found = run(*moving, "--from", "watch", "--from", "black", code=2)
+    assert "expected another list" in found.stderr
+    assert "got nowhere" in run(*moving, "--from", "nowhere", code=2).stderr
+    assert "--from needs --then" in run("expire", store, "--from", "watch", code=2).stderr
+    assert run(*moving, "--from", "watch").stdout == "eir: change 6, stolen -1, watch -1\n"
     fails("expire", store, "--today", "2001-01-01", match="clock")
     fails("expire", store, "--today", "tomorrow", match="today")
     assert "got nowhere" in run("expire", store, "--then", "nowhere", code=2).stderr

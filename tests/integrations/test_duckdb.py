@@ -119,7 +119,8 @@ def test_arguments_of_functions(con):
         "DATE '2024-01-01'",
     ):
         for function in ("blocked", "blocked_status"):
-            with pytest.raises(duckdb.Error, match="TypeError: expected"):
+            as_text = ".*: read the column as text" if "DOUBLE" in refused else ""
+            with pytest.raises(duckdb.Error, match=f"TypeError: expected{as_text}"):
                 column(con, f"SELECT {function}({refused})")
     with pytest.raises(duckdb.Error, match="expected one IMEI, got 2 values"):
         column(con, "SELECT blocked('1', '2')")

@@ -84,7 +84,8 @@ def test_columns_of_other_numbers_are_refused(dtype):
     series = pd.Series([1, 0], dtype=dtype)
     blocked = ImeiSet(dirty.LISTED)
     for ask in (lambda: series.imei.isin(blocked, malformed=False), lambda: series.imei.status(blocked)):
-        with pytest.raises(TypeError, match="expected"):
+        as_text = "read the column as text" if "float" in dtype.lower() else "expected"
+        with pytest.raises(TypeError, match=as_text):
             ask()
 
 

@@ -130,5 +130,6 @@ def test_integers_with_their_check_digit(dtype):
 def test_columns_of_other_numbers_are_refused(dtype):
     frame = pl.DataFrame({"device": pl.Series([1]).cast(dtype)})
     for expression in (IMEI.imei.is_in(ImeiSet(), malformed=False), IMEI.imei.status(ImeiSet())):
-        with pytest.raises(Exception, match=r"expected an? (sound )?Arrow column"):
+        as_text = ".*double: read the column as text" if dtype == pl.Float64 else ""
+        with pytest.raises(Exception, match=f"expected an? (sound )?Arrow column{as_text}"):
             frame.select(expression)

@@ -273,6 +273,34 @@ def test_what_is_past_moves(store, directory):
     ]
 
 
+def test_what_is_past_moves_from_some_lists_and_goes_off_the_others(store, directory):
+    store.add_list("watched", status=G)
+    store.add_list("permits", status=W)
+    store.add_list("black", status=B)
+    store.apply(
+        *(Delta(name, add=[OTHER + at], until=LAST) for at, name in enumerate(("watched", "permits")))
+    )
+    for lists, error in (
+        (["watched", "nowhere"], "list: expected one of"),
+        (["testers"], "lists: expected another list of kind 'imeis', got 'testers', one of kind"),
+        (["black"], "lists: expected another list of kind 'imeis', got 'black', the same"),
+    ):
+        with pytest.raises(ValueError, match=error):
+            store.expire(TODAY, "black", lists=lists, force=True)
+    with pytest.raises(ValueError, match="lists: expected with `then`"):
+        store.expire(TODAY, lists=["watched"], force=True)
+    with pytest.raises(TypeError, match="lists: expected a list of them, got one str"):
+        store.expire(TODAY, "black", lists="watched", force=True)
+    assert store.sequence == 4
+    assert store.expire(TODAY, "black", lists=["watched"], force=True) == 5
+    for one in states(store, directory):
+        assert one["black"] == ImeiSet.from_keys([OTHER])
+        assert (one["watched"], one["permits"]) == (ImeiSet(), ImeiSet())
+    store.apply(Delta("watched", add=[OTHER + 2], until=LAST))
+    assert store.expire(TODAY, "black", lists=[], force=True) == 7
+    assert store["black"] == ImeiSet.from_keys([OTHER])
+
+
 def test_pairs_move_to_pairs(store, directory):
     store.add_list("others", status=W, kind="exempt")
     store.apply(Delta("testers", add=([OTHER], [HOME]), until=LAST))
