@@ -23,7 +23,7 @@ STUBBED := $(shell find imeiset -name '*.pyi' | sed 's/\.pyi$$//; s/\//./g; s/\.
 
 .PHONY: help demo test lint docs bench test-long test-edges explore torture test-all test-integrations test-spark \
 	test-serve test-follow sdist wheels test-wheel test-wheels test-reproducible test-sid test-arm64 \
-	test-compilers sanitize fuzz fuzz-coverage clean
+	test-compilers sanitize fuzz fuzz-coverage mutants clean
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
@@ -329,6 +329,22 @@ fuzz-coverage: ## How much of the C headers the corpora of tests/fuzz reach: nee
 		llvm-profdata merge -sparse $$harness.profraw -o $$harness.profdata; \
 	done
 	cd build/fuzz/coverage && $(PYTHON) ../../../tests/fuzz/coverage.py llvm-cov $(HARNESSES)
+
+# What was tried stays in build/mutants, so that it goes on where it was stopped, and survivors are tried once more
+# when tests have changed. MUTANTS='--sample 500', '--shard 0/3', '--seed 2'.
+REACHING := tests/register tests/store tests/feeds tests/deltas $(addprefix tests/test_,$(addsuffix .py,columns sets \
+	index merging snapshot opening register diff irregular pickles))
+MUTANTS :=
+
+mutants: build/mutants/reached.pickle ## Would the tests notice? One thing changed in the code, 300 times: takes hours
+	cd build/mutants/tree && ../venv/bin/python tools/mutants.py run $(MUTANTS)
+
+build/mutants/reached.pickle: $(SOURCES) tools/mutants.py $(shell find tests -name '*.py')
+	$(call COPY,build/mutants/tree)
+	[ -e build/mutants/venv/bin/pip ] || $(PYTHON) -m venv build/mutants/venv
+	build/mutants/venv/bin/python $(PIP) $(BUILDERS) 'coverage>=7'
+	cd build/mutants/tree && ../venv/bin/python $(PIP) --no-build-isolation -e '.[test,$(EXTRAS)]' \
+		&& ../venv/bin/python tools/mutants.py cover $(REACHING)
 
 clean: ## Remove what was built
 	rm -rf build dist .venv *.egg-info
