@@ -20,11 +20,12 @@ DIRECTIVES |= {"boundscheck": DEBUG, "initializedcheck": DEBUG}
 # A portable baseline: no -march. -ffp-contract=off keeps the bytes of a snapshot the same on every machine.
 compile_args = ["-O3", "-std=c11", "-ffp-contract=off", "-Wall", "-Wno-unused-function"]
 compile_args += [] if DEBUG else ["-g0"]  # the interpreter's own flags ask for -g
-SPECIAL = {
-    # Without the code that is shared the module is small, and GCC would inline too little in its sweeps.
-    "imeiset._native.index": ["--param=inline-unit-growth=400"],
-    SHARED: ["-Os"],  # no time is spent in it, and -O3 takes more than twice as long
-}
+SPECIAL = {f"imeiset._native.{name}": [] for name in ("checks", "index", "parse", "scan", "sort")}
+# Without the code that is shared the module is small, and GCC would inline too little in its sweeps.
+SPECIAL["imeiset._native.index"] += ["--param=inline-unit-growth=400"]
+SMALL = (
+    [] if SANITIZE else ["-Os"]
+)  # the other modules have no kernels: -O3 makes them larger, and nothing faster
 sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
 compile_args += [*sanitizers, "-O1", "-g"] if SANITIZE else []
 
@@ -50,7 +51,7 @@ given = {
 }
 modules = {f"imeiset._native.{path.stem}": [str(path)] for path in sorted(NATIVE.glob("*.pyx"))}
 extensions = [
-    Extension(name, sources, extra_compile_args=compile_args + SPECIAL.get(name, []), **given)
+    Extension(name, sources, extra_compile_args=compile_args + SPECIAL.get(name, SMALL), **given)
     for name, sources in {**modules, SHARED: []}.items()
 ]
 if __name__ == "__main__":  # the processes that Cython starts read this file too

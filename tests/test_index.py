@@ -29,10 +29,10 @@ import imeiset.sets
 from imeiset._native import payload, simd
 from imeiset._native.background import work_in_background
 from imeiset._native.checks import CheckTables
+from imeiset._native.imsi import Prefixes
 from imeiset._native.index import Encoder, IndexReader
 from imeiset._native.index import FrozenIndex as Index
 from imeiset._native.layered import Detailed, Layered, Level, codes_of
-from imeiset._native.prefixes import Prefixes
 from imeiset.errors import CHECK_DIGIT_CODES, ImeiError, ParseStatus, SnapshotBounds
 from imeiset.imei import Imei
 

@@ -29,10 +29,9 @@ from imeiset._native import simd
 from imeiset._native.checks import CheckTables
 from imeiset._native.codes import mark_codes, part_codes, put_codes, splice_codes
 from imeiset._native.filters import mark, mark_runs, marks_of_runs
-from imeiset._native.imsi import imsis_of, imsis_of_rows
+from imeiset._native.imsi import Prefixes, imsis_of, imsis_of_rows
 from imeiset._native.layered import Detailed, Layered, Level, codes_of
 from imeiset._native.pairs import Pairing, are_ascending, merge_pairs, sort_pairs, starts_of
-from imeiset._native.prefixes import Prefixes
 from imeiset.errors import (
     SnapshotBounds,
     SnapshotError,

@@ -5,10 +5,10 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
+from imeiset._native.imsi import Prefixes
 from imeiset._native.index import FrozenIndex
 from imeiset._native.layered import Level
 from imeiset._native.pairs import Pairing
-from imeiset._native.prefixes import Prefixes
 
 _Keys = NDArray[np.uint64]
 

@@ -5,12 +5,11 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from imeiset._native.imsi cimport IMSI_BAD, imsi_number
+from imeiset._native.imsi cimport IMSI_BAD, LONGEST, POWERS, Prefixes, imsi_number
 from imeiset._native.index cimport index_has, index_have, index_pointer
 from imeiset._native.layered cimport LISTS, Level, layers_have, layers_room, level_has
 from imeiset._native.pairs cimport OTHER_PAIRS, Pairing, THIS_PAIR
 from imeiset._native.parse cimport parse_object
-from imeiset._native.prefixes cimport LONGEST, POWERS, Prefixes
 from imeiset._native.simd cimport simd_follow
 from imeiset._native.types cimport BLOCK, KEYS, expect_rows
 

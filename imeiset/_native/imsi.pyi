@@ -1,4 +1,5 @@
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,3 +11,11 @@ BAD_IMSI: int
 
 def imsis_of(values: list[Any], out: _Keys) -> None: ...
 def imsis_of_rows(texts: NDArray[np.uint8] | NDArray[np.uint32], out: _Keys) -> None: ...
+
+@final
+class Prefixes:
+    def __new__(
+        cls,
+        layers: Iterable[tuple[NDArray[np.uint64], NDArray[np.uint16]]] = (),
+        lengths: Iterable[int] = (),
+    ) -> Prefixes: ...

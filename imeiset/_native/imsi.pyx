@@ -1,4 +1,4 @@
-"""IMSIs as numbers.
+"""IMSIs as numbers, and prefixes of them: which is the longest that an IMSI begins with.
 
 An IMSI is 5 to 15 digits (3GPP TS 29.571), and its leading zeros matter. Its number is that of its digits
 after a 1, below 2 * 10**15; 0 is no IMSI.
@@ -7,12 +7,14 @@ A text is bare digits, or 'imsi-' and these. In the other kinds of SUPI, 'nai-',
 given. Blanks around are no part of a text, as of those of IMEIs.
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from cpython.unicode cimport PyUnicode_Check
 from libc.math cimport isnan
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from imeiset._native.layered cimport LAYERS
 from imeiset._native.types cimport expect_rows
 
 cdef extern from "Python.h":
@@ -22,6 +24,7 @@ cdef extern from "Python.h":
 
 NO_IMSI = 0
 BAD_IMSI = IMSI_BAD
+POWERS[:] = [10 ** n for n in range(LONGEST + 1)]
 
 ctypedef fused character:
     uint8_t
@@ -105,3 +108,61 @@ def imsis_of_rows(const character[:, ::1] texts not None, uint64_t[::1] out not 
             while n > 0 and texts[i, n - 1] == 0:
                 n -= 1
             out[i] = text_number(&texts[i, 0], n)
+
+
+@cython.final
+cdef class Prefixes:
+    """Prefixes and what each says: layers of what changed, over those that there were."""
+
+    def __cinit__(self, layers=(), lengths=()):
+        """layers: of (numbers, codes), the newest first: the numbers of prefixes, ascending, and the code of
+        each, 0 where no list has it any more. lengths: how many digits such numbers have, all that occur."""
+        cdef const uint64_t[::1] numbers
+        cdef const uint16_t[::1] codes
+        layers, lengths = tuple(layers), set(lengths)
+        if len(layers) > LAYERS:
+            raise ValueError(f"layers: expected at most {LAYERS}, got {len(layers)}")
+        if not lengths <= set(range(1, LONGEST + 1)):
+            raise ValueError(f"lengths: expected 1 to {LONGEST}, got {sorted(lengths)}")
+        self.views = []
+        for numbers, codes in layers:
+            expect_rows("codes", numbers.shape[0], codes.shape[0])
+            if numbers.shape[0]:
+                self.views.append((numbers, codes))
+                self.layer[self.count] = prefixes_layer(&numbers[0], &codes[0], numbers.shape[0])
+                self.count += 1
+        for length in sorted(lengths, reverse=True):
+            self.lengths[self.length_count] = length
+            self.length_count += 1
+
+    cdef uint32_t code(self, uint64_t imsi) noexcept nogil:
+        """What the longest prefix says that an IMSI begins with, and some list has; 0 where there is none."""
+        cdef uint64_t head
+        cdef size_t at
+        cdef int i, j, digits = 0
+        if imsi == 0 or imsi == IMSI_BAD or self.count == 0:
+            return 0
+        while digits < LONGEST and imsi >= POWERS[digits]:
+            digits += 1
+        for i in range(self.length_count):
+            if self.lengths[i] > digits:
+                continue
+            head = imsi // POWERS[digits - self.lengths[i]]
+            for j in range(self.count):
+                at = last_upto(&self.layer[j], head)
+                if self.layer[j].number[at] == head:
+                    if self.layer[j].code[at]:
+                        return self.layer[j].code[at]
+                    break  # of this length no list has one
+        return 0
+
+
+cdef inline size_t last_upto(const prefixes_layer* of, uint64_t number) noexcept nogil:
+    """Where the last number is that is not above this one; 0 where there is none."""
+    cdef size_t half, low = 0, n = of.count
+    while n > 1:
+        half = n // 2
+        if of.number[low + half] <= number:
+            low += half
+        n -= half
+    return low

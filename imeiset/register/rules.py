@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from imeiset import columns, irregular
 from imeiset._native.checks import PACKED, RULES, CheckTables
-from imeiset._native.imsi import BAD_IMSI, NO_IMSI
+from imeiset._native.imsi import BAD_IMSI, NO_IMSI, Prefixes
 from imeiset._native.layered import Detailed, Level, codes_of
-from imeiset._native.prefixes import Prefixes
 from imeiset.errors import ImeiError, ImsiError, ParseStatus
 from imeiset.readers import Keys
 from imeiset.register import kinds

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from imeiset import EquipmentStatus, ImeiSet, Policy, Register
 from imeiset._native import simd
 from imeiset._native.filters import mark_runs, marks_of_runs
+from imeiset._native.imsi import Prefixes
 from imeiset._native.layered import Layered
 from imeiset._native.pairs import Pairing
-from imeiset._native.prefixes import Prefixes
 from imeiset.register import layers
 from imeiset.register.coverage import Coverage
 from imeiset.register.details import Column
