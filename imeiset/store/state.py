@@ -32,6 +32,7 @@ from imeiset.store.directory import (
     MANIFEST,
     UNPUBLISHED,
     base_path,
+    generation_of,
     history_path,
     journal_path,
     manifest_text,
@@ -296,6 +297,17 @@ def unpublished(directory: Path) -> Iterator[Path]:
         with suppress(OSError):
             path.unlink()
         raise
+
+
+REMAINS = "put it back from a backup, or move the directory away"
+
+
+def has_remains(directory: Path) -> bool:
+    """Whether files are there that only a store leaves: of a later generation, or with changes. A store that
+    was being made when the process ended leaves none of these."""
+    later = any((generation_of(path) or 0) > 1 for path in directory.iterdir())
+    first = journal_path(directory, 1)
+    return later or (first.is_file() and first.stat().st_size > _journal.HEADER_SIZE)
 
 
 @contextmanager

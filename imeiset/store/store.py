@@ -23,7 +23,7 @@ from imeiset.store.history import prunable, record_replace
 from imeiset.store.journal import Position
 from imeiset.store.keeping import Keeper
 from imeiset.store.payload import MAX_NUMBER, Payload, feed_name, text_of
-from imeiset.store.state import publish_generation, saved, unpublished
+from imeiset.store.state import REMAINS, has_remains, publish_generation, saved, unpublished
 from imeiset.store.status import compact_due
 
 _DAY = 86_400 * 10**9  # ns
@@ -142,6 +142,9 @@ class Store(Keeper):
             def expect_none() -> None:
                 if (path / MANIFEST).exists() or not lock.is_at(lock.path):
                     got = "one with a store: open it, or replace()"
+                    raise errors.StoreExists(path, "a directory without a store", got)
+                if has_remains(path):
+                    got = f"one whose file '{MANIFEST}' is gone: {REMAINS}"
                     raise errors.StoreExists(path, "a directory without a store", got)
 
             expect_none()

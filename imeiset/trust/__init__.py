@@ -4,21 +4,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from imeiset.trust.follower import Follower, follow_again
-    from imeiset.trust.mirroring import MirrorReport, mirror
+    from imeiset.trust.mirroring import mirror
     from imeiset.trust.publisher import publish
-    from imeiset.trust.reports import FollowReport, ListReport, PublishReport
+    from imeiset.trust.reports import FollowReport, ListReport, MirrorReport, PublishReport, StepReport
     from imeiset.trust.rotation import RotateReport, rotate
 
 _MODULES = {
     "imeiset.trust.follower": "Follower follow_again",
-    "imeiset.trust.mirroring": "MirrorReport mirror",
+    "imeiset.trust.mirroring": "mirror",
     "imeiset.trust.publisher": "publish",
-    "imeiset.trust.reports": "FollowReport ListReport PublishReport",
+    "imeiset.trust.reports": "FollowReport ListReport MirrorReport PublishReport StepReport",
     "imeiset.trust.rotation": "RotateReport rotate",
 }
 __all__ = [
     "FollowReport", "Follower", "ListReport", "MirrorReport", "PublishReport", "RotateReport",
-    "follow_again", "mirror", "publish", "rotate",
+    "StepReport", "follow_again", "mirror", "publish", "rotate",
 ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from imeiset.errors import TrustMissing, TrustRefused, TrustStale, TrustUnreachable, mask_text
 from imeiset.errors.extras import extra
-from imeiset.trust.edition import Edition
+from imeiset.trust.edition import Edition, editions
 from imeiset.trust.metadata import load, tuf
 from imeiset.trust.places import Place
 
@@ -62,12 +62,16 @@ class Catalog:
     def of(cls, place: str, targets: dict[str, Any]) -> "Catalog":
         """Of the targets of TUF's metadata, by name. TrustRefused for what no publisher puts up."""
         catalog = cls(place, {}, {})
+
+        def shown_as(name: str) -> str:
+            return f"{place}: {mask_text(name)}"
+
+        read = editions({name: about.custom for name, about in targets.items()}, shown_as)
         for name, about in targets.items():
-            shown = f"{place}: {mask_text(name)}"
+            shown, edition = shown_as(name), read[name]
             found = _TARGET.fullmatch(name)
             if not found:
                 raise TrustRefused(shown, "base-N.imei or delta-N.imei", "another name: update imeiset?")
-            edition = Edition.read(about.custom, shown)
             if name != f"{edition.kind}-{edition.number:08d}.imei":
                 raise TrustRefused(shown, f"a {found['kind']} of that number", f"{edition.number}")
             sha256 = about.hashes.get("sha256")

@@ -2,19 +2,22 @@
 
     custom := {"imeiset": 1, "kind": "base" or "delta", "edition": N, "time": "2026-01-31T12:00:00Z",
                "lists": {name: L}, "from": N - 1 of a delta, "policy": P of a base}
+               or of a delta in the place of "lists": "changed": {name: L}, "gone": [name, ...]
     L      := {"status": number, "kind": text, "reason": text, "counts": {rule: number}, "digest": hex}
     P      := {"response_type": 1 to 3, "unlisted": status or null, "malformed": status or null,
                "precedence": [rule, ...]}
 
-The lists are all that the publisher has after the edition. What is counted and digested is a list under the
-name it is published by and with owner "", whoever owns it where: see `List.digest`. Other keys are ignored;
-another number than 1 is another format.
+The lists are all that the publisher has after the edition. A delta has "changed" and "gone" where the file of
+edition N - 1 stands beside it: the lists that are others than there, new ones too, and those that are no
+more. Metadata of many lists, of which few change, is short so. What is counted and digested is a list
+under the name it is published by and with owner "", whoever owns it where: see `List.digest`. Other keys are
+ignored; another number than 1 is another format.
 """
 
 import datetime
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
@@ -93,11 +96,16 @@ class Edition:
         """The edition that a delta is for."""
         return self.number - 1
 
-    def custom(self) -> dict[str, Any]:
-        """As the metadata has it."""
+    def custom(self, last: Mapping[str, ListEdition] | None = None) -> dict[str, Any]:
+        """As the metadata has it. last: of a delta, the lists of the edition before, if that is there too."""
         told: dict[str, Any] = {"imeiset": FORMAT, "kind": self.kind, "edition": self.number}
         told["time"] = self.time.strftime(_TIME)
-        told["lists"] = {name: one.custom() for name, one in self.lists.items()}
+        if last is None:
+            told["lists"] = {name: one.custom() for name, one in self.lists.items()}
+        else:
+            changed = {name: one for name, one in self.lists.items() if last.get(name) != one}
+            told["changed"] = {name: one.custom() for name, one in changed.items()}
+            told["gone"] = sorted(last.keys() - self.lists.keys())
         if self.kind == "delta":
             return told | {"from": self.before}
         policy = asdict(self.policy or Policy())
@@ -106,10 +114,15 @@ class Edition:
         return told | {"policy": policy | {"precedence": [*policy["precedence"]]}}
 
     @classmethod
-    def read(cls, custom: object, place: str) -> Self:
-        """What the metadata of a file says. TrustRefused, with what is wrong in words; place: of the file."""
+    def read(
+        cls, custom: object, place: str, before: Mapping[int, Mapping[str, ListEdition]] | None = None
+    ) -> Self:
+        """What the metadata of a file says. TrustRefused, with what is wrong in words.
+
+        place: of the file. before: the lists of editions that are there too.
+        """
         try:
-            return cls(**_read(custom))
+            return cls(**_read(custom, before or {}))
         except ValueError as error:
             raise TrustRefused(place, "the description of an edition", str(error)) from None
 
@@ -173,7 +186,33 @@ def followed(register: Register, feed: str, prefix: str = "") -> Register:
 # ---- read ---------------------------------------------------------------------------
 
 
-def _read(custom: object) -> dict[str, Any]:
+def editions(customs: Mapping[str, object], place: Callable[[str], str]) -> dict[str, Edition]:
+    """What the metadata of files that stand beside each other says, by the names of the files.
+
+    place: of a file, for errors. TrustRefused as `Edition.read`.
+    """
+    found, lists = dict[str, Edition](), dict[int, Mapping[str, ListEdition]]()
+    for name in sorted(customs, key=lambda name: _order(customs[name])):
+        found[name] = one = Edition.read(customs[name], place(name), lists)
+        lists.setdefault(one.number, one.lists)
+    return {name: found[name] for name in customs}
+
+
+def customs(editions: Iterable[Edition]) -> list[dict[str, Any]]:
+    """What metadata says of the files of editions, in their order: of deltas, what is another than before."""
+    some = [*editions]
+    lists = {one.number: one.lists for one in some}
+    return [one.custom(lists.get(one.before) if one.kind == "delta" else None) for one in some]
+
+
+def _order(custom: object) -> tuple[int, bool]:
+    """Editions in order; of a base and a delta of one number the one that has all lists first."""
+    if not isinstance(custom, Mapping) or type(custom.get("edition")) is not int:
+        return 0, False
+    return custom["edition"], "lists" not in custom
+
+
+def _read(custom: object, others: Mapping[int, Mapping[str, ListEdition]]) -> dict[str, Any]:
     """The fields of an edition. ValueError for what cannot be one."""
     if not isinstance(custom, Mapping):
         raise ValueError(f"expected an object, got {type(custom).__name__}")
@@ -184,7 +223,8 @@ def _read(custom: object) -> dict[str, Any]:
     kind, edition = choice(custom, "kind", ("base", "delta")), number(custom, "edition", 1)
     if kind == "delta" and (before := number(custom, "from", 0)) != edition - 1:
         raise ValueError(f"a delta from edition {before} to {edition}, and not to the next one")
-    fields = {"kind": kind, "number": edition, "time": _time(custom), "lists": _lists(custom)}
+    fields = {"kind": kind, "number": edition, "time": _time(custom)}
+    fields["lists"] = _lists_after(custom, others.get(edition - 1) if kind == "delta" else None)
     return fields | {"policy": _policy(custom) if kind == "base" else None}
 
 
@@ -235,11 +275,36 @@ def _policy(custom: Mapping[str, Any]) -> Policy:
     return Policy(**told)
 
 
-def _lists(custom: Mapping[str, Any]) -> dict[str, ListEdition]:
-    given = field(custom, "lists", dict)
-    if len(given) > MAX_LISTS:
-        raise ValueError(f"{len(given)} lists, and not at most {MAX_LISTS}")
-    return {name: _list(name, about) for name, about in given.items()}
+def _lists_after(
+    custom: Mapping[str, Any], last: Mapping[str, ListEdition] | None
+) -> Mapping[str, ListEdition]:
+    """The lists of an edition. last: those of the edition before, if that is there."""
+    if "changed" not in custom and "gone" not in custom:
+        return _expect_few(_lists(custom, "lists"))
+    if "lists" in custom:
+        raise ValueError("both lists and what changed of them")
+    changed, gone = _lists(custom, "changed"), field(custom, "gone", list)
+    if last is None:
+        raise ValueError("what changed, and the edition before is not there")
+    if (
+        not all(isinstance(name, str) for name in gone)
+        or not last.keys() >= {*gone}
+        or len({*gone}) < len(gone)
+    ):
+        raise ValueError(f"gone: expected names of lists of the edition before, got {shown(gone)}")
+    if both := changed.keys() & {*gone}:
+        raise ValueError(f"list {shown(min(both))}: both changed and gone")
+    return _expect_few({name: one for name, one in {**last, **changed}.items() if name not in {*gone}})
+
+
+def _lists(custom: Mapping[str, Any], key: str) -> dict[str, ListEdition]:
+    return {name: _list(name, about) for name, about in _expect_few(field(custom, key, dict)).items()}
+
+
+def _expect_few(lists: dict[str, Any]) -> dict[str, Any]:
+    if len(lists) > MAX_LISTS:
+        raise ValueError(f"{len(lists)} lists, and not at most {MAX_LISTS}")
+    return lists
 
 
 def _list(name: str, about: object) -> ListEdition:

@@ -23,9 +23,10 @@ from imeiset.errors import ImeisetError, TrustError, TrustMissing, TrustRefused,
 from imeiset.register.layout import KIND
 from imeiset.register.lists import List, shrunk
 from imeiset.register.register import Register
-from imeiset.store.directory import MANIFEST
+from imeiset.store.directory import MANIFEST, base_path
 from imeiset.store.following import Following
 from imeiset.store.payload import feed_name
+from imeiset.store.state import REMAINS, has_remains
 from imeiset.store.store import Store
 from imeiset.trust import delta, receipts
 from imeiset.trust.client import Catalog, Target, catalog
@@ -355,6 +356,7 @@ class Follower:
     def _edition(self) -> int:
         """The one that the store has; 0 if it has none, or there is none."""
         if not (self._store / MANIFEST).exists():
+            self._expect_no_store()
             return 0
         try:
             with Store.open(self._store) as store:
@@ -369,6 +371,18 @@ class Follower:
             raise
         except (ImeisetError, OSError) as error:
             _explain(error, str(self._store))
+
+    def _expect_no_store(self) -> None:
+        """Raise TrustUnreachable where a store has lost its manifest: a new one would take its place."""
+        last, base = Following.read(self._store, self.feed).edition, base_path(self._store, 1)
+        lost = has_remains(self._store) or last > 0
+        if not lost and base.is_file():  # of a follower that ended while it made the store, or of others
+            with suppress(ImeisetError):
+                lost = any(one.owner != self.feed for one in Register.open(base).lists)
+        if lost:
+            had = f"a store that has edition {last}" if last else "a store, or a directory without one"
+            got = f"one whose file '{MANIFEST}' is gone: {REMAINS}, and follow anew"
+            raise TrustUnreachable(str(self._store), had, got)
 
     def _tell_fault(self, error: TrustError) -> None:
         """Remember why it failed; if the disk does not take that either, the error is raised all the same."""

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,11 +16,9 @@ from imeiset.store import Store
 from imeiset.store.net import net_changes
 from imeiset.store.payload import Change
 from imeiset.trust import delta as deltas
-from imeiset.trust.edition import Edition
+from imeiset.trust.edition import Edition, customs, editions
 from imeiset.trust.metadata import now, tuf
 from imeiset.trust.reports import ListReport
-
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Listed:
     def of(cls, targets: Any, place: str) -> "Listed":
         """Of metadata, or of None. TrustRefused for what is not understood."""
         every = targets.signed.targets if targets is not None else {}
-        read = {path: Edition.read(target.custom, f"{place}/{path}") for path, target in every.items()}
+        read = editions({path: one.custom for path, one in every.items()}, lambda path: f"{place}/{path}")
         return cls(read, dict(every))
 
     @property
@@ -116,22 +115,26 @@ def made(
     # The digests take as long as all the rest.
     digests = partial(Edition.of, new.lists, number, now(), policy=new.policy)
     _, edition = in_threads(lambda work: work(), (check_and_save, digests))
-    files, targets = dict[str, Path](), dict[str, Any]()
+    files, targets, told = dict[str, Path](), dict[str, Any](), {**listed.editions}
     if changes is not None:
         since = min(number - base_every, before.number if before is not None else 0)
         for path, one in listed.editions.items():
             if one is before or (one.kind == "delta" and one.number > since):
-                targets[path] = listed.targets[path]
+                targets[path] = copy(listed.targets[path])
         path = f"delta-{number:08d}.imei"
         files[path] = folder / "next.delta"
-        targets[path] = _target(path, files[path], replace(edition, kind="delta", policy=None))
+        told[path] = replace(edition, kind="delta", policy=None)
+        targets[path] = _target(path, files[path])
     if base or not same_policy or changes is None or _base_is_due(targets, listed, number, base_every):
         path = f"base-{number:08d}.imei"
         targets.pop(listed.base or "", None)
         files[path] = lists_path
-        targets[path] = _target(path, lists_path, edition)
+        told[path] = edition
+        targets[path] = _target(path, lists_path)
     else:
         edition = replace(edition, kind="delta", policy=None)
+    for target, custom in zip(targets.values(), customs(told[path] for path in targets), strict=True):
+        target.unrecognized_fields = {"custom": custom}
     return Made(edition, files, targets, _told(old, new, changes))
 
 
@@ -179,10 +182,11 @@ def _told(old: Contents | None, new: Contents, changes: tuple[Change, ...] | Non
     }
 
 
-def _target(path: str, file: Path, edition: Edition) -> Any:
-    whole = hashlib.sha256()
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file, in hex."""
     with file.open("rb") as data:
-        for chunk in iter(lambda: data.read(_CHUNK), b""):
-            whole.update(chunk)
-    custom = {"custom": edition.custom()}
-    return tuf().TargetFile(file.stat().st_size, {"sha256": whole.hexdigest()}, path, custom)
+        return hashlib.file_digest(data, "sha256").hexdigest()
+
+
+def _target(path: str, file: Path) -> Any:
+    return tuf().TargetFile(file.stat().st_size, {"sha256": sha256_of(file)}, path)

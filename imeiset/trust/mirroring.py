@@ -10,8 +10,6 @@ import os
 import re
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from imeiset.errors import TrustMissing, TrustRefused, TrustUnreachable
@@ -19,43 +17,11 @@ from imeiset.trust.client import Catalog, catalog
 from imeiset.trust.fetch import Progress, fetch, is_whole
 from imeiset.trust.metadata import LIMITS, fingerprint, load
 from imeiset.trust.places import Place
+from imeiset.trust.reports import MirrorReport
 
 _METADATA = re.compile(r"(\d{1,19})\.(root|targets|snapshot)\.json", re.ASCII)
 _TARGET = re.compile(r"[0-9a-f]{64}\.(base|delta)-[0-9]{8,19}\.imei(\.part)?")
 _KEPT = 2  # versions of targets.json and snapshot.json
-
-
-@dataclass(frozen=True, slots=True)
-class MirrorReport:
-    """What one step of a mirror did.
-
-    Attributes
-    ----------
-    feed, place : str
-        Whose lists they are, and where they were found, without credentials.
-    edition, before : int
-        The newest that the copy has now, and had before; 0 for none.
-    published : datetime.datetime
-        When its publisher made it, by the publisher's clock.
-    files : tuple of str
-        What was copied.
-    bytes : int
-        How long these files are.
-    """
-
-    feed: str
-    place: str
-    edition: int
-    before: int
-    published: datetime
-    files: tuple[str, ...] = ()
-    bytes: int = 0
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def moved(self) -> bool:
-        """Whether the copy has another edition than before."""
-        return self.edition != self.before
 
 
 def mirror(

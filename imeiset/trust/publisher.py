@@ -21,7 +21,7 @@ from imeiset.register.layout import Contents
 from imeiset.store import Store
 from imeiset.trust.claims import Claim
 from imeiset.trust.keys import Keys, Passphrase
-from imeiset.trust.making import Listed, Made, made, selected
+from imeiset.trust.making import Listed, Made, made, selected, sha256_of
 from imeiset.trust.memory import Memory, Said
 from imeiset.trust.metadata import ENDS_SOON, LIVES, Published, now, signed, tuf
 from imeiset.trust.places import Place
@@ -281,6 +281,8 @@ class _Own:
     def _without_edition(self, remote: Published, current: int, last: Said | None) -> PublishReport:
         """Sign anew what is to be."""
         report = PublishReport(str(self.place), "nothing", current)
+        if remote.targets is not None:
+            self._look_for(remote.targets.signed.targets, current, goes_on=last is not None)
         ends = remote.expires()
         targets = remote.targets
         if targets is None:
@@ -302,6 +304,26 @@ class _Own:
             if last is not None and last.edition == current:
                 self.memory.keep(replace(last, versions=remote.versions()))
         return self._reported(replace(report, action="renewed"), remote)
+
+    def _look_for(self, targets: Mapping[str, Any], current: int, *, goes_on: bool) -> None:
+        """Put a file back that is gone from the place, if it is the one of all lists that is here; say which
+        others are gone. goes_on: the edition is this store's. One listing."""
+        try:
+            there = {*self.place.names("targets")}
+        except TrustError as error:
+            self.warnings.append(f"whether all files are there was not seen: {error}")
+            return
+        for path, target in targets.items():
+            sha256, here = target.hashes["sha256"], self.memory.lists_path(current)
+            if (name := f"{sha256}.{path}") in there:
+                continue
+            if goes_on and here.is_file() and sha256_of(here) == sha256:
+                if not self.dry_run:
+                    self.place.put(f"targets/{name}", here)
+                self.warnings.append(f"{path} was gone from the place: it is put there anew")
+            else:
+                why = "followers that need it wait, or fetch a base"
+                self.warnings.append(f"{path} is gone from the place, {why}: --base publishes all lists anew")
 
     def _reported(self, report: PublishReport, remote: Published) -> PublishReport:
         expires = remote.expires()

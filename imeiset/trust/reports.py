@@ -53,27 +53,21 @@ class PublishReport:
 
 
 @dataclass(frozen=True, slots=True)
-class FollowReport:
-    """What one step of a follower did.
+class StepReport:
+    """What one step of a follower or of a mirror did.
 
     Attributes
     ----------
     feed, place : str
         Whose lists they are, and where they were found, without credentials.
     edition, before : int
-        The one that the store has now, and had before; 0 for none.
+        The newest that is here now, and was here before; 0 for none.
     published : datetime.datetime
         When its publisher made it, by the publisher's clock.
     files : tuple of str
-        What was applied, in order.
+        What was applied or copied, in order.
     bytes : int
         How long these files are. What was there of one already was not fetched again.
-    counts : dict
-        By list and rule how much each list of the publisher has, under the publisher's names.
-    digests : dict of str to str
-        The SHA-256 of each, as it was compared; empty if digests were not compared, or nothing was new.
-    warnings : tuple of str
-        What went wrong beside it: a receipt that could not be written.
     """
 
     feed: str
@@ -83,14 +77,37 @@ class FollowReport:
     published: datetime
     files: tuple[str, ...] = ()
     bytes: int = 0
-    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    digests: Mapping[str, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
 
     @property
     def moved(self) -> bool:
-        """Whether the store has another edition than before."""
+        """Whether there is another edition than before."""
         return self.edition != self.before
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorReport(StepReport):
+    """What one step of a mirror did: a `StepReport`."""
+
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FollowReport(StepReport):
+    """What one step of a follower did: a `StepReport`, and what the lists hold.
+
+    Attributes
+    ----------
+    counts : dict
+        By list and rule how much each list of the publisher has, under the publisher's names.
+    digests : dict of str to str
+        The SHA-256 of each, as it was compared; empty if digests were not compared, or nothing was new.
+    warnings : tuple of str
+        What went wrong beside it: a receipt that could not be written.
+    """
+
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def ending(expires: Mapping[str, datetime], place: str) -> list[str]:

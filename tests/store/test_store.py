@@ -565,6 +565,27 @@ def test_what_is_no_store(tmp_path, directory):
         Store.open(directory)
 
 
+@pytest.mark.parametrize("compacted", [False, True])
+def test_no_store_is_made_where_one_has_lost_its_manifest(tmp_path, compacted):
+    register = Register()
+    register.add("stolen", [1], status=1)
+    with Store.create(tmp_path / "eir", register) as store:
+        store.apply(Delta("stolen", add=[2]))
+        if compacted:
+            store.compact()
+    (tmp_path / "eir" / "current").rename(tmp_path / "away")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "eir").iterdir() if path.name != "lock"}
+    with pytest.raises(
+        StoreExists, match="one whose file 'current' is gone: put it back from a backup, or move"
+    ):
+        Store.create(tmp_path / "eir", Register())
+    for name, data in before.items():
+        assert (tmp_path / "eir" / name).read_bytes() == data
+    (tmp_path / "away").rename(tmp_path / "eir" / "current")
+    with Store.open(tmp_path / "eir") as store:
+        assert len(store["stolen"]) == 2
+
+
 def test_a_set_is_no_register(store, tmp_path):
     with pytest.raises(TypeError, match="expected a Register, got ImeiSet"):
         Store.create(tmp_path / "new", ImeiSet([1]))

@@ -10,7 +10,7 @@ from register.holding import registers
 
 from imeiset import EquipmentStatus, Policy, Register
 from imeiset.errors import TrustRefused
-from imeiset.trust.edition import Edition, followed, published
+from imeiset.trust.edition import Edition, customs, editions, followed, published
 
 W, B, G, _ = EquipmentStatus
 LISTED, OTHER, THIRD = "490154203237518", "356938035643809", "352099001761481"
@@ -106,6 +106,95 @@ def test_it_is_read_as_it_was_written(register, number, full):
     told = json.loads(json.dumps(edition.custom()))
     assert Edition.read(told, "here") == edition
     edition.expect_lists(published(followed(register, "cloud", "c-").lists, "cloud", "c-"), "here")
+
+
+def history(*imeis, first=7):
+    """A base, and the deltas after it."""
+    some = [Edition.of(made(*imeis[0]).lists, first, NOON, policy=POLICY)]
+    return some + [Edition.of(made(*one).lists, first + at, NOON) for at, one in enumerate(imeis[1:], 1)]
+
+
+def names(some):
+    return [f"{one.kind}-{one.number:08d}.imei" for one in some]
+
+
+def read_together(told, some):
+    return [*editions(dict(zip(names(some), told, strict=True)), str).values()]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(registers(), min_size=1, max_size=5), st.integers(1, 5), st.sets(st.integers(0, 8)), st.randoms()
+)
+def test_editions_that_stand_together_are_read_as_they_were_written(some, based, away, order):
+    written = [Edition.of(one.lists, 3 + at, NOON) for at, one in enumerate(some)]
+    at = min(based, len(some)) - 1
+    written.append(Edition.of(some[at].lists, 3 + at, NOON, policy=POLICY))
+    written = [one for place, one in enumerate(written) if place not in away] or written[-1:]
+    order.shuffle(written)
+    told = json.loads(json.dumps(customs(written)))
+    assert read_together(told, written) == written
+    for one, facts in zip(written, told, strict=True):
+        follows = one.kind == "delta" and any(other.number == one.before for other in written)
+        assert ("changed" in facts, "lists" in facts) == (follows, not follows)
+
+
+def test_a_delta_says_what_is_another_than_in_the_edition_before():
+    some = history((LISTED,), (LISTED, OTHER), (LISTED, OTHER))
+    gone = Edition.of(made(LISTED, OTHER).lists[:2], 10, NOON)
+    told = customs([*some, gone])
+    assert [*told[0]["lists"]] == ["stolen", "testers", "guests"]
+    assert told[1]["changed"] == {"stolen": some[1].custom()["lists"]["stolen"]}
+    assert (told[2]["changed"], told[2]["gone"]) == ({}, [])
+    assert (told[3]["changed"], told[3]["gone"]) == ({}, ["guests"])
+    assert "lists" not in told[1] | told[2] | told[3]
+    assert [one.seal() for one in read_together(told, [*some, gone])] == [one.seal() for one in (*some, gone)]
+    assert "lists" in customs([some[0], some[2]])[1], "the edition before is not there"
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"lists": {}}, "both lists and what changed of them"),
+        ({"gone": None}, "gone: expected list, got none"),
+        ({"changed": None}, "changed: expected dict, got none"),
+        ({"changed": []}, "changed: expected dict, got list"),
+        ({"gone": "stolen"}, "gone: expected list, got str"),
+        ({"gone": ["nowhere"]}, "gone: expected names of lists of the edition before"),
+        ({"gone": [7]}, "gone: expected names of lists of the edition before"),
+        ({"gone": [["stolen"]]}, "gone: expected names of lists of the edition before"),
+        ({"gone": ["guests", "guests"]}, "gone: expected names of lists of the edition before"),
+        ({"gone": ["stolen"]}, "list 'stolen': both changed and gone"),
+        ({"changed": {"stolen": {}}}, "list 'stolen': kind: expected str, got none"),
+        ({"edition": 9, "from": 8}, "what changed, and the edition before is not there"),
+        ({"kind": "base", "policy": base()["policy"]}, "what changed, and the edition before is not there"),
+    ],
+)
+def test_what_changed_cannot_be(changes, why):
+    some = history((LISTED,), (LISTED, OTHER))
+    first, last = customs(some)
+    last = {name: value for name, value in (last | changes).items() if value is not None}
+    with pytest.raises(TrustRefused) as caught:
+        editions({"one": last, "other": first}, lambda name: f"place/{name}")
+    assert str(caught.value).startswith("place/one: expected the description of an edition, got ")
+    assert why in caught.value.got
+
+
+def test_many_lists_of_which_few_change_have_short_metadata():
+    """A month of editions of 31 lists, of which one changes in each."""
+    lists = [EquipmentStatus.BLACKLISTED] * 31
+
+    def edition(number, **more):
+        register = Register()
+        for at, status in enumerate(lists):
+            register.add(
+                f"operator-{at}", [LISTED] + [OTHER] * (at == number % 31), status=status, reason="theft"
+            )
+        return Edition.of(register.lists, number, NOON, **more)
+
+    some = [edition(number) for number in range(1, 31)] + [edition(1, policy=POLICY)]
+    size = len(json.dumps(customs(some)))
+    assert size < 40_000 < 150_000 < len(json.dumps([one.custom() for one in some]))
 
 
 def test_what_is_not_known_is_left_alone():

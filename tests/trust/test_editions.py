@@ -306,6 +306,52 @@ def test_lists_that_are_not_what_is_told_of_them(forger, follower, tmp_path, cha
     follower.expect_refusal(TrustRefused, "stolen|lost|other|lists|digest")
 
 
+STOLEN_OR_LOST = {
+    "nothing changed": lambda lists: ({}, []),
+    "another digest": lambda lists: ({"stolen": lists["stolen"] | {"digest": "0" * 64}}, []),
+    "another count": lambda lists: ({"stolen": lists["stolen"] | {"counts": {"exact": 23}}}, []),
+    "another list": lambda lists: ({"lost": lists["stolen"]}, []),
+    "one that is there is gone": lambda lists: ({"stolen": lists["stolen"]}, ["lost"]),
+    "one that is not there": lambda lists: ({"stolen": lists["stolen"], "other": lists["lost"]}, []),
+    "one that never was is gone": lambda lists: ({"stolen": lists["stolen"]}, ["other"]),
+}
+
+
+@pytest.mark.parametrize("change", STOLEN_OR_LOST)
+def test_changes_that_are_not_what_is_told_of_them(forger, follower, tmp_path, change):
+    """Where only what changed is told."""
+    name = forger.delta(MOST)
+    lists = forger.roles["targets"].targets[name].custom["lists"]
+    changed, gone = STOLEN_OR_LOST[change](lists)
+    forger.amend(name, lists=None, changed=changed, gone=gone)
+    both(forger, follower, "stolen|lost|other|lists|digest", tmp_path)
+
+
+def test_an_older_edition_cannot_be_told_otherwise_to_who_was_behind(forger, follower, tmp_path):
+    """What a later one says rests on it, and is compared whole."""
+    name = forger.delta(MOST)
+    lists = forger.roles["targets"].targets[name].custom["lists"]
+    forger.amend(name, lists=None, changed={"stolen": lists["stolen"]}, gone=[])
+    older = forger.roles["targets"].targets["delta-00000002.imei"].custom["lists"]
+    forger.amend("delta-00000002.imei", lists=older | {"lost": older["lost"] | {"digest": "0" * 64}})
+    both(forger, follower, "lost", tmp_path)
+
+
+@pytest.mark.parametrize("ahead", [1, 2, 3])
+def test_what_changed_leads_whoever_was_at_any_edition(forger, follower, tmp_path, ahead):
+    sets = [{"stolen": keys(30 + at), "lost": keys(10, 100)} for at in range(ahead)]
+    for some in sets:
+        name = forger.delta(some)
+        lists = forger.roles["targets"].targets[name].custom["lists"]
+        forger.amend(name, lists=None, changed={"stolen": lists["stolen"]}, gone=[])
+    forger.publish()
+    follower.step()
+    assert follower.members() == sets[-1]
+    fresh = Following(follower.url, tmp_path / "fresh", follower.root)
+    fresh.step()
+    assert fresh.members() == sets[-1]
+
+
 @pytest.mark.parametrize("change", ["count", "status", "kind", "left out", "one more"])
 def test_without_digests_the_rest_is_compared(forger, follower, change):
     name = forger.delta(MOST)

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from .publishing import World, imei
 
 pytest.importorskip("tuf")
 
-from imeiset.trust import Follower, follow_again, metadata, mirror
+from imeiset.trust import Follower, FollowReport, MirrorReport, follow_again, metadata, mirror
 from imeiset.trust.follower import pause
 
 BLACK = EquipmentStatus.BLACKLISTED
@@ -295,6 +296,52 @@ def test_what_has_expired_is_stale(world, here, monkeypatch):
     assert not (here / "current").exists()
     world.publish(renew=True)
     assert its.step().edition == 2
+
+
+@pytest.mark.parametrize("what", ["its own", "that was compacted", "of others", "of others that changed"])
+def test_a_store_whose_manifest_is_gone_is_not_made_anew(world, here, what):
+    if what.startswith("of others"):
+        register = Register()
+        register.add("local", ["356938035643809"], status=BLACK, owner="us")
+        with Store.create(here, register) as store:
+            if what.endswith("changed"):
+                store.apply()
+    else:
+        follower(world, here).step()
+    if what == "that was compacted":
+        with Store.open(here) as store:
+            store.compact()
+        shutil.rmtree(here / "followed")
+    (here / "current").rename(here.with_name("away"))
+    before = {
+        path.name: path.read_bytes() for path in here.iterdir() if path.is_file() and path.name != "lock"
+    }
+    for _ in range(2):
+        with pytest.raises(TrustUnreachable, match=r"'current' is gone: put it back from a backup, or move"):
+            follower(world, here).step()
+    for name, data in before.items():
+        assert (here / name).read_bytes() == data
+    here.with_name("away").rename(here / "current")
+    world.change(500)
+    world.publish()
+    assert follower(world, here).step().edition == 2
+
+
+def test_a_store_that_was_being_made_is_made(world, here):
+    """By a follower that ended before there was a manifest."""
+    follower(world, here).step()
+    (here / "current").unlink()
+    shutil.rmtree(here / "followed")
+    assert follower(world, here).step().edition == 1
+
+
+def test_what_a_step_reports_is_in_one_order():
+    shared = ["feed", "place", "edition", "before", "published", "files", "bytes"]
+    assert [one.name for one in fields(MirrorReport)] == [*shared, "warnings"]
+    assert [one.name for one in fields(FollowReport)] == [*shared, "counts", "digests", "warnings"]
+    for report in (MirrorReport, FollowReport):
+        assert report("f", "p", 2, 1, datetime.now(UTC)).moved
+        assert not report("f", "p", 2, 2, datetime.now(UTC)).moved
 
 
 def test_a_place_where_nothing_is(world, here, tmp_path):

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 from imeiset import EquipmentStatus, Policy, Register, Store
 from imeiset.errors import StoreLocked, TrustKey, TrustRefused, TrustUnreachable
-from imeiset.trust import metadata, publish
+from imeiset.trust import Follower, metadata, publish
 from imeiset.trust.places import Place
 
 from .publishing import LIFE, Crash, World, files_in, imei, listed, writes
@@ -109,6 +110,66 @@ def test_some_lists(world):
     assert world.publish().edition == 2
     report = world.publish(lists=["models"])
     assert (report.edition, report.lists["stolen"].removed, report.lists["stolen"].status) == (3, 100, "")
+
+
+def remove_targets(world):
+    """All files of editions; their names."""
+    names = sorted(path.name for path in (world.place / "targets").iterdir())
+    for name in names:
+        (world.place / "targets" / name).unlink()
+    return names
+
+
+def test_a_base_that_is_gone_from_the_place_is_put_back(world):
+    world.publish()
+    before = world.files()
+    remove_targets(world)
+    report = world.publish(dry_run=True)
+    assert report.action == "nothing"
+    assert report.warnings == ("base-00000001.imei was gone from the place: it is put there anew",)
+    assert [*(world.place / "targets").iterdir()] == []
+    assert world.publish() == replace(report, dry_run=False)
+    assert world.files() == before
+    assert world.publish().warnings == ()
+
+
+def test_files_that_are_gone_and_not_here_are_named_and_a_base_stands_for_them(world):
+    world.publish()
+    world.change(200)
+    world.publish()
+    remove_targets(world)
+    for options in ({}, {"renew": True}):
+        said = world.publish(**options).warnings
+        assert [text.partition(" ")[0] for text in said] == ["base-00000001.imei", "delta-00000002.imei"]
+        assert all("--base publishes all lists anew" in text for text in said)
+    assert world.publish(base=True).action == "base"
+    assert world.publish().warnings[0].startswith("delta-00000002.imei is gone")
+    follower = Follower(world.place, world.folder / "theirs", root=world.keys / "root.json")
+    assert follower.step().files == ("base-00000003.imei",)
+
+
+def test_a_file_is_not_put_back_by_another_store(world):
+    """Which signs anew what is there, and cannot know its lists."""
+    world.publish()
+    remove_targets(world)
+    report = world.publish(store=other_store(world), renew=True)
+    assert "base-00000001.imei is gone from the place" in report.warnings[-1]
+    assert [*(world.place / "targets").iterdir()] == []
+
+
+def other_store(world):
+    Store.create(world.folder / "other", Register()).close()
+    return world.folder / "other"
+
+
+def test_a_place_that_cannot_be_listed_says_so(world, monkeypatch):
+    world.publish()
+
+    def names(self, folder=""):
+        raise TrustUnreachable(str(self), "a list of files", "none")
+
+    monkeypatch.setattr(Place, "names", names)
+    assert "whether all files are there was not seen" in world.publish().warnings[0]
 
 
 def test_quiet_is_signed_anew_when_a_quarter_of_its_time_is_gone(world, monkeypatch):
