@@ -86,26 +86,22 @@ TARGET_AVX2 static inline void find_slots(const struct index *ix, const uint64_t
     const __m256i multiplier = _mm256_set1_epi32((int)ix->multiplier);
     split_keys_avx2(keys, t->tac, t->serial);
     for (uint32_t i = 0; i < GROUP; i += 8) {
+        fetch_lines(fetch, i / 4, i / 4 + 2);
         __m256i hashes = _mm256_mullo_epi32(_mm256_loadu_si256((const __m256i *)(t->tac + i)), multiplier);
         hashes = _mm256_xor_si256(hashes, _mm256_srli_epi32(hashes, 15));
         _mm256_storeu_si256((__m256i *)(t->hash + i), hashes);
         _mm256_storeu_si256((__m256i *)(t->at + i), reduce8(hashes, pilot_count));
     }
-    for (uint32_t i = 0; i < GROUP; i += 4) {
-        fetch_lines(fetch, i / 4, i / 4 + 1);
-        for (uint32_t j = i; j < i + 4; j++) t->at[j] = ix->pilots[t->at[j]];
-    }
+    for (uint32_t i = 0; i < GROUP; i++) t->at[i] = ix->pilots[t->at[i]];
     for (uint32_t i = 0; i < GROUP; i += 8) {
+        fetch_lines(fetch, GROUP / 4 + i / 4, GROUP / 4 + i / 4 + 2);
         __m256i pilots = _mm256_loadu_si256((const __m256i *)(t->at + i));
         __m256i hashes = _mm256_loadu_si256((const __m256i *)(t->hash + i));
         hashes = _mm256_xor_si256(hashes, _mm256_mullo_epi32(pilots, _mm256_set1_epi32((int)PILOT_MULTIPLIER)));
         hashes = _mm256_mullo_epi32(hashes, _mm256_set1_epi32((int)SLOT_MULTIPLIER));
         _mm256_storeu_si256((__m256i *)(t->at + i), reduce8(hashes, slot_count));
     }
-    for (uint32_t i = 0; i < GROUP; i += 4) {
-        fetch_lines(fetch, GROUP / 4 + i / 4, GROUP / 4 + i / 4 + 1);
-        for (uint32_t j = i; j < i + 4; j++) t->slot[j] = ix->slots[t->at[j]];
-    }
+    for (uint32_t i = 0; i < GROUP; i++) t->slot[i] = ix->slots[t->at[i]];
 }
 
 /* find_places for a whole group. */

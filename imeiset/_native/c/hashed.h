@@ -143,29 +143,42 @@ ALWAYS_INLINE uint32_t bucket_match(const uint8_t *bucket, uint32_t low, uint32_
     return match;
 }
 
+/* Where the keys of a group are looked for: `high` four times over. */
+struct hashed_group {
+    uint32_t at[GROUP], low[GROUP], high[GROUP];
+};
+
+ALWAYS_INLINE void hashed_places(const struct hashed *h, const uint64_t *keys, struct hashed_group *g) {
+    const uint32_t count = h->count;
+    for (uint32_t i = 0; i < GROUP; i++) {
+        struct hashed_place p = hashed_place(count, bounded(keys[i]));
+        g->at[i] = p.bucket * LINE_BYTES;
+        g->low[i] = p.low;
+        g->high[i] = p.high * 0x01010101u;
+    }
+    if (count < NEARBY / LINE_BYTES) return;
+    for (uint32_t i = 0; i < GROUP; i++) PREFETCH(h->buckets + g->at[i]);
+}
+
 /* Answers up to a block of keys; returns how many have to ask the index, of which it says the rows. There is room
  * for a whole number of groups of keys. */
 ALWAYS_INLINE uint32_t hashed_block(const struct hashed *h, uint64_t *keys, uint32_t n, uint8_t *out, uint32_t *asks,
                                     int level) {
-    const uint8_t *buckets = h->buckets;
-    const uint32_t count = h->count;
+    struct hashed_group groups[2]; /* the buckets of one are fetched while those of the other are read */
     uint32_t asking = 0;
     for (uint32_t i = n; i % GROUP; i++) keys[i] = KEYS;
-    for (uint32_t base = 0; base < n; base += GROUP) {
-        uint32_t bucket[GROUP], low[GROUP], high[GROUP], here = n - base < GROUP ? n - base : GROUP;
-        for (uint32_t i = 0; i < GROUP; i++) {
-            struct hashed_place p = hashed_place(count, bounded(keys[base + i]));
-            bucket[i] = p.bucket * LINE_BYTES;
-            low[i] = p.low;
-            high[i] = p.high * 0x01010101u;
-        }
+    for (uint32_t base = 0, here = 0; base < n + GROUP; base += GROUP) {
+        const struct hashed_group *g = &groups[base / GROUP % 2 ^ 1];
+        if (base < n) hashed_places(h, keys + base, &groups[base / GROUP % 2]);
         for (uint32_t i = 0; i < here; i++) {
-            const uint8_t *at = buckets + bucket[i];
-            uint8_t found = bucket_match(at, low[i], high[i], level) != 0;
-            out[base + i] = found;
-            asks[asking] = base + i;
-            asking += at[63] > found;
+            uint32_t row = base - GROUP + i;
+            const uint8_t *bucket = h->buckets + g->at[i];
+            uint8_t found = bucket_match(bucket, g->low[i], g->high[i], level) != 0;
+            out[row] = found;
+            asks[asking] = row;
+            asking += bucket[63] > found;
         }
+        here = base >= n ? 0 : n - base < GROUP ? n - base : GROUP;
     }
     return asking;
 }
