@@ -293,8 +293,7 @@ def _chunk(array: Any, dictionaries: "_Dictionaries", start: int = 0, stop: int 
     for kind, storages in _KINDS.items():
         if held in storages:
             return kind(*given)
-    hint = f": {OF_FLOATS}" if held in _FLOATS else ""
-    raise TypeError(f"expected {ACCEPTED}, got one of {held}{hint}")
+    raise TypeError(f"expected {ACCEPTED}, got one of {held}" + (f": {OF_FLOATS}" if held in _FLOATS else ""))
 
 
 class _Chunk:
