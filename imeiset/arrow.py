@@ -293,7 +293,7 @@ def _chunk(array: Any, dictionaries: "_Dictionaries", start: int = 0, stop: int 
     for kind, storages in _KINDS.items():
         if held in storages:
             return kind(*given)
-    raise TypeError(f"expected {ACCEPTED}, got one of {held}" + (f": {OF_FLOATS}" if held in _FLOATS else ""))
+    raise TypeError(f"expected {ACCEPTED}, got one of {held}{OF_FLOATS * (held in _FLOATS)}")
 
 
 class _Chunk:

@@ -194,7 +194,7 @@ def _array(values: NDArray[Any], digits: int, exact: bool) -> Source:
         raise ValueError(f"expected an array of one dimension, got {values.ndim}")
     kind = values.dtype.kind
     if not (kind in "SUOT" or (kind in "iu" and values.dtype.itemsize == 8)):
-        hint = f": {OF_FLOATS}" if kind == "f" else ""
+        hint = OF_FLOATS if kind == "f" else ""
         raise TypeError(f"expected {_ACCEPTED}, got an array of {values.dtype}{hint}")
     if kind in "OT" or isinstance(values, ma.MaskedArray):
         items = values.tolist()  # None where masked

@@ -125,9 +125,10 @@ def of(one: type[Any]) -> Shape:
 
 
 def told_of(one: type[Any]) -> dict[str, str]:
-    """What a docstring says of each attribute or parameter."""
+    """What a docstring says of each attribute or parameter, those of its bases too."""
+    found = {name: said for base in getattr(one, "__bases__", ()) for name, said in told_of(base).items()}
     text = inspect.cleandoc(one.__doc__ or "")
-    found = {**TOLD.get(one.__name__, {})}
+    found |= TOLD.get(one.__name__, {})
     for section in re.findall(
         r"^(?:Attributes|Parameters)\n-+\n(.*?)(?=^\S[^\n]*\n-+$|\Z)", text, re.M | re.S
     ):

@@ -108,7 +108,7 @@ _TEXTS = {
     ParseStatus.PREFIX: "a PEI whose prefix and digits do not agree",
     ParseStatus.NO_CHECK_DIGIT: "no check digit, where one is required",
 }
-OF_FLOATS = "read the column as text, for floats have lost its zeros"
+OF_FLOATS = ": read the column as text, for floats have lost its zeros"
 _EXPECTED = {
     ParseStatus.SEPARATOR: "single '-' or ' ' between digits",
     ParseStatus.NEGATIVE: "a key from 0 to 10**14 - 1",
@@ -185,7 +185,7 @@ class ImeiError(ImeisetError, ValueError):
         self.expected = expected or self.status.expected
         self.got = mask(value)
         where = "" if position is None else f"row {position}: "
-        hint = f": {OF_FLOATS}" if isinstance(value, float) else ""
+        hint = OF_FLOATS if isinstance(value, float) else ""
         super().__init__(f"{where}{self.status.text}: expected {self.expected}, got '{self.got}'{hint}")
 
 

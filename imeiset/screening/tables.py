@@ -213,7 +213,7 @@ class TableScreen:
             value = readers.values(column, digits=self._digits)
         except TypeError as error:
             expected = "a column of texts, or of integers: write IMEIs as text"
-            got = str(error).rpartition(", got ")[2].removesuffix(f": {OF_FLOATS}")
+            got = str(error).rpartition(", got ")[2].removesuffix(OF_FLOATS)
             raise FeedColumn(path, expected, got) from error
         refused = np.flatnonzero(np.isin(status, columns.AMBIGUOUS))
         if refused.size:
