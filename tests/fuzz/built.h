@@ -99,6 +99,14 @@ static struct made index_of(const struct twin *t, uint64_t run_min, int one_by_o
     return m;
 }
 
+/* The same index with a table beside it, which it makes before it answers; to be given back. */
+static struct index hashed_index(const struct index *ix, struct beside *beside) {
+    struct index with = *ix;
+    *beside = (struct beside){NULL, WORTH_HASHING(ix->count) - 1};
+    with.beside = ix->count <= HASHED_KEYS ? beside : NULL;
+    return with;
+}
+
 /* Once for a harness. */
 static int fuzz_levels(void) {
     static int levels;

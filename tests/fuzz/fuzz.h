@@ -32,6 +32,7 @@ static inline int refused(void) { return requests_left != SIZE_MAX && requests_l
 
 static inline void *fuzz_malloc(size_t n) { return refused() ? NULL : malloc(n); }
 static inline void *fuzz_calloc(size_t n, size_t size) { return refused() ? NULL : calloc(n, size); }
+static inline void *fuzz_aligned(size_t to, size_t n) { return refused() ? NULL : aligned_alloc(to, n); }
 static inline void *fuzz_realloc(void *old, size_t n) { return refused() ? NULL : realloc(old, n); }
 
 /* Memory of a harness: exactly so much, so that a sanitizer sees what is read beyond. */
@@ -51,6 +52,7 @@ static inline void *copy_of(const void *data, size_t bytes) {
 #define malloc(n) fuzz_malloc(n)
 #define calloc(n, size) fuzz_calloc(n, size)
 #define realloc(old, n) fuzz_realloc(old, n)
+#define aligned_alloc(to, n) fuzz_aligned(to, n)
 
 /* ---- input ---- */
 

@@ -72,6 +72,11 @@ static void ask(const struct made *m, const uint64_t *given, size_t n) {
     for (int i = 0; i < SEVERAL; i++) sets[i] = &m->ix;
     for (int level = 0; level < fuzz_levels(); level++) {
         const struct index_kernels *k = &index_levels[level];
+        struct beside beside;
+        struct index with = hashed_index(&m->ix, &beside);
+        k->contains(&with, keys, n, found);
+        for (size_t i = 0; i < n; i++) CHECK(found[i] < 2);
+        hashed_free(beside.hashed);
         k->contains(&m->ix, keys, n, found);
         k->positions(&m->ix, keys, n, positions);
         k->ranks(&m->ix, keys, n, ranks);

@@ -361,11 +361,15 @@ static void check_batch(const struct given *g, const struct found *f, const stru
 }
 
 /* Records: the short cut for a stretch of rows against one after another, as in records.pyx. */
-static void check_records(const struct given *g, const struct found *f, bool cells) {
-    const int32_t *starts = f->cells + 2 * g->counted.identity * MOST, *ends = starts + MOST;
+static void check_records(const struct given *g, const struct found *f, bool cells, bool whole) {
+    int32_t starts[MOST], ends[MOST];
     uint64_t keys[2][MOST];
     uint8_t status[2][MOST], accept[256];
     struct scan_taking taking[2];
+    for (int32_t i = 0; i < f->n; i++) { /* a cell, or a row with the blanks around it */
+        const int32_t *cell = f->cells + 2 * g->counted.identity * MOST + i;
+        starts[i] = whole ? f->rows[i].start : cell[0], ends[i] = whole ? f->rows[i].end : cell[MOST];
+    }
     for (int i = 0; i < 256; i++) accept[i] = i == IMEI_OK || imei_is_soft((uint8_t)i);
     for (int way = 0; way < 2; way++) {
         taking[way] = taking_of(g);
@@ -545,7 +549,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         free(got);
     }
     check_batch(&g, whole, want);
-    check_records(&g, whole, seed & 1);
+    check_records(&g, whole, seed & 1, seed & 2);
     check_cells(&g, whole, (int32_t)(seed % (unsigned)g.dialect.n_wanted), (int32_t)(seed % 4), (int32_t)(seed % 4 + seed / 4 % 15));
     check_annotated(&g, whole, (int32_t)(seed / 32 % 6), g.dialect.delimiter == '\n');
     for (int32_t i = 0; i < whole->n; i++)

@@ -27,13 +27,20 @@ static size_t take_asked(struct input *in, const struct twin *t, uint64_t *keys)
 }
 
 static void check_asked(const struct twin *t, const struct made *m, const uint64_t *keys, size_t n) {
-    uint8_t *found = room(n), digits[17];
+    uint8_t *found = room(n), *hashed = room(n), digits[17];
+    int all_keys = 1;
+    for (size_t i = 0; i < n; i++) all_keys &= keys[i] < TWIN_KEYS;
     int64_t *positions = room(n * 8);
     uint64_t *ranks = room(n * 8), *own = copy_of(keys, n * 8);
     for (int level = 0; level < fuzz_levels(); level++) {
         const struct index_kernels *k = &index_levels[level];
+        struct beside beside;
+        struct index with = hashed_index(&m->ix, &beside);
         memset(found, 9, n);
-        k->contains(&m->ix, own, n, found);
+        CHECK(k->contains(&m->ix, own, n, found) == all_keys);
+        CHECK(k->contains(&with, own, n, hashed) == all_keys && memcmp(hashed, found, n) == 0);
+        CHECK(hashed_bytes(&beside) % LINE_BYTES == 0);
+        hashed_free(beside.hashed);
         k->positions(&m->ix, own, n, positions);
         k->ranks(&m->ix, own, n, ranks);
         for (size_t i = 0; i < n; i++) {
@@ -57,6 +64,7 @@ static void check_asked(const struct twin *t, const struct made *m, const uint64
         }
     }
     free(found);
+    free(hashed);
     free(positions);
     free(ranks);
     free(own);
@@ -272,13 +280,26 @@ static void check_filter(const struct twin *t, const uint64_t *asked, size_t n, 
     free(rows);
 }
 
-/* Runs as they come, in order or not: the builder says what is wrong with the first that is. */
-static void check_refused(struct input *in) {
+/* Runs or keys as they come, in order or not: the builder says what is wrong with the first that is. */
+static void check_refused(struct input *in, unsigned keys) {
     struct builder b;
     CHECK(builder_init(&b) == BUILD_OK);
     uint64_t next = 0, count = 0;
+    while (keys && in->left && b.status == BUILD_OK) {
+        uint64_t some[16], n = 0;
+        int status = BUILD_OK;
+        for (uint64_t step; n < 16 && in->left; n++) {
+            step = take_number(in, 1);
+            some[n] = step > 252 ? TWIN_KEYS - 3 + step % 3 * 2 : step > 250 ? next / 2 : next - (next > 0) + step / 40 * (step % 40) * 50000;
+            if (status == BUILD_OK && some[n] >= TWIN_KEYS) status = BUILD_OUT_OF_RANGE;
+            if (status == BUILD_OK && some[n] + 1 < next) status = BUILD_NOT_ASCENDING;
+            count += status == BUILD_OK && some[n] >= next;
+            next = status == BUILD_OK ? some[n] + 1 : next;
+        }
+        CHECK(builder_add_keys(&b, some, n) == status);
+    }
     while (in->left && b.status == BUILD_OK) {
-        uint64_t start = take_number(in, 1) * (TWIN_KEYS / 250) + take_number(in, 2), length = take_length(in, 30) - 1;
+        uint64_t start = take_number(in, 1) * (TWIN_KEYS / 250) + take_number(in, 2), length = take_length(in, 50) - 1;
         int status = length == 0 || start + length > TWIN_KEYS ? BUILD_OUT_OF_RANGE : start < next ? BUILD_NOT_ASCENDING : BUILD_OK;
         CHECK(builder_add(&b, start, length) == status);
         next = start + length;
@@ -288,6 +309,32 @@ static void check_refused(struct input *in) {
     CHECK(builder_finish(&b) == status);
     CHECK(status || b.count == count);
     builder_free(&b);
+}
+
+/* Lines that are taken out as they come, as to a file, are those of an index that keeps them. */
+static void check_drained(const struct twin *t, const struct made *whole) {
+    struct builder b;
+    uint8_t *lines = room(whole->size[LINES]), *spill = room(whole->size[SPILL]);
+    size_t in_lines = 0, in_spill = 0;
+    CHECK(builder_init(&b) == BUILD_OK);
+    for (size_t i = 0; i <= t->n; i++) {
+        if (i < t->n) builder_add(&b, t->start[i], t->end[i] - t->start[i]);
+        else builder_finish(&b);
+        CHECK(b.status == BUILD_OK && in_lines + b.lines.used <= whole->size[LINES]);
+        CHECK(in_spill + b.spill.used <= whole->size[SPILL]);
+        if (i < t->n && b.lines.used + b.spill.used < 5 * LINE_BYTES) continue;
+        if (b.lines.used) memcpy(lines + in_lines, b.lines.data, b.lines.used);
+        if (b.spill.used) memcpy(spill + in_spill, b.spill.data, b.spill.used);
+        in_lines += b.lines.used, in_spill += b.spill.used;
+        bytes_drained(&b.lines);
+        bytes_drained(&b.spill);
+    }
+    CHECK(in_lines == whole->size[LINES] && memcmp(lines, whole->array[LINES], in_lines) == 0);
+    CHECK(in_spill == whole->size[SPILL] && memcmp(spill, whole->array[SPILL], in_spill) == 0);
+    CHECK(b.ranks.used == whole->size[RANKS] && memcmp(b.ranks.data, whole->array[RANKS], b.ranks.used) == 0);
+    builder_free(&b);
+    free(lines);
+    free(spill);
 }
 
 /* Memory that ends at some request, or lines beyond what there may be: an error, and all of it is given back. */
@@ -316,6 +363,15 @@ static void check_ends(const struct twin *a, const struct made *of_a, const stru
         CHECK(one.to.status == (reached ? BUILD_NO_MEMORY : BUILD_OK));
         builder_free(&one.to);
     }
+    struct beside beside;
+    struct index with = hashed_index(&of_a->ix, &beside);
+    uint64_t key = 0;
+    uint8_t found;
+    requests_left = requests % 4;
+    index_levels[0].contains(&with, &key, 1, &found);
+    requests_left = SIZE_MAX;
+    CHECK(found == twin_has(a, key) && (requests % 4 > 2 || !beside.hashed));
+    hashed_free(beside.hashed);
     memset(only, 0, sizeof only);
     requests_left = requests;
     status = difference(&of_a->ix, &of_b->ix, 0, TACS, only);
@@ -331,7 +387,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_levels();
     unsigned mode = (unsigned)take_number(&in, 1), seed = (unsigned)take_number(&in, 2);
     if (mode % 16 == 15) {
-        check_refused(&in);
+        check_refused(&in, seed & 1);
         return 0;
     }
     uint64_t run_min = seed % 4 ? RUN_MIN : seed / 4 % RUN_MIN + 1, keys[MOST_ASKED];
@@ -354,6 +410,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     check_difference(&a, &b, &of_a, &of_b, tac < end ? tac : 0, end);
     check_difference(&a, &b, &of_a, &of_b, 0, TACS);
     if (run_min == RUN_MIN) {
+        check_drained(&a, &of_a);
         if (mode & 32) check_made(&a, &b, &of_a, &of_b, seed);
         else check_ends(&a, &of_a, &of_b, seed / 4 % 64);
     }

@@ -1,5 +1,7 @@
-"""The C headers do what plain twins say with all bytes that a fuzzer found worth keeping: tests/fuzz/*.c, as C of
-the compiler that is here; `make fuzz` looks for more."""
+"""The C headers do what plain twins say with all bytes that a fuzzer found worth keeping.
+
+Each harness of tests/fuzz is compiled by the compiler that is here; `make fuzz` looks for more.
+"""
 
 import os
 import shutil

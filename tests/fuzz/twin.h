@@ -123,7 +123,7 @@ static size_t take_runs(struct input *in, uint64_t *runs, size_t most, unsigned 
             count = take_length(in, 17), step = 0;
             break;
         case 4: /* TACs that have some each */
-            count = take_length(in, 10), step = take_number(in, 1) * TWIN_SERIALS + take_number(in, 1);
+            count = take_length(in, 15), step = take_number(in, 1) * TWIN_SERIALS + take_number(in, 1);
             break;
         default: /* one after another, with runs in between */
             count = take_length(in, 9), step = take_number(in, 1);

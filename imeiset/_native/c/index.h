@@ -147,16 +147,6 @@ ALWAYS_INLINE struct place find_line(const struct index *ix, uint64_t slot, uint
 /* The key, or 10^14 for a number that is none: its TAC is 10^8, which is in no slot of a sound index. */
 ALWAYS_INLINE uint64_t bounded(uint64_t key) { return key < KEYS ? key : KEYS; }
 
-/* The place of a TAC and a serial number, both of any size a key may have. */
-ALWAYS_INLINE struct place find_parts(const struct index *ix, uint32_t tac, uint32_t serial) {
-    return find_line(ix, *directory_slot(ix, tac), tac, serial);
-}
-
-ALWAYS_INLINE struct place find_key(const struct index *ix, uint64_t key) {
-    uint64_t known = bounded(key), tac = known / SERIALS;
-    return find_parts(ix, (uint32_t)tac, (uint32_t)(known - tac * SERIALS));
-}
-
 #if SIMD_X86
 TARGET_AVX2 static inline uint32_t fence_child_avx2(const int64_t *fences, uint64_t key) {
     __m256i keys = _mm256_set1_epi64x((int64_t)key);
