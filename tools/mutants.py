@@ -12,7 +12,9 @@ can tell from the original, and why.
 
 import argparse
 import ast
+import gc
 import hashlib
+import importlib
 import json
 import os
 import pickle
@@ -30,8 +32,6 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import hypothesis  # noqa: F401  what every test imports is there already in a fork
-import numpy  # noqa: F401
 import pytest
 from coverage import Coverage
 
@@ -43,6 +43,9 @@ REACHED, RESULTS = Path("../reached.pickle"), Path("../results.jsonl")  # beside
 EQUAL = Path("tools/mutants.toml")
 PYTEST = ["-q", "-m", "not long", "-p", "no:cacheprovider", "--benchmark-disable", "--tb=line"]
 PYTEST += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of what is imported here
+
+LOADED = ["hypothesis", "numpy", "nanoarrow", "pyarrow.parquet", "openpyxl", "click", "rich.console"]
+LOADED += ["xxhash", "pyroaring", "fsspec", "isal.isal_zlib"]  # a fork has them already
 
 COMPARED = {
     "<=": "<",
@@ -301,13 +304,14 @@ def chosen(mutant: Mutant, known: dict[str, Any], seconds: float) -> tuple[list[
         if not mutant.lines.isdisjoint(files.get(mutant.file, ()))
     }
     near = near or {test: took for test, (took, files) in known.items() if mutant.file in files}
-    left, files = seconds, {}
+    total, files = 0.0, {}
     for test, took in sorted(near.items(), key=lambda item: item[1]):
-        left -= took
-        if left >= 0 or not files:
-            files.setdefault(test.split("::")[0], []).append(test)
+        if files and total + took > seconds:
+            break
+        total += took
+        files.setdefault(test.split("::")[0], []).append(test)
     ordered = sorted(files.values(), key=lambda tests: near[tests[-1]])
-    return [test for tests in ordered for test in tests], seconds - left
+    return [test for tests in ordered for test in tests], total
 
 
 def survives(mutant: Mutant, tests: list[str], seconds: float) -> bool:
@@ -316,19 +320,22 @@ def survives(mutant: Mutant, tests: list[str], seconds: float) -> bool:
         return True
     path = Path(mutant.file)
     source, before = path.read_bytes(), path.stat()
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         try:
             path.write_bytes(mutant.applied(source))
             os.utime(path, (0, 0))  # so that what is compiled already is of another time
             if not (child := os.fork()):
                 _child(tests, scratch)
-            deadline = time.monotonic() + 60 + 10 * seconds
-            while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < deadline:
-                time.sleep(0.02)
-            with suppress(ProcessLookupError):
-                os.killpg(child, signal.SIGKILL)  # what it started, too
-            if not ended[0]:
-                os.waitpid(child, 0)
+            deadline, ended = time.monotonic() + 60 + 10 * seconds, (0, 0)
+            try:
+                while not ended[0] and time.monotonic() < deadline:
+                    time.sleep(0.02)
+                    ended = os.waitpid(child, os.WNOHANG)
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(child, signal.SIGKILL)  # what it started, too
+                if not ended[0]:
+                    os.waitpid(child, 0)
             return ended[0] != 0 and ended[1] == 0
         finally:
             path.write_bytes(source)
@@ -365,6 +372,9 @@ def run(given: argparse.Namespace) -> int:
     lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
     done = {one["key"]: one for one in map(json.loads, lines)}
     part, parts = map(int, given.shard.split("/"))
+    for name in LOADED:
+        importlib.import_module(name)
+    gc.freeze()  # a fork would look through all that is known
     alive, sums = [], Counter()
     for number, (key, mutant) in enumerate(islice(mutants(given.seed), given.sample)):
         was, new = mutant.texts(Path(mutant.file).read_bytes())
@@ -401,6 +411,7 @@ def main() -> int:
     if given.command == "cover":
         return cover(given.tests)
     sys.dont_write_bytecode = True
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # files are put back first
     os.environ.setdefault("HYPOTHESIS_PROFILE", "mutants")
     return run(given)
 

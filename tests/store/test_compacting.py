@@ -1,11 +1,14 @@
 """When compacting is due, and stores that do it by themselves."""
 
 import errno
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from imeiset import Delta, EquipmentStatus, Register, Store
+from imeiset.store.journal import Position
+from imeiset.store.status import compact_due
 
 B = EquipmentStatus.BLACKLISTED
 PHONE = "490154203237518"
@@ -40,6 +43,31 @@ def test_compacting_is_due_when_the_journal_is_long(directory):
             assert reader.status().compact_due == due
         store.compact()
         assert store.status().compact_due is None
+
+
+MEBI = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("base", "journal", "due"),
+    [
+        (1000, 4 * MEBI - 1, None),
+        (32 * MEBI, 4 * MEBI - 1, None),
+        (32 * MEBI, 4 * MEBI, "7 changes pending, 12% of the base"),
+        (80 * MEBI, 10 * MEBI - 1, None),
+        (80 * MEBI, 10 * MEBI, "7 changes pending, 12% of the base"),
+        (10_000 * MEBI, 256 * MEBI - 1, None),
+        (10_000 * MEBI, 256 * MEBI, "7 changes pending, 2% of the base"),
+    ],
+)
+def test_compacting_is_due_at_an_eighth_of_the_base(base, journal, due):
+    """But not below 4 MiB, and at 256 MiB in any case."""
+    state = SimpleNamespace(
+        position=Position(1007, 0, 0, journal),
+        base_position=Position(1000, 0, 0),
+        file=SimpleNamespace(nbytes=base),
+    )
+    assert compact_due(state) == due
 
 
 def test_a_store_compacts_when_that_is_due(directory):

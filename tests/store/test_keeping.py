@@ -177,6 +177,12 @@ def test_pairs_and_prefixes_are_dropped(store, directory):
         with pytest.raises(StoreShrunk):
             store.drop_list(name)
         store.drop_list(name, force=True)
+    assert [change["remove"] for record in changes(directory)[2:] for change in record] == [
+        1,
+        True,
+        ["001", "262"],
+        True,
+    ]
     for one in states(store, directory):
         assert [each.name for each in one.lists] == ["stolen"]
         assert one.check(PHONE, HOME).list == "stolen"

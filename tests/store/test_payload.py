@@ -129,6 +129,10 @@ def test_bits_take_whole_words(count):
         pytest.param(one({**ALL, "rule": "imsi", "add": "262", "remove": []}), id="texts that are one text"),
         pytest.param(one({**ALL, "rule": "irregular", "add": [5], "remove": []}), id="texts that are none"),
         pytest.param(one({**ALL, "rule": "pair"}, 5, 7, 1, 2, 6, 3, 0, 0), id="IMSIs that are none"),
+        *(
+            pytest.param(one({**ALL, "rule": "pair"}, 5, 7, 10**6, imsi, 6, 10**6, 0, 0), id=f"IMSI {imsi}")
+            for imsi in (10**5 - 1, 2 * 10**15)
+        ),
         pytest.param(one(ALL, 7, 5, 6, 0, 0), id="keys that go down"),
         pytest.param(one(ALL, 5, 5, 6, 0, 0), id="a key twice"),
         pytest.param(one({**ALL, "rule": "pair"}, 5, 5, *[10**6 + 1] * 2, 6, 10**6, 0, 0), id="a pair twice"),
