@@ -99,6 +99,12 @@ def test_what_is_missing_stops_unless_a_newer_full_list_closes_it(store):
     assert {one[0] for one in feed(store)} == {"contained"}
 
 
+def test_a_feed_without_a_directory(store):
+    for name in ("none", "eir/current"):
+        with pytest.raises(FeedMissing, match="expected a directory of a feed, got none"):
+            imeiset.feed(name, store, feed="op-a")
+
+
 def test_a_feed_without_a_beginning(store):
     delta("delta_7.csv", add=[7])
     with pytest.raises(FeedMissing, match="a full list or change 1 of feed 'op-a'"):

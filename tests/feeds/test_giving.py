@@ -4,12 +4,16 @@ import io
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from register.holding import digests, registers
 
-from imeiset import Delta, FeedError, ImeiSet, Register, Store, export, load, load_register
+from imeiset import Delta, EquipmentStatus, FeedError, ImeiSet, Register, Store, export, load, load_register
+from imeiset.feeds.tables import cells
+from imeiset.register.entries import Entries
+from imeiset.register.lists import List
 
 SET = settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 LISTED, OTHER, THIRD = "490154203237518", "356938035643809", "352099001761481"
@@ -231,3 +235,10 @@ def test_a_loaded_list_has_the_digest_of_one_made_by_hand(tmp_path):
     by_hand.add("a", ImeiSet([LISTED, "*12"], irregular="keep"), status=1)
     assert digests(loaded) == digests(by_hand)
     assert loaded["a"].irregular is None
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 10**6 - 1), (0, 10**6 - 2), (0, 10**6), (5, 2 * 10**6 - 1)])
+def test_parts_of_a_tac_are_not_written_as_a_tac(low, high):
+    ends = (np.array([key], np.uint64) for key in (low, high))
+    with pytest.raises(ValueError, match="list 'models': expected whole TACs"):
+        cells(Entries(List("models", EquipmentStatus.GREYLISTED), "tac", *ends), "tac")
