@@ -320,10 +320,14 @@ class Published:
         self.targets, self.snapshot, self.timestamp, self.faults = targets, snapshot, timestamp, []
 
     def _next(self, role: str, versions: Mapping[str, int]) -> int:
-        """The version after all that are known; a number that is high enough if none is."""
-        part = getattr(self, role)
-        known = max(part.signed.version if part else 0, versions.get(role, 0))
-        return 1 + (known or (int(time.time()) if self.targets is not None else 0))
+        """The version after all that are known; one that is high enough where the place has lost its own, or
+        is an older copy: keys may have been replaced since, which signs others, and followers may have seen
+        these."""
+        part, known = getattr(self, role), versions.get(role, 0)
+        if part is not None and part.signed.version >= known:
+            return int(part.signed.version) + 1
+        lost = known or self.targets is not None
+        return 1 + max(known, int(time.time()) if lost else 0)
 
     def expect_unchanged(self) -> None:
         """Raise TrustRefused if the place has another timestamp than was seen or put last."""

@@ -329,7 +329,9 @@ def test_a_place_that_lost_everything(world):
     with pytest.raises(TrustRefused, match=r"edition 1 of this store, got nothing"):
         world.publish()
     assert world.publish(base=True).edition == 2
-    assert world.seen().versions()["timestamp"] == 2
+    assert (
+        world.seen().versions()["timestamp"] > 1_700_000_000
+    )  # of the clock: keys may have been replaced since
 
 
 def test_a_place_of_other_keys(world, tmp_path):

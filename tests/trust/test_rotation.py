@@ -1,6 +1,7 @@
 """Keys replaced: what old ones sign counts no more, and followers go on, whatever a thief did with them."""
 
 import shutil
+import time
 from contextlib import suppress
 from datetime import timedelta
 
@@ -98,8 +99,22 @@ def test_what_old_keys_sign_is_worthless(world):
     put(Place(world.place), signed(forged, thief))
     with pytest.raises(TrustRefused, match="signed by"):
         reader.step()
+    time.sleep(1.1)  # so that what is signed now is no copy of what was signed with the new keys
     assert "timestamp.json" in world.publish().warnings[0]
     assert not reader.step().moved
+
+
+def test_a_place_that_lost_its_timestamp_after_a_rotation(world):
+    """The store does not know of the versions that were signed with the new keys; followers have seen them."""
+    reader = Reader(world)
+    reader.step()
+    world.rotate("online")
+    assert not reader.step().moved
+    shutil.rmtree(world.place)
+    time.sleep(1.1)
+    world.change(200)
+    world.publish(base=True)
+    assert reader.step().edition == 2
 
 
 def test_fast_forward_is_recovered_from(world):
