@@ -105,7 +105,7 @@ def test_what_old_keys_sign_is_worthless(world):
 
 
 def test_a_place_that_lost_its_timestamp_after_a_rotation(world):
-    """The store does not know of the versions that were signed with the new keys; followers have seen them."""
+    """The store knows nothing of the versions that new keys signed; followers have seen them."""
     reader = Reader(world)
     reader.step()
     world.rotate("online")
