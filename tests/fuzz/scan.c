@@ -216,10 +216,26 @@ static bool counts(const struct given *g, const uint8_t *cell, int32_t n) {
     return strcmp(word, "active") == 0 || strcmp(word, "yes") == 0 || strcmp(word, "1") == 0;
 }
 
+/* Which placeholder fourteen digits are, NOTED_KINDS for none. */
+static int plain_placeholder(uint64_t key) {
+    char digits[16], first[2] = {0};
+    snprintf(digits, sizeof digits, "%014llu", (unsigned long long)key);
+    first[0] = digits[0];
+    if (strspn(digits, first) == 14) return key ? NOTED_EQUAL : NOTED_ZEROS;
+    for (int body = 1; body <= 17; body++) { /* 001001 to 001017 */
+        char test[8];
+        snprintf(test, sizeof test, "%06d", 1000 + body);
+        if (strncmp(digits, test, 6) == 0) return NOTED_TEST_TAC;
+    }
+    const int other = strncmp(digits, "0044", 4) && strncmp(digits, "0086", 4) && strncmp(digits, "0091", 4);
+    return other ? NOTED_KINDS : NOTED_TEST_TAC;
+}
+
 /* The long way: a row at a time. */
 static struct taken *take_each(const struct given *g, const struct found *f) {
     struct taken *t = room(sizeof *t);
     struct scan_taking taking = taking_of(g);
+    int64_t placeholders[NOTED_KINDS + 1] = {0};
     memset(t, 0, sizeof *t);
     for (int32_t i = 0; i < f->n; i++) {
         const struct scan_row *row = &f->rows[i];
@@ -234,6 +250,7 @@ static struct taken *take_each(const struct given *g, const struct found *f) {
             code = (uint8_t)(g->tbcd ? plain_tbcd(text, n, g->bare, &key) : plain_text(text, n, g->bare, &key));
             if (take(&taking, g->text, cell[0], cell[MOST] - cell[0], row->line, &key, &code)) {
                 t->keys[t->n++] = key;
+                placeholders[plain_placeholder(key)]++;
                 for (int32_t w = 0; w < g->n_watched; w++) {
                     const int32_t *watched = f->cells + 2 * g->watched[w] * MOST + i;
                     t->seen[w] += value_number(g, watched[0], watched[MOST]);
@@ -246,6 +263,7 @@ static struct taken *take_each(const struct given *g, const struct found *f) {
         t->rows[t->refused] = *row;
         t->codes[t->refused++] = code;
     }
+    for (int kind = NOTED_ZEROS; kind < NOTED_KINDS; kind++) CHECK(taking.tally.noted[kind].count == placeholders[kind]);
     t->tally = taking.tally;
     t->state = f->state;
     return t;
