@@ -350,3 +350,19 @@ def test_the_ends_of_ranges_are_covered():
                 expected = [low <= key <= high for key in asked.tolist()]
                 assert (register.check_many(asked) == B).tolist() == expected, (low, high)
                 assert [register.check(key).status == B for key in asked.tolist()] == expected, (low, high)
+
+
+@pytest.mark.parametrize("tac", [35, 49015420])
+def test_what_changed_in_a_whole_tac_stays_covered(tac):
+    """A range has the TAC, whatever becomes of its phones on other lists; of other TACs it has nothing."""
+    first = tac * 10**6
+    spread = ImeiSet.from_ranges([first - 5], [first + 10**6 + 4])
+    for change, others in (({first, first + 999_999}, {first + 7}), ({first + 5, first + 3 * 10**6}, set())):
+        base = imeis({first, first + 3 * 10**6, 5})
+        lists = [
+            List("x", B, exact=LayeredSet(base).changed_by(imeis(others), imeis(change))),
+            List("y", B, exact=LayeredSet(imeis({9})), range=LayeredSet(spread)),
+        ]
+        flat = [one.flattened() for one in lists]
+        before = Coverage.of_lists([List("x", B, exact=LayeredSet(base)), lists[1]])
+        assert before.after(lists, flat) == Coverage.of_lists(flat)

@@ -407,3 +407,16 @@ def test_what_a_change_did_not_change_is_no_event(tmp_path_factory, records, com
             first = next(iter(store.history(key)), None)
             assert (first is not None and first.action == "held") == (("range", key) in held)
         Store.verify(store._directory)
+
+
+def test_full_lists_are_told_with_their_feed_and_number(tmp_path):
+    """By the feed where nobody says who."""
+    full = Register()
+    full.add("stolen", [FIRST], status=BLACK)
+    empty = Register()
+    empty.add("stolen", [], status=BLACK)
+    with Store.create(tmp_path / "store", Register()) as store:
+        store.replace(full, feed="op-a", through=7)
+        store.replace(empty, feed="op-a", through=8, by="police", ref="case 7", force=True)
+        found = [(one.action, one.feed, one.number, one.by, one.ref) for one in store.history(FIRST)]
+    assert found == [("added", "op-a", 7, "op-a", ""), ("removed", "op-a", 8, "police", "case 7")]

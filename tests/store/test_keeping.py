@@ -170,6 +170,19 @@ def test_a_list_is_dropped_with_all_that_it_holds(store, directory, tmp_path):
     assert "stolen" not in store.status().lists
 
 
+def test_what_a_dropped_list_held_is_in_no_base(tmp_path):
+    """Where others are left: the union of all is made anew."""
+    register = Register()
+    for name, phone in (("a", PHONE), ("b", OTHER), ("c", THIRD)):
+        register.add(name, [phone], status=B)
+    with Store.create(tmp_path / "store", register) as store:
+        store.drop_list("b", force=True)
+        store.apply(Delta("a", add=[5]))
+        for one in states(store, tmp_path / "store"):
+            assert [one.check(key).status for key in (PHONE, OTHER, THIRD, 5)] == [B, W, B, B]
+        assert base_path(tmp_path / "store", 2).read_bytes() == anew(store, tmp_path / "anew")
+
+
 def test_pairs_and_prefixes_are_dropped(store, directory):
     store.add_list("guests", status=G, kind="imsis")
     store.apply(Delta("guests", add=["262", "001"]))

@@ -59,6 +59,26 @@ def test_a_change_says_what_it_really_changed():
     ]
 
 
+def test_what_a_change_of_texts_and_ranges_really_changed_is_written(tmp_path):
+    """Left out where it is all of the change; of changes together, each sees the one before."""
+    Store.create(tmp_path / "store", made()).close()
+    with Store.open(tmp_path / "store") as store:
+        store.apply(Delta("stolen", rule="irregular", add=["AB", "CD"], by="op"))
+        store.apply(Delta("stolen", rule="irregular", add=["CD", "EF"], remove=["AB", "FF"], by="op"))
+        store.apply(
+            Delta("stolen", rule="irregular", add=["AA"], by="op"),
+            Delta("stolen", rule="irregular", add=["AA"], remove=["CD"], by="op"),
+        )
+        store.apply(Delta("stolen", rule="range", add=([10], [20]), by="op"))
+        store.apply(Delta("stolen", rule="range", add=([15], [25]), remove=([5], [11]), by="op"))
+    first, second, third, ranges, last = (one.changes for one in payloads(tmp_path / "store"))
+    assert "net" not in first[0].about
+    assert second[0].about["net"] == [["EF"], ["AB"]]
+    assert [change.about.get("net") for change in third] == [None, [[], ["CD"]]]
+    assert ranges[0].net is None
+    assert [column.tolist() for side in last[0].net for column in side] == [[21], [25], [10], [11]]
+
+
 def test_the_first_version_has_changes_alone():
     read = unpacked(payload([ALL], 5, 7, 6), PATH)
     assert (read.feed, read.number, read.changes[0].held) == ("", None, None)

@@ -400,6 +400,11 @@ def test_a_forked_child_is_a_reader(store):
     store.apply(Delta("stolen", add=[3]))
 
 
+def test_directories_above_a_store_are_made(tmp_path):
+    Store.create(tmp_path / "some" / "where" / "store", register()).close()
+    assert Store.open(tmp_path / "some" / "where" / "store").check(PHONE).status == B
+
+
 def test_no_thread_is_left(store, directory):
     """When the result of a compaction is there, and when close() returns: a fork beside a thread warns."""
     threads = threading.enumerate()
