@@ -5,6 +5,7 @@ import pytest
 from imeiset import ImeiSet, load
 from imeiset.errors import FeedColumn, FeedEmpty
 from imeiset.feeds import Options, read
+from imeiset.feeds import dialect as dialects
 from imeiset.feeds.dialect import Dialect, sniff
 from imeiset.feeds.preamble import preamble
 
@@ -300,3 +301,18 @@ def test_preamble():
         assert preamble(line + b"imei;x\nsep=;\n") == (len(line) if b"\n" in line else 0, 0, b"\n" in line)
         assert preamble(b"imei;x\n" + line) == (0, 0, 0)
     assert preamble(b"") == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("digits", "imei"),
+    [
+        ("20240229123456", False),
+        ("2024022912345678", False),  # with hundredths, as long as an IMEISV
+        ("20240230123456", True),  # no day
+        ("21000229123456", True),
+        ("490154203237518", True),
+        ("490154203237519", False),
+    ],
+)
+def test_dates_with_a_time_are_not_imeis(digits, imei):
+    assert dialects._is_imei(digits) == imei

@@ -97,6 +97,13 @@ def test_rows_are_at_most_three_and_columns_without_titles_have_numbers(write):
     assert found.report.rows == 200
 
 
+@pytest.mark.parametrize(("length", "counted"), [(40, True), (41, False)])
+def test_values_are_counted_where_they_are_short_words(write, length, counted):
+    word = "abcdefghi " * 4 + "abc"
+    found = overview(write(f"imei,note\n{A},{word[: length - 1]}x\n{B},x\n"), Options())
+    assert bool(found.columns[1].values) == counted
+
+
 @pytest.mark.parametrize(
     ("text", "remedy"),
     [
