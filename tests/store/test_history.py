@@ -420,3 +420,14 @@ def test_full_lists_are_told_with_their_feed_and_number(tmp_path):
         store.replace(empty, feed="op-a", through=8, by="police", ref="case 7", force=True)
         found = [(one.action, one.feed, one.number, one.by, one.ref) for one in store.history(FIRST)]
     assert found == [("added", "op-a", 7, "op-a", ""), ("removed", "op-a", 8, "police", "case 7")]
+
+
+def test_ranges_and_tacs_of_one_change_are_found(store):
+    """Whose bytes are nowhere in the record: no end of a run is the phone."""
+    store.apply(
+        Delta("stolen", add=[THIRD]),
+        Delta("batch", rule="tac", add=[text(FIRST)[:8]]),
+        Delta("batch", rule="range", remove=([SECOND], [SECOND + 5])),
+    )
+    found = [(one.list, one.rule, one.action) for one in store.history(SECOND + 2) if one.sequence == 1]
+    assert sorted(found) == [("batch", "range", "removed"), ("batch", "tac", "added")]
