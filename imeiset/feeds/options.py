@@ -334,7 +334,7 @@ def options_of(door: Doors) -> dict[str, Option]:
 
 
 # An option in a text, and what may be its value, once or more often; what is quoted is of another command.
-_VALUE = r"""(?:'[^']*'|"[^"]*"|[^\s;'"\\])+(?<!,)"""
+_VALUE = r"""(?:'[^']*'|"(?:[^"\\]|\\.)*"|[^\s;'"\\])+(?<!,)"""
 _IN_TEXT = re.compile(rf"`[^`]*`|--(no-)?([a-z][a-z-]*)((?: {_VALUE})(?: --\2 {_VALUE})*)?")
 _NO_TITLES = ("or", "says", "with")  # words that follow an option without a value
 

@@ -376,13 +376,22 @@ class Follower:
         """Raise TrustUnreachable where a store has lost its manifest: a new one would take its place."""
         last, base = Following.read(self._store, self.feed).edition, base_path(self._store, 1)
         lost = has_remains(self._store) or last > 0
-        if not lost and base.is_file():  # of a follower that ended while it made the store, or of others
+        if (
+            not lost and base.is_file()
+        ):  # of a follower that makes the store, or ended meanwhile; or of others
             with suppress(ImeisetError):
-                lost = any(one.owner != self.feed for one in Register.open(base).lists)
-        if lost:
+                lost = not all(self._may_begin(one.owner) for one in Register.open(base).lists)
+        if lost and not (self._store / MANIFEST).exists():  # another may have made the store meanwhile
             had = f"a store that has edition {last}" if last else "a store, or a directory without one"
             got = f"one whose file '{MANIFEST}' is gone: {REMAINS}, and follow anew"
             raise TrustUnreachable(str(self._store), had, got)
+
+    def _may_begin(self, owner: str) -> bool:
+        """Whether it is this feed, or another that is followed here and has no edition yet."""
+        begins = (
+            Following.folder(self._store, owner).is_dir() and not Following.read(self._store, owner).edition
+        )
+        return owner == self.feed or begins
 
     def _tell_fault(self, error: TrustError) -> None:
         """Remember why it failed; if the disk does not take that either, the error is raised all the same."""

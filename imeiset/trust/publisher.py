@@ -317,9 +317,14 @@ class _Own:
             sha256, here = target.hashes["sha256"], self.memory.lists_path(current)
             if (name := f"{sha256}.{path}") in there:
                 continue
-            if goes_on and here.is_file() and sha256_of(here) == sha256:
-                if not self.dry_run:
+            try:
+                found = goes_on and here.is_file() and sha256_of(here) == sha256
+                if found and not self.dry_run:
                     self.place.put(f"targets/{name}", here)
+            except (TrustError, OSError) as error:  # what is there may be signed anew all the same
+                self.warnings.append(f"{path} is gone from the place, and was not put there anew: {error}")
+                continue
+            if found:
                 self.warnings.append(f"{path} was gone from the place: it is put there anew")
             else:
                 why = "followers that need it wait, or fetch a base"

@@ -136,6 +136,7 @@ def test_what_it_says_can_be_written_in_the_description(here):
         ("(--skip 0 if", "(skip = 0 if"),
         ("--max-bytes 3, --force", "--max-bytes 3, --force"),  # of no list in a description
         ("a --column \\", "a column \\"),
+        ('a --column "b\\"', 'a column "b\\"'),  # no end of a quoted value
     ],
 )
 def test_options_as_keys(text, keys):

@@ -21,6 +21,7 @@ from click.testing import CliRunner
 from imeiset import Delta, EquipmentStatus, Policy, Register, Store
 from imeiset.cli import main
 from imeiset.errors import TrustMissing, TrustRefused, TrustStale, TrustUnreachable
+from imeiset.store.state import has_remains
 from imeiset.trust.edition import digest_of
 
 from .publishing import World, imei
@@ -333,6 +334,36 @@ def test_a_store_that_was_being_made_is_made(world, here):
     (here / "current").unlink()
     shutil.rmtree(here / "followed")
     assert follower(world, here).step().edition == 1
+
+
+def test_a_store_that_another_follower_was_making_is_made(world, here):
+    """Or makes now: the other feed is followed here, and has no edition yet."""
+    other = follower(world, here, feed="other", prefix="other ")
+    other.step()
+    (here / "current").unlink()
+    (other._folder / "state.json").rename(here.with_name("away"))
+    its = follower(world, here)
+    assert its.step().edition == 1
+    assert other.step().edition == 1
+    with Store.open(here) as store:
+        assert store.feeds == {its.feed: 1, "other": 1}
+
+
+def test_a_store_that_comes_while_it_is_looked_for_is_a_store(world, here, monkeypatch):
+    its = follower(world, here)
+
+    def made(directory):
+        other = follower(world, here, feed="other", prefix="other ")
+        monkeypatch.undo()
+        other.step()
+        with Store.open(here) as store:
+            store.compact()
+        return has_remains(directory)
+
+    monkeypatch.setattr(import_module("imeiset.trust.follower"), "has_remains", made)
+    assert its.step().edition == 1
+    with Store.open(here) as store:
+        assert store.feeds == {its.feed: 1, "other": 1}
 
 
 def test_what_a_step_reports_is_in_one_order():

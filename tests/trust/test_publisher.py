@@ -157,6 +157,23 @@ def test_a_file_is_not_put_back_by_another_store(world):
     assert [*(world.place / "targets").iterdir()] == []
 
 
+def test_a_base_that_cannot_be_put_back_does_not_keep_others_from_being_signed(world, monkeypatch):
+    world.publish()
+    remove_targets(world)
+    put = Place.put
+
+    def none_of_targets(self, name, path):
+        if name.startswith("targets/"):
+            raise TrustUnreachable(f"{self}/{name}", "a place that can be written to", "forbidden")
+        put(self, name, path)
+
+    monkeypatch.setattr(Place, "put", none_of_targets)
+    report = world.publish(renew=True)
+    assert report.action == "renewed"
+    assert "base-00000001.imei is gone from the place, and was not put there anew" in report.warnings[0]
+    assert "forbidden" in report.warnings[0]
+
+
 def other_store(world):
     Store.create(world.folder / "other", Register()).close()
     return world.folder / "other"
