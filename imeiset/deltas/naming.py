@@ -17,6 +17,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..feeds.titles import words_of_changes
+from ..store.payload import MAX_NUMBER
 
 _SUFFIXES = re.compile(r"\.(?:csv|txt|tsv|dat|lst|list|gz|zst|xz|zip|parquet|arrow|xlsx)\Z", re.IGNORECASE)
 _NOT_LISTS = re.compile(
@@ -175,7 +176,7 @@ class _Scale:
             self.form = DAY if not timed else HOUR if all(one.endswith("0000") for one in timed) else SECOND
         if self._pattern:
             texts = [groups[0] for name in some if len(groups := self._found(name)) == 1]
-            forms = {form_of(int(text)) if text[0] != "0" else "" for text in texts}
+            forms = {form_of(int(one)) if one[0] != "0" else "" for one in texts if _is_number(one)}
             forms |= {form_of(last)} if last > 0 else set()
             self.form = forms.pop() if len(forms) == 1 else ""
         for name in some if self._counted else ():
@@ -186,9 +187,12 @@ class _Scale:
     def numbers(self, name: str, *, is_delta: bool) -> tuple[int, int] | str:
         """The number before a file, and its own; or why they are not understood."""
         if self._pattern is not None:
-            groups = [*map(int, self._found(name))]
-            if not 1 <= len(groups) <= 2:
+            texts = self._found(name)
+            if not 1 <= len(texts) <= 2:
                 return "--number does not find its number"
+            if strange := [text for text in texts if not _is_number(text)]:
+                return f"--number finds {strange[0]!r}, and not a number up to {MAX_NUMBER}"
+            groups = [*map(int, texts)]
             return (before(groups[0], self.form) if len(groups) == 1 else min(groups)), max(groups)
         if self._counted:
             counters = _counters(name)
@@ -218,6 +222,10 @@ class _Scale:
         """What the groups of the pattern have found in a name."""
         found = self._pattern.search(name) if self._pattern else None
         return [text for text in found.groups() if text] if found else []
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch("0*[0-9]{1,19}", text) is not None and int(text) <= MAX_NUMBER
 
 
 def shown_as(form: str) -> str:

@@ -148,6 +148,15 @@ def test_numbers_that_a_pattern_finds_are_days_or_hours_if_all_of_them_are(tmp_p
     assert [one[2] for one in found if one[1] == "delta"] == before
 
 
+def test_what_a_pattern_finds_and_is_no_number(tmp_path):
+    names = ("delta_20261201.csv", "delta_1764547200000000000.csv", "delta_7a.csv", f"delta_{2**63}.csv")
+    found = {one[0]: one[1:] for one in named(tmp_path, *names, number=r"_(\w+)\.")}
+    assert found[names[0]] == ("delta", 20261200, 20261201)
+    assert found[names[1]] == ("delta", 1764547199999999999, 1764547200000000000)
+    for name, text in zip(names[2:], ("7a", 2**63), strict=True):
+        assert found[name] == (f"--number finds '{text}', and not a number up to {2**63 - 1}",)
+
+
 def test_by_the_longest_list_that_a_name_has(tmp_path):
     lists = ("stolen", "stolen-abroad", "exceptions")
     for name in (
