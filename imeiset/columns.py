@@ -33,7 +33,8 @@ def likely_keys(column: object, *, digits: int = 14) -> Keys | None:
     """The column itself where it is an array of integers that may all be keys; None of another."""
     if type(column) is not np.ndarray or column.ndim != 1 or digits != 14:
         return None
-    if column.dtype not in _INTEGERS or not column.flags.c_contiguous:
+    flags = column.flags
+    if column.dtype not in _INTEGERS or not (flags.c_contiguous and flags.aligned):
         return None
     return column.view(np.uint64)
 

@@ -35,7 +35,7 @@ class Index(FrozenIndex):
     def from_keys(cls, keys: object, /) -> Self:
         """The index of uint64 keys, in any order, repeats allowed, or of another column of keys."""
         if type(keys) is np.ndarray and keys.ndim == 1 and keys.dtype == np.uint64 and keys.dtype.isnative:
-            given = np.ascontiguousarray(keys)
+            given = np.require(keys, requirements=("C", "A"))
         else:
             given = columns.keys_of(keys)
         try:

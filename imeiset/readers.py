@@ -200,6 +200,8 @@ def _array(values: NDArray[Any], digits: int, exact: bool) -> Source:
         items = values.tolist()  # None where masked
         return _Rows(items, partial(_parse.objects, items, digits), exact)
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    if kind in "iu":
+        values = np.require(values, requirements="A")  # in a record or a buffer they may stand at any byte
     parse = partial(_parse.fixed, values) if kind in "SU" else partial(_parse.integers, values, digits)
     return _Rows(values, parse, exact)
 

@@ -10,7 +10,8 @@ import numpy as np
 import oracle
 import pytest
 
-from imeiset.columns import are_valid, keys_of, parse, source, split, tacs
+from imeiset import EquipmentStatus, Register
+from imeiset.columns import are_valid, keys_of, likely_keys, parse, source, split, tacs
 from imeiset.errors import ImeiError, ImeiWarning, ParseStatus
 from imeiset.imei import Imei
 from imeiset.readers import _Lines
@@ -140,6 +141,37 @@ def test_empty_columns(name, column):
 def test_integers(column):
     assert rows(column) == [(key, 0) for key in KEYS]
     assert keys_of(column).tolist() == KEYS
+
+
+@pytest.mark.parametrize("dtype", [np.uint64, np.int64, ">u8"])
+@pytest.mark.parametrize("length", [len(KEYS), 5000])
+def test_integers_at_any_byte(dtype, length):
+    """As in a buffer behind a header: kernels that take numbers get them where numbers stand."""
+    good = np.resize(KEYS, length).astype(dtype)
+    for values in (good, np.append(good, 10**14).astype(dtype)):
+        column = np.frombuffer(b"#" + values.tobytes(), dtype, offset=1)
+        assert not column.flags.aligned
+        assert rows(column) == rows(values)
+        assert rows(column[::-1]) == rows(values[::-1])
+        assert rows(column, digits=15) == rows(values, digits=15)
+        assert rows(memoryview(column)) == rows(values)
+        blocked, register = ImeiSet(KEYS[::2]), Register()
+        register.add("stolen", blocked, status=EquipmentStatus.BLACKLISTED)
+        assert likely_keys(column) is blocked.contains_at_once(column) is None
+        if values is good:
+            assert ImeiSet(column) == ImeiSet.from_keys(column) == ImeiSet(KEYS)
+            assert blocked.contains(column).tolist() == np.isin(values, KEYS[::2]).tolist()
+            assert blocked.positions(column).tolist() == blocked.positions(values).tolist()
+            assert register.check_many(column).tolist() == register.check_many(values).tolist()
+
+
+def test_imsis_at_any_byte():
+    imsis = np.array(["234150999999999", "310150123456789"] * len(KEYS), "U15")[: len(KEYS)]
+    column = np.frombuffer(b"#" + imsis.tobytes(), "U15", offset=1)
+    assert not column.flags.aligned
+    register = Register()
+    register.exempt("pairs", KEYS, imsis)
+    assert register.check_many(KEYS, column).tolist() == register.check_many(KEYS, imsis).tolist()
 
 
 def test_integers_with_check_digit():

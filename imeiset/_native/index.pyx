@@ -7,7 +7,7 @@ alike: `FrozenIndex.sections` gives them out, `FrozenIndex.from_sections` takes 
 cimport cython
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.unicode cimport PyUnicode_CheckExact
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
@@ -300,7 +300,7 @@ cdef class FrozenIndex:
         except ValueError:  # it is not contiguous
             return None
         try:
-            if keys.ndim != 1:
+            if keys.ndim != 1 or <uintptr_t>keys.buf % sizeof(uint64_t):
                 return None
             answers = _empty(keys.shape[0], _BOOL)
             PyObject_GetBuffer(answers, &out, PyBUF_WRITABLE)

@@ -45,7 +45,7 @@ def imsi_numbers(imsis: object, rows: int) -> tuple[Keys, Callable[[int], object
     numbers = np.empty(rows, np.uint64)
     if isinstance(column, np.ndarray) and column.dtype.kind in "SU" and rows:
         characters: Any = np.uint8 if column.dtype.kind == "S" else np.uint32
-        texts: NDArray[Any] = np.ascontiguousarray(column, column.dtype.newbyteorder("="))
+        texts: NDArray[Any] = np.require(column, column.dtype.newbyteorder("="), ("C", "A"))
         imsis_of_rows(texts.view(characters).reshape(rows, -1), numbers)
         return numbers, value
     for start in range(0, rows, _ROWS):
