@@ -183,3 +183,16 @@ def test_a_damaged_manifest_is_quoted_without_its_imeis(tmp_path):
     with pytest.raises(StoreDamaged) as caught:
         Store.open(tmp_path / "eir")
     assert "got 'imei\\n49015420*******\\n**-******-" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+def test_of_digits_two_in_a_byte_the_tac_is_shown(kind):
+    """An IMEI as it is on the wire (3GPP TS 29.272) has 8 bytes: 8 characters of it are all."""
+    packed = bytes.fromhex("94104502237315f8")
+    assert errors.mask(kind(packed)) == r"\x94\x10E\x02****"
+    assert errors.mask(kind(packed[:7] + b"8")) == r"\x94\x10E\x02****"
+    assert errors.mask(kind(b"49015420323")) == "49015420***"
+    assert errors.mask(kind(b"490154203237518\n")) == "49015420********"
+    with pytest.raises(errors.ImeiError) as error:
+        ImeiSet([packed])
+    assert "#s" not in str(error.value)

@@ -43,7 +43,8 @@ def mask(value: object) -> str:
             if abs(value) >= 10**_LONGEST:
                 return f"an integer of more than {_LONGEST} digits"
             value = f"{value:014d}"
-    return _hide(value, _SHOWN)
+    packed = isinstance(value, bytes | bytearray) and len(value) < 14 and not re.fullmatch(b"[ -~]*", value)
+    return _hide(value, _SHOWN // 2 if packed else _SHOWN)  # as on the wire, with two digits in a byte
 
 
 def mask_imsi(value: object) -> str:
