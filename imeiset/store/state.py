@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from imeiset import snapshot
 from imeiset._files import publish
 from imeiset._native.checks import CheckTables
-from imeiset.errors import SnapshotMissing, StoreDamaged, StoreMissing, mask_text
+from imeiset.errors import SnapshotError, SnapshotMissing, StoreDamaged, StoreMissing, mask_text
 from imeiset.readers import Keys
 from imeiset.register.checks import Rules
 from imeiset.register.coverage import Coverage
@@ -308,6 +308,21 @@ def has_remains(directory: Path) -> bool:
     later = any((generation_of(path) or 0) > 1 for path in directory.iterdir())
     first = journal_path(directory, 1)
     return later or (first.is_file() and first.stat().st_size > _journal.HEADER_SIZE)
+
+
+def has_other_base(directory: Path, contents: Contents) -> bool:
+    """Whether a first base is there of other lists than these, which ended before it was a store, or was one
+    that never changed. O(members) if one is there."""
+    path = base_path(directory, 1)
+    if not path.is_file():
+        return False
+    try:
+        file = snapshot.open(path, kind=KIND)
+        there = Contents.read(file.sections, file.path)
+        digests = [[one.digest() for one in some.lists] for some in (there, contents)]
+    except SnapshotError:  # it was whole before it got its name
+        return True
+    return digests[0] != digests[1] or there.policy != contents.policy
 
 
 @contextmanager

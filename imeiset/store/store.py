@@ -23,7 +23,7 @@ from imeiset.store.history import prunable, record_replace
 from imeiset.store.journal import Position
 from imeiset.store.keeping import Keeper
 from imeiset.store.payload import MAX_NUMBER, Payload, feed_name, text_of
-from imeiset.store.state import REMAINS, has_remains, publish_generation, saved, unpublished
+from imeiset.store.state import REMAINS, has_other_base, has_remains, publish_generation, saved, unpublished
 from imeiset.store.status import compact_due
 
 _DAY = 86_400 * 10**9  # ns
@@ -95,7 +95,7 @@ class Store(Keeper):
         ...     store = Store.create(f"{folder}/eir", Register())
         """
         _expect_register(register)
-        return cls._created(Path(directory), register._now(), time.time_ns(), Editions())
+        return cls._created(Path(directory), register._now(), time.time_ns(), Editions(), again=False)
 
     @classmethod
     def _create_followed(
@@ -131,7 +131,10 @@ class Store(Keeper):
         return cls._created(path, contents, now, editions)
 
     @classmethod
-    def _created(cls, path: Path, contents: Contents, now: int, editions: Editions) -> Self:
+    def _created(
+        cls, path: Path, contents: Contents, now: int, editions: Editions, *, again: bool = True
+    ) -> Self:
+        """again: the caller has seen to what a first base holds that is there without a manifest."""
         try:
             path.mkdir(parents=True, exist_ok=True)
         except FileExistsError:
@@ -143,10 +146,13 @@ class Store(Keeper):
                 if (path / MANIFEST).exists() or not lock.is_at(lock.path):
                     got = "one with a store: open it, or replace()"
                     raise errors.StoreExists(path, "a directory without a store", got)
-                if has_remains(path):
+                if has_remains(path) or others:
                     got = f"one whose file '{MANIFEST}' is gone: {REMAINS}"
                     raise errors.StoreExists(path, "a directory without a store", got)
 
+            others = False
+            expect_none()
+            others = not again and has_other_base(path, contents)
             expect_none()
             with saved(contents, editions, path, 1) as base:
                 publish_generation(path, 1, base, Position(0, 0, now), (), expect_none)

@@ -591,6 +591,21 @@ def test_no_store_is_made_where_one_has_lost_its_manifest(tmp_path, compacted):
         assert len(store["stolen"]) == 2
 
 
+def test_no_store_is_made_where_others_lists_are_without_a_manifest(tmp_path):
+    """Of a store that never changed. The same lists were those of a process that ended, and are made."""
+    register, other = Register(), Register(policy=Policy(unlisted=1))
+    register.add("stolen", [1], status=1)
+    Store.create(tmp_path / "eir", register).close()
+    (tmp_path / "eir" / "current").unlink()
+    before = (tmp_path / "eir" / "base-00000001.imei").read_bytes()
+    for one in (Register(), other):
+        with pytest.raises(StoreExists, match="one whose file 'current' is gone"):
+            Store.create(tmp_path / "eir", one)
+    assert (tmp_path / "eir" / "base-00000001.imei").read_bytes() == before
+    with Store.create(tmp_path / "eir", register) as store:
+        assert len(store["stolen"]) == 1
+
+
 def test_a_set_is_no_register(store, tmp_path):
     with pytest.raises(TypeError, match="expected a Register, got ImeiSet"):
         Store.create(tmp_path / "new", ImeiSet([1]))
