@@ -120,7 +120,18 @@ def test_every_path_is_completed(name):
     command = main.get_command(None, name)
     texts = {"imeis", "list", "expect_digest", "imei", "imsi", "replaced"}
     texts |= {"add", "remove", "reason", "date", "until", "by", "ref", "owner", "feed", "name", "lists"}
-    texts |= {"create_list", "drop_list", "then", "today", "since", "number", "deltas", "full", "operators"}
+    texts |= {
+        "create_list",
+        "drop_list",
+        "then",
+        "moving",
+        "today",
+        "since",
+        "number",
+        "deltas",
+        "full",
+        "operators",
+    }
     texts |= {"http", "diameter", "admin"}  # addresses
     texts |= {"url", "prefix", "receipt", "expires"}
     texts |= {
