@@ -27,10 +27,12 @@ PLATFORMS = {
 LARGEST = 1_200_000  # bytes of a wheel
 # What Clang does by itself makes the modules a third larger and no kernel faster: they have vectors where
 # these help, and what must be inlined is marked so. (-fno-inline-functions would save more, but halves the
-# speed of texts.) C needs no tables to unwind exceptions. Of what Cython writes, texts are deflated with the
-# wheel, and nothing that starts or raises needs to be fast.
+# speed of texts.) C needs no tables to unwind exceptions. A module shows one name, and keeps no function that
+# nothing calls. Of what Cython writes, texts are deflated with the wheel, and nothing that starts or raises
+# needs to be fast.
 FLAGS = (
     "-fno-unroll-loops -fno-vectorize -fno-plt -fno-asynchronous-unwind-tables -fno-unwind-tables"
+    " -fvisibility=hidden -fno-ident -ffunction-sections -fdata-sections"
     " -mllvm -inline-threshold=100 -DCYTHON_COMPRESS_STRINGS=0 -DCYTHON_FAST_THREAD_STATE=0 -DCYTHON_INLINE="
     " '-DCYTHON_SMALL_CODE=__attribute__((minsize))'"
 )
@@ -99,7 +101,7 @@ def build(source: Path, python: str, platform: str, folder: Path) -> Path:
     zig = f"{sys.executable} -m ziglang cc -target {target}"
     given = {
         "CC": zig,
-        "LDSHARED": f"{zig} -shared -s -Wl,--hash-style=gnu",
+        "LDSHARED": f"{zig} -shared -s -Wl,--hash-style=gnu -Wl,--gc-sections -Wl,--build-id=none",
         "CFLAGS": f"{FLAGS} {headers(python, source.parent / 'include')}",
         "_PYTHON_HOST_PLATFORM": platform,
         "SETUPTOOLS_EXT_SUFFIX": f".cpython-{version}-{processor}-linux-{libc}.so",
