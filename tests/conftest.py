@@ -35,3 +35,13 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
     return tmp_path
+
+
+@pytest.fixture
+def same_level_after():
+    """The SIMD level as it was, whatever a test asks with."""
+    from imeiset._native import simd
+
+    level = simd.simd_level()
+    yield
+    simd.use_simd(level)

@@ -18,13 +18,7 @@ LARGEST = 131_072
 FEWEST = 128  # buckets
 ROOM = 12  # keys in a bucket
 KEY = 10**14
-
-
-@pytest.fixture(autouse=True)
-def same_level_after():
-    level = simd.simd_level()
-    yield
-    simd.use_simd(level)
+pytestmark = pytest.mark.usefixtures("same_level_after")
 
 
 def array(keys):

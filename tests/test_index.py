@@ -41,13 +41,7 @@ LAST = 10**14 - 1
 TAC = 10**6
 HASHED = 131_072  # members of a set that may have a hash table
 OPERATORS = {"|": 0, "&": 1, "-": 2, "^": 3}
-
-
-@pytest.fixture(autouse=True)
-def same_level_after():
-    level = simd.simd_level()
-    yield
-    simd.use_simd(level)
+pytestmark = pytest.mark.usefixtures("same_level_after")
 
 
 # ---- asking --------------------------------------------------------------------
