@@ -8,6 +8,7 @@ import re
 import struct
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import identities
@@ -616,7 +617,11 @@ def test_values_that_are_no_text():
     missing = [None, float("nan"), np.float64("nan"), NAType()]
     odd = [kind(number) for kind in (Odd, OddKey) for number in ("490154203237518", None, 1.5, Index())]
     wrong = [1.0, True, np.True_, [], object(), Broken(), bytearray(b"490154203237518"), *odd]
-    wrong += [np.timedelta64(5), np.timedelta64(5, "s"), np.datetime64(5, "s")]
+    wrong += [np.timedelta64(5, "s"), np.datetime64(5, "s")]
+    with warnings.catch_warnings(
+        action="ignore"
+    ):  # a duration without a unit: NumPy 2.5 is about to refuse it
+        wrong.append(np.timedelta64(5))
     values = [*missing, *wrong, Keyed(), 2**70, -(2**70)]
     codes = ["MISSING"] * 4 + ["WRONG_TYPE"] * len(wrong) + ["FIFTEEN_DIGITS", "OUT_OF_RANGE", "NEGATIVE"]
     assert by_objects([*values, Index()]) == [
