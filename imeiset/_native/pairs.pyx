@@ -102,6 +102,9 @@ cdef class Pairing:
         cdef int layer
         cdef uint64_t count, imsi
         index_positions(self.base.imeis, keys, n, at)
+        for i in range(n):
+            if at[i] < -1:  # of a damaged index: below, it would be a layer
+                at[i] = -1
         if self.count:
             left = rows_where(keys, may, flag, True, n, 0, room)
         for layer in range(self.count - 1, -1, -1):

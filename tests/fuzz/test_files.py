@@ -129,6 +129,14 @@ def use(path: Path, *, verify: bool) -> None:
             ask(made)
 
 
+def test_positions_below_all_of_a_damaged_index(tmp_path: Path) -> None:
+    """Those of the IMEIs of pairs: the first was taken for the number of a layer."""
+    data, path = bytearray((GOLDEN / "register-3.imei").read_bytes()), tmp_path / "damaged.imei"
+    data[5510:5518] = b"\xff" * 8
+    path.write_bytes(data)
+    assert bounded(lambda: use(path, verify=False))
+
+
 @pytest.mark.parametrize("name", ["set-1.imei", "register-3.imei", "register-4.imei", "container-v1.imei"])
 def test_a_container(name: str, tmp_path: Path) -> None:
     data, path = (GOLDEN / name).read_bytes(), tmp_path / name
