@@ -74,10 +74,10 @@ class Following:
         shutil.rmtree(self.store / "followed")
 
 
-def begun(forger, folder):
-    """A follower of what a forger has published, at the newest edition of it."""
+def begun(url, first_root, folder):
+    """A follower of what is published there, at the newest edition of it."""
     root = folder / "root.json"
-    shutil.copy(forger.first_root, root)
-    made = Following(forger.folder, folder / "store", root)
+    shutil.copy(first_root, root)
+    made = Following(url, folder / "store", root)
     made.step()
     return made

@@ -34,7 +34,7 @@ def forger(tmp_path):
 @pytest.fixture
 def follower(forger, tmp_path):
     """It follows editions 1 and 2."""
-    made = begun(forger, tmp_path)
+    made = begun(forger.folder, forger.first_root, tmp_path)
     forger.delta(MORE)
     forger.publish()
     made.step()

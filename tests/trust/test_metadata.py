@@ -33,7 +33,7 @@ def forger(tmp_path):
 @pytest.fixture
 def follower(forger, tmp_path):
     """It follows edition 1."""
-    made = begun(forger, tmp_path)
+    made = begun(forger.folder, forger.first_root, tmp_path)
     assert made.members() == LISTS
     return made
 

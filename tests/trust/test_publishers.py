@@ -16,7 +16,7 @@ from imeiset.cli import main
 from imeiset.errors import TrustError, TrustStale, TrustUnreachable
 from imeiset.store.directory import Lock
 
-from .following import Following, held
+from .following import Following, begun, held
 from .forger import keys
 from .world import Publisher, files
 
@@ -40,11 +40,7 @@ def publisher(tmp_path):
 @pytest.fixture
 def follower(publisher, tmp_path):
     """It follows edition 1."""
-    root = tmp_path / "root.json"
-    shutil.copy(publisher.root, root)
-    made = Following(publisher.url, tmp_path / "store", root)
-    made.step()
-    return made
+    return begun(publisher.url, publisher.root, tmp_path)
 
 
 def same(publisher, follower, edition):
