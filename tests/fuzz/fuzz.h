@@ -13,6 +13,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#include <sanitizer/asan_interface.h>
+#define MINE(at, n) ASAN_UNPOISON_MEMORY_REGION(at, n)
+#define NOBODYS(at, n) ASAN_POISON_MEMORY_REGION(at, n)
+#endif
+#endif
+#ifndef MINE
+#define MINE(at, n)
+#define NOBODYS(at, n)
+#endif
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define CHECK(said)                                                        \
@@ -30,7 +42,39 @@ static size_t requests_left = SIZE_MAX;
 
 static inline int refused(void) { return requests_left != SIZE_MAX && requests_left-- == 0; }
 
-static inline void *fuzz_malloc(size_t n) { return refused() ? NULL : malloc(n); }
+/* The headers ask for the same megabytes again and again, and to make so many takes a sanitizer most of its time: they
+ * are kept for who asks next, and are nobody's until then. */
+#define LARGE ((size_t)1 << 20)
+#define LARGE_KEPT 16
+
+static struct {
+    void *at;
+    size_t bytes;
+    int taken;
+} kept[LARGE_KEPT];
+
+static inline void *fuzz_malloc(size_t n) {
+    if (refused()) return NULL;
+    for (int i = 0; i < LARGE_KEPT && n >= LARGE; i++) {
+        if (!kept[i].at) kept[i].at = malloc(n), kept[i].bytes = n;
+        if (kept[i].taken || kept[i].bytes != n) continue;
+        kept[i].taken = 1;
+        MINE(kept[i].at, n);
+        return kept[i].at;
+    }
+    return malloc(n);
+}
+
+static inline void fuzz_free(void *at) {
+    for (int i = 0; i < LARGE_KEPT && at; i++) {
+        if (kept[i].at != at) continue;
+        kept[i].taken = 0;
+        NOBODYS(at, kept[i].bytes);
+        return;
+    }
+    free(at);
+}
+
 static inline void *fuzz_calloc(size_t n, size_t size) { return refused() ? NULL : calloc(n, size); }
 static inline void *fuzz_aligned(size_t to, size_t n) { return refused() ? NULL : aligned_alloc(to, n); }
 static inline void *fuzz_realloc(void *old, size_t n) { return refused() ? NULL : realloc(old, n); }
@@ -50,6 +94,7 @@ static inline void *copy_of(const void *data, size_t bytes) {
 
 /* From here on it is the headers that ask. */
 #define malloc(n) fuzz_malloc(n)
+#define free(at) fuzz_free(at)
 #define calloc(n, size) fuzz_calloc(n, size)
 #define realloc(old, n) fuzz_realloc(old, n)
 #define aligned_alloc(to, n) fuzz_aligned(to, n)

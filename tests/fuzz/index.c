@@ -5,6 +5,7 @@
 #include "built.h"
 
 #define MOST_KEYS 600
+#define MOST_RUNS 3000
 
 static void take_array(struct input *in, struct made *m, int which, size_t bytes) {
     const uint8_t *from = in->at;
@@ -33,7 +34,7 @@ static struct made take_rubbish(struct input *in) {
 }
 
 static struct made take_damaged(struct input *in) {
-    struct twin t = take_twin(in, 3);
+    struct twin t = take_twin(in, MOST_RUNS, 3);
     struct made m = index_of(&t, RUN_MIN, 0);
     uint64_t count = m.ix.count;
     while (in->left) {
@@ -144,7 +145,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_levels();
     unsigned mode = (unsigned)take_number(&in, 1);
     uint64_t seed = take_number(&in, 2);
-    struct twin few = take_twin(&in, mode / 4 % 4);
+    struct twin few = take_twin(&in, MOST_RUNS, mode / 4 % 4);
     struct made m = mode % 2 ? take_rubbish(&in) : take_damaged(&in), sound = index_of(&few, RUN_MIN, 0);
     size_t n = some_keys(&m, keys, seed);
     ask(&m, keys, n);

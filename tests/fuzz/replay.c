@@ -2,6 +2,7 @@
 #include "fuzz.h"
 
 #undef malloc
+#undef free
 
 int main(int count, char **names) {
     for (int i = 1; i < count; i++) {

@@ -4,6 +4,8 @@
 #include "../../imeiset/_native/c/background.h"
 
 #define MOST_ASKED 2600
+#define MOST_RUNS 3000
+#define MANY_RUNS 420000 /* of few inputs: they take long */
 
 /* Keys near those of the set, and others. */
 static size_t take_asked(struct input *in, const struct twin *t, uint64_t *keys) {
@@ -391,7 +393,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     }
     uint64_t run_min = seed % 4 ? RUN_MIN : seed / 4 % RUN_MIN + 1, keys[MOST_ASKED];
-    struct twin a = take_twin(&in, mode % 8 + 1), b = take_twin(&in, 3);
+    size_t most = seed >> 8 & 31 ? MOST_RUNS : MANY_RUNS;
+    struct twin a = take_twin(&in, most, mode % 8 + 1), b = take_twin(&in, most, 3);
     if (mode & 128) { /* a change: most is in both */
         struct twin change = b;
         b = twin_op(&a, &change, 3);

@@ -6,7 +6,6 @@
 
 #define TWIN_KEYS UINT64_C(100000000000000)
 #define TWIN_SERIALS UINT64_C(1000000)
-#define MOST_RUNS 420000
 
 struct twin {
     uint64_t *start, *end, *before; /* end: the key after the run; before: members below it */
@@ -143,9 +142,9 @@ static size_t take_runs(struct input *in, uint64_t *runs, size_t most, unsigned 
     return n;
 }
 
-static struct twin take_twin(struct input *in, unsigned operations) {
-    uint64_t *runs = room(MOST_RUNS * 16);
-    size_t n = take_runs(in, runs, MOST_RUNS, operations);
+static struct twin take_twin(struct input *in, size_t most, unsigned operations) {
+    uint64_t *runs = room(most * 16);
+    size_t n = take_runs(in, runs, most, operations);
     struct twin made = twin_of(runs, n);
     free(runs);
     return made;
