@@ -1,5 +1,6 @@
 """Pickles of a release that was, only read: a class that is renamed, or keeps other parts, fails here."""
 
+import copy
 import datetime
 import pickle
 from pathlib import Path
@@ -7,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from imeiset import EquipmentStatus, Imei, ImeiSet, ParseStatus, Policy, Verdict, errors
+from imeiset._native.imsi import Prefixes
+from imeiset._native.index import Encoder
+from imeiset._native.parse import Buffers
 
 GOLDEN = Path(__file__).parent / "golden"
 KINDS = [
@@ -68,3 +72,11 @@ def test_errors():
     error, feed = golden("errors-with-parts")
     assert (error.status, error.position) == (ParseStatus.TOO_SHORT, 7)
     assert (feed.path, feed.expected, feed.line) == ("list.csv", "a header", 3)
+
+
+def test_what_native_code_holds_is_not_copied():
+    """Its pointers would be those of another object."""
+    for held in (Prefixes(), Buffers(), Encoder()):
+        for copied in (copy.copy, pickle.dumps):
+            with pytest.raises(TypeError, match="cannot pickle"):
+                copied(held)

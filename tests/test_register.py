@@ -881,6 +881,13 @@ def test_codes_that_do_not_fit_are_refused(kind):
         with pytest.raises(ValueError, match="codes: expected"):
             splice(*wrong)
         assert out[4:].tolist() == [77, 77]
+    other = np.uint16 if kind == np.uint8 else np.uint8
+    for wrong in ((old.astype(other), new), (old, new.astype(other))):  # as many bytes are another number
+        with pytest.raises(ValueError, match="codes: expected"):
+            splice_codes(*wrong, *np.full((3, 1), -1), out[:4], 0, 0)
+    for wrong in (np.float32, np.int32, np.uint64):
+        with pytest.raises(TypeError, match="expected an array of BHI"):
+            splice_codes(old.astype(wrong), new, *np.full((3, 1), -1), out[:4], 0, 0)
     used = np.zeros(3, np.uint8)
     mark_codes(old[:2], used)
     assert used.tolist() == [0, 1, 1]

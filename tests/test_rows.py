@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imeiset._native.rows import joined
+from imeiset._native.codes import joined
 
 
 def column(texts, codes):

@@ -3,6 +3,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_Column = tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int32]]
+
 def mark_codes(codes: NDArray[Any], used: NDArray[np.uint8]) -> None: ...
 def splice_codes(
     old: NDArray[Any],
@@ -23,3 +25,4 @@ def part_codes(
 def put_codes(
     codes: NDArray[Any], rows: NDArray[np.int64], table: NDArray[Any], out: NDArray[Any]
 ) -> None: ...
+def joined(rows: int, columns: list[_Column]) -> bytes: ...

@@ -15,7 +15,7 @@ from libc.math cimport isnan
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from imeiset._native.layered cimport LAYERS
-from imeiset._native.types cimport expect_rows
+from imeiset._native.types cimport expect_rows, viewed
 
 cdef extern from "Python.h":
     bint PyUnicode_IS_ASCII(object)  # of classes derived from str, too
@@ -98,16 +98,24 @@ def imsis_of(list values not None, uint64_t[::1] out not None):
         out[i] = imsi_number(values[i])
 
 
-def imsis_of_rows(const character[:, ::1] texts not None, uint64_t[::1] out not None):
-    """`imsis_of` for the characters of fixed-width texts, which zeros fill up."""
-    cdef Py_ssize_t i, n, width = texts.shape[1]
-    expect_rows("out", texts.shape[0], out.shape[0])
+cdef uint64_t filled_number(const character* text, Py_ssize_t n) noexcept nogil:
+    while n > 0 and text[n - 1] == 0:
+        n -= 1
+    return text_number(text, n)
+
+
+def imsis_of_rows(texts not None, uint64_t[::1] out not None):
+    """`imsis_of` for the characters of fixed-width texts, which zeros fill up: uint8[n, w], or uint32."""
+    cdef const uint8_t[:, ::1] given = viewed(texts, "BI", "B")
+    cdef Py_ssize_t i, size = given.shape[1]
+    cdef bint wide = texts.itemsize == 4
+    expect_rows("out", given.shape[0], out.shape[0])
     with nogil:
-        for i in range(texts.shape[0] if width else 0):
-            n = width
-            while n > 0 and texts[i, n - 1] == 0:
-                n -= 1
-            out[i] = text_number(&texts[i, 0], n)
+        for i in range(given.shape[0] if size else 0):
+            if wide:
+                out[i] = filled_number(<const uint32_t*>&given[i, 0], size // 4)
+            else:
+                out[i] = filled_number(&given[i, 0], size)
 
 
 @cython.final

@@ -10,9 +10,9 @@ from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from libc.math cimport isnan
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memset
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from imeiset._native.types cimport expect_rows
+from imeiset._native.types cimport expect_rows, viewed
 from imeiset._native.simd cimport simd_follow
 
 from imeiset.errors import ImeiError, ParseStatus
@@ -343,24 +343,21 @@ def lines(const uint8_t[::1] text not None, Py_ssize_t start, uint64_t[::1] keys
     return n, start + <Py_ssize_t>consumed
 
 
-ctypedef fused offset_t:
-    int32_t
-    int64_t
-
-
-def spans(const uint8_t[::1] data not None, const offset_t[::1] starts not None,
-          const offset_t[::1] ends not None, uint64_t[::1] keys not None, uint8_t[::1] status not None,
-          bint exact=False):
-    """Texts data[starts[i]:ends[i]], one for each row. Raises ValueError for a span outside the data."""
-    cdef Py_ssize_t n = _rows(0, starts.shape[0], keys, status), done = 0
+def spans(const uint8_t[::1] data not None, starts not None, ends not None, uint64_t[::1] keys not None,
+          uint8_t[::1] status not None, bint exact=False):
+    """Texts data[starts[i]:ends[i]], one for each row; both int32 or both int64. Raises ValueError for a span
+    outside the data."""
+    cdef const uint8_t[::1] begins = viewed(starts, "ilq", "B"), stops = viewed(ends, "ilq", "B")
+    cdef bint wide = starts.itemsize == 8
+    cdef Py_ssize_t n = _rows(0, len(starts), keys, status), done = 0
     cdef const uint8_t* base = &data[0] if data.shape[0] else NULL
     cdef uint8_t nothing = 0, bare = IMEI_NO_CHECK_DIGIT if exact else IMEI_OK
-    if ends.shape[0] != starts.shape[0] or keys.shape[0] != starts.shape[0]:
-        raise ValueError(f"spans: got {starts.shape[0]} starts, {ends.shape[0]} ends, {keys.shape[0]} rows")
+    if begins.shape[0] != stops.shape[0] or ends.itemsize != starts.itemsize or keys.shape[0] != n:
+        raise ValueError(f"spans: got {n} starts, {len(ends)} ends, {keys.shape[0]} rows")
     if n:
         with nogil:
-            done = _kernels.spans(base if base else &nothing, data.shape[0], &starts[0], &ends[0],
-                                  sizeof(offset_t) == 8, n, bare, &keys[0], &status[0])
+            done = _kernels.spans(base if base else &nothing, data.shape[0], &begins[0], &stops[0], wide, n,
+                                  bare, &keys[0], &status[0])
     if done < n:
         got = f"{starts[done]}:{ends[done]}"
         raise ValueError(f"span {done}: expected within {data.shape[0]} bytes, got {got}")
@@ -406,11 +403,6 @@ def views(const uint8_t[::1] views not None, Buffers buffers not None, uint64_t[
         raise ValueError(f"view {done}: expected within the {count} buffers, got one outside")
 
 
-ctypedef fused integer_t:
-    int64_t
-    uint64_t
-
-
 def all_keys(const uint64_t[::1] values not None, /):
     """Whether all are 14-digit keys."""
     cdef bint good = True
@@ -421,12 +413,13 @@ def all_keys(const uint64_t[::1] values not None, /):
     return good
 
 
-def integers(const integer_t[:] values not None, int digits, Py_ssize_t start, uint64_t[::1] keys not None,
+def integers(numbers not None, int digits, Py_ssize_t start, uint64_t[::1] keys not None,
              uint8_t[::1] status not None, bint exact=False):
-    """Integers of 14 digits, or of 15 with the check digit. Returns how many."""
+    """Integers, int64 or uint64, of 14 digits, or of 15 with the check digit. Returns how many."""
+    cdef const uint64_t[:] values = viewed(numbers, "lqLQ", "u8")
     cdef Py_ssize_t i, begin, end, n = _rows(start, values.shape[0], keys, status)
-    cdef bint plain = digits == 14 and values.strides[0] == sizeof(integer_t)
-    cdef integer_t value
+    cdef bint signed = numbers.dtype.kind == "i"
+    cdef bint plain = digits == 14 and values.strides[0] == sizeof(uint64_t)
     cdef uint8_t bare = IMEI_NO_CHECK_DIGIT if exact else IMEI_OK
     with nogil:
         for begin in range(0, n, 1024):
@@ -435,12 +428,11 @@ def integers(const integer_t[:] values not None, int digits, Py_ssize_t start, u
                 memset(&status[begin], bare, end - begin)
                 continue
             for i in range(begin, end):
-                value = values[start + i]
-                if integer_t is int64_t and value < 0:
+                if signed and <int64_t>values[start + i] < 0:
                     keys[i] = IMEI_NO_KEY
                     status[i] = IMEI_NEGATIVE
                 else:
-                    status[i] = imei_integer(<uint64_t>value, digits, bare, &keys[i])
+                    status[i] = imei_integer(values[start + i], digits, bare, &keys[i])
     return n
 
 

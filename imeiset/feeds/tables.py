@@ -7,8 +7,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from .._native.codes import joined as joined_texts
 from .._native.parse import rows_of
-from .._native.rows import joined as joined_texts
 from ..arrow import Texts, text_buffers
 from ..errors.extras import extra
 from ..register.batches import DIGITS, subscribers

@@ -367,6 +367,9 @@ def test_codes_in_rows():
     ):
         with pytest.raises(IndexError, match="expected below"):
             put_codes(*wrong)
+    for table_of, out_of in ((np.int32, np.int64), (np.int64, np.int32), (np.float32, np.float32)):
+        with pytest.raises(TypeError, match="expected"):
+            put_codes(codes, rows, table.astype(table_of), out.astype(out_of))
 
 
 def test_lists_or_details():

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import arrow, columns, to_arrow
-from imeiset._native.rows import joined
+from imeiset._native.codes import joined
 from imeiset.errors.extras import extra
 from imeiset.serve.http import ipc
 from imeiset.serve.http.checks import DAYS, ERROR, ERRORS, STATUSES, TEXTS, Refused, RequestRows, RowAnswers

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from imeiset._native.rows import joined
+from imeiset._native.codes import joined
 from imeiset.arrow import text_buffers
 from imeiset.errors import mask_text
 from imeiset.register import Words
