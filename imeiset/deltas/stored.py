@@ -108,7 +108,7 @@ def apply_parts(
             if fresh:
                 by = numbering.by or numbering.feed or ""
                 for name, one in lists.items():
-                    expect_by(store._directory, name, one.owner, by)
+                    expect_by(store._directory, name, one.owner, by, numbering.feed or "")
                 for part in parts:
                     _check_list(lists[part.name], part.changes, checks, min_size, digest, report)
             deltas = [delta for part in parts for delta in _deltas(part, checks, numbering.by)]

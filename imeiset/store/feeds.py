@@ -8,6 +8,7 @@ changes of the feed apart, see `payload.content_digest`: so one that comes again
 """
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -149,18 +150,18 @@ def missing(
     return StoreSequence(directory, expected, got)
 
 
-def expect_owner(directory: Path, changes: Iterable[Change], lists: Sequence[List]) -> None:
-    """Raise StoreOwner for a change of a list that has an owner, by somebody else."""
+def expect_owner(directory: Path, changes: Iterable[Change], lists: Sequence[List], feed: str = "") -> None:
+    """Raise StoreOwner for a change of a list that has an owner, by somebody else. feed: of the change."""
     owners = {one.name: one.owner for one in lists}
     for change in changes:
         name = change.about["list"]
-        expect_by(directory, name, owners.get(name, ""), change.about.get("by", ""))
+        expect_by(directory, name, owners.get(name, ""), change.about.get("by", ""), feed)
 
 
-def expect_by(directory: Path, name: str, owner: str, by: str) -> None:
-    """Raise StoreOwner if a list has an owner, and it is not this one."""
+def expect_by(directory: Path, name: str, owner: str, by: str, feed: str) -> None:
+    """Raise StoreOwner if a list has an owner, and it is not this one. feed: that of the change, if any."""
     if owner and by != owner:
-        raise not_owner(directory, name, owner, by)
+        raise not_owner(directory, name, owner, by, of_feed=by != "" and by == feed)
 
 
 def with_lists_of(
@@ -176,7 +177,7 @@ def with_lists_of(
     for one in given:
         owner = owners.get(one.name, feed)
         if owner != feed or one.owner not in ("", feed):
-            raise not_owner(directory, one.name, owner if owner != feed else one.owner, feed)
+            raise not_owner(directory, one.name, owner if owner != feed else one.owner, feed, of_feed=True)
         new[one.name] = replace(one, owner=feed)
     given_ones = iter(new.values())
     kept = [
@@ -192,13 +193,14 @@ def with_lists_of(
     return found
 
 
-def not_owner(directory: Path, name: str, owner: str, by: str) -> StoreOwner:
-    """The error of who changes a list of another."""
+def not_owner(directory: Path, name: str, owner: str, by: str, *, of_feed: bool) -> StoreOwner:
+    """The error of who changes a list of another. of_feed: a feed does, and nobody else is named."""
     if not owner:  # of a full list, which only owners replace
         got = f"one by {_who(by)}: such a list is replaced with the whole store, or changed by deltas"
         return StoreOwner(directory, f"a full list in place of {name!r} by its owner, nobody", got)
     expected = f"a change of list {name!r} by its owner {owner!r}"
-    return StoreOwner(directory, expected, f"one by {_who(by)}: set by={owner!r} if it is the owner's")
+    option = f"{'--feed' if of_feed else '--by'} {shlex.quote(owner)}"
+    return StoreOwner(directory, expected, f"one by {_who(by)}: {option} if it is the owner's")
 
 
 def _who(name: str) -> str:

@@ -149,7 +149,7 @@ class Writer(Reader):
             if base not in (None, self.state_id):
                 expected = f"a delta for state {self.state_id}"
                 raise errors.StoreBase(self._directory, expected, f"one for {base}")
-            expect_owner(self._directory, changes, state.lists)
+            expect_owner(self._directory, changes, state.lists, name)
             self._write(lock, changes, name, number)
             return number
 

@@ -156,6 +156,26 @@ def test_a_list_that_shrinks_in_a_store_names_force_and_the_owner_comes_first(he
     assert forced.exit_code == 0, forced.output
 
 
+def test_the_owner_is_named_by_an_option_of_the_command(here):
+    """Of a feed by --feed, and by --by where a person acts."""
+    Path("op-b").mkdir()
+    Path("op-b", "delta_1.csv").write_text(table("imei,change_type", PHONES[4:6], ["add"] * 2))
+    Path("op-b.toml").write_text("[[lists]]\nname = 'stolen'\nstatus = 'blacklisted'\nfiles = ['full.csv']\n")
+    Path("full.csv").write_text(table("imei", PHONES[:6]))
+    for call, option in (
+        (("apply", "eir", "op-b/delta_1.csv"), "--by op-a"),
+        (("apply", "eir", "op-b/delta_1.csv", "--by", "op-b"), "--by op-a"),
+        (("apply", "eir", "op-b/delta_1.csv", "--feed", "op-b", "--sequence", "1"), "--feed op-a"),
+        (("apply", "eir", "--list", "stolen", "--remove", PHONES[0]), "--by op-a"),
+        (("apply", "eir", "--drop-list", "stolen"), "--by op-a"),
+        (("feed", "op-b", "eir", "--description", "op-b.toml"), "--feed op-a"),
+        (("replace", "eir", "op-b.toml", "--feed", "op-b"), "--feed op-a"),
+    ):
+        message = said(*call)
+        assert f": {option} if it is the owner's" in message, (call, message)
+        assert named_in(message) <= options_of(call[0])
+
+
 def test_files_of_a_feed_that_do_not_say_what_changes_name_no_option_of_apply(here):
     Path("in").mkdir()
     Path("in", "delta_1.csv").write_text(table("imei,reason", PHONES, ["x"] * 30))
