@@ -99,7 +99,8 @@ def feed(
         files it names does not matter. None: the lists of the store.
     number
         A regular expression with a group for the number in a name, and perhaps one for that before it.
-        Numbers are days (20261130) or hours (2026113023) if each of them is one, and the store's last too.
+        Numbers are days (20261130) or hours (2026113023) if each of them is one, and the store's last too;
+        but those of a group with the name 'counter', as r'_(?P<counter>[0-9]+)', never are.
     deltas, full
         Patterns of names that are such, as '*_inc_*', whatever words they have.
     checks, min_size

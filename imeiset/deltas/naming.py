@@ -50,6 +50,7 @@ _SINCE = {
 }
 _WORDS = re.compile(r"[-_. ]+")
 _DAY = 8  # digits
+COUNTER = "counter"  # the name of a group that finds one, whatever it looks like
 DAY, HOUR, SECOND = "%Y%m%d", "%Y%m%d%H", "%Y%m%d%H%M%S"
 _STEPS = {DAY: timedelta(days=1), HOUR: timedelta(hours=1)}
 
@@ -92,7 +93,8 @@ def files_of(
 ) -> list[Named]:
     """The files of a directory, those that are understood in order: by number, deltas before full lists.
 
-    number: a regular expression with a group for the number, and perhaps one for that before it. deltas,
+    number: a regular expression with a group for the number, and perhaps one for that before it; a group
+    with the name "counter" finds no days or hours. deltas,
     full: patterns of names that are such, whatever words they have. last: the number of the last change of
     the feed, if there was one.
     """
@@ -161,7 +163,8 @@ class _Scale:
     """What the numbers in names of a directory are: counters, or where no name has one, days or hours.
 
     Those that a pattern finds are days or hours if each of them is one, and the last of the feed too: a
-    counter that looks like an hour has neighbours that do not, as 2026113024.
+    counter that looks like an hour has neighbours that do not, as 2026113024. Where just these are missing,
+    a counter would go from one day to the next without them: a group that is called so makes it a counter.
     """
 
     def __init__(self, names: Iterable[str], pattern: str | None, last: int) -> None:
@@ -178,7 +181,7 @@ class _Scale:
             texts = [groups[0] for name in some if len(groups := self._found(name)) == 1]
             forms = {form_of(int(one)) if one[0] != "0" else "" for one in texts if _is_number(one)}
             forms |= {form_of(last)} if last > 0 else set()
-            self.form = forms.pop() if len(forms) == 1 else ""
+            self.form = forms.pop() if len(forms) == 1 and COUNTER not in self._pattern.groupindex else ""
         for name in some if self._counted else ():
             moment, numbers = _moment(name), self.numbers(name, is_delta=True)
             if moment and not isinstance(numbers, str) and words_of_changes(name):

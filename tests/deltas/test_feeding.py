@@ -147,6 +147,17 @@ def test_hours_that_a_pattern_finds_go_past_midnight_and_a_gap_stays_one(store):
     assert (on(store), store.feeds) == ([*range(23)], {"op-a": 2026120101})
 
 
+def test_counters_that_look_like_days_keep_their_gap_where_they_are_called_so(store):
+    counter = r"_(?P<counter>\d{8})\."
+    full("op1_full_20261031.csv", *range(20))
+    assert [one[0] for one in feed(store, number=counter)] == ["replaced"]
+    delta("op1_delta_20261101.csv", add=[20])
+    with pytest.raises(FeedMissing, match="which comes after 20261100"):
+        feed(store, number=counter)
+    assert (on(store), store.feeds) == ([*range(20)], {"op-a": 20261031})
+    assert [one[0] for one in feed(store, number=r"_(\d{8})\.")] == ["contained", "applied"]
+
+
 def test_as_dirbs_sends_them(store):
     head = "20261129083035_blacklist"
     full(f"{head}.csv", *range(20))
