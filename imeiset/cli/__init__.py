@@ -143,6 +143,7 @@ def _fail(error: BaseException) -> int:
 
 def _abandon_if_broken(stream: TextIO | None) -> None:
     """Write to nowhere what is left, if it cannot be written: at exit it would change the exit code."""
+    stream = getattr(stream, "wrapped", stream)  # by click, whose flush is silent where a pipe is closed
     if not stream:
         return
     try:

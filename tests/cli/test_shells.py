@@ -95,6 +95,14 @@ def test_no_reader_at_all_is_no_error(folder, command):
     assert (found.returncode, found.stderr) == (141, b"")
 
 
+@pytest.mark.parametrize("command", ["completion bash", "--help", "export a.imei -o -"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_no_reader_is_no_error_of_the_interpreter(folder, command, unbuffered, monkeypatch):
+    monkeypatch.setitem(ENVIRONMENT, "PYTHONUNBUFFERED", unbuffered)
+    found = shell(f"imeiset {command} | exec 0<&-")
+    assert (found.returncode, found.stderr) == (141, b"")
+
+
 def test_an_export_to_stdout(folder):
     assert run("export", "b.imei", "-o", "-").stdout == f"{LISTED}\n"
     found = shell("imeiset export a.imei -o - --format roaring")
