@@ -20,7 +20,8 @@ DIRECTIVES |= {"boundscheck": DEBUG, "initializedcheck": DEBUG, "auto_pickle": F
 # A portable baseline: no -march. -ffp-contract=off keeps the bytes of a snapshot the same on every machine.
 compile_args = ["-O3", "-std=c11", "-ffp-contract=off", "-Wall", "-Wno-unused-function"]
 compile_args += [] if DEBUG else ["-g0"]  # the interpreter's own flags ask for -g
-SPECIAL = {f"imeiset._native.{name}": [] for name in ("checks", "index", "parse", "scan", "sort")}
+FAST = ("checks", "identity_check", "imsi", "index", "parse", "scan", "sort")
+SPECIAL = {f"imeiset._native.{name}": [] for name in FAST}
 # Without the code that is shared the module is small, and GCC would inline too little in its sweeps.
 SPECIAL["imeiset._native.index"] += ["--param=inline-unit-growth=400"]
 SMALL = (
