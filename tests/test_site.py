@@ -260,6 +260,12 @@ def test_the_man_page_has_every_command(site):
     assert [name for name in _COMMANDS if not re.search(rf"^\.SH {name.upper()}\b", text, re.M)] == []
 
 
+def test_options_begin_with_two_hyphens(built):
+    """And not with the dash that typographers make of them."""
+    found = {name: re.findall(r"(?<!\w)\u2013[a-z].{,20}", text) for name, text in built.items()}
+    assert {name: some for name, some in found.items() if some} == {}
+
+
 def test_nothing_is_fetched_from_elsewhere(site, built):
     for name, text in built.items():
         fetched = re.findall(

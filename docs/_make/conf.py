@@ -26,6 +26,7 @@ autodoc_mock_imports = [
     "prometheus_client",
     "pyspark",
 ]
+smartquotes_action = "qe"  # two hyphens are no dash: they begin an option
 default_role = "py:obj"  # a name in backticks is a link, if it is one of ours
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = True

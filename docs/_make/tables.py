@@ -31,8 +31,9 @@ def block(language: str, text: str) -> str:
 
 
 def prose(text: str) -> str:
-    """Plain text: what Markdown would take for marks is not, but for what stands in backticks."""
-    parts = re.split(r"(``.*?``|`[^`]*`)", re.sub(r"\s+", " ", text).strip())
+    """Plain text: what Markdown would take for marks is not, but for what stands in backticks. Options of
+    commands are code too."""
+    parts = re.split(r"(``.*?``|`[^`]*`|(?<![\w-])--[a-z][a-z-]*)", re.sub(r"\s+", " ", text).strip())
     return "".join(
         f"`{part.strip('`')}`" if i % 2 else re.sub(r"([*_<>\[\]#])", r"\\\1", part)
         for i, part in enumerate(parts)
