@@ -59,8 +59,8 @@ test-edges: $(VENV)/.installed ## Lists that are easily misunderstood: 22,000 fi
 explore: $(VENV)/.installed ## The tests, with examples that are new each time
 	$(SAFELY) HYPOTHESIS_PROFILE=explore $(BIN)/pytest -m "not long"
 
-torture: $(VENV)/.installed ## A store: every call fails in turn, a writer is killed 10,000 times
-	$(SAFELY) HYPOTHESIS_PROFILE=thorough $(BIN)/pytest tests/store tests/national
+torture: $(VENV)/.installed ## Every call of a store fails in turn, writers are killed 10,000 times; every serial of hard TACs
+	$(SAFELY) HYPOTHESIS_PROFILE=thorough $(BIN)/pytest tests/store tests/national tests/test_every_serial.py
 
 lint: $(VENV)/.installed ## Style, types, and stubs against the compiled modules
 	$(BIN)/ruff format --check .
