@@ -7,6 +7,7 @@ import click
 from imeiset.cli.files import (
     FILE,
     check_outputs,
+    counted,
     force_option,
     json_option,
     last_list,
@@ -93,4 +94,4 @@ def command(
     else:
         from imeiset.cli.reports import show_load
 
-        show_load(loaded.report, f"{printable(output)}: {loaded.report.keys:,} IMEIs")
+        show_load(loaded.report, f"{printable(output)}: {counted(loaded.report.keys, 'IMEI')}")

@@ -2,7 +2,7 @@
 
 import click
 
-from imeiset.cli.files import DIRECTORY, working
+from imeiset.cli.files import DIRECTORY, counted, working
 from imeiset.errors import printable
 
 
@@ -24,7 +24,8 @@ def command(store: str) -> None:
         with working("compacting"):
             opened.compact()
         after = opened.status()
+    changes = counted(before.journal_records, "change")
     click.echo(
-        f"{printable(store)}: generation {after.generation}, {before.journal_records:,} changes put into its "
+        f"{printable(store)}: generation {after.generation}, {changes} put into its "
         f"base of {after.base_bytes:,} bytes"
     )

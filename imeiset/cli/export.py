@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imeiset.cli.files import FILE, check_outputs, output_file, progress_bar
+from imeiset.cli.files import FILE, check_outputs, counted, output_file, progress_bar
 from imeiset.errors import printable
 
 if TYPE_CHECKING:
@@ -104,10 +104,10 @@ def command(
         return
     for one in done:
         name = output if one.path == "-" else one.path
-        noun = {"imeis": "IMEIs", "imsis": "IMSI prefixes"}.get(one.kind, one.kind)
-        noun = "pairs" if one.kind in ("block", "exempt", "lock") else noun
+        noun = {"ranges": "range", "tacs": "TAC", "imsis": "IMSI prefix"}.get(one.kind, "pair")
+        what = counted(one.rows, "IMEI" if one.kind == "imeis" else noun)
         of_lists = f" of {printable(', '.join(one.lists))}" if one.lists else ""
-        click.echo(f"{printable(name)}: {one.rows:,} {noun}{of_lists}, {form}")
+        click.echo(f"{printable(name)}: {what}{of_lists}, {form}")
     if form == "dirbs" and to_directory and not isinstance(source, ImeiSet):
         _say_left_out(source, lists, {name for one in done for name in one.lists})
 

@@ -45,6 +45,12 @@ min_size_option = click.option(
 )
 
 
+def counted(count: int, one: str) -> str:
+    """1 change, 2,000 changes."""
+    plural = f"{one[:-1]}xes" if one.endswith("x") else f"{one}s"
+    return f"{count:,} {one if count == 1 else plural}"
+
+
 def last_list(output: str, open: Callable[[str], Opened]) -> Opened | None:
     """The list that a new one replaces, if there is one."""
     from imeiset.errors import SnapshotError

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli.files import FILE, json_option
+from imeiset.cli.files import FILE, counted, json_option
 from imeiset.cli.lists import show_list
 from imeiset.cli.options import given, reading_options
 from imeiset.cli.registers import (
@@ -126,8 +126,9 @@ def _show_register(register: "Register | Store", name: str, digests: bool, as_js
             f"{printable(name)}: generation {status.generation}, change {status.sequence}, last changed "
             f"{status.changed:%Y-%m-%d %H:%M:%S} UTC, {age_text(status, ',.0f')}"
         )
+        changes = counted(status.journal_records, "change")
         click.echo(
-            f"base of {status.base_bytes:,} bytes, {status.journal_records:,} changes since in a journal of "
+            f"base of {status.base_bytes:,} bytes, {changes} since in a journal of "
             f"{status.journal_bytes:,} bytes"
         )
         if status.compact_due:
@@ -178,8 +179,9 @@ def _show_set(members: "ImeiSet", snapshot: str, top: int, digests: bool, as_jso
 
     console = Console(markup=False, emoji=False, highlight=False)
     per_imei = f", {bits:{'.1f' if bits >= 1 else '.2g'}} bits per IMEI" if len(members) else ""
+    what = f"{counted(len(members), 'IMEI')} of {counted(tac_count, 'TAC')}"
     console.print(
-        f"{printable(snapshot)}: {len(members):,} IMEIs of {tac_count:,} TACs in {size:,} bytes{per_imei}",
+        f"{printable(snapshot)}: {what} in {size:,} bytes{per_imei}",
         soft_wrap=True,
     )
     if members.irregular is not None:

@@ -2,7 +2,7 @@
 
 import click
 
-from imeiset.cli.files import FILE, check_outputs, progress_bar
+from imeiset.cli.files import FILE, check_outputs, counted, progress_bar
 from imeiset.errors import printable
 
 
@@ -24,4 +24,4 @@ def command(parts: tuple[str, ...], output: str) -> None:
     check_outputs(parts, output, None)
     with progress_bar() as progress:
         count = merge(parts, output, progress=progress)
-    click.echo(f"{printable(output)}: {count:,} IMEIs")
+    click.echo(f"{printable(output)}: {counted(count, 'IMEI')}")

@@ -2,7 +2,7 @@
 
 import click
 
-from imeiset.cli.files import DIRECTORY, number
+from imeiset.cli.files import DIRECTORY, counted, number
 from imeiset.errors import printable
 
 
@@ -33,4 +33,4 @@ def command(store: str, keep: int, history: float | None) -> None:
 
     with Store.open(store) as opened:
         gone = opened.prune(keep, history=history)
-    click.echo(f"{printable(store)}: {gone} generations removed")
+    click.echo(f"{printable(store)}: {counted(gone, 'generation')} removed")

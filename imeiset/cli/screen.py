@@ -104,11 +104,12 @@ def _table(report: "ScreenReport") -> "Table":
 
     table = facts_table(f"{report.hits:,} hits")
     sources = ", ".join(report.inputs[:3]) + (", ..." if len(report.inputs) > 3 else "")
-    rate = report.rows / report.seconds / 1e6 if report.seconds else 0
+    rate = report.rows / report.seconds if report.seconds else 0
+    each_second = f"{rate / 1e6:.1f} million" if rate >= 1e6 else f"{rate:,.0f} rows"
     table.add_row(
         "rows",
         f"{report.rows:,}",
-        f"{printable(sources)}, {report.seconds:.2f} s, {rate:.1f} million a second",
+        f"{printable(sources)}, {report.seconds:.2f} s, {each_second} a second",
     )
     for word, count in sorted(report.words.items(), key=lambda entry: -entry[1]):
         table.add_row(f"  {word}", f"{count:,}", "", style="yellow" if word.startswith("malformed") else "")

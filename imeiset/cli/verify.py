@@ -2,7 +2,7 @@
 
 import click
 
-from imeiset.cli.files import FILE, working
+from imeiset.cli.files import FILE, counted, working
 from imeiset.errors import printable
 
 
@@ -27,5 +27,5 @@ def command(snapshots: tuple[str, ...]) -> None:
         elif isinstance(one, imeiset.Register):
             what = f"a register of {len(one)} lists"
         else:
-            what = f"{len(one):,} IMEIs"
+            what = counted(len(one), "IMEI")
         click.echo(f"{printable(path)}: whole, {what}")

@@ -531,13 +531,13 @@ def test_export_of_a_register(here):
     found = run("export", "register.imei", "-o", "-", "--list", "stolen", "--format", "csv")
     assert found.stdout == f"imei,date\n{LISTED},2024-02-29\n"
     assert run("export", "register.imei", "-o", "one.csv", "--list", "stolen").stdout == (
-        "one.csv: 1 IMEIs of stolen, csv\n"
+        "one.csv: 1 IMEI of stolen, csv\n"
     )
     found = run("export", "register.imei", "-o", "out/")
     assert [line.partition(": ")[2] for line in found.stdout.splitlines()] == [
-        "1 IMEIs of stolen, csv",
-        "1 tacs of models, csv",
-        "1 pairs of leased, csv",
+        "1 IMEI of stolen, csv",
+        "1 TAC of models, csv",
+        "1 pair of leased, csv",
     ]
     run("build", "out/register.toml", "-o", "again.imei")
     assert (here / "again.imei").read_bytes() == (here / "register.imei").read_bytes()
@@ -660,11 +660,11 @@ def test_names_of_any_kind(here):
         (here / f"{name}.txt").write_text(f"{LISTED}\nx\n")
         found = run("build", f"{name}.txt", "-o", f"{name}.imei", "--rejects", f"{name}.csv")
         shown = name if name.isprintable() else name.encode("unicode_escape").decode()
-        assert f"{shown}.imei: 1 IMEIs" in found.stdout
+        assert f"{shown}.imei: 1 IMEI\n" in found.stdout
         assert f"{shown}.txt: 2" in found.stdout
-        assert f"{shown}.imei: 1 IMEIs" in run("info", f"{name}.imei").stdout
+        assert f"{shown}.imei: 1 IMEI of 1 TAC" in run("info", f"{name}.imei").stdout
         assert f"{shown}.imei: whole" in run("verify", f"{name}.imei").stdout
-        assert f"{shown}: 1 IMEIs" in run("merge", f"{name}.imei", "-o", name).stdout
+        assert f"{shown}: 1 IMEI\n" in run("merge", f"{name}.imei", "-o", name).stdout
         fails("verify", f"{name}.txt", match=f"{shown}.txt")
 
 

@@ -265,7 +265,7 @@ def test_apply_to_a_store(store, here):
 
     found = run("compact", store)
     assert found.stdout.startswith("eir: generation 2, 5 changes put into its base of ")
-    assert run("prune", store, "--keep", "1").stdout == "eir: 1 generations removed\n"
+    assert run("prune", store, "--keep", "1").stdout == "eir: 1 generation removed\n"
     assert names(store) == ["base-00000002.imei", "current", "journal-00000002", "lock"]
     assert run("verify", store).stdout == "eir: whole, generation 2, change 5\n"
 
@@ -324,7 +324,7 @@ def test_info_of_a_register_and_a_store(register, store):
     lines = words(run("info", store).stdout)
     assert lines[0].startswith("eir: generation 1, change 1, last changed 20")
     assert lines[1].startswith("base of ")
-    assert "1 changes since in a journal of" in lines[1]
+    assert "1 change since in a journal of" in lines[1]
     facts = json.loads(run("info", store, "--json").stdout)
     status = Store.open(store).status()
     assert (facts["generation"], facts["sequence"], facts["journal_records"]) == (1, 1, 1)

@@ -184,7 +184,7 @@ def test_workbooks(tmp_path):
 def test_the_command_tells_lists_from_snapshots(tmp_path, write):
     snapshot = tmp_path / "set"
     ImeiSet([A]).save(snapshot)
-    assert "1 IMEIs of 1 TACs" in run(snapshot).stdout
+    assert "1 IMEI of 1 TAC in" in run(snapshot).stdout
     assert "about a list that is not built yet" in run(snapshot, "--skip", 1, code=2).stderr
     assert "a description: imeiset build" in run(write("", "register.toml"), code=2).stderr
     assert "name a file" in run("-", code=2).stderr
