@@ -302,13 +302,24 @@ sanitize: $(VENV)/.made ## The tests under AddressSanitizer and UndefinedBehavio
 		venv/bin/pytest -m "not long" -p no:cacheprovider
 
 # ThreadSanitizer and some kernels do not agree on where memory is: setarch -R. The race that is planted has to be found.
-tsan: ## What threads share of the C headers under ThreadSanitizer, and a race that it must find
+# Of the compiled modules it sees what they do, and the locks of Python, which it need not be built with.
+tsan: ## What threads share of the C headers and of the modules under ThreadSanitizer, and races that it must find
 	mkdir -p build/tsan
 	$${CC:-cc} -std=gnu11 -O1 -g -fsanitize=thread -pthread -Wall -Wno-unused-function tests/tsan/threads.c -o build/tsan/threads
 	setarch -R build/tsan/threads
 	if setarch -R build/tsan/threads planted >build/tsan/planted 2>&1 \
 		|| ! grep -q 'ThreadSanitizer: data race' build/tsan/planted; then cat build/tsan/planted; \
 		echo 'The race that was planted was not found: this says nothing.'; exit 1; fi
+	$(call COPY,build/tsan/tree)
+	$(PYTHON) -m venv build/tsan/venv
+	build/tsan/venv/bin/python $(PIP) $(BUILDERS)
+	cd build/tsan/tree && CFLAGS=-fsanitize=thread LDFLAGS=-fsanitize=thread ../venv/bin/python $(PIP) --no-build-isolation .
+	cd build/tsan && $(RACING)
+	cd build/tsan && if $(RACING) planted >planted 2>&1 || ! grep -q 'ThreadSanitizer: data race' planted; then cat planted; \
+		echo 'The race that was planted in the modules was not found: this says nothing.'; exit 1; fi
+
+RACING = $(SAFELY) PYTHONMALLOC=malloc setarch -R env LD_PRELOAD="$$($${CC:-cc} -print-file-name=libtsan.so)" \
+	venv/bin/python tree/tests/tsan/modules.py
 
 # Harnesses of tests/fuzz with libFuzzer, AddressSanitizer and UndefinedBehaviorSanitizer. What is found goes to
 # build/fuzz/found; a file of it belongs in tests/fuzz/corpus.
