@@ -400,6 +400,26 @@ class Equipment:
         return key // SERIALS in one["tac"]
 
 
+def classes(lists, pairs, tacs):
+    """What each key that some list has is to deciders: the bits of its class, 0 where lists are to be asked.
+
+    lists: (status, keys) of exact IMEIs, in order; pairs: the keys that have some; tacs: whole ones.
+    """
+    found = {}
+    order = sorted(range(len(lists)), key=lambda n: (B, G, W).index(lists[n][0]))
+    known = set().union(pairs, *(keys for _, keys in lists))
+    for key in known | {tac * SERIALS + serial for tac in tacs for serial in range(SERIALS)}:
+        on = [n for n in order if key in lists[n][1]]
+        found[key] = (on[0] + 1 if on else 0) | (key in pairs) << 9 | (len(on) > 1) << 10
+        found[key] |= sum({1 << 6 + lists[n][0] for n in on}) | (key // SERIALS in tacs) << 11
+    for low, high in Members(found).runs():
+        if high - low >= 31 or high // SERIALS > low // SERIALS:  # a run, with one class for all
+            run, wide = range(low, high + 1), (high - low >= SERIALS - 1) << 11
+            shared = {found[key] for key in run}
+            found |= dict.fromkeys(run, shared.pop() | wide if len(shared) == 1 else 0)
+    return found
+
+
 def leb128(number):
     """A number in 7 bits a byte, the lowest first; all bytes but the last have the eighth."""
     out = bytearray()

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -36,6 +36,7 @@ class CheckTables:
         shift: int = 0,
         touched: _Keys | None = None,
         spread: bool = False,
+        deciders: tuple[NDArray[np.uint8] | None, Sequence[int]] | None = None,
     ) -> CheckTables: ...
     @property
     def about(self) -> Any: ...

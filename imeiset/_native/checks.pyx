@@ -6,8 +6,10 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from imeiset._native.imsi cimport IMSI_BAD, LONGEST, POWERS, Prefixes, imsi_number
-from imeiset._native.index cimport index_has, index_have, index_pointer
-from imeiset._native.layered cimport LISTS, Level, layers_have, layers_room, level_has
+from imeiset._native.index cimport (
+    index_byte, index_bytes, index_has, index_have, index_places, index_pointer,
+)
+from imeiset._native.layered cimport LISTS, Level, layers_have, level_has
 from imeiset._native.pairs cimport OTHER_PAIRS, Pairing, THIS_PAIR
 from imeiset._native.parse cimport parse_object
 from imeiset._native.simd cimport simd_follow
@@ -28,6 +30,7 @@ cdef extern from "c/filter.h" nogil:
     size_t nonzero_rows(const uint8_t*, size_t, uint32_t*) noexcept
 
 cdef enum:
+    CLASSES = 256
     EACH = 8      # lists of a level that one key is looked for in together
     LISTED = 1    # an IMEI that some list may have: itself, its TAC or its pair
     RANGED = 2    # one that some range may have
@@ -60,63 +63,6 @@ PACKED = 48
 """From which bit on a whole answer has its code, above the key: the status in 2 bits, one more than the
 number of the list in 6, and the rule."""
 
-cdef enum:
-    WAITING = 2 * BLOCK
-
-
-cdef inline uint64_t packed(uint64_t key, uint32_t code) noexcept nogil:
-    return key | <uint64_t>(code & 3 | (code >> 8 & 63) << 2 | code >> 16 << 8) << 48
-
-
-cdef struct rows:  # that some rule may say something about, from one block or several
-    uint64_t block[BLOCK]        # all keys of one, each read once: another thread may write to them
-    uint64_t number[BLOCK]       # of their stretches or TACs
-    size_t count
-    size_t row[WAITING]
-    uint64_t key[WAITING]
-    uint64_t imsi[WAITING]
-    uint8_t may[WAITING]         # LISTED and RANGED
-    uint32_t code[WAITING]
-    uint32_t left[WAITING]       # those that no rule has decided, ascending
-    uint32_t asked[WAITING]      # those that one rule is asked about
-    uint64_t asked_key[WAITING]
-    uint64_t asked_imsi[WAITING]
-    uint8_t asked_may[WAITING]
-    uint8_t seen[WAITING]        # statuses of the lists that have it, a bit each
-    uint8_t first[WAITING]       # the first of these lists
-    uint32_t waiting[WAITING]    # those of the asked that the next list is asked about
-    uint64_t waiting_key[WAITING]
-    uint8_t waiting_may[WAITING]
-    uint8_t found[WAITING]
-    int64_t at[WAITING]
-    layers_room room
-
-
-cdef struct target:  # the columns of answers that are wanted, one of the first three; NULL for the others
-    uint8_t* status
-    uint16_t* narrow
-    uint64_t* whole
-    int64_t* which  # with statuses: the rows of which some rule says something, and whole answers of these
-    uint64_t* said
-    size_t hits
-
-
-cdef void tell(const rows* work, target* to) noexcept nogil:
-    """Put what was decided into the columns."""
-    cdef size_t i
-    if to.status != NULL:
-        for i in range(work.count):  # a status is the low byte
-            to.status[work.row[i]] = <uint8_t>work.code[i]
-    elif to.narrow != NULL:
-        for i in range(work.count):
-            to.narrow[work.row[i]] = <uint16_t>work.code[i]
-    else:
-        for i in range(work.count):
-            to.whole[work.row[i]] = packed(work.key[i], work.code[i])
-    for i in range(work.count if to.which != NULL else 0):
-        to.which[to.hits], to.said[to.hits] = work.row[i], packed(work.key[i], work.code[i])
-        to.hits += work.code[i] >> 8 != 0
-
 
 @cython.final
 cdef class CheckTables:
@@ -128,7 +74,8 @@ cdef class CheckTables:
     bit each. lists: how many there are. detailed: those whose exact IMEIs have details of their own, a bit
     each. spans: a filter of the stretches of 2**shift keys in which there are ranges, or None. touched: a
     filter of the keys that changed since both were made, or None; spread: whether there are runs in it, see
-    c/filter.h.
+    c/filter.h. deciders: of (numbers of classes beside `known`, the classes), see c/deciders.h, or None; None
+    for the numbers: all members have the last.
 
     told(code, key) is asked for a verdict, once for each code; for each key where the list has details.
     malformed(imei, status, code) is asked about an IMEI that is none (status says why): for a verdict, or the
@@ -159,11 +106,17 @@ cdef class CheckTables:
     cdef list verdicts
     cdef Py_ssize_t lists
     cdef uint64_t detailed
+    cdef bint decided                  # whether there are deciders
+    cdef const uint8_t[::1] deciders
+    cdef uint64_t places               # of them; 0: all members have class 1
+    cdef uint16_t classes[CLASSES]
+    cdef uint32_t class_code[CLASSES]  # what lists of exact IMEIs say, without the rule
+    cdef uint8_t class_asks[CLASSES]   # the rules by which other lists are to be asked, a bit each
 
     def __cinit__(self, known, *, order, dict levels, pairings, Prefixes prefixes not None,
                   bytes outcomes, Py_ssize_t lists, uint64_t detailed,
                   told, malformed, unread, about=None, spans=None, int shift=0, touched=None,
-                  bint spread=False):
+                  bint spread=False, deciders=None):
         cdef int seen, more, status
         pairings = tuple(pairings)
         if not 0 <= shift < 64:
@@ -202,10 +155,43 @@ cdef class CheckTables:
                     if not seen or self.outcome[more] != self.outcome[more | 1 << status]:
                         self.matters[seen] |= 1 << status
         self.lists, self.detailed = lists, detailed
+        self.decide_classes(deciders)
         self.verdicts = [None] * (RULE_COUNT * self.lists * 4)
         self.unlisted = told(self.outcome[0], None)
 
+    cdef int decide_classes(self, deciders) except -1:
+        cdef int number, one
+        memset(self.class_asks, 0xFF, sizeof(self.class_asks))  # of unknown classes, and of 0
+        if deciders is None:
+            return 0
+        column, classes = deciders
+        if len(classes) > CLASSES:
+            raise ValueError(f"classes: expected at most {CLASSES}, got {len(classes)}")
+        if column is not None:
+            expect_rows("deciders", index_places(self.kept[0]), len(column))
+            self.deciders, self.places = column, len(column)
+        self.decided = column is None or self.places > 0
+        for number, one in enumerate(classes):
+            self.classes[number] = one
+            if one:
+                self.class_code[number] = self.outcome[one >> 6 & 7] | (one & 63) << 8 if one & 63 else 0
+                self.class_asks[number] = (one >> 9 & 1) << BY_PAIR
+                self.class_asks[number] |= (one >> 11 & 1) * (1 << BY_RANGE | 1 << BY_TAC)
+        return 0
+
     # ---- one key ----
+
+    cdef inline int class_of(self, uint64_t key, int may) noexcept nogil:
+        """The number of the class of a key; 0 where its lists have to be asked."""
+        if not self.decided or may & (LISTED | TOUCHED) != LISTED:
+            return 0
+        return index_byte(self.in_known, &self.deciders[0], self.places, key) if self.places else 1
+
+    cdef inline bint asks(self, int rule, int decider, uint64_t key, int may) noexcept nogil:
+        """Whether lists have to be asked by a rule."""
+        if may & LISTED and self.class_asks[decider] >> rule & 1:
+            return True
+        return rule == BY_RANGE and (not may & LISTED or self.has_spans and filter_knows(&self.spans, key))
 
     cdef inline bint may_differ(self, int may) noexcept nogil:
         """Whether some change may be about this key: otherwise the bases alone say everything."""
@@ -223,23 +209,22 @@ cdef class CheckTables:
             return LISTED
         return RANGED if self.has_spans and filter_knows(&self.spans, key) else 0
 
-    # `decide` and `decide_rows` are the precedence of rules, of one key and of many: tests/test_register.py
-    # holds them equal (test_verdicts_are_those_of_the_twin).
-
     cdef uint32_t decide(self, uint64_t key, uint64_t imsi, int may) noexcept nogil:
-        """The code of the first rule that says something."""
+        """The code of the first rule that says something; `decide_rows` does the same for many."""
         cdef uint32_t code
-        cdef int step, rule
+        cdef int step, rule, decider = self.class_of(key, may)
         for step in range(self.steps):
             rule = self.order[step]
             if rule == BY_IMSI:
                 code = self.prefixes.code(imsi)
-            elif rule == BY_PAIR:
-                code = self.pair_code(key, imsi, may) if may & LISTED else 0
-            elif may & LISTED or rule == BY_RANGE:
-                code = self.level_code(<Level>self.level[rule], key, may)
-            else:
+            elif rule == BY_EXACT and decider:
+                code = self.class_code[decider]
+            elif not self.asks(rule, decider, key, may):
                 code = 0
+            elif rule == BY_PAIR:
+                code = self.pair_code(key, imsi, may)
+            else:
+                code = self.level_code(<Level>self.level[rule], key, may)
             if code:
                 return code | <uint32_t>rule << 16
         return 0
@@ -296,16 +281,21 @@ cdef class CheckTables:
         list says by one rule once. None for a key: what they say of the IMSI alone."""
         cdef uint64_t number = 0 if key is None else key
         cdef int step, rule, may = 0 if key is None else self.concerns(number)
+        cdef int decider = self.class_of(number, may)
         cdef list found = []
         for step in range(self.steps):
             rule = self.order[step]
             if rule == BY_IMSI:
                 self.claims_by_prefix(imsi, found)
-            elif rule == BY_PAIR:
-                if may & LISTED:
+            elif rule == BY_EXACT and decider and not self.classes[decider] >> 10 & 1:  # on one, or none
+                if self.class_code[decider]:
+                    found.append(self.class_code[decider] & ~0xFF | rule << 16
+                                 | self.classes[decider] >> 7 & 3)
+            elif may & LISTED if rule == BY_EXACT else may and self.asks(rule, decider, number, may):
+                if rule == BY_PAIR:
                     self.claims_by_pair(number, imsi, found)
-            elif may & LISTED or may and rule == BY_RANGE:
-                self.claims_by_level(rule, number, may, found)
+                else:
+                    self.claims_by_level(rule, number, may, found)
         return found
 
     cdef int claims_by_prefix(self, uint64_t imsi, list found) except -1:
@@ -464,10 +454,28 @@ cdef class CheckTables:
                 count += may[i] != 0 or (self.by_imsi and imsis[i] != 0)
         work.count = count
 
+    cdef void find_classes(self, rows* work) noexcept nogil:
+        """The numbers of the classes of the rows: `class_of` for many."""
+        cdef size_t i, n = 0
+        memset(work.decider, 0, work.count)
+        if not self.decided:
+            return
+        for i in range(work.count):
+            work.waiting[n] = i
+            work.waiting_key[n] = work.key[i]
+            n += work.may[i] & (LISTED | TOUCHED) == LISTED
+        if self.places and n:
+            index_bytes(self.in_known, &self.deciders[0], self.places, work.waiting_key, n, work.found)
+        else:
+            memset(work.found, 1, n)
+        for i in range(n):
+            work.decider[work.waiting[i]] = work.found[i]
+
     cdef void decide_rows(self, bint imsis, rows* work) noexcept nogil:
         """The codes of the rows: `decide` for many. imsis: whether they have any."""
         cdef size_t i, left = work.count
         cdef int step, rule
+        self.find_classes(work)
         for i in range(left):
             work.left[i] = i
             work.code[i] = self.outcome[0]
@@ -480,8 +488,7 @@ cdef class CheckTables:
             elif rule == BY_PAIR and self.pairing_count:
                 left = self.ask_pairs(imsis, left, work)
             elif rule >= BY_EXACT:
-                left = self.ask_level(<Level>self.level[rule], rule,
-                                      LISTED | RANGED if rule == BY_RANGE else LISTED, left, work)
+                left = self.ask_level(<Level>self.level[rule], rule, left, work)
 
     cdef size_t ask_prefixes(self, size_t left, rows* work) noexcept nogil:
         """Decide rows that are left; how many still are."""
@@ -494,17 +501,19 @@ cdef class CheckTables:
                 work.code[i] = code
         return self.undecided(left, work)
 
-    cdef size_t gather(self, int may, size_t left, rows* work) noexcept nogil:
-        """The rows left, and their keys, of which some list may say something; how many."""
+    cdef size_t gather(self, int rule, size_t left, rows* work) noexcept nogil:
+        """The rows left, and their keys, of which lists have to be asked by a rule: `asks` for many. How
+        many."""
         cdef size_t j, n = 0
         cdef uint32_t i
+        cdef uint8_t ranged = RANGED if rule == BY_RANGE else 0
         for j in range(left):
             i = work.left[j]
             work.asked[n] = i
             work.asked_key[n] = work.key[i]
             work.asked_imsi[n] = work.imsi[i]
             work.asked_may[n] = work.may[i]
-            n += work.may[i] & may != 0
+            n += (self.class_asks[work.decider[i]] >> rule & work.may[i] & LISTED | work.may[i] & ranged) != 0
         return n
 
     cdef size_t undecided(self, size_t left, rows* work) noexcept nogil:
@@ -518,7 +527,7 @@ cdef class CheckTables:
         return stay
 
     cdef size_t ask_pairs(self, bint imsis, size_t left, rows* work) noexcept nogil:
-        cdef size_t j, n = self.gather(LISTED, left, work)
+        cdef size_t j, n = self.gather(BY_PAIR, left, work)
         cdef uint32_t i
         cdef int list
         for list in range(self.pairing_count):
@@ -531,10 +540,15 @@ cdef class CheckTables:
                     work.code[i] = self.pairing_code[list] | <uint32_t>BY_PAIR << 16
         return self.undecided(left, work)
 
-    cdef size_t ask_level(self, Level level, int rule, int may, size_t left, rows* work) noexcept nogil:
-        cdef size_t j, k, waits, n = self.gather(may, left, work)
+    cdef size_t ask_level(self, Level level, int rule, size_t left, rows* work) noexcept nogil:
+        cdef size_t j, k, waits, n = self.gather(rule, left, work)
         cdef uint8_t status, had, hit
+        cdef uint32_t code
         cdef int i
+        for j in range(left if rule == BY_EXACT and n < left else 0):  # those of a class
+            i = work.left[j]
+            code = self.class_code[work.decider[i]]
+            work.code[i] = code | <uint32_t>BY_EXACT << 16 if code else work.code[i]
         for j in range(n):
             work.seen[j] = 0
         for i in range(level.count if n else 0):

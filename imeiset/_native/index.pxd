@@ -18,3 +18,15 @@ cdef uint64_t index_each(const void* const* pointers, int n, uint64_t key) noexc
 
 # ranks[i] = how many keys of the i-th set are below the key; for at most 64 sets.
 cdef void index_rank_each(const void* const* pointers, int n, uint64_t key, uint64_t* ranks) noexcept nogil
+
+# How many bytes a column has that stands beside an index, see c/places.h. ValueError for a damaged one.
+cdef uint64_t index_places(object index) except? 0
+
+# The byte of a key, a member, in a column of `count` bytes beside the set: `index_places` of it; and of many.
+cdef uint8_t index_byte(const void* pointer, const uint8_t* column, uint64_t count,
+                        uint64_t key) noexcept nogil
+cdef void index_bytes(const void* pointer, const uint8_t* column, uint64_t count, const uint64_t* keys,
+                      size_t n, uint8_t* out) noexcept nogil
+
+# Fill a struct deciders, see c/deciders.h.
+cdef void index_decide(void* work) noexcept nogil

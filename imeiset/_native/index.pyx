@@ -62,6 +62,10 @@ cdef extern from "c/kernels.h" nogil:
         uint64_t (*rank)(const index*, uint64_t) noexcept nogil
         uint64_t (*contains_each)(const index* const*, uint32_t, uint64_t) noexcept nogil
         void (*rank_each)(const index* const*, uint32_t, uint64_t, uint64_t*) noexcept nogil
+        void (*bytes_of)(
+            const index*, const uint8_t*, uint64_t, const uint64_t*, size_t, uint8_t*
+        ) noexcept nogil
+        uint8_t (*byte_of)(const index*, const uint8_t*, uint64_t, uint64_t) noexcept nogil
     const index_kernels* index_levels
 
 cdef extern from "c/patch.h" nogil:
@@ -69,6 +73,13 @@ cdef extern from "c/patch.h" nogil:
 
 cdef extern from "c/diff.h" nogil:
     int difference(const index*, const index*, uint64_t, uint64_t, bytes*) noexcept
+
+cdef extern from "c/deciders.h" nogil:
+    enum: SPILL_ENTRIES
+    struct deciders:
+        uint64_t (*rank)(const index*, uint64_t) noexcept nogil
+    uint64_t places_count(const index*) noexcept
+    void deciders_make(deciders*) noexcept
 
 cdef extern from "c/encode.h" nogil:
     enum: ENCODED_KEY, ENCODED_RUN, ENCODED_ROOM
@@ -473,6 +484,33 @@ cdef uint64_t index_each(const void* const* pointers, int n, uint64_t key) noexc
 
 cdef void index_rank_each(const void* const* pointers, int n, uint64_t key, uint64_t* ranks) noexcept nogil:
     _kernels.rank_each(<const index* const*>pointers, n, key, ranks)
+
+
+cdef uint64_t index_places(object given) except? 0:
+    cdef const index* ix = <const index*>index_pointer(given)
+    cdef uint64_t count = places_count(ix)
+    if count > ix.count + ix.spill_count * SPILL_ENTRIES:
+        raise ValueError(f"ranks: expected at most {ix.count} members in lines, got more")
+    return count
+
+
+cdef void decide(void* given) noexcept nogil:
+    deciders_make(<deciders*>given)
+
+
+cdef void index_decide(void* work) noexcept nogil:
+    (<deciders*>work).rank = _kernels.rank
+    run(decide, work)
+
+
+cdef void index_bytes(const void* pointer, const uint8_t* column, uint64_t count, const uint64_t* keys,
+                      size_t n, uint8_t* out) noexcept nogil:
+    _kernels.bytes_of(<const index*>pointer, column, count, keys, n, out)
+
+
+cdef uint8_t index_byte(const void* pointer, const uint8_t* column, uint64_t count,
+                        uint64_t key) noexcept nogil:
+    return _kernels.byte_of(<const index*>pointer, column, count, key)
 
 
 cdef void index_positions(const void* pointer, const uint64_t* keys, size_t n, int64_t* out) noexcept nogil:

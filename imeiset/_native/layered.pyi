@@ -6,6 +6,9 @@ from numpy.typing import NDArray
 
 from imeiset._native.index import FrozenIndex
 
+_Keys = NDArray[np.uint64]
+_Codes = NDArray[np.uint8]
+
 @final
 class Layered:
     def __new__(
@@ -24,3 +27,8 @@ class Detailed:
     ) -> Detailed: ...
 
 def codes_of(sets: Sequence[Detailed], key: int) -> list[tuple[int, int, int, int]]: ...
+def places(given: FrozenIndex, /) -> int: ...
+def bytes_of(given: FrozenIndex, column: _Codes, keys: _Keys, out: _Codes) -> None: ...
+def decided(
+    given: FrozenIndex, sources: Iterable[tuple[FrozenIndex, int, int, int]], /
+) -> tuple[_Codes, list[int]]: ...

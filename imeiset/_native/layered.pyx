@@ -2,14 +2,32 @@
 
 cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from imeiset._native.index cimport index_has, index_pointer, index_rank_each
+import numpy as np
+
+from imeiset._native.index cimport (
+    index_bytes, index_decide, index_has, index_places, index_pointer, index_rank_each,
+)
+from imeiset._native.payload cimport index, raise_build
 from imeiset._native.types cimport BLOCK, expect_rows
 
 cdef extern from "c/simd.h" nogil:
     void prefetch "PREFETCH" (const void*) noexcept
+
+cdef extern from "c/deciders.h" nogil:
+    enum: CLASSES
+    struct source:
+        const index* ix
+        uint16_t keep, add, several
+    struct deciders:
+        const index* all
+        const source* sources
+        uint32_t count, used
+        uint8_t* out
+        int status
+        uint16_t classes[CLASSES]
 
 
 cdef bint layers_differ(const layers* set, uint64_t key) noexcept nogil:
@@ -171,3 +189,57 @@ def codes_of(sets, uint64_t key):
         found.append((sides[i], code_at(&columns[i][0], ranks[i]), code_at(&columns[i][1], ranks[i]),
                       code_at(&columns[i][2], ranks[i])))
     return found
+
+
+# ---- columns of bytes beside an index, and of classes ----------------------------------
+
+
+def places(given, /):
+    """How many bytes a column has that stands beside an index. Raises ValueError for a damaged one."""
+    return index_places(given)
+
+
+def bytes_of(given, const uint8_t[::1] column not None, const uint64_t[::1] keys not None,
+             uint8_t[::1] out not None):
+    """out[i] = the byte of keys[i], a member of the index, in a column; of another key any, or 0."""
+    cdef const void* members = index_pointer(given)
+    expect_rows("column", index_places(given), column.shape[0])
+    expect_rows("out", keys.shape[0], out.shape[0])
+    if keys.shape[0] and column.shape[0]:
+        with nogil:
+            index_bytes(members, &column[0], column.shape[0], &keys[0], keys.shape[0], &out[0])
+
+
+def decided(given, sources, /):
+    """The numbers of the classes of the members of an index, a column, and the classes: see c/deciders.h.
+    O(members of all sources).
+
+    sources: of (index, bits that stay, new bits, bits if a list was there), of members of the first; those of
+    the list that is asked first come last.
+    """
+    cdef deciders work
+    cdef uint8_t[::1] out
+    cdef source* each
+    cdef size_t count
+    cdef uint32_t i
+    memset(&work, 0, sizeof(work))
+    sources = list(sources)
+    column, count = np.zeros(index_places(given), np.uint8), len(sources)
+    each = <source*>PyMem_RawMalloc((count + 1) * sizeof(source))
+    if each == NULL:
+        raise MemoryError
+    try:
+        for i in range(count):
+            one, keep, add, several = sources[i]
+            each[i].ix = <const index*>index_pointer(one)
+            each[i].keep, each[i].add, each[i].several = keep, add, several
+        if len(column):
+            out = column
+            work.all, work.out = <const index*>index_pointer(given), &out[0]
+            work.sources, work.count = each, count
+            with nogil:
+                index_decide(&work)
+            raise_build(work.status)
+    finally:
+        PyMem_RawFree(each)
+    return column, [work.classes[i] for i in range(max(work.used, 1))]

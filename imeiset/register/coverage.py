@@ -7,6 +7,7 @@ import numpy as np
 
 from imeiset._native.filters import mark
 from imeiset.readers import Keys
+from imeiset.register.deciders import Deciders
 from imeiset.register.layered import union
 from imeiset.register.lists import List
 from imeiset.sets import ImeiSet
@@ -18,11 +19,13 @@ _ONE, _TAC, _LAST = (np.uint64(n) for n in (1, 10**6, 10**6 - 1))
 @dataclass(frozen=True, slots=True, eq=False)
 class Coverage:
     """Which IMEIs some list may say something about: a set, and for pieces of TACs in ranges a filter of the
-    stretches of 2**shift keys that they touch. Long runs inside a TAC would slow the set down."""
+    stretches of 2**shift keys that they touch. Long runs inside a TAC would slow the set down. deciders: what
+    lists say of each IMEI of the set, None where nobody worked it out or nobody needs it."""
 
     imeis: ImeiSet
     spans: Keys = field(repr=False)
     shift: int = 0
+    deciders: Deciders | None = field(default=None, repr=False)
 
     @classmethod
     def of_lists(cls, lists: Sequence[List]) -> "Coverage":
@@ -49,7 +52,8 @@ class Coverage:
             length = (high[rows] >> np.uint64(shift)).astype(np.int64) - begin + 1
             inside = np.arange(length.sum()) - np.repeat(length.cumsum() - length, length)
             mark(words, (np.repeat(begin, length) + inside).astype(np.uint64))
-        return cls(union(wholes), words, shift)
+        imeis = union(wholes)
+        return cls(imeis, words, shift, Deciders.of_lists(imeis, lists))
 
     def after(self, lists: Sequence[List], flattened: Sequence[List]) -> "Coverage":
         """`of_lists` of the flattened lists, by this one of their bases: changed IMEIs are looked up, the
@@ -81,10 +85,13 @@ class Coverage:
                 listed |= upto - below == 10**6
         self.imeis.contains_keys(keys, was)
         flips = ImeiSet.from_keys(keys[listed != (was != 0)])
-        return replace(self, imeis=ImeiSet.patched(self.imeis, flips)) if len(flips) else self
+        imeis = ImeiSet.patched(self.imeis, flips) if len(flips) else self.imeis
+        if imeis is self.imeis and self.deciders and self.deciders.fit(flattened, filtered=False):
+            return self
+        return replace(self, imeis=imeis, deciders=Deciders.of_lists(imeis, flattened))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Coverage):
             return NotImplemented
-        same = self.imeis == other.imeis and self.shift == other.shift
+        same = self.imeis == other.imeis and self.shift == other.shift and self.deciders == other.deciders
         return same and np.array_equal(self.spans, other.spans)

@@ -2,6 +2,7 @@
 
     register      JSON in UTF-8, keys sorted, without spaces:
                   {"layout": 3 or 4, "policy": P, "lists": [L, ...], "known": N, "shift": S}
+                  and where there are deciders, "deciders": [number, ...], their classes from number 0 on
     P          := {"response_type": 1 to 3, "unlisted": status or null, "malformed": status or null,
                   "precedence": [rule, ...]}; a status is its number
     L          := {"name": text, "status": number, "kind": text, "reason": text}, and of what it holds
@@ -21,6 +22,8 @@
     N.uk, N.um    uint64 keys and IMSIs of the pairs that have an until, and
     N.ud          int32 days since 1970-01-01: see `Untils`
     spans         uint64: the filter of ranges with stretches of 2**S keys, see `Coverage`
+    deciders      uint8: the number of the class of each member of the union, at its place; see
+                  `_native/c/deciders.h` and `_native/c/places.h`. Answers are the same without
     xI            the irregular identities of list I, sorted, one a line
 
 Sets are numbered list by list: exact, range, tac, pairs. The last is the union of all, "known", unless one of
@@ -32,7 +35,7 @@ Layout 4 is written where a list has an owner, an until or kind "block", and lay
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +44,7 @@ from numpy.typing import NDArray
 from imeiset import irregular, snapshot
 from imeiset.errors import SnapshotBounds, SnapshotVersion
 from imeiset.register.coverage import Coverage
+from imeiset.register.deciders import Deciders
 from imeiset.register.details import Column, code_type, is_date
 from imeiset.register.dumps import dump
 from imeiset.register.imsis import prefix_numbers
@@ -126,6 +130,9 @@ class Contents:
         about = {"known": next(same, None), "shift": self.coverage.shift}
         if about["known"] is None:
             about["known"] = put(self.coverage.imeis)
+        if self.coverage.deciders is not None:
+            about["deciders"] = list(self.coverage.deciders.classes)
+            sections.append(("deciders", self.coverage.deciders.codes.data))
         description = {
             "layout": _layout_of(self.lists),
             "policy": asdict(self.policy),
@@ -159,8 +166,9 @@ class Contents:
         for number, (members, made) in enumerate([*every, (self.coverage.imeis, anew)]):
             if not _rebuilds(members, made):
                 yield f"the sections of set {number} as its members make them"
-        if Coverage.of_lists(self.lists) != self.coverage:
-            yield "the union of all lists"
+        now, is_old = Coverage.of_lists(self.lists), self.coverage.deciders is None
+        if self.coverage != (replace(now, deciders=None) if is_old else now):
+            yield "the union of all lists, and what they say of each of it"
         for one in self.lists:
             for part in (one.parts[rule] for rule in LEVELS if rule in one.parts):
                 for column in part.columns:
@@ -248,11 +256,11 @@ def _read(sections: Mapping[str, bytes | memoryview], path: str) -> tuple[tuple[
     shift = about["shift"]
     if type(shift) is not int or not 0 <= shift < 64:
         raise ValueError(f"shift: expected 0 to 63, got {shift!r}")
-    return (
-        tuple(lists),
-        Policy(**about["policy"]),
-        Coverage(get(about["known"]), array("spans", "<u8", None), shift),
-    )
+    known, deciders = get(about["known"]), None
+    if "deciders" in about or "deciders" in sections:
+        deciders = Deciders.read(about["deciders"], array("deciders", "u1", None), known, lists)
+    coverage = Coverage(known, array("spans", "<u8", None), shift, deciders)
+    return tuple(lists), Policy(**about["policy"]), coverage
 
 
 def _expect_kind(one: List) -> None:

@@ -17,6 +17,7 @@ from imeiset.readers import Keys
 from imeiset.register import kinds
 from imeiset.register.claims import Claim, day, last_days
 from imeiset.register.coverage import Coverage
+from imeiset.register.deciders import alone
 from imeiset.register.imsis import PrefixLayer
 from imeiset.register.layered import LayeredSet
 from imeiset.register.lists import List
@@ -86,6 +87,8 @@ class Rules:
         order = {kind: place for place, kind in enumerate(kinds.KINDS)}
         rank = {i: place for place, i in enumerate(self._by_strength)}
         paired.sort(key=lambda entry: (order[entry[1]], rank[entry[0]] if entry[1] == "block" else 0))
+        deciders = coverage.deciders or alone(coverage.imeis, lists)
+        fits = deciders is not None and deciders.fit(lists, filtered=touched is not None)
         fields = {rule: kinds.RULES[rule].field for rule in self.policy.precedence}
         return CheckTables(
             coverage.imeis,
@@ -107,6 +110,7 @@ class Rules:
             shift=coverage.shift,
             touched=touched,
             spread=spread,
+            deciders=deciders.given if deciders and fits else None,
         )
 
     def prefixes(self) -> PrefixLayer:

@@ -137,7 +137,17 @@ def test_positions_below_all_of_a_damaged_index(tmp_path: Path) -> None:
     assert bounded(lambda: use(path, verify=False))
 
 
-@pytest.mark.parametrize("name", ["set-1.imei", "register-3.imei", "register-4.imei", "container-v1.imei"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "set-1.imei",
+        "register-3.imei",
+        "register-4.imei",
+        "deciders-3.imei",
+        "deciders-4.imei",
+        "container-v1.imei",
+    ],
+)
 def test_a_container(name: str, tmp_path: Path) -> None:
     data, path = (GOLDEN / name).read_bytes(), tmp_path / name
     for changed, dice in mutations(name, data):

@@ -1,6 +1,7 @@
 """Copies and pickles of registers: what one answers never depends on the other."""
 
 import copy
+import itertools
 import pickle
 from pathlib import Path
 
@@ -118,10 +119,12 @@ def test_a_class_of_ones_own_stays_that():
 def test_golden_files(tmp_path):
     """Of a release that was: only read. A change that makes these fail breaks files and pickles of users."""
     expected = answers(sample())
-    for mode in ("mmap", "memory"):
-        assert answers(Register.open(GOLDEN / "register-3.imei", mode=mode)) == expected
-    assert answers(Register.verify(GOLDEN / "register-3.imei")) == expected
+    for mode, name in itertools.product(("mmap", "memory"), ("register-3", "deciders-3")):
+        for opened in (Register.open, Register.verify):
+            assert answers(opened(GOLDEN / f"{name}.imei", mode=mode)) == expected
     sample().save(tmp_path / "register.imei")
+    assert (tmp_path / "register.imei").read_bytes() == (GOLDEN / "deciders-3.imei").read_bytes()
+    Register.open(GOLDEN / "register-3.imei").save(tmp_path / "register.imei")  # of before, without
     assert (tmp_path / "register.imei").read_bytes() == (GOLDEN / "register-3.imei").read_bytes()
     register, policy, verdict, status = pickle.loads((GOLDEN / "register-1.pickle").read_bytes())
     assert answers(register) == expected

@@ -1,7 +1,7 @@
 """What stores wrote is read for ever, and written the same: the files in golden/store-* are only read.
 
-They were made by `write` and `write_second` below, the first when journals had version 1. A change of them is
-a change of the format.
+They were made by `write` and `write_second` below, the first when journals had version 1, both before bases
+had deciders; store-3 and store-4 since. A change of them is a change of the format.
 """
 
 import datetime
@@ -16,6 +16,7 @@ from imeiset.errors import StoreDamaged, StoreLocked, StoreSequence
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "store-1"
 SECOND = GOLDEN.with_name("store-2")
+NOW, SECOND_NOW = GOLDEN.with_name("store-3"), GOLDEN.with_name("store-4")  # with deciders
 FILES = ["base-00000001.imei", "current", "journal-00000001"]
 W, B, G, _ = EquipmentStatus
 PHONE, OTHER, THIRD = "490154203237518", "356938035643809", "352099001761481"
@@ -93,7 +94,8 @@ def store(tmp_path):
 @pytest.mark.parametrize("question", ANSWERS, ids=str)
 def test_a_store_that_was_written_before_is_read(question):
     (imei, imsi), expected = question
-    assert Store.verify(GOLDEN).check(imei, imsi) == expected
+    for directory in (GOLDEN, NOW):
+        assert Store.verify(directory).check(imei, imsi) == expected
 
 
 def test_what_it_holds():
@@ -118,7 +120,7 @@ def test_it_goes_on(store):
 @pytest.mark.parametrize("name", FILES[:2])  # of the journal only the payloads were other ones
 def test_the_same_changes_are_the_same_bytes(tmp_path, name):
     write(tmp_path / "store")
-    assert (tmp_path / "store" / name).read_bytes() == (GOLDEN / name).read_bytes()
+    assert (tmp_path / "store" / name).read_bytes() == (NOW / name).read_bytes()
 
 
 def test_the_first_bytes_of_a_journal_are_those_of_its_grammar():
@@ -178,7 +180,7 @@ SECOND_FILES = ["base-00000001.imei", "base-00000002.imei", "current", "journal-
 @pytest.mark.parametrize("name", SECOND_FILES)
 def test_the_second_version_is_the_same_bytes(tmp_path, name):
     write_second(tmp_path / "store")
-    assert (tmp_path / "store" / name).read_bytes() == (SECOND / name).read_bytes()
+    assert (tmp_path / "store" / name).read_bytes() == (SECOND_NOW / name).read_bytes()
 
 
 def test_the_second_version_is_read():

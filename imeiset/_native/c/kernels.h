@@ -2,6 +2,7 @@
 #ifndef IMEISET_KERNELS_H
 #define IMEISET_KERNELS_H
 
+#include "places.h"
 #include "several.h"
 
 struct index_kernels {
@@ -13,6 +14,8 @@ struct index_kernels {
     uint64_t (*rank)(const struct index *, uint64_t key);
     uint64_t (*contains_each)(const struct index *const *, uint32_t n, uint64_t key);
     void (*rank_each)(const struct index *const *, uint32_t n, uint64_t key, uint64_t *ranks);
+    void (*bytes_of)(const struct index *, const uint8_t *, uint64_t, const uint64_t *keys, size_t n, uint8_t *out);
+    uint8_t (*byte_of)(const struct index *, const uint8_t *, uint64_t, uint64_t key);
 };
 
 #define INDEX_KERNELS(name, target, level)                                                                        \
@@ -47,23 +50,36 @@ struct index_kernels {
         rank_each(sets, n, key, ranks, level);                                                                    \
     }
 
+/* Vectors of eight win nothing here that those of four do not. */
+#define PLACE_KERNELS(name, target, level)                                                                        \
+    target static void bytes_of_##name(const struct index *ix, const uint8_t *column, uint64_t count,             \
+                                       const uint64_t *keys, size_t n, uint8_t *out) {                            \
+        bytes_of_keys(ix, column, count, keys, n, out, level);                                                    \
+    }                                                                                                             \
+    target static uint8_t byte_of_##name(const struct index *ix, const uint8_t *column, uint64_t count,           \
+                                         uint64_t key) {                                                          \
+        return byte_of_key(ix, column, count, key, level);                                                        \
+    }
+
 INDEX_KERNELS(portable, , SIMD_PORTABLE)
+PLACE_KERNELS(portable, , SIMD_PORTABLE)
 #if SIMD_X86
 INDEX_KERNELS(sse4, TARGET_SSE4, SIMD_SSE4)
 INDEX_KERNELS(avx2, TARGET_AVX2, SIMD_AVX2)
+PLACE_KERNELS(avx2, TARGET_AVX2, SIMD_AVX2)
 INDEX_KERNELS(avx512, TARGET_AVX512, SIMD_AVX512)
 #endif
 
-#define INDEX_LEVEL(name)                                                                                         \
+#define INDEX_LEVEL(name, places)                                                                                      \
     {contains_##name, contains_parts_##name, contains_text_##name, positions_##name, ranks_##name, rank_##name,   \
-     contains_each_##name, rank_each_##name}
+     contains_each_##name, rank_each_##name, bytes_of_##places, byte_of_##places}
 
 static const struct index_kernels index_levels[SIMD_LEVELS] = {
-    INDEX_LEVEL(portable),
+    INDEX_LEVEL(portable, portable),
 #if SIMD_X86
-    INDEX_LEVEL(sse4),
-    INDEX_LEVEL(avx2),
-    INDEX_LEVEL(avx512),
+    INDEX_LEVEL(sse4, portable),
+    INDEX_LEVEL(avx2, avx2),
+    INDEX_LEVEL(avx512, avx2),
 #endif
 };
 

@@ -1,0 +1,281 @@
+/* Deciders: a byte for each member of the union of a register, at the places of places.h. It is the number of a class:
+ * all that a verdict needs to know of the lists that have the member. 0: they have to be asked.
+ *
+ *   bits 0..5   one more than the number of the list of exact IMEIs that is asked first, of those that have it; 0: none
+ *   bits 6..8   the statuses of all lists of exact IMEIs that have it, a bit each
+ *   bit 9       a list of pairs has it
+ *   bit 10      several lists of exact IMEIs have it
+ *   bit 11      a whole TAC may have it
+ *
+ * They are made a TAC at a time: the members of the union in it are put into a table, and what each list has there is
+ * noted. A run, which is one entry of the union's spill, has the class that all of its keys share.
+ */
+#ifndef IMEISET_DECIDERS_H
+#define IMEISET_DECIDERS_H
+
+#include "merge.h"
+#include "places.h"
+
+#define CLASS_FIRST 63u
+#define CLASS_SEVERAL (1u << 10)
+#define CLASS_WIDE (1u << 11)
+#define CLASS_BITS 12
+#define CLASS_MIXED (1u << 15) /* of a run: its keys differ */
+#define CLASSES 256u
+
+/* What one list makes of the class of a member that it has. Lists come the last that is asked first. */
+struct source {
+    const struct index *ix;
+    uint16_t keep, add, several; /* the bits that stay; the new ones; and those if another list was there */
+};
+
+typedef uint64_t (*rank_kernel)(const struct index *, uint64_t key);
+
+/* A set that is read a TAC at a time. */
+struct walk {
+    const struct index *ix;
+    uint32_t tac;        /* index in ix->tacs */
+    uint64_t line;       /* after those that were read */
+    uint64_t spill_next; /* the line of the spill after the one at hand */
+    uint32_t entry, entries;
+    uint64_t start[SPILL_ENTRIES], length[SPILL_ENTRIES]; /* of the entries of that */
+};
+
+/* The members of the union in the TAC at hand that are in no run, in order. */
+struct members {
+    uint32_t serial[SERIALS + 1]; /* the last is above all */
+    uint64_t place[SERIALS];
+    uint16_t known[SERIALS + 1];  /* the bits of their classes; the last is for others */
+    uint32_t first[SERIALS + 1];  /* of those from a serial on: of each (1 << shift)th */
+    uint32_t count, shift;
+    uint32_t more[SERIALS]; /* those in the spill, by themselves */
+    uint64_t more_place[SERIALS];
+};
+
+struct deciders {
+    const struct index *all;
+    const struct source *sources;
+    uint32_t count; /* of sources */
+    rank_kernel rank;
+    uint8_t *out; /* places_count(all) bytes, all 0 */
+    int status;
+    uint16_t classes[CLASSES]; /* by number, in the order in which they come */
+    uint32_t used;             /* of them, the first included */
+    uint8_t number[1u << CLASS_BITS];
+    struct members *members;
+    struct walk *walks; /* through the sources, and through the union */
+    uint32_t *next;     /* the TACs where these have more */
+    uint32_t offsets[BITMAP_WIDTH];
+};
+
+static inline uint16_t class_with(uint16_t known, const struct source *s) {
+    return (uint16_t)((known & s->keep) | s->add | (known & CLASS_FIRST ? s->several : 0));
+}
+
+/* The number of a class, 0 for one too many. */
+static inline uint8_t class_number(struct deciders *d, uint32_t known) {
+    uint8_t *number = &d->number[known & ((1u << CLASS_BITS) - 1)];
+    if (UNLIKELY(!*number) && known && d->used < CLASSES) {
+        d->classes[d->used] = (uint16_t)known;
+        *number = (uint8_t)d->used++;
+    }
+    return *number;
+}
+
+/* ---- reading -------------------------------------------------------------------------- */
+
+/* Go on to the next line of the spill, if all entries of the one at hand were read. */
+static inline void walk_spill(struct walk *w) {
+    const struct index *ix = w->ix;
+    if (w->entry < w->entries || w->spill_next == ix->spill_count) return;
+    struct spill_line r;
+    uint64_t tac, first;
+    spill_read(&r, ix->spill + w->spill_next * LINE_BYTES, spill_fence(ix, w->spill_next));
+    first = tac = r.fence / SERIALS;
+    for (uint32_t i = 0, group = 0; i < r.entries; i++) { /* as spill_start and spill_length */
+        if (r.starts >> i & 1) tac = first + (line_bits(r.line, r.tacs_at + group++ * r.tac_bits) & low_mask(r.tac_bits));
+        w->start[i] = tac * SERIALS + spill_serial(&r, i);
+        w->length[i] = spill_length(&r, i);
+    }
+    w->spill_next++;
+    w->entry = 0;
+    w->entries = r.entries;
+}
+
+#define NO_TAC UINT32_MAX
+
+/* The TAC where it has more. */
+static inline uint32_t walk_tac(struct walk *w) {
+    uint64_t tac = w->tac < w->ix->tac_count ? w->ix->tacs[w->tac] : NO_TAC;
+    walk_spill(w);
+    uint64_t other = w->entry < w->entries ? w->start[w->entry] / SERIALS : NO_TAC;
+    tac = tac < other ? tac : other;
+    return tac < NO_TAC ? (uint32_t)tac : NO_TAC;
+}
+
+/* The lines that it has for a TAC: the first, and their shape, or NULL. Each line is given once. */
+static inline const struct shape *walk_lines(struct walk *w, uint32_t tac, uint64_t *line) {
+    const struct index *ix = w->ix;
+    while (w->tac < ix->tac_count && ix->tacs[w->tac] < tac) w->tac++;
+    if (w->tac == ix->tac_count || ix->tacs[w->tac] != tac) return NULL;
+    uint64_t slot = *directory_slot(ix, tac);
+    const struct shape *s = &shapes[slot_row(slot)];
+    w->tac++;
+    if (slot_tac(slot) != tac || slot_line(slot) < w->line) return NULL; /* of a damaged index */
+    *line = slot_line(slot);
+    w->line = *line + s->lines;
+    return w->line <= ix->line_count ? s : NULL;
+}
+
+/* ---- a TAC ---------------------------------------------------------------------------- */
+
+/* Put the first n members, which are in lines, and those of the spill in one order. */
+static inline void members_merge(struct members *m, uint32_t n, uint32_t more) {
+    m->count = n + more;
+    for (uint32_t to = n + more; more;) {
+        if (n && m->serial[n - 1] > m->more[more - 1]) {
+            m->serial[--to] = m->serial[--n];
+            m->place[to] = m->place[n];
+        } else {
+            m->serial[--to] = m->more[--more];
+            m->place[to] = m->more_place[more];
+        }
+    }
+}
+
+/* Take the members of a TAC; how many of its places in lines come before is counted on. */
+static inline void members_take(struct deciders *d, uint32_t tac, uint64_t in_lines, uint64_t *place) {
+    struct members *m = d->members;
+    struct walk *w = &d->walks[d->count];
+    uint64_t line;
+    uint32_t n = 0, more = 0;
+    const struct shape *s = walk_lines(w, tac, &line);
+    for (uint32_t nth = 0; s && nth < s->lines; nth++) {
+        uint32_t got = line_offsets(d->all->lines + (line + nth) * LINE_BYTES, s, d->offsets);
+        for (uint32_t i = 0; i < got && n < SERIALS && *place < in_lines; i++) {
+            uint32_t serial = nth * s->width + d->offsets[i];
+            m->serial[n] = serial < SERIALS ? serial : SERIALS - 1;
+            m->place[n++] = (*place)++;
+        }
+    }
+    for (walk_spill(w); w->entry < w->entries && w->start[w->entry] / SERIALS <= tac; w->entry++, walk_spill(w)) {
+        if (w->length[w->entry] > 1 || n + more >= SERIALS) continue;
+        m->more[more] = (uint32_t)(w->start[w->entry] % SERIALS);
+        m->more_place[more++] = in_lines + (w->spill_next - 1) * SPILL_ENTRIES + w->entry;
+    }
+    members_merge(m, n, more);
+    m->serial[m->count] = UINT32_MAX;
+    memset(m->known, 0, m->count * sizeof *m->known);
+    m->shift = 0;
+    while (SERIALS >> m->shift > 4 * m->count && m->shift < 20) m->shift++;
+    uint32_t cell = 0;
+    for (uint32_t i = 0; i < m->count; i++)
+        while (cell <= m->serial[i] >> m->shift) m->first[cell++] = i;
+    while (cell <= SERIALS >> m->shift) m->first[cell++] = m->count;
+}
+
+static inline void note_serial(struct members *m, const struct source *s, uint32_t serial) {
+    uint32_t i = m->first[(serial < SERIALS ? serial : SERIALS) >> m->shift];
+    while (m->serial[i] < serial) i++;
+    i = m->serial[i] == serial ? i : SERIALS; /* what is in a run is not among them */
+    m->known[i] = class_with(m->known[i], s);
+}
+
+/* Note what a list has in a TAC. */
+static inline void note_tac(struct deciders *d, const struct source *s, struct walk *w, uint32_t tac) {
+    struct members *m = d->members;
+    uint64_t line, first = (uint64_t)tac * SERIALS;
+    const struct shape *shape = walk_lines(w, tac, &line);
+    for (uint32_t nth = 0; shape && nth < shape->lines; nth++) {
+        uint32_t n = line_offsets(w->ix->lines + (line + nth) * LINE_BYTES, shape, d->offsets);
+        for (uint32_t i = 0; i < n; i++) note_serial(m, s, nth * shape->width + d->offsets[i]);
+    }
+    for (walk_spill(w); w->entry < w->entries && w->start[w->entry] < first + SERIALS; w->entry++, walk_spill(w)) {
+        uint64_t start = w->start[w->entry], length = w->length[w->entry];
+        for (uint64_t i = 0; start >= first && length < RUN_MIN && i < length; i++) /* longer: in runs of the union */
+            note_serial(m, s, (uint32_t)(start - first + i));
+    }
+}
+
+static void decide_tacs(struct deciders *d) {
+    struct members *m = d->members;
+    uint64_t place = 0, in_lines = places_in_lines(d->all);
+    for (uint32_t i = 0; i < d->count; i++) d->next[i] = walk_tac(&d->walks[i]);
+    for (uint32_t tac; (tac = walk_tac(&d->walks[d->count])) != NO_TAC;) {
+        members_take(d, tac, in_lines, &place);
+        for (uint32_t i = 0; i < d->count; i++) {
+            if (d->next[i] > tac) continue;
+            note_tac(d, &d->sources[i], &d->walks[i], tac);
+            d->next[i] = walk_tac(&d->walks[i]);
+        }
+        for (uint32_t i = 0; i < m->count; i++) d->out[m->place[i]] = class_number(d, m->known[i]);
+    }
+}
+
+/* ---- runs ----------------------------------------------------------------------------- */
+
+/* Note of each run of the union, by its place in the spill, whether a list has all of it, or a part. */
+static void note_runs(struct deciders *d, const struct source *s, uint16_t *known) {
+    const struct index *all = d->all;
+    struct cursor c;
+    cursor_init(&c, s->ix, 1);
+    uint32_t tac = 0;
+    for (uint64_t line = 0; line < all->spill_count; line++) {
+        struct spill_line r;
+        if (!(load64(all->spill + line * LINE_BYTES) >> 10 & 63)) continue;
+        spill_read(&r, all->spill + line * LINE_BYTES, spill_fence(all, line));
+        for (uint32_t i = 0; i < r.entries; i++) {
+            uint64_t start = spill_start(&r, i), end = start + spill_length(&r, i), has = 0;
+            if (end - start == 1) continue;
+            while (c.length && c.start + c.length <= start) cursor_spill(&c);
+            while (tac < s->ix->tac_count && s->ix->tacs[tac] < start / SERIALS) tac++;
+            if (c.length && c.start <= start && c.start + c.length >= end) has = end - start;
+            else if ((c.length && c.start < end) || (tac < s->ix->tac_count && s->ix->tacs[tac] <= (end - 1) / SERIALS))
+                has = d->rank(s->ix, end) - d->rank(s->ix, start);
+            uint16_t *of = &known[line * SPILL_ENTRIES + i];
+            *of = has == 0 ? *of : has == end - start ? (uint16_t)(class_with(*of, s) | (*of & CLASS_MIXED)) : *of | CLASS_MIXED;
+        }
+    }
+}
+
+static int decide_runs(struct deciders *d) {
+    const struct index *all = d->all;
+    uint8_t *out = d->out + places_in_lines(all);
+    int some = 0;
+    for (uint64_t line = 0; line < all->spill_count; line++) some |= (load64(all->spill + line * LINE_BYTES) >> 10 & 63) != 0;
+    if (!some) return BUILD_OK;
+    uint16_t *known = calloc(all->spill_count * SPILL_ENTRIES, sizeof *known);
+    if (!known) return BUILD_NO_MEMORY;
+    for (uint32_t i = 0; i < d->count; i++) note_runs(d, &d->sources[i], known);
+    for (uint64_t line = 0; line < all->spill_count; line++) {
+        struct spill_line r;
+        spill_read(&r, all->spill + line * LINE_BYTES, spill_fence(all, line));
+        for (uint32_t i = 0; i < r.entries; i++) {
+            uint64_t length = spill_length(&r, i);
+            uint32_t class = known[line * SPILL_ENTRIES + i] | (length >= SERIALS ? CLASS_WIDE : 0);
+            if (length > 1 && !(class & CLASS_MIXED)) out[line * SPILL_ENTRIES + i] = class_number(d, class);
+        }
+    }
+    free(known);
+    return BUILD_OK;
+}
+
+/* Fill `out` and `classes`; what is not given is 0. */
+static void deciders_make(struct deciders *d) {
+    d->status = BUILD_NO_MEMORY;
+    d->used = 1;
+    d->members = malloc(sizeof *d->members);
+    d->walks = calloc(d->count + 1, sizeof *d->walks);
+    d->next = malloc((d->count + 1) * sizeof *d->next);
+    if (d->members && d->walks && d->next) {
+        for (uint32_t i = 0; i <= d->count; i++) d->walks[i].ix = i < d->count ? d->sources[i].ix : d->all;
+        d->members->known[SERIALS] = 0;
+        decide_tacs(d);
+        d->status = decide_runs(d);
+    }
+    free(d->members);
+    free(d->walks);
+    free(d->next);
+}
+
+#endif

@@ -1,0 +1,124 @@
+/* Places: where the byte of a member stands in a column beside a set.
+ *
+ * A rank would do, but most of the time that it takes is for the spill, which nearly no member is in. So the members
+ * in lines come first, by how many in lines are below; then each line of the spill has 24 places, one for each entry
+ * that it may have. All keys of a run have one place. Whatever the arrays hold, nothing outside them is read.
+ */
+#ifndef IMEISET_PLACES_H
+#define IMEISET_PLACES_H
+
+#include "ranks.h"
+
+#define NO_PLACE UINT64_MAX
+
+static inline uint64_t places_in_lines(const struct index *ix) { return lines_rank(ix, ix->line_count, SIMD_PORTABLE); }
+
+static inline uint64_t places_count(const struct index *ix) {
+    return places_in_lines(ix) + ix->spill_count * SPILL_ENTRIES;
+}
+
+/* How many serials of a line are below offset x; and whether x is there, too. */
+ALWAYS_INLINE uint32_t line_seek(const uint8_t *line, uint32_t word, uint32_t x, uint32_t *found, int level) {
+    uint32_t low_bits = word_low_bits(word);
+    if (UNLIKELY(low_bits == BITMAP_LOW_BITS)) {
+        uint32_t end = x + 8, rank = 0; /* bit x is bit x + 8 of the line */
+        for (uint32_t at = 0; at < LINE_BYTES / 8; at++) {
+            uint64_t w = load64(line + at * 8) & (at ? ~0ull : ~0xFFull);
+            uint32_t upto = end < at * 64 ? 0 : end - at * 64;
+            rank += (uint32_t)__builtin_popcountll(upto < 64 ? w & low_mask(upto) : w);
+        }
+        *found = line[1 + (x >> 3)] >> (x & 7) & 1;
+        return rank;
+    }
+    struct bucket b = line_bucket(line, x >> low_bits, level, 0);
+    uint64_t lows = line_bits(line, word_low_at(word) + b.first * low_bits), ones = field_ones[low_bits];
+    uint64_t tops = ones << (low_bits - 1), low = (x & low_mask(low_bits)) * ones;
+    /* as in line_rank */
+    uint64_t below = ((~lows & low) | (~(lows ^ low) & ~((lows | tops) - (low & ~tops)))) & tops;
+    uint32_t bits = b.count * low_bits;
+    if (bits < 64) below &= low_mask(bits);
+    uint32_t nth = (uint32_t)__builtin_popcountll(below);
+    *found = (nth < b.count) & (((lows >> (nth * low_bits & 63)) & low_mask(low_bits)) == (x & low_mask(low_bits)));
+    return b.first + nth;
+}
+
+/* The entry of a line of the spill that has a key; SPILL_ENTRIES if none has. */
+NOINLINE uint32_t spill_search(const uint8_t *line, uint64_t fence, uint64_t key) {
+    struct spill_line r;
+    spill_read(&r, line, fence);
+    uint32_t upto = spill_upto(&r, key);
+    int has = upto > 0 && key - spill_start(&r, upto - 1) < spill_length(&r, upto - 1);
+    return has ? upto - 1 : SPILL_ENTRIES;
+}
+
+/* The place of a member that is not in its line; `line` is what find_spill says. */
+ALWAYS_INLINE uint64_t spill_place(const struct index *ix, uint64_t line, uint64_t key, uint64_t in_lines, int level) {
+    const uint8_t *at = ix->spill + line * LINE_BYTES;
+    uint32_t suspects = spill_suspects(at, (uint32_t)(key % SERIALS), level);
+    /* one entry has its serial, and there are no runs: it is that one */
+    uint32_t entry = suspects ? (uint32_t)__builtin_ctz(suspects) : SPILL_ENTRIES;
+    if (UNLIKELY(suspects & (suspects - 1))) entry = spill_search(at, spill_fence(ix, line), key);
+    return entry < SPILL_ENTRIES ? in_lines + line * SPILL_ENTRIES + entry : NO_PLACE;
+}
+
+/* The place of a member; any number for another key. in_lines: places_in_lines. */
+ALWAYS_INLINE uint64_t place_key(const struct index *ix, uint64_t key, uint64_t in_lines, int level) {
+    key = bounded(key);
+    uint64_t tac = key / SERIALS, slot = *directory_slot(ix, tac);
+    if (slot_tac(slot) == tac) {
+        struct place p = find_line(ix, slot, tac, (uint32_t)(key - tac * SERIALS));
+        uint32_t found, before = line_seek(p.line, p.word, p.offset, &found, level);
+        if (found) return lines_rank(ix, (uint64_t)(p.line - ix->lines) / LINE_BYTES, level) + before;
+    }
+    return ix->spill_count ? spill_place(ix, find_spill(ix, key, level), key, in_lines, level) : NO_PLACE;
+}
+
+/* The byte of a column of places_count bytes, at the place of a member. */
+ALWAYS_INLINE uint8_t byte_of_key(const struct index *ix, const uint8_t *column, uint64_t count, uint64_t key, int level) {
+    uint64_t place = place_key(ix, key, count - ix->spill_count * SPILL_ENTRIES, level);
+    return place < count ? column[place] : 0;
+}
+
+/* The places of up to a group of members. */
+ALWAYS_INLINE void place_group(const struct index *ix, const uint64_t *keys, uint32_t n, uint64_t in_lines,
+                               uint64_t *places, int level) {
+    struct places at;
+    uint64_t waiting_key[GROUP] = {0}, lines[GROUP]; /* find_spills reads all */
+    uint32_t before[GROUP], waiting[GROUP + 1], waits = 0;
+    find_places(ix, keys, n, &at);
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t line = ((uintptr_t)at.line[i] - (uintptr_t)ix->lines) / LINE_BYTES;
+        PREFETCH(at.line[i]);
+        places[i] = line < ix->line_count ? line : ix->line_count; /* that of TACs without lines is elsewhere */
+        PREFETCH(ix->ranks + places[i] / RANK_LINES * RANK_BYTES);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t found;
+        before[i] = line_seek(at.line[i], at.word[i], at.offset[i], &found, level);
+        waiting[waits] = i;
+        waits += !found;
+    }
+    for (uint32_t i = 0; i < n; i++) places[i] = lines_rank(ix, places[i], level) + before[i];
+    if (!waits) return;
+    for (uint32_t i = 0; i < waits; i++) waiting_key[i] = bounded(keys[waiting[i]]);
+    if (ix->spill_count) find_spills(ix, waiting_key, waits, lines, level);
+    for (uint32_t i = 0; i < waits; i++)
+        places[waiting[i]] = ix->spill_count ? spill_place(ix, lines[i], waiting_key[i], in_lines, level) : NO_PLACE;
+}
+
+/* byte_of_key for many: the bytes of a group are fetched while the places of the next are found. */
+ALWAYS_INLINE void bytes_of_keys(const struct index *ix, const uint8_t *column, uint64_t count, const uint64_t *keys,
+                                 size_t n, uint8_t *out, int level) {
+    const uint64_t in_lines = count - ix->spill_count * SPILL_ENTRIES;
+    uint64_t places[2][GROUP];
+    for (size_t at = 0, here = 0; at < n + GROUP; at += GROUP) {
+        uint64_t *now = places[at / GROUP & 1], *then = places[(at / GROUP & 1) ^ 1];
+        uint32_t coming = (uint32_t)(at >= n ? 0 : n - at < GROUP ? n - at : GROUP);
+        if (coming) place_group(ix, keys + at, coming, in_lines, now, level);
+        for (uint32_t i = 0; i < coming; i++) PREFETCH(column + (now[i] < count ? now[i] : 0));
+        for (uint32_t i = 0; i < here; i++) out[at - GROUP + i] = then[i] < count ? column[then[i]] : 0;
+        here = coming;
+    }
+}
+
+#endif

@@ -1,0 +1,119 @@
+"""Deciders: for each IMEI of a union a byte, all that a verdict needs to know of the lists that have it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imeiset._native.layered import decided, places
+from imeiset.register.lists import List
+from imeiset.register.policy import STRENGTH, EquipmentStatus
+from imeiset.sets import ImeiSet
+
+CLASSES = 256
+_FIRST, _STATUSES, _PAIRS, _SEVERAL, _WIDE = 0x3F, 6, 1 << 9, 1 << 10, 1 << 11
+_ALL = (1 << 12) - 1
+
+_Source = tuple[ImeiSet, int, int, int]
+_Base = tuple[EquipmentStatus, tuple[ImeiSet | None, ...]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deciders:
+    """The classes of the IMEIs of a union: see `_native/c/deciders.h`.
+
+    codes: the number of the class of each, at its place in the union; empty where all have the last. classes:
+    the first is that of an IMEI whose lists have to be asked. bases: the lists that they were made of.
+    """
+
+    codes: NDArray[np.uint8] = field(repr=False)
+    classes: tuple[int, ...]
+    bases: tuple[_Base, ...] = field(repr=False)
+
+    @classmethod
+    def of_lists(cls, imeis: ImeiSet, lists: Sequence[List]) -> "Deciders | None":
+        """Of flat lists and their union; None where less than two sets speak. O(members of all lists)."""
+        sources = list(_sources(lists))
+        if sum(not new & _WIDE for _, _, new, _ in sources) < 2:
+            return None
+        codes, classes = decided(imeis, sources)
+        return cls(codes, tuple(classes), _bases(lists))
+
+    @classmethod
+    def read(
+        cls, classes: object, codes: NDArray[np.uint8], imeis: ImeiSet, lists: Sequence[List]
+    ) -> "Deciders":
+        """Of a file. Raises ValueError for what cannot be."""
+        if type(classes) is not list or not 1 <= len(classes) <= CLASSES or classes[0] != 0:
+            raise ValueError("deciders: expected 1 to 256 classes, the first 0, got others")
+        for one in classes[1:]:
+            _expect_class(one, lists)
+        if len(codes) != (expected := places(imeis)):
+            raise ValueError(f"section deciders: expected {expected} bytes, got {len(codes)}")
+        return cls(codes, tuple(classes), _bases(lists))
+
+    def fit(self, lists: Sequence[List], *, filtered: bool) -> bool:
+        """Whether they say what the bases of lists do. filtered: there is a filter of what changed since."""
+        now, count = _bases(lists), len(self.bases)
+        same = len(now) >= count and all(
+            status == was and all(base is old for base, old in zip(bases, olds, strict=True))
+            for (status, bases), (was, olds) in zip(now, self.bases, strict=False)
+        )
+        added = not any(base is not None for _, bases in now[count:] for base in bases)
+        unchanged = not any(part.changed for one in lists for part in one.parts.values())
+        return same and added and (filtered or unchanged)
+
+    @property
+    def given(self) -> tuple[NDArray[np.uint8] | None, tuple[int, ...]]:
+        """As lookups take them."""
+        return self.codes if len(self.codes) else None, self.classes
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Deciders):
+            return NotImplemented
+        return self.classes == other.classes and np.array_equal(self.codes, other.codes)
+
+
+def alone(imeis: ImeiSet, lists: Sequence[List]) -> Deciders | None:
+    """Those of a list whose exact IMEIs are the union: all of one class. None where it is not so."""
+    sources = list(_sources(lists))
+    if len(sources) != 1 or sources[0][0] is not imeis or not sources[0][2] & _FIRST:
+        return None
+    return Deciders(np.empty(0, np.uint8), (0, sources[0][2]), _bases(lists))
+
+
+def _bases(lists: Iterable[List]) -> tuple[_Base, ...]:
+    """The status of each list, and its sets as they were when it last was flat."""
+    return tuple((one.status, tuple(base or None for base in _sets(one))) for one in lists)
+
+
+def _sets(one: List) -> tuple[ImeiSet | None, ...]:
+    exact, tac = (None if part is None else part.base for part in (one.exact, one.tac))
+    return exact, tac, None if one.pairs is None else one.pairs.base.imeis
+
+
+def _sources(lists: Sequence[List]) -> Iterator[_Source]:
+    """What each set makes of the class of its members. Exact IMEIs that are asked first come last."""
+    for number in sorted(range(len(lists)), key=lambda n: (STRENGTH.index(lists[n].status), n), reverse=True):
+        exact, tac, pairs = _sets(lists[number])
+        if exact:
+            yield exact, _ALL & ~_FIRST, number + 1 | 1 << lists[number].status + _STATUSES, _SEVERAL
+        if pairs:
+            yield pairs, _ALL, _PAIRS, 0
+        if tac:
+            yield tac, _ALL, _WIDE, 0
+
+
+def _expect_class(one: object, lists: Sequence[List]) -> None:
+    """Raise ValueError for what is not a class of members of these lists."""
+    if type(one) is int and 0 < one <= _ALL:
+        number, statuses = (one & _FIRST) - 1, one >> _STATUSES & 7
+        if number < 0:
+            sound = not statuses and not one & _SEVERAL
+        elif sound := number < len(lists) and lists[number].exact is not None:
+            strongest = next((status for status in STRENGTH if statuses >> status & 1), None)
+            sound = strongest == lists[number].status
+        if sound:
+            return
+    raise ValueError(f"deciders: expected classes of these lists, got {one!r}")
