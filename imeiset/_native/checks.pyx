@@ -183,9 +183,11 @@ cdef class CheckTables:
 
     cdef inline int class_of(self, uint64_t key, int may) noexcept nogil:
         """The number of the class of a key; 0 where its lists have to be asked."""
+        cdef int number
         if not self.decided or may & (LISTED | TOUCHED) != LISTED:
             return 0
-        return index_byte(self.in_known, &self.deciders[0], self.places, key) if self.places else 1
+        number = index_byte(self.in_known, &self.deciders[0], self.places, key) if self.places else 1
+        return number if self.classes[number] else 0  # of a damaged file: one that there is not
 
     cdef inline bint asks(self, int rule, int decider, uint64_t key, int may) noexcept nogil:
         """Whether lists have to be asked by a rule."""

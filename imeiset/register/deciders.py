@@ -114,6 +114,7 @@ def _expect_class(one: object, lists: Sequence[List]) -> None:
         elif sound := number < len(lists) and lists[number].exact is not None:
             strongest = next((status for status in STRENGTH if statuses >> status & 1), None)
             sound = strongest == lists[number].status
+            sound &= bool(one & _SEVERAL) or statuses.bit_count() == 1
         if sound:
             return
     raise ValueError(f"deciders: expected classes of these lists, got {one!r}")

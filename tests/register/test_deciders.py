@@ -320,6 +320,7 @@ def test_sections_that_lie(path):
         [0, 1 << 7],
         [0, 1 << 10],
         [0, 1 | 7 << 6],
+        [0, 2 | 6 << 6],
     ],
 )
 def test_classes_that_cannot_be(path, classes):
@@ -351,6 +352,19 @@ def test_other_bytes_are_answers_of_some_kind_and_are_found(path):
                 register.explain(key)
         with pytest.raises(SnapshotBounds):
             Register.verify(path)
+
+
+@pytest.mark.parametrize("number", [0, 3, 200, 255])
+def test_numbers_of_no_class_are_asked(tmp_path, number):
+    """One check, a batch and `explain` alike."""
+    register, path = Register(), tmp_path / "x.imei"
+    register.add("black", range(0, 3000, 10), status=B)
+    register.add("grey", range(0, 3000, 30), status=G)
+    register.save(path)
+    parts = {name: bytes(part) for name, part in snapshot.open(path, "memory").sections.items()}
+    assert len(json.loads(parts["register"])["deciders"]) == 3
+    rewritten(path, {**parts, "deciders": bytes([number]) * len(parts["deciders"])})
+    expect_same(Register.open(path), register, np.arange(0, 3000, 5, np.uint64), np.random.default_rng(8))
 
 
 def test_damaged_unions_stay_in_bounds(path):
