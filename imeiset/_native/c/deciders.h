@@ -174,26 +174,31 @@ static inline void members_take(struct deciders *d, uint32_t tac, uint64_t in_li
     while (cell <= SERIALS >> m->shift) m->first[cell++] = m->count;
 }
 
-static inline void note_serial(struct members *m, const struct source *s, uint32_t serial) {
+/* Note a serial; they come in order. from: what the one before returned, 0 for the first. */
+static inline uint32_t note_serial(struct members *m, const struct source *s, uint32_t serial, uint32_t from) {
     uint32_t i = m->first[(serial < SERIALS ? serial : SERIALS) >> m->shift];
+    i = i > from ? i : from;
     while (m->serial[i] < serial) i++;
-    i = m->serial[i] == serial ? i : SERIALS; /* what is in a run is not among them */
-    m->known[i] = class_with(m->known[i], s);
+    uint16_t *known = &m->known[m->serial[i] == serial ? i : SERIALS]; /* what is in a run is not among them */
+    *known = class_with(*known, s);
+    return i;
 }
 
 /* Note what a list has in a TAC. */
 static inline void note_tac(struct deciders *d, const struct source *s, struct walk *w, uint32_t tac) {
     struct members *m = d->members;
     uint64_t line, first = (uint64_t)tac * SERIALS;
+    uint32_t at = 0;
     const struct shape *shape = walk_lines(w, tac, &line);
     for (uint32_t nth = 0; shape && nth < shape->lines; nth++) {
         uint32_t n = line_offsets(w->ix->lines + (line + nth) * LINE_BYTES, shape, d->offsets);
-        for (uint32_t i = 0; i < n; i++) note_serial(m, s, nth * shape->width + d->offsets[i]);
+        for (uint32_t i = 0; i < n; i++) at = note_serial(m, s, nth * shape->width + d->offsets[i], at);
     }
+    at = 0;
     for (walk_spill(w); w->entry < w->entries && w->start[w->entry] < first + SERIALS; w->entry++, walk_spill(w)) {
         uint64_t start = w->start[w->entry], length = w->length[w->entry];
         for (uint64_t i = 0; start >= first && length < RUN_MIN && i < length; i++) /* longer: in runs of the union */
-            note_serial(m, s, (uint32_t)(start - first + i));
+            at = note_serial(m, s, (uint32_t)(start - first + i), at);
     }
 }
 
