@@ -67,22 +67,26 @@ static uint64_t twin_rank(const struct twin *t, uint64_t key) {
     return t->before[upto - 1] + (in < length ? in : length);
 }
 
+/* Where a run begins (even) or has ended (odd). */
+static uint64_t twin_bound(const struct twin *t, size_t i) {
+    return i / 2 == t->n ? UINT64_MAX : i % 2 ? t->end[i / 2] : t->start[i / 2];
+}
+
 /* a | b, a & b, a - b, a ^ b: from one bound to the next. */
 static struct twin twin_op(const struct twin *a, const struct twin *b, int op) {
-    size_t n = 2 * (a->n + b->n), m = 0;
-    uint64_t *bounds = room(n * 8), *runs = room(n * 16);
-    for (size_t i = 0; i < a->n; i++) bounds[m++] = a->start[i], bounds[m++] = a->end[i];
-    for (size_t i = 0; i < b->n; i++) bounds[m++] = b->start[i], bounds[m++] = b->end[i];
-    qsort(bounds, n, 8, by_start);
-    m = 0;
-    for (size_t i = 0; i + 1 < n; i++) {
-        int x = twin_has(a, bounds[i]), y = twin_has(b, bounds[i]);
+    uint64_t *runs = room((a->n + b->n) * 16), from = 0;
+    size_t i = 0, j = 0, m = 0;
+    int kept = 0;
+    while (i < 2 * a->n || j < 2 * b->n) {
+        uint64_t of_a = twin_bound(a, i), of_b = twin_bound(b, j), at = of_a < of_b ? of_a : of_b;
+        i += of_a == at, j += of_b == at;
+        int x = i % 2, y = j % 2;
         int keep = op == 0 ? x || y : op == 1 ? x && y : op == 2 ? x && !y : x != y;
-        if (!keep || bounds[i] == bounds[i + 1]) continue;
-        runs[2 * m] = bounds[i], runs[2 * m++ + 1] = bounds[i + 1];
+        if (keep && !kept) from = at;
+        if (kept && !keep) runs[2 * m] = from, runs[2 * m++ + 1] = at;
+        kept = keep;
     }
     struct twin made = twin_of(runs, m);
-    free(bounds);
     free(runs);
     return made;
 }
