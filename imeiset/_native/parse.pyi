@@ -35,7 +35,7 @@ class Buffers:
 def views(views: _Bytes, buffers: Buffers, keys: _Keys, status: _Statuses, exact: bool = False) -> None: ...
 def all_keys(values: _Keys, /) -> bool: ...
 def integers(
-    values: NDArray[np.int64] | NDArray[np.uint64],
+    numbers: NDArray[np.int64] | NDArray[np.uint64],
     digits: int,
     start: int,
     keys: _Keys,
