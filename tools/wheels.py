@@ -37,6 +37,15 @@ FLAGS = (
     " '-DCYTHON_SMALL_CODE=__attribute__((minsize))'"
 )
 
+# Deflate sees 32 kB back. So the forms of one kernel for two levels are beside each other: their code is much
+# alike, and the compiler would write all kernels of one level, then those of the next.
+ORDER = """SECTIONS { .text : {
+    *(SORT_BY_NAME(.text.*_avx2 .text.*_avx512))
+    *(SORT_BY_NAME(.text.*_portable .text.*_sse4))
+    *(.text .text.*)
+} } INSERT AFTER .rodata;
+"""
+
 
 def run(*command: str | Path, **given: str) -> str:
     """What the command prints; where it fails, all it said."""
@@ -99,9 +108,12 @@ def build(source: Path, python: str, platform: str, folder: Path) -> Path:
     processor, _, libc = target.partition(".")[0].split("-")
     version = run(python, "-c", "import sys; print('%d%d' % sys.version_info[:2])").strip()
     zig = f"{sys.executable} -m ziglang cc -target {target}"
+    order = source.parent / "order.ld"
+    order.write_text(ORDER)
     given = {
         "CC": zig,
-        "LDSHARED": f"{zig} -shared -s -Wl,--hash-style=gnu -Wl,--gc-sections -Wl,--build-id=none",
+        "LDSHARED": f"{zig} -shared -s -Wl,--hash-style=gnu -Wl,--gc-sections -Wl,--build-id=none"
+        f" -Wl,-T,{order}",
         "CFLAGS": f"{FLAGS} {headers(python, source.parent / 'include')}",
         "_PYTHON_HOST_PLATFORM": platform,
         "SETUPTOOLS_EXT_SUFFIX": f".cpython-{version}-{processor}-linux-{libc}.so",
