@@ -189,6 +189,16 @@ ALWAYS_INLINE int line_contains(const uint8_t *line, uint32_t word, uint32_t x, 
     return (zero & low_mask(bits)) != 0;
 }
 
+/* How many serials of a bucket, whose low parts these are, are below x. */
+ALWAYS_INLINE uint32_t bucket_rank(const struct bucket *b, uint64_t lows, uint32_t x, uint32_t low_bits) {
+    uint64_t ones = field_ones[low_bits], tops = ones << (low_bits - 1), low = (x & low_mask(low_bits)) * ones;
+    /* Compare every field at once: the top bit of one is set where it is below x's low part. */
+    uint64_t below = ((~lows & low) | (~(lows ^ low) & ~((lows | tops) - (low & ~tops)))) & tops;
+    uint32_t bits = b->count * low_bits;
+    if (bits < 64) below &= low_mask(bits);
+    return (uint32_t)__builtin_popcountll(below);
+}
+
 /* How many serials of the line are below offset x < width. */
 ALWAYS_INLINE uint32_t line_rank(const uint8_t *line, const struct shape *s, uint32_t x, int level) {
     if (UNLIKELY(s->capacity == 0)) {
@@ -202,13 +212,7 @@ ALWAYS_INLINE uint32_t line_rank(const uint8_t *line, const struct shape *s, uin
         return rank;
     }
     struct bucket b = line_bucket(line, x >> s->low_bits, level, 0);
-    uint64_t lows = line_bits(line, s->low_at + b.first * s->low_bits), ones = field_ones[s->low_bits];
-    uint64_t tops = ones << (s->low_bits - 1), low = (x & low_mask(s->low_bits)) * ones;
-    /* Compare every field at once: the top bit of one is set where it is below x's low part. */
-    uint64_t below = ((~lows & low) | (~(lows ^ low) & ~((lows | tops) - (low & ~tops)))) & tops;
-    uint32_t bits = b.count * s->low_bits;
-    if (bits < 64) below &= low_mask(bits);
-    return b.first + (uint32_t)__builtin_popcountll(below);
+    return b.first + bucket_rank(&b, line_bits(line, s->low_at + b.first * s->low_bits), x, s->low_bits);
 }
 
 /* All offsets of the line in order, at most BITMAP_WIDTH; returns how many. */

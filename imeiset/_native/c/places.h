@@ -31,13 +31,8 @@ ALWAYS_INLINE uint32_t line_seek(const uint8_t *line, uint32_t word, uint32_t x,
         return rank;
     }
     struct bucket b = line_bucket(line, x >> low_bits, level, 0);
-    uint64_t lows = line_bits(line, word_low_at(word) + b.first * low_bits), ones = field_ones[low_bits];
-    uint64_t tops = ones << (low_bits - 1), low = (x & low_mask(low_bits)) * ones;
-    /* as in line_rank */
-    uint64_t below = ((~lows & low) | (~(lows ^ low) & ~((lows | tops) - (low & ~tops)))) & tops;
-    uint32_t bits = b.count * low_bits;
-    if (bits < 64) below &= low_mask(bits);
-    uint32_t nth = (uint32_t)__builtin_popcountll(below);
+    uint64_t lows = line_bits(line, word_low_at(word) + b.first * low_bits);
+    uint32_t nth = bucket_rank(&b, lows, x, low_bits);
     *found = (nth < b.count) & (((lows >> (nth * low_bits & 63)) & low_mask(low_bits)) == (x & low_mask(low_bits)));
     return b.first + nth;
 }
