@@ -100,17 +100,24 @@ def step(store, feed, say, rng):
 
 
 def started(directory, feed, seed):
-    """A writer in a child that writes to a pipe: its process number, and the end to read."""
+    """A writer in a child."""
+    return child(lambda say: write(directory, feed, say, seed))
+
+
+def child(run):
+    """A child that runs this, and says what it says in a pipe: its process number, and the end to read."""
     reading, writing = os.pipe()
-    child = os.fork()
-    if child:
+    number = os.fork()
+    if number:
         os.close(writing)
-        return child, reading
+        return number, reading
     try:
         os.close(reading)
-        write(directory, feed, lambda line: os.write(writing, line), seed)
-    finally:
+        run(lambda line: os.write(writing, line))
+    except BaseException:
         traceback.print_exc()
+        os.write(writing, traceback.format_exc().encode())
+    finally:
         os._exit(1)
 
 

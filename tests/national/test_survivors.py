@@ -7,14 +7,13 @@ import select
 import signal
 import threading
 import time
-import traceback
 
 import numpy as np
 import pytest
 
 from imeiset import Delta, EquipmentStatus, Register, Store
 
-from .test_killed import FEEDS, begun, holds, killed, look_on, position, started, tell
+from .test_killed import FEEDS, begun, child, holds, killed, look_on, position, started, tell
 
 PATIENCE = 120  # seconds that a busy machine may take
 
@@ -132,22 +131,6 @@ def refresh(store, ended):
         store.refresh()
 
 
-def reader_of(directory, refreshing):
-    """A child that reads: its number, and the end of its pipe."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child:
-        os.close(writing)
-        return child, reading
-    try:
-        os.close(reading)
-        read(directory, lambda line: os.write(writing, line), refreshing)
-    except BaseException:
-        os.write(writing, traceback.format_exc().encode())
-    finally:
-        os._exit(1)
-
-
 class Lines:
     """What a child says."""
 
@@ -170,15 +153,15 @@ def stop_and_go(directory, rounds, seed, refreshing):
     made = Register()
     made.add("stolen", members(0), status=EquipmentStatus.BLACKLISTED, reasons=["0"] * PHONES)
     with Store.create(directory, made) as store:
-        child, reading = reader_of(directory, refreshing)
+        number, reading = child(lambda say: read(directory, say, refreshing))
         lines, within = Lines(reading), 0
         try:
             for _ in range(rounds):
                 newest = b"%d" % store.sequence
                 until(lambda newest=newest: lines.more(0.1) == [b"begin", newest])
                 time.sleep(rng.random() * 0.01)
-                os.kill(child, signal.SIGSTOP)
-                os.waitpid(child, os.WUNTRACED)
+                os.kill(number, signal.SIGSTOP)
+                os.waitpid(number, os.WUNTRACED)
                 within += lines.more()[:1] == [b"begin"]
                 for _ in range(rng.randrange(2, 5)):
                     old, new = members(store.sequence), members(store.sequence + 1)
@@ -187,11 +170,11 @@ def stop_and_go(directory, rounds, seed, refreshing):
                     if rng.random() < 0.8:
                         store.compact()
                         store.prune(1)
-                os.kill(child, signal.SIGCONT)
+                os.kill(number, signal.SIGCONT)
             until(lambda: lines.more(0.1) == [b"end", b"%d" % store.sequence])
         finally:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
+            os.kill(number, signal.SIGKILL)
+            os.waitpid(number, 0)
             os.close(reading)
     assert within > rounds // 4, "the reader was hardly ever stopped within a batch"
 
