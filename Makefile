@@ -249,6 +249,7 @@ INSIDE = unshare --mount sh -c 'mount --rbind /dev $$0/dev && mount --rbind /pro
 
 test-sid: ## GOAL=test-all on the Pythons of Debian sid, in a folder: needs root and mmdebstrap
 	command -v mmdebstrap || { echo 'mmdebstrap (Debian: mmdebstrap): not found'; exit 1; }
+	mkdir -p build
 	[ -e build/sid/usr/bin/make ] || $(DEBIAN) --variant=minbase --include="$(SID)" sid build/sid
 	rm -rf build/sid/srv/imeiset && git clone -q . build/sid/srv/imeiset
 	$(INSIDE) build/sid build/sid make -C /srv/imeiset $(GOAL) VERSIONS="$(NEWEST)" PYTHON=python3.14
@@ -280,6 +281,7 @@ EMULATED = unshare --map-root-user --mount sh -c 'mount -t binfmt_misc binfmt_mi
 
 # What the tests import is installed from here, because under qemu pip alone would take longer than the tests.
 test-arm64: $(VENV)/.made ## The aarch64 wheel in Debian's arm64 under qemu: needs root, mmdebstrap, qemu-user-static, Linux 6.7
+	mkdir -p build
 	[ -e build/arm64/usr/bin/python3.13 ] || $(DEBIAN) --variant=extract --arch=arm64 \
 		--include=base-files,dash,coreutils,python3.13,libstdc++6 stable build/arm64
 	rm -rf build/arm64/srv/imeiset

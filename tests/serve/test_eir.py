@@ -359,23 +359,35 @@ def test_not_acceptable(accept):
     assert problem(f"pei=imei-{BLACK}", accept=accept)["status"] == 406
 
 
+def seconds_of(ask):
+    """Of the processor, the least of five times 20: other work of the process does not fall into each."""
+
+    def once():
+        began = time.process_time()
+        for n in range(20):
+            ask(n)
+        return time.process_time() - began
+
+    return min(once() for _ in range(5))
+
+
 @pytest.mark.parametrize("accept", ["text/html," * 3000, "," * 32_000, "text/html;q=1;" * 2000])
 def test_a_long_accept_keeps_nobody_waiting(accept):
-    asked(f"pei=imei-{BLACK}", accept=accept)
-    begin = time.process_time()
-    for n in range(20):
+    def ask(n):
         assert asked(f"pei=imei-{BLACK}", accept=f"{accept}{n}")[0].status == 200
-    assert time.process_time() - begin < 0.1
+
+    assert seconds_of(ask) < 0.1
 
 
 @pytest.mark.parametrize("part", ["&", "a&", "%41=&", "%70%65=&", "&pei%41=", "%", "pe", "+", "&gpsi=%41"])
 def test_a_long_query_keeps_nobody_waiting(part):
     query = part * (2000 // len(part))
-    begin = time.process_time()
-    for _ in range(20):
+
+    def ask(_):
         expect_wrong(query, "MANDATORY_QUERY_PARAM_MISSING", "query pei")
         assert status_of(f"{query}&pei=imei-{BLACK}") == B
-    assert time.process_time() - begin < 0.1
+
+    assert seconds_of(ask) < 0.1
 
 
 class Broken:

@@ -268,7 +268,7 @@ def test_what_servers_do_is_said_in_time(tmp_path, monkeypatch, how, error, said
             Place(f"{url}/{how}").read("a.json", 100_000)
         assert type(caught.value) is error
         assert isinstance(caught.value.__cause__, PermissionError) == (how == "status/403")
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10
 
 
 def test_a_range_that_was_not_asked_for_is_not_taken(tmp_path):
