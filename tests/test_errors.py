@@ -4,6 +4,7 @@ import copy
 import errno
 import pickle
 import re
+import re
 
 import pytest
 from hypothesis import given
@@ -130,7 +131,19 @@ def test_missing_things_are_no_files(tmp_path):
 
 def test_imsis_show_the_network():
     assert mask_imsi(IMSI) == mask_imsi(IMSI.encode()) == "23415**********" == ImsiError(value=IMSI).got
-    assert (mask_imsi("234"), mask_imsi(None), mask_imsi(12)) == ("234", "<NoneType>", "<int>")
+    assert (mask_imsi("234"), mask_imsi(None), mask_imsi(12)) == ("234", "None", "<int>")
+
+
+@pytest.mark.parametrize(
+    ("value", "got"),
+    [(None, "None"), (1.5, "<float>: read"), (True, "<bool>"), ([], "<list>"), ("None", "'None'")]
+    + [("", "''"), (b"", "''"), (-1, "-0000000******"), (10**40, "an integer of")],
+)
+def test_what_is_no_text_is_not_in_quotes(value, got):
+    with pytest.raises(ImeiError, match=f", got {re.escape(got)}"):
+        ImeiSet([value])
+    with pytest.raises(ImsiError, match=r", got (None|<\w+>|'.*')$"):
+        raise ImsiError(value=value)
 
 
 def test_free_texts():

@@ -631,7 +631,7 @@ def test_values_that_are_no_text():
     for value in values:
         with pytest.raises(ImeiError):
             _parse.key_of(value)
-    with pytest.raises(ImeiError, match="got '<bool>'"):
+    with pytest.raises(ImeiError, match="got <bool>"):
         _parse.text_of(True)
     with pytest.raises(TypeError, match="expected str or bytes, got int"):
         _parse.is_valid(490154203237518)
@@ -855,7 +855,7 @@ def test_mask():
     assert mask(GOOD) == mask(GOOD.encode()) == mask(int(GOOD)) == "49015420*******"
     assert mask(1015420323751) == "01015420******"
     assert mask("12345678") == "12345678"
-    assert mask(None) == "<NoneType>"
+    assert mask(None) == "None"
     assert mask("\x1b[31m") == "\\x1b[31m"
     assert mask("9" * 1000) == "9" * 8 + "*" * 24 + "... (1000 characters)"
 

@@ -74,5 +74,5 @@ def _told(name: str, command: click.Command) -> str:
     if any("--json" in one.opts for one in command.params):
         parts.append(f"What it prints with `--json`: [the members](json.md#{name.partition(' ')[0]}).\n")
     rows = [record for one in command.get_params(context) if (record := one.get_help_record(context))]
-    parts.append(table(("option", "is"), ((code(left), prose(right)) for left, right in rows)))
+    parts.append(table(("argument or option", "is"), ((code(left), prose(right)) for left, right in rows)))
     return "\n".join(parts)

@@ -9,6 +9,7 @@ import click
 from imeiset.cli import byhand
 from imeiset.cli.files import (
     FILE,
+    argument,
     check_outputs,
     force_option,
     json_option,
@@ -26,8 +27,20 @@ if TYPE_CHECKING:
 
 
 @click.command("apply")
-@click.argument("base", type=FILE, metavar="SNAPSHOT|STORE")
-@click.argument("deltas", type=FILE, metavar="[DELTA]...", nargs=-1, callback=stdin_once)
+@argument(
+    "base",
+    "The snapshot of a set, or the directory of a store.",
+    type=FILE,
+    metavar="SNAPSHOT|STORE",
+)
+@argument(
+    "deltas",
+    "Files of changes, applied in this order. '-' is stdin.",
+    type=FILE,
+    metavar="[DELTA]...",
+    nargs=-1,
+    callback=stdin_once,
+)
 @click.option("-o", "--output", type=FILE, metavar="OUT", help="The snapshot to write; may be SNAPSHOT.")
 @click.option(
     "--list", metavar="NAME", help="The list of the store or of --description, if there are several."

@@ -6,6 +6,7 @@ import click
 
 from imeiset.cli.files import (
     FILE,
+    argument,
     check_outputs,
     counted,
     force_option,
@@ -21,7 +22,15 @@ from imeiset.errors import printable
 
 
 @click.command("build")
-@click.argument("files", type=FILE, metavar="FILE...", nargs=-1, required=True, callback=stdin_once)
+@argument(
+    "files",
+    "Lists of IMEIs in any form, or one description of a register. '-' is stdin.",
+    type=FILE,
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    callback=stdin_once,
+)
 @click.option("-o", "--output", type=FILE, required=True, metavar="OUT", help="The snapshot to write.")
 @reading_options("load")
 @files_option

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imeiset.cli.files import FILE, json_option
+from imeiset.cli.files import FILE, argument, json_option
 from imeiset.cli.registers import verdict_line
 from imeiset.errors import FeedLimit, ImeiError, ParseStatus, printable
 
@@ -22,8 +22,14 @@ _BLOCK = 1 << 20  # bytes read at a time, and the longest line
 
 
 @click.command("check", context_settings={"ignore_unknown_options": True})
-@click.argument("snapshot", type=FILE, metavar="SNAPSHOT|STORE")
-@click.argument("imeis", metavar="IMEI...", nargs=-1, required=True)
+@argument("snapshot", "A set, a register or a store.", type=FILE, metavar="SNAPSHOT|STORE")
+@argument(
+    "imeis",
+    "Numbers of 14, 15 or 16 digits. '-' reads them from stdin, one a line.",
+    metavar="IMEI...",
+    nargs=-1,
+    required=True,
+)
 @click.option("--imsi", metavar="IMSI", help="The subscriber, for registers and stores.")
 @json_option
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit code is the answer.")

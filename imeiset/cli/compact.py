@@ -2,12 +2,12 @@
 
 import click
 
-from imeiset.cli.files import DIRECTORY, counted, working
+from imeiset.cli.files import counted, store_argument, working
 from imeiset.errors import printable
 
 
 @click.command("compact")
-@click.argument("store", type=DIRECTORY)
+@store_argument
 def command(store: str) -> None:
     """Join the base of a store and its changes into a new base.
 

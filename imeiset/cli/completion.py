@@ -2,9 +2,11 @@
 
 import click
 
+from imeiset.cli.files import argument
+
 
 @click.command("completion")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@argument("shell", "The shell that will read the script.", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:
     """Print a script that lets a shell complete commands.

@@ -4,14 +4,14 @@ from typing import Any
 
 import click
 
-from imeiset.cli.files import DIRECTORY, FILE, json_option, working
+from imeiset.cli.files import DIRECTORY, FILE, argument, json_option, working
 from imeiset.cli.options import files_option, reading_options
 from imeiset.cli.registers import load_source, show
 
 
 @click.command("create")
-@click.argument("store", type=DIRECTORY)
-@click.argument("source", type=FILE)
+@argument("store", "A new directory, or one without a store.", type=DIRECTORY)
+@argument("source", "The snapshot of a register, or a description of one.", type=FILE)
 @reading_options("run")
 @files_option
 @json_option

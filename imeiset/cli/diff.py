@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from imeiset.cli.files import FILE, check_outputs, output_file, progress_bar
+from imeiset.cli.files import FILE, argument, check_outputs, output_file, progress_bar
 from imeiset.errors import printable
 
 
 @click.command("diff")
-@click.argument("old", type=FILE)
-@click.argument("new", type=FILE)
+@argument("old", "A set, a register or a store as it was.", type=FILE)
+@argument("new", "The same as it is.", type=FILE)
 @click.option("--list", metavar="NAME", help="Write the delta of this list, of registers and stores.")
 @click.option(
     "--format",

@@ -4,12 +4,18 @@ import json
 
 import click
 
-from imeiset.cli.files import DIRECTORY, force_option, json_option, min_size_option, working
+from imeiset.cli.files import (
+    force_option,
+    json_option,
+    min_size_option,
+    store_argument,
+    working,
+)
 from imeiset.errors import printable
 
 
 @click.command("expire")
-@click.argument("store", type=DIRECTORY)
+@store_argument
 @click.option("--today", metavar="DATE", help="What day it is. [default: that of the clock, in UTC]")
 @click.option("--then", metavar="LIST", help="Move the entries to this list.")
 @click.option(

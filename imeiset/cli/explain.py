@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imeiset.cli.files import FILE, json_option
+from imeiset.cli.files import FILE, argument, json_option
 from imeiset.cli.registers import name_text, verdict_line
 from imeiset.errors import printable
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @click.command("explain", context_settings={"ignore_unknown_options": True})
-@click.argument("target", type=FILE, metavar="REGISTER|STORE")
-@click.argument("imei")
+@argument("target", "A register or a store: what has lists.", type=FILE, metavar="REGISTER|STORE")
+@argument("imei", "One number of 14, 15 or 16 digits.")
 @click.option("--imsi", metavar="IMSI", help="The subscriber.")
 @json_option
 @click.pass_context

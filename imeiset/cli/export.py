@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imeiset.cli.files import FILE, check_outputs, counted, output_file, progress_bar
+from imeiset.cli.files import FILE, argument, check_outputs, counted, output_file, progress_bar
 from imeiset.errors import printable
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def _operators(
 
 
 @click.command("export")
-@click.argument("target", type=FILE, metavar="SNAPSHOT|STORE")
+@argument("target", "A set, a register or a store.", type=FILE, metavar="SNAPSHOT|STORE")
 @click.option(
     "-o",
     "--output",

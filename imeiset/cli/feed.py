@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli.files import DIRECTORY, FILE, json_option, min_size_option, progress_bar
+from imeiset.cli.files import (
+    DIRECTORY,
+    FILE,
+    argument,
+    json_option,
+    min_size_option,
+    progress_bar,
+    store_argument,
+)
 from imeiset.cli.options import given, reading_options
 from imeiset.deltas.changes import CHECKS
 from imeiset.errors import printable
@@ -15,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @click.command("feed")
-@click.argument("directory", type=DIRECTORY, metavar="DIR")
-@click.argument("store", type=DIRECTORY)
+@argument("directory", "The directory in which the files of the feed arrive.", type=DIRECTORY, metavar="DIR")
+@store_argument
 @click.option("--feed", "name", metavar="NAME", help="The name of the feed. [default: that of DIR]")
 @click.option("--description", type=FILE, metavar="TOML", help="How files are read, and what new lists are.")
 @click.option("--number", metavar="REGEX", help="Where the number is in names: a group in parentheses.")

@@ -7,15 +7,32 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import click
 
 Opened = TypeVar("Opened")
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 # Shells offer the names of files, or of directories; who opens them says what is wrong with them.
 FILE, DIRECTORY = click.Path(readable=False), click.Path(file_okay=False, readable=False)
+
+
+class _Argument(click.Argument):
+    """An argument with a text. click before 8.5 knows of none, and shows none."""
+
+    def __init__(self, *names: Any, help: str, **given: Any) -> None:
+        super().__init__(*names, **given)
+        self.help = help
+
+
+def argument(name: str, help: str, **given: Any) -> Callable[[Command], Command]:
+    """An argument of a command, as by `click.argument`, and what it is."""
+    return click.argument(name, cls=_Argument, help=help, **given)
+
+
+store_argument = argument("store", "The directory of the store.", type=DIRECTORY)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 force_option = click.option("--force", is_flag=True, help="Take it, whatever its size.")
 

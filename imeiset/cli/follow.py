@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli.files import DIRECTORY, FILE, json_option, number, progress_bar
+from imeiset.cli.files import DIRECTORY, FILE, argument, json_option, number, progress_bar
 from imeiset.errors import TrustError, mask_log, printable
 
 if TYPE_CHECKING:
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 
 @click.command("follow")
-@click.argument("url")
-@click.argument("store", type=DIRECTORY, required=False)
+@argument("url", "Where the publisher publishes: a folder, or a URL of one.")
+@argument(
+    "store", "The directory of the store. It is made if it is not there.", type=DIRECTORY, required=False
+)
 @click.option("--root", type=FILE, required=True, help="The root.json that the publisher gave you.")
 @click.option("--mirror", type=DIRECTORY, metavar="DIR", help="Keep a verified copy instead of a store.")
 @click.option("--once", is_flag=True, help="Look once, as without --every.")

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli.files import DIRECTORY, FILE, check_outputs, json_option, output_file
+from imeiset.cli.files import (
+    FILE,
+    argument,
+    check_outputs,
+    json_option,
+    output_file,
+    store_argument,
+)
 from imeiset.cli.registers import name_text
 from imeiset.errors import mask, mask_imsi, printable
 
@@ -25,8 +32,8 @@ _COLUMNS = (
 
 
 @click.command("history")
-@click.argument("store", type=DIRECTORY)
-@click.argument("imei", required=False)
+@store_argument
+@argument("imei", "One phone. Without it, all.", required=False)
 @click.option("--since", metavar="DATE|N", help="Only what happened since then, or from change N on.")
 @click.option("--list", "lists", multiple=True, metavar="NAME", help="Of this list only; may be repeated.")
 @click.option("-o", "--output", type=FILE, metavar="OUT", help="Write CSV to this file; '-' is stdout.")

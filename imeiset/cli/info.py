@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli.files import FILE, counted, json_option
+from imeiset.cli.files import FILE, argument, counted, json_option
 from imeiset.cli.lists import show_list
 from imeiset.cli.options import given, reading_options
 from imeiset.cli.registers import (
@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
 
 @click.command("info")
-@click.argument("snapshot", type=FILE, metavar="SNAPSHOT|STORE|LIST")
+@argument(
+    "snapshot",
+    "A set, a register, a store, or a list that is not built yet.",
+    type=FILE,
+    metavar="SNAPSHOT|STORE|LIST",
+)
 @click.option(
     "--top",
     type=click.IntRange(0),

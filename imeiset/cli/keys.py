@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from imeiset.cli.files import DIRECTORY, json_option, working
+from imeiset.cli.files import DIRECTORY, argument, json_option, working
 from imeiset.cli.signing import (
     expires_option,
     keys_option,
@@ -39,7 +39,7 @@ def command() -> None:
 
 
 @command.command("new")
-@click.argument("folder", type=DIRECTORY, metavar="DIR")
+@argument("folder", "A new folder for the keys.", type=DIRECTORY, metavar="DIR")
 @click.option(
     "--threshold",
     callback=_threshold,
@@ -82,7 +82,7 @@ def new(folder: str, threshold: tuple[int, int], passphrase_file: str | None, no
 
 
 @command.command("rotate")
-@click.argument("url")
+@argument("url", "Where the publisher publishes: a folder, or a URL of one.")
 @keys_option
 @click.option(
     "--role",

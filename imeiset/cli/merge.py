@@ -2,12 +2,12 @@
 
 import click
 
-from imeiset.cli.files import FILE, check_outputs, counted, progress_bar
+from imeiset.cli.files import FILE, argument, check_outputs, counted, progress_bar
 from imeiset.errors import printable
 
 
 @click.command("merge")
-@click.argument("parts", type=FILE, metavar="PART...", nargs=-1, required=True)
+@argument("parts", "Snapshots of sets.", type=FILE, metavar="PART...", nargs=-1, required=True)
 @click.option("-o", "--output", type=FILE, required=True, metavar="OUT", help="The snapshot to write.")
 def command(parts: tuple[str, ...], output: str) -> None:
     """Join snapshots of sets into one.

@@ -2,12 +2,12 @@
 
 import click
 
-from imeiset.cli.files import DIRECTORY, counted, number
+from imeiset.cli.files import counted, number, store_argument
 from imeiset.errors import printable
 
 
 @click.command("prune")
-@click.argument("store", type=DIRECTORY)
+@store_argument
 @click.option(
     "--keep", type=click.IntRange(1), required=True, metavar="N", help="How many generations to keep."
 )

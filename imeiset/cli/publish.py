@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import click
 
-from imeiset.cli.files import DIRECTORY, json_option, working
+from imeiset.cli.files import argument, json_option, store_argument, working
 from imeiset.cli.signing import (
     expires_option,
     keys_option,
@@ -18,8 +18,8 @@ from imeiset.errors import mask_url, printable
 
 
 @click.command("publish")
-@click.argument("store", type=DIRECTORY)
-@click.argument("url")
+@store_argument
+@argument("url", "Where to publish: a folder, or a URL that fsspec writes to.")
 @keys_option
 @click.option("--lists", metavar="NAME,NAME", help="Publish only these lists. [default: all]")
 @click.option(

@@ -5,11 +5,12 @@ from typing import Any
 import click
 
 from imeiset.cli.files import (
-    DIRECTORY,
     FILE,
+    argument,
     force_option,
     json_option,
     min_size_option,
+    store_argument,
     working,
 )
 from imeiset.cli.options import files_option, reading_options
@@ -17,8 +18,8 @@ from imeiset.cli.registers import load_source, show
 
 
 @click.command("replace")
-@click.argument("store", type=DIRECTORY)
-@click.argument("source", type=FILE)
+@store_argument
+@argument("source", "The snapshot of a register, or a description of one.", type=FILE)
 @click.option("--feed", metavar="NAME", help="Replace the lists of this feed, and keep the others.")
 @click.option(
     "--through", type=click.IntRange(0), metavar="N", help="The last change of the feed that SOURCE contains."

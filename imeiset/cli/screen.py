@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli.files import FILE, check_outputs, json_option, progress_bar, stdin_once
+from imeiset.cli.files import FILE, argument, check_outputs, json_option, progress_bar, stdin_once
 from imeiset.cli.options import given, reading_options
 from imeiset.errors import printable
 
@@ -15,8 +15,16 @@ if TYPE_CHECKING:
 
 
 @click.command("screen")
-@click.argument("snapshot", type=FILE, metavar="SNAPSHOT|STORE")
-@click.argument("inputs", type=FILE, metavar="INPUT...", nargs=-1, required=True, callback=stdin_once)
+@argument("snapshot", "A set, a register or a store.", type=FILE, metavar="SNAPSHOT|STORE")
+@argument(
+    "inputs",
+    "Files of records, or directories of such files. '-' is stdin.",
+    type=FILE,
+    metavar="INPUT...",
+    nargs=-1,
+    required=True,
+    callback=stdin_once,
+)
 @reading_options("screen")
 @click.option(
     "--digits",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imeiset.cli.files import FILE
+from imeiset.cli.files import FILE, argument
 
 if TYPE_CHECKING:
     from imeiset.serve.config import Config
@@ -20,7 +20,13 @@ _NAMES = {
 
 
 @click.command("serve")
-@click.argument("source", metavar="CONFIG|STORE", required=False, type=FILE)
+@argument(
+    "source",
+    "A configuration, or the directory of a store.",
+    metavar="CONFIG|STORE",
+    required=False,
+    type=FILE,
+)
 @click.option("--http", metavar="HOST:PORT", help="5G-EIR and bulk checks, at this address.")
 @click.option("--diameter", metavar="HOST:PORT", help="Diameter S13, at this address.")
 @click.option("--admin", metavar="HOST:PORT", help="Metrics, health and the page, at this address.")

@@ -2,12 +2,19 @@
 
 import click
 
-from imeiset.cli.files import FILE, counted, working
+from imeiset.cli.files import FILE, argument, counted, working
 from imeiset.errors import printable
 
 
 @click.command("verify")
-@click.argument("snapshots", type=FILE, metavar="SNAPSHOT|STORE...", nargs=-1, required=True)
+@argument(
+    "snapshots",
+    "What to read: sets, registers and stores.",
+    type=FILE,
+    metavar="SNAPSHOT|STORE...",
+    nargs=-1,
+    required=True,
+)
 def command(snapshots: tuple[str, ...]) -> None:
     """Check that a snapshot or a store is whole.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imeiset.cli.files import DIRECTORY, json_option, number
+from imeiset.cli.files import json_option, number, store_argument
 from imeiset.cli.registers import age_text, store_facts, verdict_line
 from imeiset.errors import ImeisetError, printable
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("watch")
-@click.argument("store", type=DIRECTORY)
+@store_argument
 @click.option(
     "--interval",
     type=click.FloatRange(0.001, 86_400),

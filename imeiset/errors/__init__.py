@@ -19,6 +19,7 @@ from imeiset.errors.masking import mask_log as mask_log
 from imeiset.errors.masking import mask_text as mask_text
 from imeiset.errors.masking import mask_url as mask_url
 from imeiset.errors.masking import printable as printable
+from imeiset.errors.masking import quoted
 from imeiset.errors.trust import TrustError as TrustError
 from imeiset.errors.trust import TrustKey as TrustKey
 from imeiset.errors.trust import TrustMissing as TrustMissing
@@ -186,7 +187,7 @@ class ImeiError(ImeisetError, ValueError):
         self.got = mask(value)
         where = "" if position is None else f"row {position}: "
         hint = OF_FLOATS if isinstance(value, float) else ""
-        super().__init__(f"{where}{self.status.text}: expected {self.expected}, got '{self.got}'{hint}")
+        super().__init__(f"{where}{self.status.text}: expected {self.expected}, got {quoted(self.got, value)}{hint}")
 
 
 class ImeiWarning(UserWarning):
@@ -232,7 +233,7 @@ class ImsiError(ImeisetError, ValueError):
         self.position = position
         self.got = "" if message else mask_imsi(value)
         where = "" if position is None else f"row {position}: "
-        super().__init__(message or f"{where}expected {self.expected}, got '{self.got}'")
+        super().__init__(message or f"{where}expected {self.expected}, got {quoted(self.got, value)}")
 
 
 class SnapshotError(_FileError):

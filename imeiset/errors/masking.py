@@ -52,6 +52,12 @@ def mask_imsi(value: object) -> str:
     return _hide(value, _NETWORK)
 
 
+def quoted(masked: str, value: object) -> str:
+    """What `mask` made of a value, in quotes unless that is the type of the value, or None."""
+    is_kind = not isinstance(value, str | bytes | bytearray) and not masked[:1].isdigit()
+    return masked if is_kind else f"'{masked}'"
+
+
 def mask_text(value: object) -> str:
     """Any text of a file as it may be shown: without the digits beyond the 8th of a run, in 100 characters.
 
@@ -99,7 +105,7 @@ def _hide(value: object, shown: int) -> str:
     """All but the first characters of a value hidden."""
     text = bytes(value).decode("latin-1") if isinstance(value, bytes | bytearray) else value
     if not isinstance(text, str):
-        return f"<{type(value).__name__}>"
+        return "None" if value is None else f"<{type(value).__name__}>"
     head = str(text[:_LONGEST])
     hidden = head[:shown].encode("unicode_escape").decode() + "*" * (len(head) - shown)
     return hidden if len(text) <= _LONGEST else f"{hidden}... ({len(text)} characters)"

@@ -214,3 +214,13 @@ def test_defaults_are_those_of_the_functions():
                 assert option.help.endswith(f"[default: {DEFAULTS[option.name]}]")
             seen.add(option.name)
     assert seen >= {"min_size", "check_digit", "irregular", "max_line", "max_bytes", "max_ratio"}
+
+
+@pytest.mark.parametrize("name", _COMMANDS)
+def test_each_argument_and_option_says_what_it_is(name):
+    command = main.get_command(None, name)
+    for one in getattr(command, "commands", {name: command}).values():
+        for parameter in one.params:
+            text = parameter.help or ""
+            assert text[:1].isupper() or text[:1].isdigit(), f"{one.name}: {parameter.name}"
+            assert text.endswith((".", "]")), f"{one.name}: {parameter.name}"
