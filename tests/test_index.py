@@ -149,7 +149,7 @@ def asked_together(indexes):
         prefixes=Prefixes(),
         outcomes=bytes(8),
         lists=len(parts),
-        detailed=0,
+        detailed={},
         told=lambda *_: None,
         malformed=None,
         unread=None,

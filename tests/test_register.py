@@ -1073,7 +1073,7 @@ def test_native_arguments():
     pairing = Pairing((ImeiSet(), np.zeros(1, np.uint32), np.zeros(0, np.uint64)))
 
     def check_tables(**changes):
-        given = {"order": [], "levels": {}, "pairings": [], "lists": 0, "detailed": 0, **changes}
+        given = {"order": [], "levels": {}, "pairings": [], "lists": 0, "detailed": {}, **changes}
         given |= {"prefixes": Prefixes(), "outcomes": bytes(8)}
         return CheckTables(ImeiSet(), told=lambda *_: None, malformed=None, unread=None, **given)
 

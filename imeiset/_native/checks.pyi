@@ -27,7 +27,7 @@ class CheckTables:
         prefixes: Prefixes,
         outcomes: bytes,
         lists: int,
-        detailed: int,
+        detailed: dict[int, Any],
         told: Callable[[int, int | None], Any],
         malformed: Callable[[object, int, int], Any],
         unread: Callable[[object], object],

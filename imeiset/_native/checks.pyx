@@ -9,7 +9,7 @@ from imeiset._native.imsi cimport IMSI_BAD, LONGEST, POWERS, Prefixes, imsi_numb
 from imeiset._native.index cimport (
     index_byte, index_bytes, index_has, index_have, index_places, index_pointer,
 )
-from imeiset._native.layered cimport LISTS, Level, layers_have, level_has
+from imeiset._native.layered cimport LISTS, Level, Told, layers_have, level_has
 from imeiset._native.pairs cimport OTHER_PAIRS, Pairing, THIS_PAIR
 from imeiset._native.parse cimport parse_object
 from imeiset._native.simd cimport simd_follow
@@ -71,8 +71,8 @@ cdef class CheckTables:
     known: the keys that any rule may say something about, but for those in ranges. order: the rules, the
     strongest first. levels: the Level of each rule that has one. pairings: of (Pairing, whether it locks,
     code of its list). prefixes: what IMSI prefixes say. outcomes: the status for lists of these statuses, a
-    bit each. lists: how many there are. detailed: those whose exact IMEIs have details of their own, a bit
-    each. spans: a filter of the stretches of 2**shift keys in which there are ranges, or None. touched: a
+    bit each. lists: how many there are. detailed: the sets of those whose exact IMEIs have details of their
+    own, by number. spans: a filter of the stretches of 2**shift keys in which there are ranges, or None. touched: a
     filter of the keys that changed since both were made, or None; spread: whether there are runs in it, see
     c/filter.h. deciders: of (numbers of classes beside `known`, the classes), see c/deciders.h, or None; None
     for the numbers: all members have the last.
@@ -105,7 +105,8 @@ cdef class CheckTables:
     cdef uint8_t matters[8]  # when these are known: statuses of which it matters whether there are others
     cdef list verdicts
     cdef Py_ssize_t lists
-    cdef uint64_t detailed
+    cdef dict detailed
+    cdef list told_of  # of these, a Told each, once it is needed
     cdef bint decided                  # whether there are deciders
     cdef const uint8_t[::1] deciders
     cdef uint64_t places               # of them; 0: all members have class 1
@@ -114,7 +115,7 @@ cdef class CheckTables:
     cdef uint8_t class_asks[CLASSES]   # the rules by which other lists are to be asked, a bit each
 
     def __cinit__(self, known, *, order, dict levels, pairings, Prefixes prefixes not None,
-                  bytes outcomes, Py_ssize_t lists, uint64_t detailed,
+                  bytes outcomes, Py_ssize_t lists, dict detailed,
                   told, malformed, unread, about=None, spans=None, int shift=0, touched=None,
                   bint spread=False, deciders=None):
         cdef int seen, more, status
@@ -154,7 +155,7 @@ cdef class CheckTables:
                         continue
                     if not seen or self.outcome[more] != self.outcome[more | 1 << status]:
                         self.matters[seen] |= 1 << status
-        self.lists, self.detailed = lists, detailed
+        self.lists, self.detailed, self.told_of = lists, detailed, [None] * lists
         self.decide_classes(deciders)
         self.verdicts = [None] * (RULE_COUNT * self.lists * 4)
         self.unlisted = told(self.outcome[0], None)
@@ -259,8 +260,11 @@ cdef class CheckTables:
         cdef Py_ssize_t number = <Py_ssize_t>(code >> 8 & 0xFF) - 1, slot
         if code == 0:
             return self.unlisted
-        if code >> 16 == BY_EXACT and self.detailed >> number & 1:
-            return self.told(code, key)
+        if code >> 16 == BY_EXACT and number in self.detailed:
+            found = self.told_of[number]
+            if found is None:
+                found = self.told_of[number] = Told(self.detailed[number].detailed)
+            return (<Told>found).find(key, code, self.told)
         slot = (<Py_ssize_t>(code >> 16) * self.lists + number) * 4 + (code & 3)
         found = self.verdicts[slot]
         if found is None:

@@ -103,3 +103,30 @@ cdef inline void layers_have(const layers* set, const uint64_t* keys, const uint
     index_have(set.base, room.key, left, room.added)
     for i in range(left):
         out[room.row[i]] = room.added[i]
+
+
+cdef enum:
+    COLUMNS = 3  # reasons, dates and untils
+    TOLD = 1024  # answers that are kept, of each list
+
+
+cdef struct column:
+    const uint8_t* codes
+    uint64_t count
+    int width  # of a code in bytes; 0 where there is no column
+
+
+@cython.final
+cdef class Detailed:
+    cdef Layered members
+    cdef list kept
+    cdef column column[LAYERS + 1][COLUMNS]
+
+
+@cython.final
+cdef class Told:
+    cdef Detailed detailed
+    cdef list told
+    cdef uint64_t codes[TOLD][2]  # those of each
+
+    cdef object find(self, uint64_t key, uint32_t code, tell)

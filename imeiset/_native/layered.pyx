@@ -97,26 +97,12 @@ cdef class Level:
 
 # ---- columns of codes beside a set -----------------------------------------------------
 
-cdef enum:
-    COLUMNS = 3  # reasons, dates and untils
-
-
-cdef struct column:
-    const uint8_t* codes
-    uint64_t count
-    int width  # of a code in bytes; 0 where there is no column
-
-
 cdef column[COLUMNS] NO_COLUMNS
 
 
 @cython.final
 cdef class Detailed:
     """A layered set with columns of codes: beside the base, and beside what each layer added."""
-
-    cdef Layered members
-    cdef list kept
-    cdef column column[LAYERS + 1][COLUMNS]
 
     def __cinit__(self, Layered members not None, sides):
         """sides: the three columns of each layer, the newest first, and of the base: unsigned integers of
@@ -159,6 +145,32 @@ cdef uint32_t code_at(const column* one, uint64_t place) noexcept nogil:
     for byte in range(one.width):
         code |= <uint32_t>one.codes[place * one.width + byte] << 8 * byte
     return code
+
+
+@cython.final
+cdef class Told:
+    """What was told of phones of a list that has details, by the codes that stand beside them."""
+
+    def __cinit__(self, Detailed detailed not None):
+        self.detailed, self.told = detailed, [None] * TOLD
+
+    cdef object find(self, uint64_t key, uint32_t code, tell):
+        """tell(code, key), or what that said of another key with the same codes."""
+        cdef const void* members = NULL
+        cdef const column* columns = &NO_COLUMNS[0]
+        cdef uint64_t rank = 0, one, other, slot
+        cdef int side = side_of(&self.detailed.members.layers, key, &members)
+        if side >= 0:
+            columns = &self.detailed.column[side][0]
+            index_rank_each(&members, 1, key, &rank)
+        one = code_at(&columns[0], rank) | <uint64_t>code_at(&columns[1], rank) << 32
+        other = code_at(&columns[2], rank) | <uint64_t>(side + 1) << 32 | <uint64_t>(code & 0xFF) << 40
+        slot = ((one * 0x9E3779B97F4A7C15 ^ other) * 0x9E3779B97F4A7C15) >> 54
+        found = self.told[slot]
+        if found is None or self.codes[slot][0] != one or self.codes[slot][1] != other:
+            found = tell(code, key)
+            self.codes[slot][0], self.codes[slot][1], self.told[slot] = one, other, found
+        return found
 
 
 def codes_of(sets, uint64_t key):

@@ -101,7 +101,7 @@ class Rules:
             ),
             outcomes=_outcomes(self.policy),
             lists=len(lists),
-            detailed=sum(1 << i for i, one in enumerate(lists) if one.exact and one.exact.has_details),
+            detailed={i: one.exact for i, one in enumerate(lists) if one.exact and one.exact.has_details},
             told=self.told,
             malformed=self.malformed,
             unread=self.unread,

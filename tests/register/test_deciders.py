@@ -399,7 +399,7 @@ def test_damaged_unions_stay_in_bounds(path):
 
 def test_native_arguments():
     given = {"order": ["exact"], "levels": {}, "pairings": [], "prefixes": Prefixes(), "outcomes": bytes(8)}
-    given |= {"lists": 1, "detailed": 0, "told": lambda *_: None, "malformed": None, "unread": None}
+    given |= {"lists": 1, "detailed": {}, "told": lambda *_: None, "malformed": None, "unread": None}
     some = ImeiSet.from_keys([1, 2, 3])
     with pytest.raises(ValueError, match="deciders"):
         CheckTables(some, **given, deciders=(np.zeros(5, np.uint8), [0]))
