@@ -98,6 +98,7 @@ cdef class Level:
 # ---- columns of codes beside a set -----------------------------------------------------
 
 cdef column[COLUMNS] NO_COLUMNS
+cdef uint64_t SPREAD = 0x1E3779B97F4A7C15  # odd: upper bits of products depend on all
 
 
 @cython.final
@@ -165,7 +166,7 @@ cdef class Told:
             index_rank_each(&members, 1, key, &rank)
         one = code_at(&columns[0], rank) | <uint64_t>code_at(&columns[1], rank) << 32
         other = code_at(&columns[2], rank) | <uint64_t>(side + 1) << 32 | <uint64_t>(code & 0xFF) << 40
-        slot = ((one * 0x9E3779B97F4A7C15 ^ other) * 0x9E3779B97F4A7C15) >> 54
+        slot = (one * SPREAD ^ other) * SPREAD >> 54
         found = self.told[slot]
         if found is None or self.codes[slot][0] != one or self.codes[slot][1] != other:
             found = tell(code, key)
