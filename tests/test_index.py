@@ -258,6 +258,7 @@ def test_one_key_in_several_sets():
                 simd.use_simd(level)
                 assert which(key) == having
                 assert where(key, having) == [(0, place, place % 256, 0) for place in places]
+                assert [where(key, [number])[0][1] for number in having] == places
                 assert all(
                     (found[0] == 0) == (key in twin.set)
                     for found, twin in zip(where(key, range(count)), twins, strict=True)
@@ -1401,6 +1402,7 @@ def exercise(index, asked):
         for key in asked[:50].tolist():
             which(key)
             where(key, range(3))
+            where(key, [0])
             if key <= LAST:
                 key in index  # noqa: B015
                 f"{key:014d}" in index  # noqa: B015

@@ -6,9 +6,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from imeiset._native.imsi cimport IMSI_BAD, LONGEST, POWERS, Prefixes, imsi_number
-from imeiset._native.index cimport (
-    index_byte, index_bytes, index_has, index_have, index_places, index_pointer,
-)
+from imeiset._native.index cimport index_byte, index_bytes, index_has, index_have, index_places, index_pointer
 from imeiset._native.layered cimport LISTS, Level, Told, layers_have, level_has
 from imeiset._native.pairs cimport OTHER_PAIRS, Pairing, THIS_PAIR
 from imeiset._native.parse cimport parse_object
@@ -71,16 +69,16 @@ cdef class CheckTables:
     known: the keys that any rule may say something about, but for those in ranges. order: the rules, the
     strongest first. levels: the Level of each rule that has one. pairings: of (Pairing, whether it locks,
     code of its list). prefixes: what IMSI prefixes say. outcomes: the status for lists of these statuses, a
-    bit each. lists: how many there are. detailed: the sets of those whose exact IMEIs have details of their
-    own, by number. spans: a filter of the stretches of 2**shift keys in which there are ranges, or None. touched: a
-    filter of the keys that changed since both were made, or None; spread: whether there are runs in it, see
-    c/filter.h. deciders: of (numbers of classes beside `known`, the classes), see c/deciders.h, or None; None
-    for the numbers: all members have the last.
+    bit each. lists: how many there are. detailed: those whose exact IMEIs have details, by number. spans: a
+    filter of the stretches of 2**shift keys in which there are ranges, or None. touched: a filter of the keys
+    that changed since both were made, or None; spread: whether there are runs in it, see c/filter.h.
+    deciders: of (numbers of classes beside `known`, the classes), see c/deciders.h, or None; None for the
+    numbers: all members have the last.
 
-    told(code, key) is asked for a verdict, once for each code; for each key where the list has details.
-    malformed(imei, status, code) is asked about an IMEI that is none (status says why): for a verdict, or the
-    key to decide by. code: what the IMSI says. unread(imsi) is told of an IMSI that is none: it raises, or
-    the IMSI counts as not given. about: whatever else the caller wants to find here.
+    told(code, key) is asked for a verdict, once for each code; of a list with details, for each key whose
+    like was not asked about lately. malformed(imei, status, code) is asked about an IMEI
+    that is none (status says why): for a verdict, or the key to decide by. code: what the IMSI says.
+    unread(imsi): of an IMSI that is none; it raises, or the IMSI counts as not given. about: of the caller.
     """
 
     cdef readonly object about
@@ -105,8 +103,7 @@ cdef class CheckTables:
     cdef uint8_t matters[8]  # when these are known: statuses of which it matters whether there are others
     cdef list verdicts
     cdef Py_ssize_t lists
-    cdef dict detailed
-    cdef list told_of  # of these, a Told each, once it is needed
+    cdef list told_of  # of each list: None, or where its exact IMEIs have details, these, and then a Told
     cdef bint decided                  # whether there are deciders
     cdef const uint8_t[::1] deciders
     cdef uint64_t places               # of them; 0: all members have class 1
@@ -155,7 +152,7 @@ cdef class CheckTables:
                         continue
                     if not seen or self.outcome[more] != self.outcome[more | 1 << status]:
                         self.matters[seen] |= 1 << status
-        self.lists, self.detailed, self.told_of = lists, detailed, [None] * lists
+        self.lists, self.told_of = lists, [detailed.get(number) for number in range(lists)]
         self.decide_classes(deciders)
         self.verdicts = [None] * (RULE_COUNT * self.lists * 4)
         self.unlisted = told(self.outcome[0], None)
@@ -182,14 +179,6 @@ cdef class CheckTables:
 
     # ---- one key ----
 
-    cdef inline int class_of(self, uint64_t key, int may) noexcept nogil:
-        """The number of the class of a key; 0 where its lists have to be asked."""
-        cdef int number
-        if not self.decided or may & (LISTED | TOUCHED) != LISTED:
-            return 0
-        number = index_byte(self.in_known, &self.deciders[0], self.places, key) if self.places else 1
-        return number if self.classes[number] else 0  # of a damaged file: one that there is not
-
     cdef inline bint asks(self, int rule, int decider, uint64_t key, int may) noexcept nogil:
         """Whether lists have to be asked by a rule."""
         if may & LISTED and self.class_asks[decider] >> rule & 1:
@@ -200,22 +189,30 @@ cdef class CheckTables:
         """Whether some change may be about this key: otherwise the bases alone say everything."""
         return may & self.touch == self.touch
 
-    cdef int concerns(self, uint64_t key) noexcept nogil:
-        """Which rules may say something about this key: LISTED, RANGED, or neither; and TOUCHED."""
+    cdef int concerns(self, uint64_t key, int* decider) noexcept nogil:
+        """Which rules may say something about this key: LISTED, RANGED, or neither; and TOUCHED. decider: the
+        number of its class, 0 where its lists have to be asked."""
+        cdef int number
+        decider[0] = 0
         if self.has_spans:
             filter_fetch(&self.spans, key)
         if self.has_touched and filter_knows(&self.touched, key):
             return LISTED | TOUCHED
         if self.has_spread and filter_knows_spread(&self.touched, key):
             return LISTED | TOUCHED
-        if index_has(self.in_known, key):
+        if self.places:
+            number = index_byte(self.in_known, &self.deciders[0], self.places, key)
+        else:
+            number = self.decided if index_has(self.in_known, key) else -1
+        if number >= 0:
+            decider[0] = number if self.classes[number] else 0  # of a damaged file: one that there is not
             return LISTED
         return RANGED if self.has_spans and filter_knows(&self.spans, key) else 0
 
-    cdef uint32_t decide(self, uint64_t key, uint64_t imsi, int may) noexcept nogil:
+    cdef uint32_t decide(self, uint64_t key, uint64_t imsi, int may, int decider) noexcept nogil:
         """The code of the first rule that says something; `decide_rows` does the same for many."""
         cdef uint32_t code
-        cdef int step, rule, decider = self.class_of(key, may)
+        cdef int step, rule
         for step in range(self.steps):
             rule = self.order[step]
             if rule == BY_IMSI:
@@ -254,17 +251,17 @@ cdef class CheckTables:
             start = end
         return self.outcome[seen] | <uint32_t>(first + 1) << 8 if seen else 0
 
-    cdef object verdict(self, uint64_t key, uint64_t imsi, int may):
+    cdef object verdict(self, uint64_t key, uint64_t imsi, int may, int decider):
         """The verdict on a key; imsi: its number, or NO_IMSI."""
-        cdef uint32_t code = self.decide(key, imsi, may)
+        cdef uint32_t code = self.decide(key, imsi, may, decider)
         cdef Py_ssize_t number = <Py_ssize_t>(code >> 8 & 0xFF) - 1, slot
         if code == 0:
             return self.unlisted
-        if code >> 16 == BY_EXACT and number in self.detailed:
-            found = self.told_of[number]
-            if found is None:
-                found = self.told_of[number] = Told(self.detailed[number].detailed)
-            return (<Told>found).find(key, code, self.told)
+        found = self.told_of[number] if code >> 16 == BY_EXACT else None
+        if found is not None:
+            if type(found) is not Told:
+                found = self.told_of[number] = Told(found.detailed)
+            return (<Told>found).find(key, code, self.may_differ(may), self.told)
         slot = (<Py_ssize_t>(code >> 16) * self.lists + number) * 4 + (code & 3)
         found = self.verdicts[slot]
         if found is None:
@@ -286,8 +283,7 @@ cdef class CheckTables:
         """The codes of all that lists say of a key, those that are asked first before the others; what a
         list says by one rule once. None for a key: what they say of the IMSI alone."""
         cdef uint64_t number = 0 if key is None else key
-        cdef int step, rule, may = 0 if key is None else self.concerns(number)
-        cdef int decider = self.class_of(number, may)
+        cdef int decider = 0, step, rule, may = 0 if key is None else self.concerns(number, &decider)
         cdef list found = []
         for step in range(self.steps):
             rule = self.order[step]
@@ -461,7 +457,7 @@ cdef class CheckTables:
         work.count = count
 
     cdef void find_classes(self, rows* work) noexcept nogil:
-        """The numbers of the classes of the rows: `class_of` for many."""
+        """The numbers of the classes of the rows: those of `concerns` for many."""
         cdef size_t i, n = 0
         memset(work.decider, 0, work.count)
         if not self.decided:
@@ -601,8 +597,8 @@ cdef class Checker:
     def check(self, imei, imsi=None):
         """The verdict on one IMEI, as used by one subscriber.
 
-        About as fast as one lookup for equipment on no list, and as two for other; reasons and dates take
-        one to three microseconds.
+        About as fast as one lookup for equipment on no list, and as two for other; reasons and dates of the
+        IMEI take one to two microseconds.
 
         Parameters
         ----------
@@ -637,7 +633,7 @@ cdef class Checker:
         cdef CheckTables tables = self.tables
         cdef uint64_t key = 0, subscriber = imsi_number(imsi) if imsi is not None else 0
         cdef uint8_t status = parse_object(imei, &key)
-        cdef int may
+        cdef int may, decider
         if tables is None:
             tables = self._tables()
         if subscriber == IMSI_BAD:
@@ -648,7 +644,7 @@ cdef class Checker:
             if not isinstance(found, int):
                 return found
             key = found
-        may = tables.concerns(key)
+        may = tables.concerns(key, &decider)
         if may or (subscriber and tables.by_imsi):
-            return tables.verdict(key, subscriber, may)
+            return tables.verdict(key, subscriber, may, decider)
         return tables.unlisted

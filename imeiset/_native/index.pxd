@@ -1,4 +1,4 @@
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 # What other modules need for lookups of their own. A pointer is good for as long as its FrozenIndex lives.
 # TypeError for another object.
@@ -22,11 +22,14 @@ cdef void index_rank_each(const void* const* pointers, int n, uint64_t key, uint
 # How many bytes a column has that stands beside an index, see c/places.h. ValueError for a damaged one.
 cdef uint64_t index_places(object index) except? 0
 
-# The byte of a key, a member, in a column of `count` bytes beside the set: `index_places` of it; and of many.
-cdef uint8_t index_byte(const void* pointer, const uint8_t* column, uint64_t count,
-                        uint64_t key) noexcept nogil
+# The byte of a key in a column of `count` bytes beside the set, `index_places` of it: -1 where the key is not
+# a member. And the bytes of many, all of them members.
+cdef int index_byte(const void* pointer, const uint8_t* column, uint64_t count, uint64_t key) noexcept nogil
 cdef void index_bytes(const void* pointer, const uint8_t* column, uint64_t count, const uint64_t* keys,
                       size_t n, uint8_t* out) noexcept nogil
+
+# The codes of a key, a member, in columns beside the set, see c/details.h.
+cdef void index_codes(const void* pointer, const void* columns, uint64_t key, uint32_t* codes) noexcept nogil
 
 # Fill a struct deciders, see c/deciders.h.
 cdef void index_decide(void* work) noexcept nogil

@@ -53,6 +53,8 @@ cdef extern from "c/hashed.h" nogil:
     size_t hashed_bytes(const beside*) noexcept
 
 cdef extern from "c/kernels.h" nogil:
+    struct column:
+        pass
     struct index_kernels:
         bint (*contains)(const index*, const uint64_t*, size_t, uint8_t*) noexcept nogil
         int (*contains_parts)(const index*, uint32_t, uint32_t) noexcept nogil
@@ -65,7 +67,8 @@ cdef extern from "c/kernels.h" nogil:
         void (*bytes_of)(
             const index*, const uint8_t*, uint64_t, const uint64_t*, size_t, uint8_t*
         ) noexcept nogil
-        uint8_t (*byte_of)(const index*, const uint8_t*, uint64_t, uint64_t) noexcept nogil
+        int (*byte_of)(const index*, const uint8_t*, uint64_t, uint64_t) noexcept nogil
+        void (*codes_of)(const index*, const column*, uint64_t, uint32_t*) noexcept nogil
     const index_kernels* index_levels
 
 cdef extern from "c/patch.h" nogil:
@@ -508,9 +511,12 @@ cdef void index_bytes(const void* pointer, const uint8_t* column, uint64_t count
     _kernels.bytes_of(<const index*>pointer, column, count, keys, n, out)
 
 
-cdef uint8_t index_byte(const void* pointer, const uint8_t* column, uint64_t count,
-                        uint64_t key) noexcept nogil:
+cdef int index_byte(const void* pointer, const uint8_t* column, uint64_t count, uint64_t key) noexcept nogil:
     return _kernels.byte_of(<const index*>pointer, column, count, key)
+
+
+cdef void index_codes(const void* pointer, const void* columns, uint64_t key, uint32_t* codes) noexcept nogil:
+    _kernels.codes_of(<const index*>pointer, <const column*>columns, key, codes)
 
 
 cdef void index_positions(const void* pointer, const uint64_t* keys, size_t n, int64_t* out) noexcept nogil:

@@ -105,15 +105,17 @@ cdef inline void layers_have(const layers* set, const uint64_t* keys, const uint
         out[room.row[i]] = room.added[i]
 
 
+cdef extern from "c/details.h" nogil:
+    enum: COLUMNS
+    struct column:
+        const uint8_t* codes
+        uint64_t count
+        int width
+    uint32_t column_code(const column*, uint64_t) noexcept
+
+
 cdef enum:
-    COLUMNS = 3  # reasons, dates and untils
     TOLD = 1024  # answers that are kept, of each list
-
-
-cdef struct column:
-    const uint8_t* codes
-    uint64_t count
-    int width  # of a code in bytes; 0 where there is no column
 
 
 @cython.final
@@ -129,4 +131,4 @@ cdef class Told:
     cdef list told
     cdef uint64_t codes[TOLD][2]  # those of each
 
-    cdef object find(self, uint64_t key, uint32_t code, tell)
+    cdef object find(self, uint64_t key, uint32_t code, bint touched, tell)

@@ -8,7 +8,7 @@ from libc.string cimport memset
 import numpy as np
 
 from imeiset._native.index cimport (
-    index_bytes, index_decide, index_has, index_places, index_pointer, index_rank_each,
+    index_bytes, index_codes, index_decide, index_has, index_places, index_pointer, index_rank_each,
 )
 from imeiset._native.payload cimport index, raise_build
 from imeiset._native.types cimport BLOCK, expect_rows
@@ -137,17 +137,6 @@ cdef int side_of(const layers* set, uint64_t key, const void** members) noexcept
     return set.count if index_has(set.base, key) else -1
 
 
-cdef uint32_t code_at(const column* one, uint64_t place) noexcept nogil:
-    """The code at a place; 0 where there is no column, and one that no text has where it is too short."""
-    cdef uint32_t code = 0
-    cdef int byte
-    if one.width and place >= one.count:
-        return <uint32_t>-1
-    for byte in range(one.width):
-        code |= <uint32_t>one.codes[place * one.width + byte] << 8 * byte
-    return code
-
-
 @cython.final
 cdef class Told:
     """What was told of phones of a list that has details, by the codes that stand beside them."""
@@ -155,17 +144,21 @@ cdef class Told:
     def __cinit__(self, Detailed detailed not None):
         self.detailed, self.told = detailed, [None] * TOLD
 
-    cdef object find(self, uint64_t key, uint32_t code, tell):
-        """tell(code, key), or what that said of another key with the same codes."""
-        cdef const void* members = NULL
-        cdef const column* columns = &NO_COLUMNS[0]
-        cdef uint64_t rank = 0, one, other, slot
-        cdef int side = side_of(&self.detailed.members.layers, key, &members)
+    cdef object find(self, uint64_t key, uint32_t code, bint touched, tell):
+        """tell(code, key), or what that said of another key with the same codes. touched: whether some change
+        may be about it; otherwise it is a member of the base."""
+        cdef const layers* set = &self.detailed.members.layers
+        cdef const void* members = set.base
+        cdef uint32_t[COLUMNS] codes
+        cdef uint64_t one, other, slot
+        cdef int side = set.count
+        if touched and side:
+            side = side_of(set, key, &members)
+        memset(codes, 0, sizeof(codes))
         if side >= 0:
-            columns = &self.detailed.column[side][0]
-            index_rank_each(&members, 1, key, &rank)
-        one = code_at(&columns[0], rank) | <uint64_t>code_at(&columns[1], rank) << 32
-        other = code_at(&columns[2], rank) | <uint64_t>(side + 1) << 32 | <uint64_t>(code & 0xFF) << 40
+            index_codes(members, &self.detailed.column[side][0], key, codes)
+        one = codes[0] | <uint64_t>codes[1] << 32
+        other = codes[2] | <uint64_t>(side + 1) << 32 | <uint64_t>(code & 0xFF) << 40
         slot = (one * SPREAD ^ other) * SPREAD >> 54
         found = self.told[slot]
         if found is None or self.codes[slot][0] != one or self.codes[slot][1] != other:
@@ -183,6 +176,7 @@ def codes_of(sets, uint64_t key):
     """
     cdef const void* members[LISTS]
     cdef uint64_t ranks[LISTS]
+    cdef uint32_t codes[COLUMNS]
     cdef const column* columns[LISTS]
     cdef int sides[LISTS]
     cdef int at, i, n = len(sets)
@@ -193,14 +187,17 @@ def codes_of(sets, uint64_t key):
     for i, one in enumerate(sets):
         sides[i] = side_of(&one.members.layers, key, &members[i])
         columns[i] = &one.column[sides[i]][0] if sides[i] >= 0 else &NO_COLUMNS[0]
+    if n == 1:
+        index_codes(members[0], columns[0], key, codes)
+        return [(sides[0], codes[0], codes[1], codes[2])]
     index_rank_each(members, n, key, ranks)
     for i in range(n):
         for at in range(COLUMNS):
             if ranks[i] < columns[i][at].count:
                 prefetch(columns[i][at].codes + ranks[i] * columns[i][at].width)
     for i in range(n):
-        found.append((sides[i], code_at(&columns[i][0], ranks[i]), code_at(&columns[i][1], ranks[i]),
-                      code_at(&columns[i][2], ranks[i])))
+        found.append((sides[i], column_code(&columns[i][0], ranks[i]), column_code(&columns[i][1], ranks[i]),
+                      column_code(&columns[i][2], ranks[i])))
     return found
 
 

@@ -2,6 +2,7 @@
 #ifndef IMEISET_KERNELS_H
 #define IMEISET_KERNELS_H
 
+#include "details.h"
 #include "places.h"
 #include "several.h"
 
@@ -15,7 +16,8 @@ struct index_kernels {
     uint64_t (*contains_each)(const struct index *const *, uint32_t n, uint64_t key);
     void (*rank_each)(const struct index *const *, uint32_t n, uint64_t key, uint64_t *ranks);
     void (*bytes_of)(const struct index *, const uint8_t *, uint64_t, const uint64_t *keys, size_t n, uint8_t *out);
-    uint8_t (*byte_of)(const struct index *, const uint8_t *, uint64_t, uint64_t key);
+    int (*byte_of)(const struct index *, const uint8_t *, uint64_t, uint64_t key); /* -1 where it is not in the set */
+    void (*codes_of)(const struct index *, const struct column *, uint64_t key, uint32_t *codes);
 };
 
 #define INDEX_KERNELS(name, target, level)                                                                        \
@@ -56,9 +58,12 @@ struct index_kernels {
                                        const uint64_t *keys, size_t n, uint8_t *out) {                            \
         bytes_of_keys(ix, column, count, keys, n, out, level);                                                    \
     }                                                                                                             \
-    target static uint8_t byte_of_##name(const struct index *ix, const uint8_t *column, uint64_t count,           \
-                                         uint64_t key) {                                                          \
+    target static int byte_of_##name(const struct index *ix, const uint8_t *column, uint64_t count, uint64_t key) { \
         return byte_of_key(ix, column, count, key, level);                                                        \
+    }                                                                                                             \
+    target static void codes_of_##name(const struct index *ix, const struct column *columns, uint64_t key,        \
+                                       uint32_t *codes) {                                                         \
+        codes_of_key(ix, columns, key, codes, level);                                                             \
     }
 
 INDEX_KERNELS(portable, , SIMD_PORTABLE)
@@ -72,7 +77,7 @@ INDEX_KERNELS(avx512, TARGET_AVX512, SIMD_AVX512)
 
 #define INDEX_LEVEL(name, places)                                                                                      \
     {contains_##name, contains_parts_##name, contains_text_##name, positions_##name, ranks_##name, rank_##name,   \
-     contains_each_##name, rank_each_##name, bytes_of_##places, byte_of_##places}
+     contains_each_##name, rank_each_##name, bytes_of_##places, byte_of_##places, codes_of_##places}
 
 static const struct index_kernels index_levels[SIMD_LEVELS] = {
     INDEX_LEVEL(portable, portable),

@@ -56,21 +56,26 @@ ALWAYS_INLINE uint64_t spill_place(const struct index *ix, uint64_t line, uint64
     return entry < SPILL_ENTRIES ? in_lines + line * SPILL_ENTRIES + entry : NO_PLACE;
 }
 
-/* The place of a member; any number for another key. in_lines: places_in_lines. */
-ALWAYS_INLINE uint64_t place_key(const struct index *ix, uint64_t key, uint64_t in_lines, int level) {
+/* The byte of a member, in a column of places_count bytes; -1 for another key. */
+ALWAYS_INLINE int byte_of_key(const struct index *ix, const uint8_t *column, uint64_t count, uint64_t key, int level) {
     key = bounded(key);
-    uint64_t tac = key / SERIALS, slot = *directory_slot(ix, tac);
+    uint64_t tac = key / SERIALS, slot = *directory_slot(ix, tac), place = NO_PLACE;
+    const uint64_t in_lines = count - ix->spill_count * SPILL_ENTRIES;
+    uint32_t found = 0, spills = 1;
     if (slot_tac(slot) == tac) {
         struct place p = find_line(ix, slot, tac, (uint32_t)(key - tac * SERIALS));
-        uint32_t found, before = line_seek(p.line, p.word, p.offset, &found, level);
-        if (found) return lines_rank(ix, (uint64_t)(p.line - ix->lines) / LINE_BYTES, level) + before;
+        uint64_t line = (uint64_t)(p.line - ix->lines) / LINE_BYTES;
+        PREFETCH(ix->ranks + line / RANK_LINES * RANK_BYTES);
+        uint32_t before = line_seek(p.line, p.word, p.offset, &found, level);
+        spills = (uint8_t)(p.offset >> word_low_bits(p.word)) >= p.line[0];
+        if (found) place = lines_rank(ix, line, level) + before;
     }
-    return ix->spill_count ? spill_place(ix, find_spill(ix, key, level), key, in_lines, level) : NO_PLACE;
-}
-
-/* The byte of a column of places_count bytes, at the place of a member. */
-ALWAYS_INLINE uint8_t byte_of_key(const struct index *ix, const uint8_t *column, uint64_t count, uint64_t key, int level) {
-    uint64_t place = place_key(ix, key, count - ix->spill_count * SPILL_ENTRIES, level);
+    if (!found) {
+        if (!spills || !ix->spill_count) return -1;
+        uint64_t line = find_spill(ix, key, level);
+        if (!in_spill(ix, line, key, level)) return -1;
+        place = spill_place(ix, line, key, in_lines, level);
+    }
     return place < count ? column[place] : 0;
 }
 

@@ -198,21 +198,52 @@ ALWAYS_INLINE void ranks_keys(const struct index *ix, const uint64_t *keys, size
 
 /* ---- one key ------------------------------------------------------------------------ */
 
-ALWAYS_INLINE uint64_t rank_key(const struct index *ix, uint64_t key, int level) {
-    key = bounded(key);
-    uint32_t tac = (uint32_t)(key / SERIALS), below;
-    uint64_t slot = *directory_slot(ix, tac), rank;
-    if (slot_tac(slot) == tac) {
-        rank = rank_in_line(ix, slot, (uint32_t)(key % SERIALS), level);
+/* Where the rank of one key is read, and nearly what it is. Whatever else is read for it is on its way. */
+struct seat {
+    struct place at; /* in the lines */
+    uint64_t key, line, spill, near;
+    uint32_t listed; /* whether its TAC has lines */
+};
+
+ALWAYS_INLINE void seat_key(const struct index *ix, uint64_t key, struct seat *seat, int level) {
+    seat->key = bounded(key);
+    uint32_t tac = (uint32_t)(seat->key / SERIALS), below;
+    uint64_t slot = *directory_slot(ix, tac);
+    seat->listed = slot_tac(slot) == tac;
+    seat->at = find_line(ix, slot, tac, (uint32_t)(seat->key % SERIALS));
+    PREFETCH(seat->at.line);
+    seat->spill = 0;
+    if (ix->spill_count) {
+        seat->spill = find_spill(ix, seat->key, level);
+        fetch_spill_rank(ix, seat->spill);
+    }
+    if (seat->listed) {
+        seat->line = (uint64_t)(seat->at.line - ix->lines) / LINE_BYTES;
+        seat->near = lines_rank(ix, seat->line, level);
     } else {
         tacs_below(ix, &tac, 1, &below);
-        rank = rank_of_tacs(ix, below, level);
+        seat->near = rank_of_tacs(ix, below, level);
+    }
+}
+
+/* How many members are below it. */
+ALWAYS_INLINE uint64_t seat_rank(const struct index *ix, const struct seat *seat, int level) {
+    uint64_t rank = seat->near;
+    if (seat->listed) {
+        uint64_t slot = *directory_slot(ix, seat->key / SERIALS);
+        const struct shape *s = &shapes[slot_row(slot)];
+        rank += s->lines ? line_rank(seat->at.line, s, seat->at.offset, level) : 0;
     }
     if (!ix->spill_count) return rank;
-    uint64_t line = find_spill(ix, key, level);
     struct spill_line read;
-    spill_read(&read, ix->spill + line * LINE_BYTES, spill_fence(ix, line));
-    return rank + spill_lines_rank(ix, line) + spill_rank(&read, spill_upto(&read, key), key);
+    spill_read(&read, ix->spill + seat->spill * LINE_BYTES, spill_fence(ix, seat->spill));
+    return rank + spill_lines_rank(ix, seat->spill) + spill_rank(&read, spill_upto(&read, seat->key), seat->key);
+}
+
+ALWAYS_INLINE uint64_t rank_key(const struct index *ix, uint64_t key, int level) {
+    struct seat seat;
+    seat_key(ix, key, &seat, level);
+    return seat_rank(ix, &seat, level);
 }
 
 #endif

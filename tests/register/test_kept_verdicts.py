@@ -1,0 +1,106 @@
+"""Verdicts that are kept by what a list says of a phone: never those of another state."""
+
+import threading
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from imeiset import Delta, EquipmentStatus, Policy, Register, Store
+from imeiset._native import simd
+
+W, B, G, U = EquipmentStatus
+KEYS = np.arange(49015420000000, 49015420000000 + 4000 * 7, 7, dtype=np.uint64)
+pytestmark = pytest.mark.usefixtures("same_level_after")
+
+
+def made(policy=None, word="", name="list"):
+    """Three lists that share phones; the reasons of the first are of the word."""
+    register, rng = Register(policy or Policy()), np.random.default_rng(8)
+    for n in range(3):
+        keys = KEYS if n == 0 else rng.choice(KEYS, 1500, replace=False)
+        some = [f"{word}{n}{at % 5}" if at % 6 else "" for at in range(len(keys))]
+        dates = [f"202402{at % 9 + 10}" for at in range(len(keys))] if n == 1 else None
+        register.add(f"{name} {n}", keys, status=(G, B, W)[n], reasons=some, dates=dates, reason=f"{n}")
+    return register
+
+
+def expect_own(asked):
+    """One by one it says what it says of a column, whose details are found in another way."""
+    for level in simd.simd_levels():
+        simd.use_simd(level)
+        keys = KEYS[:: len(simd.simd_levels()) * 3]
+        answers = asked.check_many(keys, details=True)
+        dates = [None if np.isnat(date) else date.item() for date in answers["date"]]
+        columns = (answers["status"].tolist(), answers["list"], answers["rule"], answers["reasons"], dates)
+        for key, *expected in zip(keys.tolist(), *columns, strict=True):
+            found = asked.check(key)
+            said = "|".join(found.reasons) or None
+            assert [found.status, found.list, found.rule, said, found.date] == expected
+            assert asked.check(key) == found
+
+
+def test_of_another_state_none_is_told(tmp_path):
+    states = []
+
+    def expect(asked):
+        expect_own(asked)
+        states.append([asked.frozen(), [asked.check(key) for key in KEYS[:200].tolist()]])
+
+    with Store.create(tmp_path / "eir", made(word="old")) as store:
+        expect(store)
+        store.apply(Delta("list 0", add=KEYS[:2000], reason="new"))
+        expect(store)
+        store.apply(Delta("list 1", remove=KEYS[::2]))
+        expect(store)
+        store.apply(Delta("list 1", add=KEYS[:90], reason="again", date="20250101"))
+        expect(store)
+        store.compact()
+        expect(store)
+        store.add_list("more", status=B, reason="more")
+        store.apply(Delta("more", add=KEYS[::5]))
+        expect(store)
+        store.drop_list("list 1", force=True)
+        expect(store)
+        store.replace(made(word="other"), force=True)
+        expect(store)
+        store.replace(made(Policy(response_type=3), word="other"), force=True)
+        expect(store)
+        store.replace(made(Policy(response_type=3), word="other", name="renamed"), force=True)
+        expect(store)
+    for asked, verdicts in states:
+        assert [asked.check(key) for key in KEYS[:200].tolist()] == verdicts
+    for (_, before), (_, after) in pairwise(states):
+        assert before != after or before == states[4][1]  # a compaction changes no answer
+
+
+def test_more_combinations_than_are_kept():
+    register = Register()
+    reasons = [f"{at % 2500}" for at in range(len(KEYS))]
+    register.add("list", KEYS, status=B, reasons=reasons, dates=["20240229"] * len(KEYS))
+    for _ in range(2):
+        assert [register.check(key).reasons for key in KEYS.tolist()] == [(reason,) for reason in reasons]
+
+
+def test_threads_are_told_what_their_state_says(tmp_path):
+    """A list changes while threads ask: each answer is of the state before or after."""
+    faults, done = [], threading.Event()
+    with Store.create(tmp_path / "eir", made()) as store:
+
+        def ask():
+            while not done.is_set():
+                asked = store.frozen()
+                expected = asked.check_many(KEYS[:300], details=True)["reasons"]
+                for key, reasons in zip(KEYS[:300].tolist(), expected, strict=True):
+                    if ("|".join(asked.check(key).reasons) or None) != reasons:
+                        faults.append(key)
+
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for one in threads:
+            one.start()
+        for turn in range(60):
+            store.apply(Delta("list 1", add=KEYS[turn : turn + 200], reason=f"turn {turn % 3}"))
+        done.set()
+        for one in threads:
+            one.join()
+    assert not faults
