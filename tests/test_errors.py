@@ -4,7 +4,6 @@ import copy
 import errno
 import pickle
 import re
-import re
 
 import pytest
 from hypothesis import given
@@ -136,8 +135,17 @@ def test_imsis_show_the_network():
 
 @pytest.mark.parametrize(
     ("value", "got"),
-    [(None, "None"), (1.5, "<float>: read"), (True, "<bool>"), ([], "<list>"), ("None", "'None'")]
-    + [("", "''"), (b"", "''"), (-1, "-0000000******"), (10**40, "an integer of")],
+    [
+        (None, "None"),
+        (1.5, "<float>: read"),
+        (True, "<bool>"),
+        ([], "<list>"),
+        ("None", "'None'"),
+        ("", "''"),
+        (b"", "''"),
+        (-1, "-0000000******"),
+        (10**40, "an integer of"),
+    ],
 )
 def test_what_is_no_text_is_not_in_quotes(value, got):
     with pytest.raises(ImeiError, match=f", got {re.escape(got)}"):

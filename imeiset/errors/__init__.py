@@ -187,7 +187,9 @@ class ImeiError(ImeisetError, ValueError):
         self.got = mask(value)
         where = "" if position is None else f"row {position}: "
         hint = OF_FLOATS if isinstance(value, float) else ""
-        super().__init__(f"{where}{self.status.text}: expected {self.expected}, got {quoted(self.got, value)}{hint}")
+        super().__init__(
+            f"{where}{self.status.text}: expected {self.expected}, got {quoted(self.got, value)}{hint}"
+        )
 
 
 class ImeiWarning(UserWarning):
