@@ -3,10 +3,13 @@
     python tools/mutants.py cover tests/register tests/store    # which tests reach which line
     python tools/mutants.py run --sample 300                    # those of the sample that were not tried yet
 
-`make mutants` does both. Run it at the root of a copy with compiled modules: files there are changed, and put
-back. A mutant is a change of one operator, condition, constant, call or return. Types, docstrings, messages
-and logs stay as they are. The sample depends on the seed and the text of each mutant alone: it hardly moves
-when the sources do, and a larger one contains a smaller one. `tools/mutants.toml` names those that no test
+`make mutants` does both. Either goes on where it was stopped: `cover` keeps what each file of tests reaches.
+`--only imeiset/register/deciders.py` is for the mutants of some files; the tests that can reach them are then
+enough for `cover`. Those of a header of `_native/c` need none: the harnesses of tests/fuzz that include it
+are replayed. Run it at the root of a copy with compiled modules: files there are changed, and put back. A
+mutant is a change of one operator, condition, constant, call or return. Types, docstrings, messages and logs
+stay as they are. The sample depends on the seed and the text of each mutant alone: it hardly moves when the
+sources do, and a larger one contains a smaller one. `tools/mutants.toml` names those that no test
 can tell from the original, and why.
 """
 
@@ -18,7 +21,6 @@ import importlib
 import json
 import os
 import pickle
-import re
 import resource
 import signal
 import sys
@@ -28,11 +30,13 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import changes_c
 import pytest
+from changes import Finder, Mutant
 from coverage import Coverage
 
 SCOPE = [f"imeiset/{room}/*.py" for room in ("register", "store", "feeds", "deltas")]
@@ -40,6 +44,7 @@ SCOPE += [f"imeiset/{name}.py" for name in ("columns", "sets", "algebra", "index
 SCOPE += ["imeiset/snapshot.py"]
 BAR = 92  # percent that are killed or equal
 REACHED, RESULTS = Path("../reached.pickle"), Path("../results.jsonl")  # beside the copy, which is made anew
+COVERED = Path("../covered")  # what each file of tests reaches
 EQUAL = Path("tools/mutants.toml")
 PYTEST = ["-q", "-m", "not long", "-p", "no:cacheprovider", "--benchmark-disable", "--tb=line"]
 PYTEST += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of what is imported here
@@ -47,214 +52,26 @@ PYTEST += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of what is impo
 LOADED = ["hypothesis", "numpy", "nanoarrow", "pyarrow.parquet", "openpyxl", "click", "rich.console"]
 LOADED += ["xxhash", "pyroaring", "fsspec", "isal.isal_zlib"]  # a fork has them already
 
-COMPARED = {
-    "<=": "<",
-    "<": "<=",
-    ">=": ">",
-    ">": ">=",
-    "==": "!=",
-    "!=": "==",
-    "is not": "is",
-    "is": "is not",
-}
-COMPARED |= {"not in": "in", "in": "not in"}
-COUNTED = {"**": "*", "//": "*", "<<": ">>", ">>": "<<", "+": "-", "-": "+", "*": "//", "/": "*", "%": "//"}
-COUNTED |= {"&": "|", "|": "&", "^": "&"}
-JOINED = {"and": "or", "or": "and"}
-TOLD = re.compile(r"(Error|Warning|Missing|warn|cast|TypeVar|overload)$|^_?log(ger)?$|^logging$")
+
+def scope(only: list[str]) -> list[str]:
+    """The files of which there are mutants: all, or those that are named."""
+    return sorted(str(path) for pattern in only or SCOPE for path in Path().glob(pattern))
 
 
-class Mutant(NamedTuple):
-    """One change: the bytes `start` to `end` of a file become `after`."""
-
-    file: str
-    function: str
-    lines: frozenset[int]  # a test that reaches one of them may notice
-    start: int
-    end: int
-    after: bytes
-
-    def texts(self, source: bytes) -> tuple[str, str]:
-        """The lines that change, as they are and as they would be, in one line each."""
-        first, last = source.rfind(b"\n", 0, self.start) + 1, source.find(b"\n", self.end)
-        new = source[first : self.start] + self.after + source[self.end : last]
-        return " ".join(source[first:last].decode().split()), " ".join(new.decode().split())
-
-    def applied(self, source: bytes) -> bytes:
-        return source[: self.start] + self.after + source[self.end :]
-
-
-class Finder(ast.NodeVisitor):
-    """All mutants of one file."""
-
-    def __init__(self, file: str, source: bytes) -> None:
-        self.file, self.source, self.found, self.names, self.statement = file, source, [], [], 0
-        self.starts = [0]
-        for line in source.splitlines(keepends=True):
-            self.starts.append(self.starts[-1] + len(line))
-        self.visit(ast.parse(source))
-
-    def visit(self, node: ast.AST) -> None:
-        if isinstance(node, ast.stmt):
-            self.statement = node.lineno
-        super().visit(node)
-
-    def span(self, node: Any) -> tuple[int, int]:
-        begin, end = self.starts[node.lineno - 1], self.starts[node.end_lineno - 1]
-        return begin + node.col_offset, end + node.end_col_offset
-
-    def text(self, node: Any) -> bytes:
-        return self.source[slice(*self.span(node))]
-
-    def add(self, node: Any, start: int, end: int, after: bytes) -> None:
-        lines = frozenset([node.lineno, node.end_lineno, self.statement])
-        self.found.append(Mutant(self.file, ".".join(self.names), lines, start, end, after))
-
-    def swap(self, node: Any, after: bytes) -> None:
-        self.add(node, *self.span(node), after)
-
-    def operator(self, node: Any, left: Any, right: Any, table: dict[str, str]) -> None:
-        """The operator between two operands, whatever brackets and blanks are there too."""
-        names = "|".join(re.escape(name) for name in sorted(table, key=len, reverse=True))
-        start, end = self.span(left)[1], self.span(right)[0]
-        if found := re.search(names.encode(), self.source[start:end]):
-            self.add(node, start + found.start(), start + found.end(), table[found[0].decode()].encode())
-
-    def word(self, node: Any) -> None:
-        """A word that decides something; other texts are told."""
-        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
-            end = self.span(node)[1]
-            self.add(node, end - 1, end, b"x" + self.text(node)[-1:])
-
-    def within(self, name: str, parts: list[Any]) -> None:
-        self.names.append(name)
-        for part in parts:
-            self.visit(part)
-        self.names.pop()
-
-    def visit_ClassDef(self, node: Any) -> None:
-        self.within(node.name, node.body)
-
-    def visit_FunctionDef(self, node: Any) -> None:
-        overload = any(TOLD.search(ast.unparse(one)) for one in node.decorator_list)
-        if node.name not in ("__repr__", "__str__") and not overload:
-            defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
-            self.within(node.name, [*defaults, *node.body])
-
-    def visit_AnnAssign(self, node: Any) -> None:
-        if node.value and ast.unparse(node.annotation) != "TypeAlias":
-            self.visit(node.value)
-
-    def visit_Assign(self, node: Any) -> None:
-        if ast.unparse(node.targets[0]) not in ("__slots__", "__all__"):
-            self.generic_visit(node)
-
-    def visit_Expr(self, node: Any) -> None:
-        if isinstance(node.value, ast.Call) and not self.is_told(node.value):
-            self.swap(node, b"pass")
-        if not isinstance(node.value, ast.Constant):
-            self.generic_visit(node)
-
-    def is_told(self, call: ast.Call) -> bool:
-        return any(TOLD.search(name) for name in ast.unparse(call.func).split("."))
-
-    def visit_Raise(self, node: Any) -> None:
-        self.swap(node, b"pass")
-
-    def visit_JoinedStr(self, node: Any) -> None:
-        pass
-
-    def visit_Call(self, node: Any) -> None:
-        if self.is_told(node):
-            return
-        if ast.unparse(node.func) in ("isinstance", "issubclass"):
-            self.visit(node.args[0])  # types otherwise
-            return
-        alone = len(node.args) == 1 and not node.keywords
-        if alone and not isinstance(node.args[0], ast.Starred | ast.GeneratorExp):
-            self.swap(node, b"(" + self.text(node.args[0]) + b")")
-        before = node.args[-1:]
-        for keyword in node.keywords:
-            if keyword.arg not in (None, "strict") and before:
-                self.add(keyword, self.span(before[-1])[1], self.span(keyword)[1], b"")
-            before = [keyword.value]
-        self.generic_visit(node)
-
-    def visit_keyword(self, node: Any) -> None:
-        if node.arg != "strict":  # which asserts what is so
-            self.generic_visit(node)
-
-    def visit_Return(self, node: Any) -> None:
-        if node.value and ast.unparse(node.value) != "None":
-            self.swap(node, b"return None")
-            self.generic_visit(node)
-
-    def visit_Break(self, node: Any) -> None:
-        self.swap(node, b"continue")
-
-    def visit_Continue(self, node: Any) -> None:
-        self.swap(node, b"break")
-
-    def visit_Compare(self, node: Any) -> None:
-        for left, right in pairwise([node.left, *node.comparators]):
-            self.operator(node, left, right, COMPARED)
-            self.word(right)
-        self.generic_visit(node)
-
-    def visit_Subscript(self, node: Any) -> None:
-        self.word(node.slice)
-        self.generic_visit(node)
-
-    def visit_MatchValue(self, node: Any) -> None:
-        self.word(node.value)
-        self.generic_visit(node)
-
-    def visit_BinOp(self, node: Any) -> None:
-        if self.names or not isinstance(node.op, ast.BitOr):  # a type
-            self.operator(node, node.left, node.right, COUNTED)
-            self.generic_visit(node)
-
-    def visit_AugAssign(self, node: Any) -> None:
-        self.operator(node, node.target, node.value, COUNTED)
-        self.generic_visit(node)
-
-    def visit_BoolOp(self, node: Any) -> None:
-        for left, right in pairwise(node.values):
-            self.operator(node, left, right, JOINED)
-        self.generic_visit(node)
-
-    def visit_UnaryOp(self, node: Any) -> None:
-        if isinstance(node.op, ast.Not):
-            self.swap(node, self.text(node.operand))
-        self.generic_visit(node)
-
-    def condition(self, node: Any) -> None:
-        if ast.unparse(node.test) != "TYPE_CHECKING":
-            if not isinstance(node.test, ast.Compare | ast.UnaryOp | ast.NamedExpr):  # which have their own
-                self.swap(node.test, b"(not (" + self.text(node.test) + b"))")
-            self.generic_visit(node)
-
-    visit_If = visit_While = visit_IfExp = condition
-
-    def visit_Constant(self, node: Any) -> None:
-        if isinstance(node.value, bool):
-            self.swap(node, str(not node.value).encode())
-        elif isinstance(node.value, int):
-            self.swap(node, f"({node.value} + 1)".encode())
-
-
-def mutants(seed: int) -> Iterator[tuple[str, Mutant]]:
+def mutants(seed: int, only: list[str]) -> Iterator[tuple[str, Mutant]]:
     """All mutants with their keys, in the order of the sample."""
     keyed, seen = [], Counter()
-    for file in sorted(str(path) for pattern in SCOPE for path in Path().glob(pattern)):
+    for file in scope(only):
         source = Path(file).read_bytes()
-        for mutant in Finder(file, source).found:
+        in_c = file.endswith(".h")
+        for mutant in changes_c.found(file, source) if in_c else Finder(file, source).found:
             name = (seed, file, mutant.function, *mutant.texts(source))
             seen[name] += 1
             keyed.append((hashlib.sha256(repr((*name, seen[name])).encode()).hexdigest()[:16], mutant))
     for key, mutant in sorted(keyed):
         with suppress(SyntaxError):  # no Python: nobody could write it
-            ast.parse(mutant.applied(Path(mutant.file).read_bytes()))
+            if not mutant.file.endswith(".h"):
+                ast.parse(mutant.applied(Path(mutant.file).read_bytes()))
             yield key, mutant
 
 
@@ -276,24 +93,56 @@ class Reached:
         self.seconds[nodeid] += time.process_time()
 
 
-def cover(paths: list[str]) -> int:
-    """Run tests; keep what those that pass reach, beside what was known of others."""
-    files = {str(path.resolve()): str(path) for pattern in SCOPE for path in Path().glob(pattern)}
-    coverage = Coverage(data_file=None, include=list(files), config_file=False)
-    plugin = Reached(coverage)
-    coverage.start()
-    pytest.main([*PYTEST, *paths], plugins=[plugin])
-    coverage.stop()
-    known = pickle.loads(REACHED.read_bytes()) if REACHED.exists() else {}
-    known = {test: value for test, value in known.items() if not test.startswith(tuple(paths))}
-    known |= {test: (took, {}) for test, took in plugin.seconds.items() if test not in plugin.failed}
-    for path, file in files.items():
-        for line, tests in (coverage.get_data().contexts_by_lineno(path) or {}).items():
-            for test in known.keys() & set(tests):
-                known[test][1].setdefault(file, set()).add(line)
-    REACHED.write_bytes(pickle.dumps(known))
-    print(f"{len(plugin.seconds)} tests, of which {len(plugin.failed)} fail and are not asked")
+def cover(paths: list[str], only: list[str]) -> int:
+    """Run tests, a file of them at a time; keep what those that pass reach, beside what was known."""
+    files, known, failed = scope(only), {}, 0
+    sources = [Path(file).read_bytes() for file in files]
+    COVERED.mkdir(exist_ok=True)
+    for path in paths:
+        for tests in sorted(map(str, Path(path).rglob("test_*.py"))) or [path]:
+            name = hashlib.sha256(
+                repr((tests, Path(tests).read_bytes(), files, sources)).encode()
+            ).hexdigest()
+            kept = COVERED / name
+            if not kept.exists():
+                if not (child := os.fork()):
+                    _cover_file(tests, files, kept)
+                os.waitpid(child, 0)
+            if not kept.exists():
+                print(f"{tests}: ended before its tests did; its tests are not asked")
+                continue
+            passed, broken = pickle.loads(kept.read_bytes())
+            known, failed = known | passed, failed + broken
+    old = pickle.loads(REACHED.read_bytes()) if REACHED.exists() else {}
+    old = {test: value for test, value in old.items() if not test.startswith(tuple(paths))}
+    REACHED.write_bytes(pickle.dumps(old | known))
+    print(f"{len(known) + failed} tests, of which {failed} fail and are not asked")
     return 0
+
+
+def _cover_file(tests: str, files: list[str], kept: Path) -> None:
+    """In a fork, which ends here: no file of tests has imported anything for another."""
+    try:
+        coverage = Coverage(
+            data_file=None, include=[str(Path(file).resolve()) for file in files], config_file=False
+        )
+        plugin = Reached(coverage)
+        coverage.start()
+        pytest.main([*PYTEST, tests], plugins=[plugin])
+        coverage.stop()
+        known = {test: (took, {}) for test, took in plugin.seconds.items() if test not in plugin.failed}
+        for file in files:
+            for line, reaching in (
+                coverage.get_data().contexts_by_lineno(str(Path(file).resolve())) or {}
+            ).items():
+                for test in known.keys() & set(reaching):
+                    known[test][1].setdefault(file, set()).add(line)
+        half = kept.with_suffix(".half")
+        half.write_bytes(pickle.dumps((known, len(plugin.failed))))
+        half.rename(kept)
+        sys.stdout.flush()
+    finally:
+        os._exit(0)
 
 
 def chosen(mutant: Mutant, known: dict[str, Any], seconds: float) -> tuple[list[str], float]:
@@ -367,7 +216,9 @@ def is_equal(one: dict[str, Any], table: list[dict[str, str]]) -> bool:
 
 def run(given: argparse.Namespace) -> int:
     """Try what was not tried yet, or survived before the tests changed; print what survives, and the sums."""
-    known, at = pickle.loads(REACHED.read_bytes()), REACHED.stat().st_mtime
+    known, at = {}, 0.0
+    if REACHED.exists():  # headers need none
+        known, at = pickle.loads(REACHED.read_bytes()), REACHED.stat().st_mtime
     table = tomllib.loads(EQUAL.read_text()).get("equal", [])
     lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
     done = {one["key"]: one for one in map(json.loads, lines)}
@@ -376,7 +227,7 @@ def run(given: argparse.Namespace) -> int:
         importlib.import_module(name)
     gc.freeze()  # a fork would look through all that is known
     alive, sums = [], Counter()
-    for number, (key, mutant) in enumerate(islice(mutants(given.seed), given.sample)):
+    for number, (key, mutant) in enumerate(islice(mutants(given.seed, given.only), given.sample)):
         was, new = mutant.texts(Path(mutant.file).read_bytes())
         one = {"key": key, "file": mutant.file, "line": max(mutant.lines), "before": was, "after": new}
         old = done.get(key)
@@ -384,8 +235,15 @@ def run(given: argparse.Namespace) -> int:
             sums["equal"] += 1
             continue
         if number % parts == part and (old is None or (old["alive"] and old["at"] != at)):
-            tests, seconds = chosen(mutant, known, given.seconds)
-            old = one | {"alive": survives(mutant, tests, seconds), "tests": len(tests), "at": at}
+            if mutant.file.endswith(".h"):
+                tests = changes_c.harnesses(mutant.file)
+                alive_now = changes_c.survives(mutant, tests)
+                if alive_now is None:  # no C: nobody could write it
+                    continue
+            else:
+                tests, seconds = chosen(mutant, known, given.seconds)
+                alive_now = survives(mutant, tests, seconds)
+            old = one | {"alive": alive_now, "tests": len(tests), "at": at}
             with RESULTS.open("a") as file:
                 file.write(json.dumps(old) + "\n")
         if old is not None:
@@ -401,15 +259,20 @@ def run(given: argparse.Namespace) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("cover").add_argument("tests", nargs="+")
+    covering = commands.add_parser("cover")
+    covering.add_argument("tests", nargs="+")
     trying = commands.add_parser("run")
     trying.add_argument("--sample", type=int, default=300, help="how many, in the order of the seed")
     trying.add_argument("--seed", type=int, default=1)
     trying.add_argument("--shard", default="0/1", help="which part of the sample: 0/3, 1/3, 2/3")
     trying.add_argument("--seconds", type=float, default=60, help="of tests for a mutant, the fastest first")
+    for command in (covering, trying):
+        command.add_argument(
+            "--only", action="append", default=[], metavar="FILE", help="mutants of it alone"
+        )
     given = parser.parse_args()
     if given.command == "cover":
-        return cover(given.tests)
+        return cover(given.tests, given.only)
     sys.dont_write_bytecode = True
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # files are put back first
     os.environ.setdefault("HYPOTHESIS_PROFILE", "mutants")
