@@ -165,17 +165,21 @@ def test_one_list_needs_no_bytes(status):
     expect_same(register, asking_all(register, coverage), every, rng)
 
 
-def test_more_classes_than_there_are_numbers():
+def test_more_classes_than_there_are_numbers(tmp_path):
     """Those that come last ask their lists."""
     rng = np.random.default_rng(3)
     register, every = Register(Policy(3)), some_keys(rng, 20_000)
-    for n in range(20):
-        register.add(f"{n}", rng.choice(every, len(every) // 4), status=(W, B, G)[n % 3])
-    for n in range(3):
-        register.block(f"pairs {n}", rng.choice(every, 9000), [HOME] * 9000, status=B)
+    for n in range(30):  # most of one status, so that what others say beside them differs
+        register.add(
+            f"{n}", rng.choice(every, len(every) // (9 if n > 2 else 2)), status=(W, G, G, B)[min(n, 3)]
+        )
+    register.block("pairs", rng.choice(every, 9000), [HOME] * 9000, status=B)
     deciders = register._now().coverage.deciders
-    assert len(deciders.classes) <= 256
-    expect_same(register, asking_all(register, register._now().coverage), rng.permutation(every)[:9000], rng)
+    assert len(deciders.classes) == 256
+    assert deciders.given == (deciders.codes, deciders.classes)
+    expect_same(register, asking_all(register, register._now().coverage), rng.permutation(every)[:3000], rng)
+    register.save(tmp_path / "x.imei")
+    assert Register.open(tmp_path / "x.imei")._now().coverage.deciders == deciders
 
 
 def test_numbers_of_classes_are_few():
@@ -413,3 +417,17 @@ def test_native_arguments():
         decided(some, [(None, 0, 0, 0)])
     assert places(ImeiSet()) == 0
     bytes_of(ImeiSet(), np.zeros(0, np.uint8), np.zeros(1, np.uint64), np.zeros(1, np.uint8))
+
+
+def test_what_has_no_place_has_no_class():
+    """Where a union has no spill, an IMEI of no line is of class 0: its lists are asked."""
+    union = ImeiSet.from_keys(range(35 * TAC, 36 * TAC, TAC // 27))
+    others = np.arange(36 * TAC, 36 * TAC + 100, dtype=np.uint64)
+    assert places(union) == len(union)
+    for level in simd.simd_levels():
+        simd.use_simd(level)
+        codes = np.full(100, 9, np.uint8)
+        bytes_of(union, np.full(len(union), 7, np.uint8), others, codes)
+        assert not codes.any()
+        bytes_of(union, np.full(len(union), 7, np.uint8), union.to_numpy(), codes[: len(union)])
+        assert codes[: len(union)].tolist() == [7] * len(union)
