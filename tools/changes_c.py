@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 from changes import Mutant
@@ -14,7 +15,8 @@ from changes import Mutant
 C, FUZZ = Path("imeiset/_native/c"), Path("tests/fuzz")
 COMPILER = os.environ.get("CC", "cc").split()[-1]
 COMPILE = [COMPILER, "-std=gnu11", "-O0", "-pthread", "-w"]  # as tests/fuzz/test_corpora.py
-SECONDS = 40  # of a processor, for a corpus that takes two: what never ends is stopped
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+SECONDS = 120  # of a processor, for a corpus that takes a few: what never ends is stopped
 
 COMMENT = re.compile(
     rb"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\n])*\"|^#(?:[^\n]*\\\n)*[^\n]*", re.DOTALL | re.MULTILINE
@@ -89,7 +91,7 @@ def harnesses(file: str) -> list[str]:
 
 
 def survives(mutant: Mutant, names: list[str]) -> bool | None:
-    """Whether no harness stops at its corpus; None for a mutant that is no C."""
+    """Whether no harness stops at its corpus, sanitizers neither; None for a mutant that is no C."""
     with tempfile.TemporaryDirectory() as scratch:
         tree = Path(scratch)
         shutil.copytree(C, tree / C)
@@ -98,9 +100,10 @@ def survives(mutant: Mutant, names: list[str]) -> bool | None:
             shutil.copy(path, tree / FUZZ)
         header = tree / mutant.file
         header.write_bytes(mutant.applied(header.read_bytes()))
-        for name in names:
+        for flags, name in product(([], SANITIZERS), names):
             sources = [str(tree / FUZZ / f"{one}.c") for one in (name, "replay")]
-            if subprocess.run([*COMPILE, *sources, "-o", str(tree / name)], capture_output=True).returncode:
+            command = [*COMPILE, *flags, *sources, "-o", str(tree / name)]
+            if subprocess.run(command, capture_output=True, check=False).returncode:
                 return None
             corpus = sorted(map(str, (FUZZ / "corpus" / name).iterdir()))
             run = subprocess.run([tree / name, *corpus], capture_output=True, preexec_fn=_limit, check=False)

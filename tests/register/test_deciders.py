@@ -177,6 +177,7 @@ def test_more_classes_than_there_are_numbers(tmp_path):
     deciders = register._now().coverage.deciders
     assert len(deciders.classes) == 256
     assert deciders.given == (deciders.codes, deciders.classes)
+    assert repr(deciders) == f"Deciders(classes={deciders.classes})"
     expect_same(register, asking_all(register, register._now().coverage), rng.permutation(every)[:3000], rng)
     register.save(tmp_path / "x.imei")
     assert Register.open(tmp_path / "x.imei")._now().coverage.deciders == deciders
