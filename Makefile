@@ -330,7 +330,7 @@ CLANG := clang
 HARNESSES := $(filter-out replay,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 HARNESS = $(CLANG) -std=gnu11 -O1 -g -pthread -Wall -Wextra -Wno-unused-function -Wno-unused-parameter
 # They compare keys all the time, of which none is magic: to note each comparison would take two thirds of their time.
-COMPARE_FREELY := index|sets|sort
+COMPARE_FREELY := deciders|index|sets|sort
 CLANG_NEEDED = for tool in $(1); do command -v $$tool >/dev/null || { echo "$$tool (Debian: clang llvm): not found"; exit 1; }; done
 
 fuzz: $(VENV)/.installed ## Bytes and files that are mutated, SECONDS=60 for each harness: needs clang
