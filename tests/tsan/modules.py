@@ -1,7 +1,8 @@
 """What threads share of the compiled modules, for `make tsan`.
 
-    python tests/tsan/modules.py            # no race
-    python tests/tsan/modules.py planted    # two threads write one column: this one has to be found
+    python tests/tsan/modules.py                    # no race
+    python tests/tsan/modules.py planted            # threads write one column: this has to be found
+    python tests/tsan/modules.py planted_deciders   # and this, of bytes beside a union
 
 ThreadSanitizer sees the compiled modules and the locks of Python, and nothing else of it.
 """
@@ -16,7 +17,9 @@ import numpy as np
 
 from imeiset import Delta, EquipmentStatus, ImeiSet, Policy, Register, Store
 from imeiset._native import simd
+from imeiset._native.layered import bytes_of
 from imeiset.index import Index
+from imeiset.register.deciders import Deciders
 
 THREADS = 4
 N = 20_000
@@ -53,6 +56,18 @@ def register(members: ImeiSet) -> Register:
     made.add("stolen", members, status=EquipmentStatus.BLACKLISTED, reasons=["lost"] * len(members))
     made.add("grey", members - ImeiSet.from_keys(KEYS[::2]), status=EquipmentStatus.GREYLISTED)
     made.add_ranges("range", [10], [10**6], status=EquipmentStatus.GREYLISTED)
+    made.lock("lock", KEYS[:500], ["234150000000001"] * 500, status=EquipmentStatus.BLACKLISTED)
+    return made
+
+
+def of_many_lists() -> Register:
+    """A register whose phones are on several of its lists, alone and in runs: deciders say which."""
+    made = Register(Policy(malformed=EquipmentStatus.GREYLISTED))
+    run = np.arange(36 * 10**12, 36 * 10**12 + 500, dtype=np.uint64)
+    for number in range(6):
+        status = list(EquipmentStatus)[number % 3]
+        some = np.concatenate([KEYS[RNG.random(len(KEYS)) < 0.4], run[: 100 * number]])
+        made.add(f"list {number}", some, status=status, reasons=["lost"] * len(some))
     made.lock("lock", KEYS[:500], ["234150000000001"] * 500, status=EquipmentStatus.BLACKLISTED)
     return made
 
@@ -114,14 +129,52 @@ def stores() -> None:
             )
 
 
+def deciders() -> None:
+    """A store of many lists, while a thread changes it and makes the deciders of the next base; others make
+    those of the base that is there, of the same sets."""
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        Store.create(Path(directory, "eir"), of_many_lists()) as store,
+    ):
+        lists, coverage, numbers = store.lists, store._state.base.coverage, iter(range(10**6))
+        assert coverage.deciders is not None
+
+        def write() -> None:
+            for _ in range(3):
+                number = next(numbers)
+                some = KEYS[number % 100 :: 100]
+                store.apply(Delta(f"list {number % 6}", add=some + np.uint64(3), remove=some, reason="found"))
+            store.compact_in_background().result()
+
+        def make() -> None:
+            assert Deciders.of_lists(coverage.imeis, lists) == coverage.deciders
+
+        together(
+            write,
+            *[make] * 2,
+            *[lambda: store.check_many(ASKED)] * 2,
+            lambda: store.check_many(TEXTS, IMSIS, threads=2),
+            lambda: store.check_many(ASKED, IMSIS, details=True),
+            lambda: [store.check(key, "234150000000001") for key in ASKED[:200].tolist()],
+            lambda: [store.explain(key) for key in ASKED[:100].tolist()],
+        )
+        assert store._state.base.coverage.deciders is not None
+
+
+def planted_deciders() -> None:
+    coverage, out = of_many_lists()._now().coverage, np.empty(len(KEYS), np.uint8)
+    together(*[lambda: bytes_of(coverage.imeis, coverage.deciders.codes, KEYS, out)] * THREADS)
+
+
 def planted() -> None:
     index, out = Index.from_keys(KEYS), np.empty(len(ASKED), np.uint8)
     together(*[lambda: index.contains_keys(ASKED, out)] * THREADS)
 
 
 if __name__ == "__main__":
+    races = [race for race in (planted, planted_deciders) if race.__name__ in sys.argv[1:]]
     for level in simd.simd_levels():
         simd.use_simd(level)
-        for scene in [planted] if sys.argv[1:] == ["planted"] else [sets, sorts, registers, stores]:
+        for scene in races or [sets, sorts, registers, stores, deciders]:
             scene()
             print(level, scene.__name__, flush=True)
