@@ -63,6 +63,7 @@ class Rules:
         self.has_texts = any(one.irregular for one in self.lists)
         self._speakers: dict[int, _Speaker] = {}
         self._verdicts: dict[tuple[int, tuple[int, ...]], Verdict] = {}  # of phones with details
+        self._claims: dict[tuple[int, tuple[int, ...] | None, bool], Claim] = {}
 
     def tables(
         self,
@@ -181,15 +182,21 @@ class Rules:
         places = iter(codes_of([one.detailed[0] for one in speakers if one.detailed], key))
         claims: list[Claim] = []
         for code, speaker in zip(codes, speakers, strict=True):
-            one, rule, reasons, exact, _ = speaker
-            date = until = None
-            if exact is not None:
-                reasons, date, until = speaker.said(next(places))
-            elif code >> 16 == _BY_PAIR:
-                days = last_days(one, np.array([key], np.uint64), np.array([subscriber], np.uint64))
-                until = days.tolist()[0]
-            decided = by_list and not claims
-            claims.append(Claim(one.name, one.owner, one.status, rule, reasons, date, until, decided))
+            place = next(places) if speaker.exact is not None else None
+            known = code, place, by_list and not claims
+            claim = self._claims.get(known)
+            if claim is None:
+                one, rule, reasons, _, _ = speaker
+                date = until = None
+                if place is not None:
+                    reasons, date, until = speaker.said(place)
+                elif code >> 16 == _BY_PAIR:
+                    days = last_days(one, np.array([key], np.uint64), np.array([subscriber], np.uint64))
+                    until = days.tolist()[0]
+                claim = Claim(one.name, one.owner, one.status, rule, reasons, date, until, known[2])
+                if code >> 16 != _BY_PAIR and len(self._claims) < _VERDICTS:
+                    self._claims[known] = claim
+            claims.append(claim)
         return tuple(claims)
 
     def malformed(self, imei: object, status: int, prefix: int) -> Verdict | int:

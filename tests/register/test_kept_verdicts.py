@@ -38,6 +38,11 @@ def expect_own(asked):
             said = "|".join(found.reasons) or None
             assert [found.status, found.list, found.rule, said, found.date] == expected
             assert asked.check(key) == found
+            claims = [asked.explain(key)[0] for _ in range(2)]
+            assert claims[0] == claims[1]
+            assert claims[0].decided
+            assert [claims[0].list, claims[0].rule, claims[0].date] == [found.list, found.rule, found.date]
+            assert claims[0].reasons == found.reasons
 
 
 def test_of_another_state_none_is_told(tmp_path):
