@@ -17,7 +17,7 @@ from imeiset._native.layered import bytes_of, decided, places
 from imeiset.errors import SnapshotBounds, SnapshotError
 from imeiset.register import rules
 from imeiset.register.coverage import Coverage
-from imeiset.register.deciders import Deciders
+from imeiset.register.deciders import Deciders, alone
 from imeiset.register.rules import Rules
 
 W, B, G, U = EquipmentStatus
@@ -162,6 +162,7 @@ def test_one_list_needs_no_bytes(status):
     register.add_imsis("subscribers", ["00101"], status=G)
     coverage = register._now().coverage
     assert coverage.deciders is None
+    assert alone(coverage.imeis, register.lists).given == (None, (0, 1 | 1 << 6 + status))
     expect_same(register, asking_all(register, coverage), every, rng)
 
 
@@ -178,6 +179,9 @@ def test_more_classes_than_there_are_numbers(tmp_path):
     assert len(deciders.classes) == 256
     assert deciders.given == (deciders.codes, deciders.classes)
     assert repr(deciders) == f"Deciders(classes={deciders.classes})"
+    for classes in ([], [*deciders.classes, deciders.classes[1]], deciders.classes):
+        with pytest.raises(ValueError, match="expected 1 to 256 classes"):
+            Deciders.read(classes, deciders.codes, register._now().coverage.imeis, register.lists)
     expect_same(register, asking_all(register, register._now().coverage), rng.permutation(every)[:3000], rng)
     register.save(tmp_path / "x.imei")
     assert Register.open(tmp_path / "x.imei")._now().coverage.deciders == deciders
@@ -432,3 +436,36 @@ def test_what_has_no_place_has_no_class():
         assert not codes.any()
         bytes_of(union, np.full(len(union), 7, np.uint8), union.to_numpy(), codes[: len(union)])
         assert codes[: len(union)].tolist() == [7] * len(union)
+
+
+@pytest.mark.parametrize("before", range(4))
+def test_a_whole_tac_on_lists_of_both_kinds(before):
+    """A list of TACs does not change which list of exact IMEIs is asked first, whatever its number is."""
+    whole = ImeiSet.from_ranges([35 * TAC], [36 * TAC - 1])
+    register, rng = Register(), np.random.default_rng(before)
+    for n in range(before):
+        register.add(f"some {n}", [TAC + n], status=W)
+    for n in range(2):
+        register.add(f"whole {n}", whole, status=G)
+    register.add_tacs("tacs", ["00000035"], status=B)
+    coverage = register._now().coverage
+    assert coverage.deciders is not None
+    asked = np.append(np.uint64(35 * TAC) + rng.integers(0, TAC, 300).astype(np.uint64), np.uint64(TAC))
+    expect_same(register, asking_all(register, coverage), asked, rng)
+    assert register.check(int(asked[0])).list == "whole 0"
+    alone = Register()
+    alone.add("whole", whole, status=G)
+    alone.add_tacs("tacs", ["00000036"], status=B)
+    assert alone._now().coverage.deciders is None
+
+
+def test_a_run_of_two_over_the_end_of_a_tac():
+    """Its keys share a byte: where they are of two classes, their lists are asked."""
+    register, asked = Register(), np.array([36 * TAC - 1, 36 * TAC], np.uint64)
+    register.add("both", asked, status=G)
+    register.add("first", asked[:1], status=B)
+    coverage = register._now().coverage
+    codes = np.full(2, 9, np.uint8)
+    bytes_of(coverage.imeis, coverage.deciders.codes, asked, codes)
+    assert codes.tolist() == [0, 0]
+    expect_same(register, asking_all(register, coverage), asked, np.random.default_rng(1))
