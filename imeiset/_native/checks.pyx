@@ -598,7 +598,7 @@ cdef class Checker:
         """The verdict on one IMEI, as used by one subscriber.
 
         About as fast as one lookup for equipment on no list, and as two for other; reasons and dates of the
-        IMEI take one to two microseconds.
+        IMEI take one to three microseconds.
 
         Parameters
         ----------
