@@ -163,7 +163,8 @@ cdef class Told:
         found = self.told[slot]
         if found is None or self.codes[slot][0] != one or self.codes[slot][1] != other:
             found = tell(code, key)
-            self.codes[slot][0], self.codes[slot][1], self.told[slot] = one, other, found
+            if side < set.count or index_has(set.base, key):  # of a damaged file it may not be a member
+                self.codes[slot][0], self.codes[slot][1], self.told[slot] = one, other, found
         return found
 
 

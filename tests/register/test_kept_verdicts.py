@@ -87,6 +87,23 @@ def test_more_combinations_than_are_kept():
         assert [register.check(key).reasons for key in KEYS.tolist()] == [(reason,) for reason in reasons]
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_what_a_damaged_byte_says_of_one_phone_is_told_of_no_other(number):
+    """A byte says of a phone that a list has it that does not."""
+    register = Register()
+    for n in range(2):
+        register.add(f"{n}", KEYS[n::2], status=(B, G)[n], reason="of the list", reasons=["own"] * 2000)
+    sections = {name: bytes(part) for name, part in register._now().sections()}
+    codes = np.frombuffer(sections["deciders"], np.uint8).copy()
+    codes[np.flatnonzero(codes == number)[9]] = 3 - number
+    damaged = Register._of_sections({**sections, "deciders": codes.tobytes()})
+    numbers = damaged.check_many(KEYS, lists=True)[1]
+    [wrong] = np.flatnonzero(numbers != register.check_many(KEYS, lists=True)[1]).tolist()
+    damaged.check(int(KEYS[wrong]))
+    others = np.delete(KEYS, wrong).tolist()
+    assert [damaged.check(key) for key in others] == [register.check(key) for key in others]
+
+
 def test_threads_are_told_what_their_state_says(tmp_path):
     """A list changes while threads ask: each answer is of the state before or after."""
     faults, done = [], threading.Event()

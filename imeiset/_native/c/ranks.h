@@ -201,15 +201,15 @@ ALWAYS_INLINE void ranks_keys(const struct index *ix, const uint64_t *keys, size
 /* Where the rank of one key is read, and nearly what it is. Whatever else is read for it is on its way. */
 struct seat {
     struct place at; /* in the lines */
-    uint64_t key, line, spill, near;
-    uint32_t listed; /* whether its TAC has lines */
+    uint64_t key, spill, near;
+    const struct shape *shape; /* of its TAC, NULL where that has no lines */
 };
 
 ALWAYS_INLINE void seat_key(const struct index *ix, uint64_t key, struct seat *seat, int level) {
     seat->key = bounded(key);
     uint32_t tac = (uint32_t)(seat->key / SERIALS), below;
     uint64_t slot = *directory_slot(ix, tac);
-    seat->listed = slot_tac(slot) == tac;
+    seat->shape = slot_tac(slot) == tac ? &shapes[slot_row(slot)] : NULL;
     seat->at = find_line(ix, slot, tac, (uint32_t)(seat->key % SERIALS));
     PREFETCH(seat->at.line);
     seat->spill = 0;
@@ -217,9 +217,8 @@ ALWAYS_INLINE void seat_key(const struct index *ix, uint64_t key, struct seat *s
         seat->spill = find_spill(ix, seat->key, level);
         fetch_spill_rank(ix, seat->spill);
     }
-    if (seat->listed) {
-        seat->line = (uint64_t)(seat->at.line - ix->lines) / LINE_BYTES;
-        seat->near = lines_rank(ix, seat->line, level);
+    if (seat->shape) {
+        seat->near = lines_rank(ix, (uint64_t)(seat->at.line - ix->lines) / LINE_BYTES, level);
     } else {
         tacs_below(ix, &tac, 1, &below);
         seat->near = rank_of_tacs(ix, below, level);
@@ -229,11 +228,8 @@ ALWAYS_INLINE void seat_key(const struct index *ix, uint64_t key, struct seat *s
 /* How many members are below it. */
 ALWAYS_INLINE uint64_t seat_rank(const struct index *ix, const struct seat *seat, int level) {
     uint64_t rank = seat->near;
-    if (seat->listed) {
-        uint64_t slot = *directory_slot(ix, seat->key / SERIALS);
-        const struct shape *s = &shapes[slot_row(slot)];
-        rank += s->lines ? line_rank(seat->at.line, s, seat->at.offset, level) : 0;
-    }
+    const struct shape *s = seat->shape;
+    if (s && s->lines) rank += line_rank(seat->at.line, s, seat->at.offset, level);
     if (!ix->spill_count) return rank;
     struct spill_line read;
     spill_read(&read, ix->spill + seat->spill * LINE_BYTES, spill_fence(ix, seat->spill));
