@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imeiset import ImeiSet, Register, Store, errors, load
+from imeiset import EquipmentStatus, ImeiSet, Register, Store, errors, load
 from imeiset.errors import (
     ImeiError,
     ImsiError,
@@ -152,6 +152,15 @@ def test_what_is_no_text_is_not_in_quotes(value, got):
         ImeiSet([value])
     with pytest.raises(ImsiError, match=r", got (None|<\w+>|'.*')$"):
         raise ImsiError(value=value)
+
+
+def test_of_tacs_and_dates_neither():
+    for value, got in ((None, "None"), (1.5, "<float>"), ("3569380", "'3569380'")):
+        with pytest.raises(ValueError, match=f", got {got}$"):
+            Register().add_tacs("tacs", [value], status=EquipmentStatus.GREYLISTED)
+    for value, got in (({"the day": 20240229}, "<dict>"), ("on the 29th of February", "'on the 2")):
+        with pytest.raises(ValueError, match=f", got {got}"):
+            Register().add("list", [IMEI], status=EquipmentStatus.GREYLISTED, dates=[value])
 
 
 def test_free_texts():

@@ -76,9 +76,9 @@ cdef class CheckTables:
     numbers: all members have the last.
 
     told(code, key) is asked for a verdict, once for each code; of a list with details, for each key whose
-    like was not asked about lately. malformed(imei, status, code) is asked about an IMEI
-    that is none (status says why): for a verdict, or the key to decide by. code: what the IMSI says.
-    unread(imsi): of an IMSI that is none; it raises, or the IMSI counts as not given. about: of the caller.
+    like was not asked about lately. malformed(imei, status, code) is asked about an IMEI that is none (status
+    says why): for a verdict, or the key to decide by. code: what the IMSI says. unread(imsi) is told of an
+    IMSI that is none: it raises, or it counts as not given. about: whatever the caller wants to find here.
     """
 
     cdef readonly object about

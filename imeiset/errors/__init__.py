@@ -19,7 +19,7 @@ from imeiset.errors.masking import mask_log as mask_log
 from imeiset.errors.masking import mask_text as mask_text
 from imeiset.errors.masking import mask_url as mask_url
 from imeiset.errors.masking import printable as printable
-from imeiset.errors.masking import quoted
+from imeiset.errors.masking import quoted as quoted
 from imeiset.errors.trust import TrustError as TrustError
 from imeiset.errors.trust import TrustKey as TrustKey
 from imeiset.errors.trust import TrustMissing as TrustMissing

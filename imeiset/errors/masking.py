@@ -53,9 +53,9 @@ def mask_imsi(value: object) -> str:
 
 
 def quoted(masked: str, value: object) -> str:
-    """What `mask` made of a value, in quotes unless that is the type of the value, or None."""
-    is_kind = not isinstance(value, str | bytes | bytearray) and not masked[:1].isdigit()
-    return masked if is_kind else f"'{masked}'"
+    """What `mask` made of a value, in quotes if it shows a text or digits: no type, no words, no None."""
+    shows = isinstance(value, str | bytes | bytearray) or masked[:1].isdigit()
+    return f"'{masked}'" if shows else masked
 
 
 def mask_text(value: object) -> str:

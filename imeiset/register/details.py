@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset._native.codes import mark_codes, splice_codes
-from imeiset.errors import SnapshotBounds, expect_ordered, expect_several, mask
+from imeiset.errors import SnapshotBounds, expect_ordered, expect_several, mask, quoted
 from imeiset.readers import Keys
 from imeiset.sets import ImeiSet
 
@@ -354,7 +354,7 @@ def date_text(value: object, what: str = "dates") -> str:
         with suppress(ValueError):
             value = datetime.date.fromisoformat(value)
     if not isinstance(value, datetime.date):
-        got = repr(value) if len(str(value)) <= _DATE else f"'{mask(value)}'"  # it may be an IMEI
+        got = repr(value) if len(str(value)) <= _DATE else quoted(mask(value), value)  # it may be an IMEI
         raise ValueError(f"{what}: expected a date, '20240229', '2024-02-29' or None, got {got}")
     return datetime.date(value.year, value.month, value.day).isoformat()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from imeiset.errors import expect_several, mask, mask_imsi, mask_text
+from imeiset.errors import expect_several, mask, mask_imsi, mask_text, quoted
 from imeiset.register.digests import ExactDigest
 from imeiset.register.dumps import dump
 from imeiset.register.kinds import KINDS, LEVELS, RULES
@@ -253,7 +253,7 @@ def tac_set(tacs: Iterable[str | bytes]) -> ImeiSet:
     numbers = []
     for row, tac in enumerate(tacs.to_pylist() if hasattr(tacs, "to_pylist") else tacs):
         if not (isinstance(tac, str | bytes) and len(tac) == 8 and tac.isascii() and tac.isdigit()):
-            raise ValueError(f"TAC {row}: expected 8 digits, as str, got '{mask(tac)}'")
+            raise ValueError(f"TAC {row}: expected 8 digits, as str, got {quoted(mask(tac), tac)}")
         numbers.append(int(tac))
     lows = np.array(numbers, np.uint64) * np.uint64(10**6)
     return ImeiSet.from_ranges(lows, lows + np.uint64(10**6 - 1))

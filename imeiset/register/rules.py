@@ -183,7 +183,8 @@ class Rules:
         claims: list[Claim] = []
         for code, speaker in zip(codes, speakers, strict=True):
             place = next(places) if speaker.exact is not None else None
-            known = code, place, by_list and not claims
+            decided = by_list and not claims
+            known = code, place, decided
             claim = self._claims.get(known)
             if claim is None:
                 one, rule, reasons, _, _ = speaker
@@ -193,7 +194,7 @@ class Rules:
                 elif code >> 16 == _BY_PAIR:
                     days = last_days(one, np.array([key], np.uint64), np.array([subscriber], np.uint64))
                     until = days.tolist()[0]
-                claim = Claim(one.name, one.owner, one.status, rule, reasons, date, until, known[2])
+                claim = Claim(one.name, one.owner, one.status, rule, reasons, date, until, decided)
                 if code >> 16 != _BY_PAIR and len(self._claims) < _VERDICTS:
                     self._claims[known] = claim
             claims.append(claim)
