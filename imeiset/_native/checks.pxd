@@ -12,6 +12,17 @@ cdef inline uint64_t packed(uint64_t key, uint32_t code) noexcept nogil:
     return key | <uint64_t>(code & 3 | (code >> 8 & 63) << 2 | code >> 16 << 8) << 48
 
 
+cdef inline void find_what_matters(const uint8_t* outcome, uint8_t* matters) noexcept nogil:
+    """Of each set of statuses that lists have, a bit each: those of which it matters whether others do."""
+    cdef int seen, more, status
+    for seen in range(8):
+        matters[seen] = 0
+        for status in range(3):
+            for more in range(8):
+                if more & seen == seen and (not seen or outcome[more] != outcome[more | 1 << status]):
+                    matters[seen] |= 1 << status
+
+
 cdef struct rows:  # that some rule may say something about, from one block or several
     uint64_t block[BLOCK]        # all keys of one, each read once: another thread may write to them
     uint64_t number[BLOCK]       # of their stretches or TACs

@@ -28,7 +28,7 @@ class CheckTables:
         outcomes: bytes,
         lists: int,
         detailed: dict[int, Any],
-        told: Callable[[int, int | None], Any],
+        told: Callable[[int, Any], Any],
         malformed: Callable[[object, int, int], Any],
         unread: Callable[[object], object],
         about: Any = None,
@@ -36,7 +36,7 @@ class CheckTables:
         shift: int = 0,
         touched: _Keys | None = None,
         spread: bool = False,
-        deciders: tuple[NDArray[np.uint8] | None, Sequence[int]] | None = None,
+        deciders: tuple[NDArray[np.uint8] | None, Sequence[int], Sequence[object]] | None = None,
     ) -> CheckTables: ...
     @property
     def about(self) -> Any: ...

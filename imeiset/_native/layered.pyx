@@ -17,17 +17,18 @@ cdef extern from "c/simd.h" nogil:
     void prefetch "PREFETCH" (const void*) noexcept
 
 cdef extern from "c/deciders.h" nogil:
-    enum: CLASSES
     struct source:
         const index* ix
         uint16_t keep, add, several
+        const uint8_t* beside
     struct deciders:
         const index* all
         const source* sources
         uint32_t count, used
-        uint8_t* out
+        uint16_t* out
         int status
-        uint16_t classes[CLASSES]
+        uint32_t* words
+    void deciders_free(deciders*) noexcept
 
 
 cdef bint layers_differ(const layers* set, uint64_t key) noexcept nogil:
@@ -145,8 +146,8 @@ cdef class Told:
         self.detailed, self.told = detailed, [None] * TOLD
 
     cdef object find(self, uint64_t key, uint32_t code, bint touched, tell):
-        """tell(code, key), or what that said of another key with the same codes. touched: whether some change
-        may be about it; otherwise it is a member of the base."""
+        """tell(code, where the key is), see `codes_of`, or what that said of another key with the same codes.
+        touched: whether some change may be about it; otherwise it is a member of the base."""
         cdef const layers* set = &self.detailed.members.layers
         cdef const void* members = set.base
         cdef uint32_t[COLUMNS] codes
@@ -162,9 +163,10 @@ cdef class Told:
         slot = (one * SPREAD ^ other) * SPREAD >> 54
         found = self.told[slot]
         if found is None or self.codes[slot][0] != one or self.codes[slot][1] != other:
-            found = tell(code, key)
-            if side < set.count or index_has(set.base, key):  # of a damaged file it may not be a member
-                self.codes[slot][0], self.codes[slot][1], self.told[slot] = one, other, found
+            if side == set.count and not index_has(set.base, key):  # of a damaged file
+                return tell(code, (-1, 0, 0, 0))
+            found = tell(code, (side, codes[0], codes[1], codes[2]))
+            self.codes[slot][0], self.codes[slot][1], self.told[slot] = one, other, found
         return found
 
 
@@ -222,35 +224,42 @@ def bytes_of(given, const uint8_t[::1] column not None, const uint64_t[::1] keys
 
 
 def decided(given, sources, /):
-    """The numbers of the classes of the members of an index, a column, and the classes: see c/deciders.h.
+    """The numbers of the words of the members of an index, a column, and the words: see c/deciders.h.
     O(members of all sources).
 
-    sources: of (index, bits that stay, new bits, bits if a list was there), of members of the first; those of
-    the list that is asked first come last.
+    sources: of (index, bits that stay, new bits, bits if a list was there, what is beside each member or
+    None), of members of the first; those of the list that is asked first come last.
     """
     cdef deciders work
-    cdef uint8_t[::1] out
+    cdef uint16_t[::1] out
+    cdef const uint8_t[::1] some
     cdef source* each
     cdef size_t count
     cdef uint32_t i
     memset(&work, 0, sizeof(work))
     sources = list(sources)
-    column, count = np.zeros(index_places(given), np.uint8), len(sources)
+    column, count = np.zeros(index_places(given), np.uint16), len(sources)
     each = <source*>PyMem_RawMalloc((count + 1) * sizeof(source))
     if each == NULL:
         raise MemoryError
     try:
         for i in range(count):
-            one, keep, add, several = sources[i]
-            each[i].ix = <const index*>index_pointer(one)
+            one, keep, add, several, beside = sources[i]
+            each[i].ix, each[i].beside = <const index*>index_pointer(one), NULL
             each[i].keep, each[i].add, each[i].several = keep, add, several
-        if len(column):
-            out = column
-            work.all, work.out = <const index*>index_pointer(given), &out[0]
-            work.sources, work.count = each, count
-            with nogil:
-                index_decide(&work)
-            raise_build(work.status)
+            if beside is not None:
+                some = beside
+                expect_rows("beside", len(one), some.shape[0])
+                each[i].beside = &some[0] if some.shape[0] else NULL
+        if len(column) == 0:
+            return column, [0]
+        out = column
+        work.all, work.out = <const index*>index_pointer(given), &out[0]
+        work.sources, work.count = each, count
+        with nogil:
+            index_decide(&work)
+        raise_build(work.status)
+        return column, [work.words[i] for i in range(work.used)]
     finally:
+        deciders_free(&work)
         PyMem_RawFree(each)
-    return column, [work.classes[i] for i in range(max(work.used, 1))]

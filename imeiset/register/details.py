@@ -82,6 +82,9 @@ Details = tuple[Column | None, Column | None, Column | None]
 """Reasons, dates and untils, None where no IMEI has some. An until is the last day on which one counts."""
 NO_DETAILS: Details = (None, None, None)
 
+Codes = tuple[int, int, int]
+"""What stands beside one IMEI in each of them: 0 for nothing."""
+
 _Side = tuple[ImeiSet, Column | None]
 
 

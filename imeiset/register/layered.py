@@ -178,8 +178,12 @@ class LayeredSet:
 
     def texts(self, side: int, *codes: int) -> tuple[str, ...]:
         """What these codes of one of the sides mean."""
-        columns = self.sides[side][1] if side >= 0 else NO_DETAILS
-        return tuple([one.text(code) if one else "" for one, code in zip(columns, codes, strict=True)])
+        return tuple([self.text(side, at, code) for at, code in enumerate(codes)])
+
+    def text(self, side: int, at: int, code: int) -> str:
+        """What the code of one column of a side means."""
+        column = self.sides[side][1][at] if side >= 0 else None
+        return column.text(code) if column else ""
 
 
 def followed(changes: tuple[ImeiSet, ImeiSet], more: tuple[ImeiSet, ImeiSet]) -> tuple[ImeiSet, ImeiSet]:

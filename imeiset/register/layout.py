@@ -2,7 +2,10 @@
 
     register      JSON in UTF-8, keys sorted, without spaces:
                   {"layout": 3 or 4, "policy": P, "lists": [L, ...], "known": N, "shift": S}
-                  and where there are deciders, "deciders": [number, ...], their classes from number 0 on
+                  and where there are deciders, "deciders": [number, ...], their classes from number 0 on, and
+                  "details": [C, ...] for each of these; a file of before has none
+    C          := [number, number, number], the codes of the reasons, the date and the until that the list
+                  which is asked first has for all members of the class; null where it has to be asked
     P          := {"response_type": 1 to 3, "unlisted": status or null, "malformed": status or null,
                   "precedence": [rule, ...]}; a status is its number
     L          := {"name": text, "status": number, "kind": text, "reason": text}, and of what it holds
@@ -131,7 +134,8 @@ class Contents:
         if about["known"] is None:
             about["known"] = put(self.coverage.imeis)
         if self.coverage.deciders is not None:
-            about["deciders"] = list(self.coverage.deciders.classes)
+            about["deciders"] = self.coverage.deciders.classes
+            about |= {"details": self.coverage.deciders.details} if self.coverage.deciders.details else {}
             sections.append(("deciders", self.coverage.deciders.codes.data))
         description = {
             "layout": _layout_of(self.lists),
@@ -166,8 +170,12 @@ class Contents:
         for number, (members, made) in enumerate([*every, (self.coverage.imeis, anew)]):
             if not _rebuilds(members, made):
                 yield f"the sections of set {number} as its members make them"
-        now, is_old = Coverage.of_lists(self.lists), self.coverage.deciders is None
-        if self.coverage != (replace(now, deciders=None) if is_old else now):
+        now, found = Coverage.of_lists(self.lists), self.coverage.deciders
+        if found is None:
+            now = replace(now, deciders=None)
+        elif now.deciders and not found.details:  # of a file of before
+            now = replace(now, deciders=now.deciders.plain)
+        if self.coverage != now:
             yield "the union of all lists, and what they say of each of it"
         for one in self.lists:
             for part in (one.parts[rule] for rule in LEVELS if rule in one.parts):
@@ -258,7 +266,9 @@ def _read(sections: Mapping[str, bytes | memoryview], path: str) -> tuple[tuple[
         raise ValueError(f"shift: expected 0 to 63, got {shift!r}")
     known, deciders = get(about["known"]), None
     if "deciders" in about or "deciders" in sections:
-        deciders = Deciders.read(about["deciders"], array("deciders", "u1", None), known, lists)
+        deciders = Deciders.read(
+            about["deciders"], about.get("details", ()), array("deciders", "u1", None), known, lists
+        )
     coverage = Coverage(known, array("spans", "<u8", None), shift, deciders)
     return tuple(lists), Policy(**about["policy"]), coverage
 

@@ -1,6 +1,5 @@
 """Lists and a policy, worked out for checks."""
 
-import datetime
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
@@ -24,12 +23,11 @@ from imeiset.register.lists import List
 from imeiset.register.policy import STRENGTH, EquipmentStatus, Policy, Rule, Verdict
 
 _ROWS = 1 << 12  # of malformed rows at a time
-_VERDICTS = 1 << 14  # with details, each made once: some MB
+_CLAIMS = 1 << 14  # with details, each made once: some MB
 _STATUSES = tuple(EquipmentStatus)
 _RULES: tuple[Any, ...] = (*RULES, "irregular", "malformed")
 _BY_EXACT, _BY_PAIR = RULES.index("exact"), RULES.index("pair")
 _IRREGULAR, _BY_POLICY = (_RULES.index(rule) << 16 for rule in ("irregular", "malformed"))
-_Said = tuple[tuple[str, ...], datetime.date | None, datetime.date | None]
 
 
 class _Speaker(NamedTuple):
@@ -40,12 +38,22 @@ class _Speaker(NamedTuple):
     reasons: tuple[str, ...]
     exact: LayeredSet | None
     detailed: tuple[Detailed, ...]
+    meanings: dict[tuple[int, int, int], Any]  # what was read, by side, column and code
 
-    def said(self, place: tuple[int, int, int, int]) -> _Said:
-        """What it says of a phone; place: one of `codes_of`."""
-        exact = cast(LayeredSet, self.exact)
-        reasons, date, until = exact.texts(*place)
-        return tuple(reasons.split("|")) if reasons else self.reasons, day(date), day(until)
+    def said(self, side: int, *codes: int) -> Sequence[Any]:
+        """The reasons, the date and the until that it has for a phone, or the first of these; of what
+        `codes_of` says."""
+        known = self.meanings
+        return [
+            known[place] if (place := (side, at, code)) in known else self._read(*place)
+            for at, code in enumerate(codes)
+        ]
+
+    def _read(self, side: int, at: int, code: int) -> Any:
+        text = cast(LayeredSet, self.exact).text(side, at, code)
+        found = day(text) if at else tuple(text.split("|")) if text else self.reasons
+        self.meanings[side, at, code] = found
+        return found
 
 
 class Rules:
@@ -62,7 +70,6 @@ class Rules:
         self._by_strength = sorted(range(len(lists)), key=lambda i: STRENGTH.index(self._statuses[i]))
         self.has_texts = any(one.irregular for one in self.lists)
         self._speakers: dict[int, _Speaker] = {}
-        self._verdicts: dict[tuple[int, tuple[int, ...]], Verdict] = {}  # of phones with details
         self._claims: dict[tuple[int, tuple[int, ...] | None, bool], Claim] = {}
 
     def tables(
@@ -129,22 +136,18 @@ class Rules:
 
     # ---- one ----
 
-    def told(self, code: int, key: int | None = None) -> Verdict:
-        """What a code says; with the reasons and the date that the list has for a key."""
+    def told(self, code: int, about: tuple[int, ...] | None = None) -> Verdict:
+        """What a code says; with the reasons and the date that the list has for a phone. about: what
+        `codes_of` says of it, or these codes alone, of a member of the base."""
         status = _STATUSES[code & 0xFF]
         if not code >> 8 & 0xFF:
             return Verdict(status, rule=self.rule(code))
         speaker = self._speakers.get(code) or self._speaker(code)
-        if key is None or speaker.exact is None:
+        if about is None or speaker.exact is None:
             return Verdict(status, speaker.list.name, speaker.rule, speaker.reasons)
-        place = codes_of(speaker.detailed, key)[0]
-        found = self._verdicts.get((code, place))
-        if found is None:
-            reasons, date, _ = speaker.said(place)
-            found = Verdict(status, speaker.list.name, speaker.rule, reasons, date)
-            if len(self._verdicts) < _VERDICTS:
-                self._verdicts[code, place] = found
-        return found
+        *side, reasons, date, _ = about
+        said = speaker.said(side[0] if side else len(speaker.exact.layers), reasons, date)
+        return Verdict(status, speaker.list.name, speaker.rule, *said)
 
     def rule(self, code: int) -> Rule:
         """The word for the rule of a code."""
@@ -159,7 +162,7 @@ class Rules:
             one = self.lists[(code >> 8 & 0xFF) - 1]
             detailed = one.exact is not None and one.exact.has_details and code >> 16 == _BY_EXACT
             exact, reasons = one.exact if detailed else None, (one.reason,) if one.reason else ()
-            found = _Speaker(one, self.rule(code), reasons, exact, (exact.detailed,) if exact else ())
+            found = _Speaker(one, self.rule(code), reasons, exact, (exact.detailed,) if exact else (), {})
             self._speakers[code] = found
         return found
 
@@ -187,15 +190,15 @@ class Rules:
             known = code, place, decided
             claim = self._claims.get(known)
             if claim is None:
-                one, rule, reasons, _, _ = speaker
+                one, rule, reasons, *_ = speaker
                 date = until = None
                 if place is not None:
-                    reasons, date, until = speaker.said(place)
+                    reasons, date, until = speaker.said(*place)
                 elif code >> 16 == _BY_PAIR:
                     days = last_days(one, np.array([key], np.uint64), np.array([subscriber], np.uint64))
                     until = days.tolist()[0]
                 claim = Claim(one.name, one.owner, one.status, rule, reasons, date, until, decided)
-                if code >> 16 != _BY_PAIR and len(self._claims) < _VERDICTS:
+                if code >> 16 != _BY_PAIR and len(self._claims) < _CLAIMS:
                     self._claims[known] = claim
             claims.append(claim)
         return tuple(claims)

@@ -8,6 +8,7 @@
 #define MOST_LISTS 62
 #define MOST_ASKED 8000
 #define MANY_RUNS 420000 /* of few inputs, so that a TAC has so many serials that its lines are bitmaps */
+#define MOST_BESIDE 200000
 #define EXACT 0u
 #define PAIRED 1u
 #define WIDE 2u
@@ -17,16 +18,24 @@ struct listed {
     struct twin t;
     struct made m;
     unsigned kind, status;
+    uint8_t *beside; /* of each member, or NULL */
 };
 
 static struct source source_of(const struct listed *one, unsigned number) {
     const uint16_t all = (1u << CLASS_BITS) - 1;
-    if (one->kind == PAIRED) return (struct source){&one->m.ix, all, 1u << 9, 0};
-    if (one->kind == WIDE) return (struct source){&one->m.ix, all, CLASS_WIDE, 0};
-    return (struct source){&one->m.ix, all & ~CLASS_FIRST, (uint16_t)((number + 1) | 1u << (6 + one->status)), CLASS_SEVERAL};
+    if (one->kind == PAIRED) return (struct source){&one->m.ix, all, 1u << 9, 0, one->beside};
+    if (one->kind == WIDE) return (struct source){&one->m.ix, all, CLASS_WIDE, 0, NULL};
+    uint16_t add = (uint16_t)((number + 1) | 1u << (6 + one->status));
+    return (struct source){&one->m.ix, all & ~CLASS_FIRST, add, CLASS_SEVERAL, one->beside};
 }
 
 /* ---- what is expected ---- */
+
+/* What stands beside a key in the list of a class that is asked first; 0 where that is not known. */
+static uint32_t plain_beside(const struct listed *lists, uint32_t class, uint64_t key) {
+    const struct listed *first = class & CLASS_FIRST ? &lists[(class & CLASS_FIRST) - 1] : NULL;
+    return first && first->beside ? first->beside[twin_rank(&first->t, key)] : 0;
+}
 
 /* All that the lists say of a key, in no haste. */
 static uint32_t plain_class(const struct listed *lists, uint32_t n, uint64_t key) {
@@ -43,7 +52,7 @@ static uint32_t plain_class(const struct listed *lists, uint32_t n, uint64_t key
     return first | statuses << 6 | pairs << 9 | (exact > 1) << 10 | wide << 11;
 }
 
-/* That of a run: 0 where a list has a part of it. */
+/* That of a run, and what stands beside all of it: 0 where a list has a part of it. */
 static uint32_t plain_run(const struct listed *lists, uint32_t n, uint64_t start, uint64_t end) {
     uint32_t class = plain_class(lists, n, start);
     for (uint32_t i = 0; i < n; i++) {
@@ -52,14 +61,16 @@ static uint32_t plain_run(const struct listed *lists, uint32_t n, uint64_t start
         if (run && t->end[run - 1] > start && t->end[run - 1] < end) return 0;
         if (run < t->n && t->start[run] > start && t->start[run] < end) return 0;
     }
-    return class | (end - start >= TWIN_SERIALS ? CLASS_WIDE : 0);
+    uint32_t beside = plain_beside(lists, class, start);
+    for (uint64_t key = start + 1; beside && key < end; key++) beside = plain_beside(lists, class, key) == beside ? beside : 0;
+    return class | beside << CLASS_BITS | (end - start >= TWIN_SERIALS ? CLASS_WIDE : 0);
 }
 
 static int is_run(uint64_t start, uint64_t end, uint64_t run_min) {
     return end - start > 1 && (end - start >= run_min || start / TWIN_SERIALS != (end - 1) / TWIN_SERIALS);
 }
 
-/* Members of the union and their classes; of a run its ends and some more. Returns how many. */
+/* Members of the union and their words; of a run its ends and some more. Returns how many. */
 static size_t take_members(const struct twin *all, const struct listed *lists, uint32_t n, uint64_t run_min, uint64_t *keys,
                            uint32_t *classes) {
     size_t count = 0, step = all->n / 4000 + 1;
@@ -70,8 +81,10 @@ static size_t take_members(const struct twin *all, const struct listed *lists, u
             uint32_t class = plain_run(lists, n, start, end);
             for (int j = 0; j < 4; j++) keys[count] = some[j], classes[count++] = class;
         } else {
-            for (; start < end && count + 4 < MOST_ASKED; start++, count++)
-                keys[count] = start, classes[count] = plain_class(lists, n, start);
+            for (; start < end && count + 4 < MOST_ASKED; start++, count++) {
+                uint32_t class = plain_class(lists, n, start);
+                keys[count] = start, classes[count] = class | plain_beside(lists, class, start) << CLASS_BITS;
+            }
         }
     }
     return count;
@@ -123,7 +136,7 @@ static void free_columns(struct column *columns) {
 }
 
 /* The codes of members, and the bytes of keys that may be none. */
-static void check_codes(const struct twin *all, const struct made *m, const struct deciders *d, uint64_t count,
+static void check_codes(const struct twin *all, const struct made *m, const uint8_t *bytes, uint64_t count,
                         const uint64_t *members, size_t n, unsigned seed) {
     struct column columns[COLUMNS];
     take_columns(columns, &m->ix, seed);
@@ -136,7 +149,7 @@ static void check_codes(const struct twin *all, const struct made *m, const stru
             uint32_t codes[COLUMNS];
             for (int j = 0; j < 6; j++) {
                 int has = near[j] < TWIN_KEYS && twin_has(all, near[j]);
-                CHECK((k->byte_of(&m->ix, d->out, count, near[j]) >= 0) == has);
+                CHECK((k->byte_of(&m->ix, bytes, count, near[j]) >= 0) == has);
             }
             k->codes_of(&m->ix, columns, members[i], codes);
             for (int j = 0; j < COLUMNS; j++) {
@@ -150,37 +163,42 @@ static void check_codes(const struct twin *all, const struct made *m, const stru
     free_columns(columns);
 }
 
-static void check_bytes(const struct made *m, const struct deciders *d, uint64_t count, const uint64_t *members,
-                        const uint32_t *classes, size_t n, unsigned seed) {
+static void check_bytes(const struct made *m, const struct deciders *d, const uint8_t *bytes, uint64_t count,
+                        const uint64_t *members, const uint32_t *classes, size_t n, unsigned seed) {
     uint64_t *keys = room(n * 8);
-    uint8_t *out = room(n), full = d->used == CLASSES;
+    uint8_t *out = room(n);
     for (int level = 0; level < fuzz_levels(); level++) {
         const struct index_kernels *k = &index_levels[level];
         size_t step = level % 2 || n < 2 ? 1 : 2 * (seed % 500) + 1; /* in order, and not */
         while (n && step > 1 && n % step == 0) step += 2;
         for (size_t i = 0; i < n; i++) keys[i] = members[i * step % n];
         memset(out, 0xEE, n);
-        k->bytes_of(&m->ix, d->out, count, keys, n, out);
+        k->bytes_of(&m->ix, bytes, count, keys, n, out);
         for (size_t i = 0; i < n; i++) {
-            uint32_t class = classes[i * step % n];
-            CHECK(out[i] < d->used);
-            CHECK(d->classes[out[i]] == class || (full && !out[i] && !d->number[class]));
-            if (i % 8 == 0) CHECK(k->byte_of(&m->ix, d->out, count, keys[i]) == out[i]);
+            CHECK(out[i] == (uint8_t)d->number[classes[i * step % n]]);
+            if (i % 8 == 0) CHECK(k->byte_of(&m->ix, bytes, count, keys[i]) == out[i]);
         }
     }
     free(keys);
     free(out);
 }
 
-static uint8_t *decide(struct deciders *d, const struct index *all, const struct source *sources, uint32_t count, int level) {
+static uint16_t *decide(struct deciders *d, const struct index *all, const struct source *sources, uint32_t count, int level) {
     uint64_t places = places_count(all);
-    uint8_t *out = room(places);
-    memset(out, 0, places);
+    uint16_t *out = room(places * sizeof *out);
+    memset(out, 0, places * sizeof *out);
     memset(d, 0, sizeof *d);
     d->all = all, d->sources = sources, d->count = count, d->out = out;
     d->rank = index_levels[level].rank;
     deciders_make(d);
     return out;
+}
+
+/* The lower bytes of a column, as a column: lookups have no more. */
+static uint8_t *lower(const uint16_t *out, uint64_t places) {
+    uint8_t *bytes = room(places);
+    for (uint64_t i = 0; i < places; i++) bytes[i] = (uint8_t)out[i];
+    return bytes;
 }
 
 /* ---- sound lists ---- */
@@ -201,7 +219,11 @@ static void take_listed(struct input *in, const struct twin *pool, struct listed
     if (how % 16 == 3) n += (unsigned)take_runs(in, runs + 2 * n, MOST_RUNS, 2);
     one->t = twin_of(runs, n);
     one->m = index_of(&one->t, run_min, 0);
+    one->beside = NULL;
     free(runs);
+    if (how & 64 || one->kind == WIDE || one->m.ix.count > MOST_BESIDE) return;
+    one->beside = room(one->m.ix.count);
+    for (uint64_t i = 0; i < one->m.ix.count; i++) one->beside[i] = (uint8_t)(mixed(i >> how % 8) % (how & 8 ? 256 : 3));
 }
 
 static void check_lists(struct input *in, unsigned mode, unsigned seed) {
@@ -226,18 +248,22 @@ static void check_lists(struct input *in, unsigned mode, unsigned seed) {
     uint64_t places = places_count(&m.ix);
     check_places(&all, &m, run_min, places);
     size_t n = take_members(&all, lists, count, run_min, members, classes);
-    uint8_t *out = decide(&d, &m.ix, sources, count, (int)(seed % (unsigned)fuzz_levels()));
-    CHECK(d.status == BUILD_OK && d.used >= 1 && d.used <= CLASSES && d.classes[0] == 0);
-    for (uint32_t i = 1; i < d.used; i++) CHECK(d.number[d.classes[i]] == i);
-    check_bytes(&m, &d, places, members, classes, n, seed);
-    check_codes(&all, &m, &d, places, members, n, seed);
+    uint16_t *out = decide(&d, &m.ix, sources, count, (int)(seed % (unsigned)fuzz_levels()));
+    uint8_t *bytes = lower(out, places);
+    CHECK(d.status == BUILD_OK && d.used >= 1 && d.used < WORDS && d.words[0] == 0);
+    for (uint32_t i = 1; i < d.used; i++) CHECK(d.number[d.words[i]] == i);
+    check_bytes(&m, &d, bytes, places, members, classes, n, seed);
+    check_codes(&all, &m, bytes, places, members, n, seed);
+    deciders_free(&d);
+    free(bytes);
     free(out);
     requests_left = seed % 6; /* memory that ends */
     out = decide(&d, &m.ix, sources, count, 0);
     CHECK(d.status == (requests_left == SIZE_MAX ? BUILD_NO_MEMORY : BUILD_OK));
     requests_left = SIZE_MAX;
+    deciders_free(&d);
     free(out);
-    for (uint32_t i = 0; i < count; i++) made_free(&lists[i].m), twin_free(&lists[i].t);
+    for (uint32_t i = 0; i < count; i++) made_free(&lists[i].m), twin_free(&lists[i].t), free(lists[i].beside);
     made_free(&m);
     twin_free(&all);
     twin_free(&pool);
@@ -252,24 +278,33 @@ static void check_damaged(struct input *in, unsigned mode, unsigned seed) {
     struct twin few = take_twin(in, MOST_RUNS, mode / 16 % 4);
     struct made sound = index_of(&few, RUN_MIN, 0), m = mode & 4 ? take_rubbish(in) : take_damaged(in);
     const struct made *all = mode & 2 ? &m : &sound;
-    struct source sources[] = {{&m.ix, 0xFFF, 1, 2}, {&sound.ix, 0xFC0, 0x42, CLASS_SEVERAL}, {&m.ix, 0xFFFF, 0xFFFF, 0}};
+    uint64_t count = m.ix.count < 1u << 20 ? m.ix.count : 0; /* of what stands beside */
+    uint8_t *beside = room(count);
+    memset(beside, 1, count);
+    if (count) beside[seed % count] = 2;
+    struct source sources[] = {{&m.ix, 0xFFF, 1, 2, count ? beside : NULL}, {&sound.ix, 0xFC0, 0x42, CLASS_SEVERAL, NULL},
+                               {&m.ix, 0xFFFF, 0xFFFF, 0, NULL}};
     uint64_t places = places_count(&all->ix);
     size_t n = some_keys(&m, keys, seed);
     if (places <= all->ix.count + all->ix.spill_count * SPILL_ENTRIES && places < 1u << 24) { /* else it is refused */
-        uint8_t *out = decide(&d, &all->ix, sources, mode / 64, (int)(seed % (unsigned)fuzz_levels()));
+        uint16_t *out = decide(&d, &all->ix, sources, mode / 64, (int)(seed % (unsigned)fuzz_levels()));
+        uint8_t *bytes = lower(out, places);
         struct column columns[COLUMNS];
         uint32_t codes[COLUMNS];
         take_columns(columns, &all->ix, seed);
         for (int level = 0; level < fuzz_levels(); level++) {
-            index_levels[level].bytes_of(&all->ix, out, places, keys, places ? n : 0, found);
+            index_levels[level].bytes_of(&all->ix, bytes, places, keys, places ? n : 0, found);
             for (size_t i = 0; i < n; i++) {
-                if (places) index_levels[level].byte_of(&all->ix, out, places, keys[i]);
+                if (places) index_levels[level].byte_of(&all->ix, bytes, places, keys[i]);
                 index_levels[level].codes_of(&all->ix, columns, keys[i], codes);
             }
         }
         free_columns(columns);
+        deciders_free(&d);
+        free(bytes);
         free(out);
     }
+    free(beside);
     made_free(&m);
     made_free(&sound);
     twin_free(&few);

@@ -145,6 +145,8 @@ def test_positions_below_all_of_a_damaged_index(tmp_path: Path) -> None:
         "register-4.imei",
         "deciders-3.imei",
         "deciders-4.imei",
+        "told-3.imei",
+        "told-4.imei",
         "container-v1.imei",
     ],
 )

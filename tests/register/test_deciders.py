@@ -17,7 +17,8 @@ from imeiset._native.layered import bytes_of, decided, places
 from imeiset.errors import SnapshotBounds, SnapshotError
 from imeiset.register import rules
 from imeiset.register.coverage import Coverage
-from imeiset.register.deciders import Deciders, alone
+from imeiset.register.deciders import Deciders, _sources, alone
+from imeiset.register.layered import LayeredSet
 from imeiset.register.rules import Rules
 
 W, B, G, U = EquipmentStatus
@@ -162,7 +163,7 @@ def test_one_list_needs_no_bytes(status):
     register.add_imsis("subscribers", ["00101"], status=G)
     coverage = register._now().coverage
     assert coverage.deciders is None
-    assert alone(coverage.imeis, register.lists).given == (None, (0, 1 | 1 << 6 + status))
+    assert alone(coverage.imeis, register.lists).given == (None, (0, 1 | 1 << 6 + status), ())
     expect_same(register, asking_all(register, coverage), every, rng)
 
 
@@ -177,33 +178,275 @@ def test_more_classes_than_there_are_numbers(tmp_path):
     register.block("pairs", rng.choice(every, 9000), [HOME] * 9000, status=B)
     deciders = register._now().coverage.deciders
     assert len(deciders.classes) == 256
-    assert deciders.given == (deciders.codes, deciders.classes)
+    assert deciders.given == (deciders.codes, deciders.classes, deciders.details)
     assert repr(deciders) == f"Deciders(classes={deciders.classes})"
     for classes in ([], [*deciders.classes, deciders.classes[1]], deciders.classes):
         with pytest.raises(ValueError, match="expected 1 to 256 classes"):
-            Deciders.read(classes, deciders.codes, register._now().coverage.imeis, register.lists)
+            Deciders.read(classes, (), deciders.codes, register._now().coverage.imeis, register.lists)
     expect_same(register, asking_all(register, register._now().coverage), rng.permutation(every)[:3000], rng)
     register.save(tmp_path / "x.imei")
     assert Register.open(tmp_path / "x.imei")._now().coverage.deciders == deciders
 
 
-def test_numbers_of_classes_are_few():
-    members = [ImeiSet.from_keys([n]) for n in range(300)]
-    union = ImeiSet.from_keys(range(300))
-    sources = [(one, 0xFFF, n + 1, 0) for n, one in enumerate(members)]
-    column, classes = decided(ImeiSet.from_keys(range(0, 3000, 10)), [])
-    assert classes == [0]
+def told_by_twin(lists, key):
+    """What stands beside a key in the list that is asked first, and the number of that list; None if none."""
+    found = sorted(
+        ((B, G, W).index(one.status), n) for n, one in enumerate(lists) if one.exact and key in one.exact.base
+    )
+    if not found:
+        return None
+    exact, at = lists[found[0][1]].exact, np.empty(1, np.int64)
+    exact.base.positions_of_keys(np.array([key], np.uint64), at)
+    return found[0][1], tuple(0 if one is None else int(one.codes[at[0]]) for one in exact.columns)
+
+
+def expect_told(register, least):
+    """Each member is told what stands beside it, or nothing; and so many of a hundred are told."""
+    lists, coverage = register.lists, register._now().coverage
+    deciders, keys = coverage.deciders, coverage.imeis.to_numpy()
+    numbers, told = np.empty(len(keys), np.uint8), 0
+    bytes_of(coverage.imeis, deciders.codes, keys, numbers)
+    assert len(deciders.details) == len(deciders.classes) <= 256
+    assert deciders.details[0] is None
+    for key, number in zip(keys.tolist(), numbers.tolist(), strict=True):
+        if (details := deciders.details[number]) is not None:
+            assert ((deciders.classes[number] & 63) - 1, details) == told_by_twin(lists, key)
+            told += 1
+    assert told * 100 >= least * len(keys)
+    plain = deciders.plain
+    assert len(set(plain.classes)) == len(plain.classes)
+    assert plain.details == ()
+    before, was = decided(coverage.imeis, [(*one, None) for one in _sources(lists)])
+    assert (plain.classes, plain.codes.tolist()) == (
+        tuple(was[:256]),
+        np.where(before < 256, before, 0).tolist(),
+    )
+
+
+def with_details(rng, count, lists, reasons=4, dates=0, untils=0, run=300):
+    """A register whose phones have details, also in runs: all have the same, or one at the end has others."""
+    register, every = Register(Policy(3)), some_keys(rng, count)
+    for n in range(lists):
+        runs = [np.arange(low, low + np.uint64(run)) for low in (60 * TAC, 61 * TAC - 20, 70 * TAC)]
+        keys = np.unique(np.concatenate([rng.choice(every, max(len(every) // lists, 3)), *runs]))
+        keys = keys.astype(np.uint64)
+        inside = (keys >= 60 * TAC) & (keys < 60 * TAC + run)
+        said = rng.integers(0, reasons + 1, len(keys))
+        said[inside], said[keys >= 70 * TAC] = 1, 2
+        said[np.flatnonzero(keys < 70 * TAC + run)[-1]] = 3 if n % 2 else 2
+        days = rng.integers(0, dates + 1, len(keys))
+        later = rng.integers(0, untils + 1, len(keys))
+        days[(keys >= 60 * TAC)] = later[keys >= 60 * TAC] = 0
+        register.add(
+            f"list {n}",
+            keys,
+            status=(B, G, W, B)[n % 4],
+            reasons=[f"r{code}" if code else None for code in said.tolist()] if n % 5 != 3 else None,
+            dates=[f"20{code:02}0101" if code else None for code in days.tolist()] if dates else None,
+            until=[f"21{code:02}0101" if code else None for code in later.tolist()] if untils else None,
+        )
+    return register, np.concatenate(
+        [
+            every,
+            *(
+                np.arange(low, end, 17, np.uint64)
+                for low, end in ((60 * TAC, 61 * TAC), (70 * TAC, 70 * TAC + run))
+            ),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("lists", "given", "least"),
+    [
+        (2, {}, 80),
+        (3, {"reasons": 1}, 80),
+        (9, {"dates": 2, "untils": 1}, 60),
+        (4, {"reasons": 90}, 40),
+        (4, {"dates": 90, "untils": 90}, 2),
+        (31, {"count": 4000}, 45),
+        (2, {"run": 17000}, 60),
+    ],
+)
+def test_classes_say_what_stands_beside_a_phone(tmp_path, lists, given, least):
+    rng = np.random.default_rng(lists)
+    register, asked = with_details(rng, **{"count": 900, "lists": lists, **given})
+    expect_told(register, least)
+    coverage = register._now().coverage
+    asked = rng.permutation(asked.astype(np.uint64))[:3000]
+    expect_same(register, asking_all(register, coverage), asked, rng, 800)
+    register.save(tmp_path / "x.imei")
+    opened = Register.verify(tmp_path / "x.imei")
+    assert opened._now().coverage.deciders == coverage.deciders
+    assert [opened.check(key) for key in asked[:300].tolist()] == [
+        register.check(n) for n in asked[:300].tolist()
+    ]
+
+
+def test_a_run_has_a_number_where_all_of_it_has_the_same_beside():
+    """Otherwise its list is asked, wherever in the run, and in what is read at once, the others are."""
+    for length in (40, 16_384, 40_000):
+        for other in (None, 0, 1, length // 2, 16_383, 16_384, length - 1):
+            keys, said = np.arange(36 * TAC, 36 * TAC + length, dtype=np.uint64), ["a"] * length
+            if other is not None and other < length:
+                said[other] = "b"
+            register = Register()
+            register.add("first", keys, status=B, reasons=said)
+            register.add("second", keys, status=G)
+            register.add("alone", [7, 8 * TAC], status=B, reasons=["c", "d"])
+            deciders = register._now().coverage.deciders
+            numbers = np.empty(length, np.uint8)
+            bytes_of(register._now().coverage.imeis, deciders.codes, keys, numbers)
+            assert len(set(numbers.tolist())) == 1
+            assert (deciders.details[numbers[0]] is None) == (other is not None and other < length)
+            for key, reason in [*zip(keys[:: length // 40].tolist(), said[:: length // 40], strict=True)]:
+                assert register.check(key).reasons == (reason,)
+            assert [register.check(key).reasons for key in (7, 8 * TAC)] == [("c",), ("d",)]
+
+
+def test_what_a_list_has_in_a_run_of_others_counts():
+    """Phones in TACs where the union has nothing but the middle of a run, and phones after them."""
+    rng, whole = np.random.default_rng(9), np.arange(36 * TAC - 5, 40 * TAC, dtype=np.uint64)
+    inside = np.uint64(37 * TAC) + rng.choice(TAC, 3000, replace=False).astype(np.uint64)
+    single = np.array([38 * TAC + 77, 39 * TAC + 1], np.uint64)
+    after = np.uint64(41 * TAC) + rng.choice(TAC, 3000, replace=False).astype(np.uint64)
+    keys = np.sort(np.concatenate([inside, single, after]))
+    register = Register()
+    register.add("whole", whole, status=G)
+    said = rng.choice(["a", "b", "c"], len(keys)).tolist()
+    register.add("some", keys, status=B, reasons=said)
+    for key, reason in list(zip(keys.tolist(), said, strict=True))[::7]:
+        assert register.check(key).reasons == (reason,)
+    coverage, numbers = register._now().coverage, np.empty(3000, np.uint8)
+    bytes_of(coverage.imeis, coverage.deciders.codes, after, numbers)
+    assert all(coverage.deciders.details[number] for number in numbers.tolist())
+    expect_same(register, asking_all(register, coverage), rng.permutation(keys)[:900], rng, 300)
+
+
+def test_what_few_have_beside_them_is_not_taken_for_what_most_have():
+    """Of large lists a part is counted."""
+    keys = np.arange(10**13, 10**13 + 31 * 300_000, 31, dtype=np.uint64)
+    said = np.array(["often", "seldom"], object)[(np.arange(len(keys)) % 90_000 == 89_999).astype(int)]
+    said[[123_456, 250_000]] = "once"
+    register = Register()
+    register.add("first", keys, status=B, reasons=said.tolist())
+    register.add("second", keys[::3], status=G)
+    rare = np.flatnonzero(said != "often")
+    for row in [*rare.tolist(), *range(0, len(keys), 9973)]:
+        assert register.check(int(keys[row])).reasons == (said[row],)
+    expect_told(register, 90)
+
+
+def test_details_that_do_not_fit_are_not_told(tmp_path):
+    """Of a damaged column: its phones are asked about, and that fails as before."""
+    register = Register()
+    keys = np.arange(10**13, 10**13 + 31 * 300, 31, dtype=np.uint64)
+    register.add("first", keys, status=B, reasons=["a", "b", "b"] * 100)
+    register.add("second", keys[::3], status=G)
+    register.save(tmp_path / "x.imei")
+    parts = {
+        name: bytes(part) for name, part in snapshot.open(tmp_path / "x.imei", "memory").sections.items()
+    }
+    codes = bytearray(parts["0.r"])
+    codes[4] = 9
+    rewritten(tmp_path / "x.imei", {**parts, "0.r": bytes(codes)})
+    opened = Register.open(tmp_path / "x.imei")
+    anew = Deciders.of_lists(opened._now().coverage.imeis, opened.lists)
+    numbers = np.empty(300, np.uint8)
+    bytes_of(opened._now().coverage.imeis, anew.codes, keys, numbers)
+    assert anew.details[numbers[4]] is None
+    assert {anew.details[number] for number in numbers.tolist()} <= {None, (1, 0, 0), (2, 0, 0)}
+    with pytest.raises(SnapshotBounds):
+        Register.verify(tmp_path / "x.imei")
+
+
+def test_a_register_of_before_is_told_nothing_by_classes(tmp_path):
+    register, asked = with_details(np.random.default_rng(4), 500, 5)
+    now = register._now()
+    plain = replace(now, coverage=replace(now.coverage, deciders=now.coverage.deciders.plain))
+    plain.save(tmp_path / "plain.imei")
+    assert b"details" not in bytes(snapshot.open(tmp_path / "plain.imei").sections["register"])
+    opened = Register.verify(tmp_path / "plain.imei")
+    assert opened._now().coverage.deciders.details == ()
+    expect_same(opened, register, asked[:500], np.random.default_rng(4), 200)
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        None,
+        3,
+        {},
+        "x",
+        [],
+        [None],
+        [None] * 2,
+        [[0, 0, 0], None, None],
+        [None, [0, 0], None],
+        [None, [0, 0, 0, 0], None],
+        [None, [-1, 0, 0], None],
+        [None, [3, 0, 0], None],
+        [None, [0, 1, 0], None],
+        [None, [True, 0, 0], None],
+        [None, [1.0, 0, 0], None],
+        [None, 1, None],
+        [None, None, [0, 0, 0]],
+    ],
+)
+def test_details_of_classes_that_cannot_be(tmp_path, details):
+    register = Register()
+    register.add("first", [1, 100, 1000], status=B, reasons=["a", "b", "b"])
+    register.add("second", [2], status=G)
+    register.save(tmp_path / "x.imei")
+    parts = {
+        name: bytes(part) for name, part in snapshot.open(tmp_path / "x.imei", "memory").sections.items()
+    }
+    about = json.loads(parts["register"])
+    about["deciders"] = [0, 1 | 1 << 7, 2 | 1 << 8]
+    for given in ([None, [1, 0, 0], None], [None] * 3, details):
+        rewritten(
+            tmp_path / "x.imei", {**parts, "register": json.dumps({**about, "details": given}).encode()}
+        )
+        if given is not details:
+            Register.open(tmp_path / "x.imei")
+    with pytest.raises(SnapshotBounds):
+        Register.open(tmp_path / "x.imei")
+
+
+def numbers_of(union, column, keys):
+    """What a column of 16 bits has for keys."""
+    low, high = np.empty(len(keys), np.uint8), np.empty(len(keys), np.uint8)
+    for out, part in ((low, column & 0xFF), (high, column >> 8)):
+        bytes_of(union, part.astype(np.uint8), keys, out)
+    return (low + high.astype(np.int64) * 256).tolist()
+
+
+def test_words_come_in_order_and_are_many():
+    keys = np.arange(0, 90_000 * 10, 10, dtype=np.uint64)
+    union = ImeiSet.from_keys(keys)
+    column, words = decided(union, [])
+    assert words == [0]
     assert not column.any()
-    spread = [ImeiSet.from_keys([10 * n]) for n in range(300)]
-    all_of = ImeiSet.from_keys(range(0, 3000, 10))
-    column, classes = decided(all_of, [(one, 0xFFF, n + 1, 0) for n, one in enumerate(spread)])
-    codes = np.empty(300, np.uint8)
-    bytes_of(all_of, column, np.arange(0, 3000, 10, dtype=np.uint64), codes)
-    assert classes == list(range(256))
-    assert codes.tolist() == [*range(1, 256)] + [0] * 45
-    column, classes = decided(union, sources)
-    assert classes == [0]
+    runs = [ImeiSet.from_keys([n]) for n in range(300)]  # one entry of the union, with keys of several words
+    column, words = decided(ImeiSet.from_keys(range(300)), [(one, 0xFFF, 1, 0, None) for one in runs])
+    assert words == [0]
     assert not column.any()
+    sources, expected = [], np.zeros(len(keys), np.int64)
+    for n in range(300):
+        some = keys[n * 300 : (n + 1) * 300]
+        beside = (np.arange(len(some)) % 256).astype(np.uint8)
+        sources.append((ImeiSet.from_keys(some), 0, n + 65, 0, beside))
+        expected[n * 300 : n * 300 + len(some)] = (
+            n + 65 | (beside.astype(np.int64) if (n + 65) & 63 else 0) << 12
+        )
+    column, words = decided(union, sources)
+    found = np.array(words)[numbers_of(union, column, keys)]
+    assert len(words) == 65536
+    assert len(set(words)) == 65536
+    assert words[:258] == [0, *(65 | n << 12 for n in range(256)), 66]
+    known = set(words)
+    for got, word in zip(found.tolist(), expected.tolist(), strict=True):
+        assert got == (word if word in known else word & 0xFFF if word & 0xFFF in known else 0)
 
 
 def change(rng, store, keys):
@@ -262,6 +505,19 @@ def test_lists_that_did_not_change_keep_their_deciders():
     register, _ = draw(np.random.default_rng(1))
     now = register._now()
     assert now.coverage.after(now.lists, now.lists) is now.coverage
+
+
+def test_other_details_are_other_bases():
+    """Beside the same set."""
+    register = Register()
+    register.add("first", [1, 100], status=B, reasons=["a", "b"])
+    register.add("second", [2], status=G)
+    deciders, (first, second) = register._now().coverage.deciders, register.lists
+    reasons = first.exact.columns[0]
+    other = LayeredSet(first.exact.base, (replace(reasons, codes=reasons.codes[::-1].copy()), None, None))
+    assert deciders.fit((first, second), filtered=False)
+    assert not deciders.fit((replace(first, exact=other), second), filtered=False)
+    assert not deciders.fit((replace(first, exact=LayeredSet(first.exact.base)), second), filtered=False)
 
 
 def test_a_register_of_before_has_none_and_gets_some(tmp_path):
@@ -411,15 +667,15 @@ def test_native_arguments():
     given |= {"lists": 1, "detailed": {}, "told": lambda *_: None, "malformed": None, "unread": None}
     some = ImeiSet.from_keys([1, 2, 3])
     with pytest.raises(ValueError, match="deciders"):
-        CheckTables(some, **given, deciders=(np.zeros(5, np.uint8), [0]))
+        CheckTables(some, **given, deciders=(np.zeros(5, np.uint8), [0], []))
     with pytest.raises(ValueError, match="classes"):
-        CheckTables(some, **given, deciders=(None, [0] * 257))
+        CheckTables(some, **given, deciders=(None, [0] * 257, []))
     with pytest.raises(ValueError, match="column"):
         bytes_of(some, np.zeros(5, np.uint8), np.zeros(1, np.uint64), np.zeros(1, np.uint8))
     with pytest.raises(ValueError, match="out"):
         bytes_of(some, np.zeros(places(some), np.uint8), np.zeros(1, np.uint64), np.zeros(2, np.uint8))
     with pytest.raises(TypeError):
-        decided(some, [(None, 0, 0, 0)])
+        decided(some, [(None, 0, 0, 0, None)])
     assert places(ImeiSet()) == 0
     bytes_of(ImeiSet(), np.zeros(0, np.uint8), np.zeros(1, np.uint64), np.zeros(1, np.uint8))
 

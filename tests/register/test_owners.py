@@ -525,12 +525,12 @@ def test_a_store_that_changed_has_the_digests_of_a_register_made_anew(tmp_path_f
 def test_golden_files(tmp_path):
     """Of a release that was: only read."""
     expected = facts(sample()), untils(sample())
-    for mode, name in itertools.product(("mmap", "memory"), ("register-4", "deciders-4")):
+    for mode, name in itertools.product(("mmap", "memory"), ("register-4", "deciders-4", "told-4")):
         for opened in (Register.open, Register.verify):
             one = opened(GOLDEN / f"{name}.imei", mode=mode)
             assert (facts(one), untils(one)) == expected
     sample().save(tmp_path / "register.imei")
-    assert (tmp_path / "register.imei").read_bytes() == (GOLDEN / "deciders-4.imei").read_bytes()
+    assert (tmp_path / "register.imei").read_bytes() == (GOLDEN / "told-4.imei").read_bytes()
     Register.open(GOLDEN / "register-4.imei").save(tmp_path / "register.imei")  # of before, without
     assert (tmp_path / "register.imei").read_bytes() == (GOLDEN / "register-4.imei").read_bytes()
     one = pickle.loads((GOLDEN / "register-4.pickle").read_bytes())

@@ -1,7 +1,8 @@
 """What stores wrote is read for ever, and written the same: the files in golden/store-* are only read.
 
 They were made by `write` and `write_second` below, the first when journals had version 1, both before bases
-had deciders; store-3 and store-4 since. A change of them is a change of the format.
+had deciders; store-3 and store-4 before these said what stands beside an IMEI, store-5 and store-6 since. A
+change of them is a change of the format.
 """
 
 import datetime
@@ -16,7 +17,7 @@ from imeiset.errors import StoreDamaged, StoreLocked, StoreSequence
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "store-1"
 SECOND = GOLDEN.with_name("store-2")
-NOW, SECOND_NOW = GOLDEN.with_name("store-3"), GOLDEN.with_name("store-4")  # with deciders
+NOW, SECOND_NOW = GOLDEN.with_name("store-5"), GOLDEN.with_name("store-6")  # those of now
 FILES = ["base-00000001.imei", "current", "journal-00000001"]
 W, B, G, _ = EquipmentStatus
 PHONE, OTHER, THIRD = "490154203237518", "356938035643809", "352099001761481"
@@ -94,7 +95,7 @@ def store(tmp_path):
 @pytest.mark.parametrize("question", ANSWERS, ids=str)
 def test_a_store_that_was_written_before_is_read(question):
     (imei, imsi), expected = question
-    for directory in (GOLDEN, NOW):
+    for directory in (GOLDEN, GOLDEN.with_name("store-3"), NOW):
         assert Store.verify(directory).check(imei, imsi) == expected
 
 
@@ -183,8 +184,9 @@ def test_the_second_version_is_the_same_bytes(tmp_path, name):
     assert (tmp_path / "store" / name).read_bytes() == (SECOND_NOW / name).read_bytes()
 
 
-def test_the_second_version_is_read():
-    store = Store.verify(SECOND)
+@pytest.mark.parametrize("directory", [SECOND, SECOND.with_name("store-4"), SECOND_NOW])
+def test_the_second_version_is_read(directory):
+    store = Store.verify(directory)
     assert store.feeds == {"op-a": 6, "op-b": 1}
     assert [(one.name, one.owner, one.counts()) for one in store.lists] == [
         ("stolen", "op-a", {"exact": 2}),
@@ -196,10 +198,10 @@ def test_the_second_version_is_read():
     assert store.check(OTHER, AWAY).list == "guests", "which decides first"
     assert store.check(PHONE, HOME).list == "testers"
     assert store.check(THIRD, AWAY).reasons == ("roaming",)
-    before = Store.open(SECOND, generation=1)
+    before = Store.open(directory, generation=1)
     assert (before.feeds, before.sequence, store.sequence) == ({"op-a": 5, "op-b": 1}, 7, 9)
     assert before["watched"] == ImeiSet()
-    assert sorted(path.name for path in SECOND.iterdir()) == SECOND_FILES, "reading leaves nothing"
+    assert sorted(path.name for path in directory.iterdir()) == SECOND_FILES, "reading leaves nothing"
 
 
 def test_what_the_second_version_knows_of_feeds_is_known(tmp_path):

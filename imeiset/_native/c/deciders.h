@@ -1,5 +1,5 @@
-/* Deciders: a byte for each member of the union of a register, at the places of places.h. It is the number of a class:
- * all that a verdict needs to know of the lists that have the member. 0: they have to be asked.
+/* Deciders: a number for each member of the union of a register, at the places of places.h. It is that of a word: all
+ * that a verdict needs to know of the lists that have the member. 0: they have to be asked.
  *
  *   bits 0..5   one more than the number of the list of exact IMEIs that is asked first, of those that have it; 0: none
  *   bits 6..8   the statuses of all lists of exact IMEIs that have it, a bit each
@@ -7,8 +7,13 @@
  *   bit 10      several lists of exact IMEIs have it
  *   bit 11      a whole TAC may have it
  *
+ * These are its class. And
+ *
+ *   bits 12..19 the number of what stands beside it in the list that is asked first, as that says; 0 where it does not
+ *
  * They are made a TAC at a time: the members of the union in it are put into a table, and what each list has there is
- * noted. A run, which is one entry of the union's spill, has the class that all of its keys share.
+ * noted. A run, which is one entry of the union's spill, has the word that all of its keys share: the class without what
+ * stands beside them where that differs, and 0 where that differs too.
  */
 #ifndef IMEISET_DECIDERS_H
 #define IMEISET_DECIDERS_H
@@ -20,13 +25,16 @@
 #define CLASS_SEVERAL (1u << 10)
 #define CLASS_WIDE (1u << 11)
 #define CLASS_BITS 12
-#define CLASS_MIXED (1u << 15) /* of a run: its keys differ */
-#define CLASSES 256u
+#define CLASS_MASK 0xFFFu
+#define WORD_BITS 20
+#define WORD_MIXED (1u << 31) /* of a run: its keys differ */
+#define WORDS 65536u
 
 /* What one list makes of the class of a member that it has. Lists come the last that is asked first. */
 struct source {
     const struct index *ix;
     uint16_t keep, add, several; /* the bits that stay; the new ones; and those if another list was there */
+    const uint8_t *beside;       /* of each member, at its rank, the number of what stands beside it; NULL: not known */
 };
 
 typedef uint64_t (*rank_kernel)(const struct index *, uint64_t key);
@@ -39,17 +47,19 @@ struct walk {
     uint64_t spill_next; /* the line of the spill after the one at hand */
     uint32_t entry, entries;
     uint64_t start[SPILL_ENTRIES], length[SPILL_ENTRIES]; /* of the entries of that */
+    uint64_t spilled; /* members in the entries before the one at hand */
 };
 
 /* The members of the union in the TAC at hand that are in no run, in order. */
 struct members {
     uint32_t serial[SERIALS + 1]; /* the last is above all */
     uint64_t place[SERIALS];
-    uint16_t known[SERIALS + 1];  /* the bits of their classes; the last is for others */
+    uint32_t known[SERIALS + 1];  /* their words; the last is for others */
     uint32_t first[SERIALS + 1];  /* of those from a serial on: of each (1 << shift)th */
     uint32_t count, shift;
-    uint32_t more[SERIALS]; /* those in the spill, by themselves */
-    uint64_t more_place[SERIALS];
+    uint32_t more[SERIALS]; /* those in the spill, by themselves; and of a list the entries that begin in the TAC */
+    uint64_t more_place[SERIALS + 1]; /* of a list: its members in entries before */
+    uint32_t more_below[SERIALS];     /* of a list: its members in the lines of the TAC that are below */
 };
 
 struct deciders {
@@ -57,32 +67,40 @@ struct deciders {
     const struct source *sources;
     uint32_t count; /* of sources */
     rank_kernel rank;
-    uint8_t *out; /* places_count(all) bytes, all 0 */
+    uint16_t *out; /* places_count(all), all 0 */
     int status;
-    uint16_t classes[CLASSES]; /* by number, in the order in which they come */
-    uint32_t used;             /* of them, the first included */
-    uint8_t number[1u << CLASS_BITS];
+    uint32_t *words;  /* by number, in the order in which they come */
+    uint32_t used;    /* of them, the first included */
+    uint16_t *number; /* of each word */
     struct members *members;
     struct walk *walks; /* through the sources, and through the union */
     uint32_t *next;     /* the TACs where these have more */
     uint32_t offsets[BITMAP_WIDTH];
 };
 
-static inline uint16_t class_with(uint16_t known, const struct source *s) {
-    return (uint16_t)((known & s->keep) | s->add | (known & CLASS_FIRST ? s->several : 0));
+/* The word of a member that one more list has, at such a rank. */
+static inline uint32_t word_with(uint32_t known, const struct source *s, uint64_t rank) {
+    uint32_t class = (known & s->keep & CLASS_MASK) | s->add | (known & CLASS_FIRST ? s->several : 0);
+    if (!(s->add & CLASS_FIRST)) return (known & ~CLASS_MASK) | class;
+    uint32_t beside = s->beside && rank < s->ix->count ? s->beside[rank] : 0;
+    return (known & WORD_MIXED) | beside << CLASS_BITS | class;
 }
 
-/* The number of a class, 0 for one too many. */
-static inline uint8_t class_number(struct deciders *d, uint32_t known) {
-    uint8_t *number = &d->number[known & ((1u << CLASS_BITS) - 1)];
-    if (UNLIKELY(!*number) && known && d->used < CLASSES) {
-        d->classes[d->used] = (uint16_t)known;
-        *number = (uint8_t)d->used++;
+/* The number of a word; of one too many that of its class alone, or 0. */
+static inline uint16_t word_number(struct deciders *d, uint32_t word) {
+    uint16_t *number = &d->number[word & low_mask(WORD_BITS)];
+    if (UNLIKELY(!*number) && word & CLASS_MASK) {
+        if (d->used == WORDS) return d->number[word & CLASS_MASK];
+        d->words[d->used] = word;
+        *number = (uint16_t)d->used++;
     }
     return *number;
 }
 
 /* ---- reading -------------------------------------------------------------------------- */
+
+/* The members in the entries of a line of the spill are counted as they are passed. */
+static inline void walk_on(struct walk *w) { w->spilled += w->length[w->entry++]; }
 
 /* Go on to the next line of the spill, if all entries of the one at hand were read. */
 static inline void walk_spill(struct walk *w) {
@@ -158,7 +176,7 @@ static inline void members_take(struct deciders *d, uint32_t tac, uint64_t in_li
             m->place[n++] = (*place)++;
         }
     }
-    for (walk_spill(w); w->entry < w->entries && w->start[w->entry] / SERIALS <= tac; w->entry++, walk_spill(w)) {
+    for (walk_spill(w); w->entry < w->entries && w->start[w->entry] / SERIALS <= tac; walk_on(w), walk_spill(w)) {
         if (w->length[w->entry] > 1 || n + more >= SERIALS) continue;
         m->more[more] = (uint32_t)(w->start[w->entry] % SERIALS);
         m->more_place[more++] = in_lines + (w->spill_next - 1) * SPILL_ENTRIES + w->entry;
@@ -175,30 +193,49 @@ static inline void members_take(struct deciders *d, uint32_t tac, uint64_t in_li
 }
 
 /* Note a serial; they come in order. from: what the one before returned, 0 for the first. */
-static inline uint32_t note_serial(struct members *m, const struct source *s, uint32_t serial, uint32_t from) {
+static inline uint32_t note_serial(struct members *m, const struct source *s, uint32_t serial, uint64_t rank, uint32_t from) {
     uint32_t i = m->first[(serial < SERIALS ? serial : SERIALS) >> m->shift];
     i = i > from ? i : from;
     while (m->serial[i] < serial) i++;
-    uint16_t *known = &m->known[m->serial[i] == serial ? i : SERIALS]; /* what is in a run is not among them */
-    *known = class_with(*known, s);
+    uint32_t *known = &m->known[m->serial[i] == serial ? i : SERIALS]; /* what is in a run is not among them */
+    *known = word_with(*known, s, rank);
     return i;
 }
 
-/* Note what a list has in a TAC. */
+/* How many members of a list are in the lines before those of a TAC, or before where these would be. */
+static inline uint64_t lines_before(struct walk *w, uint32_t tac) {
+    const struct index *ix = w->ix;
+    while (w->tac < ix->tac_count && ix->tacs[w->tac] < tac) w->tac++;
+    uint64_t line = w->tac < ix->tac_count ? slot_line(*directory_slot(ix, ix->tacs[w->tac])) : ix->line_count;
+    return lines_rank(ix, line < ix->line_count ? line : ix->line_count, SIMD_PORTABLE);
+}
+
+/* Note what a list has in a TAC. The rank of what is in lines needs what is in the spill, and the other way round. */
 static inline void note_tac(struct deciders *d, const struct source *s, struct walk *w, uint32_t tac) {
     struct members *m = d->members;
-    uint64_t line, first = (uint64_t)tac * SERIALS;
-    uint32_t at = 0;
+    uint64_t line, first = (uint64_t)tac * SERIALS, before = s->beside ? lines_before(w, tac) : 0;
+    uint32_t at = 0, entries = 0, passed = 0, count = 0;
     const struct shape *shape = walk_lines(w, tac, &line);
+    for (walk_spill(w); w->entry < w->entries && w->start[w->entry] < first + SERIALS; walk_on(w), walk_spill(w)) {
+        if (w->start[w->entry] < first || entries == SERIALS) continue;
+        m->more[entries] = (uint32_t)(w->start[w->entry] - first);
+        m->more_place[entries++] = w->spilled;
+    }
+    m->more_place[entries] = w->spilled;
     for (uint32_t nth = 0; shape && nth < shape->lines; nth++) {
         uint32_t n = line_offsets(w->ix->lines + (line + nth) * LINE_BYTES, shape, d->offsets);
-        for (uint32_t i = 0; i < n; i++) at = note_serial(m, s, nth * shape->width + d->offsets[i], at);
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t serial = nth * shape->width + d->offsets[i];
+            while (passed < entries && m->more[passed] < serial) m->more_below[passed++] = count;
+            at = note_serial(m, s, serial, before + count++ + m->more_place[passed], at);
+        }
     }
+    while (passed < entries) m->more_below[passed++] = count;
     at = 0;
-    for (walk_spill(w); w->entry < w->entries && w->start[w->entry] < first + SERIALS; w->entry++, walk_spill(w)) {
-        uint64_t start = w->start[w->entry], length = w->length[w->entry];
-        for (uint64_t i = 0; start >= first && length < RUN_MIN && i < length; i++) /* longer: in runs of the union */
-            at = note_serial(m, s, (uint32_t)(start - first + i), at);
+    for (uint32_t i = 0; i < entries; i++) {
+        uint64_t length = m->more_place[i + 1] - m->more_place[i], rank = before + m->more_below[i] + m->more_place[i];
+        for (uint64_t j = 0; length < RUN_MIN && j < length; j++) /* longer: in runs of the union */
+            at = note_serial(m, s, m->more[i] + (uint32_t)j, rank + j, at);
     }
 }
 
@@ -213,14 +250,21 @@ static void decide_tacs(struct deciders *d) {
             note_tac(d, &d->sources[i], &d->walks[i], tac);
             d->next[i] = walk_tac(&d->walks[i]);
         }
-        for (uint32_t i = 0; i < m->count; i++) d->out[m->place[i]] = class_number(d, m->known[i]);
+        for (uint32_t i = 0; i < m->count; i++) d->out[m->place[i]] = word_number(d, m->known[i]);
     }
 }
 
 /* ---- runs ----------------------------------------------------------------------------- */
 
+/* The word of a run that one more list has all of. */
+static uint32_t run_with(struct deciders *d, uint32_t known, const struct source *s, uint64_t start, uint64_t length) {
+    uint64_t rank = s->beside ? d->rank(s->ix, start) : 0;
+    int same = s->beside && rank + length <= s->ix->count && !memcmp(s->beside + rank, s->beside + rank + 1, length - 1);
+    return word_with(known, s, same ? rank : UINT64_MAX) | (known & WORD_MIXED);
+}
+
 /* Note of each run of the union, by its place in the spill, whether a list has all of it, or a part. */
-static void note_runs(struct deciders *d, const struct source *s, uint16_t *known) {
+static void note_runs(struct deciders *d, const struct source *s, uint32_t *known) {
     const struct index *all = d->all;
     struct cursor c;
     cursor_init(&c, s->ix, 1);
@@ -237,19 +281,19 @@ static void note_runs(struct deciders *d, const struct source *s, uint16_t *know
             if (c.length && c.start <= start && c.start + c.length >= end) has = end - start;
             else if ((c.length && c.start < end) || (tac < s->ix->tac_count && s->ix->tacs[tac] <= (end - 1) / SERIALS))
                 has = d->rank(s->ix, end) - d->rank(s->ix, start);
-            uint16_t *of = &known[line * SPILL_ENTRIES + i];
-            *of = has == 0 ? *of : has == end - start ? (uint16_t)(class_with(*of, s) | (*of & CLASS_MIXED)) : *of | CLASS_MIXED;
+            uint32_t *of = &known[line * SPILL_ENTRIES + i];
+            *of = has == 0 ? *of : has == end - start ? run_with(d, *of, s, start, has) : *of | WORD_MIXED;
         }
     }
 }
 
 static int decide_runs(struct deciders *d) {
     const struct index *all = d->all;
-    uint8_t *out = d->out + places_in_lines(all);
+    uint16_t *out = d->out + places_in_lines(all);
     int some = 0;
     for (uint64_t line = 0; line < all->spill_count; line++) some |= (load64(all->spill + line * LINE_BYTES) >> 10 & 63) != 0;
     if (!some) return BUILD_OK;
-    uint16_t *known = calloc(all->spill_count * SPILL_ENTRIES, sizeof *known);
+    uint32_t *known = calloc(all->spill_count * SPILL_ENTRIES, sizeof *known);
     if (!known) return BUILD_NO_MEMORY;
     for (uint32_t i = 0; i < d->count; i++) note_runs(d, &d->sources[i], known);
     for (uint64_t line = 0; line < all->spill_count; line++) {
@@ -257,22 +301,29 @@ static int decide_runs(struct deciders *d) {
         spill_read(&r, all->spill + line * LINE_BYTES, spill_fence(all, line));
         for (uint32_t i = 0; i < r.entries; i++) {
             uint64_t length = spill_length(&r, i);
-            uint32_t class = known[line * SPILL_ENTRIES + i] | (length >= SERIALS ? CLASS_WIDE : 0);
-            if (length > 1 && !(class & CLASS_MIXED)) out[line * SPILL_ENTRIES + i] = class_number(d, class);
+            uint32_t word = known[line * SPILL_ENTRIES + i] | (length >= SERIALS ? CLASS_WIDE : 0);
+            if (length > 1 && !(word & WORD_MIXED)) out[line * SPILL_ENTRIES + i] = word_number(d, word);
         }
     }
     free(known);
     return BUILD_OK;
 }
 
-/* Fill `out` and `classes`; what is not given is 0. */
+static void deciders_free(struct deciders *d) {
+    free(d->words);
+    free(d->number);
+}
+
+/* Fill `out` and `words`; what is not given is 0. The caller frees it, whatever the status is. */
 static void deciders_make(struct deciders *d) {
     d->status = BUILD_NO_MEMORY;
     d->used = 1;
+    d->words = calloc(WORDS, sizeof *d->words);
+    d->number = calloc(1u << WORD_BITS, sizeof *d->number);
     d->members = malloc(sizeof *d->members);
     d->walks = calloc(d->count + 1, sizeof *d->walks);
     d->next = malloc((d->count + 1) * sizeof *d->next);
-    if (d->members && d->walks && d->next) {
+    if (d->words && d->number && d->members && d->walks && d->next) {
         for (uint32_t i = 0; i <= d->count; i++) d->walks[i].ix = i < d->count ? d->sources[i].ix : d->all;
         d->members->known[SERIALS] = 0;
         decide_tacs(d);
