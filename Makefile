@@ -191,15 +191,24 @@ sdist: $(VENV)/.made ## The sdist in build/release/dist: all that git tracks
 		<(tar tzf build/release/dist/*.tar.gz | sed 's|^[^/]*/||' | LC_ALL=C sort)); \
 	if [ -n "$$missing" ]; then echo "not in the sdist: $$missing"; exit 1; fi
 
+# Some tests, quickly.
+QUICK := tests/test_simd.py tests/test_sets.py tests/test_parse.py tests/test_snapshot.py tests/test_pickles.py \
+	tests/register tests/deltas
+TRY := $(SAFELY) HYPOTHESIS_PROFILE=quick
+
 # The tests without the sources; some of them read the C headers.
 AWAY = mkdir -p $(1) && cp -r tests pyproject.toml $(1) && cp --parents imeiset/_native/c/*.h $(1)
 
-test-wheel: sdist ## The wheel from the sdist, tested without the sources
+# Its modules are those that `make test` tries, so of the tests only those of what was compiled, and of commands.
+test-wheel: sdist $(VENV)/.installed ## The wheel from the sdist: is it what `make test` tries? And some tests
 	$(BIN)/python -m pip wheel -q --no-deps -w build/release/dist build/release/dist/*.tar.gz
 	$(BIN)/python -m venv build/release/venv
 	build/release/venv/bin/python $(PIP) "$$(echo build/release/dist/*.whl)[test]"
+	diff -r --exclude='*.so' --exclude=__pycache__ $(VENV)/lib/python*/site-packages/imeiset build/release/venv/lib/python*/site-packages/imeiset
+	diff <(cd $(VENV)/lib/python*/site-packages/imeiset && find . -name '*.so' | sort) \
+		<(cd build/release/venv/lib/python*/site-packages/imeiset && find . -name '*.so' | sort)
 	$(call AWAY,build/release/away)
-	cd build/release/away; $(call BESIDE,../venv/bin)
+	cd build/release/away && $(TRY) ../venv/bin/pytest -q -m "not long" $(QUICK) tests/cli
 
 wheels: sdist ## Wheels of every Python found for x86-64 and aarch64, glibc and musl, in build/wheels
 	rm -rf build/wheels && mkdir build/wheels
@@ -213,10 +222,6 @@ wheels: sdist ## Wheels of every Python found for x86-64 and aarch64, glibc and 
 	build/venv-wheels/bin/python tools/wheels.py build/release/dist/*.tar.gz build/wheels $$pythons
 
 # As a user: nothing but the environment on the PATH, so no compiler. Then without the sources.
-QUICK := tests/test_simd.py tests/test_sets.py tests/test_parse.py tests/test_snapshot.py tests/test_pickles.py \
-	tests/register tests/deltas
-TRY := $(SAFELY) HYPOTHESIS_PROFILE=quick
-
 test-wheels: ## The glibc wheels in build/wheels for this processor: from pip to the first answer, and some tests
 	rm -rf build/tried
 	$(call AWAY,build/tried)
