@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset._native.layered import decided, places
+from imeiset.errors import mask_text
 from imeiset.register.details import NO_DETAILS, Codes
 from imeiset.register.layered import LayeredSet
 from imeiset.register.lists import List
@@ -159,7 +160,9 @@ def _codes_of(found: object, first: LayeredSet | None) -> Codes | None:
         sizes = [0 if column is None else len(column.values) for column in first.columns]
         if all(type(code) is int and 0 <= code <= size for code, size in zip(found, sizes, strict=True)):
             return found[0], found[1], found[2]
-    raise ValueError(f"details of classes: expected codes of the first of their lists, got {found!r}")
+    raise ValueError(
+        f"details of classes: expected codes of the first of their lists, got {mask_text(found)}"
+    )
 
 
 def _expect_class(one: object, lists: Sequence[List]) -> None:
@@ -174,4 +177,4 @@ def _expect_class(one: object, lists: Sequence[List]) -> None:
             sound &= bool(one & _SEVERAL) or statuses.bit_count() == 1
         if sound:
             return
-    raise ValueError(f"deciders: expected classes of these lists, got {one!r}")
+    raise ValueError(f"deciders: expected classes of these lists, got {mask_text(one)}")

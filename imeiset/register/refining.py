@@ -33,12 +33,14 @@ class Beside:
 
     @classmethod
     def of(cls, members: LayeredSet) -> "Beside | None":
-        """Of the base of a list; None where nothing stands beside it. O(members)."""
+        """Of the base of a list; None where nothing stands beside it, or nothing that is told. O(members)."""
         sizes = [1 if one is None else len(one.values) + 1 for one in members.columns]
         count, ways = len(members.base), prod(sizes)
-        if not any(members.columns) or ways >= _WORDS:
+        if not (count and any(members.columns)) or ways >= _WORDS:
             return None
         common = _common(members, sizes)
+        if not len(common):  # of damaged columns
+            return None
         numbers = np.empty(count, np.uint8)
         places = np.zeros(ways + 1, np.uint8) if ways <= _TABLE else None
         order = np.argsort(common)

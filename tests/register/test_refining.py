@@ -4,7 +4,8 @@ of it is tested in `test_deciders.py`."""
 import numpy as np
 import pytest
 
-from imeiset import EquipmentStatus, Register
+from imeiset import EquipmentStatus, ImeiSet, Register
+from imeiset.register.details import Column
 from imeiset.register.layered import LayeredSet
 from imeiset.register.refining import Beside, refined
 
@@ -64,3 +65,12 @@ def test_what_stands_beside_each_is_told_by_number(ways):
     assert (found.numbers > 0).mean() >= min(1, 200 / ways)
     assert repr(found) == f"Beside(codes={found.codes})"
     assert Beside.of(LayeredSet(exact.base)) is None
+
+
+@pytest.mark.parametrize("texts", [3, 300])
+@pytest.mark.parametrize("count", [0, 2000])
+def test_of_damaged_columns_nothing_is_told(texts, count):
+    """All of whose codes mean nothing; or of no members."""
+    values, members = tuple(f"{n:03}" for n in range(texts)), ImeiSet.from_keys(range(0, 9 * count, 9))
+    columns = (Column(values, np.full(count, 9999, np.uint16)),) * 3
+    assert Beside.of(LayeredSet(members, columns)) is None

@@ -29,6 +29,7 @@
 #define WORD_BITS 20
 #define WORD_MIXED (1u << 31) /* of a run: its keys differ */
 #define WORDS 65536u
+#define TOLD_WORDS (WORDS - (1u << CLASS_BITS)) /* of them: after so many, what stands beside a member is not told */
 
 /* What one list makes of the class of a member that it has. Lists come the last that is asked first. */
 struct source {
@@ -86,11 +87,12 @@ static inline uint32_t word_with(uint32_t known, const struct source *s, uint64_
     return (known & WORD_MIXED) | beside << CLASS_BITS | class;
 }
 
-/* The number of a word; of one too many that of its class alone, or 0. */
+/* The number of a word; of one too many that of its class alone. */
 static inline uint16_t word_number(struct deciders *d, uint32_t word) {
-    uint16_t *number = &d->number[word & low_mask(WORD_BITS)];
+    word &= (1u << WORD_BITS) - 1;
+    if (UNLIKELY(d->used >= TOLD_WORDS) && !d->number[word]) word &= CLASS_MASK; /* of which there is room for all */
+    uint16_t *number = &d->number[word];
     if (UNLIKELY(!*number) && word & CLASS_MASK) {
-        if (d->used == WORDS) return d->number[word & CLASS_MASK];
         d->words[d->used] = word;
         *number = (uint16_t)d->used++;
     }
@@ -258,8 +260,9 @@ static void decide_tacs(struct deciders *d) {
 
 /* The word of a run that one more list has all of. */
 static uint32_t run_with(struct deciders *d, uint32_t known, const struct source *s, uint64_t start, uint64_t length) {
-    uint64_t rank = s->beside ? d->rank(s->ix, start) : 0;
-    int same = s->beside && rank + length <= s->ix->count && !memcmp(s->beside + rank, s->beside + rank + 1, length - 1);
+    uint64_t rank = s->beside ? d->rank(s->ix, start) : 0, count = s->ix->count; /* of a damaged list any */
+    int fits = s->beside && rank < count && length <= count - rank;
+    int same = fits && !memcmp(s->beside + rank, s->beside + rank + 1, length - 1);
     return word_with(known, s, same ? rank : UINT64_MAX) | (known & WORD_MIXED);
 }
 
