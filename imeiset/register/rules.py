@@ -24,6 +24,7 @@ from imeiset.register.policy import STRENGTH, EquipmentStatus, Policy, Rule, Ver
 
 _ROWS = 1 << 12  # of malformed rows at a time
 _CLAIMS = 1 << 14  # with details, each made once: some MB
+_MEANINGS = 1 << 12  # of codes of each list: a MB
 _STATUSES = tuple(EquipmentStatus)
 _RULES: tuple[Any, ...] = (*RULES, "irregular", "malformed")
 _BY_EXACT, _BY_PAIR = RULES.index("exact"), RULES.index("pair")
@@ -52,7 +53,8 @@ class _Speaker(NamedTuple):
     def _read(self, side: int, at: int, code: int) -> Any:
         text = cast(LayeredSet, self.exact).text(side, at, code)
         found = day(text) if at else tuple(text.split("|")) if text else self.reasons
-        self.meanings[side, at, code] = found
+        if len(self.meanings) < _MEANINGS:
+            self.meanings[side, at, code] = found
         return found
 
 

@@ -291,6 +291,18 @@ def test_details_of_a_damaged_file_are_no_answer(columns):
             ask()
 
 
+def test_a_date_that_is_an_imei_is_not_shown_whole():
+    exact = LayeredSet(
+        ImeiSet.from_keys([1]), (None, Column(("490154203237518",), np.ones(1, np.uint8)), None)
+    )
+    register = Register()
+    register.add_list(List("stolen", B, exact=exact))
+    for ask in (register.check, register.explain):
+        with pytest.raises(SnapshotBounds, match="49015420") as caught:
+            ask(1)
+        assert "490154203237518" not in str(caught.value)
+
+
 def test_untils_of_many_texts_and_pairs():
     """More texts than are worth a table; IMEIs of a column more than once, with a lock."""
     keys = np.arange(70_000, dtype=np.uint64)

@@ -79,12 +79,18 @@ def test_of_another_state_none_is_told(tmp_path):
         assert before != after or before == states[4][1]  # a compaction changes no answer
 
 
-def test_more_combinations_than_are_kept():
+@pytest.mark.parametrize("kept", [0, 100, 1 << 12])
+def test_more_combinations_than_are_kept(monkeypatch, kept):
+    """Texts that were read are kept, too, as long as they are few."""
+    monkeypatch.setattr("imeiset.register.rules._MEANINGS", kept)
     register = Register()
     reasons = [f"{at % 2500}" for at in range(len(KEYS))]
     register.add("list", KEYS, status=B, reasons=reasons, dates=["20240229"] * len(KEYS))
     for _ in range(2):
         assert [register.check(key).reasons for key in KEYS.tolist()] == [(reason,) for reason in reasons]
+        assert [register.explain(key)[0].reasons for key in KEYS.tolist()] == [(said,) for said in reasons]
+    [speaker] = register._rules._speakers.values()
+    assert len(speaker.meanings) == min(kept, 2502)  # with the date, and no until
 
 
 @pytest.mark.parametrize("number", [1, 2])
