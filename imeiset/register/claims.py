@@ -13,7 +13,6 @@ from imeiset import arrow
 from imeiset._native.checks import PACKED
 from imeiset._native.codes import mark_codes, part_codes, put_codes
 from imeiset._native.imsi import NO_IMSI
-from imeiset.errors import mask_text
 from imeiset.readers import Keys
 from imeiset.register.details import damaged, fitting
 from imeiset.register.layered import LayeredSet
@@ -171,7 +170,7 @@ def day(text: str) -> datetime.date | None:
     try:
         return datetime.date.fromisoformat(text) if text else None
     except ValueError as error:
-        raise damaged("dates", mask_text(str(error))) from None
+        raise damaged("dates", str(error)) from None
 
 
 def last_days(one: List, keys: Keys, imsis: Keys) -> Days:

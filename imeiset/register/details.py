@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset._native.codes import mark_codes, splice_codes
-from imeiset.errors import SnapshotBounds, expect_ordered, expect_several, mask, quoted
+from imeiset.errors import SnapshotBounds, expect_ordered, expect_several, mask, mask_text, quoted
 from imeiset.readers import Keys
 from imeiset.sets import ImeiSet
 
@@ -61,7 +61,7 @@ class Column:
 
 def damaged(what: str, got: str) -> SnapshotBounds:
     """Only a register from a damaged file, opened without `verify`, gets here."""
-    return SnapshotBounds("an open register", f"{what} that fit its sets", got)
+    return SnapshotBounds("an open register", f"{what} that fit its sets", mask_text(got))
 
 
 @contextmanager
