@@ -338,7 +338,8 @@ def test_what_few_have_beside_them_is_not_taken_for_what_most_have():
     expect_told(register, 90)
 
 
-def test_details_that_do_not_fit_are_not_told(tmp_path):
+@pytest.mark.parametrize("code", [3, 9])
+def test_details_that_do_not_fit_are_not_told(tmp_path, code):
     """Of a damaged column: its phones are asked about, and that fails as before."""
     register = Register()
     keys = np.arange(10**13, 10**13 + 31 * 300, 31, dtype=np.uint64)
@@ -349,7 +350,7 @@ def test_details_that_do_not_fit_are_not_told(tmp_path):
         name: bytes(part) for name, part in snapshot.open(tmp_path / "x.imei", "memory").sections.items()
     }
     codes = bytearray(parts["0.r"])
-    codes[4] = 9
+    codes[4] = code
     rewritten(tmp_path / "x.imei", {**parts, "0.r": bytes(codes)})
     opened = Register.open(tmp_path / "x.imei")
     anew = Deciders.of_lists(opened._now().coverage.imeis, opened.lists)

@@ -63,6 +63,7 @@ def test_what_stands_beside_each_is_told_by_number(ways):
     rare = np.bincount(which[found.numbers == 0], minlength=1).max(initial=0)
     assert rare <= 1.5 * np.bincount(which[found.numbers > 0]).max()
     assert (found.numbers > 0).mean() >= min(1, 200 / ways)
+    assert np.unique(found.numbers[found.numbers > 0]).tolist() == list(range(1, len(found.codes) + 1))
     assert repr(found) == f"Beside(codes={found.codes})"
     assert Beside.of(LayeredSet(exact.base)) is None
 
