@@ -1335,7 +1335,7 @@ def run(code):
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,  # an emulator needs a minute to import NumPy
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -413,8 +413,9 @@ def test_unknown_mode(path: Path) -> None:
 def test_missing(tmp_path: Path) -> None:
     with pytest.raises(SnapshotMissing, match="No such file"):
         snapshot.open(tmp_path / "none.imei")
+    (tmp_path / "file").touch()
     with pytest.raises(SnapshotMissing, match="Not a directory"):
-        snapshot.open("/etc/passwd/none.imei")
+        snapshot.open(tmp_path / "file" / "none.imei")
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     with pytest.raises(SnapshotMissing, match="symbolic links"):
@@ -439,7 +440,10 @@ def nobody() -> Iterator[None]:
     """Whom permissions bind: root reads and writes everything."""
     before = os.geteuid()
     if before == 0:
-        os.seteuid(65534)
+        try:
+            os.seteuid(65534)
+        except OSError as error:  # in a namespace that has no other user
+            pytest.skip(f"cannot be another user: {error}")
     yield
     os.seteuid(before)
 
@@ -473,6 +477,10 @@ def test_opening_reads_the_header_and_the_table_only(tmp_path: Path) -> None:
     with path.open("r+b") as file:
         file.write(head + table)
         file.truncate(size)  # a terabyte of zeros that take no room
+        try:
+            mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ).close()
+        except OSError as error:  # under an emulator
+            pytest.skip(f"maps of a terabyte cannot be had: {error}")
     opened = snapshot.open(path)
     assert opened.nbytes == size
     assert opened.sections["big"][-1] == 0
