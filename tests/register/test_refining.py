@@ -52,6 +52,9 @@ def test_what_stands_beside_each_is_told_by_number(ways):
         [str(day) for day in np.arange("2000-01-01", "2006-01-01", dtype="datetime64[D]")], object
     )
     columns = {"reasons": [f"r{code}" for code in which.tolist()], "dates": days[which].tolist()}
+    nothing = np.flatnonzero(which == 0).tolist()  # stands beside these
+    for row in nothing:
+        columns["reasons"][row] = columns["dates"][row] = None
     members.add("one", keys, status=B, **(columns if ways > 3 else {"reasons": columns["reasons"]}))
     exact = members.lists[0].exact
     found = Beside.of(exact)
@@ -64,6 +67,7 @@ def test_what_stands_beside_each_is_told_by_number(ways):
     assert rare <= 1.5 * np.bincount(which[found.numbers > 0]).max()
     assert (found.numbers > 0).mean() >= min(1, 200 / ways)
     assert np.unique(found.numbers[found.numbers > 0]).tolist() == list(range(1, len(found.codes) + 1))
+    assert (0, 0, 0) in found.codes
     assert repr(found) == f"Beside(codes={found.codes})"
     assert Beside.of(LayeredSet(exact.base)) is None
 
