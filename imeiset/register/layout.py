@@ -45,7 +45,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset import irregular, snapshot
-from imeiset.errors import SnapshotBounds, SnapshotVersion
+from imeiset.errors import SnapshotBounds, SnapshotVersion, mask_text
 from imeiset.register.coverage import Coverage
 from imeiset.register.deciders import Deciders
 from imeiset.register.details import Column, code_type, is_date
@@ -92,7 +92,7 @@ class Contents:
         try:
             return cls(*_read(sections, path))
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
-            raise SnapshotBounds(path, "the sections of a register", str(error)) from None
+            raise SnapshotBounds(path, "the sections of a register", mask_text(str(error))) from None
 
     def sections(self) -> list[tuple[str, "ReadableBuffer"]]:
         """As they stand in a file: the same contents, the same bytes."""
@@ -206,7 +206,7 @@ def _read(sections: Mapping[str, bytes | memoryview], path: str) -> tuple[tuple[
     if about["layout"] not in _LAYOUTS:
         remedy = "build it anew" if about["layout"] in (1, 2) else "update imeiset"
         expected = " or ".join(map(str, _LAYOUTS))
-        raise SnapshotVersion(path, f"register layout {expected}", f"{about['layout']}: {remedy}")
+        raise SnapshotVersion(path, f"register layout {expected}", f"{mask_text(about['layout'])}: {remedy}")
     sets: dict[int, ImeiSet] = {}
 
     def get(n: int) -> ImeiSet:

@@ -433,6 +433,19 @@ def test_what_lies_is_not_shown_whole(tmp_path, name, lies):
     assert str(PHONE) not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["shift", "known", "layout", "lists", "policy"])
+def test_what_lies_elsewhere_is_not_shown_whole(tmp_path, name):
+    register = Register()
+    register.add("first", [1, 100, 1000], status=B)
+    register.save(tmp_path / "x.imei")
+    parts = {key: bytes(part) for key, part in snapshot.open(tmp_path / "x.imei", "memory").sections.items()}
+    about = {**json.loads(parts["register"]), name: PHONE}
+    rewritten(tmp_path / "x.imei", {**parts, "register": json.dumps(about).encode()})
+    with pytest.raises(SnapshotError) as caught:
+        Register.open(tmp_path / "x.imei")
+    assert str(PHONE) not in str(caught.value)
+
+
 def numbers_of(union, column, keys):
     """What a column of 16 bits has for keys."""
     low, high = np.empty(len(keys), np.uint8), np.empty(len(keys), np.uint8)
