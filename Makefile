@@ -40,15 +40,14 @@ demo: $(VENV)/.installed ## Make a dirty blocklist, build, check and time it; bl
 
 # Half of the tests beside the other half. Their processes share nothing, and fork without threads beside them.
 HALF := store national register deltas feeds
-BESIDE = log=$$(mktemp); \
-	$(SAFELY) $(1)/pytest -q -m "not long" $(HALF:%=tests/%) >$$log 2>&1 & half=$$!; \
-	$(SAFELY) $(1)/pytest -q -m "not long" $(HALF:%=--ignore=tests/%) tests && other=0 || other=$$?; \
+
+test: lint ## Lint, types, stubs and tests, on an installed build
+	log=$$(mktemp); \
+	$(SAFELY) $(BIN)/pytest -q -m "not long" $(HALF:%=tests/%) >$$log 2>&1 & half=$$!; \
+	$(SAFELY) $(BIN)/pytest -q -m "not long" $(HALF:%=--ignore=tests/%) tests && other=0 || other=$$?; \
 	wait $$half && half=0 || half=$$?; \
 	cat $$log; rm $$log; \
 	exit $$((half | other))
-
-test: lint ## Lint, types, stubs and tests, on an installed build
-	$(call BESIDE,$(BIN))
 
 test-long: $(VENV)/.installed ## The tests that take minutes
 	$(SAFELY) $(BIN)/pytest -m long

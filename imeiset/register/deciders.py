@@ -8,16 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imeiset._native.layered import decided, places
-from imeiset.errors import mask_text
 from imeiset.register.details import NO_DETAILS, Codes
 from imeiset.register.layered import LayeredSet
 from imeiset.register.lists import List
 from imeiset.register.policy import STRENGTH, EquipmentStatus
-from imeiset.register.refining import FIRST, NUMBERS, Beside, refined
+from imeiset.register.refining import CLASS, FIRST, NUMBERS, Beside, refined
 from imeiset.sets import ImeiSet
 
 _STATUSES, _PAIRS, _SEVERAL, _WIDE = 6, 1 << 9, 1 << 10, 1 << 11
-_ALL = (1 << 12) - 1
 
 _Source = tuple[ImeiSet, int, int, int]
 _Base = tuple[EquipmentStatus, tuple[object, ...]]
@@ -68,9 +66,8 @@ class Deciders:
             _expect_class(one, lists)
         if details != () and (type(details) is not list or len(details) != len(classes)):
             raise ValueError("details of classes: expected one for each class, got others")
-        told: list[Codes | None] = []
-        for one, found in zip(classes, cast(Iterable[object], details), strict=False):
-            told.append(_codes_of(found, _first(one, lists)))
+        each = zip(classes, cast(Iterable[object], details), strict=False)
+        told = [_codes_of(found, _first(one, lists)) for one, found in each]
         if len(codes) != (expected := places(imeis)):
             raise ValueError(f"section deciders: expected {expected} bytes, got {len(codes)}")
         return cls(codes, tuple(classes), tuple(told), _bases(lists))
@@ -133,11 +130,11 @@ def _sources(lists: Sequence[List]) -> Iterator[_Source]:
     for number in sorted(range(len(lists)), key=lambda n: (STRENGTH.index(lists[n].status), n), reverse=True):
         exact, tac, pairs = _sets(lists[number])
         if exact:
-            yield exact, _ALL & ~FIRST, number + 1 | 1 << lists[number].status + _STATUSES, _SEVERAL
+            yield exact, CLASS & ~FIRST, number + 1 | 1 << lists[number].status + _STATUSES, _SEVERAL
         if pairs:
-            yield pairs, _ALL, _PAIRS, 0
+            yield pairs, CLASS, _PAIRS, 0
         if tac:
-            yield tac, _ALL, _WIDE, 0
+            yield tac, CLASS, _WIDE, 0
 
 
 def _numbers(new: int, beside: Mapping[int, Beside]) -> NDArray[np.uint8] | None:
@@ -149,7 +146,7 @@ def _numbers(new: int, beside: Mapping[int, Beside]) -> NDArray[np.uint8] | None
 def _first(one: int, lists: Sequence[List]) -> LayeredSet | None:
     """The exact IMEIs of the list that is asked first by a class, if it has details for them."""
     exact = lists[(one & FIRST) - 1].exact if one & FIRST else None
-    return exact if exact is not None and any(exact.columns) else None
+    return exact if exact is not None and exact.has_details else None
 
 
 def _codes_of(found: object, first: LayeredSet | None) -> Codes | None:
@@ -160,14 +157,12 @@ def _codes_of(found: object, first: LayeredSet | None) -> Codes | None:
         sizes = [0 if column is None else len(column.values) for column in first.columns]
         if all(type(code) is int and 0 <= code <= size for code, size in zip(found, sizes, strict=True)):
             return found[0], found[1], found[2]
-    raise ValueError(
-        f"details of classes: expected codes of the first of their lists, got {mask_text(found)}"
-    )
+    raise ValueError(f"details of classes: expected codes of the first of their lists, got {found!r}")
 
 
 def _expect_class(one: object, lists: Sequence[List]) -> None:
     """Raise ValueError for what is not a class of members of these lists."""
-    if type(one) is int and 0 < one <= _ALL:
+    if type(one) is int and 0 < one <= CLASS:
         number, statuses = (one & FIRST) - 1, one >> _STATUSES & 7
         if number < 0:
             sound = not statuses and not one & _SEVERAL
@@ -177,4 +172,4 @@ def _expect_class(one: object, lists: Sequence[List]) -> None:
             sound &= bool(one & _SEVERAL) or statuses.bit_count() == 1
         if sound:
             return
-    raise ValueError(f"deciders: expected classes of these lists, got {mask_text(one)}")
+    raise ValueError(f"deciders: expected classes of these lists, got {one!r}")

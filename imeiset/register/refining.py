@@ -17,7 +17,7 @@ from imeiset.register.layered import LayeredSet
 NUMBERS = 256  # of classes
 FIRST = 0x3F  # of a class: one more than the number of the list that is asked first
 _CLASS_BITS = 12  # of a word, see `_native/c/deciders.h`
-_CLASS = (1 << _CLASS_BITS) - 1
+CLASS = (1 << _CLASS_BITS) - 1
 _ROWS = 1 << 18  # members at a time
 _TABLE = 1 << 22  # combinations of codes, each of which is counted
 _WORDS = 1 << 62  # combinations that have an integer each
@@ -104,19 +104,19 @@ def refined(
     """
     classes, left = [0], dict[int, list[tuple[int, int]]]()  # by class
     for at, word in enumerate(words):
-        if word & _CLASS not in left and len(classes) < NUMBERS and at:
-            classes.append(word & _CLASS)
-        left.setdefault(word & _CLASS, []).append((counts[at], at))
+        if word & CLASS not in left and len(classes) < NUMBERS and at:
+            classes.append(word & CLASS)
+        left.setdefault(word & CLASS, []).append((counts[at], at))
     details: list[Codes | None] = [None] * len(classes)
     number = {one: at for at, one in enumerate(classes)}
-    numbers = [number.get(word & _CLASS, 0) for word in words]
+    numbers = [number.get(word & CLASS, 0) for word in words]
     wanted = []
     for some in (left[one] for one in classes[1:]):
         told = sorted(pair for pair in some if words[pair[1]] >> _CLASS_BITS)
         wanted += told[len(told) == len(some) :]  # the rarest can do with the number of the class
     for _, at in sorted(wanted, key=lambda pair: (-pair[0], pair[1]))[: NUMBERS - len(classes)]:
         numbers[at] = len(classes)
-        classes.append(words[at] & _CLASS)
+        classes.append(words[at] & CLASS)
         details.append(_codes(words[at], beside))
     for one, at in number.items():
         alone = [n for _, n in left[one] if numbers[n] == at]

@@ -133,10 +133,16 @@ static inline uint32_t walk_tac(struct walk *w) {
     return tac < NO_TAC ? (uint32_t)tac : NO_TAC;
 }
 
+/* Go on to the first TAC with lines from one on; how many of its TACs are below. */
+static inline uint32_t walk_to(struct walk *w, uint32_t tac) {
+    while (w->tac < w->ix->tac_count && w->ix->tacs[w->tac] < tac) w->tac++;
+    return w->tac;
+}
+
 /* The lines that it has for a TAC: the first, and their shape, or NULL. Each line is given once. */
 static inline const struct shape *walk_lines(struct walk *w, uint32_t tac, uint64_t *line) {
     const struct index *ix = w->ix;
-    while (w->tac < ix->tac_count && ix->tacs[w->tac] < tac) w->tac++;
+    walk_to(w, tac);
     if (w->tac == ix->tac_count || ix->tacs[w->tac] != tac) return NULL;
     uint64_t slot = *directory_slot(ix, tac);
     const struct shape *s = &shapes[slot_row(slot)];
@@ -204,18 +210,11 @@ static inline uint32_t note_serial(struct members *m, const struct source *s, ui
     return i;
 }
 
-/* How many members of a list are in the lines before those of a TAC, or before where these would be. */
-static inline uint64_t lines_before(struct walk *w, uint32_t tac) {
-    const struct index *ix = w->ix;
-    while (w->tac < ix->tac_count && ix->tacs[w->tac] < tac) w->tac++;
-    uint64_t line = w->tac < ix->tac_count ? slot_line(*directory_slot(ix, ix->tacs[w->tac])) : ix->line_count;
-    return lines_rank(ix, line < ix->line_count ? line : ix->line_count, SIMD_PORTABLE);
-}
-
 /* Note what a list has in a TAC. The rank of what is in lines needs what is in the spill, and the other way round. */
 static inline void note_tac(struct deciders *d, const struct source *s, struct walk *w, uint32_t tac) {
     struct members *m = d->members;
-    uint64_t line, first = (uint64_t)tac * SERIALS, before = s->beside ? lines_before(w, tac) : 0;
+    uint64_t line, first = (uint64_t)tac * SERIALS;
+    uint64_t before = s->beside ? rank_of_tacs(w->ix, walk_to(w, tac), SIMD_PORTABLE) : 0; /* in lines of other TACs */
     uint32_t at = 0, entries = 0, passed = 0, count = 0;
     const struct shape *shape = walk_lines(w, tac, &line);
     for (walk_spill(w); w->entry < w->entries && w->start[w->entry] < first + SERIALS; walk_on(w), walk_spill(w)) {
