@@ -236,6 +236,14 @@ def key_in(bucket_number, rest, count):
     return rest * 128 + lower if lower < 128 else None
 
 
+def marks(key, words):
+    """In which of so many words, a power of two, a key has its marks, and these."""
+    hashed = ((key % 2**32) * 0x9E3779B1 + (key >> 32) * 0x85EBCA77) % 2**32
+    hashed = (hashed ^ hashed >> 15) * 0xC2B2AE3D % 2**32
+    bits = hashed * 0x27D4EB2F % 2**32
+    return hashed * words >> 32, 1 << (bits >> 27) | 1 << (bits >> 22 & 31)
+
+
 def parse_imsi(value):
     """The digits of an IMSI, None where none is given or understood; and whether it is understood."""
     text = (value or "").strip(" \t\n\v\f\r")

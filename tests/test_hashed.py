@@ -1,6 +1,7 @@
 """The hash table of a small set against the index that it is beside, and against its twin."""
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 
 import numpy as np
 import oracle
@@ -46,8 +47,13 @@ def hashed(keys):
     return index
 
 
+def words(n):
+    """Of marks, 4 bytes each: a power of two, for two keys each or fewer."""
+    return max(64, 1 << (n // 2 - 1).bit_length())
+
+
 def buckets(index):
-    return index.hashed_nbytes // 64
+    return (index.hashed_nbytes - 4 * words(len(index))) // 64
 
 
 def assert_answers(index, keys, asked):
@@ -141,6 +147,37 @@ def test_keys_most_like_members(n):
     index = hashed(keys)
     some = keys[:3000]
     assert_answers(index, keys, near(some, buckets(index)))
+
+
+@pytest.mark.parametrize("n", [128, 129, 5000, 100_000])
+def test_keys_that_have_the_marks_of_members(n):
+    """And no others: all of a batch have to be looked for in their buckets, and none is there."""
+    rng = np.random.default_rng(n)
+    keys = np.unique(rng.integers(0, KEY, n + n // 100 + 1).astype(np.uint64))[:n]
+    table = [0] * words(n)
+    for word, bits in map(oracle.marks, keys.tolist(), repeat(words(n))):
+        table[word] |= bits
+    others = np.setdiff1d(rng.integers(0, KEY, 100_000).astype(np.uint64), keys)
+    marked = [
+        table[word] & bits == bits for word, bits in map(oracle.marks, others.tolist(), repeat(words(n)))
+    ]
+    like = others[marked]
+    assert 100 < len(like) < len(others) // 20
+    assert_answers(hashed(keys), keys, like)
+    assert_answers(hashed(keys), keys, rng.permutation(np.concatenate([like, keys[:1000], others[:1000]])))
+
+
+@pytest.mark.parametrize("n", [300, 100_000])
+def test_stretches_of_members_and_of_others(n):
+    """What a group has says how the next is asked: here each length of stretch meets each."""
+    rng = np.random.default_rng(n)
+    keys = np.unique(rng.integers(0, KEY, n).astype(np.uint64))
+    lengths = rng.choice([1, 24, 39, 40, 41, 63, 64, 65, 127, 128, 129, 600, 2047, 2048, 2049], 120)
+    asked = rng.choice(keys, lengths.sum())
+    asked[np.repeat(np.arange(len(lengths)) % 2 == 0, lengths)] += np.uint64(1)
+    index = hashed(keys)
+    for start in (0, 1, 63):
+        assert_answers(index, keys, asked[start:])
 
 
 @pytest.mark.parametrize(

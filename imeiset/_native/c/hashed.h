@@ -7,6 +7,10 @@
  *   bytes 0..47    the lower 32 of the 40 bits of each key
  *   bytes 48..59   the upper 8 of each; 255, which no key has, where there is none
  *   byte 63        1 where there was no room for a key: what is not found here is asked of the index, else 0
+ *
+ * Most keys that are asked are in no list, and need no bucket: each key of the set has two marks in one of the words
+ * behind the buckets, chosen by another hash of all its bits. A word and its marks say nothing certain of a key that
+ * is there; they are there for every key of the set, with room in its bucket or not.
  */
 #ifndef IMEISET_HASHED_H
 #define IMEISET_HASHED_H
@@ -17,11 +21,16 @@
 #define HASHED_KEYS 131072u /* a larger set is left to its index */
 #define BUCKET_KEYS 12u
 #define BUCKET_STEPS 128u
+#define FEWEST_WORDS 6 /* of marks: 2^6 */
+#define MARKS_BYTES(shift) (sizeof(uint32_t) << (32 - (shift)))
+#define DENSE 40 /* of a group, in the set: then the buckets of all keys of the next group are read */
 #define WORTH_HASHING(count) (4 * (count) + 4096) /* lookups that take longer by the index than the table takes to make */
 
 struct hashed {
     uint8_t *buckets;
-    uint32_t count; /* of buckets, 128 to 65535 */
+    uint32_t *words; /* of marks, behind the buckets: a power of two, two keys to a word or fewer */
+    uint32_t count;  /* of buckets, 128 to 65535 */
+    int shift;       /* what is left of a hash says which word */
 };
 
 /* What is beside an index and changes: threads that ask share it. */
@@ -43,6 +52,16 @@ ALWAYS_INLINE struct hashed_place hashed_place(uint32_t count, uint64_t key) {
     return (struct hashed_place){bucket, low, (uint32_t)(rest >> 32)};
 }
 
+ALWAYS_INLINE uint32_t marks_hash(uint64_t key) {
+    uint32_t hash = (uint32_t)key * 0x9E3779B1u + (uint32_t)(key >> 32) * 0x85EBCA77u;
+    return (hash ^ hash >> 15) * 0xC2B2AE3Du;
+}
+
+ALWAYS_INLINE uint32_t marks_of(uint32_t hash) {
+    uint32_t bits = hash * 0x27D4EB2Fu;
+    return 1u << (bits >> 27) | 1u << (bits >> 22 & 31);
+}
+
 /* ---- making it -------------------------------------------------------------------- */
 
 static inline void hashed_free(struct hashed *h) {
@@ -54,18 +73,25 @@ static inline void hashed_free(struct hashed *h) {
 NOINLINE struct hashed *hashed_make(const struct index *ix) {
     uint32_t count = (uint32_t)(ix->count * 5 / 32), left_out = 0; /* one key in a hundred finds no room */
     count = count < BUCKET_STEPS ? BUCKET_STEPS : count;
+    int shift = 32 - FEWEST_WORDS;
+    while (1ull << (32 - shift) < ix->count / 2) shift--;
+    const size_t bytes = (size_t)count * LINE_BYTES;
     struct hashed *h = malloc(sizeof *h);
     struct reader *reader = malloc(sizeof *reader);
-    uint8_t *buckets = aligned_alloc(LINE_BYTES, (size_t)count * LINE_BYTES);
+    uint8_t *buckets = aligned_alloc(LINE_BYTES, bytes + MARKS_BYTES(shift));
     uint64_t keys[GROUP], seen = 0;
     size_t n = 0;
     if (!h || !reader || !buckets) goto failed;
-    memset(buckets, 0xFF, (size_t)count * LINE_BYTES);
+    uint32_t *words = (uint32_t *)(buckets + bytes);
+    memset(buckets, 0xFF, bytes);
+    memset(words, 0, MARKS_BYTES(shift));
     for (uint32_t i = 0; i < count; i++) buckets[i * LINE_BYTES + 63] = 0;
     reader_init(reader, ix, 0);
     while ((n = reader_keys(reader, keys, GROUP))) {
         for (size_t i = 0; i < n; i++) {
             if (keys[i] >= KEYS) goto failed;
+            uint32_t hash = marks_hash(keys[i]);
+            words[hash >> shift] |= marks_of(hash);
             struct hashed_place p = hashed_place(count, keys[i]);
             uint8_t *bucket = buckets + (size_t)p.bucket * LINE_BYTES, *at = memchr(bucket + 48, 0xFF, BUCKET_KEYS);
             if (at) {
@@ -80,7 +106,7 @@ NOINLINE struct hashed *hashed_make(const struct index *ix) {
     }
     if (seen != ix->count || left_out > ix->count / 16) goto failed;
     free(reader);
-    *h = (struct hashed){buckets, count};
+    *h = (struct hashed){buckets, words, count, shift};
     return h;
 failed:
     free(buckets);
@@ -92,7 +118,7 @@ failed:
 /* Its bytes, 0 where there is none. */
 static inline size_t hashed_bytes(const struct beside *beside) {
     const struct hashed *h = __atomic_load_n(&beside->hashed, __ATOMIC_ACQUIRE);
-    return h ? (size_t)h->count * LINE_BYTES : 0;
+    return h ? (size_t)h->count * LINE_BYTES + MARKS_BYTES(h->shift) : 0;
 }
 
 /* The table of a set that is asked about n more keys, if it has one or is to have one now. */
@@ -143,21 +169,83 @@ ALWAYS_INLINE uint32_t bucket_match(const uint8_t *bucket, uint32_t low, uint32_
     return match;
 }
 
-/* Where the keys of a group are looked for: `high` four times over. */
+/* Which keys of a whole group have their marks: bit i for key i. */
+#if SIMD_X86
+TARGET_AVX2 static inline uint64_t marked_avx2(const struct hashed *h, const uint64_t *keys) {
+    uint32_t at[GROUP], marks[GROUP];
+    uint64_t marked = 0;
+    const __m128i shift = _mm_cvtsi32_si128(h->shift);
+    const __m256i one = _mm256_set1_epi32(1);
+    for (uint32_t i = 0; i < GROUP; i += 8) {
+        __m256 four = _mm256_castsi256_ps(_mm256_loadu_si256((const __m256i *)(keys + i)));
+        __m256 more = _mm256_castsi256_ps(_mm256_loadu_si256((const __m256i *)(keys + i + 4)));
+        __m256i low = _mm256_castps_si256(_mm256_shuffle_ps(four, more, 0x88)); /* keys 0 1 4 5 2 3 6 7 */
+        __m256i high = _mm256_castps_si256(_mm256_shuffle_ps(four, more, 0xDD));
+        __m256i hash = _mm256_add_epi32(_mm256_mullo_epi32(low, _mm256_set1_epi32((int)0x9E3779B1u)),
+                                        _mm256_mullo_epi32(high, _mm256_set1_epi32((int)0x85EBCA77u)));
+        hash = _mm256_xor_si256(hash, _mm256_srli_epi32(hash, 15));
+        hash = _mm256_permute4x64_epi64(_mm256_mullo_epi32(hash, _mm256_set1_epi32((int)0xC2B2AE3Du)), 0xD8);
+        __m256i bits = _mm256_mullo_epi32(hash, _mm256_set1_epi32((int)0x27D4EB2Fu));
+        __m256i second = _mm256_and_si256(_mm256_srli_epi32(bits, 22), _mm256_set1_epi32(31));
+        __m256i both = _mm256_or_si256(_mm256_sllv_epi32(one, _mm256_srli_epi32(bits, 27)), _mm256_sllv_epi32(one, second));
+        _mm256_storeu_si256((__m256i *)(at + i), _mm256_srl_epi32(hash, shift));
+        _mm256_storeu_si256((__m256i *)(marks + i), both);
+    }
+    for (uint32_t i = 0; i < GROUP; i++) at[i] = h->words[at[i]];
+    for (uint32_t i = 0; i < GROUP; i += 8) {
+        __m256i words = _mm256_loadu_si256((const __m256i *)(at + i)), wanted = _mm256_loadu_si256((const __m256i *)(marks + i));
+        __m256i all = _mm256_cmpeq_epi32(_mm256_and_si256(words, wanted), wanted);
+        marked |= (uint64_t)(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(all)) << i;
+    }
+    return marked;
+}
+#endif
+
+ALWAYS_INLINE uint64_t marked_keys(const struct hashed *h, const uint64_t *keys, int level) {
+#if SIMD_X86
+    if (level >= SIMD_AVX2) return marked_avx2(h, keys);
+#endif
+    (void)level;
+    uint64_t marked = 0;
+    for (uint32_t i = 0; i < GROUP; i++) {
+        uint32_t hash = marks_hash(keys[i]), marks = marks_of(hash);
+        marked |= (uint64_t)((h->words[hash >> h->shift] & marks) == marks) << i;
+    }
+    return marked;
+}
+
+/* Keys of a group whose buckets are to be read, and where: `high` four times over. */
 struct hashed_group {
-    uint32_t at[GROUP], low[GROUP], high[GROUP];
+    uint32_t row[GROUP], at[GROUP], low[GROUP], high[GROUP], count;
 };
 
-ALWAYS_INLINE void hashed_places(const struct hashed *h, const uint64_t *keys, struct hashed_group *g) {
-    const uint32_t count = h->count;
-    for (uint32_t i = 0; i < GROUP; i++) {
-        struct hashed_place p = hashed_place(count, bounded(keys[i]));
-        g->at[i] = p.bucket * LINE_BYTES;
-        g->low[i] = p.low;
-        g->high[i] = p.high * 0x01010101u;
+ALWAYS_INLINE void hashed_put(const struct hashed *h, uint64_t key, uint32_t row, uint32_t i, struct hashed_group *g) {
+    struct hashed_place p = hashed_place(h->count, bounded(key));
+    g->row[i] = row;
+    g->at[i] = p.bucket * LINE_BYTES;
+    g->low[i] = p.low;
+    g->high[i] = p.high * 0x01010101u;
+}
+
+/* Of the keys from `base` on, `here` of a whole group. Where not so many are in the set, only those with marks: the
+ * others are answered. */
+ALWAYS_INLINE void hashed_places(const struct hashed *h, const uint64_t *keys, uint32_t base, uint32_t here, int dense,
+                                 struct hashed_group *g, uint8_t *out, int level) {
+    uint32_t count = 0;
+    if (dense) {
+        for (uint32_t i = 0; i < GROUP; i++) hashed_put(h, keys[base + i], base + i, i, g);
+        count = here;
+    } else {
+        uint64_t marked = marked_keys(h, keys + base, level) & ~0ull >> (GROUP - here);
+        memset(out + base, 0, here);
+        for (; marked; marked &= marked - 1) {
+            uint32_t row = base + (uint32_t)__builtin_ctzll(marked);
+            hashed_put(h, keys[row], row, count++, g);
+        }
     }
-    if (count < NEARBY / LINE_BYTES) return;
-    for (uint32_t i = 0; i < GROUP; i++) PREFETCH(h->buckets + g->at[i]);
+    g->count = count;
+    if (h->count < NEARBY / LINE_BYTES) return;
+    for (uint32_t i = 0; i < count; i++) PREFETCH(h->buckets + g->at[i]);
 }
 
 /* Answers up to a block of keys; returns how many have to ask the index, of which it says the rows. There is room
@@ -165,20 +253,21 @@ ALWAYS_INLINE void hashed_places(const struct hashed *h, const uint64_t *keys, s
 ALWAYS_INLINE uint32_t hashed_block(const struct hashed *h, uint64_t *keys, uint32_t n, uint8_t *out, uint32_t *asks,
                                     int level) {
     struct hashed_group groups[2]; /* the buckets of one are fetched while those of the other are read */
-    uint32_t asking = 0;
+    uint32_t asking = 0, hits = 0;
+    groups[1].count = 0;
     for (uint32_t i = n; i % GROUP; i++) keys[i] = KEYS;
-    for (uint32_t base = 0, here = 0; base < n + GROUP; base += GROUP) {
-        const struct hashed_group *g = &groups[base / GROUP % 2 ^ 1];
-        if (base < n) hashed_places(h, keys + base, &groups[base / GROUP % 2]);
-        for (uint32_t i = 0; i < here; i++) {
-            uint32_t row = base - GROUP + i;
+    for (uint32_t base = 0, turn = 0; base < n + GROUP; base += GROUP, turn ^= 1) {
+        const struct hashed_group *g = &groups[turn ^ 1];
+        if (base < n) hashed_places(h, keys, base, n - base < GROUP ? n - base : GROUP, hits >= DENSE, &groups[turn], out, level);
+        hits = 0;
+        for (uint32_t i = 0; i < g->count; i++) {
             const uint8_t *bucket = h->buckets + g->at[i];
             uint8_t found = bucket_match(bucket, g->low[i], g->high[i], level) != 0;
-            out[row] = found;
-            asks[asking] = row;
+            out[g->row[i]] = found;
+            hits += found;
+            asks[asking] = g->row[i];
             asking += bucket[63] > found;
         }
-        here = base >= n ? 0 : n - base < GROUP ? n - base : GROUP;
     }
     return asking;
 }
