@@ -23,7 +23,7 @@ STUBBED := $(shell find imeiset -name '*.pyi' | sed 's/\.pyi$$//; s/\//./g; s/\.
 
 .PHONY: help demo test lint docs bench test-long test-edges explore torture test-all test-integrations test-spark \
 	test-serve test-follow sdist wheels test-wheel test-wheels test-reproducible test-sid test-arm64 \
-	test-compilers sanitize tsan fuzz fuzz-coverage mutants clean
+	test-musl test-compilers sanitize tsan fuzz fuzz-coverage mutants clean
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
@@ -283,18 +283,28 @@ compilers-%:
 EMULATED = unshare --map-root-user --mount sh -c 'mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc \
 	&& cat "$$0" >/proc/sys/fs/binfmt_misc/register && exec "$$@"' /usr/lib/binfmt.d/qemu-aarch64.conf
 
-# What the tests import is installed from here, because under qemu pip alone would take longer than the tests.
+# In the folder $(1), which has Python $(IN_FOLDERS): the wheel for the platforms $(2), and some tests. What the tests import
+# is installed from here: a folder has no pip, and under qemu it would take longer than the tests.
+IN_FOLDERS := 3.13
+TRIED_IN = rm -rf $(1)/srv/imeiset && $(call AWAY,$(1)/srv/imeiset) \
+	&& $(BIN)/python $(PIP) --only-binary :all: --python-version $(IN_FOLDERS) --target $(1)/srv/imeiset/site \
+		$(addprefix --platform ,$(2)) "$$(echo build/wheels/*-cp$(subst .,,$(IN_FOLDERS))-$(firstword $(2)).whl)[test]" \
+	&& $(3) $(INSIDE) $(1) $(1) sh -c 'cd /srv/imeiset && PATH=/opt/musl/bin:$$PATH \
+		&& $(TRY) PYTHONPATH=/srv/imeiset/site python$(IN_FOLDERS) -m pytest -q -m "not long" $(QUICK)'
+
 test-arm64: $(VENV)/.made ## The aarch64 wheel in Debian's arm64 under qemu: needs root, mmdebstrap, qemu-user-static, Linux 6.7
 	mkdir -p build
-	[ -e build/arm64/usr/bin/python3.13 ] || $(DEBIAN) --variant=extract --arch=arm64 \
-		--include=base-files,dash,coreutils,python3.13,libstdc++6 stable build/arm64
-	rm -rf build/arm64/srv/imeiset
-	$(call AWAY,build/arm64/srv/imeiset)
-	$(BIN)/python $(PIP) --only-binary :all: --python-version 3.13 --target build/arm64/srv/imeiset/site \
-		$(foreach v,_2_28 _2_27 _2_26 _2_17 2014,--platform manylinux$v_aarch64) \
-		"$$(echo build/wheels/*-cp313-manylinux_*_aarch64.whl)[test]"
-	$(EMULATED) $(INSIDE) build/arm64 build/arm64 sh -c 'cd /srv/imeiset && $(TRY) PYTHONPATH=/srv/imeiset/site \
-		python3.13 -m pytest -q -m "not long" $(QUICK)'
+	[ -e build/arm64/usr/bin/python$(IN_FOLDERS) ] || $(DEBIAN) --variant=extract --arch=arm64 \
+		--include=base-files,dash,coreutils,python$(IN_FOLDERS),libstdc++6 stable build/arm64
+	$(call TRIED_IN,build/arm64,$(foreach v,_2_28 _2_27 _2_26 _2_17 2014,manylinux$v_aarch64),$(EMULATED))
+
+test-musl: $(VENV)/.made ## The x86-64 musl wheel on a Python that is made with musl, in a folder: needs root and mmdebstrap
+	mkdir -p build
+	[ -e build/musl/usr/bin/musl-gcc ] || $(DEBIAN) --variant=apt --include="$(MUSL)" stable build/musl \
+		$(foreach kind,deb deb-src,"$(kind) http://deb.debian.org/debian stable main")
+	[ -e build/musl/opt/musl/bin/python$(IN_FOLDERS) ] || { cp tools/musl.sh build/musl/srv && $(INSIDE) build/musl build/musl sh /srv/musl.sh; }
+	$(call TRIED_IN,build/musl,musllinux_1_2_x86_64 musllinux_1_1_x86_64,)
+MUSL := gcc make musl-tools linux-libc-dev automake libtool libltdl-dev ca-certificates xz-utils
 
 # detect_leaks: the interpreter itself leaks on purpose.
 sanitize: $(VENV)/.made ## The tests under AddressSanitizer and UndefinedBehaviorSanitizer
