@@ -93,8 +93,10 @@ static size_t take_members(const struct twin *all, const struct listed *lists, u
 /* ---- what is so ---- */
 
 static uint64_t place_of(const struct made *m, uint64_t key, uint64_t in_lines) {
+    struct places at;
     uint64_t place;
-    place_group(&m->ix, &key, 1, in_lines, &place, SIMD_PORTABLE);
+    find_places(&m->ix, &key, 1, &at);
+    place_group(&m->ix, &key, 1, &at, in_lines, &place, SIMD_PORTABLE);
     return place;
 }
 

@@ -182,6 +182,24 @@ TARGET_AVX512 static inline void find_places_avx512(const struct index *ix, cons
 
 #endif
 
+/* The places of up to a group of keys; meanwhile, the first half of the lines of another is fetched. */
+ALWAYS_INLINE void find_group(const struct index *ix, const uint64_t *keys, uint32_t n, struct places *places,
+                              const struct places *fetch, int level) {
+#if SIMD_X86
+    if (level >= SIMD_AVX512 && n == GROUP) {
+        find_places_avx512(ix, keys, places, fetch);
+        return;
+    }
+    if (level == SIMD_AVX2 && n == GROUP) {
+        find_places_avx2(ix, keys, places, fetch);
+        return;
+    }
+#endif
+    (void)level;
+    fetch_lines(fetch, 0, GROUP / 2);
+    find_places(ix, keys, n, places);
+}
+
 /* ---- probing the lines ---------------------------------------------------------- */
 
 #define FEW 12 /* lines that are probed faster one by one */

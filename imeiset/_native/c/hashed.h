@@ -214,7 +214,7 @@ ALWAYS_INLINE uint64_t marked_keys(const struct hashed *h, const uint64_t *keys,
     return marked;
 }
 
-/* Keys of a group whose buckets are to be read, and where: `high` four times over. */
+/* The keys of a group whose buckets are to be read, and where these are. */
 struct hashed_group {
     uint32_t row[GROUP], at[GROUP], low[GROUP], high[GROUP], count;
 };
@@ -224,52 +224,69 @@ ALWAYS_INLINE void hashed_put(const struct hashed *h, uint64_t key, uint32_t row
     g->row[i] = row;
     g->at[i] = p.bucket * LINE_BYTES;
     g->low[i] = p.low;
-    g->high[i] = p.high * 0x01010101u;
+    g->high[i] = p.high;
 }
 
-/* Of the keys from `base` on, `here` of a whole group. Where not so many are in the set, only those with marks: the
- * others are answered. */
-ALWAYS_INLINE void hashed_places(const struct hashed *h, const uint64_t *keys, uint32_t base, uint32_t here, int dense,
-                                 struct hashed_group *g, uint8_t *out, int level) {
-    uint32_t count = 0;
-    if (dense) {
-        for (uint32_t i = 0; i < GROUP; i++) hashed_put(h, keys[base + i], base + i, i, g);
-        count = here;
-    } else {
-        uint64_t marked = marked_keys(h, keys + base, level) & ~0ull >> (GROUP - here);
-        memset(out + base, 0, here);
-        for (; marked; marked &= marked - 1) {
-            uint32_t row = base + (uint32_t)__builtin_ctzll(marked);
-            hashed_put(h, keys[row], row, count++, g);
+/* What a block of keys is answered, and the rows of those that have to ask the index. */
+struct hashed_answers {
+    uint8_t *out;
+    uint32_t *asks, asking, hits;
+};
+
+ALWAYS_INLINE void hashed_answer(const uint8_t *bucket, uint32_t low, uint32_t high, uint32_t row,
+                                 struct hashed_answers *to, int level) {
+    uint8_t found = bucket_match(bucket, low, high * 0x01010101u, level) != 0;
+    to->out[row] = found;
+    to->hits += found;
+    to->asks[to->asking] = row;
+    to->asking += bucket[63] > found;
+}
+
+/* Of the keys from `base` on, `here` of a whole group, answer those without marks; put the others, or answer them too
+ * where buckets are near. */
+ALWAYS_INLINE void hashed_sparse(const struct hashed *h, const uint64_t *keys, uint32_t base, uint32_t here, int near,
+                                 struct hashed_group *g, struct hashed_answers *to, int level) {
+    uint64_t marked = marked_keys(h, keys + base, level) & ~0ull >> (GROUP - here);
+    memset(to->out + base, 0, here);
+    for (g->count = 0; marked; marked &= marked - 1) {
+        uint32_t row = base + (uint32_t)__builtin_ctzll(marked);
+        if (near) {
+            struct hashed_place p = hashed_place(h->count, bounded(keys[row]));
+            hashed_answer(h->buckets + (size_t)p.bucket * LINE_BYTES, p.low, p.high, row, to, level);
+        } else {
+            hashed_put(h, keys[row], row, g->count, g);
+            PREFETCH(h->buckets + g->at[g->count++]);
         }
     }
-    g->count = count;
-    if (h->count < NEARBY / LINE_BYTES) return;
-    for (uint32_t i = 0; i < count; i++) PREFETCH(h->buckets + g->at[i]);
+}
+
+/* The same where so many are in the set that it is not worth while to look at marks first: put all. */
+ALWAYS_INLINE void hashed_dense(const struct hashed *h, const uint64_t *keys, uint32_t base, uint32_t here, int near,
+                                struct hashed_group *g) {
+    for (uint32_t i = 0; i < GROUP; i++) hashed_put(h, keys[base + i], base + i, i, g);
+    for (uint32_t i = 0; !near && i < here; i++) PREFETCH(h->buckets + g->at[i]);
+    g->count = here;
 }
 
 /* Answers up to a block of keys; returns how many have to ask the index, of which it says the rows. There is room
  * for a whole number of groups of keys. */
 ALWAYS_INLINE uint32_t hashed_block(const struct hashed *h, uint64_t *keys, uint32_t n, uint8_t *out, uint32_t *asks,
                                     int level) {
-    struct hashed_group groups[2]; /* the buckets of one are fetched while those of the other are read */
-    uint32_t asking = 0, hits = 0;
+    const int near = h->count < NEARBY / LINE_BYTES;
+    struct hashed_group groups[2]; /* the buckets of one are fetched while those of the other are read; one if near */
+    struct hashed_answers to = {out, asks, 0, 0};
     groups[1].count = 0;
     for (uint32_t i = n; i % GROUP; i++) keys[i] = KEYS;
-    for (uint32_t base = 0, turn = 0; base < n + GROUP; base += GROUP, turn ^= 1) {
-        const struct hashed_group *g = &groups[turn ^ 1];
-        if (base < n) hashed_places(h, keys, base, n - base < GROUP ? n - base : GROUP, hits >= DENSE, &groups[turn], out, level);
-        hits = 0;
-        for (uint32_t i = 0; i < g->count; i++) {
-            const uint8_t *bucket = h->buckets + g->at[i];
-            uint8_t found = bucket_match(bucket, g->low[i], g->high[i], level) != 0;
-            out[g->row[i]] = found;
-            hits += found;
-            asks[asking] = g->row[i];
-            asking += bucket[63] > found;
-        }
+    for (uint32_t base = 0, turn = 0; base < n + (near ? 0 : GROUP); base += GROUP, turn ^= !near) {
+        const struct hashed_group *g = &groups[near ? 0 : turn ^ 1];
+        uint32_t here = base >= n ? 0 : n - base < GROUP ? n - base : GROUP, dense = to.hits >= DENSE;
+        to.hits = 0;
+        if (here && dense) hashed_dense(h, keys, base, here, near, &groups[turn]);
+        else if (here) hashed_sparse(h, keys, base, here, near, &groups[turn], &to, level);
+        for (uint32_t i = 0; i < g->count; i++)
+            hashed_answer(h->buckets + g->at[i], g->low[i], g->high[i], g->row[i], &to, level);
     }
-    return asking;
+    return to.asking;
 }
 
 /* ---- the keys of a set, large or small ----------------------------------------------- */

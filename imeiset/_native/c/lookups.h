@@ -153,17 +153,7 @@ ALWAYS_INLINE void contains_block(const struct index *ix, const uint64_t *keys, 
     for (uint32_t base = 0, turn = 0; base < n + 2 * GROUP; base += GROUP, turn = turn < 2 ? turn + 1 : 0) {
         struct places *find = &ring[turn], *fetch = &ring[turn ? turn - 1 : 2], *probe = &ring[turn < 2 ? turn + 1 : 0];
         uint32_t coming = base >= n ? 0 : n - base < GROUP ? n - base : GROUP;
-#if SIMD_X86
-        if (level >= SIMD_AVX512 && coming == GROUP) {
-            find_places_avx512(ix, keys + base, find, fetch);
-        } else if (level == SIMD_AVX2 && coming == GROUP) {
-            find_places_avx2(ix, keys + base, find, fetch);
-        } else
-#endif
-        {
-            fetch_lines(fetch, 0, GROUP / 2);
-            find_places(ix, keys + base, coming, find);
-        }
+        find_group(ix, keys + base, coming, find, fetch, level);
         uint32_t at = base - 2 * GROUP, here = base < 2 * GROUP ? 0 : n - at < GROUP ? n - at : GROUP;
 #if SIMD_X86
         uint64_t hits, spilled;

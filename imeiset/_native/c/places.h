@@ -79,26 +79,24 @@ ALWAYS_INLINE int byte_of_key(const struct index *ix, const uint8_t *column, uin
     return place < count ? column[place] : 0;
 }
 
-/* The places of up to a group of members. */
-ALWAYS_INLINE void place_group(const struct index *ix, const uint64_t *keys, uint32_t n, uint64_t in_lines,
-                               uint64_t *places, int level) {
-    struct places at;
+/* The record of ranks that a line is in. TACs without lines have theirs elsewhere: the last. */
+ALWAYS_INLINE uint64_t line_number(const struct index *ix, const uint8_t *at) {
+    uint64_t line = ((uintptr_t)at - (uintptr_t)ix->lines) / LINE_BYTES;
+    return line < ix->line_count ? line : ix->line_count;
+}
+
+/* The places of up to a group of members, by where they are looked for. */
+ALWAYS_INLINE void place_group(const struct index *ix, const uint64_t *keys, uint32_t n, const struct places *at,
+                               uint64_t in_lines, uint64_t *places, int level) {
     uint64_t waiting_key[GROUP] = {0}, lines[GROUP]; /* find_spills reads all */
     uint32_t before[GROUP], waiting[GROUP + 1], waits = 0;
-    find_places(ix, keys, n, &at);
-    for (uint32_t i = 0; i < n; i++) {
-        uint64_t line = ((uintptr_t)at.line[i] - (uintptr_t)ix->lines) / LINE_BYTES;
-        PREFETCH(at.line[i]);
-        places[i] = line < ix->line_count ? line : ix->line_count; /* that of TACs without lines is elsewhere */
-        PREFETCH(ix->ranks + places[i] / RANK_LINES * RANK_BYTES);
-    }
     for (uint32_t i = 0; i < n; i++) {
         uint32_t found;
-        before[i] = line_seek(at.line[i], at.word[i], at.offset[i], &found, level);
+        before[i] = line_seek(at->line[i], at->word[i], at->offset[i], &found, level);
         waiting[waits] = i;
         waits += !found;
     }
-    for (uint32_t i = 0; i < n; i++) places[i] = lines_rank(ix, places[i], level) + before[i];
+    for (uint32_t i = 0; i < n; i++) places[i] = lines_rank(ix, line_number(ix, at->line[i]), level) + before[i];
     if (!waits) return;
     for (uint32_t i = 0; i < waits; i++) waiting_key[i] = bounded(keys[waiting[i]]);
     if (ix->spill_count) find_spills(ix, waiting_key, waits, lines, level);
@@ -106,18 +104,26 @@ ALWAYS_INLINE void place_group(const struct index *ix, const uint64_t *keys, uin
         places[waiting[i]] = ix->spill_count ? spill_place(ix, lines[i], waiting_key[i], in_lines, level) : NO_PLACE;
 }
 
-/* byte_of_key for many: the bytes of a group are fetched while the places of the next are found. */
+/* byte_of_key for many. Three groups are under way: one is found, the places of one are worked out, the bytes of one
+ * are read; what each needs is fetched meanwhile. */
 ALWAYS_INLINE void bytes_of_keys(const struct index *ix, const uint8_t *column, uint64_t count, const uint64_t *keys,
                                  size_t n, uint8_t *out, int level) {
     const uint64_t in_lines = count - ix->spill_count * SPILL_ENTRIES;
+    struct places ring[2];
     uint64_t places[2][GROUP];
-    for (size_t at = 0, here = 0; at < n + GROUP; at += GROUP) {
-        uint64_t *now = places[at / GROUP & 1], *then = places[(at / GROUP & 1) ^ 1];
+    for (uint32_t i = 0; i < GROUP; i++) ring[1].line[i] = no_line;
+    for (size_t at = 0, turn = 0, seeks = 0, reads = 0; at < n + 2 * GROUP; at += GROUP, turn ^= 1) {
+        struct places *find = &ring[turn], *seek = &ring[turn ^ 1];
+        uint64_t *now = places[turn ^ 1], *then = places[turn];
         uint32_t coming = (uint32_t)(at >= n ? 0 : n - at < GROUP ? n - at : GROUP);
-        if (coming) place_group(ix, keys + at, coming, in_lines, now, level);
-        for (uint32_t i = 0; i < coming; i++) PREFETCH(column + (now[i] < count ? now[i] : 0));
-        for (uint32_t i = 0; i < here; i++) out[at - GROUP + i] = then[i] < count ? column[then[i]] : 0;
-        here = coming;
+        if (coming) find_group(ix, keys + at, coming, find, seek, level);
+        for (uint32_t i = 0; i < coming; i++) PREFETCH(ix->ranks + line_number(ix, find->line[i]) / RANK_LINES * RANK_BYTES);
+        for (uint32_t i = GROUP / 2; i < coming; i++) PREFETCH(find->line[i]);
+        if (seeks) place_group(ix, keys + at - GROUP, (uint32_t)seeks, seek, in_lines, now, level);
+        for (size_t i = 0; i < seeks; i++) PREFETCH(column + (now[i] < count ? now[i] : 0));
+        for (size_t i = 0; i < reads; i++) out[at - 2 * GROUP + i] = then[i] < count ? column[then[i]] : 0;
+        reads = seeks;
+        seeks = coming;
     }
 }
 
