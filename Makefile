@@ -247,14 +247,15 @@ test-reproducible: ## The sdist and the wheels made twice: are they the same, by
 # Folders of Debian, as root, of some 600 MB each; nothing of this machine is changed. The dates of Debian's lists
 # are not checked, so that a clock that is wrong or a mirror that is late does not stop it.
 DEBIAN = mmdebstrap --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Check-Date "false"'
+# $(1), a folder of Debian, is there as a whole or not at all: $(2) options, $(3) the suite, $(4) mirrors.
+FOLDER = [ -e $(1) ] || { command -v mmdebstrap || { echo 'mmdebstrap (Debian: mmdebstrap): not found'; exit 1; }; \
+	mkdir -p $(dir $(1)) && rm -rf $(1).part && $(DEBIAN) $(2) $(3) $(1).part $(4) && mv $(1).part $(1); }
 INSIDE = unshare --mount sh -c 'mount --rbind /dev $$0/dev && mount --rbind /proc $$0/proc \
 	&& mount -t tmpfs tmpfs $$0/tmp && rm -rf $$0/etc/ssl/certs && cp -rL /etc/ssl/certs $$0/etc/ssl/ \
 	&& cp -L /etc/resolv.conf $$0/etc/ && exec chroot "$$@"'
 
 test-sid: ## GOAL=test-all on the Pythons of Debian sid, in a folder: needs root and mmdebstrap
-	command -v mmdebstrap || { echo 'mmdebstrap (Debian: mmdebstrap): not found'; exit 1; }
-	mkdir -p build
-	[ -e build/sid/usr/bin/make ] || $(DEBIAN) --variant=minbase --include="$(SID)" sid build/sid
+	$(call FOLDER,build/sid,--variant=minbase --include="$(SID)",sid)
 	rm -rf build/sid/srv/imeiset && git clone -q . build/sid/srv/imeiset
 	$(INSIDE) build/sid build/sid make -C /srv/imeiset $(GOAL) VERSIONS="$(NEWEST)" PYTHON=python3.14
 GOAL := test-all
@@ -275,9 +276,9 @@ test-compilers: $(VENV)/.made ## All C by GCC 9 to 16 and Clang 9 to 23, without
 	$(MAKE) --keep-going $(patsubst COMPILERS_%,compilers-%,$(filter COMPILERS_%,$(.VARIABLES)))
 
 compilers-%:
-	[ -e build/compilers/$*/srv ] || $(DEBIAN) --variant=apt --include="libc6-dev $(COMPILERS_$*)" $* build/compilers/$*
+	$(call FOLDER,build/compilers/$*,--variant=apt --include="libc6-dev $(COMPILERS_$*)",$*)
 	rm -rf build/compilers/$*/srv/source && cp -r build/compilers/source build/compilers/$*/srv
-	$(INSIDE) build/compilers/$* build/compilers/$* sh /srv/source/tools/compilers.sh
+	$(INSIDE) build/compilers/$* build/compilers/$* sh /srv/source/tools/compilers.sh $(COMPILERS_$*)
 
 # Programs of the other processor start there alone: what the machine itself knows of them is not changed.
 EMULATED = unshare --map-root-user --mount sh -c 'mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc \
@@ -293,17 +294,14 @@ TRIED_IN = rm -rf $(1)/srv/imeiset && $(call AWAY,$(1)/srv/imeiset) \
 		&& $(TRY) PYTHONPATH=/srv/imeiset/site python$(IN_FOLDERS) -m pytest -q -m "not long" $(QUICK)'
 
 test-arm64: $(VENV)/.made ## The aarch64 wheel in Debian's arm64 under qemu: needs root, mmdebstrap, qemu-user-static, Linux 6.7
-	mkdir -p build
-	[ -e build/arm64/usr/bin/python$(IN_FOLDERS) ] || $(DEBIAN) --variant=extract --arch=arm64 \
-		--include=base-files,dash,coreutils,python$(IN_FOLDERS),libstdc++6 stable build/arm64
+	$(call FOLDER,build/arm64,--variant=extract --arch=arm64 --include="$(ARM64)",stable)
 	$(call TRIED_IN,build/arm64,$(foreach v,_2_28 _2_27 _2_26 _2_17 2014,manylinux$v_aarch64),$(EMULATED))
 
 test-musl: $(VENV)/.made ## The x86-64 musl wheel on a Python that is made with musl, in a folder: needs root and mmdebstrap
-	mkdir -p build
-	[ -e build/musl/usr/bin/musl-gcc ] || $(DEBIAN) --variant=apt --include="$(MUSL)" stable build/musl \
-		$(foreach kind,deb deb-src,"$(kind) http://deb.debian.org/debian stable main")
-	[ -e build/musl/opt/musl/bin/python$(IN_FOLDERS) ] || { cp tools/musl.sh build/musl/srv && $(INSIDE) build/musl build/musl sh /srv/musl.sh; }
+	$(call FOLDER,build/musl,--variant=apt --include="$(MUSL)",stable,$(foreach kind,deb deb-src,"$(kind) http://deb.debian.org/debian stable main"))
+	[ -e build/musl/opt/musl/made ] || { cp tools/musl.sh build/musl/srv && $(INSIDE) build/musl build/musl sh /srv/musl.sh; }
 	$(call TRIED_IN,build/musl,musllinux_1_2_x86_64 musllinux_1_1_x86_64,)
+ARM64 := base-files dash coreutils python$(IN_FOLDERS) libstdc++6
 MUSL := gcc make musl-tools linux-libc-dev automake libtool libltdl-dev ca-certificates xz-utils
 
 # detect_leaks: the interpreter itself leaks on purpose.

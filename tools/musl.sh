@@ -40,3 +40,4 @@ export PKG_CONFIG=false LIBFFI_CFLAGS=-I$prefix/include LIBFFI_LIBS=-lffi
 export ZLIB_CFLAGS=-I$prefix/include ZLIB_LIBS=-lz LIBLZMA_CFLAGS=-I$prefix/include LIBLZMA_LIBS=-llzma
 made python3.13 install ./configure $system --without-ensurepip --disable-test-modules --with-openssl=$prefix
 $prefix/bin/python3.13 -c 'import ctypes, lzma, ssl, zlib'
+touch $prefix/made
