@@ -48,7 +48,7 @@ def hashed(keys):
 
 
 def words(n):
-    """Of marks, 4 bytes each: a power of two, for two keys each or fewer."""
+    """Of marks, 4 bytes each: a power of two, for two keys each or so."""
     return max(64, 1 << (n // 2 - 1).bit_length())
 
 
@@ -165,6 +165,25 @@ def test_keys_that_have_the_marks_of_members(n):
     assert 100 < len(like) < len(others) // 20
     assert_answers(hashed(keys), keys, like)
     assert_answers(hashed(keys), keys, rng.permutation(np.concatenate([like, keys[:1000], others[:1000]])))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("n", [1, 63, 65, 2047, 2049])
+def test_nothing_is_written_behind_the_answers(level, n):
+    """Groups that are not full are filled up with 10^14, which here has the marks of members."""
+    simd.use_simd(level)
+    rng = np.random.default_rng(8)
+    word, bits = oracle.marks(KEY, words(300))
+    alike = [key for key in rng.integers(0, KEY, 40_000).tolist() if oracle.marks(key, words(300))[0] == word]
+    keys = np.unique(array([*alike[:60], *rng.integers(0, KEY, 240).tolist()]))
+    assert np.bitwise_or.reduce([oracle.marks(key, words(300))[1] for key in alike[:60]]) & bits == bits
+    index, out = hashed(keys.tolist()), np.full(n + 200, 9, np.uint8)
+    assert index.hashed_nbytes
+    asked = np.resize(keys + np.uint64(1), n)
+    index.contains_keys(asked, out[100:-100])
+    assert out[100:-100].tolist() == np.isin(asked, keys).tolist()
+    assert (out[:100] == 9).all()
+    assert (out[-100:] == 9).all()
 
 
 @pytest.mark.parametrize("n", [300, 100_000])

@@ -9,8 +9,8 @@
  *   byte 63        1 where there was no room for a key: what is not found here is asked of the index, else 0
  *
  * Most keys that are asked are in no list, and need no bucket: each key of the set has two marks in one of the words
- * behind the buckets, chosen by another hash of all its bits. A word and its marks say nothing certain of a key that
- * is there; they are there for every key of the set, with room in its bucket or not.
+ * behind the buckets, chosen by another hash of all its bits, whether it found room in its bucket or not. A key that
+ * lacks one is not in the set; one that has both may be.
  */
 #ifndef IMEISET_HASHED_H
 #define IMEISET_HASHED_H
@@ -23,12 +23,12 @@
 #define BUCKET_STEPS 128u
 #define FEWEST_WORDS 6 /* of marks: 2^6 */
 #define MARKS_BYTES(shift) (sizeof(uint32_t) << (32 - (shift)))
-#define DENSE 40 /* of a group, in the set: then the buckets of all keys of the next group are read */
+#define DENSE 40 /* keys of a group in the set: then the buckets of all keys of the next are read, or of the next but one */
 #define WORTH_HASHING(count) (4 * (count) + 4096) /* lookups that take longer by the index than the table takes to make */
 
 struct hashed {
     uint8_t *buckets;
-    uint32_t *words; /* of marks, behind the buckets: a power of two, two keys to a word or fewer */
+    uint32_t *words; /* of marks, behind the buckets: a power of two, about two keys to a word or fewer */
     uint32_t count;  /* of buckets, 128 to 65535 */
     int shift;       /* what is left of a hash says which word */
 };

@@ -79,7 +79,7 @@ ALWAYS_INLINE int byte_of_key(const struct index *ix, const uint8_t *column, uin
     return place < count ? column[place] : 0;
 }
 
-/* The record of ranks that a line is in. TACs without lines have theirs elsewhere: the last. */
+/* The number of a line. TACs without lines have theirs elsewhere: how many there are. */
 ALWAYS_INLINE uint64_t line_number(const struct index *ix, const uint8_t *at) {
     uint64_t line = ((uintptr_t)at - (uintptr_t)ix->lines) / LINE_BYTES;
     return line < ix->line_count ? line : ix->line_count;
@@ -104,8 +104,8 @@ ALWAYS_INLINE void place_group(const struct index *ix, const uint64_t *keys, uin
         places[waiting[i]] = ix->spill_count ? spill_place(ix, lines[i], waiting_key[i], in_lines, level) : NO_PLACE;
 }
 
-/* byte_of_key for many. Three groups are under way: one is found, the places of one are worked out, the bytes of one
- * are read; what each needs is fetched meanwhile. */
+/* byte_of_key for many, whose keys nobody changes meanwhile. Three groups are under way: one is found, the places of one
+ * are worked out, the bytes of one are read; what each needs is fetched meanwhile. */
 ALWAYS_INLINE void bytes_of_keys(const struct index *ix, const uint8_t *column, uint64_t count, const uint64_t *keys,
                                  size_t n, uint8_t *out, int level) {
     const uint64_t in_lines = count - ix->spill_count * SPILL_ENTRIES;
@@ -117,6 +117,7 @@ ALWAYS_INLINE void bytes_of_keys(const struct index *ix, const uint8_t *column, 
         uint64_t *now = places[turn ^ 1], *then = places[turn];
         uint32_t coming = (uint32_t)(at >= n ? 0 : n - at < GROUP ? n - at : GROUP);
         if (coming) find_group(ix, keys + at, coming, find, seek, level);
+        else fetch_lines(seek, 0, seeks < GROUP / 2 ? (uint32_t)seeks : GROUP / 2);
         for (uint32_t i = 0; i < coming; i++) PREFETCH(ix->ranks + line_number(ix, find->line[i]) / RANK_LINES * RANK_BYTES);
         for (uint32_t i = GROUP / 2; i < coming; i++) PREFETCH(find->line[i]);
         if (seeks) place_group(ix, keys + at - GROUP, (uint32_t)seeks, seek, in_lines, now, level);
