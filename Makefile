@@ -284,8 +284,8 @@ compilers-%:
 EMULATED = unshare --map-root-user --mount sh -c 'mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc \
 	&& cat "$$0" >/proc/sys/fs/binfmt_misc/register && exec "$$@"' /usr/lib/binfmt.d/qemu-aarch64.conf
 
-# In the folder $(1), which has Python $(IN_FOLDERS): the wheel for the platforms $(2), and some tests. What the tests import
-# is installed from here: a folder has no pip, and under qemu it would take longer than the tests.
+# In the folder $(1), which has Python $(IN_FOLDERS), by way of $(3): the wheel for the platforms $(2), and some tests.
+# What they import is installed from here: a folder has no pip, and under qemu it would take longer than the tests.
 IN_FOLDERS := 3.13
 TRIED_IN = rm -rf $(1)/srv/imeiset && $(call AWAY,$(1)/srv/imeiset) \
 	&& $(BIN)/python $(PIP) --only-binary :all: --python-version $(IN_FOLDERS) --target $(1)/srv/imeiset/site \

@@ -20,14 +20,20 @@ struct filter {
     int shift;      /* 0 to 63 */
 };
 
+/* The factors of the hash, of which hashed.h has a form in vectors. */
+#define FILTER_LOW 0x9E3779B1u
+#define FILTER_HIGH 0x85EBCA77u
+#define FILTER_MIXED 0xC2B2AE3Du
+#define FILTER_BITS 0x27D4EB2Fu
+
 ALWAYS_INLINE uint32_t filter_hash(uint64_t number) {
-    uint32_t hash = (uint32_t)number * 0x9E3779B1u + (uint32_t)(number >> 32) * 0x85EBCA77u;
-    return (hash ^ hash >> 15) * 0xC2B2AE3Du;
+    uint32_t hash = (uint32_t)number * FILTER_LOW + (uint32_t)(number >> 32) * FILTER_HIGH;
+    return (hash ^ hash >> 15) * FILTER_MIXED;
 }
 
 ALWAYS_INLINE uint32_t filter_word(uint32_t hash, uint32_t count) { return (uint32_t)((uint64_t)hash * count >> 32); }
 
-ALWAYS_INLINE uint32_t filter_bits(uint32_t hash) { return hash * 0x27D4EB2Fu; }
+ALWAYS_INLINE uint32_t filter_bits(uint32_t hash) { return hash * FILTER_BITS; }
 
 ALWAYS_INLINE uint8_t filter_marked(uint64_t word, uint32_t bits) {
     return (uint8_t)(word >> (bits >> 26) & word >> (bits >> 20 & 63) & word >> (bits >> 14 & 63) & 1);

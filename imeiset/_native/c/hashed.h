@@ -15,6 +15,7 @@
 #ifndef IMEISET_HASHED_H
 #define IMEISET_HASHED_H
 
+#include "filter.h"
 #include "lookups.h"
 #include "merge.h"
 
@@ -52,13 +53,9 @@ ALWAYS_INLINE struct hashed_place hashed_place(uint32_t count, uint64_t key) {
     return (struct hashed_place){bucket, low, (uint32_t)(rest >> 32)};
 }
 
-ALWAYS_INLINE uint32_t marks_hash(uint64_t key) {
-    uint32_t hash = (uint32_t)key * 0x9E3779B1u + (uint32_t)(key >> 32) * 0x85EBCA77u;
-    return (hash ^ hash >> 15) * 0xC2B2AE3Du;
-}
-
+/* The marks of a key whose hash is filter_hash. */
 ALWAYS_INLINE uint32_t marks_of(uint32_t hash) {
-    uint32_t bits = hash * 0x27D4EB2Fu;
+    uint32_t bits = filter_bits(hash);
     return 1u << (bits >> 27) | 1u << (bits >> 22 & 31);
 }
 
@@ -90,7 +87,7 @@ NOINLINE struct hashed *hashed_make(const struct index *ix) {
     while ((n = reader_keys(reader, keys, GROUP))) {
         for (size_t i = 0; i < n; i++) {
             if (keys[i] >= KEYS) goto failed;
-            uint32_t hash = marks_hash(keys[i]);
+            uint32_t hash = filter_hash(keys[i]);
             words[hash >> shift] |= marks_of(hash);
             struct hashed_place p = hashed_place(count, keys[i]);
             uint8_t *bucket = buckets + (size_t)p.bucket * LINE_BYTES, *at = memchr(bucket + 48, 0xFF, BUCKET_KEYS);
@@ -181,11 +178,11 @@ TARGET_AVX2 static inline uint64_t marked_avx2(const struct hashed *h, const uin
         __m256 more = _mm256_castsi256_ps(_mm256_loadu_si256((const __m256i *)(keys + i + 4)));
         __m256i low = _mm256_castps_si256(_mm256_shuffle_ps(four, more, 0x88)); /* keys 0 1 4 5 2 3 6 7 */
         __m256i high = _mm256_castps_si256(_mm256_shuffle_ps(four, more, 0xDD));
-        __m256i hash = _mm256_add_epi32(_mm256_mullo_epi32(low, _mm256_set1_epi32((int)0x9E3779B1u)),
-                                        _mm256_mullo_epi32(high, _mm256_set1_epi32((int)0x85EBCA77u)));
+        __m256i hash = _mm256_add_epi32(_mm256_mullo_epi32(low, _mm256_set1_epi32((int)FILTER_LOW)),
+                                        _mm256_mullo_epi32(high, _mm256_set1_epi32((int)FILTER_HIGH)));
         hash = _mm256_xor_si256(hash, _mm256_srli_epi32(hash, 15));
-        hash = _mm256_permute4x64_epi64(_mm256_mullo_epi32(hash, _mm256_set1_epi32((int)0xC2B2AE3Du)), 0xD8);
-        __m256i bits = _mm256_mullo_epi32(hash, _mm256_set1_epi32((int)0x27D4EB2Fu));
+        hash = _mm256_permute4x64_epi64(_mm256_mullo_epi32(hash, _mm256_set1_epi32((int)FILTER_MIXED)), 0xD8);
+        __m256i bits = _mm256_mullo_epi32(hash, _mm256_set1_epi32((int)FILTER_BITS));
         __m256i second = _mm256_and_si256(_mm256_srli_epi32(bits, 22), _mm256_set1_epi32(31));
         __m256i both = _mm256_or_si256(_mm256_sllv_epi32(one, _mm256_srli_epi32(bits, 27)), _mm256_sllv_epi32(one, second));
         _mm256_storeu_si256((__m256i *)(at + i), _mm256_srl_epi32(hash, shift));
@@ -208,7 +205,7 @@ ALWAYS_INLINE uint64_t marked_keys(const struct hashed *h, const uint64_t *keys,
     (void)level;
     uint64_t marked = 0;
     for (uint32_t i = 0; i < GROUP; i++) {
-        uint32_t hash = marks_hash(keys[i]), marks = marks_of(hash);
+        uint32_t hash = filter_hash(keys[i]), marks = marks_of(hash);
         marked |= (uint64_t)((h->words[hash >> h->shift] & marks) == marks) << i;
     }
     return marked;
