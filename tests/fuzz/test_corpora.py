@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from imeiset._native import simd
+
 HERE = Path(__file__).parent
 COMPILER = shutil.which(os.environ.get("CC", "cc").split()[-1])
 HARNESSES = sorted(path.stem for path in HERE.glob("*.c") if path.stem != "replay")
-FLAGS = ("-std=gnu11", "-O0", "-pthread", "-w")  # -O0: what takes time here is the compiler
+FLAGS = ["-std=gnu11", "-O0", "-pthread", "-w"]  # -O0: what takes time here is the compiler
+if "avx512" not in simd.simd_levels():
+    FLAGS.append("-DEMULATED")  # its instructions in plain C, see emulated.h
 LARGEST = 50_000  # bytes of a file
 ALL = 300_000
 
