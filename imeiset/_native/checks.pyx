@@ -424,11 +424,16 @@ cdef class CheckTables:
 
     cdef void concerned(self, const uint64_t* keys, const uint64_t* imsis, size_t n, size_t start,
                         rows* work) noexcept nogil:
-        """Add the rows of a block that some rule may say something about."""
+        """Add the rows of a block that some rule may say something about: `concerns` for many."""
         cdef uint8_t may[BLOCK]
+        cdef uint8_t decider[BLOCK]
         cdef uint32_t found[BLOCK]
         cdef size_t i, j, count = work.count
-        index_have(self.in_known, keys, n, may)
+        if self.places:
+            index_bytes(self.in_known, &self.deciders[0], self.places, keys, n, may, decider)
+        else:
+            index_have(self.in_known, keys, n, may)
+            memset(decider, self.decided, n)
         if self.has_spans:
             _filter_ask(&self.spans, keys, n, RANGED, may)
         if self.has_touched:
@@ -446,6 +451,7 @@ cdef class CheckTables:
                 work.row[count] = start + i
                 work.key[count] = keys[i]
                 work.may[count] = may[i]
+                work.decider[count] = decider[i] if may[i] & (LISTED | TOUCHED) == LISTED else 0
                 count += 1
         else:
             for i in range(n):
@@ -453,31 +459,14 @@ cdef class CheckTables:
                 work.key[count] = keys[i]
                 work.imsi[count] = imsis[i]
                 work.may[count] = may[i]
+                work.decider[count] = decider[i] if may[i] & (LISTED | TOUCHED) == LISTED else 0
                 count += may[i] != 0 or (self.by_imsi and imsis[i] != 0)
         work.count = count
-
-    cdef void find_classes(self, rows* work) noexcept nogil:
-        """The numbers of the classes of the rows: those of `concerns` for many."""
-        cdef size_t i, n = 0
-        memset(work.decider, 0, work.count)
-        if not self.decided:
-            return
-        for i in range(work.count):
-            work.waiting[n] = i
-            work.waiting_key[n] = work.key[i]
-            n += work.may[i] & (LISTED | TOUCHED) == LISTED
-        if self.places and n:
-            index_bytes(self.in_known, &self.deciders[0], self.places, work.waiting_key, n, work.found)
-        else:
-            memset(work.found, 1, n)
-        for i in range(n):
-            work.decider[work.waiting[i]] = work.found[i]
 
     cdef void decide_rows(self, bint imsis, rows* work) noexcept nogil:
         """The codes of the rows: `decide` for many. imsis: whether they have any."""
         cdef size_t i, left = work.count
         cdef int step, rule
-        self.find_classes(work)
         for i in range(left):
             work.left[i] = i
             work.code[i] = self.outcome[0]

@@ -23,10 +23,10 @@ cdef void index_rank_each(const void* const* pointers, int n, uint64_t key, uint
 cdef uint64_t index_places(object index) except? 0
 
 # The byte of a key in a column of `count` bytes beside the set, `index_places` of it: -1 where the key is not
-# a member. And the bytes of many, all of them members.
+# a member. And of many, found[i] as by index_have and out[i], the byte, 0 where it is not.
 cdef int index_byte(const void* pointer, const uint8_t* column, uint64_t count, uint64_t key) noexcept nogil
 cdef void index_bytes(const void* pointer, const uint8_t* column, uint64_t count, const uint64_t* keys,
-                      size_t n, uint8_t* out) noexcept nogil
+                      size_t n, uint8_t* found, uint8_t* out) noexcept nogil
 
 # The codes of a key, a member, in columns beside the set, see c/details.h.
 cdef void index_codes(const void* pointer, const void* columns, uint64_t key, uint32_t* codes) noexcept nogil

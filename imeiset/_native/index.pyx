@@ -65,7 +65,7 @@ cdef extern from "c/kernels.h" nogil:
         uint64_t (*contains_each)(const index* const*, uint32_t, uint64_t) noexcept nogil
         void (*rank_each)(const index* const*, uint32_t, uint64_t, uint64_t*) noexcept nogil
         void (*bytes_of)(
-            const index*, const uint8_t*, uint64_t, const uint64_t*, size_t, uint8_t*
+            const index*, const uint8_t*, uint64_t, const uint64_t*, size_t, uint8_t*, uint8_t*
         ) noexcept nogil
         int (*byte_of)(const index*, const uint8_t*, uint64_t, uint64_t) noexcept nogil
         void (*codes_of)(const index*, const column*, uint64_t, uint32_t*) noexcept nogil
@@ -507,8 +507,8 @@ cdef void index_decide(void* work) noexcept nogil:
 
 
 cdef void index_bytes(const void* pointer, const uint8_t* column, uint64_t count, const uint64_t* keys,
-                      size_t n, uint8_t* out) noexcept nogil:
-    _kernels.bytes_of(<const index*>pointer, column, count, keys, n, out)
+                      size_t n, uint8_t* found, uint8_t* out) noexcept nogil:
+    _kernels.bytes_of(<const index*>pointer, column, count, keys, n, found, out)
 
 
 cdef int index_byte(const void* pointer, const uint8_t* column, uint64_t count, uint64_t key) noexcept nogil:

@@ -213,14 +213,16 @@ def places(given, /):
 
 
 def bytes_of(given, const uint8_t[::1] column not None, const uint64_t[::1] keys not None,
-             uint8_t[::1] out not None):
-    """out[i] = the byte of keys[i], a member of the index, in a column; of another key any, or 0."""
+             uint8_t[::1] found not None, uint8_t[::1] out not None):
+    """found[i] = 1 and out[i] = the byte of keys[i] in a column, if it is a member of the index; else 0."""
     cdef const void* members = index_pointer(given)
     expect_rows("column", index_places(given), column.shape[0])
+    expect_rows("found", keys.shape[0], found.shape[0])
     expect_rows("out", keys.shape[0], out.shape[0])
-    if keys.shape[0] and column.shape[0]:
+    if keys.shape[0]:
         with nogil:
-            index_bytes(members, &column[0], column.shape[0], &keys[0], keys.shape[0], &out[0])
+            index_bytes(members, &column[0] if column.shape[0] else &out[0], column.shape[0], &keys[0],
+                        keys.shape[0], &found[0], &out[0])
 
 
 def decided(given, sources, /):

@@ -93,11 +93,12 @@ static size_t take_members(const struct twin *all, const struct listed *lists, u
 /* ---- what is so ---- */
 
 static uint64_t place_of(const struct made *m, uint64_t key, uint64_t in_lines) {
-    struct places at;
-    uint64_t place;
-    find_places(&m->ix, &key, 1, &at);
-    place_group(&m->ix, &key, 1, &at, in_lines, &place, SIMD_PORTABLE);
-    return place;
+    struct seats seats;
+    uint8_t found;
+    contains_block(&m->ix, &key, 1, &found, &seats, SIMD_PORTABLE);
+    CHECK(found && seats.count == 1 && seats.row[0] == 0);
+    take_places(&m->ix, &seats, in_lines, SIMD_PORTABLE);
+    return seats.line[0];
 }
 
 /* The members of no run have places of their own, and all keys of a run the same, within those that there are. */
@@ -165,24 +166,37 @@ static void check_codes(const struct twin *all, const struct made *m, const uint
     free_columns(columns);
 }
 
-static void check_bytes(const struct made *m, const struct deciders *d, const uint8_t *bytes, uint64_t count,
-                        const uint64_t *members, const uint32_t *classes, size_t n, unsigned seed) {
-    uint64_t *keys = room(n * 8);
-    uint8_t *out = room(n);
+/* Of members among others, in order and not, so that groups of keys have none of them, few, many and no others. */
+static void check_bytes(const struct twin *all, const struct made *m, const struct deciders *d, const uint8_t *bytes,
+                        uint64_t count, const uint64_t *members, const uint32_t *classes, size_t n, unsigned seed) {
+    size_t asked = 2 * n + seed % 97;
+    uint64_t *keys = room(asked * 8);
+    uint8_t *found = room(asked), *out = room(asked), *other = room(asked);
     for (int level = 0; level < fuzz_levels(); level++) {
         const struct index_kernels *k = &index_levels[level];
-        size_t step = level % 2 || n < 2 ? 1 : 2 * (seed % 500) + 1; /* in order, and not */
+        struct beside beside;
+        struct index with = hashed_index(&m->ix, &beside);
+        size_t step = level % 2 || n < 2 ? 1 : 2 * (seed % 500) + 1;
         while (n && step > 1 && n % step == 0) step += 2;
-        for (size_t i = 0; i < n; i++) keys[i] = members[i * step % n];
-        memset(out, 0xEE, n);
-        k->bytes_of(&m->ix, bytes, count, keys, n, out);
-        for (size_t i = 0; i < n; i++) {
-            CHECK(out[i] == (uint8_t)d->number[classes[i * step % n]]);
-            if (i % 8 == 0) CHECK(k->byte_of(&m->ix, bytes, count, keys[i]) == out[i]);
+        for (size_t i = 0; i < asked; i++) {
+            uint64_t x = mixed(i + seed);
+            other[i] = !n || x % 4 < mixed(i / 50 + seed) % 6;
+            keys[i] = !other[i] ? members[i * step % n] : n && x & 64 ? members[x / 128 % n] + x / 8 % 5 : x % (KEYS + 9);
+        }
+        memset(found, 0xEE, asked);
+        memset(out, 0xEE, asked);
+        k->bytes_of((level + seed) % 2 ? &m->ix : &with, bytes, count, keys, asked, found, out);
+        hashed_free(beside.hashed);
+        for (size_t i = 0; i < asked; i++) {
+            CHECK(found[i] == (keys[i] < TWIN_KEYS && twin_has(all, keys[i])));
+            CHECK(other[i] ? found[i] || !out[i] : out[i] == (uint8_t)d->number[classes[i * step % n]]);
+            if (i % 8 == 0) CHECK(k->byte_of(&m->ix, bytes, count, keys[i]) == (found[i] ? out[i] : -1));
         }
     }
     free(keys);
+    free(found);
     free(out);
+    free(other);
 }
 
 static uint16_t *decide(struct deciders *d, const struct index *all, const struct source *sources, uint32_t count, int level) {
@@ -254,7 +268,7 @@ static void check_lists(struct input *in, unsigned mode, unsigned seed) {
     uint8_t *bytes = lower(out, places);
     CHECK(d.status == BUILD_OK && d.used >= 1 && d.used < WORDS && d.words[0] == 0);
     for (uint32_t i = 1; i < d.used; i++) CHECK(d.number[d.words[i]] == i);
-    check_bytes(&m, &d, bytes, places, members, classes, n, seed);
+    check_bytes(&all, &m, &d, bytes, places, members, classes, n, seed);
     check_codes(&all, &m, bytes, places, members, n, seed);
     deciders_free(&d);
     free(bytes);
@@ -276,7 +290,7 @@ static void check_lists(struct input *in, unsigned mode, unsigned seed) {
 static void check_damaged(struct input *in, unsigned mode, unsigned seed) {
     static struct deciders d;
     uint64_t keys[MOST_KEYS];
-    uint8_t found[MOST_KEYS];
+    uint8_t found[MOST_KEYS], said[MOST_KEYS];
     struct twin few = take_twin(in, MOST_RUNS, mode / 16 % 4);
     struct made sound = index_of(&few, RUN_MIN, 0), m = mode & 4 ? take_rubbish(in) : take_damaged(in);
     const struct made *all = mode & 2 ? &m : &sound;
@@ -295,7 +309,10 @@ static void check_damaged(struct input *in, unsigned mode, unsigned seed) {
         uint32_t codes[COLUMNS];
         take_columns(columns, &all->ix, seed);
         for (int level = 0; level < fuzz_levels(); level++) {
-            index_levels[level].bytes_of(&all->ix, bytes, places, keys, places ? n : 0, found);
+            struct beside beside;
+            struct index with = hashed_index(&all->ix, &beside);
+            index_levels[level].bytes_of((level + seed) % 2 ? &all->ix : &with, bytes, places, keys, n, found, said);
+            hashed_free(beside.hashed);
             for (size_t i = 0; i < n; i++) {
                 if (places) index_levels[level].byte_of(&all->ix, bytes, places, keys[i]);
                 index_levels[level].codes_of(&all->ix, columns, keys[i], codes);

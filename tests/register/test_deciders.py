@@ -29,6 +29,17 @@ pytestmark = pytest.mark.usefixtures("same_level_after")
 RULES = oracle.Equipment.PRECEDENCE
 
 
+def codes_of(union, column, keys):
+    """The byte of each key; all are found that are members, and no other."""
+    found, out = np.full((2, len(keys) + 8), 9, np.uint8)
+    bytes_of(union, column, keys, found[: len(keys)], out[: len(keys)])
+    members = union.to_numpy()
+    at = np.minimum(np.searchsorted(members, keys), max(len(members) - 1, 0))
+    np.testing.assert_array_equal(found[: len(keys)], members[at] == keys if len(members) else 0)
+    assert set(found[len(keys) :]) == set(out[len(keys) :]) == {9}
+    return out[: len(keys)]
+
+
 @contextlib.contextmanager
 def no_deciders():
     """Nobody works out what lists say: each is asked."""
@@ -136,10 +147,42 @@ def test_classes_are_those_of_the_twin(seed):
     for level in simd.simd_levels():
         simd.use_simd(level)
         for some in (np.sort(keys), rng.permutation(keys)):
-            codes = np.empty(len(some), np.uint8)
-            bytes_of(coverage.imeis, deciders.codes, some, codes)
-            found = np.array(deciders.classes)[codes].tolist()
+            found = np.array(deciders.classes)[codes_of(coverage.imeis, deciders.codes, some)].tolist()
             assert found == [expected[key] for key in some.tolist()]
+
+
+@pytest.mark.parametrize(("count", "listed"), [(30, 0.02), (900, 0.5), (200_000, 0.1), (400_000, 0.5)])
+def test_members_among_others_have_their_bytes(count, listed):
+    """In lines of all shapes, bitmaps, the spill and runs, with the hash table and without."""
+    rng = np.random.default_rng(count)
+    tacs = np.append(rng.integers(0, 10**8, 40), [35, 36]).astype(np.uint64) * np.uint64(TAC)
+    weights = np.append(np.geomspace(1, 90, 40), [400, 90])
+    keys = rng.choice(tacs, count, p=weights / weights.sum()) + rng.integers(0, TAC, count).astype(np.uint64)
+    runs = [np.arange(low, low + 40, dtype=np.uint64) for low in rng.integers(0, 10**14 - 40, 9)]
+    union = ImeiSet.from_keys(np.concatenate([keys, *runs]))
+    members = union.to_numpy()
+    beside = rng.integers(1, 201, len(members)).astype(np.uint8)
+    beside[np.isin(members, np.concatenate(runs))] = 7
+    numbers, words = decided(union, [(union, 0xFFF, 1, 0, beside)])
+    said = np.array(words) >> 12
+    assert len(said) < 256
+    near = rng.choice(members, 5000) + rng.choice(np.array([1, 2**64 - 1], np.uint64), 5000)
+    others = np.concatenate(
+        [near, rng.integers(0, 10**14 + 10, 5000).astype(np.uint64), np.full(9, 2**64 - 1, np.uint64)]
+    )
+    others = others[~np.isin(others, members)]
+    asked = np.where(rng.random(9000) < listed, rng.choice(members, 9000), rng.choice(others, 9000))
+    at = np.minimum(np.searchsorted(members, asked), len(members) - 1)
+    expected = np.where(members[at] == asked, beside[at], 0)
+    for level in simd.simd_levels():
+        simd.use_simd(level)
+        for _ in range(2):
+            for n in (0, 1, 63, 64, 65, 129, 2047, 2048, 2049, len(asked)):
+                start = int(rng.integers(0, len(asked) - n + 1))
+                found = codes_of(union, numbers.astype(np.uint8), asked[start : start + n])
+                np.testing.assert_array_equal(said[found], expected[start : start + n])
+            union.contains_keys(np.zeros(4 * count + 9000, np.uint64), np.empty(4 * count + 9000, np.uint8))
+        assert (union.hashed_nbytes > 0) == (len(union) <= 131_072)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -205,8 +248,7 @@ def expect_told(register, least):
     """Each member is told what stands beside it, or nothing; and so many of a hundred are told."""
     lists, coverage = register.lists, register._now().coverage
     deciders, keys = coverage.deciders, coverage.imeis.to_numpy()
-    numbers, told = np.empty(len(keys), np.uint8), 0
-    bytes_of(coverage.imeis, deciders.codes, keys, numbers)
+    numbers, told = codes_of(coverage.imeis, deciders.codes, keys), 0
     assert len(deciders.details) == len(deciders.classes) <= 256
     assert deciders.details[0] is None
     for key, number in zip(keys.tolist(), numbers.tolist(), strict=True):
@@ -296,8 +338,7 @@ def test_a_run_has_a_number_where_all_of_it_has_the_same_beside():
             register.add("second", keys, status=G)
             register.add("alone", [7, 8 * TAC], status=B, reasons=["c", "d"])
             deciders = register._now().coverage.deciders
-            numbers = np.empty(length, np.uint8)
-            bytes_of(register._now().coverage.imeis, deciders.codes, keys, numbers)
+            numbers = codes_of(register._now().coverage.imeis, deciders.codes, keys)
             assert len(set(numbers.tolist())) == 1
             assert (deciders.details[numbers[0]] is None) == (other is not None and other < length)
             for key, reason in [*zip(keys[:: length // 40].tolist(), said[:: length // 40], strict=True)]:
@@ -318,8 +359,8 @@ def test_what_a_list_has_in_a_run_of_others_counts():
     register.add("some", keys, status=B, reasons=said)
     for key, reason in list(zip(keys.tolist(), said, strict=True))[::7]:
         assert register.check(key).reasons == (reason,)
-    coverage, numbers = register._now().coverage, np.empty(3000, np.uint8)
-    bytes_of(coverage.imeis, coverage.deciders.codes, after, numbers)
+    coverage = register._now().coverage
+    numbers = codes_of(coverage.imeis, coverage.deciders.codes, after)
     assert all(coverage.deciders.details[number] for number in numbers.tolist())
     expect_same(register, asking_all(register, coverage), rng.permutation(keys)[:900], rng, 300)
 
@@ -354,8 +395,7 @@ def test_details_that_do_not_fit_are_not_told(tmp_path, code):
     rewritten(tmp_path / "x.imei", {**parts, "0.r": bytes(codes)})
     opened = Register.open(tmp_path / "x.imei")
     anew = Deciders.of_lists(opened._now().coverage.imeis, opened.lists)
-    numbers = np.empty(300, np.uint8)
-    bytes_of(opened._now().coverage.imeis, anew.codes, keys, numbers)
+    numbers = codes_of(opened._now().coverage.imeis, anew.codes, keys)
     assert anew.details[numbers[4]] is None
     assert {anew.details[number] for number in numbers.tolist()} <= {None, (1, 0, 0), (2, 0, 0)}
     with pytest.raises(SnapshotBounds):
@@ -448,9 +488,7 @@ def test_what_lies_elsewhere_is_not_shown_whole(tmp_path, name):
 
 def numbers_of(union, column, keys):
     """What a column of 16 bits has for keys."""
-    low, high = np.empty(len(keys), np.uint8), np.empty(len(keys), np.uint8)
-    for out, part in ((low, column & 0xFF), (high, column >> 8)):
-        bytes_of(union, part.astype(np.uint8), keys, out)
+    low, high = (codes_of(union, part.astype(np.uint8), keys) for part in (column & 0xFF, column >> 8))
     return (low + high.astype(np.int64) * 256).tolist()
 
 
@@ -734,13 +772,19 @@ def test_native_arguments():
     with pytest.raises(ValueError, match="classes"):
         CheckTables(some, **given, deciders=(None, [0] * 257, []))
     with pytest.raises(ValueError, match="column"):
-        bytes_of(some, np.zeros(5, np.uint8), np.zeros(1, np.uint64), np.zeros(1, np.uint8))
+        bytes_of(some, np.zeros(5, np.uint8), np.zeros(1, np.uint64), *np.zeros((2, 1), np.uint8))
+    with pytest.raises(ValueError, match="found"):
+        bytes_of(
+            some, np.zeros(24, np.uint8), np.zeros(1, np.uint64), np.zeros(2, np.uint8), np.zeros(1, np.uint8)
+        )
     with pytest.raises(ValueError, match="out"):
-        bytes_of(some, np.zeros(places(some), np.uint8), np.zeros(1, np.uint64), np.zeros(2, np.uint8))
+        bytes_of(
+            some, np.zeros(24, np.uint8), np.zeros(1, np.uint64), np.zeros(1, np.uint8), np.zeros(2, np.uint8)
+        )
     with pytest.raises(TypeError):
         decided(some, [(None, 0, 0, 0, None)])
     assert places(ImeiSet()) == 0
-    bytes_of(ImeiSet(), np.zeros(0, np.uint8), np.zeros(1, np.uint64), np.zeros(1, np.uint8))
+    assert not codes_of(ImeiSet(), np.zeros(0, np.uint8), np.zeros(1, np.uint64)).any()
 
 
 def test_what_has_no_place_has_no_class():
@@ -750,11 +794,9 @@ def test_what_has_no_place_has_no_class():
     assert places(union) == len(union)
     for level in simd.simd_levels():
         simd.use_simd(level)
-        codes = np.full(100, 9, np.uint8)
-        bytes_of(union, np.full(len(union), 7, np.uint8), others, codes)
-        assert not codes.any()
-        bytes_of(union, np.full(len(union), 7, np.uint8), union.to_numpy(), codes[: len(union)])
-        assert codes[: len(union)].tolist() == [7] * len(union)
+        column = np.full(len(union), 7, np.uint8)
+        assert not codes_of(union, column, others).any()
+        assert codes_of(union, column, union.to_numpy()).tolist() == [7] * len(union)
 
 
 @pytest.mark.parametrize("before", range(4))
@@ -784,7 +826,5 @@ def test_a_run_of_two_over_the_end_of_a_tac():
     register.add("both", asked, status=G)
     register.add("first", asked[:1], status=B)
     coverage = register._now().coverage
-    codes = np.full(2, 9, np.uint8)
-    bytes_of(coverage.imeis, coverage.deciders.codes, asked, codes)
-    assert codes.tolist() == [0, 0]
+    assert codes_of(coverage.imeis, coverage.deciders.codes, asked).tolist() == [0, 0]
     expect_same(register, asking_all(register, coverage), asked, np.random.default_rng(1))

@@ -162,8 +162,8 @@ def deciders() -> None:
 
 
 def planted_deciders() -> None:
-    coverage, out = of_many_lists()._now().coverage, np.empty(len(KEYS), np.uint8)
-    together(*[lambda: bytes_of(coverage.imeis, coverage.deciders.codes, KEYS, out)] * THREADS)
+    coverage, out = of_many_lists()._now().coverage, np.empty((2, len(KEYS)), np.uint8)
+    together(*[lambda: bytes_of(coverage.imeis, coverage.deciders.codes, KEYS, *out)] * THREADS)
 
 
 def planted() -> None:

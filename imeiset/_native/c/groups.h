@@ -18,6 +18,12 @@ struct places {
     uint64_t listed; /* bit i: the TAC of key i has lines; of whole groups with AVX2 and above */
 };
 
+/* What was compared with the keys of a group: the first serial of the bucket, by its number in the line, and a bit at the
+ * top of each field that may have been found, of which the lowest was. */
+struct compared {
+    uint64_t first[GROUP], fields[GROUP];
+};
+
 /* Ask for some of the lines of a group. */
 ALWAYS_INLINE void fetch_lines(const struct places *places, uint32_t from, uint32_t to) {
     for (uint32_t i = from; i < to; i++) PREFETCH(places->line[i]);
@@ -218,12 +224,13 @@ ALWAYS_INLINE uint64_t probe_few(const struct places *p, const struct places *fe
 }
 
 /* line_contains for a group, bit i of what is returned, and of *spilled, for key i; meanwhile, the other half
- * of the lines of another is fetched. */
+ * of the lines of another is fetched. `c` is for nth_found. */
 #if SIMD_X86
 
-TARGET_AVX2 static inline uint64_t probe_avx2(const struct places *p, const struct places *fetch, uint64_t *spilled) {
+TARGET_AVX2 static inline uint64_t probe_avx2(const struct places *p, const struct places *fetch, uint64_t *spilled,
+                                              struct compared *c) {
     uint64_t ones0[GROUP], ones1[GROUP], head[GROUP]; /* ones in the first words of the unary part */
-    uint64_t bit[GROUP], before[GROUP], count[GROUP], shift[GROUP], end[GROUP];
+    uint64_t *first_of = c->first, *bit = c->fields, count[GROUP], shift[GROUP], end[GROUP];
     const uint8_t *at[GROUP];
     uint64_t hits = 0, spills = 0;
     const __m256i one = _mm256_set1_epi64x(1), all = _mm256_set1_epi64x(-1), fifteen = _mm256_set1_epi64x(15);
@@ -246,7 +253,7 @@ TARGET_AVX2 static inline uint64_t probe_avx2(const struct places *p, const stru
         __m256i line = _mm256_loadu_si256((const __m256i *)(p->line + i));
         _mm256_storeu_si256((__m256i *)(bit + i), _mm256_sllv_epi64(one, _mm256_sub_epi64(h, passed)));
         _mm256_storeu_si256((__m256i *)(at + i), _mm256_add_epi64(_mm256_add_epi64(line, one), _mm256_slli_epi64(words, 3)));
-        _mm256_storeu_si256((__m256i *)(before + i), _mm256_sub_epi64(_mm256_slli_epi64(words, 6), h));
+        _mm256_storeu_si256((__m256i *)(first_of + i), _mm256_sub_epi64(_mm256_slli_epi64(words, 6), h));
         __m256i below = _mm256_cmpgt_epi64(_mm256_loadu_si256((const __m256i *)(head + i)), h);
         spills |= (uint64_t)(uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(below)) << i;
     }
@@ -259,8 +266,9 @@ TARGET_AVX2 static inline uint64_t probe_avx2(const struct places *p, const stru
         __m256i word = _mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)(p->word + i)));
         __m256i low_bits = _mm256_and_si256(_mm256_srli_epi64(word, 20), fifteen);
         __m256i bitmap = _mm256_cmpeq_epi64(low_bits, one);
-        __m256i first = _mm256_add_epi64(_mm256_loadu_si256((const __m256i *)(before + i)),
+        __m256i first = _mm256_add_epi64(_mm256_loadu_si256((const __m256i *)(first_of + i)),
                                          _mm256_loadu_si256((const __m256i *)(bit + i)));
+        _mm256_storeu_si256((__m256i *)(first_of + i), first);
         __m256i x = _mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)(p->offset + i)));
         __m256i h = _mm256_srlv_epi64(x, low_bits);
         __m256i none = _mm256_cmpgt_epi64(_mm256_add_epi64(first, h), _mm256_set1_epi64x(UNARY_BITS - 1));
@@ -297,6 +305,7 @@ TARGET_AVX2 static inline uint64_t probe_avx2(const struct places *p, const stru
         __m256i zero = _mm256_and_si256(_mm256_sub_epi64(differ, ones), _mm256_andnot_si256(differ, tops));
         zero = _mm256_blendv_epi8(zero, lows, _mm256_cmpeq_epi64(low_bits, one));
         zero = _mm256_andnot_si256(_mm256_loadu_si256((const __m256i *)(end + i)), zero);
+        _mm256_storeu_si256((__m256i *)(bit + i), zero);
         __m256i missed = _mm256_cmpeq_epi64(zero, _mm256_setzero_si256());
         hits |= (uint64_t)(uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(missed)) << i;
     }
@@ -307,8 +316,9 @@ TARGET_AVX2 static inline uint64_t probe_avx2(const struct places *p, const stru
 #define LOAD256(p) _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(p)))
 #define LOAD256_ABOVE(low, p) _mm512_inserti64x4(low, _mm256_loadu_si256((const __m256i *)(p)), 1)
 
-TARGET_AVX512 static inline uint64_t probe_avx512(const struct places *p, const struct places *fetch, uint64_t *spilled) {
-    uint64_t word[GROUP], after[GROUP], bit[GROUP], before[GROUP], shift[GROUP], end[GROUP];
+TARGET_AVX512 static inline uint64_t probe_avx512(const struct places *p, const struct places *fetch, uint64_t *spilled,
+                                                  struct compared *c) {
+    uint64_t word[GROUP], after[GROUP], *first_of = c->first, *bit = c->fields, shift[GROUP], end[GROUP];
     const uint8_t *at[GROUP];
     uint64_t hits = 0, spills = 0;
     const __m512i one = _mm512_set1_epi64(1), all = _mm512_set1_epi64(-1), fifteen = _mm512_set1_epi64(15);
@@ -346,7 +356,7 @@ TARGET_AVX512 static inline uint64_t probe_avx512(const struct places *p, const 
         _mm512_storeu_si512(word + i, here);
         _mm512_storeu_si512(after + i, there);
         _mm512_storeu_si512(bit + i, _mm512_sllv_epi64(one, k));
-        _mm512_storeu_si512(before + i, _mm512_sub_epi64(from, h));
+        _mm512_storeu_si512(first_of + i, _mm512_sub_epi64(from, h));
     }
     for (uint32_t i = 0; i < GROUP; i++) bit[i] = _pdep_u64(bit[i], word[i]);
     for (uint32_t i = 0; i < GROUP; i += 8) { /* how far it is to the next 1, and where the low parts of its serials are */
@@ -357,7 +367,8 @@ TARGET_AVX512 static inline uint64_t probe_avx512(const struct places *p, const 
         __m512i rest = _mm512_shrdv_epi64(_mm512_loadu_si512(word + i), _mm512_loadu_si512(after + i), stands);
         rest = _mm512_and_si512(rest, _mm512_add_epi64(rest, all)); /* without the 1 itself */
         __m512i far = _mm512_popcnt_epi64(_mm512_andnot_si512(rest, _mm512_add_epi64(rest, all)));
-        __m512i first = _mm512_add_epi64(_mm512_loadu_si512(before + i), stands);
+        __m512i first = _mm512_add_epi64(_mm512_loadu_si512(first_of + i), stands);
+        _mm512_storeu_si512(first_of + i, first);
         __m512i x = _mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)(p->offset + i)));
         __m512i h = _mm512_srlv_epi64(x, low_bits);
         __mmask8 none = _mm512_cmpgt_epi64_mask(_mm512_add_epi64(first, h), _mm512_set1_epi64(UNARY_BITS - 1));
@@ -387,6 +398,7 @@ TARGET_AVX512 static inline uint64_t probe_avx512(const struct places *p, const 
         __m512i zero = _mm512_and_si512(_mm512_sub_epi64(differ, ones), _mm512_andnot_si512(differ, tops));
         zero = _mm512_mask_mov_epi64(zero, _mm512_cmpeq_epi64_mask(low_bits, one), lows);
         __m512i kept = _mm512_andnot_si512(_mm512_loadu_si512(end + i), zero);
+        _mm512_storeu_si512(bit + i, kept);
         hits |= (uint64_t)_mm512_test_epi64_mask(kept, kept) << i;
     }
     *spilled = spills;

@@ -288,9 +288,11 @@ ALWAYS_INLINE uint32_t hashed_block(const struct hashed *h, uint64_t *keys, uint
 
 /* ---- the keys of a set, large or small ----------------------------------------------- */
 
-/* Returns whether all are below 10^14. */
-ALWAYS_INLINE int contains_keys(const struct index *shared, const uint64_t *keys, size_t n, uint8_t *out, int level) {
-    const struct index copy = *shared, *ix = &copy; /* that writes to out cannot change */
+typedef uint32_t (*hashed_kernel)(const struct hashed *, uint64_t *keys, uint32_t n, uint8_t *out, uint32_t *asks);
+
+/* Returns whether all are below 10^14. block, hashed: contains_block and hashed_block. */
+ALWAYS_INLINE int contains_keys(const struct index *ix, const uint64_t *keys, size_t n, uint8_t *out, block_kernel block,
+                                hashed_kernel hashed) {
     uint64_t wrong = 0;
     for (size_t at = 0; at < n; at += BLOCK) {
         uint64_t own[BLOCK]; /* another thread may write to keys: an answer is for what was there at one moment */
@@ -302,12 +304,12 @@ ALWAYS_INLINE int contains_keys(const struct index *shared, const uint64_t *keys
             wrong |= own[i] | (KEYS - 1 - own[i]); /* the top bit: beyond the last key */
         }
         if (h) {
-            left = hashed_block(h, own, here, to, asks, level);
+            left = hashed(h, own, here, to, asks);
             if (!left) continue;
             for (uint32_t i = 0; i < left; i++) own[i] = own[asks[i]];
             to = answers;
         }
-        contains_block(ix, own, left, to, level);
+        block(ix, own, left, to, NULL);
         for (uint32_t i = 0; h && i < left; i++) out[at + asks[i]] = answers[i];
     }
     return wrong >> 63 == 0;

@@ -199,6 +199,26 @@ ALWAYS_INLINE uint32_t bucket_rank(const struct bucket *b, uint64_t lows, uint32
     return (uint32_t)__builtin_popcountll(below);
 }
 
+/* How many serials of a line are below offset x; and whether x is there, too. */
+ALWAYS_INLINE uint32_t line_seek(const uint8_t *line, uint32_t word, uint32_t x, uint32_t *found, int level) {
+    uint32_t low_bits = word_low_bits(word);
+    if (UNLIKELY(low_bits == BITMAP_LOW_BITS)) {
+        uint32_t end = x + 8, rank = 0; /* bit x is bit x + 8 of the line */
+        for (uint32_t at = 0; at < LINE_BYTES / 8; at++) {
+            uint64_t w = load64(line + at * 8) & (at ? ~0ull : ~0xFFull);
+            uint32_t upto = end < at * 64 ? 0 : end - at * 64;
+            rank += (uint32_t)__builtin_popcountll(upto < 64 ? w & low_mask(upto) : w);
+        }
+        *found = line[1 + (x >> 3)] >> (x & 7) & 1;
+        return rank;
+    }
+    struct bucket b = line_bucket(line, x >> low_bits, level, 0);
+    uint64_t lows = line_bits(line, word_low_at(word) + b.first * low_bits);
+    uint32_t nth = bucket_rank(&b, lows, x, low_bits);
+    *found = (nth < b.count) & (((lows >> (nth * low_bits & 63)) & low_mask(low_bits)) == (x & low_mask(low_bits)));
+    return b.first + nth;
+}
+
 /* How many serials of the line are below offset x < width. */
 ALWAYS_INLINE uint32_t line_rank(const uint8_t *line, const struct shape *s, uint32_t x, int level) {
     if (UNLIKELY(s->capacity == 0)) {

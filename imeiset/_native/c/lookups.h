@@ -12,6 +12,34 @@
 
 #define BLOCK 2048 /* keys whose spill lookups wait for each other */
 
+/* Where the members of a block stand: those in lines before those in the spill. */
+struct seats {
+    uint32_t in_lines, count;
+    uint16_t row[BLOCK]; /* of the keys of the block */
+    uint16_t nth[BLOCK]; /* which serial of the line, or entry of the line of the spill */
+    uint64_t line[BLOCK];
+};
+
+/* Note the hits of a group, whose first row is `at`. c: what their lines said; NULL: they are looked for once more. */
+ALWAYS_INLINE void take_seats(const struct index *ix, const struct places *p, const struct compared *c, uint64_t hits,
+                              uint32_t at, struct seats *seats, int level) {
+    for (; hits; hits &= hits - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(hits), low_bits = word_low_bits(p->word[i]), found, nth;
+        uint64_t line = ((uintptr_t)p->line[i] - (uintptr_t)ix->lines) / LINE_BYTES;
+        line = line < ix->line_count ? line : ix->line_count; /* of a damaged index: it has none */
+        PREFETCH(ix->ranks + line / RANK_LINES * RANK_BYTES);
+        if (!c || UNLIKELY(low_bits == BITMAP_LOW_BITS)) {
+            nth = line_seek(p->line[i], p->word[i], p->offset[i], &found, level);
+        } else { /* a 1 at the bottom of its field, and of each before */
+            uint64_t fields = field_ones[low_bits] & ((c->fields[i] & -c->fields[i]) - 1);
+            nth = (uint32_t)c->first[i] + (uint32_t)__builtin_popcountll(fields) - 1;
+        }
+        seats->row[seats->count] = (uint16_t)(at + i);
+        seats->nth[seats->count] = (uint16_t)nth;
+        seats->line[seats->count++] = line;
+    }
+}
+
 /* ---- the spill --------------------------------------------------------------------- */
 
 #if SIMD_X86
@@ -116,7 +144,7 @@ ALWAYS_INLINE void split_keys(const uint64_t *keys, uint32_t *tacs, uint32_t *se
 /* Look the waiting keys up in the spill. Nearly all that are not in it have no suspects; the others are gathered
  * and looked at more closely, without a branch on which they are. */
 ALWAYS_INLINE void spill_block(const struct index *ix, const uint64_t *keys, const uint32_t *waiting, uint32_t waits,
-                               uint8_t *out, int level) {
+                               uint8_t *out, struct seats *seats, int level) {
     for (uint32_t base = 0; base < waits; base += GROUP, waiting += GROUP) {
         uint64_t key[GROUP], lines[GROUP];
         uint32_t tacs[GROUP], serials[GROUP], which[GROUP + 16], suspects[GROUP + 16];
@@ -137,36 +165,48 @@ ALWAYS_INLINE void spill_block(const struct index *ix, const uint64_t *keys, con
             }
         for (uint32_t i = 0; i < gathered; i++) {
             uint32_t row = which[i];
-            out[waiting[row]] = (uint8_t)spill_contains(ix->spill + lines[row] * LINE_BYTES, spill_fence(ix, lines[row]),
-                                                        key[row], tacs[row], suspects[i]);
+            const uint8_t *line = ix->spill + lines[row] * LINE_BYTES;
+            uint64_t fence = spill_fence(ix, lines[row]);
+            uint8_t found = (uint8_t)spill_contains(line, fence, key[row], tacs[row], suspects[i]);
+            out[waiting[row]] = found;
+            if (!seats || !found) continue;
+            seats->row[seats->count] = (uint16_t)waiting[row];
+            seats->nth[seats->count] = (uint16_t)spill_entry(line, fence, key[row], suspects[i]);
+            seats->line[seats->count++] = lines[row];
         }
     }
 }
 
 /* ---- a block of keys ---------------------------------------------------------------- */
 
-/* Three groups are under way: one is found, the lines of one are fetched, one is probed. */
-ALWAYS_INLINE void contains_block(const struct index *ix, const uint64_t *keys, uint32_t n, uint8_t *out, int level) {
+typedef void (*block_kernel)(const struct index *, const uint64_t *keys, uint32_t n, uint8_t *out, struct seats *);
+
+/* Three groups are under way: one is found, the lines of one are fetched, one is probed. seats: NULL if nobody wants to
+ * know. */
+ALWAYS_INLINE void contains_block(const struct index *shared, const uint64_t *keys, uint32_t n, uint8_t *out,
+                                  struct seats *seats, int level) {
+    const struct index copy = *shared, *ix = &copy; /* that writes to out cannot change */
     uint32_t waiting[BLOCK + 16], waits = 0; /* and 16: answer_avx512 */
     struct places ring[3];
+    if (seats) seats->count = 0;
     for (uint32_t i = 0; i < GROUP; i++) ring[0].line[i] = ring[1].line[i] = ring[2].line[i] = no_line;
     for (uint32_t base = 0, turn = 0; base < n + 2 * GROUP; base += GROUP, turn = turn < 2 ? turn + 1 : 0) {
         struct places *find = &ring[turn], *fetch = &ring[turn ? turn - 1 : 2], *probe = &ring[turn < 2 ? turn + 1 : 0];
         uint32_t coming = base >= n ? 0 : n - base < GROUP ? n - base : GROUP;
         find_group(ix, keys + base, coming, find, fetch, level);
         uint32_t at = base - 2 * GROUP, here = base < 2 * GROUP ? 0 : n - at < GROUP ? n - at : GROUP;
+        uint64_t hits = 0;
 #if SIMD_X86
-        uint64_t hits, spilled;
-        if (level >= SIMD_AVX512 && here == GROUP) {
-            hits = __builtin_popcountll(probe->listed) <= FEW ? probe_few(probe, fetch, &spilled, level)
-                                                              : probe_avx512(probe, fetch, &spilled);
-            waits = answer_avx512(hits, spilled, at, out, waiting, waits);
-            continue;
-        }
-        if (level == SIMD_AVX2 && here == GROUP) {
-            hits = __builtin_popcountll(probe->listed) <= FEW ? probe_few(probe, fetch, &spilled, level)
-                                                              : probe_avx2(probe, fetch, &spilled);
-            waits = answer_avx2(hits, spilled, at, out, waiting, waits);
+        if (level >= SIMD_AVX2 && here == GROUP) {
+            struct compared compared;
+            uint64_t spilled;
+            int few = __builtin_popcountll(probe->listed) <= FEW;
+            hits = few                    ? probe_few(probe, fetch, &spilled, level)
+                   : level >= SIMD_AVX512 ? probe_avx512(probe, fetch, &spilled, &compared)
+                                          : probe_avx2(probe, fetch, &spilled, &compared);
+            waits = level >= SIMD_AVX512 ? answer_avx512(hits, spilled, at, out, waiting, waits)
+                                         : answer_avx2(hits, spilled, at, out, waiting, waits);
+            if (seats) take_seats(ix, probe, few ? NULL : &compared, hits, at, seats, level);
             continue;
         }
 #endif
@@ -174,11 +214,14 @@ ALWAYS_INLINE void contains_block(const struct index *ix, const uint64_t *keys, 
         for (uint32_t i = 0; i < here; i++) {
             uint32_t spills, found = (uint32_t)line_contains(probe->line[i], probe->word[i], probe->offset[i], level, 0, &spills);
             out[at + i] = (uint8_t)found;
+            hits |= (uint64_t)found << i;
             waiting[waits] = at + i;
             waits += spills & ~found;
         }
+        if (seats) take_seats(ix, probe, NULL, hits, at, seats, level);
     }
-    if (ix->spill_count) spill_block(ix, keys, waiting, waits, out, level);
+    if (seats) seats->in_lines = seats->count;
+    if (ix->spill_count) spill_block(ix, keys, waiting, waits, out, seats, level);
 }
 
 #endif

@@ -167,13 +167,14 @@ ALWAYS_INLINE void rank_group(const struct index *ix, const uint64_t *keys, uint
     if (ix->spill_count) add_spill_ranks(ix, keys, lines, n, ranks, level);
 }
 
-ALWAYS_INLINE void positions_keys(const struct index *ix, const uint64_t *keys, size_t n, int64_t *out, int level) {
+ALWAYS_INLINE void positions_keys(const struct index *ix, const uint64_t *keys, size_t n, int64_t *out, block_kernel block,
+                                  int level) {
     for (size_t at = 0; at < n; at += BLOCK) {
         uint8_t found[BLOCK];
         uint64_t own[BLOCK], members[GROUP] = {0}, ranks[GROUP]; /* find_spills reads all members */
         uint32_t here = (uint32_t)(n - at < BLOCK ? n - at : BLOCK), row[GROUP];
         memcpy(own, keys + at, here * sizeof *own); /* as in contains_keys */
-        contains_block(ix, own, here, found, level);
+        block(ix, own, here, found, NULL);
         for (uint32_t i = 0, gathered = 0; i < here; i++) {
             out[at + i] = -1;
             row[gathered] = i;

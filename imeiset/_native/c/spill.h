@@ -187,6 +187,23 @@ ALWAYS_INLINE int spill_contains(const uint8_t *line, uint64_t fence, uint64_t k
     return (int)found;
 }
 
+/* The entry of a line of the spill that has a key; SPILL_ENTRIES if none has. */
+NOINLINE uint32_t spill_search(const uint8_t *line, uint64_t fence, uint64_t key) {
+    struct spill_line r;
+    spill_read(&r, line, fence);
+    uint32_t upto = spill_upto(&r, key);
+    int has = upto > 0 && key - spill_start(&r, upto - 1) < spill_length(&r, upto - 1);
+    return has ? upto - 1 : SPILL_ENTRIES;
+}
+
+/* The entry of a member, given its suspects. */
+ALWAYS_INLINE uint32_t spill_entry(const uint8_t *line, uint64_t fence, uint64_t key, uint32_t suspects) {
+    /* one entry has its serial, and there are no runs: it is that one */
+    uint32_t entry = suspects ? (uint32_t)__builtin_ctz(suspects) : SPILL_ENTRIES;
+    if (UNLIKELY(suspects & (suspects - 1))) entry = spill_search(line, fence, key);
+    return entry;
+}
+
 /* How many members of the line are below key; `upto` is what spill_upto says. */
 ALWAYS_INLINE uint64_t spill_rank(const struct spill_line *r, uint32_t upto, uint64_t key) {
     if (UNLIKELY(upto == 0)) return 0;
