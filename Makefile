@@ -28,6 +28,9 @@ STUBBED := $(shell find imeiset -name '*.pyi' | sed 's/\.pyi$$//; s/\//./g; s/\.
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
 
+# An install builds in build/. Targets may run beside each other, so they install in turns, where there is flock.
+TURN := $(if $(shell command -v flock),flock build/.turn)
+
 # The requirements of an extra.
 EXTRA = $(shell $(PYTHON) -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 	print(*(repr(r) for r in extras["optional-dependencies"]["$(1)"]))')
@@ -123,7 +126,7 @@ test-integrations: ## The integrations with the newest and the oldest libraries 
 		[ -e build/venv-$$age/bin/pip ] || $$python -m venv build/venv-$$age; \
 		build/venv-$$age/bin/python $(PIP) $(BUILDERS); \
 		if [ $$age = oldest ]; then build/venv-$$age/bin/python $(PIP) $(OLDEST) "numpy<2"; fi; \
-		build/venv-$$age/bin/python $(PIP) --no-build-isolation '.[test,$(EXTRAS)]'; \
+		$(TURN) build/venv-$$age/bin/python $(PIP) --no-build-isolation '.[test,$(EXTRAS)]'; \
 		$(SAFELY) build/venv-$$age/bin/pytest tests/integrations tests/test_arrow*.py tests/screening \
 			tests/feeds/test_formats.py tests/feeds/test_workbooks.py; \
 	done
@@ -135,7 +138,7 @@ test-spark: ## The Spark integration on a local cluster of two workers, if Java 
 		[ -e build/venv-spark-$$age/bin/pip ] || $$python -m venv build/venv-spark-$$age; \
 		build/venv-spark-$$age/bin/python $(PIP) $(BUILDERS); \
 		if [ $$age = oldest ]; then build/venv-spark-$$age/bin/python $(PIP) $(OLDEST) "numpy<2"; fi; \
-		build/venv-spark-$$age/bin/python $(PIP) --no-build-isolation '.[test,spark]'; \
+		$(TURN) build/venv-spark-$$age/bin/python $(PIP) --no-build-isolation '.[test,spark]'; \
 		$(SAFELY) build/venv-spark-$$age/bin/pytest -m long tests/integrations/test_spark.py tests/edges/test_spark.py; \
 	done
 test-spark: EXTRAS := arrow,spark
@@ -145,14 +148,14 @@ test-serve: ## The fronts on the wire, asked by the clients that are here (TOOLS
 	[ ! -e .ci/serve-tools ] || TOOLS=$(TOOLS) .ci/serve-tools
 	[ -e build/venv-serve/bin/pip ] || $(PYTHON) -m venv build/venv-serve
 	build/venv-serve/bin/python $(PIP) $(BUILDERS)
-	build/venv-serve/bin/python $(PIP) --no-build-isolation '.[test-serve]'
+	$(TURN) build/venv-serve/bin/python $(PIP) --no-build-isolation '.[test-serve]'
 	$(SAFELY) build/venv-serve/bin/pytest -m "not long" --durations=10 tests/serve
 
 test-follow: ## Publishing and following: attacks, crashes, histories, and S3, SFTP and HTTPS servers on loopback
 	[ ! -e .ci/serve-tools ] || TOOLS=$(TOOLS) .ci/serve-tools
 	[ -e build/venv-follow/bin/pip ] || $(PYTHON) -m venv build/venv-follow
 	build/venv-follow/bin/python $(PIP) $(BUILDERS)
-	build/venv-follow/bin/python $(PIP) --no-build-isolation '.[test-follow]'
+	$(TURN) build/venv-follow/bin/python $(PIP) --no-build-isolation '.[test-follow]'
 	$(SAFELY) build/venv-follow/bin/pytest -m "not long" --durations=10 tests/trust tests/cli/test_publishing.py tests/test_outputs.py
 
 # Each of the following works on a copy of what git tracks, so that nothing else can help it pass.
