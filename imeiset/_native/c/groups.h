@@ -19,7 +19,7 @@ struct places {
 };
 
 /* What was compared with the keys of a group: the first serial of the bucket, by its number in the line, and a bit at the
- * top of each field that may have been found, of which the lowest was. */
+ * top of each field that may have been found, of which the lowest was. Of bitmaps neither means anything. */
 struct compared {
     uint64_t first[GROUP], fields[GROUP];
 };

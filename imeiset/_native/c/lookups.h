@@ -12,21 +12,23 @@
 
 #define BLOCK 2048 /* keys whose spill lookups wait for each other */
 
+#define SEATS (BLOCK / 2) /* so many keys at most, where somebody wants to know where members stand */
+
 /* Where the members of a block stand: those in lines before those in the spill. */
 struct seats {
     uint32_t in_lines, count;
-    uint16_t row[BLOCK]; /* of the keys of the block */
-    uint16_t nth[BLOCK]; /* which serial of the line, or entry of the line of the spill */
-    uint64_t line[BLOCK];
+    uint16_t row[SEATS]; /* of the keys of the block */
+    uint16_t nth[SEATS]; /* which serial of the line, or entry of the line of the spill */
+    uint64_t line[SEATS];
 };
 
-/* Note the hits of a group, whose first row is `at`. c: what their lines said; NULL: they are looked for once more. */
+/* Note the hits of a group, whose first row is `at`. c: what was compared; NULL: which serial it is, is looked for once
+ * more. Of bitmaps it is counted. */
 ALWAYS_INLINE void take_seats(const struct index *ix, const struct places *p, const struct compared *c, uint64_t hits,
                               uint32_t at, struct seats *seats, int level) {
     for (; hits; hits &= hits - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(hits), low_bits = word_low_bits(p->word[i]), found, nth;
-        uint64_t line = ((uintptr_t)p->line[i] - (uintptr_t)ix->lines) / LINE_BYTES;
-        line = line < ix->line_count ? line : ix->line_count; /* of a damaged index: it has none */
+        uint64_t line = ((uintptr_t)p->line[i] - (uintptr_t)ix->lines) / LINE_BYTES; /* no_line has no hits */
         PREFETCH(ix->ranks + line / RANK_LINES * RANK_BYTES);
         if (!c || UNLIKELY(low_bits == BITMAP_LOW_BITS)) {
             nth = line_seek(p->line[i], p->word[i], p->offset[i], &found, level);

@@ -9,6 +9,8 @@
 
 #include "ranks.h"
 
+#define NO_PLACE UINT64_MAX
+
 static inline uint64_t places_in_lines(const struct index *ix) { return lines_rank(ix, ix->line_count, SIMD_PORTABLE); }
 
 static inline uint64_t places_count(const struct index *ix) {
@@ -34,7 +36,8 @@ ALWAYS_INLINE int byte_of_key(const struct index *ix, const uint8_t *column, uin
         const uint8_t *line = ix->spill + nth * LINE_BYTES;
         uint32_t suspects = spill_suspects(line, serial, level);
         if (!suspects || !spill_contains(line, fence, key, tac, suspects)) return -1;
-        place = count - (ix->spill_count - nth) * SPILL_ENTRIES + spill_entry(line, fence, key, suspects);
+        uint32_t entry = spill_entry(line, fence, key, suspects);
+        place = entry < SPILL_ENTRIES ? count - (ix->spill_count - nth) * SPILL_ENTRIES + entry : NO_PLACE;
     }
     return place < count ? column[place] : 0;
 }
@@ -42,38 +45,42 @@ ALWAYS_INLINE int byte_of_key(const struct index *ix, const uint8_t *column, uin
 /* Where the members of a block stand, once it is known which keys are members: their places, in the place of lines. */
 ALWAYS_INLINE void take_places(const struct index *ix, struct seats *seats, uint64_t in_lines, int level) {
     for (uint32_t i = 0; i < seats->in_lines; i++) seats->line[i] = lines_rank(ix, seats->line[i], level) + seats->nth[i];
-    for (uint32_t i = seats->in_lines; i < seats->count; i++)
-        seats->line[i] = in_lines + seats->line[i] * SPILL_ENTRIES + seats->nth[i];
+    for (uint32_t i = seats->in_lines; i < seats->count; i++) {
+        uint64_t place = in_lines + seats->line[i] * SPILL_ENTRIES + seats->nth[i];
+        seats->line[i] = seats->nth[i] < SPILL_ENTRIES ? place : NO_PLACE;
+    }
 }
 
-/* byte_of_key for many, found[i] and the byte; 0 and 0 for another key. Keys are looked up a block at a time. What a byte
- * needs of a member that was found, its line and which of its serials it is, is noted then, and not looked for again. */
+#define ASKS 2 /* of a key; 1: it is a member */
+
+/* byte_of_key for many: found[i] as by contains_keys, and the byte, 0 for another key. Keys are looked up a block at a
+ * time. What a byte needs of a member, its line and which of its serials it is, is noted as it is found. */
 ALWAYS_INLINE void bytes_of_keys(const struct index *ix, const uint8_t *column, uint64_t count, const uint64_t *keys,
                                  size_t n, uint8_t *found, uint8_t *out, block_kernel block, hashed_kernel hashed,
                                  int level) {
     const uint64_t in_lines = count - ix->spill_count * SPILL_ENTRIES;
     struct seats seats;
-    for (size_t at = 0; at < n; at += BLOCK) {
-        uint64_t own[BLOCK]; /* as in contains_keys */
-        uint32_t here = (uint32_t)(n - at < BLOCK ? n - at : BLOCK), left = here, rows[BLOCK];
-        uint8_t answers[BLOCK], *to = found + at;
+    for (size_t at = 0; at < n; at += SEATS) {
+        uint64_t own[SEATS]; /* as in contains_keys */
+        uint32_t here = (uint32_t)(n - at < SEATS ? n - at : SEATS), left = here, rows[SEATS];
+        uint8_t answers[SEATS], *to = found + at;
         const struct hashed *h = hashed_of(ix, here);
         memcpy(own, keys + at, here * sizeof *own);
         if (h) { /* which are members is known there, and not where they stand */
             uint32_t asking = hashed(h, own, here, to, rows);
-            for (uint32_t i = 0; i < asking; i++) to[rows[i]] = 1;
+            for (uint32_t i = 0; i < asking; i++) to[rows[i]] = ASKS;
             left = 0;
             for (uint32_t i = 0; i < here; i++) {
                 rows[left] = i;
                 own[left] = own[i];
-                left += to[i];
+                left += to[i] != 0;
             }
             to = answers;
         }
         block(ix, own, left, to, &seats);
         take_places(ix, &seats, in_lines, level);
         for (uint32_t i = 0; i < seats.count; i++) PREFETCH(column + (seats.line[i] < count ? seats.line[i] : 0));
-        for (uint32_t i = 0; h && i < left; i++) found[at + rows[i]] = answers[i];
+        for (uint32_t i = 0; h && i < left; i++) found[at + rows[i]] = (found[at + rows[i]] & 1) | answers[i];
         memset(out + at, 0, here);
         for (uint32_t i = 0; i < seats.count; i++) {
             uint32_t row = h ? rows[seats.row[i]] : seats.row[i];

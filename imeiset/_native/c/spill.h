@@ -196,7 +196,7 @@ NOINLINE uint32_t spill_search(const uint8_t *line, uint64_t fence, uint64_t key
     return has ? upto - 1 : SPILL_ENTRIES;
 }
 
-/* The entry of a member, given its suspects. */
+/* The entry of a member, given its suspects; SPILL_ENTRIES in a damaged line, where nobody can say. */
 ALWAYS_INLINE uint32_t spill_entry(const uint8_t *line, uint64_t fence, uint64_t key, uint32_t suspects) {
     /* one entry has its serial, and there are no runs: it is that one */
     uint32_t entry = suspects ? (uint32_t)__builtin_ctz(suspects) : SPILL_ENTRIES;
