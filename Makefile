@@ -346,8 +346,8 @@ SECONDS := 60
 CLANG := clang
 HARNESSES := $(filter-out replay,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 # A machine without AVX-512 tries the code for it on what tests/fuzz/emulated.h has in the place of the instructions.
-EMULATED = $(shell grep -qs avx512_vpopcntdq /proc/cpuinfo || echo -DEMULATED)
-HARNESS = $(CLANG) -std=gnu11 -O1 -g -pthread $(EMULATED) -Wall -Wextra -Wno-unused-function -Wno-unused-parameter
+WITHOUT_AVX512 = $(shell grep -qs avx512_vpopcntdq /proc/cpuinfo || echo -DEMULATED)
+HARNESS = $(CLANG) -std=gnu11 -O1 -g -pthread $(WITHOUT_AVX512) -Wall -Wextra -Wno-unused-function -Wno-unused-parameter
 # They compare keys all the time, of which none is magic: to note each comparison would take two thirds of their time.
 COMPARE_FREELY := deciders|index|sets|sort
 CLANG_NEEDED = for tool in $(1); do command -v $$tool >/dev/null || { echo "$$tool (Debian: clang llvm): not found"; exit 1; }; done

@@ -48,6 +48,13 @@ def test_the_version_is_said_once():
     assert found == ["imeiset/__init__.py"]
 
 
+def test_a_name_in_the_makefile_means_one_thing():
+    """make takes the last definition of a variable, also for the targets above it."""
+    names = re.findall(r"(?m)^(\w+) *[:?]?=", (ROOT / "Makefile").read_text())
+    assert len(names) > 30
+    assert [name for name in set(names) if names.count(name) > 1] == []
+
+
 def test_processes_that_a_build_starts_build_nothing():
     # Python 3.14 starts them afresh, and they read setup.py as a module before they translate.
     code = "import runpy, setuptools; setuptools.setup = None; runpy.run_path('setup.py', {}, '__mp_main__')"
