@@ -92,12 +92,12 @@ static size_t take_members(const struct twin *all, const struct listed *lists, u
 
 /* ---- what is so ---- */
 
-static uint64_t place_of(const struct made *m, uint64_t key, uint64_t in_lines) {
+static uint64_t place_of(const struct made *m, uint64_t key, const uint8_t *column, uint64_t count) {
     struct seats seats;
     uint8_t found;
     contains_block(&m->ix, &key, 1, &found, &seats, SIMD_PORTABLE);
     CHECK(found && seats.count == 1 && seats.row[0] == 0);
-    take_places(&m->ix, &seats, in_lines, SIMD_PORTABLE);
+    take_places(&m->ix, column, count, &seats, SIMD_PORTABLE);
     return seats.line[0];
 }
 
@@ -108,15 +108,15 @@ static void check_places(const struct twin *all, const struct made *m, uint64_t 
     memset(taken, 0, count);
     CHECK(count == in_lines + m->ix.spill_count * SPILL_ENTRIES);
     for (size_t i = 0; i < all->n && left; i++) {
-        uint64_t start = all->start[i], end = all->end[i], first = place_of(m, start, in_lines);
+        uint64_t start = all->start[i], end = all->end[i], first = place_of(m, start, taken, count);
         CHECK(first < count);
         if (is_run(start, end, run_min)) {
-            CHECK(first >= in_lines && place_of(m, end - 1, in_lines) == first);
-            CHECK(place_of(m, start + (end - start) / 2, in_lines) == first);
+            CHECK(first >= in_lines && place_of(m, end - 1, taken, count) == first);
+            CHECK(place_of(m, start + (end - start) / 2, taken, count) == first);
             end = start + 1;
         }
         for (; start < end && left; start++, left--) {
-            uint64_t place = place_of(m, start, in_lines);
+            uint64_t place = place_of(m, start, taken, count);
             CHECK(place < count && !taken[place]++);
         }
     }

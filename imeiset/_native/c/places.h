@@ -42,12 +42,17 @@ ALWAYS_INLINE int byte_of_key(const struct index *ix, const uint8_t *column, uin
     return place < count ? column[place] : 0;
 }
 
-/* Where the members of a block stand, once it is known which keys are members: their places, in the place of lines. */
-ALWAYS_INLINE void take_places(const struct index *ix, struct seats *seats, uint64_t in_lines, int level) {
-    for (uint32_t i = 0; i < seats->in_lines; i++) seats->line[i] = lines_rank(ix, seats->line[i], level) + seats->nth[i];
-    for (uint32_t i = seats->in_lines; i < seats->count; i++) {
-        uint64_t place = in_lines + seats->line[i] * SPILL_ENTRIES + seats->nth[i];
-        seats->line[i] = seats->nth[i] < SPILL_ENTRIES ? place : NO_PLACE;
+/* Where the members of a block stand, once it is known which keys are members: their places, in the place of lines.
+ * Their bytes are asked for one by one, as places are known: while these are worked out, the bytes arrive. */
+ALWAYS_INLINE void take_places(const struct index *ix, const uint8_t *column, uint64_t count, struct seats *seats,
+                               int level) {
+    const uint64_t in_lines = count - ix->spill_count * SPILL_ENTRIES;
+    for (uint32_t i = 0; i < seats->count; i++) {
+        uint64_t line = seats->line[i], nth = seats->nth[i], place;
+        if (i < seats->in_lines) place = lines_rank(ix, line, level) + nth;
+        else place = nth < SPILL_ENTRIES ? in_lines + line * SPILL_ENTRIES + nth : NO_PLACE;
+        PREFETCH(column + (place < count ? place : 0));
+        seats->line[i] = place;
     }
 }
 
@@ -58,7 +63,6 @@ ALWAYS_INLINE void take_places(const struct index *ix, struct seats *seats, uint
 ALWAYS_INLINE void bytes_of_keys(const struct index *ix, const uint8_t *column, uint64_t count, const uint64_t *keys,
                                  size_t n, uint8_t *found, uint8_t *out, block_kernel block, hashed_kernel hashed,
                                  int level) {
-    const uint64_t in_lines = count - ix->spill_count * SPILL_ENTRIES;
     struct seats seats;
     for (size_t at = 0; at < n; at += SEATS) {
         uint64_t own[SEATS]; /* as in contains_keys */
@@ -78,8 +82,7 @@ ALWAYS_INLINE void bytes_of_keys(const struct index *ix, const uint8_t *column, 
             to = answers;
         }
         block(ix, own, left, to, &seats);
-        take_places(ix, &seats, in_lines, level);
-        for (uint32_t i = 0; i < seats.count; i++) PREFETCH(column + (seats.line[i] < count ? seats.line[i] : 0));
+        take_places(ix, column, count, &seats, level);
         for (uint32_t i = 0; h && i < left; i++) found[at + rows[i]] = (found[at + rows[i]] & 1) | answers[i];
         memset(out + at, 0, here);
         for (uint32_t i = 0; i < seats.count; i++) {
