@@ -23,7 +23,7 @@ STUBBED := $(shell find imeiset -name '*.pyi' | sed 's/\.pyi$$//; s/\//./g; s/\.
 
 .PHONY: help demo test lint docs bench test-long test-edges explore torture test-all test-integrations test-spark \
 	test-serve test-follow sdist wheels test-wheel test-wheels test-reproducible test-sid test-arm64 \
-	test-musl test-compilers sanitize tsan fuzz fuzz-coverage mutants clean
+	test-musl test-free test-compilers sanitize tsan fuzz fuzz-coverage mutants clean
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
@@ -304,6 +304,16 @@ test-musl: $(VENV)/.made ## The x86-64 musl wheel on a Python that is made with 
 	$(call FOLDER,build/musl,--variant=apt --include="$(MUSL)",stable,$(foreach kind,deb deb-src,"$(kind) http://deb.debian.org/debian stable main"))
 	[ -e build/musl/opt/musl/made ] || { cp tools/musl.sh build/musl/srv && $(INSIDE) build/musl build/musl sh /srv/musl.sh; }
 	$(call TRIED_IN,build/musl,musllinux_1_2_x86_64 musllinux_1_1_x86_64,)
+
+FREE := python3.14t
+test-free: ## The tests on a Python without the GIL, FREE=python3.13t: what threads share is safe there, too
+	command -v $(FREE) >/dev/null || { echo "$(FREE), a free-threaded CPython: not found. FREE names another"; exit 1; }
+	$(call COPY,build/free/tree)
+	[ -e build/free/venv/bin/pip ] || $(FREE) -m venv build/free/venv
+	build/free/venv/bin/python $(PIP) $(BUILDERS)
+	cd build/free/tree && ../venv/bin/python $(PIP) --no-build-isolation '.[test]'
+	cd build/free/tree && $(SAFELY) PYTHON_GIL=0 ../venv/bin/pytest -q -m "not long" -p no:cacheprovider
+
 ARM64 := base-files dash coreutils python$(IN_FOLDERS) libstdc++6
 MUSL := gcc make musl-tools linux-libc-dev automake libtool libltdl-dev ca-certificates xz-utils
 

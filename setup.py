@@ -14,8 +14,8 @@ SHARED = "imeiset._native._shared"  # what Cython would otherwise put into every
 DEBUG = bool(os.environ.get("IMEISET_DEBUG"))  # bounds-checked Cython
 SANITIZE = bool(os.environ.get("IMEISET_SANITIZE"))  # AddressSanitizer and UBSan, see `make sanitize`
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-DIRECTIVES = {"language_level": 3, "embedsignature": True, "wraparound": False}
-DIRECTIVES |= {"boundscheck": DEBUG, "initializedcheck": DEBUG, "auto_pickle": False}
+DIRECTIVES = {"language_level": 3, "embedsignature": True, "wraparound": False, "auto_pickle": False}
+DIRECTIVES |= {"boundscheck": DEBUG, "initializedcheck": DEBUG, "freethreading_compatible": True}
 
 # A portable baseline: no -march. -ffp-contract=off keeps the bytes of a snapshot the same on every machine.
 compile_args = ["-O3", "-std=c11", "-ffp-contract=off", "-Wall", "-Wno-unused-function"]

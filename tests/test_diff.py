@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imeiset import ImeiSet, index
+from imeiset import EquipmentStatus, ImeiSet, Register, diff, index
 from imeiset.errors import SnapshotBounds
 
 TACS = [0, 35_123_456, 35_123_457, 86_000_001, 99_999_999]
@@ -97,3 +97,13 @@ def test_damaged_sets(seed):
         except SnapshotBounds:
             continue
         assert tops == sorted(tops)
+
+
+def test_which_list_need_not_be_said_of_one():
+    old, new = Register(), Register()
+    for one, key in ((old, 35_123_456_000_001), (new, 35_123_456_000_002)):
+        one.add("stolen", [key], status=EquipmentStatus.BLACKLISTED)
+    assert b"".join(diff(old, new)) == b"".join(diff(old, new, list="stolen")) != b""
+    new.add("found", [1], status=EquipmentStatus.GREYLISTED)
+    with pytest.raises(ValueError, match="list: expected one of found, stolen, got none"):
+        diff(old, new)

@@ -146,19 +146,19 @@ def _cover_file(tests: str, files: list[str], kept: Path) -> None:
 
 
 def chosen(mutant: Mutant, known: dict[str, Any], seconds: float) -> tuple[list[str], float]:
-    """The tests that reach a mutant, or its file where import does: the fastest, for some seconds."""
+    """The fastest tests that reach a mutant, for some seconds, and then of those that reach its file: what
+    import runs is noted for the first of them alone."""
     near = {
-        test: took
+        test: (mutant.lines.isdisjoint(files[mutant.file]), took)
         for test, (took, files) in known.items()
-        if not mutant.lines.isdisjoint(files.get(mutant.file, ()))
+        if mutant.file in files
     }
-    near = near or {test: took for test, (took, files) in known.items() if mutant.file in files}
     total, files = 0.0, {}
-    for test, took in sorted(near.items(), key=lambda item: item[1]):
+    for test, (far, took) in sorted(near.items(), key=lambda item: item[1]):
         if files and total + took > seconds:
             break
         total += took
-        files.setdefault(test.split("::")[0], []).append(test)
+        files.setdefault((far, test.split("::")[0]), []).append(test)
     ordered = sorted(files.values(), key=lambda tests: near[tests[-1]])
     return [test for tests in ordered for test in tests], total
 

@@ -11,7 +11,7 @@ from imeiset._native.layered cimport LISTS, Level, Told, layers_have, level_has
 from imeiset._native.pairs cimport OTHER_PAIRS, Pairing, THIS_PAIR
 from imeiset._native.parse cimport parse_object
 from imeiset._native.simd cimport simd_follow
-from imeiset._native.types cimport BLOCK, KEYS, expect_rows
+from imeiset._native.types cimport BLOCK, KEYS, PyObject, expect_rows, shared_item
 
 cdef extern from "c/filter.h" nogil:
     struct filter:
@@ -33,6 +33,7 @@ cdef enum:
     LISTED = 1    # an IMEI that some list may have: itself, its TAC or its pair
     RANGED = 2    # one that some range may have
     TOUCHED = 4   # one that some change since the base may be about
+    RULE_COUNT = 5
 
 cdef filter_kernel _filter_ask
 
@@ -54,7 +55,6 @@ RULES = ("imsi", "pair", "exact", "range", "tac")
 
 cdef enum rule_of:  # in the order of RULES
     BY_IMSI, BY_PAIR, BY_EXACT, BY_RANGE, BY_TAC
-    RULE_COUNT
 
 
 PACKED = 48
@@ -252,18 +252,18 @@ cdef class CheckTables:
         cdef Py_ssize_t number = <Py_ssize_t>(code >> 8 & 0xFF) - 1, slot
         if code == 0:
             return self.unlisted
-        found = self.class_told[decider] if code >> 16 == BY_EXACT else None
+        found = shared_item(<PyObject*>self.class_told, decider) if code >> 16 == BY_EXACT else None
         if type(found) is tuple:
             found = self.class_told[decider] = self.told(code, found)
         if found is not None:
             return found
-        found = self.told_of[number] if code >> 16 == BY_EXACT else None
+        found = shared_item(<PyObject*>self.told_of, number) if code >> 16 == BY_EXACT else None
         if found is not None:
             if type(found) is not Told:
                 found = self.told_of[number] = Told(found.detailed)
             return (<Told>found).find(key, code, self.may_differ(may), self.told)
         slot = (<Py_ssize_t>(code >> 16) * self.lists + number) * 4 + (code & 3)
-        found = self.verdicts[slot]
+        found = shared_item(<PyObject*>self.verdicts, slot)
         if found is None:
             found = self.verdicts[slot] = self.told(code, None)
         return found
@@ -568,19 +568,22 @@ cdef class CheckTables:
 cdef class Checker:
     """One check, as fast as one lookup for most equipment."""
 
-    cdef CheckTables tables
+    cdef list tables  # the CheckTables of now, or None: in a list, as one thread replaces what others read
+
+    def __cinit__(self, *_given, **_named):
+        self.tables = [None]
 
     def _tables(self):
         """The tables of now, made if there are none."""
-        if self.tables is None:
-            self._prepare()
-        return self.tables
+        found = shared_item(<PyObject*>self.tables, 0)
+        return self._prepare() if found is None else found
 
     def _use(self, CheckTables tables):
         """Check with these from now on, in every thread; None: make new ones when they are needed."""
-        self.tables = tables
+        self.tables[0] = tables
 
     def _prepare(self):
+        """Make the tables of now, and use them."""
         raise NotImplementedError
 
     def check(self, imei, imsi=None):
@@ -619,12 +622,12 @@ cdef class Checker:
         >>> register.check("352099001761481", imsi="234150999999999").status.name
         'WHITELISTED'
         """
-        cdef CheckTables tables = self.tables
+        cdef CheckTables tables
         cdef uint64_t key = 0, subscriber = imsi_number(imsi) if imsi is not None else 0
         cdef uint8_t status = parse_object(imei, &key)
         cdef int may, decider
-        if tables is None:
-            tables = self._tables()
+        now = shared_item(<PyObject*>self.tables, 0)
+        tables = <CheckTables?>self._prepare() if now is None else <CheckTables>now
         if subscriber == IMSI_BAD:
             tables.unread(imsi)
             subscriber = 0

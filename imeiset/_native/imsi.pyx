@@ -15,7 +15,7 @@ from libc.math cimport isnan
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from imeiset._native.layered cimport LAYERS
-from imeiset._native.types cimport expect_rows, viewed
+from imeiset._native.types cimport PyObject, expect_rows, shared_item, viewed
 
 cdef extern from "Python.h":
     bint PyUnicode_IS_ASCII(object)  # of classes derived from str, too
@@ -95,7 +95,9 @@ def imsis_of(list values not None, uint64_t[::1] out not None):
     cdef Py_ssize_t i
     expect_rows("out", len(values), out.shape[0])
     for i in range(out.shape[0]):
-        out[i] = imsi_number(values[i])
+        if i >= len(values):  # as in `parse.objects`
+            raise RuntimeError("list changed size while it was parsed")
+        out[i] = imsi_number(shared_item(<PyObject*>values, i))
 
 
 cdef uint64_t filled_number(const character* text, Py_ssize_t n) noexcept nogil:

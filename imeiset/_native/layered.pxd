@@ -128,7 +128,6 @@ cdef class Detailed:
 @cython.final
 cdef class Told:
     cdef Detailed detailed
-    cdef list told
-    cdef uint64_t codes[TOLD][2]  # those of each
+    cdef list told  # a Saying each, or None
 
     cdef object find(self, uint64_t key, uint32_t code, bint touched, tell)

@@ -27,6 +27,10 @@ class Detailed:
     ) -> Detailed: ...
 
 @final
+class Saying:
+    def __new__(cls, one: int, other: int, said: object) -> Saying: ...
+
+@final
 class Told:
     def __new__(cls, detailed: Detailed) -> Told: ...
 

@@ -11,7 +11,7 @@ from imeiset._native.index cimport (
     index_bytes, index_codes, index_decide, index_has, index_places, index_pointer, index_rank_each,
 )
 from imeiset._native.payload cimport index, raise_build
-from imeiset._native.types cimport BLOCK, expect_rows
+from imeiset._native.types cimport BLOCK, PyObject, expect_rows, shared_item
 
 cdef extern from "c/simd.h" nogil:
     void prefetch "PREFETCH" (const void*) noexcept
@@ -139,6 +139,17 @@ cdef int side_of(const layers* set, uint64_t key, const void** members) noexcept
 
 
 @cython.final
+cdef class Saying:
+    """What was told of phones with such codes. It never changes."""
+
+    cdef uint64_t one, other
+    cdef object said
+
+    def __cinit__(self, uint64_t one, uint64_t other, said):
+        self.one, self.other, self.said = one, other, said
+
+
+@cython.final
 cdef class Told:
     """What was told of phones of a list that has details, by the codes that stand beside them."""
 
@@ -153,6 +164,7 @@ cdef class Told:
         cdef uint32_t[COLUMNS] codes
         cdef uint64_t one, other, slot
         cdef int side = set.count
+        cdef Saying saying
         if touched and side:
             side = side_of(set, key, &members)
         memset(codes, 0, sizeof(codes))
@@ -161,13 +173,14 @@ cdef class Told:
         one = codes[0] | <uint64_t>codes[1] << 32
         other = codes[2] | <uint64_t>(side + 1) << 32 | <uint64_t>(code & 0xFF) << 40
         slot = (one * SPREAD ^ other) * SPREAD >> 54
-        found = self.told[slot]
-        if found is None or self.codes[slot][0] != one or self.codes[slot][1] != other:
+        found = shared_item(<PyObject*>self.told, slot)
+        if found is None or (<Saying>found).one != one or (<Saying>found).other != other:
             if side == set.count and not index_has(set.base, key):  # of a damaged file
                 return tell(code, (-1, 0, 0, 0))
-            found = tell(code, (side, codes[0], codes[1], codes[2]))
-            self.codes[slot][0], self.codes[slot][1], self.told[slot] = one, other, found
-        return found
+            saying = Saying(one, other, tell(code, (side, codes[0], codes[1], codes[2])))
+            self.told[slot] = saying  # all of it at once: another thread may do the same
+            return saying.said
+        return (<Saying>found).said
 
 
 def codes_of(sets, uint64_t key):

@@ -12,7 +12,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.string cimport memset
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from imeiset._native.types cimport expect_rows, viewed
+from imeiset._native.types cimport PyObject, expect_rows, shared_item, viewed
 from imeiset._native.simd cimport simd_follow
 
 from imeiset.errors import ImeiError, ParseStatus
@@ -452,7 +452,7 @@ def objects(values not None, int digits, Py_ssize_t start, uint64_t[::1] keys no
             # An item's own code may run, and shorten the list.
             if start + i >= len(<list>values):
                 raise RuntimeError("list changed size while it was parsed")
-            status[i] = _parse((<list>values)[start + i], digits, bare, to + i)
+            status[i] = _parse(shared_item(<PyObject*>values, start + i), digits, bare, to + i)
     return n
 
 

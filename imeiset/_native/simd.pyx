@@ -1,5 +1,7 @@
 """The one switch for the SIMD level: every kernel of every module runs at it."""
 
+cimport cython
+
 import os
 
 cdef extern from "c/simd.h" nogil:
@@ -12,16 +14,18 @@ cdef enum:
 
 cdef int _level = -1
 cdef int _count
+cdef cython.pymutex _following  # modules may be imported by several threads at once
 cdef (void (*)(int) noexcept)[MODULES] _followers
 
 
 cdef int simd_follow(void (*choose)(int) noexcept) except -1:
     global _count
-    if _count == MODULES:
-        raise RuntimeError(f"expected at most {MODULES} modules with kernels")
-    _followers[_count] = choose
-    _count += 1
-    choose(_level)
+    with _following:
+        if _count == MODULES:
+            raise RuntimeError(f"expected at most {MODULES} modules with kernels")
+        _followers[_count] = choose
+        _count += 1
+        choose(_level)
     return 0
 
 
@@ -44,9 +48,10 @@ def use_simd(str name not None, /):
     cdef int i, level = simd_by_name(name.encode()) if "\0" not in name else -1
     if not 0 <= level <= simd_supported():
         raise ValueError(f"SIMD level: expected one of {', '.join(simd_levels())}, got {name!r}")
-    _level = level
-    for i in range(_count):
-        _followers[i](level)
+    with _following:
+        _level = level
+        for i in range(_count):
+            _followers[i](level)
     return _count
 
 

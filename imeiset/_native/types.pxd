@@ -1,5 +1,18 @@
 # What the modules agree on.
 
+from cpython.object cimport PyObject
+
+cdef extern from *:
+    """
+    #ifdef Py_GIL_DISABLED /* nobody may put another object there between a look and a reference */
+    #define shared_item(list, at) PyList_GetItemRef(list, at)
+    #else
+    #define shared_item(list, at) __Pyx_NewRef(PyList_GET_ITEM(list, at))
+    #endif
+    """
+    # An item of a list to which other threads may put objects, at a place that there is.
+    object shared_item(PyObject* list, Py_ssize_t at)
+
 cdef enum:
     BLOCK = 2048                # keys asked at a time, so that what is answered stays in cache
     KEYS = 100_000_000_000_000  # every key is below

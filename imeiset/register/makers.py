@@ -339,7 +339,8 @@ class Makers(Checks):
         1
         """
         self._expect_place(one)
-        one = self._lists.get(one.name, List(one.name, one.status, one.kind, owner=one.owner)).united(one)
+        old = self._lists.get(one.name, List(one.name, one.status, one.kind, owner=one.owner))
+        one = old.united(one).flattened()
         check_prefixes(one, self.lists)
         self._lists[one.name] = one
         self._changed()

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from imeiset import snapshot
+from imeiset._native.checks import CheckTables
 from imeiset.register.checks import Rules
 from imeiset.register.layout import KIND, Contents
 from imeiset.register.makers import Makers
@@ -24,7 +25,7 @@ class Register(Makers):
 
     Notes
     -----
-    Add lists first, from one thread; then any number of threads may check. An opened register is a file that
+    Any number of threads may check, also while one of them adds lists. An opened register is a file that
     every process maps and shares. The first check after a change works out the coverage of all lists, in some
     seconds for 100 million IMEIs; a saved register has it.
 
@@ -45,13 +46,14 @@ class Register(Makers):
     def __init__(self, policy: Policy | None = None) -> None:
         super().__init__()
         self._policy = policy or Policy()
-        self._contents: Contents | None = None  # of now, once it was asked for
+        self._version = object()  # another after each change
+        self._made: tuple[object, Contents | None] = (None, None)  # of which version; once it was asked for
 
     @classmethod
     def _of(cls, contents: Contents) -> Self:
         self = cls(contents.policy)
         self._lists = {one.name: one for one in contents.lists}
-        self._contents = contents
+        self._made = self._version, contents
         return self
 
     @property
@@ -71,7 +73,10 @@ class Register(Makers):
 
     def __copy__(self) -> Self:
         again = type(self)(self._policy)
-        again._lists, again._contents = dict(self._lists), self._contents  # what is in them is frozen
+        version, contents = self._made
+        again._lists = dict(self._lists)  # what is in them is frozen
+        if version is self._version:
+            again._made = again._version, contents
         return again
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -86,18 +91,24 @@ class Register(Makers):
     # ---- asking ----
 
     def _changed(self) -> None:
-        self._contents = None
+        self._version = object()
         self._use(None)
 
-    def _prepare(self) -> None:
-        now = self._now()
-        self._use(Rules(now.lists, now.policy).tables(now.coverage))
+    def _prepare(self) -> CheckTables:
+        """The tables of now. Where a list was added meanwhile, the next check makes others."""
+        version, now = self._version, self._now()
+        tables = Rules(now.lists, now.policy).tables(now.coverage)
+        self._use(tables)
+        if self._version is not version:
+            self._use(None)
+        return tables
 
     def _now(self) -> Contents:
-        if self._contents is None:
-            self._contents = Contents.of(self.lists, self._policy)
-            self._lists = {one.name: one for one in self._contents.lists}
-        return self._contents
+        version, (made, contents) = self._version, self._made
+        if contents is None or made is not version:
+            contents = Contents.of(self.lists, self._policy)
+            self._made = version, contents
+        return contents
 
     # ---- in and out ----
 

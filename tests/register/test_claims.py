@@ -13,6 +13,7 @@ from imeiset._native import simd
 from imeiset._native.codes import put_codes
 from imeiset.errors import SnapshotBounds
 from imeiset.register import Claim, Words
+from imeiset.register.claims import counts_on
 from imeiset.register.details import Column
 from imeiset.register.layered import LayeredSet
 from imeiset.register.lists import List
@@ -382,6 +383,19 @@ def test_codes_in_rows():
     for table_of, out_of in ((np.int32, np.int64), (np.int64, np.int32), (np.float32, np.float32)):
         with pytest.raises(TypeError, match="expected"):
             put_codes(codes, rows, table.astype(table_of), out.astype(out_of))
+
+
+def test_how_many_each_list_has():
+    """By any rule, once each, and locks to any subscriber; other pairs say nothing of a phone alone."""
+    keys = np.array([10 * 10**6 + 1, 10 * 10**6 + 2, 10 * 10**6 + 3, 20 * 10**6 + 1], np.uint64)
+    register = Register()
+    register.add("all rules", keys[:1], status=EquipmentStatus.BLACKLISTED)
+    register.add_ranges("all rules", keys[:1], keys[1:2], status=EquipmentStatus.BLACKLISTED)
+    register.add_tacs("all rules", ["00000020"], status=EquipmentStatus.BLACKLISTED)
+    register.lock("locked", keys[1:3], ["234150000000001"] * 2, status=EquipmentStatus.BLACKLISTED)
+    register.block("paired", keys[:2], ["234150000000001"] * 2)
+    register.add("none", keys[3:] + np.uint64(10**7), status=EquipmentStatus.GREYLISTED)
+    assert counts_on(register.lists, keys, [b"?"]).tolist() == [3, 2, 0, 0]
 
 
 def test_lists_or_details():

@@ -97,6 +97,13 @@ def test_every_change_with_who_said_so(store):
     assert all(event.time.tzinfo is datetime.UTC for event in found)
 
 
+def test_a_pair_of_another_subscriber_is_another_pair(store):
+    """A change that takes one of a phone's pairs away and gives it another has not changed a pair."""
+    store.apply(Delta("paired", add=([FIRST], [OTHER]), remove=([FIRST], [IMSI])))
+    found = [one for one in told(store.history(FIRST), "sequence", "imsi") if one[2] == 1]
+    assert sorted(found) == [("paired", "added", 1, OTHER), ("paired", "removed", 1, IMSI)]
+
+
 def test_what_one_change_removes_and_adds_was_changed(store):
     store.apply(Delta("stolen", add=[FIRST], remove=[FIRST], reason="again"))
     store.apply(Delta("paired", add=([FIRST], [IMSI]), remove=([FIRST], [IMSI])))
