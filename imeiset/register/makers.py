@@ -43,7 +43,7 @@ class Makers(Checks):
         >>> register.lists
         (<List stolen (BLACKLISTED): 1 by exact>,)
         """
-        return tuple(self._lists.values())
+        return tuple(self._lists.copy().values())  # at once: another thread may be adding one
 
     def add(
         self,
@@ -342,6 +342,7 @@ class Makers(Checks):
         old = self._lists.get(one.name, List(one.name, one.status, one.kind, owner=one.owner))
         one = old.united(one).flattened()
         check_prefixes(one, self.lists)
+        self._changed()  # before, too: what another thread makes meanwhile may lack the list or have it
         self._lists[one.name] = one
         self._changed()
 

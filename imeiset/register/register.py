@@ -74,7 +74,7 @@ class Register(Makers):
     def __copy__(self) -> Self:
         again = type(self)(self._policy)
         version, contents = self._made
-        again._lists = dict(self._lists)  # what is in them is frozen
+        again._lists = self._lists.copy()  # what is in them is frozen
         if version is self._version:
             again._made = again._version, contents
         return again
