@@ -310,8 +310,7 @@ test-free: ## The tests on a Python without the GIL, FREE=python3.13t: what thre
 	command -v $(FREE) >/dev/null || { echo "$(FREE), a free-threaded CPython: not found. FREE names another"; exit 1; }
 	$(call COPY,build/free/tree)
 	[ -e build/free/venv/bin/pip ] || $(FREE) -m venv build/free/venv
-	build/free/venv/bin/python $(PIP) $(BUILDERS)
-	cd build/free/tree && ../venv/bin/python $(PIP) --no-build-isolation '.[test]'
+	cd build/free/tree && ../venv/bin/python $(PIP) --prefer-binary . pytest pytest-benchmark hypothesis python-stdnum
 	cd build/free/tree && $(SAFELY) PYTHON_GIL=0 ../venv/bin/pytest -q -m "not long" -p no:cacheprovider
 
 ARM64 := base-files dash coreutils python$(IN_FOLDERS) libstdc++6
