@@ -304,6 +304,8 @@ test-musl: $(VENV)/.made ## The x86-64 musl wheel on a Python that is made with 
 	$(call FOLDER,build/musl,--variant=apt --include="$(MUSL)",stable,$(foreach kind,deb deb-src,"$(kind) http://deb.debian.org/debian stable main"))
 	[ -e build/musl/opt/musl/made ] || { cp tools/musl.sh build/musl/srv && $(INSIDE) build/musl build/musl sh /srv/musl.sh; }
 	$(call TRIED_IN,build/musl,musllinux_1_2_x86_64 musllinux_1_1_x86_64,)
+ARM64 := base-files dash coreutils python$(IN_FOLDERS) libstdc++6
+MUSL := gcc make musl-tools linux-libc-dev automake libtool libltdl-dev ca-certificates xz-utils
 
 FREE := python3.14t
 test-free: ## The tests on a Python without the GIL, FREE=python3.13t: what threads share is safe there, too
@@ -312,9 +314,6 @@ test-free: ## The tests on a Python without the GIL, FREE=python3.13t: what thre
 	[ -e build/free/venv/bin/pip ] || $(FREE) -m venv build/free/venv
 	cd build/free/tree && ../venv/bin/python $(PIP) --prefer-binary . pytest pytest-benchmark hypothesis python-stdnum
 	cd build/free/tree && $(SAFELY) PYTHON_GIL=0 ../venv/bin/pytest -q -m "not long" -p no:cacheprovider
-
-ARM64 := base-files dash coreutils python$(IN_FOLDERS) libstdc++6
-MUSL := gcc make musl-tools linux-libc-dev automake libtool libltdl-dev ca-certificates xz-utils
 
 # detect_leaks: the interpreter itself leaks on purpose.
 sanitize: $(VENV)/.made ## The tests under AddressSanitizer and UndefinedBehaviorSanitizer

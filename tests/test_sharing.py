@@ -89,6 +89,18 @@ def test_a_list_is_not_lost_where_tables_are_made():
         assert register.check_many(KEYS[:8]).all()
 
 
+def test_tables_of_before_are_not_used():
+    """However late the thread is that made them."""
+    register = Register()
+    register.add("stolen", KEYS[:1], status=BLACK)
+    version, before = register._version(), register._tables()
+    register.add("stolen", KEYS[1:2], status=BLACK)
+    register._use(before, version)
+    assert register.check(int(KEYS[1])).status is BLACK
+    register._use(before, version)
+    assert register.check_many(KEYS[:2]).all()
+
+
 def test_details_of_more_kinds_than_are_kept():
     """What was told of one phone is never told of another, whose codes have the same place."""
     days = [f"20{day % 28:02d}-{day % 12 + 1:02d}-{day % 27 + 1:02d}" for day in range(len(KEYS))]

@@ -33,7 +33,7 @@ cdef enum:
     LISTED = 1    # an IMEI that some list may have: itself, its TAC or its pair
     RANGED = 2    # one that some range may have
     TOUCHED = 4   # one that some change since the base may be about
-    RULE_COUNT = 5
+    RULE_COUNT = 5  # of `rule_of`: Cython 3.1 gives no array the size of a name there
 
 cdef filter_kernel _filter_ask
 
@@ -55,7 +55,6 @@ RULES = ("imsi", "pair", "exact", "range", "tac")
 
 cdef enum rule_of:  # in the order of RULES
     BY_IMSI, BY_PAIR, BY_EXACT, BY_RANGE, BY_TAC
-
 
 PACKED = 48
 """From which bit on a whole answer has its code, above the key: the status in 2 bits, one more than the
@@ -148,8 +147,7 @@ cdef class CheckTables:
         find_what_matters(self.outcome, self.matters)
         self.lists, self.told_of = lists, [detailed.get(number) for number in range(lists)]
         self.decide_classes(deciders)
-        self.verdicts = [None] * (RULE_COUNT * self.lists * 4)
-        self.unlisted = told(self.outcome[0], None)
+        self.verdicts, self.unlisted = [None] * (RULE_COUNT * self.lists * 4), told(self.outcome[0], None)
 
     cdef int decide_classes(self, deciders) except -1:
         cdef int number, one
@@ -568,22 +566,32 @@ cdef class CheckTables:
 cdef class Checker:
     """One check, as fast as one lookup for most equipment."""
 
-    cdef list tables  # the CheckTables of now, or None: in a list, as one thread replaces what others read
+    cdef list tables  # the CheckTables of now, or None, and the version: one thread replaces what others read
 
     def __cinit__(self, *_given, **_named):
-        self.tables = [None]
+        self.tables = [None, object()]
 
     def _tables(self):
         """The tables of now, made if there are none."""
         found = shared_item(<PyObject*>self.tables, 0)
         return self._prepare() if found is None else found
 
-    def _use(self, CheckTables tables):
-        """Check with these from now on, in every thread; None: make new ones when they are needed."""
-        self.tables[0] = tables
+    def _version(self):
+        """What the tables of now are of: another object after each change."""
+        return shared_item(<PyObject*>self.tables, 1)
+
+    def _changed(self):
+        """Make new tables when they are needed: those that are there, or being made, are of before."""
+        with cython.critical_section(self):
+            self.tables[1], self.tables[0] = object(), None  # in this order
+
+    def _use(self, CheckTables tables not None, version=None):
+        """Check with these from now on, in every thread, unless they are of a version that is gone."""
+        with cython.critical_section(self):
+            if version is None or version is self.tables[1]:
+                self.tables[0] = tables
 
     def _prepare(self):
-        """Make the tables of now, and use them."""
         raise NotImplementedError
 
     def check(self, imei, imsi=None):

@@ -1,6 +1,5 @@
 """What makes and fills the lists of a register, by hand."""
 
-from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -22,10 +21,6 @@ class Makers(Checks):
 
     def __init__(self) -> None:
         self._lists: dict[str, List] = {}
-
-    @abstractmethod
-    def _changed(self) -> None:
-        """Called when lists have changed."""
 
     @property
     def lists(self) -> tuple[List, ...]:

@@ -46,14 +46,13 @@ class Register(Makers):
     def __init__(self, policy: Policy | None = None) -> None:
         super().__init__()
         self._policy = policy or Policy()
-        self._version = object()  # another after each change
         self._made: tuple[object, Contents | None] = (None, None)  # of which version; once it was asked for
 
     @classmethod
     def _of(cls, contents: Contents) -> Self:
         self = cls(contents.policy)
         self._lists = {one.name: one for one in contents.lists}
-        self._made = self._version, contents
+        self._made = self._version(), contents
         return self
 
     @property
@@ -75,8 +74,8 @@ class Register(Makers):
         again = type(self)(self._policy)
         version, contents = self._made
         again._lists = self._lists.copy()  # what is in them is frozen
-        if version is self._version:
-            again._made = again._version, contents
+        if version is self._version():
+            again._made = again._version(), contents
         return again
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -90,21 +89,15 @@ class Register(Makers):
 
     # ---- asking ----
 
-    def _changed(self) -> None:
-        self._version = object()
-        self._use(None)
-
     def _prepare(self) -> CheckTables:
-        """The tables of now. Where a list was added meanwhile, the next check makes others."""
-        version, now = self._version, self._now()
+        """The tables of now. Where a list is added meanwhile, the next check makes others."""
+        version, now = self._version(), self._now()
         tables = Rules(now.lists, now.policy).tables(now.coverage)
-        self._use(tables)
-        if self._version is not version:
-            self._use(None)
+        self._use(tables, version)
         return tables
 
     def _now(self) -> Contents:
-        version, (made, contents) = self._version, self._made
+        version, (made, contents) = self._version(), self._made
         if contents is None or made is not version:
             contents = Contents.of(self.lists, self._policy)
             self._made = version, contents
