@@ -3,7 +3,8 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from pathlib import Path
 
 from imeiset.errors import TrustRefused, TrustUnreachable
@@ -42,9 +43,10 @@ def fetch(place: Place, target: Target, folder: Path, progress: Progress | None 
             for again in (False, True):
                 start = _resumed(file.fileno(), target.length, digest)
                 _expect_room(file.fileno(), part, target.length - start)
-                for piece in _pieces(place, target, start, progress):
-                    _write(file.fileno(), piece)
-                    digest.update(piece)
+                with closing(_pieces(place, target, start, progress)) as pieces:
+                    for piece in pieces:
+                        _write(file.fileno(), piece)
+                        digest.update(piece)
                 if digest.hexdigest() == target.sha256:
                     break
                 os.ftruncate(file.fileno(), 0)
@@ -97,19 +99,20 @@ def _expect_room(descriptor: int, part: Path, needed: int) -> None:
         raise TrustUnreachable(os.fspath(part), f"room for {needed:,} bytes", f"{free:,}")
 
 
-def _pieces(place: Place, target: Target, start: int, progress: Progress | None) -> Iterable[bytes]:
+def _pieces(place: Place, target: Target, start: int, progress: Progress | None) -> Generator[bytes]:
     """The rest of a file. TrustUnreachable if it ends early."""
     done = start
     if progress:
         progress(target.name, done, target.length)
-    more = place.pieces(target.path, start, target.length - start + 1) if start < target.length else ()
-    for piece in more:
-        done += len(piece)
-        if done > target.length:
-            raise TrustRefused(f"{place}/{target.path}", f"{target.length:,} bytes", "more")
-        yield piece
-        if progress:
-            progress(target.name, done, target.length)
+    if start < target.length:
+        with closing(place.pieces(target.path, start, target.length - start + 1)) as more:
+            for piece in more:
+                done += len(piece)
+                if done > target.length:
+                    raise TrustRefused(f"{place}/{target.path}", f"{target.length:,} bytes", "more")
+                yield piece
+                if progress:
+                    progress(target.name, done, target.length)
     if done < target.length:
         raise TrustUnreachable(
             f"{place}/{target.path}", f"{target.length:,} bytes", f"{done:,}, then its end"

@@ -15,7 +15,7 @@ import shutil
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -101,8 +101,11 @@ class Place:
             raise TrustRefused(self._shown(name), f"at most {limit} bytes", "more")
         return data
 
-    def pieces(self, name: str, start: int, length: int) -> Iterator[bytes]:
-        """At most `length` bytes of a file from `start` on, fewer where it ends."""
+    def pieces(self, name: str, start: int, length: int) -> Generator[bytes]:
+        """At most `length` bytes of a file from `start` on, fewer where it ends.
+
+        Who does not read it to its end closes it: what is read is open till then.
+        """
         opened = self._do(name, self._at.open, _checked(name), start, length)
         size = _SMALLEST
         try:
@@ -188,21 +191,37 @@ def _within(seconds: float, function: Callable[..., Any], *args: Any) -> Any:
     """What a function returns or raises; TimeoutError if that takes longer.
 
     It runs in a thread, which is left behind then: no library can be told to give up an answer that comes
-    byte by byte.
+    byte by byte. What it returns later is closed, as nobody else would.
     """
     results: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+    lock, waited_for = threading.Lock(), True
+
+    def hand(value: Any, error: BaseException | None) -> None:
+        with lock:
+            if waited_for:
+                results.put((value, error))
+                return
+        if hasattr(value, "close"):
+            with suppress(Exception):
+                value.close()
 
     def run() -> None:
         try:
-            results.put((function(*args), None))
+            value = function(*args)
         except BaseException as error:
-            results.put((None, error))
+            hand(None, error)
+        else:
+            hand(value, None)
 
     threading.Thread(target=run, name="imeiset-place", daemon=True).start()
     try:
         value, error = results.get(timeout=seconds)
     except queue.Empty:
-        raise TimeoutError(f"no answer, or too slow a one, within {seconds:.0f} seconds") from None
+        with lock:
+            waited_for = False
+        if results.empty():
+            raise TimeoutError(f"no answer, or too slow a one, within {seconds:.0f} seconds") from None
+        value, error = results.get()
     if error is not None:
         raise error
     return value

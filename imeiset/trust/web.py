@@ -2,17 +2,25 @@
 
 import errno
 import re
+import socket
+import threading
 import time
+import weakref
 from contextlib import suppress
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from imeiset.errors.extras import extra
 
 SECONDS = 30.0
 """How long to wait for a connection, or for the next byte."""
-# What is compressed on the way, though that was not asked for, is not unpacked: it could be of any size.
-_AS_IT_COMES = {"preload_content": False, "decode_content": False}
+_REDIRECTS = 3
+_SHORT = (
+    1 << 16
+)  # bytes of a body that nobody wants and that is read, so that its connection can be used again
+# What is compressed on the way, though that was not asked for, is not unpacked: it could be of any size. And
+# redirects are followed here: urllib3 reads their bodies to the end, and there may be none.
+_AS_IT_COMES = {"preload_content": False, "decode_content": False, "redirect": False}
 
 
 class Web:
@@ -26,9 +34,10 @@ class Web:
         self._headers = {"User-Agent": "imeiset", "Accept-Encoding": "identity"}
         if at:
             self._headers |= self._urllib3.make_headers(basic_auth=unquote(credentials))
-        self._pool = self._connected()
+        self._pool, self._open = self._connected()
 
-    def _connected(self) -> Any:
+    def _connected(self) -> tuple[Any, "_Open"]:
+        """What makes connections, and those that it has made."""
         from urllib.request import getproxies, proxy_bypass  # with all of http: only where it is needed
 
         proxies = getproxies()
@@ -36,37 +45,62 @@ class Web:
         options = {
             "timeout": self._urllib3.Timeout(SECONDS),
             # Nothing is tried again there: that would log the URL with its query.
-            "retries": self._urllib3.Retry(None, connect=0, read=0, status=0, other=0, redirect=3),
+            "retries": self._urllib3.Retry(None, connect=0, read=0, status=0, other=0, redirect=0),
         }
         if proxy and not proxy_bypass(self._host):
-            return self._urllib3.ProxyManager(proxy, **options)
-        return self._urllib3.PoolManager(**options)
+            pool = self._urllib3.ProxyManager(proxy, **options)
+        else:
+            pool = self._urllib3.PoolManager(**options)
+        made = _Open()
+        pool.pool_classes_by_scheme = {
+            scheme: type(cls.__name__, (cls,), {"ConnectionCls": made.noting(cls.ConnectionCls)})
+            for scheme, cls in pool.pool_classes_by_scheme.items()
+        }
+        return pool, made
 
     def open(self, name: str, start: int, length: int) -> "_Response":
         path = f"{self._url.path.rstrip('/')}/{name}"
         url = urlunsplit(self._url._replace(netloc=self._host, path=path, fragment=""))
         asked = {"Range": f"bytes={start}-{start + length - 1}"} if start else {}
-        response = self._asked(url, self._headers | asked)
+        response = self._redirected(url, self._headers | asked)
         status = response.status
         if status in (200, 206, 416):
             return _Response(response, start)
-        response.drain_conn()
+        _let_go(response)
         if status in (404, 410):
             raise FileNotFoundError(errno.ENOENT, f"status {status}")
         if status in (401, 403):
             raise PermissionError(errno.EACCES, f"status {status}, which is to say that it is forbidden")
         raise OSError(errno.EIO, f"status {status}")
 
+    def _redirected(self, url: str, headers: dict[str, str]) -> Any:
+        """The response, its body still to come, of wherever the URL leads to."""
+        for _ in range(1 + _REDIRECTS):
+            response = self._asked(url, headers)
+            location = response.get_redirect_location()
+            if not location:
+                return response
+            _let_go(response)
+            before, url = urlsplit(url), urljoin(url, location)
+            after = urlsplit(url)
+            if after.scheme not in ("http", "https"):
+                raise OSError(errno.EIO, "a redirect to what is not on the web")
+            if (after.scheme, after.netloc) != (before.scheme, before.netloc):
+                headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
+        raise OSError(errno.EIO, f"more than {_REDIRECTS} redirects")
+
     def _asked(self, url: str, headers: dict[str, str]) -> Any:
-        """The response, its body still to come. A connection that the server has closed is made anew."""
+        """A response, its body still to come. A connection that the server has closed is made anew."""
+        pool = self._pool
         try:
-            return self._pool.request("GET", url, headers=headers, **_AS_IT_COMES)
+            return pool.request("GET", url, headers=headers, **_AS_IT_COMES)
         except self._urllib3.exceptions.MaxRetryError as error:
-            if isinstance(error.reason, self._urllib3.exceptions.TimeoutError):
+            given_up = pool is not self._pool
+            if given_up or isinstance(error.reason, self._urllib3.exceptions.TimeoutError):
                 raise
-        self.forget()
+        pool.clear()
         time.sleep(0.2)
-        return self._pool.request("GET", url, headers=headers, **_AS_IT_COMES)
+        return pool.request("GET", url, headers=headers, **_AS_IT_COMES)
 
     def put(self, name: str, source: str | bytes) -> None:
         raise OSError(errno.EROFS, "a web server: put files where it has them from")
@@ -78,8 +112,48 @@ class Web:
         raise OSError(errno.EROFS, "a web server: remove files where it has them from")
 
     def forget(self) -> None:
-        self._pool.clear()
-        self._pool = self._connected()
+        before, made = self._pool, self._open
+        self._pool, self._open = self._connected()
+        made.end()
+        before.clear()
+
+
+class _Open:
+    """The connections that were made: who waits for one of them, and was left behind, can be told to end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def noting(self, connection: Any) -> Any:
+        """A class of connections that are noted here before they connect."""
+
+        def connect(one: Any) -> None:
+            with self._lock:
+                self._made.add(one)
+            connection.connect(one)
+
+        return type(connection.__name__, (connection,), {"connect": connect})
+
+    def end(self) -> None:
+        """Nothing more comes from any of them. They are closed by those who use them."""
+        with self._lock:
+            sockets = [one.sock for one in self._made]
+        for one in filter(None, sockets):
+            with suppress(OSError, TypeError):  # closed, or TLS within TLS
+                socket.socket.shutdown(one, socket.SHUT_RDWR)
+
+
+def _let_go(response: Any) -> None:
+    """End a response whose body nobody wants. A long one is not read: it may have no end."""
+    try:
+        short = len(response.read(_SHORT)) < _SHORT
+    except Exception:
+        short = False
+    if short:
+        response.release_conn()
+    else:
+        response.close()
 
 
 class _Response:
@@ -110,9 +184,8 @@ class _Response:
 
     def close(self) -> None:
         # A connection is used again only if nothing is left in it.
-        if self._whole or self._response.status == 416:
-            self._response.drain_conn()
-            self._response.release_conn()
+        if self._whole:
+            _let_go(self._response)
         else:
             # Whoever still waits for more of it is told that this was all; since urllib3 2.3.
             with suppress(Exception):

@@ -130,13 +130,38 @@ class _Handler(BaseHTTPRequestHandler):
         """The file, and more behind it."""
         self._answer(200, data + bytes(100_000))
 
+    def _more(self, data: bytes) -> None:
+        """More and more."""
+        end = time.monotonic() + MOST
+        while time.monotonic() < end and not self.server.ended.is_set():
+            self._send(data)
+
     def endless(self, data: bytes) -> None:
         """The file, and more and more."""
         self._head(200, None)
-        end = time.monotonic() + MOST
         self._send(data)
-        while time.monotonic() < end and not self.server.ended.is_set():
-            self._send(bytes(1 << 16))
+        self._more(bytes(1 << 16))
+
+    def endless_fault(self, data: bytes) -> None:
+        """A fault, and why it is one has no end."""
+        self._head(500, None)
+        self._more(bytes(1 << 16))
+
+    def endless_redirect(self, data: bytes) -> None:
+        """Redirected to itself, by a page that has no end."""
+        self._head(302, None, Location=self.path)
+        self._more(bytes(1 << 16))
+
+    def soon(self, data: bytes) -> None:
+        """Told again and again that the answer is to come."""
+        self._more(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def headers_only(self, data: bytes) -> None:
+        """One byte of a header after the other."""
+        self._send(b"HTTP/1.1 200 OK\r\nX-Pad: ")
+        end = time.monotonic() + MOST
+        while time.monotonic() < end and not self.server.ended.wait(0.2):
+            self._send(b"x")
 
     def drip(self, data: bytes) -> None:
         """One byte after the other, so slowly that nothing ever times out by itself."""
@@ -182,7 +207,8 @@ _WAYS: dict[str, Callable[[_Handler, bytes], None]] = {
         way: getattr(_Handler, way)
         for way in (
             "well", "whole", "wrong_ranges", "short", "cut", "padded", "endless", "drip", "silent",
-            "redirect", "elsewhere", "other", "page", "bomb",
+            "redirect", "elsewhere", "other", "page", "bomb", "endless_fault", "endless_redirect", "soon",
+            "headers_only",
         )
     },
     **{str(code): _code(code) for code in (401, 403, 404, 429, 500, 503)},

@@ -1,7 +1,9 @@
 """Servers that do not do as they should: a follower ends in time, says why, and keeps what it has."""
 
+import gc
 import random
 import shutil
+import threading
 import time
 
 import pytest
@@ -14,8 +16,6 @@ from imeiset.trust import places, web
 from .following import Following, held
 from .forger import Forger, keys
 
-# A connection that a server broke, or that was given up, is closed when it is collected.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 # Phones in no order: their base is 40 kB long, and not packed to nothing.
 SOME = {10**13 + one for one in random.Random(17).sample(range(10**9), 10_000)}
 LISTS = {"stolen": SOME, "lost": keys(10)}
@@ -35,6 +35,10 @@ WAYS = {
     "silent": TrustUnreachable,
     "redirect": TrustUnreachable,
     "elsewhere": TrustUnreachable,
+    "endless_fault": TrustUnreachable,
+    "endless_redirect": TrustUnreachable,
+    "soon": TrustUnreachable,
+    "headers_only": TrustUnreachable,
     "cut": (TrustUnreachable, TrustRefused),
     "padded": TrustRefused,
     "endless": TrustRefused,
@@ -73,6 +77,17 @@ def impatient(monkeypatch):
     monkeypatch.setattr(
         places.Place._do, "__kwdefaults__", {**places.Place._do.__kwdefaults__, "seconds": 2.0}
     )
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(hostile):
+    """What was given up has ended while the server still would go on, and every connection was closed."""
+    yield
+    end = time.monotonic() + 10
+    while left := [one for one in threading.enumerate() if one.name == "imeiset-place"]:
+        assert time.monotonic() < end, left
+        time.sleep(0.02)
+    gc.collect()  # a socket that is closed only here is a warning, and so an error
 
 
 @pytest.mark.parametrize("file", FILES)

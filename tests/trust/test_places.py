@@ -20,14 +20,21 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     """Files of a folder; of them, what a server may do to them, as the last part of the path says."""
 
     protocol_version = "HTTP/1.1"
-    asked: ClassVar[list[tuple[str, str | None]]] = []
+    asked: ClassVar[list[tuple[str, str | None, str | None]]] = []
 
     def log_message(self, *_):
         pass
 
     def do_GET(self):
-        self.asked.append((self.path, self.headers.get("Range")))
-        if self.path.startswith("/status/"):
+        self.asked.append((self.path, self.headers.get("Range"), self.headers.get("Authorization")))
+        if self.path.startswith("/moved/"):  # to a port
+            _, _, port, rest = self.path.split("/", 3)
+            self.send_response(307)
+            self.send_header("Location", f"http://127.0.0.1:{port}/{rest}" if int(port) else f"/{rest}")
+            self.send_header("Content-Length", "4")
+            self.end_headers()
+            self.wfile.write(b"gone")
+        elif self.path.startswith("/status/"):
             self.send_response(int(self.path.split("/")[2]))
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -205,7 +212,7 @@ def test_the_query_of_a_url_goes_with_every_file(tmp_path):
     (tmp_path / "metadata" / "a.json").write_bytes(b"{}")
     with served(tmp_path) as (url, asked):
         assert Place(f"{url}/?sig=1%2F2").read("metadata/a.json", 10) == b"{}"
-        assert asked == [("/metadata/a.json?sig=1%2F2", None)]
+        assert [path for path, _, _ in asked] == ["/metadata/a.json?sig=1%2F2"]
 
 
 @pytest.mark.parametrize("how", ["ranges", "files"])
@@ -218,7 +225,7 @@ def test_the_web_is_read_in_ranges_where_it_has_them(tmp_path, how):
         assert place.read("a.imei", len(BYTES)) == BYTES
         for start, length in [(0, 10), (5, 7), (200_000, 10**6), (len(BYTES) - 1, 5), (len(BYTES), 5)]:
             assert pieces(place, "a.imei", start, length) == BYTES[start : start + length]
-        assert [said for _, said in asked] == [
+        assert [said for _, said, _ in asked] == [
             None,
             None,
             "bytes=5-11",
@@ -269,6 +276,31 @@ def test_what_servers_do_is_said_in_time(tmp_path, monkeypatch, how, error, said
         assert type(caught.value) is error
         assert isinstance(caught.value.__cause__, PermissionError) == (how == "status/403")
         assert time.monotonic() - began < 10
+
+
+def test_redirects_are_followed_and_others_get_no_credentials(tmp_path):
+    pytest.importorskip("urllib3")
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.json").write_text(folder)
+    with served(tmp_path / "one") as (url, asked), served(tmp_path / "other") as (other, asked_there):
+        url, port = url.replace("//", "//me:secret@"), other.rpartition(":")[2]
+        for path, data in (
+            ("moved/0", b"one"),
+            (f"moved/{port}", b"other"),
+            (f"moved/0/moved/{port}", b"other"),
+        ):
+            assert Place(f"{url}/{path}").read("a.json", 10) == data
+        assert [path for path, _, _ in asked] == [
+            "/moved/0/a.json", "/a.json", f"/moved/{port}/a.json", f"/moved/0/moved/{port}/a.json",
+            f"/moved/{port}/a.json",
+        ]  # fmt: skip
+        assert [path for path, _, _ in asked_there] == ["/a.json"] * 2
+        assert {allowed for *_, allowed in asked} == {"Basic bWU6c2VjcmV0"}
+        assert {allowed for *_, allowed in asked_there} == {None}
+        with pytest.raises(TrustUnreachable, match="more than 3 redirects"):
+            Place(f"{url}{'/moved/0' * 4}").read("a.json", 10)
+        assert Place(f"{url}{'/moved/0' * 3}").read("a.json", 10) == b"one"
 
 
 def test_a_range_that_was_not_asked_for_is_not_taken(tmp_path):
