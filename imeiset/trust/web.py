@@ -122,7 +122,7 @@ class _Open:
     """The connections that were made: who waits for one of them, and was left behind, can be told to end."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._ended = threading.Lock(), False
         self._made: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def noting(self, connection: Any) -> Any:
@@ -132,16 +132,24 @@ class _Open:
             with self._lock:
                 self._made.add(one)
             connection.connect(one)
+            if self._ended:  # while it connected
+                _end(one.sock)
 
         return type(connection.__name__, (connection,), {"connect": connect})
 
     def end(self) -> None:
         """Nothing more comes from any of them. They are closed by those who use them."""
+        self._ended = True
         with self._lock:
-            sockets = [one.sock for one in self._made]
-        for one in filter(None, sockets):
-            with suppress(OSError, TypeError):  # closed, or TLS within TLS
-                socket.socket.shutdown(one, socket.SHUT_RDWR)
+            made = [*self._made]
+        for one in made:
+            _end(one.sock)
+
+
+def _end(connected: Any) -> None:
+    """Whoever waits for that socket gets its end."""
+    with suppress(OSError, TypeError):  # there is none yet, it is closed, or it is TLS within TLS
+        socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
 
 def _let_go(response: Any) -> None:

@@ -107,6 +107,27 @@ def test_a_file_that_a_server_does_not_give_as_it_should(hostile, forger, follow
     assert follower.members() == MORE
 
 
+def test_who_still_connects_when_it_is_given_up_ends_too(hostile, follower, monkeypatch):
+    import urllib3.util.connection as connecting
+
+    connect, connected = connecting.create_connection, []
+
+    def slowly(*args, **options):
+        time.sleep(0.7)
+        connected.append(connect(*args, **options))
+        return connected[-1]
+
+    follower.step()
+    hostile.how[".json"] = "headers_only"
+    with monkeypatch.context() as patched:
+        patched.setattr(connecting, "create_connection", slowly)
+        patched.setitem(places.Place._do.__kwdefaults__, "seconds", 0.4)
+        with pytest.raises(TrustUnreachable, match="too slow"):
+            follower.step()
+        time.sleep(1)
+    assert connected, "it was to connect after it was given up"
+
+
 @pytest.mark.parametrize("way", ["whole", "wrong_ranges"])
 def test_ranges(hostile, forger, tmp_path, way):
     """A server without ranges is followed; one that gives other bytes is not believed, whoever resumes."""
