@@ -1,5 +1,7 @@
 """What threads share: each answer was right at some moment of the call, with the GIL and without."""
 
+import copy
+import pickle
 import subprocess
 import sys
 import threading
@@ -51,6 +53,26 @@ def beside(change, *asks):
 
 def for_a_while():
     time.sleep(0.5)
+
+
+def test_a_copy_that_is_made_while_a_list_is_added_checks_what_it_holds():
+    register, copies = Register(), []
+    register.add("old", KEYS[:1], status=BLACK)
+
+    class Beside(dict):
+        """What other threads do just before a list is there, and just after."""
+
+        def __setitem__(self, name, one):
+            pickle.dumps(register)
+            super().__setitem__(name, one)
+            copies.append(copy.copy(register))
+
+    register._lists = Beside(register._lists)
+    register.add("new", KEYS[1:2], status=BLACK)
+    (made,) = copies
+    assert list(made) == ["old", "new"]
+    assert made.check(int(KEYS[1])).list == "new"
+    assert pickle.loads(pickle.dumps(made)).check(int(KEYS[1])).list == "new"
 
 
 def test_what_was_added_is_found_at_once():

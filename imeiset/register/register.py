@@ -8,6 +8,7 @@ from imeiset import snapshot
 from imeiset._native.checks import CheckTables
 from imeiset.register.checks import Rules
 from imeiset.register.layout import KIND, Contents
+from imeiset.register.lists import List
 from imeiset.register.makers import Makers
 from imeiset.register.policy import Policy
 
@@ -46,13 +47,13 @@ class Register(Makers):
     def __init__(self, policy: Policy | None = None) -> None:
         super().__init__()
         self._policy = policy or Policy()
-        self._made: tuple[object, Contents | None] = (None, None)  # of which version; once it was asked for
+        self._made: tuple[tuple[List, ...], Contents | None] = ((), None)  # of which lists; once asked for
 
     @classmethod
     def _of(cls, contents: Contents) -> Self:
         self = cls(contents.policy)
         self._lists = {one.name: one for one in contents.lists}
-        self._made = self._version(), contents
+        self._made = self.lists, contents
         return self
 
     @property
@@ -72,10 +73,7 @@ class Register(Makers):
 
     def __copy__(self) -> Self:
         again = type(self)(self._policy)
-        version, contents = self._made
-        again._lists = self._lists.copy()  # what is in them is frozen
-        if version is self._version():
-            again._made = again._version(), contents
+        again._made, again._lists = self._made, self._lists.copy()  # what is in them is frozen
         return again
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -97,10 +95,10 @@ class Register(Makers):
         return tables
 
     def _now(self) -> Contents:
-        version, (made, contents) = self._version(), self._made
-        if contents is None or made is not version:
-            contents = Contents.of(self.lists, self._policy)
-            self._made = version, contents
+        now, (made, contents) = self.lists, self._made
+        if contents is None or [*map(id, made)] != [*map(id, now)]:
+            contents = Contents.of(now, self._policy)
+            self._made = now, contents
         return contents
 
     # ---- in and out ----
