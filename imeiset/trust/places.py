@@ -61,6 +61,8 @@ class Place:
     -----
     A name has `/` between folders, each of letters, digits, '_', '-' and '.'. Anything else is a ValueError.
 
+    One thread at a time: where a call takes too long, all that is read of the place at that moment ends.
+
     Examples
     --------
     >>> from imeiset.trust.places import Place
@@ -169,13 +171,16 @@ class Place:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise TrustMissing(self._shown(name), "a file", "none of that name") from error
         except Exception as error:
-            self._at.forget()
+            self._at.forget(given_up=isinstance(error, _GivenUp))
             reason = getattr(error, "reason", error)
             text = mask_url(str(getattr(reason, "strerror", None) or reason) or type(reason).__name__)
             for secret in self._secrets:
                 text = text.replace(secret, "***")
             shown = text if len(text) <= 300 else text[:297] + "..."
             raise TrustUnreachable(self._shown(name), expected, shown) from error
+        except BaseException:  # interrupted
+            self._at.forget(given_up=True)
+            raise
 
     def _shown(self, name: str) -> str:
         return f"{str(self).rstrip('/')}/{name}".rstrip("/") if "?" not in self.url else f"{self} ({name})"
@@ -187,8 +192,12 @@ def _checked(name: str) -> str:
     return name
 
 
+class _GivenUp(TimeoutError):
+    """A call goes on in a thread that was left behind."""
+
+
 def _within(seconds: float, function: Callable[..., Any], *args: Any) -> Any:
-    """What a function returns or raises; TimeoutError if that takes longer.
+    """What a function returns or raises; _GivenUp if that takes longer.
 
     It runs in a thread, which is left behind then: no library can be told to give up an answer that comes
     byte by byte. What it returns later is closed, as nobody else would.
@@ -201,9 +210,7 @@ def _within(seconds: float, function: Callable[..., Any], *args: Any) -> Any:
             if waited_for:
                 results.put((value, error))
                 return
-        if hasattr(value, "close"):
-            with suppress(Exception):
-                value.close()
+        _close(value)
 
     def run() -> None:
         try:
@@ -216,15 +223,25 @@ def _within(seconds: float, function: Callable[..., Any], *args: Any) -> Any:
     threading.Thread(target=run, name="imeiset-place", daemon=True).start()
     try:
         value, error = results.get(timeout=seconds)
-    except queue.Empty:
+    except BaseException as why:
         with lock:
             waited_for = False
-        if results.empty():
-            raise TimeoutError(f"no answer, or too slow a one, within {seconds:.0f} seconds") from None
-        value, error = results.get()
+        came = None if results.empty() else results.get()
+        if not isinstance(why, queue.Empty):  # interrupted
+            _close(came and came[0])
+            raise
+        if came is None:
+            raise _GivenUp(f"no answer, or too slow a one, within {seconds:.0f} seconds") from None
+        value, error = came
     if error is not None:
         raise error
     return value
+
+
+def _close(value: Any) -> None:
+    if hasattr(value, "close"):
+        with suppress(Exception):
+            value.close()
 
 
 class _Opened(Protocol):
@@ -249,8 +266,8 @@ class _Folder(Protocol):
 
     def remove(self, name: str) -> None: ...
 
-    def forget(self) -> None:
-        """After a fault: the next call connects anew."""
+    def forget(self, *, given_up: bool) -> None:
+        """After a fault: the next call connects anew. A call that was given up, and goes on, is to end."""
 
 
 class _File(io.FileIO):
@@ -293,7 +310,7 @@ class _Local:
     def remove(self, name: str) -> None:
         (self.path / name).unlink()
 
-    def forget(self) -> None:
+    def forget(self, *, given_up: bool) -> None:
         pass
 
 
@@ -373,7 +390,7 @@ class _Remote:
         files, path = self._at(name)
         files.rm_file(path)
 
-    def forget(self) -> None:
+    def forget(self, *, given_up: bool) -> None:
         self._connected = None
 
 

@@ -15,9 +15,9 @@ from imeiset.errors.extras import extra
 SECONDS = 30.0
 """How long to wait for a connection, or for the next byte."""
 _REDIRECTS = 3
-_SHORT = (
-    1 << 16
-)  # bytes of a body that nobody wants and that is read, so that its connection can be used again
+_PORTS = {"http": 80, "https": 443}
+# Bytes of a body that nobody wants, and that is read so that its connection can be used again.
+_SHORT = 1 << 16
 # What is compressed on the way, though that was not asked for, is not unpacked: it could be of any size. And
 # redirects are followed here: urllib3 reads their bodies to the end, and there may be none.
 _AS_IT_COMES = {"preload_content": False, "decode_content": False, "redirect": False}
@@ -62,7 +62,7 @@ class Web:
         path = f"{self._url.path.rstrip('/')}/{name}"
         url = urlunsplit(self._url._replace(netloc=self._host, path=path, fragment=""))
         asked = {"Range": f"bytes={start}-{start + length - 1}"} if start else {}
-        response = self._redirected(url, self._headers | asked)
+        response = self._redirected(self._pool, url, self._headers | asked)
         status = response.status
         if status in (200, 206, 416):
             return _Response(response, start)
@@ -73,25 +73,29 @@ class Web:
             raise PermissionError(errno.EACCES, f"status {status}, which is to say that it is forbidden")
         raise OSError(errno.EIO, f"status {status}")
 
-    def _redirected(self, url: str, headers: dict[str, str]) -> Any:
+    def _redirected(self, pool: Any, url: str, headers: dict[str, str]) -> Any:
         """The response, its body still to come, of wherever the URL leads to."""
         for _ in range(1 + _REDIRECTS):
-            response = self._asked(url, headers)
+            response = self._asked(pool, url, headers)
             location = response.get_redirect_location()
             if not location:
                 return response
             _let_go(response)
-            before, url = urlsplit(url), urljoin(url, location)
-            after = urlsplit(url)
-            if after.scheme not in ("http", "https"):
+            before, url = self._host_of(url), urljoin(url, location)
+            after = self._host_of(url)
+            if after[0] not in _PORTS:
                 raise OSError(errno.EIO, "a redirect to what is not on the web")
-            if (after.scheme, after.netloc) != (before.scheme, before.netloc):
+            if after != before:
                 headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
         raise OSError(errno.EIO, f"more than {_REDIRECTS} redirects")
 
-    def _asked(self, url: str, headers: dict[str, str]) -> Any:
+    def _host_of(self, url: str) -> tuple[str | None, str | None, int | None]:
+        """The scheme, host and port, as urllib3 reads them that connects to it: parsers differ."""
+        parts = self._urllib3.util.parse_url(url)
+        return parts.scheme, parts.host, parts.port or _PORTS.get(parts.scheme)
+
+    def _asked(self, pool: Any, url: str, headers: dict[str, str]) -> Any:
         """A response, its body still to come. A connection that the server has closed is made anew."""
-        pool = self._pool
         try:
             return pool.request("GET", url, headers=headers, **_AS_IT_COMES)
         except self._urllib3.exceptions.MaxRetryError as error:
@@ -111,10 +115,11 @@ class Web:
     def remove(self, name: str) -> None:
         raise OSError(errno.EROFS, "a web server: remove files where it has them from")
 
-    def forget(self) -> None:
+    def forget(self, *, given_up: bool) -> None:
         before, made = self._pool, self._open
         self._pool, self._open = self._connected()
-        made.end()
+        if given_up:
+            made.end()
         before.clear()
 
 
@@ -123,33 +128,38 @@ class _Open:
 
     def __init__(self) -> None:
         self._lock, self._ended = threading.Lock(), False
-        self._made: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._connecting: weakref.WeakSet[Any] = weakref.WeakSet()
+        # A connection does not know its socket any more once a response has it alone.
+        self._sockets: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def noting(self, connection: Any) -> Any:
-        """A class of connections that are noted here before they connect."""
+        """A class of connections that are noted here: while they connect, and then their sockets."""
 
         def connect(one: Any) -> None:
             with self._lock:
-                self._made.add(one)
+                self._connecting.add(one)
             connection.connect(one)
-            if self._ended:  # while it connected
+            with self._lock:
+                self._sockets.add(one.sock)
+                ended = self._ended
+            if ended:  # while it connected
                 _end(one.sock)
 
         return type(connection.__name__, (connection,), {"connect": connect})
 
     def end(self) -> None:
         """Nothing more comes from any of them. They are closed by those who use them."""
-        self._ended = True
         with self._lock:
-            made = [*self._made]
-        for one in made:
-            _end(one.sock)
+            self._ended = True
+            sockets = [*self._sockets, *(one.sock for one in self._connecting)]
+        for one in sockets:
+            _end(one)
 
 
 def _end(connected: Any) -> None:
     """Whoever waits for that socket gets its end."""
-    with suppress(OSError, TypeError):  # there is none yet, it is closed, or it is TLS within TLS
-        socket.socket.shutdown(connected, socket.SHUT_RDWR)
+    with suppress(OSError, TypeError):  # there is none yet, or it is closed
+        socket.socket.shutdown(getattr(connected, "socket", connected), socket.SHUT_RDWR)  # of TLS within TLS
 
 
 def _let_go(response: Any) -> None:

@@ -136,6 +136,12 @@ class _Handler(BaseHTTPRequestHandler):
         while time.monotonic() < end and not self.server.ended.is_set():
             self._send(data)
 
+    def _drip(self) -> None:
+        """One byte after the other."""
+        end = time.monotonic() + MOST
+        while time.monotonic() < end and not self.server.ended.wait(0.2):
+            self._send(b"x")
+
     def endless(self, data: bytes) -> None:
         """The file, and more and more."""
         self._head(200, None)
@@ -159,16 +165,30 @@ class _Handler(BaseHTTPRequestHandler):
     def headers_only(self, data: bytes) -> None:
         """One byte of a header after the other."""
         self._send(b"HTTP/1.1 200 OK\r\nX-Pad: ")
-        end = time.monotonic() + MOST
-        while time.monotonic() < end and not self.server.ended.wait(0.2):
-            self._send(b"x")
+        self._drip()
+
+    def drip_fault(self, data: bytes) -> None:
+        """A fault, and why it is one byte after the other, until the connection is closed."""
+        self._head(500, None)
+        self._drip()
+
+    def trailers(self, data: bytes) -> None:
+        """A fault, and after its last chunk headers without end."""
+        self._head(500, None, Transfer_Encoding="chunked")
+        self._send(b"2\r\nno\r\n0\r\n")
+        self._more(b"X-Pad: x\r\n")
+
+    def redirect_onward(self, data: bytes) -> None:
+        """A redirect by a page that comes byte after byte, to what never is answered."""
+        if "?" in self.path:
+            return self.soon(data)
+        self._head(302, 1 << 20, Location=self.path + "?on")
+        return self._drip()
 
     def drip(self, data: bytes) -> None:
         """One byte after the other, so slowly that nothing ever times out by itself."""
         self._head(200, max(len(data), 1 << 20))
-        end = time.monotonic() + MOST
-        while time.monotonic() < end and not self.server.ended.wait(0.2):
-            self._send(b"x")
+        self._drip()
 
     def silent(self, data: bytes) -> None:
         """Accepted, and never answered."""
@@ -208,7 +228,7 @@ _WAYS: dict[str, Callable[[_Handler, bytes], None]] = {
         for way in (
             "well", "whole", "wrong_ranges", "short", "cut", "padded", "endless", "drip", "silent",
             "redirect", "elsewhere", "other", "page", "bomb", "endless_fault", "endless_redirect", "soon",
-            "headers_only",
+            "headers_only", "drip_fault", "trailers", "redirect_onward",
         )
     },
     **{str(code): _code(code) for code in (401, 403, 404, 429, 500, 503)},

@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import signal
 import threading
 import time
 from contextlib import contextmanager
@@ -30,7 +31,9 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         if self.path.startswith("/moved/"):  # to a port
             _, _, port, rest = self.path.split("/", 3)
             self.send_response(307)
-            self.send_header("Location", f"http://127.0.0.1:{port}/{rest}" if int(port) else f"/{rest}")
+            here = f"http://127.0.0.1:{self.server.server_port}/{rest}"
+            others = {"0": f"/{rest}", "here": here.replace("//", "//him@").replace("http", "HTTP")}
+            self.send_header("Location", others.get(port, f"http://127.0.0.1:{port}/{rest}"))
             self.send_header("Content-Length", "4")
             self.end_headers()
             self.wfile.write(b"gone")
@@ -288,11 +291,11 @@ def test_redirects_are_followed_and_others_get_no_credentials(tmp_path):
         for path, data in (
             ("moved/0", b"one"),
             (f"moved/{port}", b"other"),
-            (f"moved/0/moved/{port}", b"other"),
+            (f"moved/here/moved/{port}", b"other"),
         ):
             assert Place(f"{url}/{path}").read("a.json", 10) == data
         assert [path for path, _, _ in asked] == [
-            "/moved/0/a.json", "/a.json", f"/moved/{port}/a.json", f"/moved/0/moved/{port}/a.json",
+            "/moved/0/a.json", "/a.json", f"/moved/{port}/a.json", f"/moved/here/moved/{port}/a.json",
             f"/moved/{port}/a.json",
         ]  # fmt: skip
         assert [path for path, _, _ in asked_there] == ["/a.json"] * 2
@@ -301,6 +304,66 @@ def test_redirects_are_followed_and_others_get_no_credentials(tmp_path):
         with pytest.raises(TrustUnreachable, match="more than 3 redirects"):
             Place(f"{url}{'/moved/0' * 4}").read("a.json", 10)
         assert Place(f"{url}{'/moved/0' * 3}").read("a.json", 10) == b"one"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        ("http://lists.example/a", "http://LISTS.example:80/b", True),
+        ("https://lists.example:443/a", "https://him@lists.example/b", True),
+        ("https://lists.example/a", "http://lists.example/b", False),
+        ("http://lists.example/a", "http://lists.example:8080/b", False),
+        ("http://lists.example/a", "http://evil.example\\@lists.example/b", False),
+        ("http://lists.example/a", "http://lists.example@evil.example/b", False),
+    ],
+)
+def test_which_hosts_are_the_same(before, after, same):
+    pytest.importorskip("urllib3")
+    at = web.Web(before)
+    assert (at._host_of(before) == at._host_of(after)) is same
+
+
+def test_a_fault_of_one_file_does_not_end_the_reading_of_another(tmp_path):
+    pytest.importorskip("urllib3")
+    with served(tmp_path) as (url, _):
+        place, got = Place(url), 0
+        for piece in place.pieces("steady/a.imei", 0, len(BYTES)):
+            got += len(piece)
+            with pytest.raises(TrustUnreachable, match="500"):
+                place.read("status/500/a", 10)
+        assert got == len(BYTES)
+
+
+class Stop(BaseException):
+    """What interrupts."""
+
+
+def test_an_interrupted_call_ends_what_it_began(tmp_path):
+    pytest.importorskip("urllib3")
+
+    def stop(*_):
+        raise Stop
+
+    before = signal.signal(signal.SIGALRM, stop)
+    with served(tmp_path) as (url, _):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.4)
+            with pytest.raises(Stop):
+                Place(f"{url}/silent").read("a.json", 10)
+            assert not until_alone(1.0), "the call went on"
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+
+def until_alone(seconds):
+    """The threads of calls that go on after so long."""
+    end = time.monotonic() + seconds
+    while (
+        left := [one for one in threading.enumerate() if one.name == "imeiset-place"]
+    ) and time.monotonic() < end:
+        time.sleep(0.02)
+    return left
 
 
 def test_a_range_that_was_not_asked_for_is_not_taken(tmp_path):
