@@ -7,6 +7,7 @@
  * answers may be any, and only nothing else is read (tests/racing.py).
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -142,10 +143,20 @@ static void *ask(void *given) {
     return NULL;
 }
 
+/* The race: lines are changed while somebody holds them, whoever is made to wait meanwhile. */
+static void race_in(struct generation *held) {
+    for (int others = 0; !others; sched_yield()) {
+        pthread_mutex_lock(&change);
+        others = held->readers > 1;
+        pthread_mutex_unlock(&change);
+    }
+    for (size_t at = 0; at < held->b.lines.used; at += LINE_BYTES) ((uint8_t *)held->b.lines.data)[at] ^= 1;
+}
+
 static void *change_it(void *none) {
     for (uint64_t n = 0; n < GENERATIONS; n++) {
         struct generation *flips = flips_of(n), *old = hold(), *next = generation_of(old, flips);
-        if (planted) ((uint8_t *)old->b.lines.data)[n * 7] ^= 1; /* the race */
+        if (planted) race_in(old);
         pthread_mutex_lock(&change);
         current = next;
         old->retired = 1;
