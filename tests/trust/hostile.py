@@ -249,3 +249,13 @@ def serving(folder: Path) -> Iterator[Hostile]:
         server.shutdown()
         server.server_close()
         thread.join(10)
+
+
+def left_behind(seconds: float) -> list[threading.Thread]:
+    """The threads of calls that were given up and go on, after so long at most."""
+    end = time.monotonic() + seconds
+    while left := [one for one in threading.enumerate() if one.name == "imeiset-place"]:
+        if time.monotonic() > end:
+            break
+        time.sleep(0.02)
+    return left

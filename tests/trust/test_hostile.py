@@ -3,7 +3,6 @@
 import gc
 import random
 import shutil
-import threading
 import time
 
 import pytest
@@ -15,6 +14,7 @@ from imeiset.trust import places, web
 
 from .following import Following, held
 from .forger import Forger, keys
+from .hostile import left_behind
 
 # Phones in no order: their base is 40 kB long, and not packed to nothing.
 SOME = {10**13 + one for one in random.Random(17).sample(range(10**9), 10_000)}
@@ -86,10 +86,7 @@ def impatient(monkeypatch):
 def nothing_left(hostile):
     """What was given up has ended while the server still would go on, and every connection was closed."""
     yield
-    end = time.monotonic() + 10
-    while left := [one for one in threading.enumerate() if one.name == "imeiset-place"]:
-        assert time.monotonic() < end, left
-        time.sleep(0.02)
+    assert left_behind(10) == []
     gc.collect()  # a socket that is closed only here is a warning, and so an error
 
 

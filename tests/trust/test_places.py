@@ -14,6 +14,8 @@ from imeiset.errors import TrustMissing, TrustRefused, TrustUnreachable
 from imeiset.trust import places, web
 from imeiset.trust.places import Place
 
+from .hostile import left_behind
+
 BYTES = bytes(range(256)) * 1000
 
 
@@ -350,20 +352,10 @@ def test_an_interrupted_call_ends_what_it_began(tmp_path):
             signal.setitimer(signal.ITIMER_REAL, 0.4)
             with pytest.raises(Stop):
                 Place(f"{url}/silent").read("a.json", 10)
-            assert not until_alone(1.0), "the call went on"
+            assert not left_behind(1.0), "the call went on"
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
-
-
-def until_alone(seconds):
-    """The threads of calls that go on after so long."""
-    end = time.monotonic() + seconds
-    while (
-        left := [one for one in threading.enumerate() if one.name == "imeiset-place"]
-    ) and time.monotonic() < end:
-        time.sleep(0.02)
-    return left
 
 
 def test_a_range_that_was_not_asked_for_is_not_taken(tmp_path):
